@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from pyswarmopt_llm.scores.tasks.types import Item
 RESAMPLES = 2000  # of the bootstrap
 SEED = 0
 MOST_COLUMNS = 12  # most labels of a matrix on a page
-Integers = NDArray[np.int64]
+Array = NDArray[Any]
 
 
 class LabelRow(NamedTuple):
@@ -62,14 +62,14 @@ class LabelErrors:
     def rows(self) -> list[LabelRow]:
         """The labels with items, the commonest first."""
         rows = []
-        columns = (self.labels, self.counts, self.unclear, self.recall, self.recall_intervals)
-        for label, counts, unclear, share, ends in zip(*columns, strict=True):
-            if share is None or ends is None:
-                continue
-            given = dict(zip(self.labels, counts, strict=True))
-            n = sum(counts) + unclear
-            found = given.pop(label)
-            rows.append(LabelRow(label, found, n, share, ends, (+Counter(given)).most_common()))
+        for place, (label, share, ends) in enumerate(
+            zip(self.labels, self.recall, self.recall_intervals, strict=True)
+        ):
+            if share is not None and ends is not None:
+                given = Counter(dict(zip(self.labels, self.counts[place], strict=True)))
+                found = given.pop(label)
+                n = found + given.total() + self.unclear[place]
+                rows.append(LabelRow(label, found, n, share, ends, (+given).most_common()))
         return sorted(rows, key=lambda row: -row.n)
 
 
@@ -118,45 +118,41 @@ def label_errors(
         ([[2, 1], [0, 1]], 1.0, 0.733)
     """
     n = len(labels)
-    truth = np.array(right, dtype=int)
-    given = np.array(chosen, dtype=int)
-    asked = np.array(questions or range(len(truth)), dtype=int)
-    counts = np.zeros((n, n + 1), dtype=int)
-    np.add.at(counts, (truth, given), 1)
+    truth = np.array(right)
+    given = np.array(chosen)
+    asked = np.array(questions or range(len(truth)))
+    counts = _confusion(truth, given, np.ones(len(truth)), n)
     recall: list[float | None] = []
     ends: list[Ends | None] = []
     for label in range(n):
         own = truth == label
         found = (given[own] == label).astype(float).tolist()
-        recall.append(sum(found) / len(found) if found else None)
-        of_each = asked[own].tolist() if questions else None
-        ends.append(interval(found, scale=(0.0, 1.0), questions=of_each) if found else None)
-    low, high = np.quantile(_resampled(truth, given, asked, n), (0.025, 0.975))
+        same = asked[own].tolist() if questions else None
+        recall.append(float(np.mean(found)) if found else None)
+        ends.append(interval(found, scale=(0.0, 1.0), questions=same) if found else None)
+    rng = np.random.default_rng(SEED)
+    asked_once = np.full(asked.max() + 1, 1 / (asked.max() + 1))
+    drawn = rng.multinomial(len(asked_once), asked_once, RESAMPLES)  # bootstrap (Efron 1979)
+    resampled = [_macro_f1(_confusion(truth, given, times[asked], n)) for times in drawn]
+    low, high = np.quantile(resampled, (0.025, 0.975))
     return LabelErrors(
         labels=list(labels),
-        counts=counts[:, :n].tolist(),
-        unclear=counts[:, n].tolist(),
+        counts=counts[:, :n].astype(int).tolist(),
+        unclear=counts[:, n].astype(int).tolist(),
         recall=recall,
         recall_intervals=ends,
-        macro_f1=_macro_f1(truth, given, np.ones(len(truth), dtype=int), n),
+        macro_f1=_macro_f1(counts),
         macro_f1_interval=(float(low), float(high)),
     )
 
 
-def _macro_f1(right: Integers, chosen: Integers, weights: Integers, n: int) -> float:
-    """Mean F1 of the labels that occur, of `n`, with a weight for each item."""
-    hits = np.bincount(right, weights * (right == chosen), n)[:n]
-    total = np.bincount(right, weights, n)[:n] + np.bincount(chosen, weights, n)[:n]
+def _confusion(right: Array, chosen: Array, weights: Array, n: int) -> Array:
+    """Weighted counts of each right label (row) and chosen label (column; the last one: none)."""
+    return np.bincount(right * (n + 1) + chosen, weights, n * (n + 1)).reshape(n, n + 1)
+
+
+def _macro_f1(counts: Array) -> float:
+    """Mean F1 of the labels that occur."""
+    total = counts.sum(axis=1) + counts.sum(axis=0)[:-1]
     occurs = total > 0
-    return float((2 * hits[occurs] / total[occurs]).mean()) if occurs.any() else 0.0
-
-
-def _resampled(right: Integers, chosen: Integers, questions: Integers, n: int) -> list[float]:
-    """Macro-F1 of bootstrap samples of questions (Efron 1979)."""
-    rng = np.random.default_rng(SEED)
-    count = int(questions.max()) + 1
-    shares = np.full(count, 1 / count)
-    return [
-        _macro_f1(right, chosen, rng.multinomial(count, shares)[questions], n)
-        for _ in range(RESAMPLES)
-    ]
+    return float((2 * np.diag(counts)[occurs] / total[occurs]).mean()) if occurs.any() else 0.0

@@ -114,21 +114,12 @@ class Accuracy:
     def option_scores(
         self, engine: Engine, indices: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
-        """For each item, letter -> log-probability of the option, per byte with ``likelihood``.
-
-        Raises:
-            ValueError: ``generate`` has no options to score.
-        """
-        if self.scoring == "generate":
-            raise ValueError(
-                "generate scoring extracts the answer from a text: there are no option scores"
-            )
+        """For each item, letter -> log-probability of the option, per byte with ``likelihood``."""
         rows = at(self._rows, indices)
         scores = []
         found = loglikelihoods(engine, [row.pairs for row in rows])
         for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
-            per_length = map(truediv, values, row.lengths)
-            scores.append(dict(zip(item.letters, per_length, strict=True)))
+            scores.append(dict(zip(item.letters, map(truediv, values, row.lengths), strict=True)))
         return scores
 
 
@@ -180,37 +171,23 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
         >>> beats_chance(items, [Score(0.30, (), 200, 0.0)] * 12), beats_chance(items, [Score(0.36, (), 200, 0.0)] * 12)
         (False, True)
     """
-    return max(score.value for score in scores) > chance_bound(
-        option_counts(items), LEVEL / len(scores)
-    )
-
-
-def one_letter(items: Sequence[Item]) -> float:
-    """Accuracy of always giving the commonest right letter, which an expert without knowledge may
-    reach.
-
-    Example:
-        >>> one_letter([Item(str(i), "?", {"A": "x", "B": "y"}, answer) for i, answer in enumerate("ABBB")])
-        0.75
-    """
-    right = Counter(
-        item.letters.index(item.answer) for item in items if item.choices and item.answer
-    )
-    return max(right.values(), default=0) / len(items)
+    bound = chance_bound(option_counts(items), LEVEL / len(scores))
+    return max(score.value for score in scores) > bound
 
 
 def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best expert is significantly better than guessing, and than one letter for all
-    items.
+    """Whether the best expert is significantly better than guessing, and than the commonest right
+    letter for all items, which an expert without knowledge may give.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "ABAA"[i % 4]) for i in range(20)]
         >>> [knows_letters(items, [Score(n / 20, (), 20, 0.0)]) for n in (18, 19)]  # p = .09 and .02
         [False, True]
     """
-    constant = float(stats.binom.isf(LEVEL / len(scores), len(items), one_letter(items))) / len(
-        items
-    )
+    right = Counter(item.answer for item in items if item.choices and item.answer)
+    n = len(items)
+    share = max(right.values(), default=0) / n
+    constant = float(stats.binom.isf(LEVEL / len(scores), n, share)) / n
     return beats_chance(items, scores) and max(score.value for score in scores) > constant
 
 
@@ -265,13 +242,11 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
         ('generate',)
     """
     most = max(option_counts(items), default=0)
-    if most > LETTERS and scoring == "letter":
-        raise InvalidOption(
-            "scoring",
-            "letter",
-            f"{most} options, of which {LETTERS} can be lettered; use likelihood",
-        )
-    if scoring == "auto":
-        both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
-        return both if most else ("generate",)
-    return (cast(Scoring, scoring),)
+    if scoring == "letter" and most > LETTERS:
+        why = f"{most} options, of which {LETTERS} can be lettered; use likelihood"
+        raise InvalidOption("scoring", scoring, why)
+    if scoring != "auto":
+        return (cast(Scoring, scoring),)
+    if not most:
+        return ("generate",)
+    return ("letter", "likelihood") if most <= LETTERS else ("likelihood",)

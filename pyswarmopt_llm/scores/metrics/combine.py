@@ -39,12 +39,9 @@ def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
         [0.5, 0.5]
     """
 
-    def moved(index: int, step: float) -> float:
-        values_there = list(values)
-        values_there[index] += step
-        return combined_value(combine, values_there)
-
-    return [(moved(k, _STEP) - moved(k, -_STEP)) / (2 * _STEP) for k in range(len(values))]
+    steps = _STEP * np.eye(len(values))
+    ends = [[combined_value(combine, values + sign * step) for step in steps] for sign in (1, -1)]
+    return ((np.array(ends[0]) - np.array(ends[1])) / (2 * _STEP)).tolist()
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
@@ -67,15 +64,12 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         numbers = [float(part) for part in rest.split(",")]
     except ValueError:
         numbers = [math.nan]
-    if kind == "keep":
-        if n_tasks < 2 or len(numbers) != 1 or not math.isfinite(numbers[0]):
-            why = "give two tasks or more, and the least score of the last one: keep:0.62"
-            raise InvalidOption("combine", spec, why)
+    if kind == "keep" and len(numbers) == 1 < n_tasks and math.isfinite(numbers[0]):
         return partial(keeping, floor=numbers[0])
-    if len(numbers) != n_tasks or not all(0 < weight < math.inf for weight in numbers):
-        why = f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1"
-        raise InvalidOption("combine", spec, why)
-    return partial(weighted, weights=numbers)
+    if kind == "weighted" and len(numbers) == n_tasks and all(0 < w < math.inf for w in numbers):
+        return partial(weighted, weights=numbers)
+    why = "give a positive weight for each task, weighted:2,1, or the last one's floor, keep:0.62"
+    raise InvalidOption("combine", spec, why)
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -84,15 +78,10 @@ def harmonic(scores: Sequence[Score]) -> Score:
     It rewards balance, and is 0 if any task's value is. The standard error is by the delta method,
     d H / d v_i = H^2 / (m v_i^2).
 
-    Raises:
-        ValueError: no scores.
-
     Example:
         >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
         0.6666666666666666
     """
-    if not scores:
-        raise ValueError("no scores to combine")
     if len(scores) == 1:
         return scores[0]
     if any(score.value <= 0 for score in scores):
@@ -115,18 +104,10 @@ def arithmetic(scores: Sequence[Score]) -> Score:
 def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     """The weighted mean of the tasks' values; weights need not add up to 1.
 
-    Raises:
-        ValueError: no scores, or a different number of weights.
-
     Example:
         >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
         0.625
     """
-    if not scores or len(scores) != len(weights):
-        raise ValueError(
-            f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at "
-            "least one"
-        )
     shares = [weight / math.fsum(weights) for weight in weights]
     value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
     errors = [share * score.stderr for share, score in zip(shares, scores, strict=True)]
@@ -139,16 +120,11 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
 
     So a candidate falls below the floor by at most a tenth of the others' gain.
 
-    Raises:
-        ValueError: fewer than two scores.
-
     Example:
         >>> searched, good, bad = (Score(value, (), 10, 0.0) for value in (0.5, 0.8, 0.6))
         >>> keeping([searched, good], 0.7).value, round(keeping([searched, bad], 0.7).value, 6)
         (0.5, -0.5)
     """
-    if len(scores) < 2:
-        raise ValueError(f"{len(scores)} scores: give one to maximise and one to keep")
     *others, kept = scores
     total = arithmetic(others)
     short = floor - kept.value
@@ -175,9 +151,9 @@ def _of_the_same_items(combine: Combine, scores: Sequence[Score]) -> Score:
     total = combine(scores)
     if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
         return total
-    rises = slopes(combine, [score.value for score in scores])
-    parts = [slope * np.array(s.per_item) for slope, s in zip(rises, scores, strict=True)]
-    return replace(total, stderr=score_of(np.sum(parts, axis=0)).stderr)
+    rises = np.array(slopes(combine, [score.value for score in scores]))
+    items = rises @ np.array([score.per_item for score in scores])
+    return replace(total, stderr=score_of(items).stderr)
 
 
 def together(scores: Sequence[Score], value: float, stderr: float) -> Score:

@@ -86,23 +86,6 @@ class Metric:
         """The metric prepared for these items, to score many models."""
         return self.question(items, scoring, chat, template)
 
-    def __call__(
-        self,
-        engine: Engine,
-        items: Sequence[Item],
-        scoring: Scoring = "generate",
-        template: str | None = None,
-    ) -> Score:
-        """Score the loaded model's answers to these items.
-
-        Args:
-            engine: engine with the model loaded.
-            items: items of a task.
-            scoring: answer format, if the metric leaves it open.
-            template: prompt of the task, see `render_prompt`.
-        """
-        return self.on(items, self.scoring or scoring, engine.chat, template)(engine)
-
     @property
     def identity(self) -> str:
         """The metric's name and `depends`."""
@@ -114,22 +97,19 @@ class Metric:
         Raises:
             UserError: an item lacks choices or an answer.
         """
-        for item in items:
-            if self.needs == "choices" and item.choices is None:
-                raise UserError(
-                    f"{where} example {item.id}: no choices, which `metric` {self.name} needs; add "
-                    "them"
-                )
-            if self.needs != "nothing" and not item.references:
-                raise UserError(
-                    f"{where} example {item.id}: no answer, which `metric` {self.name} needs; add "
-                    "answers, or score the "
-                    "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
-                )
-            if self.needs == "number":
-                from pyswarmopt_llm.scores.tasks.answers import check_number
+        from pyswarmopt_llm.scores.tasks.answers import is_number
 
-                check_number(item, where)
+        for item in items:
+            lacks = ""
+            if self.needs != "nothing" and not item.references:
+                lacks = "no answer"
+            elif self.needs == "choices" and item.choices is None:
+                lacks = "no choices"
+            elif self.needs == "number" and not any(map(is_number, item.references)):
+                lacks = "no number as its answer"
+            if lacks:
+                why = f"which `metric` {self.name} needs; add it, or take another metric"
+                raise UserError(f"{where} example {item.id}: {lacks}, {why}")
 
 
 ACCURACY = Metric("accuracy", needs="answer")
@@ -191,18 +171,14 @@ class Sampling:
         from pyswarmopt_llm.engine.generation import Draw
         from pyswarmopt_llm.engine.transformers import on_transformers
 
-        indices = range(len(prompts)) if indices is None else indices
-        seeds: list[int] = []
+        writer = on_transformers(engine, "replies are sampled")
+        chosen = at(prompts, indices)
+        samples = []
         for sample in range(self.samples):
-            of_sample = self.seeds(prompts, sample)
-            seeds += [of_sample[index] for index in indices]
-        draw = Draw(self.temperature, tuple(seeds))
-        repeated = [prompts[index] for index in indices] * self.samples
-        texts = on_transformers(engine, "replies are sampled").generate(
-            repeated, max_new_tokens, draw
-        )
-        starts = range(0, len(texts), len(indices))
-        return [texts[start : start + len(indices)] for start in starts]
+            seeds = at(self.seeds(prompts, sample), indices)
+            draw = Draw(self.temperature, tuple(seeds))
+            samples.append(writer.generate(chosen, max_new_tokens, draw))
+        return samples
 
 
 class Written:
@@ -249,11 +225,6 @@ class Written:
         if chat is not None:
             self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
 
-    @property
-    def sampled(self) -> bool:
-        """Whether the scored answers are sampled."""
-        return self._sampling is not None
-
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Item, prompt, and most new tokens."""
         for item, prompt in zip(self.items, self._prompts, strict=True):
@@ -263,17 +234,13 @@ class Written:
         """The model's greedy answers to all items, or those at `indices`."""
         return engine.generate(at(self._prompts, indices), max_new_tokens=self._new)
 
-    def samples(self, engine: Engine, indices: Sequence[int] | None = None) -> list[list[str]]:
-        """The answers to score, sample by sample; without sampling, one greedy sample."""
-        if self._sampling is None:
-            return [self.answers(engine, indices)]
-        return self._sampling.replies(engine, self._prompts, self._new, indices)
-
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
-        samples = self.samples(engine, indices)
-        score = self.score_samples(samples, indices)
-        return score if self.sampled else replace(score, answers=tuple(samples[0]))
+        if self._sampling is None:
+            answers = self.answers(engine, indices)
+            return replace(self._score_of([answers], indices), answers=tuple(answers))
+        samples = self._sampling.replies(engine, self._prompts, self._new, indices)
+        return self._score_of(samples, indices)
 
     def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
         """The named numbers of each answer, ignoring its thoughts; a single number is called ""."""
@@ -286,23 +253,16 @@ class Written:
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
         """The value of each answer: the mean of its named numbers."""
-        return [sum(row.values()) / len(row) for row in self.parts(answers, indices)]
+        return [fmean(row.values()) for row in self.parts(answers, indices)]
 
-    def score_samples(
-        self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
-    ) -> Score:
-        """The score of answers, sample by sample, to all items or those at `indices`."""
-        rows = [row for answers in samples for row in self.parts(answers, indices)]
-        values = [sum(row.values()) / len(row) for row in rows]
-        items = len(rows) // len(samples)
-        means = [fmean(values[item::items]) for item in range(items)]
-        named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
-        return replace(score_of(means), named=named)
-
-
-def _not_loaded(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
-    """Stands for a rating that `find_metric` has not loaded."""
-    raise ValueError("this metric rates nothing yet; see find_metric")
+    def _score_of(self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None) -> Score:
+        """The score of answers, sample by sample."""
+        drawn = [self.parts(answers, indices) for answers in samples]
+        values = [[fmean(row.values()) for row in rows] for rows in drawn]
+        named = {
+            name: fmean(row[name] for rows in drawn for row in rows) for name in drawn[0][0] if name
+        }
+        return replace(score_of(list(map(fmean, zip(*values, strict=True)))), named=named)
 
 
 @dataclass(frozen=True)
@@ -317,7 +277,7 @@ class ReplyMetric(Metric):
         sampling: how to sample replies; None: greedily.
     """
 
-    rate: ScoreTexts = _not_loaded
+    rate: Any = None
     _: KW_ONLY
     scoring: Scoring | None = "generate"
     needs: Needs = "answer"

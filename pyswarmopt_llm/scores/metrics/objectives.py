@@ -24,7 +24,7 @@ from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task
 
 SPARE = 4  # most spare items per dev item
 
@@ -142,23 +142,19 @@ def load_objectives(config: SearchConfig) -> Objectives:
         Sampling.of(config.temperature, config.samples, config.seed),
     )
     count = len(metrics) + len(externals)
-    by = _combined_by(config.combine, metrics, count > 1)
-    combine = find_combine(by, count)
-    objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
-    return (
-        replace(objectives, combine=of_the_same_items(combine)) if objectives.alike else objectives
+    signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
+    by = config.combine
+    if by == "auto":
+        by = "arithmetic" if signed else "harmonic"
+    elif by == "harmonic" and signed:
+        why = "may be negative, and a harmonic mean is undefined then; add `combine arithmetic`"
+        raise InvalidOption("metric", signed[0], why)
+    objectives = Objectives(
+        tasks, metrics, externals, find_combine(by, count), by, config.test != 0
     )
-
-
-def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> str:
-    """The combination's name; not the harmonic mean if one of several scores may be negative."""
-    signed = next((metric.name for metric in metrics.values() if several and metric.signed), None)
-    if asked == "harmonic" and signed is not None:
-        raise UserError(
-            f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
-            "`combine arithmetic`"
-        )
-    return asked if asked != "auto" else "arithmetic" if signed else "harmonic"
+    if objectives.alike:
+        return replace(objectives, combine=of_the_same_items(objectives.combine))
+    return objectives
 
 
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
@@ -173,18 +169,17 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
         if task.name in tasks:
-            raise InvalidOption(
-                "task", spec, f"another task is also called {task.name}; rename the file"
-            )
+            why = f"another task is also called {task.name}; rename the file"
+            raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     tasks = prompted(tasks, config.template)
     general = for_all_tasks(config.metrics)
-    if len(general) < 2 or len(tasks) != 1:
-        return tasks
-    from pyswarmopt_llm.scores.metrics.by_name import metric_labels
+    if len(general) > 1 and len(tasks) == 1:
+        from pyswarmopt_llm.scores.metrics.by_name import metric_labels
 
-    (task,) = tasks.values()
-    return {label: replace(task, name=label) for label in metric_labels(general)}
+        (task,) = tasks.values()
+        tasks = {label: replace(task, name=label) for label in metric_labels(general)}
+    return tasks
 
 
 def task_print(task: Task) -> str:
@@ -208,22 +203,17 @@ def check_answers(
     Raises:
         InvalidOption: names the answer format in use.
 
-    Example:
-        >>> from pyswarmopt_llm.scores.metrics.by_name import METRICS
-        >>> check_answers("letter", 0, {"t": Task("t", (), ())}, {"t": METRICS["f1"]})
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.InvalidOption: scoring letter: metric f1 is scored by generate; remove it
     """
     used = {
         how for name, metric in metrics.items() for how in scorings_of(metric, scoring, tasks[name])
     }
     if scoring not in ("auto", *used):
-        first = next(iter(metrics.values()), None)
-        by = f"`metric` {first.name} is scored by {first.scoring}" if first else "a function scores"
-        raise InvalidOption("scoring", scoring, f"{by}; remove it")
+        names = ", ".join(metric.name for metric in metrics.values()) or "a harness task"
+        why = f"{names} is scored by {', '.join(sorted(used)) or 'the harness'}; remove it"
+        raise InvalidOption("scoring", scoring, why)
     if thinking and metrics and "generate" not in used:
-        why = "is before written replies, and here options are scored; add `scoring` generate"
-        raise InvalidOption("thinking", thinking, f"{why}, or remove it")
+        why = "is before written replies, and here options are scored; add `scoring generate`"
+        raise InvalidOption("thinking", thinking, why)
 
 
 def load_split(config: SearchConfig) -> dict[str, Task]:
@@ -239,23 +229,14 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     for name, task in tasks.items():
         test = () if config.test == 0 else task.test
-        spare = _spare(task, config.spare)
-        tasks[name] = replace(task, test=test, spare=spare, fingerprint="")
+        count = config.spare
+        if count is None:
+            count = SPARE * len(task.dev) if len(task.spare) >= len(task.dev) else 0
+        elif count > len(task.spare):
+            why = f"{name} has only {len(task.spare)} examples without options beyond its dev"
+            raise InvalidOption("spare", count, f"{why}; give fewer, or a lower `dev`")
+        tasks[name] = replace(task, test=test, spare=task.spare[:count], fingerprint="")
     return tasks
-
-
-def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
-    """The spare items for training."""
-    available = len(task.spare)
-    if count is not None and count > available:
-        why = (
-            f"{task.name} has {available} dev examples without options beyond its {len(task.dev)} of "
-            "dev; give fewer, or a lower `dev`"
-        )
-        raise InvalidOption("spare", count, why)
-    if count is None:
-        count = SPARE * len(task.dev) if available >= len(task.dev) else 0
-    return task.spare[:count]
 
 
 def find_metrics(
@@ -280,12 +261,9 @@ def find_metrics(
     Raises:
         UserError: a metric is unknown, or cannot score these items.
     """
-    metrics: dict[str, Metric] = dict.fromkeys(tasks, ACCURACY)
-    of_files = [task for task in tasks.values() if task.metric is not None]
-    if specs or of_files or new_tokens is not None or sampling is not None:
-        from pyswarmopt_llm.scores.metrics.by_name import named_metrics
+    from pyswarmopt_llm.scores.metrics.by_name import named_metrics
 
-        metrics = named_metrics(tasks, specs, cache, device, new_tokens, sampling)
+    metrics = named_metrics(tasks, specs, cache, device, new_tokens, sampling)
     for name, task in tasks.items():
         for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")
@@ -318,14 +296,12 @@ def check_window(
             raise UserError(f"{task.source}: {split} {error.text}") from error
         for item, text, written in questions.texts():
             new = max(written and written + engine.thinking, room)
-            # A token takes at least a byte of text (two in tokenizers that rewrite it), so only few
-            # long items need tokenising.
-            if 2 * len(text.encode()) + new <= window:
-                continue
-            length = engine.count_tokens(text)
-            if length + new > window:
-                raise UserError(
-                    f"{task.source}: {split} example {item.id}: {how} scoring needs "
-                    f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
-                    "shorten the example or remove it"
-                )
+            # A token takes at least half a byte of text, so few items need tokenising.
+            if 2 * len(text.encode()) + new > window:
+                length = engine.count_tokens(text)
+                if length + new > window:
+                    raise UserError(
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs "
+                        f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
+                        "shorten the example or remove it"
+                    )

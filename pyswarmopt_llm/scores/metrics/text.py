@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -56,21 +55,20 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """Sentence BLEU of each text (Papineni et al. 2002; effective order, by sacreBLEU)."""
-    return _by_sacrebleu(_sacrebleu("BLEU").BLEU(effective_order=True), items, texts)
+    scorer = optional("sacrebleu.metrics", "BLEU").BLEU(effective_order=True)
+    return _by_sacrebleu(scorer, items, texts)
 
 
 def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """chrF2 of each text (Popović 2015, by sacreBLEU)."""
-    return _by_sacrebleu(_sacrebleu("chrF").CHRF(), items, texts)
+    return _by_sacrebleu(optional("sacrebleu.metrics", "chrF").CHRF(), items, texts)
 
 
 def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
-    return _best(items, texts, _rouge)
-
-
-def _rouge(reference: str, text: str) -> float:
-    return float(_rouge_scorer().score(reference, text)["rougeL"].fmeasure)
+    module = optional("rouge_score.rouge_scorer", "ROUGE-L")
+    scorer = module.RougeScorer(["rougeL"], use_stemmer=True)
+    return _best(items, texts, lambda reference, text: scorer.score(reference, text)["rougeL"][2])
 
 
 def _best(
@@ -92,19 +90,7 @@ def _f1(reference: str, text: str) -> float:
     if same_words(reference, text):
         return 1.0
     expected, found = map(Counter, comparable(reference, text))
-    if not expected or not found:
-        return float(expected == found)
-    return 2 * (expected & found).total() / (expected.total() + found.total())
-
-
-def _sacrebleu(name: str) -> Any:
-    return optional("sacrebleu.metrics", name)
-
-
-@cache
-def _rouge_scorer() -> Any:
-    module = optional("rouge_score.rouge_scorer", "ROUGE-L")
-    return module.RougeScorer(["rougeL"], use_stemmer=True)
+    return 2 * (expected & found).total() / ((expected + found).total() or 1)
 
 
 Values = Sequence[float]

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
@@ -134,17 +133,9 @@ def same_number(reference: str, text: str) -> bool:
     return expected is not None and found is not None and found.same(expected)
 
 
-def check_number(item: Item, where: str) -> None:
-    """Refuse an item none of whose right answers is a number: every reply would be wrong.
-
-    Raises:
-        UserError: names the item.
-    """
-    if all(stated_quantity(reference) is None for reference in item.references):
-        raise UserError(
-            f"{where} example {item.id}: its answer is no number, which `metric` numeric needs; "
-            "correct it, or take `metric` accuracy"
-        )
+def is_number(reference: str) -> bool:
+    """Whether a right answer states a number; otherwise every reply would be wrong."""
+    return stated_quantity(reference) is not None
 
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise

@@ -32,9 +32,7 @@ _NEXT_QUESTION = re.compile(
     r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
     re.IGNORECASE | re.MULTILINE,
 )
-_JSON_END = re.compile(
-    r"(?<=[\w\"'\]])\s*,\s*\"\w+\"\s*:.*|\s*\}\s*\Z"
-)  # further fields of an object
+_JSON_END = re.compile(r"\s*,\s*\"\w+\"\s*:.*|\s*\}\s*\Z")  # further fields of an object
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 _WRAPPED = re.compile(
@@ -137,17 +135,12 @@ def _hashes(text: str) -> re.Match[str] | None:
 
 def _boxed(text: str) -> str | None:
     """Content of the last closed box, with nested braces."""
-    contents = (_up_to_closing_brace(part) for part in reversed(_BOX.split(text)[1:]))
-    return next((content for content in contents if content is not None), None)
-
-
-def _up_to_closing_brace(text: str) -> str | None:
-    """The text before the closing brace of one opened earlier; None if there is none."""
-    depth = 1
-    for i, c in enumerate(text):
-        depth += (c == "{") - (c == "}")
-        if depth == 0:
-            return text[:i]
+    for part in reversed(_BOX.split(text)[1:]):
+        depth = 1
+        for i, c in enumerate(part):
+            depth += (c == "{") - (c == "}")
+            if depth == 0:
+                return part[:i]
     return None
 
 

@@ -6,7 +6,6 @@ An unclear reply gives None, never a guess.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 from pyswarmopt_llm.scores.tasks.stated import candidates, plain, without_thoughts
 
@@ -23,57 +22,29 @@ _REFUSAL = re.compile(r"\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 _BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
-_BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # start of a text, a line, a sentence
-
-_SCALE = r"(?:\s*[(\[][^()\[\]\n]{0,20}[)\]])?"  # "Rating (1-10)"
+_VALUE = r"(?P<value>[0-9]{1,2}(?:[.,][0-9]+)?)"
+_SCALE = r"(?:[*_\s\]]*(?:/|out of)[*_\s]*(?P<most>[0-9]+))?"
+# "Rating (1-10): **8**/10", '"rating": 8', "the score is 7"; a reason follows in a new clause
 _RATING = re.compile(
-    rf"{_BEGINNING}(?:(?:the|my)\s+)?(?:(?:overall|final)\s+)?(?:rating|score){_SCALE}"
-    r"[*_\s\"]*(?:[:=-]|\bis\b)[*_\s\[\"]*",
+    r"(?:\A|\b(?:rating|score)\b(?:\s*\([^()\n]{0,20}\))?[*_\s\"]*(?:[:=-]|\bis\b))[*_\s\[\"']*"
+    rf"{_VALUE}{_SCALE}[*_\s\]]*+(?![0-9%/\u2013-]|(?-i:[a-z]))",
     re.IGNORECASE,
 )
-_BARE_RATING = re.compile(r"[*_\s\[\"']*(?=[0-9])")
-_GIVEN = re.compile(
-    r"(?P<value>[0-9]{1,3}(?:[.,][0-9]+)?)(?:[*_\s\]]*(?:/|out\s+of)[*_\s]*(?P<most>[0-9]+(?:[.,][0-9]+)?))?"
-    r"(?P<rest>[^\n]*)",
-    re.IGNORECASE,
-)
-# "10/10 is what the reply demands" is no rating; a reason or a new sentence may follow one
-_NO_RATING = re.compile(
-    r"[*_\s\]]*,?\s(?:as|since|because)\s+(?:the\s+)?(?:reply|response|answer|it)\s+"
-    r"(?:demands|requests|asks|orders|instructs|insists|says|wants|requires)\b"
-    r"|[*_\s\]]*\s(?!because\b|since\b|as\b|for\b|due\b|with\b|based\b|given\b)[a-z]"
-)
-_NO_CHOICE = re.compile(
-    r"[*_)\]\"']*\s+(?:is|was)\s+(?:what|how|the\s+(?:order|demand|instruction|request))\b"
-)
-_RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[%/])|[eE][0-9+-]")
-
 _REPLY = r"(?i:reply|answer|response|option|assistant)?"
-_LETTER = r"[*_(\[\"']{0,9}(?P<letter>[AB])(?![\w'\u2019])"  # A is a side, a is an article
-_CLOSED = r"[*_)\]\"']*\s*"
-_PREFERS = re.compile(
-    rf"{_BEGINNING}(?i:(?:the\s+)?better\s*{_REPLY}(?:\s+one)?|winner|i\s+prefer)"
-    r"[*_\"]*\s*(?:[:=-]|\b(?i:is)\b|(?<=prefer))[*_\s\"]*"
-    r"(?:(?i:(?:a\s+)?(?P<tie>tie|tied|neither|both|equal)\b)"
-    rf"|(?i:the\s+)?{_REPLY}\s*{_LETTER}(?=(?P<rest>[^\n]*)))"
+_END = r"(?=[*_)\]\"']*\s*(?:$|[^\w\s'\u2019]|\n|(?:because|since|as|by)\b))"
+_STATED = re.compile(  # [[A]] as in MT-Bench (Zheng et al. 2023, arXiv 2306.05685), "Better: A"
+    r"\[\[(?P<marked>[ABC])\]\]|\b(?i:better(?:\s+(?:reply|answer|response|one))?|winner|i\s+prefer)[*_\"]*"
+    r"\s*(?:[:=-]|\b(?i:is)\b|(?<=prefer))[*_\s\"(\[]*(?:(?i:(?:a\s+)?(?P<tie>tie|neither|both)\b)"
+    rf"|{_REPLY}\s*[*_(\[]*(?P<letter>[AB]){_END})"
 )
-_BETTER = (
-    rf"{_REPLY}\s*{_LETTER}{_CLOSED}(?i:\b(?:is|was)\s+"
-    r"(?:clearly\s+|much\s+|slightly\s+|far\s+|the\s+|a\s+bit\s+)*"
-    r"(?:better|best|preferable|superior)\b)"
+_SAID = re.compile(
+    r"(?<![\w'\u2019])(?P<letter>[AB])[*_)\]\"']*\s+(?:(?:is|was)\s+(?:(?!not\b)\w+\s+){0,2}"
+    r"(?:better|best|preferable|superior)|wins)\b"
 )
-_IS_BETTER = re.compile(_BEGINNING + _BETTER)
-# whatever stands before it: "... in style, but A is better", "overall, A wins"
-_ANYWHERE_BETTER = re.compile(
-    rf"(?<![\w'\u2019]){_LETTER}{_CLOSED}(?i:\b(?:(?:is|was)\s+(?:(?!not\b|n['\u2019]t)\w+\s+){{0,2}}"
-    r"(?:better|best|preferable|superior)|wins)\b)"
+_ALONE = re.compile(
+    rf"[\W_]*(?:{_REPLY}\s*(?P<letter>[AB])[*_)\]\"']*(?:[.!]|\n|$)"
+    r"|(?i:(?:it(?:'s| is) )?(?:a )?(?P<tie>tie)\b))"
 )
-_MARKED = re.compile(r"\[\[([ABC])\]\]")  # as MT-Bench asks (Zheng et al. 2023, arXiv 2306.05685)
-_LETTER_ALONE = re.compile(
-    rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
-)
-_TIE_ALONE = re.compile(r"[\W_]*(?:it(?:['\u2019]s|\s+is)\s+)?(?:a\s+)?tie\b", re.IGNORECASE)
-_NO_ARTICLE = re.compile(rf"{_CLOSED}(?:$|[^\w\s'\u2019]|(?:because|since|as|is|by)\b)")
 
 
 def spoken_verdict(text: str) -> str | None:
@@ -92,48 +63,38 @@ def spoken_verdict(text: str) -> str | None:
 def preferred(text: str) -> str | None:
     """The reply that a judge prefers, "A" or "B", or "tie"; None if unclear.
 
-    "Better: A" at the start decides, whatever reasons follow; elsewhere it goes before "A is
-    better".
+    "Better: A" or "[[A]]" decides, at the start of the text or else as the only one; then "A is
+    better" as the only one, then a text that begins with A, B or tie alone.
 
     Example:
         >>> preferred("Reply B is better. A is too long."), preferred("Better: tie"), preferred("Both!")
         ('B', 'tie', None)
     """
-    text = without_thoughts(text).strip()
-    stated = [_side(match) for match in _PREFERS.finditer(text)]
-    if stated and _PREFERS.match(text) and stated[0] is not None:
-        return stated[0]
-    marked = {side for side in stated if side is not None}
-    marked |= {side.replace("C", "tie") for side in _MARKED.findall(text)}
-    said = marked or {match["letter"] for match in _IS_BETTER.finditer(text)}
-    if said and not marked:  # "A is better in style, but overall B is better"
-        said |= {match["letter"] for match in _ANYWHERE_BETTER.finditer(text)}
-    if said:
-        return said.pop() if len(said) == 1 else None
-    if _TIE_ALONE.match(text):
-        return "tie"
-    alone = _LETTER_ALONE.match(text)
-    if alone is None or re.search(r"(?<!\w)[AB](?:[:)]|\s*$)", alone["rest"]):
-        return None
-    return alone["letter"]
+    text = without_thoughts(text).strip(" \t\r\n*_")
+    first = _STATED.match(text)
+    if first is not None and not first["marked"]:
+        return _side(first)
+    for pattern in (_STATED, _SAID):
+        sides = set(map(_side, pattern.finditer(text)))
+        if sides:
+            return sides.pop() if len(sides) == 1 else None
+    alone = _ALONE.match(text)
+    return _side(alone) if alone and not re.search(r"\b[AB]:", text) else None
 
 
 def rating(text: str) -> float | None:
     """A judge's rating from 1 to 10; None if there is none, several, or one on another scale.
 
+    It follows the word rating or score, or begins the text.
+
     Example:
         >>> rating("Rating (1-10): 8/10"), rating("Rating: 4/5"), rating("Rating: -3/10")
         (8.0, None, None)
     """
-    text = without_thoughts(text).strip()
+    text = without_thoughts(text).strip(' \t\r\n*_{"')
     first = _RATING.match(text)
-    if first is not None:
-        return _rated(text[first.end() :])
-    ratings = {_rated(text[match.end() :]) for match in _RATING.finditer(text)}
-    if ratings:
-        return ratings.pop() if len(ratings) == 1 else None
-    bare = _BARE_RATING.match(text)
-    return None if bare is None else _rated(text[bare.end() :], bare=True)
+    ratings = set(map(_rated, [first] if first else _RATING.finditer(text)))
+    return ratings.pop() if len(ratings) == 1 else None
 
 
 def _verdict(text: str) -> str | None:
@@ -147,26 +108,14 @@ def _verdict(text: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _side(match: re.Match[str]) -> str | None:
-    """The reply named by "Better: ..."; "Better: A clear answer" names none."""
-    if match["tie"]:
-        return "tie"
-    if _NO_CHOICE.match(match["rest"]):
-        return None
-    if match["letter"] == "A" and not _NO_ARTICLE.match(match["rest"]):
-        return None
-    return match["letter"]
+def _side(match: re.Match[str]) -> str:
+    """The side that a match names."""
+    found = match.groupdict()
+    side = found["letter"] or found.get("marked") or "tie"
+    return "tie" if side == "C" else side
 
 
-def _rated(given: str, bare: bool = False) -> float | None:
-    """The number in "8/10, since ..."; without "Rating:" it must be alone or out of 10."""
-    match = _GIVEN.match(given)
-    if match is None or _RANGE.match(match["rest"]) or _NO_RATING.match(match["rest"]):
-        return None
-    if match["most"] is None:
-        if bare and match["rest"].strip(" .*_]\"'"):
-            return None
-    elif match["most"] not in ("10", "10.0"):
-        return None
-    value = float(Decimal(match["value"].replace(",", ".")))
-    return value if 1.0 <= value <= 10.0 else None
+def _rated(match: re.Match[str]) -> float | None:
+    """The number of a match, if it is one of 1 to 10."""
+    value = float(match["value"].replace(",", "."))
+    return value if match["most"] in (None, "10") and 1.0 <= value <= 10.0 else None

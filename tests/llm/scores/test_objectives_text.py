@@ -32,7 +32,7 @@ def test_a_number_is_scored_against_numbers_alone() -> None:
     numeric = find_metric("numeric")
     for answer in ("0", "#### 18", "12 apples"):
         numeric.check(question(answer), "dev")
-    with pytest.raises(UserError, match="dev example 1: its answer is no number"):
+    with pytest.raises(UserError, match="dev example 1: no number as its answer"):
         numeric.check(question("a dozen or so"), "dev")
 
 
