@@ -4,6 +4,7 @@ contact a judge.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -12,13 +13,15 @@ from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.own import is_function
 
+_HARNESS_FILE = re.compile(rf"{LM_EVAL}(?![\w-]+(?:#|\Z))")  # not a plain name
+
 
 def trusted(config: SearchConfig) -> Iterator[tuple[str, str]]:
     """Field and value of each setting that executes code, unpickles data from a cluster, or sends
     texts to the user's judge with the user's key.
     """
     for spec in config.tasks:
-        if spec.startswith(LM_EVAL) and _is_file(spec):
+        if _HARNESS_FILE.match(spec):
             yield "tasks", spec
     for spec in config.metrics:
         if is_function(spec) or _metric(spec).partition(":")[0] in ("evaluate", "judge"):
@@ -46,34 +49,21 @@ def to_name_again(
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse a ``run.json`` that executes code, or contacts a judge, unless these
-    settings are given again.
+    """Refuse a ``run.json`` that executes code, or contacts a judge, unless these settings are given
+    again.
 
     `allow` is the command's option for code; empty if the settings have options of their own.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    other = sorted(set(allowed) - {value for _, value in trusted(config)})
-    if other:
-        raise UserError(
-            f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
-        )
     missing = to_name_again(config, allowed, allow)
     if missing:
-        what = "code to run, or a judge to pay for"
-        raise UserError(
-            f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
-        )
+        why = "its run.json names code to run, or a judge to pay for; if you trust it, add"
+        raise UserError(f"{run}: {why} {' '.join(missing)}")
 
 
 def _metric(spec: str) -> str:
     """The metric in ``NAME`` or ``TASK=NAME``, which may contain further "=" signs."""
     task, _, metric = spec.partition("=")
     return metric or task
-
-
-def _is_file(spec: str) -> bool:
-    """Whether a harness task is anything but a plain name."""
-    name = spec.removeprefix(LM_EVAL).partition("#")[0]
-    return not name.replace("_", "").replace("-", "").isalnum()

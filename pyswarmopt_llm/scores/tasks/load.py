@@ -132,16 +132,11 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:
     """Refuse an empty split, and questions in both splits, which make the test score misleading;
-    with `allow_overlap` only warn. Warn of repeated questions.
+    with `allow_overlap` only warn.
     """
     for split in SPLITS:
-        items = task.split(split)
-        if not items:
+        if not task.split(split):
             raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
-        repeats = len(items) - len(set(map(content, items)))
-        if repeats:
-            message = "%s: %d of %d %s examples repeat another"
-            log.warning(message, task.source, repeats, len(items), split)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]
     if not shared:

@@ -266,9 +266,8 @@ def label_choices(
 
 def _letters(n: int) -> list[str]:
     """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods."""
-    if n <= len(ascii_uppercase):
-        return list(ascii_uppercase[:n])
-    return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
+    repeat = 1 if n <= len(ascii_uppercase) else 2
+    return list(map("".join, islice(product(ascii_uppercase, repeat=repeat), n)))
 
 
 def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:
@@ -295,25 +294,20 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
     on questions, answers and seed, not on the file's order.
     """
     groups = _grouped(items)
-    if len(groups) < 2:
-        raise UserError(f"{where}: fewer than two different questions for dev and test; add some")
-    strata = {
-        key: min(
-            (item.answer if item.choices else "", item.meta.get("domain", "")) for item in group
-        )
-        for key, group in groups.items()
-    }
-    order = _spread(strata, seed)
+    strata = {key: min(map(_stratum, group)) for key, group in groups.items()}
     size = max(1, len(items) // share)
     dev: list[Item] = []
     test: list[Item] = []
-    for key in order:
+    for key in _spread(strata, seed):
         (dev if len(dev) + len(groups[key]) <= size else test).extend(groups[key])
-    if not dev:  # a few questions repeated many times
-        first = min(order, key=lambda key: len(groups[key]))
-        dev = groups[first]
-        test = [item for key in order if key != first for item in groups[key]]
+    if not dev or not test:
+        why = "too few different questions to draw dev and test"
+        raise UserError(f"{where}: {why}; add some, or a column `split`")
     return tuple(dev), tuple(test)
+
+
+def _stratum(item: Item) -> tuple[str, str]:
+    return (item.answer if item.choices else "", item.meta.get("domain", ""))
 
 
 def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
