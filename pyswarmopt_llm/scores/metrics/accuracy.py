@@ -51,6 +51,7 @@ class Accuracy:
     Attributes:
         items, scoring, template: as given.
         prompts: each item's user turn in the chat template.
+        rows: each item's continuations to score.
 
     Raises:
         UserError: an item without choices is to be scored by options.
@@ -67,7 +68,7 @@ class Accuracy:
         self.scoring = scoring
         self.template = template
         self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
-        self._rows = list(map(self._row, self.items, self.prompts))
+        self.rows = list(map(self._row, self.items, self.prompts))
 
     def _row(self, item: Item, prompt: str) -> Choices:
         """An item with the continuations to score: its options, or the right reply."""
@@ -83,12 +84,12 @@ class Accuracy:
 
     def choices(self) -> list[Choices]:
         """The items as training examples, except those without a known right answer."""
-        return [row for row in self._rows if row.right != UNKNOWN]
+        return [row for row in self.rows if row.right != UNKNOWN]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that must fit the context window: item, text, most new tokens."""
         written = self.scoring == "generate"
-        for item, row in zip(self.items, self._rows, strict=True):
+        for item, row in zip(self.items, self.rows, strict=True):
             for prompt, option in row.pairs:
                 yield item, prompt if written else prompt + option, MAX_NEW_TOKENS * written
 
@@ -115,7 +116,7 @@ class Accuracy:
         self, engine: Engine, indices: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
         """For each item, letter -> log-probability of the option, per byte with ``likelihood``."""
-        rows = at(self._rows, indices)
+        rows = at(self.rows, indices)
         scores = []
         found = loglikelihoods(engine, [row.pairs for row in rows])
         for item, row, values in zip(at(self.items, indices), rows, found, strict=True):

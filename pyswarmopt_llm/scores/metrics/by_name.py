@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -162,50 +163,31 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
             return labels
         why = f"a second metric for several tasks; write TASK={general[1]}"
         raise InvalidOption("metric", general[1], why)
-    chosen = dict.fromkeys(tasks, *general) if general else {}
-    own = set()
-    for spec in specs:
-        task, equals, metric = spec.partition("=")
-        if not equals:
-            continue
-        if task not in tasks or task in own:
-            why = f"give one metric to each task, of {', '.join(tasks) or 'none'}"
-            raise InvalidOption("metric", spec, why)
-        own.add(task)
-        chosen[task] = metric
-    return chosen
+    pairs = [spec.partition("=") for spec in specs if "=" in spec]
+    own = {task: metric for task, _, metric in pairs}
+    if len(own) < len(pairs) or not own.keys() <= {*tasks}:
+        why = f"give one metric to each task, of {', '.join(tasks) or 'none'}"
+        raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
+    return dict.fromkeys(tasks, *general) | own if general else own
 
 
 def metric_labels(specs: Sequence[str]) -> dict[str, str]:
-    """Label -> metric, for several metrics of one task: a function's name, or the metric's kind,
-    extended by its file or model if not unique.
+    """Label -> metric, for several metrics of one task: a function's name, or the metric's.
 
     Raises:
-        InvalidOption: a metric is given twice.
+        InvalidOption: two have one label.
 
     Example:
-        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
-        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
-        >>> list(metric_labels(["a.py:score", "b.py:score"]))
-        ['a-score', 'b-score']
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-a-kind': 'reward:a/kind'}
     """
-    kinds = list(map(_label, specs))
     labels: dict[str, str] = {}
-    for spec, kind in zip(specs, kinds, strict=True):
-        label = _label(spec, whole=kinds.count(kind) > 1)
+    for spec in specs:
+        label = spec.rpartition(":")[2] if ".py:" in spec else re.sub("[:/]", "-", spec)
         if label in labels:
             raise InvalidOption("metric", spec, f"a second metric that is called {label}")
         labels[label] = spec
     return labels
-
-
-def _label(spec: str, whole: bool = False) -> str:
-    """A function's name or the metric's kind; `whole`: with its file or model."""
-    if ".py:" in spec:
-        file, _, function = spec.rpartition(":")
-        return f"{Path(file).stem}-{function}" if whole else function
-    kind, _, argument = spec.partition(":")
-    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
 
 
 def metric_given(specs: Sequence[str], task: str) -> str | None:

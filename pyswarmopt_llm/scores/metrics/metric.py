@@ -108,7 +108,10 @@ class Metric:
             elif self.needs == "number" and not any(map(is_number, item.references)):
                 lacks = "no number as its answer"
             if lacks:
-                why = f"which `metric` {self.name} needs; add it, or take another metric"
+                why = (
+                    f"which `metric` {self.name} needs; add it, or score the text itself: `metric` "
+                    "FILE.py:FUNCTION, reward:MODEL or judge"
+                )
                 raise UserError(f"{where} example {item.id}: {lacks}, {why}")
 
 

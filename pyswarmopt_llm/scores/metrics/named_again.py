@@ -57,6 +57,9 @@ def require(
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
+    other = set(allowed) - {value for _, value in trusted(config)}
+    if other:
+        raise UserError(f"{run}: was not started with {min(other)}; remove it, or start a new run")
     missing = to_name_again(config, allowed, allow)
     if missing:
         why = "its run.json names code to run, or a judge to pay for; if you trust it, add"

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, at, loglikelihoods
 from pyswarmopt_llm.scores.metrics.metric import Chat
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.answers import same_number
 from pyswarmopt_llm.scores.words import comparable, same_words
 
@@ -97,29 +99,18 @@ Values = Sequence[float]
 
 
 class Likelihoods:
-    """A `Utility`: values items by the log-likelihoods of their texts.
+    """A `Utility`: values items by the log-likelihoods of their options, or right answers.
 
     Args:
-        items: questions.
-        texts: texts of each item, scored as replies to its prompt.
+        asked: the questions.
         value: function of an item and its texts' log-likelihoods; NaN counts as 0, since a model
             may overflow, for example in float16.
-        prompts: prompt of each item.
     """
 
-    def __init__(
-        self,
-        items: Sequence[Item],
-        prompts: Sequence[str],
-        texts: Callable[[Item], Sequence[str]],
-        value: Callable[[Item, Values], float],
-    ) -> None:
-        self.items = tuple(items)
+    def __init__(self, asked: Accuracy, value: Callable[[Item, Values], float]) -> None:
+        self.items = asked.items
         self._value = value
-        self._rows = [
-            [(prompt, text) for text in texts(item)]
-            for item, prompt in zip(items, prompts, strict=True)
-        ]
+        self._rows = [row.pairs for row in asked.rows]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Each question with each of its texts."""
@@ -149,12 +140,9 @@ def truthfulness(
     for item in items:
         unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
         if unknown:
-            raise UserError(
-                f'example {item.id}: "right" names {", ".join(unknown)}, which no option has (one '
-                "given twice has its first letter); give the letters of right options"
-            )
-    prompts = [chat_prompt(item, "likelihood", chat, template) for item in items]
-    return Likelihoods(items, prompts, lambda item: item.options, _share)
+            why = f'"right" names {", ".join(unknown)}, which no option has'
+            raise UserError(f"example {item.id}: {why}; give the letters of right options")
+    return Likelihoods(Accuracy(items, "likelihood", chat, template), _share)
 
 
 def inverse_perplexity(
@@ -166,18 +154,13 @@ def inverse_perplexity(
     can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over
     items.
     """
-    prompts = [chat_prompt(item, "generate", chat, template) for item in items]
-    return Likelihoods(items, prompts, lambda item: [item.answer_text], _per_byte)
+    return Likelihoods(Accuracy(items, "generate", chat, template), _per_byte)
 
 
 def _share(item: Item, values: Values) -> float:
-    highest = max(values)
-    weights = {
-        letter: math.exp(value - highest)
-        for letter, value in zip(item.letters, values, strict=True)
-    }
+    weights = dict(zip(item.letters, np.exp(np.array(values) - max(values)), strict=True))
     right = item.meta.get("right", item.answer)
-    return sum(weights[letter] for letter in right) / sum(weights.values())
+    return float(sum(weights[letter] for letter in right) / sum(weights.values()))
 
 
 def _per_byte(item: Item, values: Values) -> float:

@@ -81,14 +81,12 @@ class Columns:
         question: our name of the question column; ``prompt`` for verbatim prompts.
         labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
-        split: the table's split column; "" if there is none.
     """
 
     names: Mapping[str, str]
     question: str
     labels: bool
     letters: Sequence[str]
-    split: str
 
     def header(self, name: str) -> str:
         """The table's name of a column."""
@@ -100,28 +98,26 @@ class Columns:
         Raises:
             UserError: what is wrong with it.
         """
-        verbatim = self.question == "prompt"
-        self.check(row, ("prompt",) if verbatim else ("question", "answer"))
+        split = row.values.get(self.header("split"))
+        if "split" in self.names and split not in SPLITS:
+            raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
+        needed = ["prompt"] if self.question == "prompt" else ["question", "answer"]
+        for header in self.missing(row, needed):
+            raise UserError(f'{row.location}: nothing in column "{header}"')
         return parse_item(self.record(row), row.location, row.id)
 
-    def check(self, row: FileRow, needed: Iterable[str]) -> None:
-        """Refuse a row with an empty required column, or no split in the split column.
-
-        Raises:
-            UserError: says where.
-        """
-        split = row.values.get(self.split)
-        if self.split and split not in SPLITS:
-            raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        for column in map(self.header, needed):
-            value = row.values.get(column)
-            if value is None or not str(value).strip():
-                raise UserError(f'{row.location}: nothing in column "{column}"')
+    def missing(self, row: FileRow, needed: Iterable[str]) -> list[str]:
+        """The table's names of needed columns that are blank in a row."""
+        values = {header: row.values.get(header) for header in map(self.header, needed)}
+        return [name for name, value in values.items() if value is None or not str(value).strip()]
 
     def record(self, row: FileRow) -> dict[str, Any]:
         """A row as a record for `parse_item`, without its empty values."""
-        named = renamed(row.values, self.names).items()
-        values = {name: value for name, value in named if name and value not in (None, "")}
+        theirs = set(self.names.values())
+        others = {name: value for name, value in row.values.items() if name not in theirs}
+        ours = {name: row.values.get(header) for name, header in self.names.items()}
+        given = (others | ours).items()
+        values = {name: value for name, value in given if name and value not in (None, "")}
         if self.question == "prompt":
             values.pop("question", None)  # another column of the file
         options = [values.pop(letter, "") for letter in self.letters]
@@ -136,77 +132,53 @@ def find_columns(
     """The columns of a table.
 
     Args:
-        table: the table.
+        table: the table; case and blanks around its names do not matter.
         told: our column name -> the table's, given by the user.
         answered: whether questions need an answer column.
         prompts: whether all rows are verbatim prompts.
 
     Raises:
         UserError: no column of questions or answers, or no such column as the user named.
-    """
-    check_names(told, table.names, str(table.path))
-    spelt = {**in_other_case(table.names, told), **told}
-    names = list(renamed(dict.fromkeys(table.names), spelt))
-    wanted = prompts or ("prompt" in told and "question" not in told)
-    verbatim = "prompt" in names and (wanted or "question" not in names)
-    asked = "prompt" if verbatim else first_of(QUESTION, names)
-    answers = sorted(ANSWER, key=lambda name: name not in told)  # first what the user named
-    replied = first_of(("answer",) if verbatim else answers, names)
-    if not asked or (answered and not replied and not verbatim):
-        listed = ", ".join(filter(None, names)) or "nothing"
-        missing = "answer" if asked else "question"
-        raise UserError(
-            f"{table.path}: no column for the {missing} (found: {listed}); give `columns` "
-            f"{missing}=COLUMN"
-        )
-    letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
-    question = "prompt" if verbatim else "question"
-    ours = {name: column for name, column in spelt.items() if name != replied}
-    ours[question] = spelt.get(asked, asked)
-    if replied:
-        ours["answer"] = spelt.get(replied, replied)
-    split = spelt.get("split", "split") if "split" in names else ""
-    return Columns(ours, question, replied == "label", letters if letters[1:] else (), split)
-
-
-def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
-    """Our names of question and answer -> headers that differ from them only in case or blanks.
-
-    Args:
-        headers: the table's columns.
-        told: our column name -> the table's, given by the user.
 
     Example:
-        >>> in_other_case(["Question", "Answer ", "id"], {}), in_other_case(["Text", "text"], {})
-        ({'answer': 'Answer ', 'question': 'Question'}, {})
+        >>> from pathlib import Path
+        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "mood"}).names
+        {'question': 'Text', 'answer': 'mood'}
     """
-    free = [header for header in headers if header not in told.values()]
-    plain = {header.strip().casefold(): header for header in free}
-    ours = {*QUESTION, *ANSWER, "prompt"} - {*headers, *told}
-    return {name: plain[name.casefold()] for name in sorted(ours) if name.casefold() in plain}
-
-
-def first_of(names: Sequence[str], columns: Collection[str]) -> str:
-    """The first name that is a column; "" if there is none."""
-    return next((name for name in names if name in columns), "")
-
-
-def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> None:
-    """Refuse names of columns that do not exist."""
+    found = ", ".join(filter(None, table.names)) or "nothing"
     for name, column in told.items():
-        if column not in names:
-            found = ", ".join(names)
-            raise UserError(f'{where}: no column "{column}" for `columns` {name} (found: {found})')
+        if column not in table.names:
+            why = f'no column "{column}" for `columns` {name} (found: {found})'
+            raise UserError(f"{table.path}: {why}")
+    free = [header for header in reversed(table.names) if header not in told.values()]
+    spelt = {header.strip().casefold(): header for header in free}
+    known = {name: spelt.get(name.casefold()) for name in (*_OURS, *QUESTION, *ANSWER)}
+    letters = {letter: letter for letter in ascii_uppercase if letter in free}
+    names = {name: header for name, header in {**known, **letters, **told}.items() if header}
+    wanted = "prompt" in told and "question" not in told
+    verbatim = prompts or ("prompt" in names and (wanted or "question" not in names))
+    asks = ("prompt", *QUESTION) if prompts else ("prompt",) if verbatim else QUESTION
+    asked = _first(asks, names, told)
+    replied = _first(("answer",) if verbatim else ANSWER, names, told)
+    if not asked or (answered and not replied and not verbatim):
+        missing = "answer" if asked else "question"
+        why = f"no column for the {missing} (found: {found}); give `columns` {missing}=COLUMN"
+        raise UserError(f"{table.path}: {why}")
+    options = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
+    kept = ("choices", "id", "domain", "split", *options)
+    ours = {name: names[name] for name in kept if name in names}
+    ours["prompt" if verbatim else "question"] = names[asked]
+    if replied:
+        ours["answer"] = names[replied]
+    return Columns(
+        ours,
+        "prompt" if verbatim else "question",
+        replied == "label",
+        options if options[1:] else (),
+    )
 
 
-def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
-    """A row under our names; a column that already had one of these names is dropped.
-
-    Example:
-        >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
-        {'question': 'Hi', 'answer': 'good'}
-    """
-    others = {
-        name: value for name, value in row.items() if name not in told and name not in told.values()
-    }
-    return {name: row[column] for name, column in told.items() if column in row} | others
+def _first(ours: Sequence[str], names: Collection[str], told: Collection[str]) -> str:
+    """The first of our names that is a column, those that the user gave first; "" if none is."""
+    ordered = sorted(ours, key=lambda name: name not in told)
+    return next((name for name in ordered if name in names), "")

@@ -18,12 +18,9 @@ from typing import TypeVar
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import (
-    QUESTION,
     Columns,
     Reading,
     find_columns,
-    first_of,
-    in_other_case,
     parse_reading,
     plain_number,
 )
@@ -73,17 +70,11 @@ def read_prompts(name: str, reading: Reading) -> Task:
         UserError: see `read_task`.
     """
     table = read_table(Path(name), "prompt")
-    told = {"prompt" if key == "question" else key: col for key, col in reading.columns.items()}
-    spelt = in_other_case(table.names, told)
-    column = first_of(("prompt", *QUESTION), (*table.names, *spelt))
-    if column:
-        told = {"prompt": spelt.get(column, column), **told}
-    columns = find_columns(table, told, answered=False, prompts=True)
+    columns = find_columns(table, reading.columns, answered=False, prompts=True)
 
     def parse(row: FileRow) -> Item:
-        columns.check(row, ("prompt",))
-        record = {**columns.record(row), "choices": None}
-        return parse_item(record, row.location, row.id.removeprefix("row-"))
+        item = columns.item(row)
+        return replace(item, id=item.id.removeprefix("row-"))
 
     items, note = parse_rows(table, parse, reading.skip_bad)
     task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
@@ -108,17 +99,15 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
         if name not in _UNNEEDED or column in table.names
     }
     told = {"question": form.column, **told}
-    columns = replace(find_columns(table, told, answered=False), split="")
+    columns = find_columns(table, told, answered=False)
     needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
-    headers = [columns.header(name) for name in needed]
 
     def parse(row: FileRow) -> Item | None:
-        blank = any(not str(row.values.get(header) or "").strip() for header in headers)
-        return None if blank else _new_question(form, columns, row)
+        return None if columns.missing(row, needed) else _new_question(form, columns, row)
 
     items, _ = parse_rows(table, parse)
     if not any(items):
-        raise UserError(f"{table.path}: nothing in {', '.join(headers)} in any row; fill them in")
+        raise UserError(f"{table.path}: nothing in {form.column} in any row; fill it in")
     pairs = zip(table.rows, items, strict=True)
     blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
     if blank:
@@ -153,8 +142,9 @@ def _task(
     """The task of a table's items: dev and test from the rows, or drawn with one item in `share` as
     dev.
     """
-    if columns.split:
-        split_of = {row.location: row.values[columns.split] for row in table.rows}
+    split = columns.names.get("split")
+    if split:
+        split_of = {row.location: row.values[split] for row in table.rows}
         dev, test = (
             tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
@@ -169,7 +159,7 @@ def _task(
         metric=table.metric,
         note=note,
         column=columns.header(columns.question),
-        strata=None if columns.split else "",
+        strata=None if split else "",
     )
 
 
