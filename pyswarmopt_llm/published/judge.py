@@ -138,7 +138,10 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
         UserError: a variable or the file is missing.
     """
     file = spec.partition(":")[2]
-    rubric = read_text(user_path(file)).strip() if file else RUBRIC
+    try:
+        rubric = read_text(user_path(file)).strip() if file else RUBRIC
+    except OSError as error:
+        raise InvalidOption("metric", spec, f"cannot be read ({error}); give a text file") from error
     url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both to those of the endpoint"

@@ -87,7 +87,7 @@ def fly(
     utility, seed = Skills(known), 3
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, method="items")
     opened = Run(run) if run.exists() else Run.create(run, About(config, {}))
-    opened.rows = []  # as under its lock
+    opened.begin()  # as under its lock
     scorer = scorer_of(opened, utility)
     starts = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     shares = draw_shares({"t": 100}, seed) if races else []
