@@ -71,7 +71,7 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     """The model's forward passes over the plan's batches and nothing else: inputs made, results
     thrown away.
     """
-    plan = engine._plan(tuple(asked._pairs), engine.batch_tokens)
+    plan = engine._planned(asked_pairs(asked))
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
     cache = engine.passes.prefix(plan.prefix)
     inputs = [engine.passes.inputs(batch, len(plan.prefix)) for batch in plan.batches]
@@ -103,6 +103,11 @@ def products(engine: TransformersEngine) -> Callable[[], None]:
             torch.nn.functional.linear(inputs[layer.in_features], layer.weight)
 
     return work
+
+
+def asked_pairs(asked: Accuracy) -> list[tuple[str, str]]:
+    """Context and continuation of every option."""
+    return [pair for row in asked.choices() for pair in row.pairs]
 
 
 def one_option(item: Item) -> Item:
@@ -161,7 +166,7 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     works["products"] = products(engine)
     if scoring == "likelihood":
         single = Accuracy([one_option(item) for item in items], scoring, engine.chat)
-        repeated = list(asked._pairs)
+        repeated = asked_pairs(asked)
         works["one option per item"] = lambda: single(engine)
         works["all options"] = lambda: asked(engine)
         works["question repeated per option"] = lambda: batched_repeats(engine, repeated)

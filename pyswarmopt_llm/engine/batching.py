@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor
@@ -190,52 +189,20 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
     return min(n, min(len(c) for c in contexts) - 1)
 
 
-def build_plan(
-    pairs: Sequence[TokenPair], batch_tokens: int, turns_at: int | None = None
-) -> BatchPlan:
+def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is its own
     batch).
 
     A pair with an empty continuation requests the distribution after its context: its only target
     has token 0.
-
-    Args:
-        pairs: token ids.
-        batch_tokens: most padded tokens in a batch.
-        turns_at: longer texts are read differently (see `Passes.turns_at`), so they share no batch
-            and no prefix with shorter ones; None: all texts are read alike.
     """
-    long = [index for index, pair in enumerate(pairs) if is_long(pair, turns_at)]
-    apart = {*long}
-    groups = _by_context(pairs, [index for index in range(len(pairs)) if index not in apart])
-    n_prefix = 0 if long else shared_prefix(list(groups))
+    groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+    for index, (context, continuation) in enumerate(pairs):
+        groups.setdefault(context, []).append((index, continuation))
+    n_prefix = shared_prefix(list(groups))
     prefix = next(iter(groups))[:n_prefix] if groups else ()
     rows = [build_row(context[n_prefix:], members) for context, members in groups.items()]
-    long_rows = [build_row(*group) for group in _by_context(pairs, long).items()]
-    batches = in_batches(long_rows, batch_tokens, 0), in_batches(rows, batch_tokens, n_prefix)
-    return BatchPlan(prefix, tuple(chain.from_iterable(batches)))
-
-
-def is_long(pair: TokenPair, turns_at: int | None) -> bool:
-    """Whether more than `turns_at` tokens are fed; a continuation's last token is not fed.
-
-    Example:
-        >>> is_long(((1, 2), (3, 4)), 3), is_long(((1, 2), (3, 4)), 2)
-        (False, True)
-    """
-    context, continuation = pair
-    return turns_at is not None and len(context) + max(len(continuation) - 1, 0) > turns_at
-
-
-def _by_context(
-    pairs: Sequence[TokenPair], indices: Sequence[int]
-) -> dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]]:
-    """Context -> index and continuation of each of its pairs, among the pairs at `indices`."""
-    groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
-    for index in indices:
-        context, continuation = pairs[index]
-        groups.setdefault(context, []).append((index, continuation))
-    return groups
+    return BatchPlan(prefix, tuple(in_batches(rows, batch_tokens, n_prefix)))
 
 
 def in_batches(rows: Sequence[ContextTree], batch_tokens: int, n_prefix: int) -> Iterator[Batch]:

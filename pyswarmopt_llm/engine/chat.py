@@ -10,17 +10,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
-from pyswarmopt_llm.engine.kept import Kept
 
 log = logging.getLogger(__name__)
-TOKENS = 2**23  # tokens of texts that an engine keeps, of 36 bytes each
-_LONGEST = 10_000_000  # characters
+_MOST_PAIRS = 2**16  # encoded pairs that an engine keeps
 DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(?P<form>.*?)\1\s*\)")
 _DAYS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # tokenizer -> today in its template
@@ -31,8 +28,6 @@ Turns = Sequence[Message]
 _TRIAL: Turns = (
     {"role": "system", "content": "Answer briefly."},
     {"role": "user", "content": "Which one?"},
-    {"role": "assistant", "content": "This one."},
-    {"role": "user", "content": "And now?"},
 )
 
 
@@ -73,77 +68,53 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
             they answer, unless `enable_thinking` is set.
 
     Raises:
-        UserError: the template fails, or gives nothing or far too much.
+        UserError: the template fails, or leaves out the last turn.
     """
     where = f"{tokenizer.name_or_path or 'the tokenizer'}: its chat template"
     try:
-        template = tokenizer.get_chat_template()
         turns = list(messages)
-        if turns[0]["role"] == "system" and not _takes(tokenizer, template, 0):
+        if turns[0]["role"] == "system" and not _takes(tokenizer, 0):
             turns = _without_system_turn(turns)
-        text = _render(tokenizer, template, turns, **{"enable_thinking": False, **options})
+        text = _render(tokenizer, turns, **{"enable_thinking": False, **options})
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
-    if len(text) > _LONGEST or not text.strip():
-        raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
-    asked = turns[-1]["content"].strip()
-    if asked not in text and not _takes(tokenizer, template, 1):
+    if turns[-1]["content"].strip() not in text and not _takes(tokenizer, 1):
         raise UserError(f"{where} leaves out what a user says; use that of another copy")
-    return str(text)
-
-
-def _render(tokenizer: Any, template: str, turns: Turns, **variables: Any) -> str:
-    """Turns in a template, in which a fixed day stands for today."""
-    if "strftime_now" in template and tokenizer not in _DAYS:
-        _DAYS[tokenizer] = DAY
-        log.warning("the chat template names today: without a run that is %s", DAY)
-    dated = on_day(template, _DAYS.get(tokenizer, DAY))
-    text: str = tokenizer.apply_chat_template(
-        list(turns), chat_template=dated, tokenize=False, **variables
-    )
     return text
 
 
-@lru_cache
-def on_day(template: str, day: str) -> str:
-    """A chat template with a day, in ISO format, in place of its calls for today.
+def _render(tokenizer: Any, turns: Turns, **variables: Any) -> str:
+    """Turns in a template, in which a fixed day stands for today."""
+    noon = datetime.fromisoformat(f"{_DAYS.get(tokenizer, DAY)}T12:00:00")
+    template = _TODAY.sub(
+        lambda call: json.dumps(noon.strftime(call["form"])), tokenizer.get_chat_template()
+    )
+    text = tokenizer.apply_chat_template(
+        list(turns), chat_template=template, tokenize=False, **variables
+    )
+    return str(text)
 
-    Example:
-        >>> on_day("{{ strftime_now('%d %b %Y') }}", "2026-11-03")
-        '{{ "03 Nov 2026" }}'
-    """
-    noon = datetime.fromisoformat(f"{day}T12:00:00")
-    return _TODAY.sub(lambda call: json.dumps(noon.strftime(call["form"])), template)
 
-
-def _takes(tokenizer: Any, template: str, turn: int) -> bool:
+def _takes(tokenizer: Any, turn: int) -> bool:
     """Whether a template accepts the trial's system turn (0) or question (1) and renders it; tried
     once.
     """
-    found = _TAKEN.get((template, turn))
-    if found is None:
-        found = _TAKEN[template, turn] = _writes(tokenizer, template, _TRIAL[turn:2])
-        if turn == 0 and not found:
+    key = (str(tokenizer.chat_template), turn)
+    if key not in _TAKEN:
+        try:
+            text = _render(tokenizer, _TRIAL[turn:])
+        except Exception:  # any error means that the template refuses these turns
+            text = ""
+        _TAKEN[key] = _TRIAL[turn]["content"] in text
+        if turn == 0 and not _TAKEN[key]:
             log.warning("the chat template takes no system turn: it stands before the question")
-    return found
-
-
-def _writes(tokenizer: Any, template: str, turns: Turns) -> bool:
-    try:
-        text = _render(tokenizer, template, turns)
-    except Exception:  # any error means that the template refuses these turns
-        return False
-    return turns[0]["content"] in text
+    return _TAKEN[key]
 
 
 def _without_system_turn(turns: Turns) -> list[Message]:
     """The turns with the system turn's text moved into the first question."""
-    system, *others = turns
-    first = next((k for k, turn in enumerate(others) if turn["role"] == "user"), None)
-    if first is None:
-        return others
-    asked = f"{system['content']}\n\n{others[first]['content']}"
-    return [*others[:first], {**others[first], "content": asked}, *others[first + 1 :]]
+    system, first, *others = turns
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
 
 
 class PromptTokenizer:
@@ -171,13 +142,9 @@ class PromptTokenizer:
         self.system = ""
         self._lead = leading_specials(tokenizer)
         # A race scores a different subset of the same pairs each time.
-        self.pairs: Kept[TokenPair] = Kept(lambda _, pair: sum(map(len, pair)), TOKENS)
+        self._pairs: dict[tuple[str, str], TokenPair] = {}
         # by template, system turn and day
         self._heads: dict[tuple[str, str, str], tuple[str, ...]] = {}
-
-    def use_day(self, day: str) -> None:
-        """Use this day, in ISO format, as today's in chat templates that name the day."""
-        _DAYS[self.tokenizer] = day
 
     def tell(self, done: int, count: int) -> None:
         """Report the texts read so far, if anyone listens."""
@@ -216,8 +183,12 @@ class PromptTokenizer:
 
     def encode_continuation(self, context: str, continuation: str, room: int = 0) -> TokenPair:
         """Token ids of both (see `encode_pair`), which leave room for more in the context window."""
-        call = partial(encode_pair, self.encode, context, continuation)
-        pair = self.pairs.get((context, continuation), call)
+        call = (context, continuation)
+        if len(self._pairs) >= _MOST_PAIRS:
+            self._pairs.clear()
+        if call not in self._pairs:
+            self._pairs[call] = encode_pair(self.encode, *call)
+        pair = self._pairs[call]
         self.check_length(sum(map(len, pair)) + room, context)
         return pair
 
@@ -265,27 +236,25 @@ def chat_heads(tokenizer: Any, system: str = "") -> tuple[str, ...]:
     A start that is the turn's own text is left out.
     """
     heads = []
-    for first in (None, ("assistant", ""), ("system", ""), ("system", system)):
+    for role, content in (("user", ""), ("assistant", ""), ("system", ""), ("system", system)):
+        chats = [
+            [{"role": role, "content": content or word}, {"role": "user", "content": word}]
+            for word in ("a", "b")
+        ]
         try:
-            one, other = (rendered(tokenizer, _short_chat(first, word)) for word in ("a", "b"))
+            one, other = (rendered(tokenizer, chat[role == "user" :]) for chat in chats)
         except UserError:  # the template refuses such turns
             continue
         differ = (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
         heads.append(one[: next(differ, None)])
-    return tuple(head for head in heads if head)
-
-
-def _short_chat(first: tuple[str, str] | None, word: str) -> Turns:
-    """A question, after a turn of a role with this text, or with the word."""
-    asked = {"role": "user", "content": word}
-    return [asked] if first is None else [{"role": first[0], "content": first[1] or word}, asked]
+    return tuple(filter(None, heads))
 
 
 def use_day(engine: Any, day: str) -> None:
-    """Use this day as today's in chat templates of an engine or its members."""
+    """Use this day, in ISO format, as today's in chat templates of an engine or its members."""
     for one in (engine, *engine.members.values()):
         if isinstance(one, PromptTokenizer):
-            one.use_day(day)
+            _DAYS[one.tokenizer] = day
 
 
 def leading_specials(tokenizer: Any) -> list[int]:
@@ -297,6 +266,14 @@ def leading_specials(tokenizer: Any) -> list[int]:
 
 
 def window_of(config: Any) -> int | None:
-    """The context window stated in a model's configuration."""
-    length = getattr(config.get_text_config(), "max_position_embeddings", None)
+    """The context window stated in a model's configuration.
+
+    With longrope embeddings (Ding et al. 2024, arXiv 2402.13753) it is that of their first set of
+    factors: a longer text would change how all texts of its batch are read.
+    """
+    config = config.get_text_config()
+    length = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        length = rope.get("original_max_position_embeddings", length)
     return None if length is None else int(length)

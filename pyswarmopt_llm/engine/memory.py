@@ -37,11 +37,6 @@ def free_memory(device: torch.device) -> int | None:
     return 1024 * int(available[0].split()[1]) if available else None
 
 
-def whole_memory(device: torch.device) -> int | None:
-    """Bytes of a GPU, used or not; None for a CPU."""
-    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
-
-
 @dataclass(frozen=True)
 class Sizes:
     """Sizes of a model that determine the memory of a token.
@@ -65,18 +60,17 @@ class Sizes:
         """Read the sizes of a causal LM, which may have no values (device ``meta``)."""
         config = model.config.get_text_config()
 
-        def number(*names: str) -> int:
-            values = (getattr(config, name, None) for name in names)
-            found = next((value for value in values if value), 0)
-            return max(found) if isinstance(found, list | tuple) else int(found)
+        def number(name: str, default: int = 0) -> int:
+            value = getattr(config, name, None) or default
+            return int(max(value) if isinstance(value, list | tuple) else value)
 
         hidden = number("hidden_size")
-        heads = number("num_attention_heads") or 1
-        routed = number("moe_intermediate_size") * (number("num_experts_per_tok") or 1)
+        heads = number("num_attention_heads", 1)
+        routed = number("moe_intermediate_size") * number("num_experts_per_tok", 1)
         return cls(
             hidden=hidden,
-            inner=max(number("intermediate_size") or 4 * hidden, routed),
-            keys=(number("num_key_value_heads") or heads) * (number("head_dim") or hidden // heads),
+            inner=max(number("intermediate_size", 4 * hidden), routed),
+            keys=number("num_key_value_heads", heads) * number("head_dim", hidden // heads),
             layers=number("num_hidden_layers"),
             vocabulary=number("vocab_size"),
             itemsize=model.dtype.itemsize,
@@ -103,16 +97,16 @@ def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
     return sum(sizes) * model.dtype.itemsize, 2 * _FLOAT * max(sizes, default=0)
 
 
-def batch_for(sizes: Sizes, free: int | None) -> int:
+def batch_for(sizes: Sizes, free: int) -> int:
     """Padded tokens of a batch: the least number, doubled while it fits into this memory.
 
     Example:
         >>> small = Sizes(hidden=8, inner=16, keys=8, layers=1, vocabulary=16, itemsize=2)
-        >>> batch_for(small, None), batch_for(small, 10**6), batch_for(small, 10**9)
-        (1024, 2048, 16384)
+        >>> batch_for(small, 10**6), batch_for(small, 10**9)
+        (2048, 16384)
     """
     tokens = LEAST_TOKENS
-    while free is not None and tokens < MOST_TOKENS and sizes.scoring(2 * tokens) <= _SHARE * free:
+    while tokens < MOST_TOKENS and sizes.scoring(2 * tokens) <= _SHARE * free:
         tokens *= 2
     return tokens
 
@@ -141,10 +135,11 @@ def decide(
                 f"{(free or 0) / 1e9:.1f} GB are free"
             )
     if batch_tokens is None:
-        left = whole_memory(model.device)
-        if left is not None:
+        batch_tokens = LEAST_TOKENS
+        if model.device.type == "cuda":
             weights = sum(p.numel() for p in model.parameters()) * model.dtype.itemsize
-            left -= weights if mix == "runtime" else weights + kept
-        batch_tokens = batch_for(sizes, left)
+            held = weights if mix == "runtime" else weights + kept
+            whole = torch.cuda.mem_get_info(model.device)[1]
+            batch_tokens = batch_for(sizes, whole - held)
     # candidates without known changed weights have no `mix`
     return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why

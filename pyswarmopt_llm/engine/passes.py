@@ -148,37 +148,6 @@ class Decoder(Protocol):
         """Keep these rows, in this order; none may be moved to a later index."""
 
 
-def turning_length(config: Any) -> int | None:
-    """The length up to which a model reads texts in one way, and longer texts in another: longrope
-    embeddings (Ding et al. 2024, arXiv 2402.13753) have two sets of factors, chosen by a batch's
-    longest text; None for all other models.
-
-    Example:
-        >>> from transformers import LlamaConfig
-        >>> turning_length(LlamaConfig())
-    """
-    config = config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    kinds = [one for one in rope.values() if isinstance(one, dict)] or [rope]
-    for kind in kinds:
-        if kind.get("rope_type") in ("longrope", "dynamic"):
-            stated = kind.get("original_max_position_embeddings")
-            own = getattr(config, "original_max_position_embeddings", None)
-            return int(stated or own or config.max_position_embeddings)
-    return None
-
-
-def undefined(name: str, dtype: torch.dtype) -> UndefinedModelError:
-    """The error for a model whose log-probabilities are not numbers."""
-    remedy = "its weights are damaged, or too large: export it again"
-    if dtype == torch.float16:
-        remedy = "choose `dtype` float32 or bfloat16"
-    shown = str(dtype).removeprefix("torch.")
-    return UndefinedModelError(
-        f"{name}: its log-probabilities in {shown} are not numbers; {remedy}"
-    )
-
-
 class Passes:
     """The forward passes of a model over planned batches (see `batching`).
 
@@ -189,7 +158,6 @@ class Passes:
         model: as given.
         name: name of the model and its patch, for error messages.
         windows: from `attention_windows`; empty without planned batches.
-        turns_at: from `turning_length`.
         note: a remark on the passes, or "".
     """
 
@@ -199,17 +167,18 @@ class Passes:
         self.model = model
         self.name = "the base"
         self.windows = attention_windows(model) or {}
-        self.turns_at = turning_length(model.config)
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """The batches of pairs; see `build_plan`."""
-        return build_plan(pairs, batch_tokens, self.turns_at)
+        return build_plan(pairs, batch_tokens)
 
     def decoder(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
-        raise NotImplementedError
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""
@@ -241,7 +210,11 @@ class Passes:
         """
         if torch.is_grad_enabled() or bool(logits.amax(-1).isfinite().all()):
             return logits
-        raise undefined(self.name, self.model.dtype)
+        shown = str(self.model.dtype).removeprefix("torch.")
+        raise UndefinedModelError(
+            f"{self.name}: its log-probabilities in {shown} are not numbers; its weights are "
+            "damaged, or too large for float16: choose `dtype` float32"
+        )
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
         """A batch's heads among the fed tokens, and the model's inputs."""

@@ -7,7 +7,6 @@ might look at padding.
 
 from __future__ import annotations
 
-import inspect
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,29 +24,16 @@ _STATES = ("past_key_values", "cache_params", "state")  # as in transformers' mo
 
 
 class PlainPasses(Passes):
-    """See `Passes`.
+    """See `Passes`."""
 
-    Args:
-        model: a transformers causal LM.
-        counts: whether position ids of its texts are 0, 1, 2, ...
-    """
-
-    def __init__(self, model: Any, counts: bool = True) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
         self.windows = {}
-        # passed on, since not every cache knows how many tokens it has read
-        known = inspect.signature(model.forward).parameters
-        self.tells_positions = counts and "position_ids" in known
-        kind = model.config.get_text_config().model_type
         self.note = (
-            f"{kind}: it does not take a mask and a position for each token, so every text is read whole "
-            "and nothing that texts share is computed once: slower, with the same results"
+            f"{model.config.get_text_config().model_type}: it does not take a mask and a position "
+            "for each token, so every text is read whole and nothing that texts share is computed "
+            "once: slower, with the same results"
         )
-        if picked := getattr(model.config.get_text_config(), "index_topk", None):
-            self.note += (
-                f"; of a text of more than {picked:,} tokens it picks as many to attend to, and ties "
-                "among them fall by the length of the text"
-            )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """See `Passes.plan`."""
@@ -74,36 +60,28 @@ class PlainPasses(Passes):
         return PlainDecoder(self, prompts)
 
     def read_on(
-        self, ids: Tensor, start: int, state: Mapping[str, Any], keep: bool
+        self, ids: Tensor, state: Mapping[str, Any], keep: bool
     ) -> tuple[Tensor, dict[str, Any]]:
         """The logits after texts, (R, V), and the model's state if requested.
 
         Args:
-            ids: tokens of the texts from position `start` on, (R, L).
-            start: number of tokens read by the state.
-            state: state of the model after these tokens.
+            ids: tokens of the texts that the state has not read, (R, L).
+            state: state of the model after the tokens before them.
             keep: whether to return the new state.
         """
-        options = dict(state)
-        if self.tells_positions:
-            positions = torch.arange(start, start + ids.shape[1])
-            options["position_ids"] = positions.expand(ids.shape).to(self.model.device)
         ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
-        output = self.of_ids(ids, ends, use_cache=keep, **options)
-        logits: Tensor = output.logits[0]
+        output = self.of_ids(ids, ends, use_cache=keep, **state)
         known = [name for name in _STATES if keep and output.get(name) is not None]
-        return logits, {name: output[name] for name in known}
+        return output.logits[0], {name: output[name] for name in known}
 
     @cached_property
     def keeps_state(self) -> bool:
-        """Whether reading a text in two parts gives the same logits as at once: a purely recurrent
-        cache does not know its length.
-        """
+        """Whether reading a text in two parts gives the same logits as at once."""
         ids = torch.tensor([[1, 2, 3]])
-        whole, _ = self.read_on(ids, 0, {}, keep=False)
+        whole, _ = self.read_on(ids, {}, keep=False)
         try:
-            _, state = self.read_on(ids[:, :2], 0, {}, keep=True)
-            in_parts, _ = self.read_on(ids[:, 2:], 2, state, keep=True)
+            _, state = self.read_on(ids[:, :2], {}, keep=True)
+            in_parts, _ = self.read_on(ids[:, 2:], state, keep=True)
         except (IndexError, RuntimeError, ValueError) as error:  # raised by the model's code
             if out_of_memory(error):
                 raise
@@ -147,21 +125,15 @@ class PlainDecoder(Decoder):
 
     @torch.inference_mode()
     def _logits(self) -> Tensor:
+        """The logits after the remaining texts; without a state texts are read from the start."""
         found: dict[int, Tensor] = {}
         for texts in self._groups:
-            found |= zip(texts.rows, self._after(texts), strict=True)
+            unread = texts.ids[:, -1:] if texts.state else texts.ids
+            logits, texts.state = self._passes.read_on(
+                unread, texts.state, keep=self._passes.keeps_state
+            )
+            found |= zip(texts.rows, logits, strict=True)
         return torch.stack([found[row] for row in self._rows])
-
-    def _after(self, texts: _Texts) -> Tensor:
-        """The logits after the texts, (R, V); without a state the texts are read from the start."""
-        turns_at = self._passes.turns_at
-        if turns_at is not None and texts.ids.shape[1] == turns_at + 1:
-            texts.state = {}  # the state of the other way to read
-        start = texts.ids.shape[1] - 1 if texts.state else 0
-        logits, texts.state = self._passes.read_on(
-            texts.ids[:, start:], start, texts.state, keep=self._passes.keeps_state
-        )
-        return logits
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""

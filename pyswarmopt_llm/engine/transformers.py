@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -16,9 +16,8 @@ from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
-from pyswarmopt_llm.engine.chat import TOKENS, PromptTokenizer, window_of
+from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
-from pyswarmopt_llm.engine.kept import Kept
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
@@ -26,16 +25,13 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyswarmopt_llm.engine.generation import Continuation, Draw
-
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not merged"
+_MOST_PLANS = 64  # plans that an engine keeps
 
 
 def within_memory(
@@ -101,7 +97,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         self.dtype = model.dtype
         self.parameter_names = self._mixing.parameter_names
         # Dev and test of several tasks recur for every candidate.
-        self._plans: Kept[BatchPlan] = Kept(lambda _, plan: plan.n_tokens, TOKENS)
+        self._plans: dict[tuple[tuple[tuple[str, str], ...], int], BatchPlan] = {}
         # Several scores of the same replies share one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False
@@ -151,7 +147,11 @@ class TransformersEngine(PromptTokenizer, Engine):
         dtype; for an empty continuation, the logits of the next token.
         """
         call = (tuple(pairs), self.batch_tokens)
-        plan = self._plans.get(call, partial(self._planned, pairs))
+        if call not in self._plans:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            self._plans[call] = self._planned(pairs)
+        plan = self._plans[call]
         prefix = self.passes.prefix(plan.prefix)
         self.tokens_fed += len(plan.prefix)
         for batch in plan.batches:
@@ -250,39 +250,33 @@ def load_engine(
     keep_few_products()
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
-    why = _unmerged(base, mix)
-    mix = "runtime" if why else mix
     on_cpu = where.type == "cpu"
     decided: dict[str, Any] = {}
+    why = ""
+    if base.packing:
+        mix = "runtime"
+        why = f"the weights of {base.spec} stay quantised ({base.packing})"
     if not on_cpu:
         from pyswarmopt_llm.engine.memory import decide
 
         decided, short = decide(model, mix, changed, batch_tokens)
         mix = decided.get("mix", mix)
         why = why or short
+    mixing: Mixing
+    if mix == "runtime":
+        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
+
+        mixing = AddedOutputs(model)
+    else:
+        stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
+        mixing = PatchedWeights(model, stored)
     tokens = decided.get("batch_tokens", batch_tokens) or 1024
-    files = base.weight_files if on_cpu or whole_models else None
-    engine = TransformersEngine(model, tokenizer, tokens, _mixing(mix, model, files))
+    engine = TransformersEngine(model, tokenizer, tokens, mixing)
     engine.name = base.spec
     engine.system = system
     engine.decided = decided
     if why:
-        engine.notes = {**engine.notes, "mix": f"{AT_RUN_TIME}: {why}"}
+        note = "candidates are added to the outputs of layers at run time, not merged"
+        engine.notes = {**engine.notes, "mix": f"{note}: {why}"}
     engine.load(Patch())
     return engine
-
-
-def _unmerged(base: BaseModel, mix: str) -> str:
-    """Why candidates are not merged, whatever the memory; "" if they may be."""
-    if base.packing:
-        return f"the weights of {base.spec} stay quantised ({base.packing})"
-    return "as `mix` says" if mix == "runtime" else ""
-
-
-def _mixing(mix: str, model: Any, files: Sequence[Path] | None) -> Mixing:
-    """What puts candidates into the model; `files` have the weights to go back to."""
-    if mix == "runtime":
-        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
-
-        return AddedOutputs(model)
-    return PatchedWeights(model, None if files is None else StoredTensors(files))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.files import ADAPTER_FILES, PREFIX, inside, local_directory, read_json
+from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 
 T = TypeVar("T")
@@ -59,16 +58,13 @@ KEEPS_BASE = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal"
 CHANGES_BASE = frozenset({"pissa", "olora"})
 BEGINS_AS_BASE = frozenset({"none", "true", "gaussian", "mica"})  # B A = 0
 _WEIGHTS = "adapter_model.safetensors"
-_KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
-# Prefixes of torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
-_WRAPPERS = (
+_KEY = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+# Added to names by torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
+_WRAPPERS = re.compile(
     r"_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|^module\."
     r"|(?<=\.lora_[AB])\.\w+(?=\.weight$)"
 )
-_RENAME = (
-    "import re, sys; from safetensors.torch import load_file, save_file; old, new, f = sys.argv[1:]; "
-    "save_file({re.sub(old, new, k): v for k, v in load_file(f).items()}, f)"
-)
+_LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 
 
 class NotPlain(UserError):
@@ -120,47 +116,35 @@ class AdapterConfig:
         """
         return str(self.init_lora_weights).lower() in BEGINS_AS_BASE
 
-    @property
-    def layers(self) -> list[int]:
-        """The layers to adapt; empty: all."""
-        layers = self.layers_to_transform
-        return [layers] if isinstance(layers, int) else layers or []
-
-    @property
-    def _layer_patterns(self) -> list[str]:
-        """Patterns of modules in a list of layers."""
-        names = self.layers_pattern
-        lists = [names] if isinstance(names, str) else names or []
-        begins = [rf"(?:^|.*?\.){name}" for name in lists] or [r".*?\.[^.]*"]
-        return [rf"{begin}\.(?P<layer>\d+)\." for begin in begins]
-
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
-        """The linear layers that PEFT adapts, of these.
-
-        Args:
-            modules: names of linear layers.
-            output: name of the output layer, which "all-linear" excludes.
+        """The linear layers that PEFT adapts, of these; `output` is the output layer's name, which
+        "all-linear" excludes.
         """
-        left = [module for module in modules if not _names(self.exclude_modules, module)]
-        if self.all_linear:
-            return frozenset(left) - {output or ""}
-        return frozenset(module for module in left if self._targets(module))
+        left = frozenset(module for module in modules if self.selects(module))
+        return left - {output or ""} if self.all_linear else left
 
-    def _targets(self, module: str) -> bool:
-        """Whether a module is a target; whole names are one in any layer."""
+    def selects(self, module: str) -> bool:
+        """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does; "all-linear"
+        selects the output, too.
+        """
         targets = self.target_modules
-        if isinstance(targets, list) and module in targets:
+        if _names(self.exclude_modules, module):
+            return False
+        if self.all_linear or (isinstance(targets, list) and module in targets):
             return True
         return _names(targets, module) and self._in_layer(module)
 
     def _in_layer(self, module: str) -> bool:
         """Whether a module is in one of the layers to adapt."""
-        if not self.layers:
+        layers = self.layers_to_transform
+        if layers is None or layers == []:
             return True
-        for pattern in self._layer_patterns:
-            found = re.match(pattern, module)
+        names = self.layers_pattern or []
+        for name in [names] if isinstance(names, str) else names or [r"[^.]*"]:
+            begin = rf"(?:^|.*?\.){name}" if names else rf".*?\.{name}"
+            found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
             if found is not None:
-                return int(found["layer"]) in self.layers
+                return int(found["layer"]) in ([layers] if isinstance(layers, int) else layers)
         return False
 
     def rank_of(self, module: str) -> int:
@@ -172,22 +156,6 @@ class AdapterConfig:
         alpha = _by_pattern(self.alpha_pattern, module, self.lora_alpha)
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
-    def check_patterns(self) -> None:
-        """Refuse malformed patterns.
-
-        Raises:
-            UserError: a pattern cannot be matched.
-        """
-        ends = [*(self.rank_pattern or ()), *(self.alpha_pattern or ())]
-        texts = [self.target_modules, self.exclude_modules]
-        patterns = [*self._layer_patterns, *map(_ending, ends)]
-        patterns += [text for text in texts if isinstance(text, str)]
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise UserError(f"{self.file}: a pattern cannot be matched ({error})") from error
-
 
 def _names(targets: str | list[str] | None, module: str) -> bool:
     """Whether a pattern, or one of several names or their ends, means a module."""
@@ -196,15 +164,10 @@ def _names(targets: str | list[str] | None, module: str) -> bool:
     return any(module == name or module.endswith(f".{name}") for name in targets or ())
 
 
-def _ending(pattern: str) -> str:
-    """The pattern of names that end with one."""
-    return rf"(.*\.)?({pattern})$"
-
-
 def _by_pattern(patterns: Mapping[str, T] | None, module: str, default: T) -> T:
     """The value of the first pattern that a module's name ends with."""
     for pattern, value in (patterns or {}).items():
-        if re.match(_ending(pattern), module):
+        if re.match(rf"(.*\.)?({pattern})$", module):
             return value
     return default
 
@@ -221,7 +184,7 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             if it can be flattened.
     """
     content = read_json(path)
-    _refuse_other_kinds(path, content)
+    _refuse(path, content)
     if plain:
         _refuse_more(path, content)
     known = {name: value for name, value in content.items() if name != "file"}
@@ -233,19 +196,10 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         raise UserError(f"{path}: base_model_name_or_path is no name; name the base model there")
     if not (config.target_modules or content.get("target_parameters")):
         raise UserError(f"{path}: has no target_modules; list the modules that it changes there")
-    layers = config.layers_to_transform is not None
-    if (layers and isinstance(config.target_modules, str)) or (
-        config.layers_pattern and not layers
-    ):
-        raise UserError(
-            f"{path}: PEFT does not read it: layers_to_transform goes with a list of "
-            "target_modules, layers_pattern with layers_to_transform; correct it"
-        )
-    config.check_patterns()
     return config
 
 
-def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
+def _refuse(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse what is no change of linear layers' weights, by PEFT and this base alone."""
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise UserError(
@@ -267,8 +221,6 @@ def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
 def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse an adapter that is more than plain LoRA."""
     kind = config.get("peft_type")
-    if kind is None:
-        raise UserError(f"{path}: peft_type is None; only LORA adapters can be mixed")
     if kind != "LORA":
         raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
     for option in _MERGED:
@@ -290,14 +242,14 @@ class ModuleShape:
         scale: its scale.
         weight_shape: (out, in) of its weight.
         dtype: of its stored factors; not compared.
-        stored: its name in the file; not compared.
+        keys: names of B and A in the file; not compared.
     """
 
     rank: int
     scale: float
     weight_shape: tuple[int, int]
     dtype: str = field(default="", compare=False)
-    stored: str = field(default="", compare=False)
+    keys: tuple[str, str] = field(default=("", ""), compare=False)
 
 
 @dataclass(frozen=True)
@@ -389,8 +341,6 @@ def adapter_folder(spec: str | Path) -> Path:
             f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
             "load it with peft and save it again (save_pretrained writes safetensors)"
         )
-    if hint := inside(path, "adapter_config.json"):
-        raise UserError(f"{spec}: has no adapter_config.json{hint}")
     return path
 
 
@@ -398,7 +348,7 @@ def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
     """The header of each tensor in an adapter's file, by key.
 
     Raises:
-        UserError: the file is damaged, or a tensor is empty or has a training wrapper in its name.
+        UserError: the file is damaged, or a tensor is empty.
     """
     file = folder / _WEIGHTS
     tensors = read_header(file)
@@ -406,35 +356,22 @@ def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
         if 0 in tensor.shape:
             raise UserError(
                 f"{file}: tensor {key!r} is empty, as DeepSpeed ZeRO-3 saves weights that it has "
-                "not gathered; save the adapter with stage3_gather_16bit_weights_on_model_save, or "
-                "make its weights of the checkpoint by zero_to_fp32.py"
-            )
-        if found := re.search(_WRAPPERS, key):
-            raise UserError(
-                f"{file}: tensor {key!r} has {found[0].strip('.')} in its name, which the training "
-                "program added (torch.compile, FSDP, DDP, PEFT), and PEFT does not load it; rename "
-                f"them ({renaming(file, _WRAPPERS, '')})"
+                "not gathered; save it with stage3_gather_16bit_weights_on_model_save"
             )
     return tensors
 
 
-def renaming(file: Path, old: str, new: str) -> str:
-    """A command that renames the tensors of a file: a pattern of `re` and its replacement."""
-    return f"python -c {shlex.join([_RENAME, old, new, str(file)])}"
-
-
 def read_adapter(
-    spec: str | Path,
-    name: str | None = None,
-    translate: Callable[[Path, Collection[str]], Mapping[str, str]] | None = None,
+    spec: str | Path, name: str | None = None, linear: Collection[str] = ()
 ) -> AdapterInfo:
     """Read an adapter's config and header; no weights are loaded.
 
     Args:
         spec: a PEFT adapter directory or a hub id.
         name: name of the expert; by default the last part of `spec`.
-        translate: finds the base's names of its modules, if they differ; see
-            `compatibility.BaseFiles.translate`. None: the names are the file's.
+        linear: names of the base's linear layers, if known. A module with another name in the file
+            is the one there with the same name from the list of layers on: names differ between
+            a language model and a larger model around it, and between versions of transformers.
 
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
@@ -442,28 +379,39 @@ def read_adapter(
     path = adapter_folder(spec)
     config = read_config(path / "adapter_config.json")
     weights = path / _WEIGHTS
-    pairs = _pairs(weights, adapter_headers(path))
-    names = {} if translate is None else translate(path, pairs)
-    stored = {names.get(module, module): module for module in pairs}
-    used = sorted(config.selected(stored))
-    ignored = tuple(sorted(stored.keys() - used))
-    if not used:
+    modules = {}
+    ignored = []
+    try:
+        for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
+            module = _in_base(stored, linear)
+            if config.selects(module) or config.selects(stored):
+                modules[module] = _shape(weights, config, module, pair)
+            else:
+                ignored.append(module)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UserError(f"{config.file}: a pattern cannot be matched ({error})") from error
+    if not modules:
         raise UserError(
             f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
             "correct it"
         )
-    modules = {
-        module: _shape(weights, config, module, stored[module], pairs[stored[module]])
-        for module in used
-    }
     return AdapterInfo(
         name=name or user_path(spec).resolve().name,
         path=path,
         config=config,
-        modules=modules,
+        modules=dict(sorted(modules.items())),
         fingerprint=_fingerprint(weights, config, modules),
-        ignored=ignored,
+        ignored=tuple(ignored),
     )
+
+
+def _in_base(module: str, linear: Collection[str]) -> str:
+    """The base's name of a module: its own, or the only one with the same end."""
+    place = _LAYER.search(module)
+    if module in linear or place is None:
+        return module
+    alike = [name for name in linear if f".{name}".endswith(f".{place[0]}")]
+    return alike[0] if len(alike) == 1 else module
 
 
 def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
@@ -475,39 +423,40 @@ def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, Module
     return digest.hexdigest()
 
 
-def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[str, TensorHeader]]:
-    """Module -> its two tensors, A and B, checked to be LoRA weights of linear layers."""
-    pairs: dict[str, dict[str, TensorHeader]] = {}
+Pair = dict[str, tuple[str, TensorHeader]]  # A and B -> key in the file, and header
+
+
+def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
+    """Module -> its two tensors, checked to be LoRA weights of linear layers."""
+    pairs: dict[str, Pair] = {}
     for key, tensor in tensors.items():
-        match = _KEY.fullmatch(key)
+        match = _KEY.fullmatch(_WRAPPERS.sub("", key))
         if match is None or len(tensor.shape) != 2:
             raise NotPlain(file, f"tensor {key!r} is not a LoRA weight of a linear layer")
         if tensor.dtype not in DTYPES:
             raise UserError(
                 f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16"
             )
-        pairs.setdefault(match["module"], {})[match["factor"]] = tensor
+        pairs.setdefault(match["module"], {})[match["factor"]] = (key, tensor)
     if not pairs:
         raise UserError(f"{file}: has no LoRA weights; export the adapter again")
     return pairs
 
 
-def _shape(
-    file: Path, config: AdapterConfig, module: str, stored: str, pair: Mapping[str, TensorHeader]
-) -> ModuleShape:
+def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> ModuleShape:
     """An adapted module, checked for both factors, matching shapes and the configured rank."""
     if len(pair) < 2:
         missing = "B" if "A" in pair else "A"
         raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
-    a = pair["A"].shape
-    b = pair["B"].shape
+    (key_b, b), (key_a, a) = pair["B"], pair["A"]
     rank = config.rank_of(module)
-    if not a[0] == b[1] == rank:
+    if not a.shape[0] == b.shape[1] == rank:
         raise UserError(
-            f"{file}: {module} has A {list(a)} and B {list(b)}, but adapter_config.json says rank "
-            f"{rank}; export the adapter again"
+            f"{file}: {module} has A {list(a.shape)} and B {list(b.shape)}, but "
+            f"adapter_config.json says rank {rank}; export the adapter again"
         )
-    return ModuleShape(rank, config.scale_of(module, rank), (b[0], a[1]), pair["A"].dtype, stored)
+    scale = config.scale_of(module, rank)
+    return ModuleShape(rank, scale, (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a))
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
@@ -525,10 +474,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     factors = {}
     with readable(file), safetensors.safe_open(file, framework="pt") as stored:
         for module, shape in info.modules.items():
-            b, a = (
-                stored.get_tensor(f"{PREFIX}{shape.stored}.lora_{factor}.weight").float()
-                for factor in "BA"
-            )
+            b, a = (stored.get_tensor(key).float() for key in shape.keys)
             if not _change_is_finite(b, a, shape.scale):
                 raise UserError(
                     f"{file}: the weights of {module} are NaN or infinite, or so large "

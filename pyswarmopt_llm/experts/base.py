@@ -22,25 +22,11 @@ from pyswarmopt_llm.experts.pretrained import (
     refuse_kernels,
 )
 
-# Further files that determine tokens and the end of a reply.
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-_GENERATION = "generation_config.json"
-_BESIDE = (
-    "added_tokens.json",
-    "chat_template.json",
-    _GENERATION,
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tekken.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-)
 INT8 = f"{BITSANDBYTES} int8"  # value of `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
+_PARTS = frozenset({".json", ".safetensors", ".jinja", ".model", ".txt"})
+_WRITTEN = frozenset({"config.json", "generation_config.json"})  # with the writer's version
 
 
 @dataclass(frozen=True)
@@ -52,9 +38,8 @@ class BaseModel:
         path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
             cached copy).
         name: id that adapters of this base state in ``base_model_name_or_path``.
-        fingerprint: SHA-256 (hex) over config.json and generation_config.json (without the version
-            of transformers that wrote them), the tokenizer's files with the chat template, and
-            `sample_digest` of each safetensors file.
+        fingerprint: SHA-256 (hex) over all its files: config.json and generation_config.json
+            without the version of transformers that wrote them, `sample_digest` of the others.
         packing: method that packs its linear weights (see `packing_of`); "" for plain weights.
         scheme: scheme for packing them on loading; "" to load them as stored.
 
@@ -124,7 +109,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
             "save it with save_pretrained"
         )
     config = read_json(path / "config.json")
-    return BaseModel(spec, path, name, _fingerprint(path, config), packing_of(config))
+    return BaseModel(spec, path, name, _fingerprint(path), packing_of(config))
 
 
 def packing_of(config: Mapping[str, Any]) -> str:
@@ -157,22 +142,16 @@ def refuse_quantised(base: BaseModel) -> None:
         )
 
 
-def _fingerprint(path: Path, config: dict[str, Any]) -> str:
-    digest = hashlib.sha256(_without_writer(config))
-    for file in [
-        *(path / name for name in _TOKENIZER if (path / name).is_file()),
-        *sorted(path.glob("*.safetensors")),
-        *(path / name for name in _BESIDE if (path / name).is_file()),
-    ]:
-        if file.name == _GENERATION:
-            digest.update(_without_writer(read_json(file)))
-        else:
-            digest.update(f"{file.name} {sample_digest(file)}\n".encode())
+def _fingerprint(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        if file.suffix not in _PARTS:
+            continue
+        content = sample_digest(file).encode()
+        if file.name in _WRITTEN:
+            content = canonical({**read_json(file), "transformers_version": None})
+        digest.update(f"{file.name} ".encode() + content)
     return digest.hexdigest()
-
-
-def _without_writer(config: Mapping[str, Any]) -> bytes:
-    return canonical({k: v for k, v in config.items() if k != "transformers_version"})
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -182,11 +161,9 @@ def load_tokenizer(base: BaseModel) -> Any:
         UserError: transformers cannot read the tokenizer, or there is no end token either.
     """
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token is None:
-            raise UserError(
-                f"{base.spec}: its tokenizer has no padding and no end token; set one and save it"
-            )
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise UserError(f"{base.spec}: its tokenizer has no padding and no end token; set one")
+    if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -263,10 +240,7 @@ def skeleton(base: BaseModel) -> Skeleton:
     unread = _in_towers(model)
     linear = set()
     others = {}
-    read = set()
     for name, module in model.named_modules():
-        if module not in unread:
-            read.add(name)
         if getattr(module, "weight", None) is None:
             continue
         if not isinstance(module, torch.nn.Linear):
@@ -275,9 +249,10 @@ def skeleton(base: BaseModel) -> Skeleton:
             others[name] = "shares its weight with another module there"
         else:
             linear.add(name)
+    read = frozenset(name for name in linear if model.get_submodule(name) not in unread)
     output = next((name for name, module in model.named_modules() if module is head), None)
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    return Skeleton(frozenset(linear), others, output, shapes, frozenset(linear & read))
+    return Skeleton(frozenset(linear), others, output, shapes, read)
 
 
 def _in_towers(model: Any) -> set[Any]:

@@ -5,23 +5,20 @@ headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import canonical, user_path
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter, renaming
-from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
-from pyswarmopt_llm.experts.files import GGUF, PREFIX, read_json, refuse_unmatched
-from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, Skeleton, skeleton
+from pyswarmopt_llm.experts.files import refuse_unmatched
 
-_LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
@@ -151,22 +148,23 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[ExpertProblem] = []
-    files = None if base is None else BaseFiles(base)
-    translate = None if files is None else files.translate
+    modules = None if base is None else skeleton(base)
     for path, name in zip(paths, names, strict=True):
         try:
-            experts.append(read_adapter(path, name, translate))
+            experts.append(read_adapter(path, name, modules.read if modules else ()))
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
     alike = same_weights({info.name: info.fingerprint for info in experts})
     for info in experts:
-        first = experts[0]
         if info.ignored:
             problems.append(ExpertProblem(info.name, ignored_in_words(info), "warning"))
         if info.name in alike:
             problems.append(alike[info.name])
-        problems += other_base(info, first) if files is None else files.problems(info)
-        problems += differences(info, first)
+        if base is None or modules is None:
+            problems += other_base(info, experts[0])
+        else:
+            problems += base_problems(info, base, modules)
+        problems += differences(info, experts[0])
     used_with = "" if base is None else base.name
     found = tuple(replace(info, base=used_with) for info in experts)
     return PreflightReport(tuple(names), tuple(problems), found)
@@ -190,12 +188,9 @@ def numbered(names: Sequence[str]) -> list[str]:
     """
     unique: list[str] = []
     for name in names:
-        free = name
-        number = 1
-        while free in unique or (number > 1 and free in names):
-            number += 1
-            free = f"{name}-{number}"
-        unique.append(free)
+        free = (f"{name}-{number}" for number in count(2))
+        taken = name in unique
+        unique.append(next(n for n in free if n not in {*unique, *names}) if taken else name)
     return unique
 
 
@@ -240,152 +235,46 @@ def in_words(modules: Sequence[str]) -> str:
     return f"{first} and {counted(len(more), 'more module')}" if more else first
 
 
-class BaseFiles:
-    """A base's modules and vocabulary, to check experts against.
+def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iterator[ExpertProblem]:
+    """Misfits between an expert and a base: shapes are errors, names are warnings."""
+    if misfit := _misfit(info, base, modules):
+        yield ExpertProblem(info.name, misfit)
+    elif info.base_model_name is None:
+        text = "does not name its base in adapter_config.json; only shapes are checked"
+        yield ExpertProblem(info.name, text, "warning")
+    elif not same_model(info.base_model_name, base.name):
+        models = {"base": base.spec, "adapter": info.path, "against": "base"}
+        text = (
+            f"was trained on {info.base_model_name}, not on {base.name}: its shapes fit, but it may "
+            f"do less here or add noise; see what it does ({command('eval', **models, task='TASK.json')})"
+        )
+        yield ExpertProblem(info.name, text, "warning")
+    if info.config.all_linear and modules.output in info.modules:
+        text = f"adapts {modules.output}, which its target_modules, all-linear, leave out"
+        yield ExpertProblem(info.name, f"{text}; list all modules there")
+    selected = info.config.selected(modules.linear, modules.output) & modules.read
+    lacks = sorted(selected - info.modules.keys())
+    if lacks and not info.config.begins_as_base:
+        text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random"
+        yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
 
-    Args:
-        base: the model.
 
-    Raises:
-        UserError: its files are corrupt.
-    """
-
-    def __init__(self, base: BaseModel) -> None:
-        self._base = base
-        self._skeleton = skeleton(base)
-        self._vocabulary = _vocabulary(base.path)
-
-    def translate(self, adapter: Path, modules: Collection[str]) -> Mapping[str, str]:
-        """Module in an adapter's file -> its name in this base, if PEFT translates it: names from
-        earlier versions of transformers, such as Gemma 3's before 4.52.
-        """
-        if all(f"{module}.weight" in self._skeleton.shapes for module in modules):
-            return {}
-        quiet_bitsandbytes()  # peft imports it if installed
-        try:
-            from peft import PeftConfig
-            from peft.utils import transformers_weight_conversion as conversion
-        except ImportError:  # earlier versions translate nothing
-            return {}
-        tensors = {
-            f"{PREFIX}{module}.lora_A.weight": torch.empty(0, device="meta") for module in modules
-        }
-        try:
-            translated = conversion.convert_peft_adapter_state_dict_for_transformers(
-                empty_model(self._base), PeftConfig.from_pretrained(adapter), tensors
+def _misfit(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> str:
+    """The first module that is no linear layer of this base; "" if all fit."""
+    for module, adapted in info.modules.items():
+        if module in modules.others:
+            return (
+                f"adapts {module}, which {modules.others[module]}; train it on linear layers only"
             )
-        except Exception:  # it would have to translate more than names: fused experts
-            return {}
-        old = {id(tensor): _module_of(key) for key, tensor in tensors.items()}
-        return {
-            old[id(tensor)]: _module_of(key)
-            for key, tensor in translated.items()
-            if id(tensor) in old
-        }
-
-    def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
-        """Misfits between an expert and this base: shapes are errors, names are warnings."""
-        if misfit := self._misfit(info):
-            yield ExpertProblem(info.name, misfit)
-        elif other := self._other_name(info):
-            yield ExpertProblem(info.name, other, "warning")
-        if wrong := self._wrong_selection(info):
-            yield ExpertProblem(info.name, wrong)
-        vocabulary = _vocabulary(info.path)
-        if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
-            yield ExpertProblem(
-                info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
-            )
-
-    def _misfit(self, info: AdapterInfo) -> str:
-        """The first module that is no linear layer of this base; "" if all fit."""
-        for module, adapted in info.modules.items():
-            if module in self._skeleton.others:
-                why = self._skeleton.others[module]
-                return f"adapts {module}, which {why}; train it on linear layers only"
-            shape = self._skeleton.shapes.get(f"{module}.weight")
-            if shape == adapted.weight_shape:
-                continue
-            if shape is None and (renamed := self._other_prefix(info, module)):
-                return renamed
+        shape = modules.shapes.get(f"{module}.weight")
+        if shape != adapted.weight_shape:
             there = f" (there it is {in_digits(shape)})" if shape else ""
             named = f", {info.base_model_name}" if info.base_model_name else ""
             return (
-                f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which "
-                f"{self._base.spec} does not have{there}: trained on another base{named}; "
-                "remove it"
+                f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which {base.spec} "
+                f"does not have{there}: trained on another base{named}; remove it"
             )
-        return ""
-
-    def _other_prefix(self, info: AdapterInfo, module: str) -> str:
-        """The remedy for an adapter whose layers have another prefix here, in or out of a larger
-        model; "" if they are not here.
-        """
-        place = _LAYER.search(module)
-        if place is None:
-            return ""
-        tail = place[0]
-        shape = info.modules[module].weight_shape
-        for here in sorted(self._skeleton.read):
-            if f".{here}".endswith(f".{tail}") and self._skeleton.shapes[f"{here}.weight"] == shape:
-                old = re.escape(PREFIX + module.removesuffix(tail))
-                pattern = f"^{old}(?={place[1]})"
-                rename = renaming(info.weights_file, pattern, PREFIX + here.removesuffix(tail))
-                return (
-                    f"adapts {module}, which {self._base.spec} has as {here}: it was trained in "
-                    "another model around these layers; give that one as `base`, or rename its "
-                    f"tensors ({rename})"
-                )
-        return ""
-
-    def _wrong_selection(self, info: AdapterInfo) -> str:
-        """Modules that an expert's config selects but its file lacks, or the reverse; "" if none."""
-        output = self._skeleton.output
-        if info.config.all_linear and output in info.modules:
-            return (
-                f"adapts {output}, which its target_modules, all-linear, leave out; list all "
-                "modules there"
-            )
-        selected = info.config.selected(self._skeleton.linear, output) & self._skeleton.read
-        lacks = sorted(selected - info.modules.keys())
-        if lacks and not info.config.begins_as_base:
-            return (
-                f"selects {lacks[0]}, whose weights its file lacks and peft draws at random "
-                "(init_lora_weights); export it again"
-            )
-        return ""
-
-    def _other_name(self, info: AdapterInfo) -> str:
-        """Why the base that an expert names is, or may be, another one; "" if it is this one."""
-        name = info.base_model_name
-        base = self._base
-        if name is None:
-            return "does not name its base in adapter_config.json; only shapes are checked"
-        if base.spec.endswith(GGUF):
-            return f"was trained on {name}; which model {base.spec} holds is not stated"
-        if _is_base(name, base):
-            return ""
-        models = {"base": base.spec, "adapter": info.path, "against": "base"}
-        seen = command("eval", **models, task="TASK.json")
-        return (
-            f"was trained on {name}, not on {base.name}: its shapes fit, but it may do less "
-            f"here or add noise; see what it does ({seen})"
-        )
-
-
-def _module_of(key: str) -> str:
-    return key.removeprefix(PREFIX).removesuffix(".lora_A.weight")
-
-
-def _is_base(name: str, base: BaseModel) -> bool:
-    """Whether a name in an adapter means this base; fingerprints count more than names."""
-    try:
-        stated = resolve_base(name, weights=False) if user_path(name).is_dir() else None
-    except UserError:
-        stated = None
-    if stated is None or stated.packing or base.packing:
-        return same_model(name, base.name)
-    return stated.path == base.path or stated.fingerprint == base.fingerprint
+    return ""
 
 
 # Names of models in the hub's cache, and words for storage formats; newer names lack "Meta", and
@@ -422,17 +311,6 @@ def in_digits(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _vocabulary(path: Path) -> bytes | None:
-    """The tokens and ids in tokenizer.json, in canonical form; None without the file."""
-    file = path / "tokenizer.json"
-    if not file.is_file():
-        return None
-    content = read_json(file)
-    model = content.get("model")
-    tokens = model.get("vocab") if isinstance(model, dict) else None
-    return canonical([tokens, content.get("added_tokens")])
-
-
 def check_weights(report: PreflightReport) -> PreflightReport:
     """The report with an error for each adapter with damaged weights, and a warning for each that
     changes nothing.
@@ -453,16 +331,15 @@ def check_weights(report: PreflightReport) -> PreflightReport:
 
 
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Differences of an expert from the first one; the table shows which one is the outlier."""
+    """What of an expert differs from the first one, and keeps space factor from mixing them."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
     for verb, modules in (("lacks", lacking), ("adds", added)):
         if modules:
             text = (
-                f"{verb} {in_words(modules)} (against {first.name}); factor needs the same "
-                "modules, use `space` delta"
+                f"{verb} {in_words(modules)} (against {first.name}); factor needs the same modules"
             )
-            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
+            yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
         a = info.modules[module]
         b = first.modules[module]
@@ -476,21 +353,11 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
 
 
 def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Signs that two experts have different bases, if no base is given."""
-    for module, adapted in info.modules.items():
-        there = first.modules.get(module, adapted).weight_shape
-        if there != adapted.weight_shape:
-            text = (
-                f"changes {module} of shape {in_digits(adapted.weight_shape)}, {first.name} one of "
-                f"{in_digits(there)}: they have different bases; remove one of them"
-            )
-            yield ExpertProblem(info.name, text)
+    """A module of another shape than the first expert's, if no base is given."""
+    for module in info.modules.keys() & first.modules.keys():
+        here = info.modules[module].weight_shape
+        there = first.modules[module].weight_shape
+        if here != there:
+            text = f"changes {module} of shape {in_digits(here)}, {first.name} one of {in_digits(there)}"
+            yield ExpertProblem(info.name, f"{text}: they have different bases; remove one of them")
             return
-    base = info.base_model_name
-    first_base = first.base_model_name
-    if base and first_base and not same_model(base, first_base):
-        text = (
-            f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
-            "to be mixed on with `base`"
-        )
-        yield ExpertProblem(info.name, text, "warning")

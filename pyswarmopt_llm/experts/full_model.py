@@ -5,20 +5,20 @@ like a base.
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import in_digits, unique_names
+from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
@@ -84,16 +84,11 @@ def _check_weights(
     for weight in sorted(expected.keys() | tensors.shapes):
         here = expected.get(weight)
         there = tensors.shapes.get(weight)
-        if here == there or (here is None and _is_copy(tensors, weight, expected)):
-            continue
-        raise UserError(
-            f"{name}: the base {base.spec} has {weight} {_of_shape(here)}, this model "
-            f"{_of_shape(there)}; only fine-tunes of the base can be mixed"
-        )
-
-
-def _of_shape(shape: Sequence[int] | None) -> str:
-    return "not at all" if shape is None else f"as {in_digits(shape)}"
+        if here != there and not (here is None and _is_copy(tensors, weight, expected)):
+            raise UserError(
+                f"{name}: the base {base.spec} has {weight} of shape {here}, this model {there}; "
+                "only fine-tunes of the base can be mixed"
+            )
 
 
 def _is_copy(tensors: StoredTensors, name: str, expected: Mapping[str, Sequence[int]]) -> bool:
@@ -118,32 +113,18 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
     """
     copy_companions(base, folder)
     stored = StoredTensors(base.weight_files)
-    shards: list[list[str]] = [[]]
-    size = total = 0
-    for name in values:
-        n_bytes = math.prod(stored.shapes[name]) * stored.dtype(name).itemsize
-        if shards[-1] and size + n_bytes > SHARD:
-            shards.append([])
-            size = 0
-        shards[-1].append(name)
-        size += n_bytes
-        total += n_bytes
-    if len(shards) == 1:
-        _save(values, shards[0], folder / "model.safetensors")
-        return
-    weight_map: dict[str, str] = {}
-    for number, names in enumerate(shards, 1):
-        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        _save(values, names, folder / file)
-        weight_map |= dict.fromkeys(names, file)
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    text = json.dumps(index, indent=2)
-    (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
-
-
-def _save(values: Mapping[str, Tensor], names: Sequence[str], file: Path) -> None:
-    data = save({name: values[name].contiguous() for name in names}, metadata={"format": "pt"})
-    file.write_bytes(data)
+    shapes = {
+        name: torch.empty(stored.shapes[name], dtype=stored.dtype(name), device="meta")
+        for name in values
+    }
+    split = split_torch_state_dict_into_shards(shapes, max_shard_size=SHARD)
+    for file, names in split.filename_to_tensors.items():
+        data = save({name: values[name].contiguous() for name in names}, {"format": "pt"})
+        (folder / file).write_bytes(data)
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        text = json.dumps(index, indent=2)
+        (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
 
 
 def copy_companions(base: BaseModel, folder: Path) -> None:

@@ -137,10 +137,6 @@ class Text:
         return texts / total, float(end / total), keys_and_values
 
     def _shared_with(self, earlier: Text) -> int:
-        """Number of tokens at the start shared with an earlier text; at least one is left to read.
-        None if the model turns to another scale of positions with length (`turning_length`).
-        """
-        if self.text_model.engine.passes.turns_at is not None:
-            return 0
+        """Number of tokens at the start shared with an earlier text; at least one is left to read."""
         most = min(len(self.ids) - 1, len(earlier.ids))
         return next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)

@@ -16,6 +16,7 @@ from engine_reference import ARCHITECTURES, load_tiny, naive_loglikelihood, plai
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.chat import window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.plain import PlainPasses
@@ -149,52 +150,15 @@ def test_it_is_said_once_that_nothing_is_shared(engine: TransformersEngine) -> N
     assert ("slower" in engine.notes.get("batches", "")) != planned
 
 
-def test_long_texts_of_two_sets_of_rotary_factors_do_not_depend_on_their_batch(
-    tiny_base: Path,
-) -> None:
-    """Phi-3's longrope: the longest text of a batch chooses the factors of all of it."""
-    from transformers import AutoModelForCausalLM, Phi3Config
+def test_the_window_of_longrope_is_that_of_its_first_set_of_factors() -> None:
+    """Phi-3's: the longest text of a batch would choose the factors of all of it."""
+    from transformers import Phi3Config
 
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
-    short, long = [1.0, 1.1, 1.2, 1.3], [4.0, 5.0, 6.0, 9.0]
-    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": short}
-    rope |= {"long_factor": long, "original_max_position_embeddings": 20}
-    tokenizer = load_tiny(tiny_base)[1]
-    config = Phi3Config(
-        vocab_size=len(tokenizer),
-        pad_token_id=len(tokenizer) - 1,
-        eos_token_id=None,
-        max_position_embeddings=80,
-        original_max_position_embeddings=20,
-        rope_parameters=rope,
-        **sizes,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config).float().eval()
-    engine = TransformersEngine(model, tokenizer, batch_tokens=4096)
-    encode = plain_ids(tokenizer)
-    pairs = [
-        ("The answer", " is"),
-        ("The answer to", " this"),
-        ("The answer to all questions is", " no"),
-    ]
-    pairs += [("The answer to all", " of it, and more"), ("The answer to all", " on")]
-    # The last token is predicted only, and so is in no pass.
-    expected = []
-    for context, continuation in pairs:
-        ids = encode(context + continuation)
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids[:-1]]), use_cache=False).logits[0]
-        scored = logits.double().log_softmax(-1)
-        start = len(encode(context))
-        expected.append(sum(float(scored[k - 1, ids[k]]) for k in range(start, len(ids))))
-    assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=1e-4)
-    prompts = [encode(text) for text in ("The", "The answer to all", "The answer to all questions")]
-    for asked in (prompts, prompts[:2], prompts[:1]):
-        written = write(engine.decoder(asked, NEW), len(asked), frozenset(), NEW)
-        assert written == [read_whole(model, ids) for ids in asked]
+    factors = [1.0] * 48
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": factors}
+    rope |= {"long_factor": factors, "original_max_position_embeddings": 4096}
+    config = Phi3Config(max_position_embeddings=131072, rope_parameters=rope)
+    assert window_of(config) == 4096
 
 
 def test_rounding_to_bfloat16_is_no_reason_to_read_every_text_whole() -> None:

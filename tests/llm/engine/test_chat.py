@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import PromptTokenizer, prompt_of, rendered
+from pyswarmopt_llm.engine.chat import PromptTokenizer, prompt_of, rendered, use_day
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
@@ -201,6 +202,6 @@ def test_a_template_that_asks_for_the_day_gets_a_fixed_one(tokenizer: Any, form:
     today = tokenizer.apply_chat_template(TALK, tokenize=False, enable_thinking=False)
     engine = PromptTokenizer(tokenizer, None)
     for day in ("2026-11-03", "2026-11-21"):
-        engine.use_day(day)
+        use_day(SimpleNamespace(members={"one": engine}), day)
         told = datetime.fromisoformat(f"{day}T12:00").strftime(form)
         assert rendered(tokenizer, TALK) == f"{told}|{today.partition('|')[2]}"

@@ -64,10 +64,6 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "pickle": (lambda p: (p / WEIGHTS).rename(p / "adapter_model.bin"), "is a pickle"),
     "bad json": (lambda p: (p / CONFIG).write_text('{\n"r": 4,\n'), "line 3: not valid JSON"),
     "truncated": (lambda p: (p / WEIGHTS).write_bytes((p / WEIGHTS).read_bytes()[:-1]), "corrupt"),
-    "pointer": (
-        lambda p: (p / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid 1\n"),
-        "git lfs pull",
-    ),
     "no tensors": (stored(dict.clear), "has no LoRA weights"),
     "partner": (stored(lambda t: t.pop(KEY_B)), f"{MODULE} has no lora_B.weight"),
     "nan in A": (stored(lambda t: t[KEY_A].fill_(float("nan"))), "NaN or infinite"),
