@@ -4,7 +4,6 @@ missing.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -60,12 +59,6 @@ def need_extra(module: str | None, who: str) -> None:
 
 def missing_extra(module: str | None) -> str | None:
     """A message on a missing module and its extra; None if it is installed, or `module` is None."""
-    if module is None or _is_installed(module):
+    if module is None or find_spec(module) is not None:
         return None
     return f'needs {module}: install the extra "{EXTRAS[module]}"'
-
-
-def _is_installed(module: str) -> bool:
-    if module in sys.modules:
-        return sys.modules[module] is not None
-    return find_spec(module) is not None

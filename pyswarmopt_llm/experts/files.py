@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
@@ -99,24 +98,6 @@ def refuse_unmatched(specs: Sequence[str | Path]) -> None:
     for spec in specs:
         if any(letter in str(spec) for letter in "*?[") and not user_path(spec).exists():
             raise UserError(f"{spec} does not exist; check path and folder")
-
-
-def inside(spec: str | Path, name: str) -> str:
-    """A hint for the error message if `spec` is a folder of experts, not an expert; else "".
-
-    Args:
-        spec: path given by the user.
-        name: name of a file that every expert has.
-    """
-    folder = user_path(spec)
-    if not folder.is_dir() or (folder / name).exists():
-        return ""
-    n_folders = sum((child / name).is_file() for child in folder.iterdir())
-    return (
-        f"; did you mean the {counted(n_folders, 'folder')} in it, {str(spec).rstrip('/')}/*?"
-        if n_folders
-        else ""
-    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ progress bars.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
-log = logging.getLogger(__name__)
 _ATTENTION = frozenset({"eager", "sdpa", "flex_attention"})  # output of transformers and torch
 _ATTENTION_KEYS = frozenset({"attn_implementation", "attn_implementation_internal"})
 BITSANDBYTES = "bitsandbytes"
@@ -44,10 +42,6 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
         raise UserError(
             f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
         )
-    unused = [name for name in sorted(found["unexpected_keys"]) if not _HARMLESS.search(name)]
-    if unused:
-        text = "%s: %d weights of its files are not used, such as %s"
-        log.warning(text, where, len(unused), unused[0])
     return model.eval()
 
 
@@ -118,10 +112,6 @@ def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
 
     with loading(where, "its tokenizer cannot be loaded"):
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
-
-
-# Buffers of earlier versions, tied embeddings, and heads for other tasks.
-_HARMLESS = re.compile(r"(inv_freq|position_ids|masked_bias|attn\.bias|lm_head\.\w+)$")
 
 
 @contextmanager

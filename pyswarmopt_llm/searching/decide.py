@@ -35,7 +35,7 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, draws_of, is_swarm
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.experts.files import inside, refuse_unmatched
+from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.plan import Plan
@@ -264,10 +264,9 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind = space_kind(config.space)
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
         why = f"{len(config.experts)} given, a search mixes at least 2"
-        more = "; name more of them, or train one: swarm-llm train-expert"
-        raise InvalidOption("experts", None, why + (hints or more))
+        more = "name more of them (FOLDER/*), or train one: swarm-llm train-expert"
+        raise InvalidOption("experts", None, f"{why}; {more}")
     check_options(config)
     kind.check(config)
     by_model = config.method in MODELS

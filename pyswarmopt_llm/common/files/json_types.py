@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from itertools import chain
 from typing import Any
 
 DEEPEST = 100  # levels; real files have about ten
@@ -50,9 +50,9 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
     """
     from pydantic import ValidationError
 
-    if _is_unsafe(value):
-        raise WrongType(path or "an integer of 64 bits, or a text without NUL,")
     try:
+        if _is_unsafe(value):
+            raise WrongType(path or "an integer of 64 bits, or a text without NUL,")
         return _reader(hint).validate_json(json.dumps([value]))[0]
     except ValidationError as error:
         wrong = error.errors()[0]
@@ -66,7 +66,7 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
 def _is_unsafe(value: object) -> bool:
     """Whether a value contains an integer of more than 64 bits, or a text with NUL."""
     if isinstance(value, dict):
-        return any(map(_is_unsafe, chain(value, value.values())))
+        return any(map(_is_unsafe, (*value, *value.values())))
     if isinstance(value, list):
         return any(map(_is_unsafe, value))
     if isinstance(value, str):
@@ -110,10 +110,10 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
         >>> wrong_field({"n": 1, "more": []}, {"n": int}), wrong_field({"n": "1"}, {"n": int})
         (None, 'n')
     """
-    return next(
-        (name for name, hint in shape.items() if name not in value or not fits(value[name], hint)),
-        None,
-    )
+    for name, hint in shape.items():
+        if name not in value or not fits(value[name], hint):
+            return name
+    return None
 
 
 def parse_json(text: str | bytes, unique: bool = False) -> Any:
@@ -134,20 +134,17 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
         Traceback (most recent call last):
         ValueError: nested too deeply (more than 100 levels)
     """
-    too_deep = f"nested too deeply (more than {DEEPEST} levels)"
-    try:
-        hook = _unique if unique else None
-        constant = _missing if unique else None
+    hook = _unique if unique else None
+    constant = _missing if unique else None
+    with suppress(RecursionError):
         value = json.loads(text, object_pairs_hook=hook, parse_constant=constant)
-    except RecursionError as error:
-        raise ValueError(too_deep) from error
-    level: list[Any] = [[value]]
-    for _ in range(DEEPEST + 1):
-        parts = (part.values() if isinstance(part, dict) else part for part in level)
-        level = [one for part in parts for one in part if isinstance(one, dict | list)]
-        if not level:
-            return value
-    raise ValueError(too_deep)
+        level: list[Any] = [[value]]
+        for _ in range(DEEPEST + 1):
+            parts = (part.values() if isinstance(part, dict) else part for part in level)
+            level = [one for part in parts for one in part if isinstance(one, dict | list)]
+            if not level:
+                return value
+    raise ValueError(f"nested too deeply (more than {DEEPEST} levels)")
 
 
 def _missing(constant: str) -> None:

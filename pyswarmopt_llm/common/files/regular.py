@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -45,9 +45,7 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise UserError(f"{path}: not a regular file; remove it")
     if size > limit:
-        raise UserError(
-            f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file"
-        )
+        raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that are read")
     with open(path, "rb") as file:
         yield file
 
@@ -82,12 +80,9 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     text = read_text(path, limit)
     try:
         return parse_json(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno}: not valid JSON ({error.msg}); restore the file"
-        ) from error
     except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); restore the file") from error
+        line = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
+        raise UserError(f"{path}: {line}not valid JSON ({error}); restore the file") from error
 
 
 # Writing
@@ -136,10 +131,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file open for writing that replaces `path` if the block succeeds; the last writer wins.
 
     Raises:
-        UserError: `path` is a link, or not a regular file.
+        UserError: `path` is a link.
         OSError: the file cannot be written; it names `path`.
     """
-    _refuse_other(path)
+    refuse_link(path)
     part = temporary(path)
     try:
         with open(part, "xb") as file:  # which follows no link
@@ -180,8 +175,6 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         ...     [p.name for p in Path(parent).rglob("*")]
         ['made', 'a.txt']
     """
-    from safetensors import SafetensorError
-
     out = Path(os.path.abspath(out))
     check_free(out)
     folder = None
@@ -192,11 +185,8 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         yield folder
         check_free(out)
         os.replace(folder, out)
-    except (OSError, SafetensorError) as error:  # such as a full disk
-        raise UserError(
-            f"{out}: cannot be written ({getattr(error, 'strerror', None) or first_line(error)}); "
-            "make room, or choose another place"
-        ) from error
+    except OSError as error:  # such as a full disk
+        raise UserError(f"{out}: cannot be written ({first_line(error)}); make room") from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -218,22 +208,14 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
     """A file, made if missing, open for additions that are flushed to disk.
 
     Raises:
-        UserError: the path is a link, or not a regular file.
+        UserError: the path is a link.
         OSError: the file cannot be written.
     """
-    _refuse_other(path)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
+    refuse_link(path)
+    with open(path, "ab") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def _refuse_other(path: Path) -> None:
-    """Refuse an existing target other than a regular file."""
-    refuse_link(path)
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: not a regular file; remove it")
 
 
 @contextmanager
@@ -273,14 +255,9 @@ def user_path(spec: str | Path) -> Path:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return path
-    except OSError as error:
-        raise UserError(
-            f"{spec}: cannot be reached ({error.strerror}); choose another path"
-        ) from error
-    except (ValueError, RuntimeError) as error:  # NUL; unknown user
-        raise UserError(
-            f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it"
-        ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{spec}: not a path ({why}); check it") from error
     return path
 
 
@@ -316,27 +293,17 @@ class AppendLog:
         """The rows since the last call; an unterminated last line is left for later.
 
         Raises:
-            UserError: a line is damaged, or the file cannot be read.
+            UserError: a line is damaged.
         """
         if self._path is None or not self._path.exists():
             return []
-        try:
-            with open_regular(self._path, LINES_LIMIT) as file:
-                file.seek(self._end)
-                data = file.read()
-        except OSError as error:
-            raise UserError(
-                f"{self._path}: cannot be read ({error.strerror}); check its permissions"
-            ) from error
+        with open_regular(self._path, LINES_LIMIT) as file:
+            file.seek(self._end)
+            data = file.read()
         data = data[: data.rfind(b"\n") + 1]
-        rows = []
-        for line in data.splitlines():
-            self._lines += 1
-            row = self._row(line)
-            if row is not None:
-                rows.append(row)
         self._end += len(data)
-        return rows
+        rows = map(self._row, data.splitlines())
+        return [row for row in rows if row is not None]
 
     def repaired(self) -> list[dict[str, Any]]:
         """`read`, and cut off a last line that a crash left half-written.
@@ -360,19 +327,19 @@ class AppendLog:
                 file.write(json.dumps(row).encode() + b"\n")
 
     def _row(self, line: bytes) -> dict[str, Any] | None:
-        problem = "damaged"
+        """The row of a line; None for a damaged one that is skipped."""
+        self._lines += 1
         try:
             row = parse_json(line)
         except ValueError:
             row = None
-        if isinstance(row, dict):
-            field = self._wrong(row)
-            if field is None:
-                return row
-            problem = f"{field} is missing or of a wrong type"
+        field = self._wrong(row) if isinstance(row, dict) else "an object"
+        if field is None:
+            return dict(row)
         if self._remedy is None:
             return None
-        raise UserError(f"{self._path}: line {self._lines}: {problem}; {self._remedy}")
+        what = f"line {self._lines}: {field} is missing or of a wrong type"
+        raise UserError(f"{self._path}: {what}; {self._remedy}")
 
 
 _BLOCKS = 64
@@ -433,27 +400,24 @@ def versions() -> dict[str, str]:
     """
     installed = {}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             installed[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {**installed, "commit": _commit()}
 
 
 def _commit() -> str:
     """The commit of this checkout, with ``-dirty`` if files differ; "unknown" elsewhere."""
     root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--dirty",
+        "--exclude=*",
+    ]
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return "unknown"
-    try:
-        changed = "-dirty" if _git(root, "status", "-s", "-uno") else ""
-        return _git(root, "rev-parse", "HEAD") + changed
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _git(root: Path, *words: str) -> str:
-    """Git's answer about a checkout."""
-    command = ["git", "-C", str(root), *words]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return told.stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
