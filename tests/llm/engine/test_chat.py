@@ -119,7 +119,7 @@ def test_every_score_of_written_replies_is_that_of_what_comes_after_the_thoughts
     for name in specs:
         try:
             metric = find_metric(name)
-        except UserError:  # it needs an argument, a model or a server
+        except (UserError, OSError):  # it needs an argument, a file, a model or a server
             continue
         if scorings_of(metric, "generate", Task("t", (item,), (item,))) != ("generate",):
             continue
