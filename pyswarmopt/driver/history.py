@@ -159,9 +159,10 @@ class History(list[Any]):
         return table.join(pd.DataFrame(map(self._named, table.pop("x"))))
 
     def _named(self, x: Floats) -> dict[str, Any]:
-        if self._space is not None:
-            return self._space.decode(x)
-        return {f"x{i}": value for i, value in enumerate(x)}
+        if self._space is None:
+            return {f"x{i}": value for i, value in enumerate(x)}
+        params = self._space.decode(x)
+        return {name: params.get(name) for name in self._space.searched}
 
     def state_dict(self) -> dict[str, Any]:
         """An array for `load_state_dict`: a row for each record."""

@@ -56,14 +56,6 @@ def test_a_search_begins_without_what_it_does_not_use():
     assert not (spared | {"numpy.ma", "logging"}) & set(run("-c", code).stdout.split())
 
 
-def test_what_has_been_asked_to_listen_hears_the_result():
-    code = (
-        "import logging, pyswarmopt as pso; logging.basicConfig(level='INFO'); "
-        "pso.minimize(lambda x: float(x[0]), [(0, 1)], max_evals=3, seed=1)"
-    )
-    assert "INFO:pyswarmopt:default: the limit of" in run("-c", code).stderr
-
-
 @pytest.mark.parametrize(
     ("use", "what"),
     [
@@ -80,9 +72,7 @@ def test_what_needs_torch_says_so_in_one_line(use, what):
 
 def test_an_error_of_the_objective_is_raised_as_it_is():
     done = run("-c", BLOCK + "pso.minimize(lambda x: x.abs(), [(0, 1)] * 2)")
-    error, note = done.stderr.rstrip().split("\n")[-2:]
-    assert error == "AttributeError: 'numpy.ndarray' object has no attribute 'abs'"
-    assert "torch.from_numpy(x)" in note
+    assert "AttributeError: 'numpy.ndarray' object has no attribute 'abs'" in done.stderr
 
 
 def test_a_swarm_of_tensors_is_not_loaded_as_one_of_arrays(tmp_path):

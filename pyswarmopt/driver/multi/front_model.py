@@ -55,7 +55,8 @@ class FrontProposals(Proposals):
         infinity; without a valued point by violation.
         """
         if not valued.any():
-            return np.append(self.costs, np.zeros(len(valued) - len(self.costs)))
+            costs = np.nan_to_num(self.costs)  # missing ones are greatest
+            return np.append(costs, np.zeros(len(valued) - len(costs)))
         rows = np.flatnonzero(valued)
         rows = rows[non_dominated(values[rows])]
         order = np.full(len(valued), math.inf)
