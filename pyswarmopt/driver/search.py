@@ -155,7 +155,9 @@ class Search:
                 stop = self.reasons()
                 if callback is not None and wants_to_stop(callback, self._result(stop)):
                     stop = {**stop, "callback": 1.0}
-            return self._result(self._finish(stop), final=True)
+            result = self._result(self._finish(stop), final=True)
+            _log(result)
+            return result
         except Exception as error:
             self._write_record(self._swarm.rounds)
             keep_in(error, self._result({FAILED: 1.0}))
@@ -400,3 +402,12 @@ class Search:
         if math.isfinite(judge.value) and not judge.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
             check_value(path, judge.value, again, self._history.first_value())
+
+
+def _log(result: Result) -> None:
+    """Log a result, if anybody listens."""
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        words = "%s: %s; best %s after %d evaluations"
+        found = result.algorithm, result.message, result.fun, result.nfev
+        logging.getLogger("pyswarmopt").info(words, *found)
