@@ -13,6 +13,7 @@ from pyswarmopt._minimize import minimize
 from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.words import counted
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import convergence, interval_name, median_interval
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 DEFAULT = "default"  # recipe=None of `minimize`
+# other names of arguments, and ours
+OURS = {"recipe": "recipes", "seed": "seeds", "n_runs": "seeds", "runs": "seeds"}
 
 
 class Paired(NamedTuple):
@@ -63,7 +66,10 @@ class Comparison:
 
     def finals(self, recipe: str) -> Floats:
         """Final best values, one for each seed, (n,); their distances from `optimum`, if given."""
-        return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
+        return self._values(recipe) - (self.optimum or 0.0)
+
+    def _values(self, recipe: str) -> Floats:
+        return np.array([r.fun for r in self.results[recipe]])
 
     def median(self, recipe: str) -> float:
         """Median of `finals`."""
@@ -76,15 +82,16 @@ class Comparison:
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
 
-    def paired(self) -> dict[str, Paired]:
-        """Each recipe against the first, seed by seed."""
+    def paired(self, against: str | None = None) -> dict[str, Paired]:
+        """Each recipe against the given one (by default the first), seed by seed."""
+        base = next(iter(self.results)) if against is None else against
+        others = [name for name in self.results if name != base]
         # not of distances, whose rounding makes unequal values equal
-        first, *others = (np.array([r.fun for r in runs]) for runs in self.results.values())
-        better = [int((values < first).sum()) for values in others]
-        worse = [int((values > first).sum()) for values in others]
-        p = holm([sign_test(*counts) for counts in zip(better, worse, strict=True)])
-        names = list(self.results)[1:]
-        return dict(zip(names, map(Paired, better, worse, p), strict=True))
+        least = self._values(base)
+        better = {name: int((self._values(name) < least).sum()) for name in others}
+        worse = {name: int((self._values(name) > least).sum()) for name in others}
+        p = _holm({name: sign_test(better[name], worse[name]) for name in others})
+        return {name: Paired(better[name], worse[name], p[name]) for name in others}
 
     def convergence(self, ax: Axes | None = None) -> Axes:
         """Median curve of each recipe with the 95% interval as a band; see
@@ -94,22 +101,24 @@ class Comparison:
         return convergence(runs, ax, self.optimum)
 
     def __str__(self) -> str:
+        first, *others = self.results
         paired = self.paired()
-        first, runs = next(iter(self.results.items()))
-        rows = [["recipe", "median", interval_name(len(runs)), f"better than {first}", "p"]]
-        for name in self.results:
-            low, high = self.interval(name)
-            row = [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}", "", ""]
-            if name in paired:
-                better, worse, p = paired[name]
-                row[3:] = f"{better} of {better + worse}", f"{p:.2g}"
-            rows.append(row)
+        interval = interval_name(len(self.results[first]))
+        heads = ["recipe", "median", interval, f"better than {first}", "p"]
+        rows = [heads, [*self._row(first), "", ""]]
+        for name in others:
+            better, worse, p = paired[name]
+            rows.append([*self._row(name), f"{better} of {better + worse}", f"{p:.2g}"])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        padded = [map(str.ljust, row, widths) for row in rows]
+        table = ["  ".join(row).rstrip() for row in padded]
         value = "value" if self.optimum is None else "distance to the optimum"
-        return "\n".join(
-            [*table, f"({value} over {len(runs)} seeds; p: sign test, Holm-corrected)"]
-        )
+        about = f"{value} over {counted(len(self.results[first]), 'seed')}"
+        return "\n".join([*table, f"({about}; p: sign test, Holm-corrected)"])
+
+    def _row(self, name: str) -> list[str]:
+        low, high = self.interval(name)
+        return [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}"]
 
 
 def compare(
@@ -141,7 +150,8 @@ def compare(
 
     Raises:
         ValueError: no recipes, or two with one name.
-        TypeError: `recipes` is not a list.
+        TypeError: `recipes` is not a list, or `seed` or `recipe` is given instead of `seeds` and
+            `recipes`.
 
     Example:
         >>> import pyswarmopt as pso
@@ -151,6 +161,8 @@ def compare(
         >>> list(found.paired()), len(found.finals("mine"))
         (['mine'], 6)
     """
+    for name in OURS.keys() & options.keys():
+        raise TypeError(f"compare() has no argument {name}; here it is {OURS[name]}=")
     named = _named(recipes)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():
@@ -167,20 +179,25 @@ def compare(
 def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if isinstance(recipes, str):
         raise TypeError(f"recipes={recipes!r}: give a list of names or recipes")
-    if not recipes:
-        raise ValueError("compare() needs at least one recipe")
     if isinstance(recipes, Mapping):
-        return dict(recipes)
-    named: dict[str, str | Recipe | None] = {}
-    for recipe in recipes:
-        known = None if recipe in (None, DEFAULT) else as_recipe(recipe)
-        name = DEFAULT if known is None else known.name
-        if name in named:
+        named = dict(recipes)
+    else:
+        labels = [_label(recipe) for recipe in recipes]
+        named = dict(zip(labels, recipes, strict=True))
+        if len(named) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
             raise ValueError(
-                f"two recipes are called {name!r}: give them by name, {{name: recipe}}"
+                f"two recipes are called {twice!r}: give them by name, {{name: recipe}}"
             )
-        named[name] = known
-    return named
+    if not named:
+        raise ValueError("compare() needs at least one recipe")
+    return {name: None if recipe == DEFAULT else recipe for name, recipe in named.items()}
+
+
+def _label(recipe: str | Recipe | None) -> str:
+    if recipe is None:
+        return DEFAULT
+    return recipe if isinstance(recipe, str) else as_recipe(recipe).name
 
 
 def sign_test(better: int, worse: int) -> float:
@@ -196,18 +213,14 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / 2**n)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction (1979, Scand. J. Statist. 6) for several tests.
-
-    Example:
-        >>> holm([0.5, 0.25])
-        [0.5, 0.5]
-    """
-    order = np.argsort(p, kind="stable")
-    raised = np.array(p)[order] * np.arange(len(p), 0, -1)
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
-    return corrected.tolist()
+def _holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's correction (1979, Scand. J. Statist. 6) for several tests."""
+    corrected: dict[str, float] = {}
+    least = 0.0
+    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
+        least = max(least, min(1.0, p[name] * (len(p) - rank)))
+        corrected[name] = least
+    return corrected
 
 
 __all__ = ["Comparison", "Paired", "compare"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyswarmopt.base.inputs import as_target
@@ -63,16 +64,18 @@ def minimize(
         workers: a number of threads (-1: one for each core), or an executor, such as a
             `concurrent.futures.ProcessPoolExecutor`; the result is the same (see
             `pyswarmopt.driver.workers.Workers`). Workers share the points proposed at a
-            time: with ``workers=4`` say ``population=4``, or three of them wait.
+            time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
+            where that matters.
         vectorized: whether `fun` takes many points, (m, D), and returns (m,). It is not guessed: a
-            function that takes many and is called with one point raises an error of its own, or
-            returns other than a number.
+            function that takes many and is called with one point raises an error of its own, whose
+            note says so, or returns other than a number.
         callback: called with the result so far after each iteration; return True, or raise
             StopIteration, to stop.
         x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The rest of
             the population is filled up by the recipe.
-        progress: show evaluations and the best value on standard error.
-        on_error: what to do when `fun` raises: "raise" it, or count the point as the "worst".
+        progress: show a bar with the share of the budget used, the time left, evaluations and the
+            best value on standard error.
+        on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file; written after each iteration, unless that took more than a tenth of the
             time, and at the end. If it exists the search goes on from there, bit for bit. Its best
             point is then evaluated again, uncounted: a file of another objective is refused (not
@@ -112,8 +115,12 @@ def minimize(
             ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout"; the
-            calls under way are waited for. A search resumed from a checkpoint has the whole time
-            again.
+            calls under way are waited for, which `evaluation_timeout` bounds. A search resumed
+            from a checkpoint has the whole time again.
+        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
+            `on_error` says. With workers=1 in the main thread and in the main threads of processes
+            it is interrupted; elsewhere it is abandoned, and calls go in groups of as many as
+            there are workers. A thread that hangs keeps the program from ending.
         equality_tolerance: an equality counts as met where it is missed by no more. The default
             search aims at a tenth of that; `Result.maxcv` says how near it came.
         known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in
@@ -190,7 +197,10 @@ def maximize(
 def _search(options: Options, maximize: bool) -> Result:
     if options.target is not None:
         as_target(options.target, maximize)
-    result: Result = Search(options, maximize).run()
+    search = Search(options, maximize)
+    if search.advice:
+        warnings.warn(search.advice, stacklevel=4)  # the line that calls minimize
+    result: Result = search.run()
     return result
 
 

@@ -17,7 +17,8 @@ from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered, foreign_attribute
 from pyswarmopt.driver.call import CallOutcome, Value
-from pyswarmopt.driver.options import Options, StudyArguments
+from pyswarmopt.driver.options import GoalArguments, Options
+from pyswarmopt.driver.problem.constraints import returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.start import starting_points
@@ -60,7 +61,8 @@ class Study:
         bounds: see `pyswarmopt.minimize`, as for the arguments that are not described here. Either
             this or `space`.
         recipe: see there; not with several objectives.
-        population: see there; with several trials pending at a time, their number.
+        population: see there. If it is not given, the default search takes the number of trials
+            that are pending when the first value is told.
         maximize: whether larger values are better.
         objectives: how many numbers each value has. With several, all are minimised, and `result` is
             a `MultiResult`.
@@ -89,7 +91,7 @@ class Study:
         (13.3, 300)
     """
 
-    @answered(StudyArguments)
+    @answered(GoalArguments)
     def __init__(
         self,
         bounds: Any = None,
@@ -97,7 +99,7 @@ class Study:
         population: int | None = None,
         maximize: bool = False,
         objectives: int = 1,
-        **options: Unpack[StudyArguments],
+        **options: Unpack[GoalArguments],
     ) -> None:
         given = Options(
             _called_elsewhere, bounds, recipe, population, **options, history="particles",
@@ -105,6 +107,7 @@ class Study:
         )  # fmt: skip
         self._search = self._make_search(given, maximize, as_count("objectives", objectives, 1))
         self._points: dict[int, Floats] = {}  # of the pending trials
+        self._adapts = population is None and objectives == 1 and recipe is None
 
     def _make_search(self, options: Options, maximize: bool, objectives: int) -> Search:
         if objectives == 1:
@@ -149,7 +152,7 @@ class Study:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
             value: the function's value there, a number, or an array or tensor of one; with several
-                objectives one number for each. None for a failure.
+                objectives one number for each. None, or a number that is not finite, for a failure.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 allowed.
 
@@ -160,6 +163,9 @@ class Study:
         search = self._search
         x = self._read_point(point)
         row = self._read_value(value, constraints)
+        if self._adapts and len(self._points) > 1:
+            search.expect_together(len(self._points))
+        self._adapts = False
         alike = search.take(x, row)
         for ticket in alike:
             del self._points[ticket.number]
@@ -180,14 +186,22 @@ class Study:
 
     def _read_value(self, value: Any, constraints: Any) -> Value:
         """The value, followed by its constraints."""
-        evaluator = self._search.evaluator
-        if value is None:
-            evaluator.count_if_failed(math.nan)
+        search = self._search
+        returned = search.problem.constraints.returned
+        told: Any = math.nan if value is None else untensored(value)
+        if value is None or (returned and constraints is None and _is_missing(told)):
+            search.evaluator.count_if_failed(math.nan)
             return math.nan
-        told = untensored(value)
-        if constraints is not None:
-            told = np.append(told, untensored(constraints))
-        return evaluator.value(CallOutcome(told, None))
+        if returned == (constraints is None):
+            raise ValueError(
+                "tell: constraints= is given with each value where the study has "
+                "constraints='returned', and only there"
+            )
+        row = told if constraints is None else returned_row(lambda x: (told, constraints), None)
+        try:
+            return search.evaluator.value(CallOutcome(row, None))
+        except ValueError as error:
+            raise ValueError(f"tell: value={value!r} is no number ({error})") from None
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop, as `Result.stop`; empty to go on."""
@@ -213,6 +227,7 @@ class Study:
         """
         self._search.load(path)
         self._points = {}
+        self._adapts = False
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -224,6 +239,14 @@ class Study:
         found = self.result()
         best = f"best {found.fun:.6g}" if np.ndim(found.fun) == 0 else f"{len(found.x)} points"
         return f"<Study: {found.nfev} evaluations, {best}, {found.status}>"
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a told value is a number that is not finite."""
+    try:
+        return not math.isfinite(value)
+    except TypeError:
+        return False
 
 
 __all__ = ["Study", "Trial"]

@@ -12,7 +12,13 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NOISY, MODELLED_NUMBERS, MemeticSwarm
+from pyswarmopt.hybrid.memetic import (
+    MODELLED_DIM,
+    MODELLED_NOISY,
+    MODELLED_NUMBERS,
+    MemeticSwarm,
+    ModelPhase,
+)
 from pyswarmopt.hybrid.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
+IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
 def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None:
@@ -177,3 +184,28 @@ def _planned_moves(options: Options, population: int) -> int | None:
     if options.max_evals is not None:
         moves.append(math.ceil(options.max_evals / population) - 1)
     return max(min(moves), 1) if moves else None
+
+
+def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
+    """A warning if workers wait because points are proposed one at a time for a large share of the
+    evaluations; else empty.
+    """
+    if workers == 1 or options.asynchronous:
+        return ""
+    if search.searches_lines:
+        return (
+            f"{workers} workers, but descents with constraints try one step at a time, while "
+            f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, which is "
+            "another search"
+        )
+    model = search.phases.get(ModelPhase.name)
+    if options.population is not None or not (isinstance(model, ModelPhase) and model.due()):
+        return ""
+    one_by_one = model.points
+    if options.max_evals is not None and IDLE_SHARE * one_by_one < options.max_evals:
+        return ""
+    return (
+        f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
+        f"{workers - 1} wait; population={workers} proposes {workers} at a time, asynchronous=True "
+        "one for each free worker; both try other points than workers=1 would"
+    )

@@ -1,10 +1,15 @@
-"""One call of the objective: on a copy, with errors caught; and its values as numbers."""
+"""One call of the objective: on a copy, with errors caught, interrupted if too long; and what
+counts as its value.
+"""
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +17,7 @@ from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
 
 Objective = Callable[[Any], Any]
 Value = Floats | float  # of a point: a number, or several
-OnError = Literal["raise", "worst"]
+HAS_ALARMS = hasattr(signal, "setitimer")  # missing on Windows
 
 
 class CallOutcome(NamedTuple):
@@ -27,25 +32,176 @@ class Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 
     fun: Objective
+    seconds: float | None = None
 
     def __call__(self, x: Floats) -> CallOutcome:
         try:
-            value = self.fun(x.copy())
+            value = self.fun(x.copy()) if self.seconds is None else self._at_most(self.seconds, x)
         except Exception as error:  # on_error decides about any error of the user's objective
             return CallOutcome(None, error)
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
 
+    def _at_most(self, seconds: float, x: Floats) -> Any:
+        """As the objective; TimeoutError if it takes longer and can be interrupted."""
+        if not can_interrupt():
+            return self.fun(x.copy())
 
-def as_numbers(returned: Any) -> Floats:
-    """What the objective returned, as float64.
+        def end(number: int, frame: Any) -> None:
+            raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
+
+        before = signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return self.fun(x.copy())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def can_interrupt() -> bool:
+    """Whether a call can be interrupted here: only in a process's main thread, where signals
+    arrive.
+    """
+    return HAS_ALARMS and threading.current_thread() is threading.main_thread()
+
+
+class WrongShapeError(ValueError):
+    """The objective returned something other than one number per point."""
+
+
+class Form:
+    """What an objective returns for a point.
+
+    Args:
+        outputs: None, or the number of numbers for a point.
+        returned: whether a point has a value and constraints, in the form of `returned_row`.
+
+    Attributes:
+        shape: shape of a value: () or (outputs,); with constraints () before the first is known.
+    """
+
+    def __init__(self, outputs: int | None = None, returned: bool = False) -> None:
+        self.shape: tuple[int, ...] = () if outputs is None else (outputs,)
+        self.returned = returned
+
+    def read(self, value: Any) -> Value:
+        """The value returned for a point, as a number or as (outputs,).
+
+        Raises:
+            WrongShapeError: it has another form.
+        """
+        if isinstance(value, float) and not (self.shape or self.returned):
+            return value
+        if not self._fits(value):
+            raise WrongShapeError(
+                f"fun must return {self._wanted} for a point, got {_described(value)}"
+                f"{self._hint(value)}"
+            )
+        if self.returned:
+            self.shape = value.shape
+        return np.asarray(value, dtype=np.float64).reshape(self.shape)
+
+    def read_many(self, values: Any, points: Floats) -> list[Value]:
+        """The values returned for points, (m, D).
+
+        Raises:
+            WrongShapeError: they are not one value for each point.
+        """
+        wanted = len(points), *self.shape
+        if _shape(values) != wanted:
+            raise WrongShapeError(
+                f"fun returned shape {_shape(values)} for points of shape {points.shape}; "
+                f"it must return shape {wanted}, {self._wanted} for each"
+            )
+        return list(_as_floats(values))
+
+    def objectives(self, value: Value) -> Value:
+        """A value without its constraints."""
+        return float(np.ravel(value)[0]) if self.returned else value
+
+    def _fits(self, value: Any) -> bool:
+        try:
+            if not holds_numbers(np.asarray(value)):
+                return False
+            array = _as_floats(value)
+        except WrongShapeError:
+            raise
+        except (TypeError, ValueError):
+            return False
+        if self.returned and not self.shape:
+            return isinstance(value, np.ndarray) and array.size > 1
+        return array.shape == self.shape if self.shape else array.size == 1
+
+    def _hint(self, value: Any) -> str:
+        """What to do about a coroutine, or several numbers instead of one."""
+        if hasattr(value, "cr_frame"):
+            value.close()
+            return "; an async fun is called as lambda x: asyncio.run(fun(x))"
+        if isinstance(value, np.ndarray) and value.size > 1 and not self.returned:
+            return "; one that takes many points, shape (m, D), needs vectorized=True"
+        if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
+            return ""
+        if self.shape == (len(value),):
+            return "; one that failed is NaN, not None" if None in value else ""
+        if self.shape:
+            return f"; say n_objectives={len(value)}"
+        return (
+            "; a function of several objectives is one for pso.minimize_multi, and one that "
+            "returns (value, constraints) needs constraints='returned'"
+        )
+
+    @property
+    def _wanted(self) -> str:
+        if not self.returned:
+            return f"{self.shape[0]} numbers" if self.shape else "a number"
+        as_before = f" with {self.shape[0] - 1} constraints, as before," if self.shape else ""
+        return f"(value, constraints){as_before}"
+
+
+def add_hint(error: Exception, x: Floats) -> None:
+    """Say how an objective is called, if the error of its first call looks as if it expected
+    tensors or many points.
+    """
+    wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
+    if wrong_kind and "torch" in sys.modules:
+        error.add_note(
+            "fun gets float64 NumPy arrays; where it takes tensors, call it with "
+            "torch.from_numpy(x), and .float() for float32"
+        )
+    if x.ndim == 1 and isinstance(error, IndexError):
+        error.add_note(
+            f"fun gets one point of shape {x.shape}; if it takes many, (m, D), say vectorized=True"
+        )
+
+
+def _described(value: Any) -> str:
+    """`fun`'s return value, in words."""
+    shape = _shape(value)
+    if not shape:
+        return type(value).__name__ + (f" of {len(value)}" if shape is None else "")
+    return f"{type(value).__name__} of shape {shape}"
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of `fun`'s return value; None if nested irregularly."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
+
+
+def _as_floats(values: Any) -> Floats:
+    """`fun`'s return values as real numbers.
 
     Raises:
-        ValueError: it is no real number, and no array of them.
+        WrongShapeError: complex numbers, or numbers beyond float64.
     """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise WrongShapeError("fun returned complex numbers; it must return real ones")
+    if not holds_numbers(array):
+        raise WrongShapeError(f"fun returned {array.dtype} of shape {array.shape}, not numbers")
     try:
-        array = np.asarray(returned)
-        if holds_numbers(array):
-            return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise ValueError(f"fun must return real numbers in float64's range, not {returned!r:.50}")
+        return array.astype(np.float64)
+    except OverflowError:
+        raise WrongShapeError("fun returned a number beyond the range of float64") from None

@@ -1,28 +1,35 @@
-"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls; and
-remembers its values.
-"""
+"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.call import Call, CallOutcome, Value, as_numbers
+from pyswarmopt.driver.call import (
+    Call,
+    CallOutcome,
+    Form,
+    Objective,
+    Value,
+    add_hint,
+    can_interrupt,
+)
+from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
-    from pyswarmopt.driver.options import Options, Problem
+    from concurrent.futures import Executor
 
+OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 LONGEST_TEXT = 100  # most characters of an error's message
-REMEMBERED = 2**16  # most coordinates and values of known points
 SAVED = {"calls": int, "skipped": int, "idle": int, "failures": dict}
 
 
@@ -30,12 +37,25 @@ class Evaluator:
     """Evaluates points and counts the calls, within their limit.
 
     Args:
-        options: say what is called, by whom, and what a failure is.
-        problem: has the known points, and says which points are alike.
+        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
+            tensors, too, wherever they live.
+        vectorized: whether `fun` takes many points.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results
+            do not depend on it. Ignored for a vectorised `fun`.
+        on_error: reaction to an error of `fun`: "raise" it again, count the point as the "worst"
+            possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
+            a failure whose retries are cut off by `max_evals` or the time limit counts as the
+            worst, so that the last call does not lose all results.
         max_evals: most calls of `fun`; a call on m points counts m.
-        deadline: no call begins after it, by `time.monotonic`.
         outputs: None, or the number of numbers that `fun` returns for a point.
+        returned: whether `fun` returns value and constraints, in the form of `returned_row`.
+        memory: known points, which are not called again; it learns, unless `fun` is vectorised.
+            None for a noisy function.
         confirms: whether a call is reserved for `confirm`.
+        deadline: no call begins after it, by `time.monotonic`.
+        seconds: a call that takes longer fails. It is interrupted in main threads; elsewhere it is
+            abandoned.
+        rounds: whether workers may be handed more points than they are at once.
 
     Attributes:
         calls: calls so far.
@@ -44,42 +64,50 @@ class Evaluator:
         idle: known points in a row, without a new one.
         failures: type of error, or kind of number -> count of points without a finite value, with
             the first message.
-        memory: key -> value of known points, which are not called again; None under noise.
 
     Raises:
-        ValueError: an unknown option.
+        ValueError: an unknown option, or calls can be neither interrupted nor abandoned.
     """
 
     def __init__(
         self,
-        options: Options,
-        problem: Problem,
-        max_evals: float,
-        deadline: float = math.inf,
+        fun: Objective,
+        vectorized: bool = False,
+        workers: int | Executor = 1,
+        on_error: OnError = "raise",
+        max_evals: float = math.inf,
         outputs: int | None = None,
+        returned: bool = False,
+        memory: Memory | None = None,
         confirms: bool = False,
+        deadline: float = math.inf,
+        seconds: float | None = None,
+        rounds: bool = True,
     ) -> None:
-        require_callable("fun", options.fun)
-        if options.on_error not in ("raise", "worst"):
-            raise ValueError(f"on_error={options.on_error!r}: use 'raise' or 'worst'")
-        self._forgives = options.on_error == "worst"
-        self._call = Call(options.fun)
-        self.workers = Workers(options.workers, self._call)
-        queues = not (options.asynchronous or self.workers.serial or deadline < math.inf)
+        require_callable("fun", fun)
+        if vectorized not in (True, False):
+            raise ValueError(
+                f"vectorized={vectorized!r}: use True if fun takes many points, (m, D)"
+            )
+        self._forgive, self._retries = _read_on_error(on_error)
+        self._call = Call(fun, seconds)
+        self.workers = Workers(workers, self._call, self._forgive or self._retries > 0)
+        if seconds is not None and self.workers.serial and not can_interrupt():
+            raise ValueError(
+                "evaluation_timeout= cannot end calls outside of the main thread, nor on Windows: "
+                "use workers=2 and more, or an executor"
+            )
+        limited = seconds is not None or deadline < math.inf
+        queues = rounds and not limited and not self.workers.serial
         self._at_once = sys.maxsize if queues else self.workers.count
+        self._patience = math.inf if seconds is None else seconds
         self._deadline = deadline
-        self.vectorized = options.vectorized
-        self._returned = problem.constraints.returned
-        self._shape = () if outputs is None else (outputs,)  # of a value
+        self.vectorized = bool(vectorized)
+        self.form = Form(outputs, returned)
         self.max_evals = max_evals
+        self.memory = memory
         # the best point is called alone at the end
         self._reserved = int(confirms or (self.vectorized and outputs is None))
-        self._canonical = problem.canonical
-        self._dim = problem.dim
-        points, values = problem.known
-        self.memory: dict[bytes, Value] | None = None
-        if len(points) or not (options.noisy or self.vectorized):
-            self.memory = dict(zip(map(self.key, points), values, strict=True))
         self.calls = 0
         self.skipped = 0
         self.idle = 0
@@ -114,74 +142,80 @@ class Evaluator:
             return a number per point.
         """
         keys: list[Any] = [self.key(x) for x in points]
-        if self.memory is None or self.afresh:
+        if self.memory is None or self.afresh or (self.vectorized and not self.memory.known):
             keys = list(range(len(points)))
-        known = {key: self._known(key) for key in keys}
+        values: dict[Any, Value] = {}
         new: dict[Any, Floats] = {}
         for key, x in zip(keys, points, strict=True):
-            if known[key] is None:
-                new.setdefault(key, x)
+            value = self._known(key)
+            if value is not None:
+                values[key] = value
+            elif key not in new:
+                new[key] = x
         self.idle += len(points) - len(new)
         called, error = self._call_many(new) if self.vectorized else self._call_each(new)
         for key in new:
             if key in called:
                 self.learn(key, called[key])
-        return [called.get(key, known[key]) for key in keys], error
+        values |= called
+        return [values.get(key) for key in keys], error
 
     def _call_each(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
         """Values by key, of calls by workers, and the error that ends the search."""
         values: dict[Any, Value] = {}
         failure: Exception | None = None
-        waiting = deque(points.items())
-        while self.workers.busy or (waiting and self.free):
+        waiting = iter(points.items())
+        following = next(waiting, None)
+        while following is not None or self.workers.busy:
             try:
-                while waiting and self.free:
-                    self.workers.send(*waiting.popleft())
+                while following is not None and failure is None and self.free:
+                    self.workers.send(*following)
+                    following = next(waiting, None)
+                if not self.workers.busy:
+                    break
                 key, _, value = self.hear()
                 values[key] = value
             except Exception as error:  # the user's objective may raise anything
                 failure = failure or error
                 self.workers.take_back()
-                waiting.clear()
+                following = None
         return values, failure
 
     def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
         """As `_call_each`, all at once."""
-        keys = list(points)[: self.left]
-        if not keys or self.late:
-            return {}, None
-        self.calls += len(keys)
+        values: dict[Any, Value] = {}
+        keys = list(points)
         try:
-            values = self._call_rows(np.array([points[key] for key in keys]))
+            for tries in range(self._retries + 1):
+                keys = keys[: self.left]
+                if not keys or self.late:
+                    break
+                rows = np.array([points[key] for key in keys])
+                self.calls += len(keys)
+                values |= zip(keys, self._read_many(self._call(rows), rows, tries), strict=True)
+                keys = [key for key in keys if np.isnan(values[key]).any()]
         except Exception as error:
-            return {}, error
-        return dict(zip(keys, values, strict=True)), None
+            return values, error
+        for value in values.values():
+            self.count_if_failed(value)
+        return values, None
 
-    def _call_rows(self, rows: Floats) -> list[Value]:
-        """Values of points, (m, D), of a vectorised objective."""
-        value, error = self._call(rows)
-        if error is not None:
-            return [self._failed(error)] * len(rows)
-        values = as_numbers(value)
-        wanted = len(rows), *self._shape
-        if values.shape != wanted:
-            raise ValueError(
-                f"fun returned shape {values.shape} for points of shape {rows.shape}; with "
-                f"vectorized=True it must return shape {wanted}"
-            )
-        for each in values:
-            self.count_if_failed(each)
-        return list(values)
+    def _read_many(self, outcome: CallOutcome, rows: Floats, tries: int) -> list[Value]:
+        if outcome.error is None:
+            return self.form.read_many(outcome.value, rows)
+        if self.calls == len(rows):
+            add_hint(outcome.error, rows)
+        self._forgiven(outcome.error, tries + 1)
+        return [math.nan] * len(rows)
 
     # ---- one point at a time ----
 
     def key(self, x: Floats) -> bytes:
-        """A key of a point, (D,), equal for points that the objective cannot distinguish."""
-        same = x if self._canonical is None else self._canonical(x)
-        return (same + 0.0).tobytes()  # -0 is 0
+        """A key of a point, (D,), equal where one call is enough."""
+        return x.tobytes() if self.memory is None else self.memory.key(x)
 
     def _known(self, key: Any) -> Value | None:
-        return None if self.memory is None or self.afresh else self.memory.get(key)
+        return None if self.memory is None or self.afresh else self.memory.known.get(key)
 
     def recall(self, key: bytes) -> Value | None:
         """The value of the point with this key, if known and not to be called again."""
@@ -190,73 +224,66 @@ class Evaluator:
         return value
 
     def learn(self, key: Any, value: Value) -> None:
-        """Store the value of the point with this key; the oldest goes if there are too many."""
+        """Store the value of the point with this key."""
         self.idle = 0
-        if self.memory is not None and isinstance(key, bytes):
-            self.memory[key] = value
-            if len(self.memory) * (self._dim + 1) > REMEMBERED:
-                del self.memory[next(iter(self.memory))]
+        if self.memory is not None and isinstance(key, bytes) and not self.vectorized:
+            self.memory.keep(key, value)
 
     def hear(self) -> tuple[Any, Floats, Value]:
-        """Key, point and value of the next call that ends.
+        """Key, point and value of the next call that ends; failed ones are repeated before.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
-        key, x, outcome = self.workers.hear()
-        self.calls += 1
-        return key, x, self.value(outcome)
+        while True:
+            sent, outcome = self.workers.hear(self._patience)
+            self.calls += 1
+            again = sent.tries <= self._retries and self._failed(outcome)
+            if not again or self.workers.busy >= self.left or self.late:
+                if self.calls == 1 and outcome.error is not None:
+                    add_hint(outcome.error, sent.x)
+                return sent.key, sent.x, self.value(outcome, sent.tries)
+            self.workers.send(sent.key, sent.x, sent.tries + 1)
 
-    def value(self, outcome: CallOutcome) -> Value:
-        """The value of a call; NaN if it failed and is forgiven.
+    def _failed(self, outcome: CallOutcome) -> bool:
+        """Whether a call raised an error, or gave NaN."""
+        return outcome.error is not None or bool(np.isnan(self.form.read(outcome.value)).any())
+
+    def value(self, outcome: CallOutcome, tries: int = 1) -> Value:
+        """The value of the last of some calls; NaN if it failed and is forgiven.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
         if outcome.error is not None:
-            return self._failed(outcome.error)
-        value = self._read(outcome.value)
+            self._forgiven(outcome.error, tries)
+            return math.nan
+        value = self.form.read(outcome.value)
         self.count_if_failed(value)
         return value
 
-    def _read(self, returned: Any) -> Value:
-        """What `fun` returned for a point."""
-        if isinstance(returned, float) and not (self._shape or self._returned):
-            return returned
-        row = as_numbers(returned)
-        if self._returned and not self._shape and row.ndim == 1 and row.size > 1:
-            self._shape = row.shape  # value and constraints: known from the first point on
-        wanted = math.prod(self._shape)
-        if row.size != wanted or (self._returned and not self._shape):
-            raise ValueError(
-                f"fun must return {wanted or 1} numbers for a point, got shape {row.shape}; of "
-                "several objectives use pso.minimize_multi, of constraints "
-                "constraints='returned', of many points vectorized=True"
-            )
-        return row.reshape(self._shape) if self._shape else float(row.item())
-
-    def _failed(self, error: Exception) -> float:
-        """NaN, the value of a forgiven error."""
-        if not self._forgives:
+    def _forgiven(self, error: Exception, tries: int) -> None:
+        """Count an error, unless it ends the search: a failure whose retries are cut off does not."""
+        if not self._forgive and tries > self._retries:
             raise error
         self._count_failure(type(error).__name__, str(error))
-        return math.nan
 
     def count_if_failed(self, value: Value) -> None:
         """Count a value that is not finite."""
         if isinstance(value, float) and math.isfinite(value):
             return
-        numbers = np.ravel(value)[:1] if self._returned else np.ravel(value)
+        numbers = self.form.objectives(value)
         if not np.isfinite(numbers).all():
             self._count_failure("inf" if np.isinf(numbers).any() else "nan")
 
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
-        line = text.partition("\n")[0][:LONGEST_TEXT]
-        first = f"{kind}: {line}" if line else kind
-        name = next((name for name in self.failures if name.split(":")[0] == kind), first)
+        line = text.partition("\n")[0]
+        line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]} ..."
+        known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
+        name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
 
     # ---- the best point once more ----
@@ -272,30 +299,37 @@ class Evaluator:
         """
         if (known and not self._reserved) or self.calls >= self.max_evals or self.late:
             return value
-        now = float(np.ravel(self.recheck(x))[0])
+        now = self.recheck(x, forgives=True)
         self.calls += 1
-        return now if math.isfinite(now) else value
+        first = float(np.ravel(now)[0])
+        return first if math.isfinite(first) else value
 
-    def recheck(self, x: Floats) -> Value:
-        """``fun(x)``, for an evaluated point, (D,), without counting; NaN if the call fails."""
-        if self.vectorized:
-            value, error = self._call(x[None])
-            return math.nan if error is not None else as_numbers(value)[0]
-        value, error = self._call(x)
-        return math.nan if error is not None else self._read(value)
+    def recheck(self, x: Floats, forgives: bool = False) -> Value:
+        """``fun(x)``, for an evaluated point, (D,), without counting; NaN if the call failed and is
+        forgiven.
+
+        Raises:
+            ValueError: `fun` returned another form than before.
+            Exception: `fun`'s error, depending on `on_error`.
+        """
+        for tries in range(self._retries + 1):
+            outcome = self._call(x[None] if self.vectorized else x)
+            if outcome.error is not None:
+                if not (forgives or self._forgive) and tries == self._retries:
+                    raise outcome.error
+                continue
+            if self.vectorized:
+                return self.form.read_many(outcome.value, x[None])[0]
+            return self.form.read(outcome.value)
+        return math.nan
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
         """State for a resume."""
-        known = self.memory or {}
-        width = max(map(np.size, known.values()), default=1)  # a failed call has one NaN
-        values = [np.broadcast_to(value, width) for value in known.values()]
-        return {
-            **{f"evaluator.{name}": getattr(self, name) for name in SAVED},
-            "memory.points": np.frombuffer(b"".join(known)).reshape(len(known), self._dim),
-            "memory.values": np.array(values).reshape(len(known), width),
-        }
+        memory = {} if self.memory is None else self.memory.state_dict()
+        counts = {f"evaluator.{name}": getattr(self, name) for name in SAVED}
+        return memory | counts | {"evaluator.failures": dict(self.failures)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -303,13 +337,20 @@ class Evaluator:
         Raises:
             ValueError: an entry is missing, or has another kind.
         """
-        arrays = {"memory.points": ("float64", "nD"), "memory.values": ("float64", "nv")}
         check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
-        check(saved, arrays, {"D": self._dim})
         for name in SAVED:
             setattr(self, name, saved[f"evaluator.{name}"])
+        self.failures = dict(self.failures)
         if self.memory is not None:
-            values = saved["memory.values"]
-            plain = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())
-            points = saved["memory.points"]
-            self.memory = dict(zip((x.tobytes() for x in points), plain, strict=True))
+            self.memory.load_state_dict(saved)
+
+
+def _read_on_error(on_error: OnError) -> tuple[bool, int]:
+    """Whether a failure is forgiven, and how often a call is repeated before."""
+    if on_error in ("raise", "worst"):
+        return on_error == "worst", 0
+    if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry":
+        times = on_error[1]
+        if isinstance(times, Integral) and times >= 0:
+            return False, int(times)
+    raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")

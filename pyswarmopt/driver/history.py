@@ -1,8 +1,9 @@
-"""History of a search: a list of records, in the requested detail."""
+"""History of a search: a list of records, in the requested detail and bounded memory."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +15,9 @@ from pyswarmopt.base.record import NONE, check
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
+LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
+LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
+PARTICLE_COLUMNS = 4  # numbers of a `ParticleRecord` before its position
 Granularity = Literal["iteration", "particles"]
 
 
@@ -71,13 +75,14 @@ class ParticleRecord(NamedTuple):
 
 
 class History(list[Any]):
-    """The records of a run, all of them.
+    """The records of a run, thinned out evenly when there are too many: every second iteration goes,
+    and from then on only every second (fourth, ...) one is kept.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
             point, also for one that came up again and was not called again.
         space: parameters by name, which replace coordinates in tables.
-        objectives: how many numbers a particle's value has; 0: it is a number.
+        constrained: whether tables of particles have a column for violations.
 
     Raises:
         ValueError: an unknown granularity.
@@ -93,14 +98,15 @@ class History(list[Any]):
         self,
         granularity: Granularity = "iteration",
         space: Space | None = None,
-        objectives: int = 0,
+        constrained: bool = False,
     ) -> None:
         super().__init__()
         if granularity not in ("iteration", "particles"):
             raise ValueError(f"history={granularity!r}: use 'iteration' or 'particles'")
         self.granularity = granularity
         self._space = space
-        self._objectives = objectives
+        self._constrained = constrained
+        self._stride = 1
 
     def add(
         self, iteration: int, evaluations: int, best: float, points: Sequence[ParticleRecord]
@@ -113,16 +119,18 @@ class History(list[Any]):
             best: the best value so far.
             points: its evaluations; means use the finite values of feasible points.
         """
-        if self.granularity == "particles":
-            self += points
-        elif points:
-            values = np.array([point.feasible_value for point in points])
-            finite = values[np.isfinite(values)]
-            mean = spread = math.nan
-            if finite.size:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    mean, spread = float(finite.mean()), float(finite.std())
+        if iteration % self._stride or not points:
+            return
+        limit = LIMIT
+        if self.granularity == "iteration":
+            mean, spread = _mean_and_spread([point.feasible_value for point in points])
             self.append(Record(iteration, evaluations, float(best), mean, spread))
+        else:
+            limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
+            self += points
+        while len(self) > limit:
+            self._stride *= 2
+            self[:] = [record for record in self if record.iteration % self._stride == 0]
 
     def first_value(self) -> float:
         """The best value, or the first particle's if feasible, in the first record; NaN without
@@ -133,18 +141,6 @@ class History(list[Any]):
         first = self[0]
         return first.best if isinstance(first, Record) else first.feasible_value
 
-    def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
-        """The particles' positions with finite values, (n, D), and these values, (n,) or (n, M);
-        with `feasible` only those that break no constraint.
-        """
-        kept = [
-            record
-            for record in self
-            if isinstance(record, ParticleRecord)
-            and np.isfinite(record.feasible_value if feasible else record.value).all()
-        ]
-        return np.array([record.x for record in kept]), np.array([record.value for record in kept])
-
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.
 
@@ -153,38 +149,101 @@ class History(list[Any]):
         """
         import pandas as pd
 
-        table = pd.DataFrame(self)
-        if "x" not in table:
-            return table
-        return table.join(pd.DataFrame(map(self._named, table.pop("x"))))
+        header, rows = self._table()
+        return pd.DataFrame(rows, columns=header)
 
-    def _named(self, x: Floats) -> dict[str, Any]:
-        if self._space is None:
-            return {f"x{i}": value for i, value in enumerate(x)}
-        params = self._space.decode(x)
-        return {name: params.get(name) for name in self._space.searched}
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the same table as a CSV file with a header line; floats keep all digits."""
+        write_csv(path, *self._table())
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        if self.granularity != "particles":
+            return list(Record._fields), [list(record) for record in self]
+        header = ["iteration", "particle", "value", *["violation"] * self._constrained]
+        dim = len(self[0].x) if self else 0
+        names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
+        rows = []
+        for record in self:
+            row = [getattr(record, name) for name in header]
+            if self._space is None:
+                rows.append(row + list(record.x))
+            else:
+                params = self._space.decode(record.x)
+                rows.append(row + [params.get(name) for name in names])
+        return [*header, *names], rows
 
     def state_dict(self) -> dict[str, Any]:
-        """An array for `load_state_dict`: a row for each record."""
-        rows = np.array([np.hstack(record) for record in self]) if self else NONE.reshape(0, 0)
-        return {"history.rows": rows}
+        """Arrays and plain values for `load_state_dict`."""
+        rows = NONE.reshape(0, 0)
+        if self and self.granularity == "iteration":
+            rows = np.array(self, dtype=np.float64)
+        elif self:
+            numbers = [(r.iteration, r.particle, r.value, r.violation) for r in self]
+            rows = np.column_stack([np.array(numbers), np.array([r.x for r in self])])
+        saved = {"granularity": self.granularity, "stride": self._stride, "rows": rows}
+        return {f"history.{name}": value for name, value in saved.items()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: not a history.
+            ValueError: not a history, or another granularity.
         """
-        check(saved, {"history.rows": ("float64", "nc")})
-        read = self._iteration if self.granularity == "iteration" else self._particle
-        self[:] = [read(*row) for row in saved["history.rows"].tolist()]
+        check(saved, {"history.granularity": str, "history.stride": int})
+        if saved["history.granularity"] != self.granularity:
+            raise ValueError(
+                f"history={self.granularity!r}, but the saved one has "
+                f"{saved['history.granularity']!r}: use that"
+            )
+        rows = saved["history.rows"]
+        records: list[Any] = []
+        if len(rows):
+            by_iteration = self.granularity == "iteration"
+            sizes = {"c": len(Record._fields)} if by_iteration else {}
+            check(saved, {"history.rows": ("float64", "nc")}, sizes)
+            if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
+                raise ValueError("history.rows holds no records")
+            read = _iteration_of if by_iteration else _particle_of
+            records = [read(row) for row in rows]
+        self._stride = max(saved["history.stride"], 1)
+        self[:] = records
 
-    def _iteration(self, iteration: float, evaluations: float, *values: float) -> Record:
-        return Record(int(iteration), int(evaluations), *values)
 
-    def _particle(self, iteration: float, particle: float, *numbers: float) -> ParticleRecord:
-        *value, violation = numbers
-        count = self._objectives or 1
-        x = np.array(value[count:])
-        found: Any = np.array(value[:count]) if self._objectives else value[0]
-        return ParticleRecord(int(iteration), int(particle), found, x, violation)
+def _iteration_of(row: Floats) -> Record:
+    iteration, evaluations, *values = row.tolist()
+    return Record(int(iteration), int(evaluations), *map(plain, values))
+
+
+def _particle_of(row: Floats) -> ParticleRecord:
+    iteration, particle, value, violation = row[:PARTICLE_COLUMNS].tolist()
+    x = row[PARTICLE_COLUMNS:].copy()
+    return ParticleRecord(int(iteration), int(particle), plain(value), x, violation)
+
+
+def plain(value: float) -> float:
+    """A value with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
+    return math.nan if math.isnan(value) else float(value)
+
+
+def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
+    """Write a table with a header line; floats keep all digits."""
+    import csv  # imported on use, for a faster start of searches
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of the finite values, however large; `math.nan` without any."""
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not finite.size:
+        return math.nan, math.nan
+    unit = 2.0 ** max(math.frexp(np.abs(finite).max())[1] - LARGEST_EXPONENT, 0)
+    scaled = finite / unit
+    # as `mean` and `std`, whose Python overhead exceeds a few sums
+    mean = float(np.add.reduce(scaled)) / scaled.size
+    scaled -= mean
+    scaled *= scaled
+    return unit * mean, unit * math.sqrt(float(np.add.reduce(scaled)) / scaled.size)

@@ -105,6 +105,7 @@ class Judge:
         self._calls_all = by_amounts or not self._drafts
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
+        self._rank = self.best.rank
 
     # ---- evaluation ----
 
@@ -140,6 +141,12 @@ class Judge:
         for i, value in zip(rows, values, strict=True):
             judged[i] = self.read(judged[i], value)
         self._evaluator.skipped += len(points) - len(rows)
+        unkept = self._by_amounts and not self._returned
+        if error is not None and unkept and any(each.violation > 0 for each in judged):
+            error.add_note(
+                "fun may have been called where a constraint is broken; "
+                "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
+            )
         return judged, error
 
     def draw(self, points: Floats) -> Floats:
@@ -195,8 +202,10 @@ class Judge:
     def keep(self, judged: Sequence[Evaluated]) -> None:
         """Keep the best of all points and of these."""
         for each in judged:
-            if each.counts and each.rank < self.best.rank:
+            rank = each.rank
+            if each.counts and rank < self._rank:
                 self.best = each._replace(x=each.x.copy())
+                self._rank = rank
         self.calls = self._evaluator.calls
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
@@ -246,15 +255,22 @@ class Judge:
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
         best = self.best
-        numbers = np.array([best.cost, best.violation, *best.amounts])
-        return {"incumbent.x": best.x.copy(), "incumbent.numbers": numbers}
+        numbers = {"cost": float(best.cost), "violation": best.violation}
+        saved = {"x": best.x.copy(), "amounts": best.amounts.copy(), **numbers}
+        return {f"incumbent.{name}": value for name, value in saved.items()}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        arrays = {"incumbent.x": ("float64", "D"), "incumbent.numbers": ("float64", "n")}
+        arrays = {"incumbent.x": ("float64", "D"), "incumbent.amounts": ("float64", "K")}
         check(saved, arrays, {"D": len(self.best.x)})
-        cost, violation, *amounts = saved["incumbent.numbers"].tolist()
-        self.best = Evaluated(saved["incumbent.x"].copy(), cost, violation, np.array(amounts))
+        check(saved, {"incumbent.cost": float, "incumbent.violation": float})
+        self.best = Evaluated(
+            saved["incumbent.x"].copy(),
+            float(saved["incumbent.cost"]),
+            float(saved["incumbent.violation"]),
+            saved["incumbent.amounts"].copy(),
+        )
+        self._rank = self.best.rank
         self.calls = self._evaluator.calls
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,8 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
-from pyswarmopt.driver.call import Objective, OnError
+from pyswarmopt.driver.call import Objective
+from pyswarmopt.driver.evaluation import OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, returned_row
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 Callback = Callable[[Any], bool | None]  # called with the result so far
 
 
-class StudyArguments(TypedDict, total=False):
-    """Arguments of `minimize` and `Study`; `pyswarmopt.minimize` describes them."""
+class ProblemArguments(TypedDict, total=False):
+    """Arguments of `minimize`, `minimize_multi` and `Study`; `pyswarmopt.minimize` describes them."""
 
     max_evals: int | None
     seed: int | np.random.Generator | None
@@ -41,13 +43,18 @@ class StudyArguments(TypedDict, total=False):
     categorical: npt.ArrayLike | None
     space: Mapping[str, Any] | None
     equality_tolerance: float
+
+
+class GoalArguments(ProblemArguments, total=False):
+    """Those of `minimize` and `Study`."""
+
     target: float | None
     known: Known | None
     patience: int | None
 
 
-class Arguments(StudyArguments, total=False):
-    """Those of `minimize`, `maximize` and `minimize_multi`, beside fun, bounds, recipe and population."""
+class CallArguments(ProblemArguments, total=False):
+    """Those of `minimize` and `minimize_multi`, which call the function."""
 
     workers: int | Executor
     vectorized: bool
@@ -56,6 +63,12 @@ class Arguments(StudyArguments, total=False):
     checkpoint: str | os.PathLike[str] | None
     noisy: bool
     timeout: float | None
+    evaluation_timeout: float | None
+
+
+class Arguments(GoalArguments, CallArguments, total=False):
+    """Those of `minimize` and `maximize`, beside fun, bounds, recipe and population."""
+
     max_iter: int | None
     history: Granularity | None
     progress: bool
@@ -68,7 +81,7 @@ class Options:
     """The arguments with their defaults, checked.
 
     Raises:
-        TypeError: a limit is not a number.
+        TypeError: a limit is not a number, a callback cannot be called, or `args` is not a tuple.
         ValueError: a limit is too small or not whole, or a switch is neither on nor off.
     """
 
@@ -96,6 +109,7 @@ class Options:
     space: Mapping[str, Any] | None = None
     args: tuple[Any, ...] = ()
     timeout: float | None = None
+    evaluation_timeout: float | None = None
     equality_tolerance: float = EQUALITY_TOLERANCE
     known: Known | None = None
     patience: int | None = None
@@ -103,21 +117,24 @@ class Options:
     def __post_init__(self) -> None:
         limits = ("max_evals", 1), ("max_iter", 0), ("population", 1), ("patience", 1)
         for name, least in limits:
-            setattr(self, name, as_limit(name, getattr(self, name), least))
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"timeout={self.timeout!r}: it must be a number of seconds above 0")
-        if not 0 <= self.equality_tolerance < math.inf:
-            raise ValueError(
-                f"equality_tolerance={self.equality_tolerance!r}: it must be a number from 0 on"
-            )
-        for name in ("noisy", "asynchronous", "progress", "vectorized"):
+            count = as_limit(name, getattr(self, name), least)
+            setattr(self, name, count)
+        for name in ("timeout", "evaluation_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (
+                isinstance(seconds, numbers.Real) and float(seconds) > 0
+            ):
+                raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
+        tolerance = self.equality_tolerance
+        if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
+            raise ValueError(f"equality_tolerance={tolerance!r}: it must be a number from 0 on")
+        for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
-        if self.asynchronous and (self.noisy or self.vectorized):
-            raise ValueError(
-                "asynchronous=True evaluates one point at a time, and each once: use neither "
-                "noisy=True nor vectorized=True with it"
-            )
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback={self.callback!r}: it cannot be called")
+        if not isinstance(self.args, tuple | list | np.ndarray):
+            raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
         self.seed = as_seed(self.seed)
 
 
@@ -187,6 +204,8 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         TypeError: see `Space`.
         ValueError: see `Space`; or inconsistent options.
     """
+    if callable(arguments.bounds) and not callable(arguments.fun):
+        raise ValueError("fun and bounds are exchanged: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
     start = None if options.x0 is None else starting_points(options.x0, space)
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
@@ -196,8 +215,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
     if constraints.returned:
         options = _with_returned(options)
-    known = known_points(options.known, space, len(bounds[0]), constraints.returned)
-    check_inside(known.points, *bounds, "known")
+    known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
         raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
     rounded = None if space is None else space.rounded

@@ -32,6 +32,7 @@ SHARE_AGAIN = 0.25
 ENOUGH = 5
 STAGES = 10  # rounds of draws in the final choice
 DECISIVE_DRAWS = 10  # with fewer draws a mean does not count as reaching the target
+SURE_DRAWS = 30  # draws of a best that seems to reach the target
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -140,7 +141,10 @@ class ByMeans(Judge):
         for each in judged:  # beside the last round's bests
             if each.counts and each.violation == 0:
                 self._take(each.x[None], [each.cost])
-        self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        try:
+            self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        except Exception as error:  # the user's objective may raise anything
+            return judged, error
         self._revise(bests)
         means = [self.sample(each.x) for each in judged]
         return [
@@ -149,7 +153,8 @@ class ByMeans(Judge):
         ], None
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
-        """Take the swarm's best, and keep the samples of its bests."""
+        """Draw the best until the target is certain, then keep the samples of the swarm's bests."""
+        self._decide()
         self._look()
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
@@ -168,6 +173,19 @@ class ByMeans(Judge):
         self.best = Evaluated(x, cost, violation)
         self.calls = self._evaluator.calls
 
+    def _decide(self) -> None:
+        """Draw a best that seems to reach the target until that is certain; a small swarm draws
+        none so often.
+
+        It then has `SURE_DRAWS` draws, since among hundreds of bests some are lucky ten times.
+        """
+        sample = self.sample(self._best_position())
+        if self._cost_to_reach is None or sample.mean > self._cost_to_reach:
+            return
+        if 0 < sample.n < SURE_DRAWS:
+            self._take_again(np.tile(sample.x, (SURE_DRAWS - sample.n, 1)))
+            self._revise(self._bests())
+
     def reached(self) -> dict[str, float]:
         """The reason to stop if the mean reaches the target by two standard errors."""
         sample = self.sample(self.best.x)
@@ -178,35 +196,41 @@ class ByMeans(Judge):
 
     # ---- the end ----
 
-    def final_worth(self, scale: float) -> Worth:
-        """The mean of fresh draws: the draws that selected the best were lucky.
-
-        More draws choose it among the swarm's bests before.
-        """
-        draws = self._reserve // 2
+    def _choose(self) -> None:
+        """Choose among the swarm's bests by more draws: the last round's may be lucky."""
+        budget = self._final_draws()
         self._evaluator.max_evals += self._reserve
-        stage = max(math.ceil(draws / STAGES), 1)
-        for left in range(draws, 0, -stage):
+        stage = max(math.ceil(budget / STAGES), 1)
+        for left in range(budget, 0, -stage):
             self._spend(min(stage, left))
         self._revise(self._bests())
         self._look()
+
+    def final_worth(self, scale: float) -> Worth:
+        """The mean of fresh draws: the draws that selected the best were lucky."""
+        self._choose()
         if self.best.violation > 0:
             return super().final_worth(scale)
         x = self.best.x
         sample = Sample(x)
-        costs = self.draw(np.tile(x, (draws, 1)))
+        costs = self.draw(np.tile(x, (self._final_draws(), 1)))
         for cost in costs[np.isfinite(costs)]:
             sample = sample.add(float(cost))
         return self._mean(sample if sample.n > 1 else self.sample(x))
 
     def worth(self) -> Worth:
         """The mean so far."""
+        if 0 < self.best.violation < math.inf:
+            return super().worth()
         return self._mean(self.sample(self.best.x))
 
     def _mean(self, sample: Sample) -> Worth:
-        if not sample.n:
-            return super().worth()
-        return Worth(self._sign * sample.mean, sample.stderr, sample.n)
+        return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)
+
+    def _final_draws(self) -> int:
+        if math.isfinite(self._evaluator.max_evals):
+            return self._reserve // 2
+        return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
 
     # ---- samples ----
 
@@ -217,14 +241,19 @@ class ByMeans(Judge):
         for x, cost in zip(points, costs, strict=True):
             self._samples[x.tobytes()] = self.sample(x).add(float(cost))
 
+    def _take_again(self, points: Floats) -> None:
+        """Draw known points once more; a failed draw says nothing about the mean of the others."""
+        costs = self.draw(points)
+        drawn = np.isfinite(costs)
+        self._take(points[drawn], costs[drawn])
+
     def _spend(self, budget: int) -> None:
         """Draw known points again, `budget` times in total."""
         samples = [s for s in self._samples.values() if math.isfinite(s.mean)]
         if not samples:
             return
         counts = np.array([sample.n for sample in samples])
-        means = np.array([sample.mean for sample in samples])
-        squares = np.array([sample.square_sum for sample in samples])
+        means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
         freedom = int((counts - 1).sum())
         # no noise is known yet: one draw each, from the best on
         if freedom < ENOUGH or squares.sum() == 0:
@@ -236,10 +265,7 @@ class ByMeans(Judge):
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
-        points = np.repeat(np.array([sample.x for sample in samples]), more, axis=0)
-        costs = self.draw(points)
-        drawn = np.isfinite(costs)  # a failed draw says nothing about the mean of the others
-        self._take(points[drawn], costs[drawn])
+        self._take_again(np.repeat(np.array([sample.x for sample in samples]), more, axis=0))
 
     def _revise(self, bests: Floats) -> None:
         """Replace the swarm's remembered values of its bests by sample means."""
@@ -253,19 +279,25 @@ class ByMeans(Judge):
     def state_dict(self) -> dict[str, Any]:
         """The best point, and arrays for restoring the samples."""
         samples = self._samples.values()
-        numbers = [[*sample.x, sample.n, sample.mean, sample.square_sum] for sample in samples]
-        rows = np.array(numbers).reshape(len(samples), len(self.best.x) + 3)
-        return super().state_dict() | {"noise.samples": rows}
+        numbers = [[sample.n, sample.mean, sample.square_sum] for sample in samples]
+        return super().state_dict() | {
+            "noise.points": np.array([sample.x for sample in samples]),
+            "noise.samples": np.array(numbers, dtype=np.float64),
+        }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         super().load_state_dict(saved)
-        check(saved, {"noise.samples": ("float64", "nc")}, {"c": len(self.best.x) + 3})
-        self._samples = {}
-        for row in saved["noise.samples"]:
-            n, mean, square_sum = row[-3:].tolist()
-            sample = Sample(row[:-3].copy(), int(n), mean, square_sum)
-            self._samples[sample.x.tobytes()] = sample
+        points = saved["noise.points"]
+        numbers = saved["noise.samples"]
+        if numbers.size:
+            sizes = {"c": 3}
+            axes = {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}
+            check(saved, axes, sizes)
+        self._samples = {
+            x.tobytes(): Sample(x.copy(), int(n), mean, square_sum)
+            for x, (n, mean, square_sum) in zip(points, numbers.tolist(), strict=True)
+        }
 
 
 class ByProcess(ByMeans):

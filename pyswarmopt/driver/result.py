@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.driver.history import History
+from pyswarmopt.base.words import counted
+from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.parts import stopping
 
@@ -23,23 +26,32 @@ FAILED = "exception"  # after an exception
 TIMEOUT = "timeout"  # when the time is up
 EXHAUSTED = "exhausted"  # when nothing new is proposed
 
-# reason -> status and words; the status of any other reason is "budget", and its name are its words
-REASONS = {
-    INTERRUPTED: ("interrupted", "interrupted"),
-    FAILED: ("exception", "an exception was raised"),
-    stopping.Target.reason: ("target", "the target was reached"),
-    "callback": ("callback", "the callback said stop"),
-    TIMEOUT: ("time", "the limit of time was reached"),
-    stopping.Patience.reason: ("converged", "nothing was gained for too long"),
-    EXHAUSTED: ("exhausted", "all points that were proposed are known"),
-    stopping.MaxIter.reason: ("budget", "the limit of iterations was reached"),
-    stopping.MaxEvals.reason: ("budget", "the limit of evaluations was reached"),
+MESSAGES = {
+    stopping.MaxIter.reason: "the limit of iterations was reached",
+    stopping.MaxEvals.reason: "the limit of evaluations was reached",
+    TIMEOUT: "the limit of time was reached",
+    stopping.Patience.reason: "nothing was gained for too long",
+    stopping.Target.reason: "the target was reached",
+    EXHAUSTED: "all points that were proposed are known",
+    "callback": "the callback said stop",
+    INTERRUPTED: "interrupted",
+    FAILED: "an exception was raised",
+}
+# reason -> status; any other reason is a used-up budget
+STATUSES = {
+    stopping.Target.reason: "target",
+    "callback": "callback",
+    TIMEOUT: "time",
+    stopping.Patience.reason: "converged",
+    EXHAUSTED: "exhausted",
 }
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Result:
+class Result(Mapping[str, Any]):
     """Result of a search; fields shared with SciPy's `OptimizeResult` have the same meaning.
+
+    Fields are attributes and entries, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
     Attributes:
         x: the best point, (D,) float64; a feasible one if any was found, else the one that breaks
@@ -66,7 +78,9 @@ class Result:
         space: the searched `Space`, if any.
         maximize: whether larger is better.
         feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
+        recipe: the recipe with its parameters, in words; empty for the default search.
         seed: the search's seed; None if none was given.
+        version: version of pyswarmopt.
         status: how the search stands, in a word. "target": that was reached. "converged": nothing
             was gained any more. "exhausted": every point was evaluated. "budget", "time":
             evaluations or iterations, or the time, were used up, and more might gain something. "infeasible": no
@@ -78,8 +92,8 @@ class Result:
     Example:
         >>> import pyswarmopt as pso
         >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0)
-        >>> r.nfev, r.x.shape, r.status
-        (30, (2,), 'budget')
+        >>> r.nfev, r["fun"] == r.fun, r.x.shape, r.status
+        (30, True, (2,), 'budget')
     """
 
     x: Floats
@@ -98,7 +112,9 @@ class Result:
     space: Space | None = None
     maximize: bool = False
     feasible: bool = True
+    recipe: str = ""
     seed: int | None = None
+    version: str = __version__
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -107,7 +123,7 @@ class Result:
         for each; and their values, (n,). A point that came up again, without a second call, is
         listed again.
 
-        `history.to_pandas()` has all points as a table, with their violations, too.
+        `history.to_pandas()` has all points as a table, with constraints their violation, too.
 
         Args:
             feasible: leave out points that break a constraint.
@@ -115,17 +131,47 @@ class Result:
         Raises:
             ValueError: they were not kept.
         """
-        x, values = self._particles(feasible)
-        return x if self.space is None else [self.space.decode(point) for point in x], values
+        records = self._particles(feasible)
+        values = np.array([r.value for r in records])
+        if self.space is None:
+            return np.array([r.x for r in records]), values
+        return [self.space.decode(r.x) for r in records], values
 
-    def _particles(self, feasible: bool = True) -> tuple[Floats, Floats]:
-        """The evaluated points, (n, D), and their finite values, (n,)."""
-        x, values = self.history.evaluated(feasible)
-        if not len(x):
+    def known(self) -> tuple[Any, Floats]:
+        """The evaluated points and values, for ``known=`` of another search; only the best one if
+        the others were not kept.
+        """
+        if self.history.granularity == "particles":
+            return self.evaluated(feasible=False)
+        return [self.x] if self.params is None else [self.params], np.array([self.fun])
+
+    def coordinates(self) -> Floats:
+        """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
+        choices, NaN for inactive parameters.
+
+        Raises:
+            ValueError: they were not kept.
+        """
+        x = np.array([r.x for r in self._particles()])
+        if self.space is None:
+            return x
+        decoded = [self.space.decode(point) for point in x]
+        active = np.array([[name in params for params in decoded] for name in self.space.owners])
+        return np.where(active.T, x, np.nan)
+
+    def _particles(self, feasible: bool = True) -> list[ParticleRecord]:
+        """The records of evaluations with a finite value."""
+        kept = (record for record in self.history if isinstance(record, ParticleRecord))
+        records = [
+            record
+            for record in kept
+            if math.isfinite(record.feasible_value if feasible else record.value)
+        ]
+        if not records:
             raise ValueError(
                 "this search kept no positions: run minimize(..., history='particles')"
             )
-        return x, values
+        return records
 
     def importance(self) -> dict[str, float]:
         """Importance of each single parameter: shares that sum to 1, largest first.
@@ -139,27 +185,52 @@ class Result:
         """
         from pyswarmopt.driver.problem.importance import main_effects
 
-        x, values = self._particles()
-        names = [f"x{i}" for i in range(x.shape[1])]
-        low = x.min(axis=0)
-        high = x.max(axis=0)
-        whole = np.zeros(x.shape[1], dtype=np.bool_)
-        if self.space is not None:
+        x = self.coordinates()
+        values = self.evaluated()[1]
+        if self.space is None:
+            names = [f"x{i}" for i in range(x.shape[1])]
+            low = x.min(axis=0)
+            high = x.max(axis=0)
+            whole = np.zeros(x.shape[1], dtype=np.bool_)
+        else:
             names = self.space.names
             low, high = np.array(self.space.bounds).T
             whole = np.array(self.space.integrality) | np.array(self.space.categorical)
-            active = [self.space.decode(point).keys() for point in x]
-            owners = self.space.owners
-            x = np.where([[name in each for name in owners] for each in active], x, np.nan)
         shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
+    def __getitem__(self, name: str) -> Any:
+        if name not in _DEFAULTS:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_DEFAULTS)
+
+    def __len__(self) -> int:
+        return len(_DEFAULTS)
+
     def __repr__(self) -> str:
-        """A line for each of the main fields; parameters by name stand for x."""
+        """A line for each unusual field, like SciPy's results; parameters by name stand for x."""
         point = "x" if self.params is None else "params"
-        names = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
-        with np.printoptions(precision=3, threshold=10, edgeitems=3):
-            return "\n".join(f"{name:>10}: {getattr(self, name)}" for name in names)
+        usual = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
+        shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", *usual[4:])
+        names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
+        return lines({name: self[name] for name in names})
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Result)} | {"failures": {}}
+
+
+def lines(values: Mapping[str, Any]) -> str:
+    """A line for each value after its name, with shortened arrays."""
+    width = max(map(len, values)) + 2
+    with np.printoptions(precision=3, threshold=10, edgeitems=3):
+        texts = {
+            name: str(value).replace("\n", "\n" + " " * (width + 2))
+            for name, value in values.items()
+        }
+    return "\n".join(f"{name:>{width}}: {text}" for name, text in texts.items())
 
 
 def keep_in(error: Exception, result: Any) -> None:
@@ -172,42 +243,42 @@ def keep_in(error: Exception, result: Any) -> None:
         )
 
 
-def message(stop: Mapping[str, float], finite: bool, breach: Breach) -> str:
+def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     """The reasons to stop in words, and the fault of a result without a finite value or
     feasibility.
     """
-    words = [REASONS.get(reason, ("", reason))[1] for reason in stop]
-    text = "; ".join(words) or "the search goes on"
+    text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
     if not breach.feasible:
         return f"{text}; no feasible point was found: {breach.words}"
     return text if finite else f"{text}; no finite value was found"
 
 
-def status(stop: Mapping[str, float], finite: bool, feasible: bool) -> str:
+def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
     """The state of a search in one word, as listed in `Result`."""
+    for reason in INTERRUPTED, FAILED:
+        if reason in stop:
+            return reason
     if not stop:
         return "running"
-    first = next((reason for reason in REASONS if reason in stop), "")
-    if first in (INTERRUPTED, FAILED):
-        return first
     if not feasible:
         return "infeasible"
     if not finite:
         return "failed"
-    return REASONS.get(first, ("budget", ""))[0]
+    return next((STATUSES[reason] for reason in stop if reason in STATUSES), "budget")
 
 
 def failed_calls(failures: Mapping[str, int], calls: int) -> str:
-    """Failed calls in words; empty if there are none.
+    """Failed calls in words, the most frequent first; empty if there are none.
 
     Example:
         >>> failed_calls({"inf": 2, "RuntimeError: mesh failed": 4}, 60)
-        '; 6 of 60 calls failed: 2 inf, 4 RuntimeError: mesh failed'
+        '; 6 of 60 calls failed: 4 RuntimeError: mesh failed, 2 inf'
     """
     if not failures:
         return ""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
-    return f"; {sum(failures.values())} of {calls} calls failed: {kinds}"
+    by_count = sorted(failures.items(), key=lambda item: -item[1])
+    kinds = ", ".join(f"{count} {kind}" for kind, count in by_count)
+    return f"; {sum(failures.values())} of {counted(calls, 'call')} failed: {kinds}"
 
 
 def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.words import without_addresses
-from pyswarmopt.driver.algorithm import algorithm, make_optimizer
+from pyswarmopt.base.words import counted, without_addresses
+from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.history import History, ParticleRecord
+from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.judge import Evaluated, Gains, Judge
-from pyswarmopt.driver.options import Options, read_problem
+from pyswarmopt.driver.memory import Memory
+from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
     EXHAUSTED,
     FAILED,
@@ -42,12 +46,16 @@ from pyswarmopt.parts.stopping import Patience
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.base.checkpoint import Writer
 
 Reasons = dict[str, float]
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
 IDLE = 1000  # after this many known points in a row nothing new is expected
+AGAIN = 1.0  # seconds; a second Ctrl-C within them ends the program, not only its search
+BAR = 20  # characters in the progress bar
 UNASKED = -1  # particle number of an unrequested point
+LINES = 10  # of progress in a file, which does not go back to the start of its line
 
 
 class Search:
@@ -60,6 +68,9 @@ class Search:
         maximize: whether larger values are better.
         told: whether values are told, and there is no function to call.
 
+    Attributes:
+        advice: what the user should know before it runs; empty if there is nothing.
+
     Raises:
         ValueError: options that do not make sense.
     """
@@ -68,8 +79,10 @@ class Search:
         self._began = time.monotonic()
         self._told = told
         self._options, self.problem = read_problem(arguments)
-        self._timeout = self._options.timeout or math.inf
+        timeout = self._options.timeout
+        self._timeout = math.inf if timeout is None else timeout
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
+        self._identity = dict(self.problem.identity)
         self._distinct = self.problem.coding.count  # points
         self._checkpoint: Writer | None = None
         if self._options.checkpoint is not None:
@@ -78,42 +91,68 @@ class Search:
 
             self._checkpoint = Writer(checked_path(self._options.checkpoint))
         self._gains = Gains()
+        self._lines = 0  # of progress, so far
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self._pending: dict[Any, list[Ticket]] = {}  # calls under way, by their points' keys
         self._again: list[Ticket] = []  # under way when the checkpoint was written
-        self._identity = self.problem.identity | self._make()
-        self._identity |= {
-            "maximize": maximize,
-            "noisy": self._options.noisy,
-            "asynchronous": self._options.asynchronous,
-            "study": told,
-            "history": self._history.granularity,
-        }
+        self.advice = ""
+        self._make(maximize)
+        if told:
+            self._identity["study"] = True
+        if self._options.asynchronous:
+            self._check_asynchronous()
 
-    def _make(self) -> dict[str, Any]:
-        """Make algorithm, evaluator, judge and history; what must also match in a checkpoint."""
-        problem = self.problem
-        recipe = algorithm(self._options, problem, number_of_workers(self._options.workers))
-        self._phased = recipe is None
+    def _make(self, maximize: bool) -> None:
+        """Algorithm, evaluator, judge and history."""
+        workers = number_of_workers(self._options.workers)
+        recipe = algorithm(self._options, self.problem, workers)
+        default = recipe is None
+        self._phased = default
         self._algorithm = "default" if recipe is None else recipe.name
-        options = self._options
-        unlimited = options.max_evals is options.max_iter is options.timeout is None
-        if unlimited and (recipe is None or not recipe.stop):
-            self._options = options = replace(options, max_evals=1000 * problem.dim)
-        limit = options.max_evals or math.inf
+        self._recipe = "" if recipe is None else str(recipe)
+        self._options = options = _with_limit(self._options, self.problem, recipe)
+        limit = math.inf if options.max_evals is None else options.max_evals
         # not for a named recipe: a swarm's last iteration would be cut
-        sure = options.noisy or self._told or limit < CONFIRMED_FROM
-        confirms = self._phased and not sure
-        deadline = self._began + self._timeout
-        self.evaluator = Evaluator(options, problem, limit, deadline, confirms=confirms)
-        self._swarm: Any = make_optimizer(options, problem, recipe, self._sign < 0)
+        confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
+        self.evaluator = self._make_evaluator(limit, confirms)
+        self._swarm: Any = make_optimizer(options, self.problem, recipe, maximize)
+        if default:
+            self.advice = idle_workers(self._swarm, options, workers)
         self._judge = self._make_judge()
-        kept = options.history or ("iteration" if problem.space is None else "particles")
-        self._history = History(kept, problem.space)
-        return {
-            "recipe": without_addresses(str(recipe or self._algorithm)),
-            "population": options.population if self._phased else len(self._swarm.positions),
+        space = self.problem.space
+        granularity = options.history or ("iteration" if space is None else "particles")
+        self._history = History(granularity, space, bool(self.problem.constraints))
+        self._identity |= {
+            "recipe": self._algorithm,
+            "population": options.population if default else len(self._swarm.positions),
+            "maximize": maximize,
+            "noisy": options.noisy,
         }
+        if recipe is not None and recipe.options is None:  # two user recipes may have the same name
+            self._identity["parts"] = without_addresses(self._recipe)
+
+    def _make_evaluator(
+        self, max_evals: float, confirms: bool = False, outputs: int | None = None
+    ) -> Evaluator:
+        options = self._options
+        memory = None if options.noisy else Memory(self.problem.canonical)
+        if memory is not None:
+            for x, value in zip(*self.problem.known, strict=True):
+                memory.keep(memory.key(x), value)
+        return Evaluator(
+            options.fun,
+            options.vectorized,
+            options.workers,
+            options.on_error,
+            max_evals,
+            outputs,
+            self.problem.constraints.returned,
+            memory,
+            confirms,
+            self._began + self._timeout,
+            options.evaluation_timeout,
+            rounds=not options.asynchronous,
+        )
 
     def _make_judge(self) -> Judge:
         given = self._swarm, self.problem, self.evaluator, self._sign
@@ -125,55 +164,72 @@ class Search:
             return judge(*given, target=self._options.target)
         return Judge(*given, by_amounts=self._phased and bool(self.problem.constraints))
 
+    def _check_asynchronous(self) -> None:
+        if self._options.noisy:
+            raise ValueError(
+                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
+                "iterations"
+            )
+        if self._options.vectorized:
+            raise ValueError(
+                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
+            )
+        self._identity["asynchronous"] = True
+
     # ---- the loop ----
 
     def run(self) -> Any:
         """Search until there is a reason to stop, Ctrl-C included; the result."""
+        interrupts = Interrupts()
         try:
             if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
                 self.load(self._checkpoint.path)
                 self._check_objective(self._checkpoint.path)
-            with self.evaluator.workers:
-                return self._run()
+            return self._run()
         except KeyboardInterrupt:
+            self._show_progress(end="\n")
+            if interrupts.again:
+                raise
             self.evaluator.calls = self._judge.calls
             return self._result({INTERRUPTED: 1.0})
         finally:
+            interrupts.close()
             if self._checkpoint is not None:
                 self._checkpoint.flush()
-            self._show_progress(end="\n")
 
     def _run(self) -> Any:
         callback = self._options.callback
         try:
-            stop = self.reasons()
-            while not stop:
-                if self._options.asynchronous:
-                    self._one_by_one()
-                else:
-                    self._round()
+            with self.evaluator.workers:
                 stop = self.reasons()
-                if callback is not None and wants_to_stop(callback, self._result(stop)):
-                    stop = {**stop, "callback": 1.0}
-            result = self._result(self._finish(stop), final=True)
-            _log(result)
-            return result
+                while not stop:
+                    self._iterate()
+                    stop = self.reasons()
+                    if callback is not None and wants_to_stop(callback, self._result(stop)):
+                        stop = {**stop, "callback": 1.0}
+                result = self._result(self._finish(stop), final=True)
+                self._show_progress(end="\n")
+                return result
         except Exception as error:
             self._write_record(self._swarm.rounds)
             keep_in(error, self._result({FAILED: 1.0}))
             raise
 
-    def _round(self) -> None:
-        """One iteration, whose points are all evaluated before it is told."""
+    def _iterate(self) -> None:
+        """One iteration, in a round or one by one."""
+        if self._options.asynchronous:
+            self._one_by_one()
+            return
         iteration = self._swarm.rounds
         x = self._swarm.ask()
         points = self.problem.decode(x)
-        self.evaluator.afresh = self._phased and self._swarm.calls_again
+        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         judged, error = self._judge.judge(points)
         for row, each in enumerate(judged):
             self._note(iteration, row, each)
         if error is not None:
             self._judge.salvage(judged)
+            self._write_record(iteration)
             raise error
         self._judge.tell(x, judged)
         self._write_record(iteration)
@@ -192,19 +248,18 @@ class Search:
                 if not self.answers(ticket, x) and self.hand_out(ticket, x):
                     self.evaluator.workers.send(self.evaluator.key(x), x)
             elif self.evaluator.workers.busy:
-                self._take(*self.evaluator.hear())
+                self._hear()
             else:
                 break  # budget or time is used up
 
     def next_ticket(self) -> Ticket | None:
-        """The next point to evaluate; None while values must come first."""
         ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
         return ticket
 
     def answers(self, ticket: Ticket, x: Floats) -> bool:
         """Whether the point, (D,), needs no call; it is then told."""
         draft = self._judge.draft(x)
-        self.evaluator.afresh = self._phased and self._swarm.calls_again
+        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         if not self._judge.needs_call(draft):
             self.evaluator.skipped += 1
             self._tell_one(ticket, draft)
@@ -220,26 +275,35 @@ class Search:
         alike.append(ticket)
         return len(alike) == 1
 
-    def _take(self, key: bytes, x: Floats, value: Value) -> tuple[Evaluated, list[Ticket]]:
-        """Take in the value of a point, (D,), with this key, and the tickets that it answers."""
+    def _hear(self) -> None:
+        """Wait for one answer and take it in."""
+        key, x, value = self.evaluator.hear()
         self.evaluator.learn(key, value)
         judged = self._judge.read(self._judge.draft(x), value)
-        tickets = self._pending.pop(key, [])
-        for ticket in tickets:
+        for ticket in self._pending.pop(key):
             self._tell_one(ticket, judged)
-        return judged, tickets
 
     def take(self, x: Floats, value: Value) -> list[Ticket]:
         """Take in the value of a point, (D,), that was called elsewhere, asked for or not; the
         tickets that it answers.
         """
         self.evaluator.calls += 1
-        judged, tickets = self._take(self.evaluator.key(x), x, value)
+        key = self.evaluator.key(x)
+        self.evaluator.learn(key, value)
+        judged = self._judge.read(self._judge.draft(x), value)
+        tickets = self._pending.pop(key, [])
+        for ticket in tickets:
+            self._tell_one(ticket, judged)
         if not tickets:
             self._judge.take_in(judged)
             self._note(self._swarm.rounds, UNASKED, judged)
         self._write_record(self._swarm.rounds)
         return tickets
+
+    def expect_together(self, count: int) -> None:
+        """Have the default search propose this many points at a time, if it proposes any itself."""
+        if self._phased:
+            self._swarm.expect_together(count)
 
     def _tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
         iteration = self._swarm.rounds
@@ -254,27 +318,31 @@ class Search:
         if not (self.evaluator.workers.busy or self._record):
             return stop
         while self.evaluator.workers.busy:
-            self._take(*self.evaluator.hear())
+            self._hear()
         self._write_record(self._swarm.rounds)
         self._write_down()
         return {**self.reasons(), **stop}
 
     def reasons(self) -> Reasons:
         """Reasons to stop; empty to go on."""
-        reasons: Reasons = self._swarm.stop() | self._judge.reached()
-        options = self._options
-        evaluator = self.evaluator
+        reasons: Reasons = self._swarm.stop() | self._ends()
+        if self._options.max_evals is not None and self.evaluator.left == 0:
+            reasons["max_evals"] = self._options.max_evals
+        patience = self._options.patience
+        if patience and self._gains.idle(self._judge.best, self.evaluator.calls, patience):
+            reasons[Patience.reason] = patience
+        return reasons | self._judge.reached()
+
+    def _ends(self) -> Reasons:
+        """Reasons to stop common to all searches: no time, or no new points."""
+        reasons: Reasons = {}
         elapsed = time.monotonic() - self._began
         if elapsed >= self._timeout:
             reasons[TIMEOUT] = elapsed
-        knows_all = evaluator.memory is not None and len(evaluator.memory) >= self._distinct
-        if evaluator.idle >= IDLE or knows_all:
-            reasons[EXHAUSTED] = evaluator.calls
-        if options.max_evals is not None and evaluator.left == 0:
-            reasons["max_evals"] = options.max_evals
-        patience = options.patience
-        if patience and self._gains.idle(self._judge.best, evaluator.calls, patience):
-            reasons[Patience.reason] = patience
+        memory = self.evaluator.memory
+        knows_all = memory is not None and len(memory.known) >= self._distinct
+        if self.evaluator.idle >= IDLE or knows_all:
+            reasons[EXHAUSTED] = self.evaluator.calls
         return reasons
 
     # ---- what is shown and written ----
@@ -282,7 +350,7 @@ class Search:
     def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
         """Keep an evaluation for the history."""
         if judged.counts:
-            value = self._sign * judged.cost
+            value = plain(self._sign * judged.cost)
             record = ParticleRecord(iteration, particle, value, judged.x, judged.violation)
             self._record.append(record)
 
@@ -298,10 +366,26 @@ class Search:
         self._show_progress()
 
     def _show_progress(self, end: str = "") -> None:
-        if self._options.progress:
-            limit = self._options.max_evals or "?"
-            line = f"{self.evaluator.calls} of {limit} evaluations, best {self._judge.value:.6g}"
-            print(f"\r{line:<60}", end=end, file=sys.stderr, flush=True)
+        if not self._options.progress:
+            return
+        share = self._share()
+        best = f"evaluations {self.evaluator.calls}  best {self._judge.value:.6g}"
+        line = _bar(share, time.monotonic() - self._began) + best
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{line:<78}{end}")
+        elif int(share * LINES) > self._lines or (end and share < 1):
+            self._lines = int(share * LINES)
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    def _share(self) -> float:
+        """Share of the nearest limit that is used up, from 0 to 1."""
+        options = self._options
+        used = self.evaluator.calls + self.evaluator.skipped
+        share = (time.monotonic() - self._began) / self._timeout
+        for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
+            share = max(share, done / limit if limit else 0.0)
+        return min(share, 1.0)
 
     # ---- the result ----
 
@@ -318,18 +402,16 @@ class Search:
         breach = judge.breach()
         finite = math.isfinite(fun)
         failures = dict(self.evaluator.failures)
-        remarks = failed_calls(failures, self.evaluator.calls) + worth.note
-        if self._phased and finite:
-            digits = self._swarm.resolution.digits_of(fun)
-            few = f"; values have about {digits} digits" if digits else ""
-            remarks += few + self._swarm.remark
-        return Result(
+        result = Result(
             x=x.copy(),  # a callback may change it
             fun=fun,
             nfev=self.evaluator.calls,
             nit=self._swarm.iteration,
             success=finite and breach.feasible and self._succeeded(stop, fun),
-            message=message(stop, finite, breach) + remarks,
+            message=message(stop, finite, breach)
+            + failed_calls(failures, self.evaluator.calls)
+            + self._remarks(fun)
+            + worth.note,
             stop=stop,
             history=self._history,
             fun_stderr=worth.stderr,
@@ -340,10 +422,22 @@ class Search:
             space=space,
             maximize=self._sign < 0,
             feasible=breach.feasible,
+            recipe=self._recipe,
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
             status=status(stop, finite, breach.feasible),
             failures=failures,
         )
+        if final:
+            _log(result)
+        return result
+
+    def _remarks(self, fun: float) -> str:
+        """Remarks on the function: how many digits its values have, if few, and kinks."""
+        if not self._phased or not math.isfinite(fun):
+            return ""
+        digits = self._swarm.resolution.digits_of(fun)
+        few = f"; values have about {counted(digits, 'digit')}" if digits else ""
+        return few + self._swarm.remark
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,
@@ -383,31 +477,82 @@ class Search:
         file = checked_path(path)
         saved = read_search(file, self._identity)
         with taking_over(file):
-            for part in self._saved():
-                part.load_state_dict(saved)
-            self._gains = Gains.from_state(saved, "gains", {})
-            self._pending = {}
-            self._again = self._swarm.tickets() if self._options.asynchronous else []
+            self._restore(saved)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        for part in self._saved():
+            part.load_state_dict(saved)
+        self._gains = Gains.from_state(saved, "gains", {})
+        first = next(iter(self._history), None)
+        if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
+            raise ValueError("a history of other coordinates")
+        self._pending = {}
+        self._again = self._swarm.tickets() if self._options.asynchronous else []
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more: objective or constraints may have changed.
 
         Skipped under noise, where another value means nothing.
         """
-        judge = self._judge
-        best = judge.best
+        best = self._judge.best
+        violation = best.violation
         if not self.problem.constraints.returned:
-            broken = judge.draft(best.x).violation
-            check_value(path, best.violation, broken, 0.0, "constraints were broken by")
-        if math.isfinite(judge.value) and not judge.noisy:
+            violation = self._judge.draft(best.x).violation
+        if best.violation > 0 or violation > 0:
+            check_value(path, best.violation, violation, 0.0, "constraints were broken by")
+        elif math.isfinite(self._judge.value) and not self._judge.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
-            check_value(path, judge.value, again, self._history.first_value())
+            check_value(path, self._judge.value, again, self._history.first_value())
+
+
+class Interrupts:
+    """Notes the times of Ctrl-C during a search in the main thread, unless the program has a handler
+    of its own.
+
+    Attributes:
+        again: whether the latest came within `AGAIN` after the one before, of any search.
+    """
+
+    latest: ClassVar[float] = -math.inf  # by `time.monotonic`
+
+    def __init__(self) -> None:
+        self.again = False
+        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._handles = usual and threading.current_thread() is threading.main_thread()
+        if self._handles:
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        now = time.monotonic()
+        self.again = now - Interrupts.latest < AGAIN
+        Interrupts.latest = now
+        raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Put the usual handler back."""
+        if self._handles:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _log(result: Result) -> None:
-    """Log a result, if anybody listens."""
+    """Log a result."""
     logging = sys.modules.get("logging")
-    if logging is not None:
-        words = "%s: %s; best %s after %d evaluations"
-        found = result.algorithm, result.message, result.fun, result.nfev
-        logging.getLogger("pyswarmopt").info(words, *found)
+    if logging is None:  # no one listens
+        return
+    best = f"best {result.fun:.6g} after {result.nfev} evaluations"
+    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
+
+
+def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:
+    """The options, with a limit of evaluations if nothing else ends the search."""
+    limits = options.max_evals, options.max_iter, options.timeout
+    if limits != (None, None, None) or (recipe is not None and recipe.stop):
+        return options
+    return replace(options, max_evals=1000 * problem.dim)
+
+
+def _bar(share: float, elapsed: float) -> str:
+    """Progress as a bar, with the share done and the time left."""
+    done = int(BAR * share)
+    left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
+    return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "

@@ -9,6 +9,7 @@ random numbers and is made in this process.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-9
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
+FORMS = "(points, values), (points, values, constraints) or the Result of another run"
 
 
 class KnownPoints(NamedTuple):
@@ -41,7 +43,7 @@ class KnownPoints(NamedTuple):
 
 
 def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Floats:
-    """Points, (n, D), from one or several: numbers, parameters by name or a result.
+    """Points, (n, D), from one or several: numbers, parameters by name, a data frame or a result.
 
     Args:
         x0: the points.
@@ -53,11 +55,12 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
     """
     if isinstance(x0, Result):
         return x0.x[None]
-    named = _rows_by_name(x0)
-    if named and space is not None:
+    named = _rows_by_name(x0, space)
+    if named is not None and space is not None:
         return np.array([space.encode(params, name) for params in named])
     try:
-        start = np.atleast_2d(np.asarray(as_array(x0) if is_tensor(x0) else x0, dtype=np.float64))
+        points = as_array(x0) if is_tensor(x0) else x0
+        start = np.atleast_2d(np.asarray(points, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name}={x0!r}: use a point, several or the Result of another run"
@@ -67,47 +70,84 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
     return start
 
 
-def _rows_by_name(points: Any) -> list[Mapping[str, Any]]:
-    """Points as dicts of parameters; empty if they are numbers."""
-    several = points if isinstance(points, list) else [points]
-    return several if all(isinstance(params, Mapping) for params in several) else []
+def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] | None:
+    """Points as dicts of parameters; None if they are numbers only."""
+    if space is None:
+        return None
+    if hasattr(points, "to_dict") and hasattr(points, "columns"):  # empty cells are inactive
+        rows = points.to_dict("records")
+        return [{n: v for n, v in row.items() if v is not None and v == v} for row in rows]
+    several = points if isinstance(points, list) and points else [points]
+    return several if all(isinstance(params, Mapping) for params in several) else None
 
 
-def known_points(known: Known | None, space: Space | None, dim: int, returned: bool) -> KnownPoints:
-    """Read previously evaluated points.
+def known_points(
+    known: Known | None, space: Space | None, bounds: tuple[Floats, Floats], returned: bool
+) -> KnownPoints:
+    """Read previously evaluated points; those outside the bounds are left out, with a warning.
 
     Args:
         known: the argument.
         space: parameters by name, if any.
-        dim: D.
+        bounds: low and high, (D,) each.
         returned: whether `fun` returns constraints, which belong to the values then.
 
     Raises:
         ValueError: not as many values as points, or constraints are missing or superfluous.
     """
+    low, high = bounds
     if known is None:
-        return KnownPoints(np.empty((0, dim)), np.empty(0))
+        return KnownPoints(np.empty((0, len(low))), np.empty(0))
     if isinstance(known, Result):
-        known = known.evaluated(feasible=False)
-    if not isinstance(known, tuple) or len(known) != (3 if returned else 2):
+        known = known.known()
+    if not isinstance(known, tuple) or len(known) not in (2, 3):
+        raise ValueError(f"known={type(known).__name__}: use {FORMS}")
+    points, *numbers = known
+    values = _numbers(numbers)
+    if len(known) == 2 and returned and len(values):
         raise ValueError(
-            "known: use (points, values) or a Result; with constraints='returned', and only then, "
-            "(points, values, constraints)"
+            "known=(points, values): with constraints='returned' use (points, values, constraints); "
+            "a Result has none, so continue from its checkpoint="
         )
-    points = starting_points(known[0], space, "known")
+    if len(known) == 3 and not returned:
+        raise ValueError(
+            "known=(points, values, constraints): the constraints are called for; say "
+            "constraints='returned' if fun returns them, else use (points, values)"
+        )
+    named = _rows_by_name(points, space)
+    if named is not None and space is not None:
+        allowed = np.array([space.allows(params, "known") for params in named])
+        points = [params for params, inside in zip(named, allowed, strict=True) if inside]
+        rows = starting_points(points, space, "known") if points else np.empty((0, len(low)))
+    else:
+        rows = starting_points(points, space, "known")
+        if rows.shape != (len(values), len(low)):
+            raise ValueError(
+                f"known has points of shape {rows.shape} and {len(values)} values; use "
+                f"(n, {len(low)}) and n"
+            )
+        allowed = np.all((rows >= low) & (rows <= high), axis=1)
+        rows = rows[allowed]
+    if len(allowed) != len(values):
+        raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
+    if not allowed.all():
+        warnings.warn(
+            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are left "
+            "out",
+            stacklevel=2,
+        )
+    return KnownPoints(rows, values[allowed])
+
+
+def _numbers(columns: Sequence[Any]) -> Floats:
+    """Values, (k,), or values and constraints, (k, 1 + K)."""
     try:
-        columns = [np.asarray(untensored(column), dtype=np.float64) for column in known[1:]]
-        values = np.column_stack(columns) if returned else columns[0]
+        read = [np.asarray(untensored(column), dtype=np.float64) for column in columns]
+        return read[0] if len(read) == 1 else np.column_stack(read)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "known: values and constraints must be numbers, a row for each point"
         ) from None
-    if points.shape != (len(np.atleast_1d(values)), dim):
-        raise ValueError(
-            f"known has points of shape {points.shape} and values of shape {values.shape}; use "
-            f"(n, {dim}) and (n,)"
-        )
-    return KnownPoints(points, values)
 
 
 def check_value(
@@ -129,14 +169,18 @@ def check_value(
     Raises:
         ValueError: the values differ by more than rounding.
     """
-    if not (np.isnan(now).any() or same_but_rounding(stored, now, scale)):
+    before = np.asarray(stored, dtype=np.float64)
+    after = np.asarray(now, dtype=np.float64)
+    if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path}: the checkpoint of another objective: at its best point {what} "
-            f"{np.asarray(stored).tolist()} there, {np.asarray(now).tolist()} now; use another path"
+            f"{before.tolist()} there, {after.tolist()} now; use another path"
         )
 
 
 def same_but_rounding(before: npt.ArrayLike, after: npt.ArrayLike, scale: npt.ArrayLike) -> bool:
     """Whether two values of a point, with numbers of size `scale`, differ only by rounding."""
-    allowed = ROUNDING * np.nan_to_num(np.abs(scale), posinf=0.0)
-    return np.allclose(after, before, rtol=ROUNDING, atol=allowed)
+    allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = np.abs(np.subtract(after, before))
+    return bool(((away <= allowed) | np.equal(after, before)).all())

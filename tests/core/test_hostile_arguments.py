@@ -15,11 +15,12 @@ HUGE = 10**400
 # one for each reader of an argument
 MINIMIZE = [
     ({"bounds": ([0, 0], [1, 1])}, "may be two pairs"),
-    ({"on_error": "retry"}, "on_error"),
-    ({"workers": 1.5}, "use a number of threads"),
+    ({"on_error": ("retry", 1.5)}, "on_error"),
+    ({"workers": 1.5}, "use a number >= 1"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),
     ({"equality_tolerance": float("nan")}, "equality_tolerance"),
+    ({"bounds": bowl, "fun": BOX}, "fun and bounds are exchanged"),
     ({"known": 3}, r"use \(points, values\)"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),

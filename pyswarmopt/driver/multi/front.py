@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.record import NONE, check
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
-from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.history import History
+from pyswarmopt.driver.history import History, write_csv
 from pyswarmopt.driver.judge import Evaluated, Judge
-from pyswarmopt.driver.multi.front_model import FrontProposals
+from pyswarmopt.driver.multi.front_model import AT_ONCE, MODELLED, ModelledSwarm
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
-from pyswarmopt.driver.options import Arguments, Options
+from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, failed_calls, message, status
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.search import Reasons, Search
 from pyswarmopt.driver.start import check_value
-from pyswarmopt.hybrid.box import UnitBox
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 
 MAX_EVALS = 10_000
@@ -35,25 +36,34 @@ MAX_EVALS = 10_000
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
 PARTICLES = (10, 100)  # default population, at least and at most
-MODELLED = 200  # evaluations of points that the models propose
-AT_ONCE = 5  # points proposed by the models at a time
-FIRST = 2  # points per parameter before the first model, plus one
+SMPSO = "smpso"
+MODELLED_SMPSO = "sms-ego, smpso"
+FEWEST_DRAWS = 3  # of a point of a noisy front, afresh
+FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for reevaluating the front
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class MultiResult(Result):
-    """The front found by a search; fields that are not listed are those of `Result`.
+@dataclass(frozen=True, repr=False)
+class MultiResult:
+    """The front found by a search.
 
     Attributes:
         x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
             that breaks the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
+        nfev: calls of the objective; a call on m points counts m.
+        nit: moves of the swarm.
         success: whether a feasible point with finite objectives was found.
+        message: why the search ended, in words.
         maxcv: the largest amount by which a point breaks a constraint; an equality counts as met
             within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
+        status: the state of the search, in a word, as in `pyswarmopt.Result`.
+        failures: calls that failed, as in `pyswarmopt.Result`.
+        fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or "smpso" with
             more than 20 parameters.
+        seed: the search's seed; None if none was given.
+        version: version of pyswarmopt.
 
     Example:
         >>> import pyswarmopt as pso
@@ -62,8 +72,28 @@ class MultiResult(Result):
         (2, True)
     """
 
-    fun: Any
-    params: Any = None
+    x: Floats
+    fun: Floats
+    nfev: int
+    nit: int
+    success: bool
+    message: str
+    maxcv: float = 0.0
+    params: list[dict[str, Any]] | None = None
+    status: str = "running"
+    failures: dict[str, int] = field(default_factory=dict)
+    fun_stderr: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    algorithm: str = MODELLED_SMPSO
+    seed: int | None = None
+    version: str = __version__
+    _seen: tuple[Any, Floats] = ((), np.empty((0, 0)))
+
+    def evaluated(self) -> tuple[Any, Floats]:
+        """The evaluated points with objectives that meet the constraints, (n, D), or with ``space=`` a
+        dict of parameters for each; and their objectives, (n, M). One that came up again, without a
+        second call, is there again.
+        """
+        return self._seen
 
     def to_pandas(self) -> Any:
         """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
@@ -71,9 +101,32 @@ class MultiResult(Result):
         """
         import pandas as pd
 
+        header, rows = self._table()
+        return pd.DataFrame(rows, columns=header)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the same table as a CSV file with a header line; floats keep all digits."""
+        write_csv(path, *self._table())
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
         points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x.tolist()]
-        values = pd.DataFrame(self.fun).add_prefix("fun")
-        return pd.DataFrame(points).join(values)
+        names = list(dict.fromkeys(name for point in points for name in point))
+        objectives = [f"fun{i}" for i in range(self.fun.shape[1])]
+        rows = [
+            [*map(point.get, names), *values]
+            for point, values in zip(points, self.fun.tolist(), strict=True)
+        ]
+        return [*names, *objectives], rows
+
+    def __repr__(self) -> str:
+        """A line for each field, with shortened arrays: the first and the last points of the front."""
+        shown = {"message": self.message, "points": len(self.x), "success": self.success}
+        shown["status"] = self.status
+        if self.maxcv > 0:
+            shown["maxcv"] = self.maxcv
+        shown |= {"nit": self.nit, "nfev": self.nfev, "algorithm": self.algorithm}
+        shown |= {"x": self.x, "fun": self.fun}
+        return lines(shown)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume dominated by the front, up to `reference`, (M,); see
@@ -82,13 +135,13 @@ class MultiResult(Result):
         return hypervolume(self.fun, reference)
 
 
-@answered(Arguments)
+@answered(CallArguments)
 def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
     population: int | None = None,
-    **options: Unpack[Arguments],
+    **options: Unpack[CallArguments],
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
@@ -120,7 +173,12 @@ def minimize_multi(
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
         equality_tolerance: by how much an equality may be missed.
-        timeout: as in `pyswarmopt.minimize`.
+        noisy: `fun` gives other values each time. A tenth of `max_evals` is kept to evaluate the front
+            afresh: `MultiResult.fun` has the means of these draws, `fun_stderr` their standard errors,
+            and points whose mean another one's dominates are left out, which makes the others a
+            little too good. A front of more points than these evaluations allow is thinned out.
+        timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
+        evaluation_timeout: seconds after which a call fails.
 
     Returns:
         The points of the front, and how they were found.
@@ -151,17 +209,35 @@ def minimize_multi(
     return found
 
 
-class FrontJudge(Judge):
-    """As `Judge`, for a swarm that keeps its best points itself."""
+def _means(drawn: Floats) -> tuple[Floats, Floats]:
+    """Means of draws, (k, n, M), and their standard errors, (k, M) each, over the draws that did
+    not fail: NaN without any, with an infinite error for a single one.
+    """
+    good = np.isfinite(drawn).all(axis=2, keepdims=True)
+    n = good.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.where(good, drawn, 0.0).sum(axis=1) / n
+        squares = np.where(good, drawn - means[:, None], 0.0) ** 2
+        errors = np.sqrt(squares.sum(axis=1) / (n - 1) / n)
+    return means, np.where(n > 1, errors, np.inf)
 
-    def draft(self, x: Floats) -> Evaluated:
-        missing = np.full(self._search.objectives, math.nan)
-        return super().draft(x)._replace(cost=missing)
+
+class FrontJudge(Judge):
+    """As `Judge`, for a swarm that keeps its best points itself.
+
+    Attributes:
+        seen: evaluated points that count for a front, each with its objectives, (D + M,).
+    """
+
+    def __init__(self, objectives: int, *given: Any) -> None:
+        self._objectives = objectives
+        self.seen: list[Floats] = []
+        super().__init__(*given)
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         if value is None:
             return draft._replace(counts=False)
-        return draft._replace(cost=np.broadcast_to(value, self._search.objectives))
+        return draft._replace(cost=np.broadcast_to(value, self._objectives))
 
     def tell(self, positions: Any, judged: Sequence[Evaluated]) -> None:
         self._search.tell(judged)
@@ -175,85 +251,148 @@ class FrontJudge(Judge):
         self.salvage([judged])
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
-        points = np.array([each.x for each in judged])
-        self._search.take_in(self._coding.encode(points), judged)
+        self._search.remember_front(self._coding.encode(np.array([e.x for e in judged])), judged)
         self.keep(judged)
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
+        for each in judged:
+            if each.counts and each.violation == 0 and np.isfinite(each.cost).all():
+                self.seen.append(np.concatenate([each.x, each.cost]))
         self.calls = self._evaluator.calls
+
+    def front(self) -> tuple[Floats, Floats]:
+        """Points that none dominates, (K, D), and their objectives, (K, M), sorted."""
+        dim = len(self.best.x)
+        rows = np.array(self.seen).reshape(len(self.seen), dim + self._objectives)
+        values, first = np.unique(rows[:, dim:], axis=0, return_index=True)
+        best = non_dominated(values)
+        return rows[first[best], :dim], values[best]
 
     def _best_position(self) -> Floats:
         return self._coding.low
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was seen."""
+        return {"seen": np.array(self.seen) if self.seen else NONE}
+
+    def load_state_dict(self, saved: Any) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        if len(saved.get("seen", NONE)):
+            check(saved, {"seen": ("float64", "nc")}, {"c": len(self.best.x) + self._objectives})
+        self.seen = list(saved["seen"])
+        self.calls = self._evaluator.calls
 
 
 class FrontSearch(Search):
     """One search for a front; all options are checked before the first evaluation."""
 
     _swarm: MultiSwarm
+    _judge: FrontJudge
 
     def __init__(self, arguments: Options, objectives: int, told: bool = False) -> None:
         self._objectives = objectives
-        for name in ("target", "known", "patience", "recipe", "noisy", "max_iter", "progress"):
-            if getattr(arguments, name) is not getattr(Options, name):
+        if isinstance(arguments.constraints, str):
+            raise ValueError(
+                f"constraints={arguments.constraints!r}: with several objectives they are "
+                "functions, at most 0 where x is allowed"
+            )
+        for name in ("target", "known", "patience", "recipe"):
+            if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is for one objective; a front has none")
         super().__init__(arguments, told=told)
 
-    def _make(self) -> dict[str, Any]:
-        problem = self.problem
-        if problem.constraints.returned:
-            raise ValueError(
-                "constraints='returned': with several objectives they are functions, at most 0 "
-                "where x is allowed"
-            )
-        limit = self._options.max_evals or MAX_EVALS
-        self._options = options = replace(self._options, max_evals=limit)
-        deadline = self._began + self._timeout
-        self.evaluator = Evaluator(options, problem, limit, deadline, outputs=self._objectives)
-        coding = problem.coding
-        bounds = coding.bounds()
-        start = bounds[0][None][:0] if problem.start is None else problem.start
-        share = CONSTRAINED_SHARE if problem.constraints else PARTICLE_SHARE
-        usual = max(int(np.clip(limit // share, *PARTICLES)), len(start))
-        population = options.population or usual
-        model = None
-        self._algorithm = "smpso"
-        if coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS:
-            kinds = coding.kinds.of(UnitBox(*bounds).free)
-            last = min(limit, MODELLED)
-            first = min(FIRST * kinds.count + 1, max(last // 4, 1))
-            model = FrontProposals(kinds, first, last, options.population or AT_ONCE)
-            self._algorithm = "sms-ego, smpso"
-        self._swarm = MultiSwarm(bounds, population, self._objectives, options.seed, start, model)
-        self._judge = FrontJudge(self._swarm, problem, self.evaluator)
-        self._history = History("particles", problem.space, self._objectives)
+    def _make(self, maximize: bool) -> None:
+        options = self._options
+        limit = options.max_evals or MAX_EVALS
+        population = self._population(limit)
+        self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
+        self._reserve = limit // FINAL_SHARE if options.noisy else 0
+        self.evaluator.max_evals -= self._reserve
         self._phased = False
-        return {
+        self._history = History()  # empty: the judge keeps all points
+        self._algorithm, self._swarm = self._make_swarm(limit, population)
+        self._judge = FrontJudge(self._objectives, self._swarm, self.problem, self.evaluator)
+        self._identity |= {
             "objectives": self._objectives,
             "population": population,
+            "noisy": options.noisy,
             "recipe": self._algorithm,
         }
 
-    def _front(self) -> tuple[Floats, Floats]:
-        """Points that none dominates, (K, D), and their objectives, (K, M), sorted."""
-        x, values = self._history.evaluated()
-        if not len(x):
-            return np.empty((0, self.problem.dim)), np.empty((0, self._objectives))
-        values, first = np.unique(values, axis=0, return_index=True)
-        best = non_dominated(values)
-        return x[first[best]], values[best]
+    def _population(self, limit: int) -> int:
+        """Particles for this many evaluations, at least one for each starting point."""
+        if self._options.population:
+            return self._options.population
+        share = CONSTRAINED_SHARE if self.problem.constraints else PARTICLE_SHARE
+        start = self.problem.start
+        usual = int(np.clip(limit // share, *PARTICLES))
+        return max(usual, 0 if start is None else len(start))
+
+    def _make_swarm(self, limit: int, population: int) -> tuple[str, MultiSwarm]:
+        """The name of the algorithm, and its swarm."""
+        coding = self.problem.coding
+        bounds = coding.bounds()
+        kinds = coding.kinds
+        start = self.problem.start
+        common: dict[str, Any] = {
+            "bounds": bounds,
+            "population": population,
+            "objectives": self._objectives,
+            "seed": self._options.seed,
+            "start": bounds[0][None][:0] if start is None else start,
+        }
+        if kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
+            return SMPSO, MultiSwarm(**common)
+        at_once = self._options.population or AT_ONCE
+        return MODELLED_SMPSO, ModelledSwarm(kinds, at_once, min(limit, MODELLED), **common)
+
+    def next_ticket(self) -> Ticket | None:
+        if not self._swarm.is_open:
+            self._before = {
+                f"evaluator.{n}": getattr(self.evaluator, n) for n in ("skipped", "idle")
+            }
+        return super().next_ticket()
+
+    def reasons(self) -> Reasons:
+        """Reasons to stop; empty to go on."""
+        reasons = self._ends()
+        if not self.evaluator.left:
+            reasons["max_evals"] = self.evaluator.max_evals + self._reserve
+        return reasons
+
+    def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
+        """The judge keeps all points."""
+
+    def _write_record(self, iteration: int) -> None:
+        """A front has no history by iterations."""
+
+    def _saved(self) -> tuple[Any, ...]:
+        return self._swarm, self.evaluator, self._judge
+
+    def _state(self) -> dict[str, Any]:
+        """As before the round whose points are pending; known ones need no second call."""
+        state = super()._state()
+        return state | self._before if self._swarm.is_open else state
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
         problem = self.problem
         space = problem.space
-        x, values = self._front()
-        broken = [record for record in self._history if record.violation > 0]
-        if broken and not len(x):
-            x = min(broken, key=lambda record: record.violation).x[None]
-            values = np.full((1, self._objectives), math.inf)
-        breaches = [problem.constraints.breach(point, math.inf) for point in x]
+        x, values = self._judge.front()
+        violation = 0.0
+        if not len(x) and len(self._swarm.archive):
+            x = problem.coding.decode(self._swarm.archive)
+            values = np.full((len(x), self._objectives), math.inf)
+            violation = self._swarm.violation
+        errors = np.zeros_like(values)
+        if final and self._options.noisy and len(x) and not violation:
+            x, values, errors = self._drawn_afresh(x, values)
+        breaches = [problem.constraints.breach(point, violation) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
         found = len(x) > 0 and worst.feasible
         failures = dict(self.evaluator.failures)
+        width = problem.dim + self._objectives
+        seen = np.array(self._judge.seen).reshape(len(self._judge.seen), width)
+        points = seen[:, : problem.dim]
         return MultiResult(
             x=x,
             fun=values,
@@ -261,21 +400,48 @@ class FrontSearch(Search):
             nit=self._swarm.iteration,
             success=found and not stop.keys() & {INTERRUPTED, FAILED},
             message=message(stop, found, worst) + failed_calls(failures, self.evaluator.calls),
-            stop=stop,
-            history=self._history,
             maxcv=worst.most,
-            algorithm=self._algorithm,
             params=None if space is None else [space.decode(point) for point in x],
-            space=space,
-            feasible=worst.feasible,
-            seed=self._options.seed if isinstance(self._options.seed, int) else None,
             status=status(stop, found, worst.feasible),
             failures=failures,
+            algorithm=self._algorithm,
+            fun_stderr=errors,
+            seed=self._options.seed if isinstance(self._options.seed, int) else None,
+            _seen=(
+                points if space is None else [space.decode(point) for point in points],
+                seen[:, problem.dim :],
+            ),
         )
+
+    def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Points of the front, (k, D), means of fresh draws and their standard errors, without
+        points whose mean is dominated; each gets an equal share of the remaining calls. A front
+        with too many points for these is thinned out: values that were not drawn afresh are luck.
+        """
+        evaluator = self.evaluator
+        evaluator.max_evals += self._reserve
+        self._reserve = 0
+        count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
+        draws = evaluator.left // count
+        if not draws:
+            return points, values, np.full_like(values, np.inf)
+        rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
+        points = points[rows]
+        drawn, error = evaluator(np.repeat(points, draws, axis=0))
+        if error is not None:
+            raise error
+        known = [value for value in drawn if value is not None]
+        if len(known) < len(drawn):  # the time is up
+            return points, values[rows], np.full_like(values[rows], np.inf)
+        again = np.array([np.broadcast_to(value, self._objectives) for value in known])
+        means, errors = _means(again.reshape(count, draws, -1))
+        front = np.flatnonzero(non_dominated(means))
+        front = front[np.lexsort(means[front].T[::-1])]
+        return points[front], means[front], errors[front]
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""
-        x, values = self._front()
+        x, values = self._judge.front()
         if len(x):
             scale = np.abs(values).max(axis=0)
             check_value(path, values[0], self.evaluator.recheck(x[0]), scale)

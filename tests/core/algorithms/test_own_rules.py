@@ -95,6 +95,25 @@ def test_stability_is_not_told_of_a_term_that_depends_on_values():
     assert stability(pso.compose([later, pso.social(1.0)])) is None
 
 
+# --- what a result tells of them ---
+
+
+def test_a_result_tells_recipe_seed_and_version():
+    terms = [pso.inertia(pso.schedule.Linear(0.9, 0.4)), pso.cognitive(1.25), pso.repel(0.5)]
+    mine = pso.compose(terms, topology=better_of_two, boundary=bounce, name="mine", population=7)
+    box = [(-1.0, 1.0)] * 2
+    r = pso.minimize(pso.functions.sphere, box, mine, max_evals=30, seed=5)
+    assert (r.seed, r.version, dict(r)["recipe"]) == (5, pso.__version__, r.recipe)
+    for told in ("mine", "1.25 cognitive", "better_of_two", "bounce", "0.9", "7"):
+        assert told in r.recipe
+    assert "0x" not in r.recipe
+    named = pso.minimize(pso.functions.sphere, box, "clpso", population=9, max_evals=30)
+    assert "gap=7" in named.recipe and named.seed is None
+    again = eval(f"pso.recipes.{named.recipe}")  # a named recipe is written as Python makes it
+    assert again.options == pso.recipes.clpso().options
+    assert pso.minimize(pso.functions.sphere, box, max_evals=30, seed=2).recipe == ""
+
+
 # --- topology, boundary, schedule ---
 
 

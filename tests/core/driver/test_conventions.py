@@ -4,16 +4,37 @@ SciPy's sign.
 
 from __future__ import annotations
 
+import math
+import re
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from executors import Bare, Client
+from executors import Bare, Client, Jobs
 from swarm_runs import bowl
 
 import pyswarmopt as pso
 
 BOX = [(-5.0, 5.0)] * 3
+
+
+def hangs_at_the_left(x):
+    if x[0] < 0:
+        time.sleep(60)
+    return bowl(x)
+
+
+# ---- the result ----
+
+
+def test_a_result_is_a_mapping_of_its_fields():
+    r = pso.minimize(bowl, BOX, max_evals=200, seed=0)
+    assert isinstance(r, Mapping) and r["fun"] == r.fun
+    assert dict(r)["x"] is r.x and {**r}["nfev"] == 200
+    assert {"x", "fun", "success", "message", "nfev", "nit", "maxcv"} <= set(r)
+    with pytest.raises(KeyError):
+        r["population"]
 
 
 # ---- time ----
@@ -39,9 +60,32 @@ def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     assert r.fun == bowl(r.x)
 
 
-def test_progress_shows_evaluations_and_the_best(capsys):
-    r = pso.minimize(bowl, BOX, "constriction", max_evals=80, seed=0, progress=True)
-    assert f"80 of 80 evaluations, best {r.fun:.6g}" in capsys.readouterr().err
+def test_a_call_that_takes_too_long_fails():
+    limits = {"max_evals": 12, "seed": 0, "evaluation_timeout": 0.3}
+    with pytest.raises(TimeoutError, match=r"longer than evaluation_timeout=0\.3"):
+        pso.minimize(hangs_at_the_left, BOX, "constriction", **limits)
+    r = pso.minimize(
+        hangs_at_the_left, BOX, "constriction", on_error="worst", history="particles", **limits
+    )
+    values = {(bool(record.x[0] >= 0), math.isfinite(record.value)) for record in r.history}
+    # a busy machine may be too slow for others, too
+    assert {(True, True), (False, False)} <= values and (False, True) not in values
+    assert r.x[0] >= 0
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys, terminal):
+    """A bar, or in a file a line for each tenth."""
+    fun = Clock(monkeypatch)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    pso.minimize(fun, BOX, "constriction", max_evals=100, seed=0, progress=True)
+    lines = [line for line in re.split("[\r\n]", capsys.readouterr().err) if line.strip()]
+    assert len(lines) == (4 if terminal else 3)
+    for line in lines:
+        share = int(re.search(r"(\d+)%", line)[1])
+        assert line.count("#") == share // 5 and f"evaluations {share}  best" in line
+        assert f"0:{(100 - share) // 60:02}:{(100 - share) % 60:02} left" in line
+    assert "100%" in lines[-1]
 
 
 # ---- workers ----
@@ -53,7 +97,7 @@ def test_asynchronous_searches_take_any_future():
             bowl, BOX, "fips", max_evals=80, seed=0, workers=workers, asynchronous=True
         )
 
-    assert search(Client()).nfev == search(Bare()).nfev == 80
+    assert search(Client()).nfev == search(Bare()).nfev == search(Jobs()).nfev == 80
 
 
 # ---- SciPy's constraints and arguments ----
@@ -109,6 +153,9 @@ def test_a_generator_is_a_seed(recipe, tmp_path):
 
 
 def test_vectorized_is_told_and_not_guessed():
+    """A function that takes many and gets one fails with its own error, whose note says what to do."""
+    with pytest.raises(IndexError, match=r"(?s)axis 1.*vectorized=True"):
+        pso.minimize(lambda x: (x**2).sum(axis=1), BOX, max_evals=9)
     with pytest.raises(ValueError, match=r"shape \(3,\).*vectorized=True"):
         pso.minimize(lambda x: x**2, BOX, max_evals=9)
     with pytest.raises(ValueError, match="vectorized='auto'"):

@@ -45,7 +45,7 @@ def test_an_exception_has_the_result_so_far(tmp_path, how, search):
     if how.get("workers", 1) == 1:
         whole = search(lambda x: sign * bowl(x), **arguments)
         resumed = search(lambda x: sign * bowl(x), checkpoint=tmp_path / "c.npz", **arguments)
-        assert resumed.fun == whole.fun and str(resumed.history) == str(whole.history)
+        assert resumed.fun == whole.fun and list(resumed.history) == list(whole.history)
 
 
 @pytest.mark.parametrize("error", [ConnectionError, None])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import time
 
 import numpy as np
-import pytest
 
 import pyswarmopt as pso
 
@@ -46,7 +46,7 @@ def test_models_keep_to_what_is_allowed_and_has_a_value():
     assert 8.9 < found[-1] <= 9
 
 
-def test_every_evaluated_point_is_kept():
+def test_every_evaluated_point_can_be_kept(tmp_path):
     called = []
 
     def fun(x):
@@ -59,26 +59,47 @@ def test_every_evaluated_point_is_kept():
     assert np.allclose(values, [both(x) for x in points])
 
 
-def test_time_ends_a_search():
+def test_time_ends_a_search_and_a_call():
     def slow(x):
-        time.sleep(0.02)
+        time.sleep(0.02 if x[0] < 4 else 30)
         return both(x)
 
-    r = pso.minimize_multi(slow, BOX, max_evals=5000, seed=0, timeout=0.5)
+    began = time.monotonic()
+    r = pso.minimize_multi(
+        slow, BOX, max_evals=5000, seed=0, timeout=0.5, evaluation_timeout=0.1, on_error="worst"
+    )
     assert "timeout" in r.message or "time" in r.message
     assert r.status == "time"
     assert 0 < r.nfev < 100
+    assert time.monotonic() - began < 25
+    assert set(map(lambda name: name.partition(":")[0], r.failures)) <= {"TimeoutError"}
 
 
-def test_a_front_is_a_table():
+def test_under_noise_the_front_has_means_of_fresh_draws():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        return both(x) + rng.normal(0.0, 0.5, 2)
+
+    r = pso.minimize_multi(noisy, BOX, max_evals=260, seed=0, noisy=True)
+    true = np.array([both(x) for x in r.x])
+    assert r.nfev <= 260
+    assert r.fun_stderr.shape == r.fun.shape
+    assert (np.abs(r.fun - true) <= 6 * r.fun_stderr).all()
+    lucky = pso.minimize_multi(noisy, BOX, max_evals=260, seed=0)
+    assert (r.fun - true).mean() > (lucky.fun - [both(x) for x in lucky.x]).mean()
+    assert (lucky.fun_stderr == 0).all()
+
+
+def test_a_front_is_a_table(tmp_path):
     """With a column for each parameter, empty where it is inactive, and for each objective."""
-    pytest.importorskip("pandas")
     space = {"kind": ["a", "b"], "size": pso.when("kind", "b", (0.0, 1.0))}
     front = pso.minimize_multi(
         lambda kind, size=0.5: (size + (kind == "a"), 1 - size), space=space, max_evals=60, seed=0
     )
-    table = front.to_pandas()
-    assert table[["fun0", "fun1"]].to_numpy().tolist() == front.fun.tolist()
-    for (_, row), params in zip(table.iterrows(), front.params, strict=True):
-        assert row["kind"] == params["kind"]
-        assert np.isnan(row["size"]) if "size" not in params else row["size"] == params["size"]
+    front.to_csv(tmp_path / "front.csv")
+    with open(tmp_path / "front.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
+    for row, params in zip(rows, front.params, strict=True):
+        assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))

@@ -1,11 +1,15 @@
-"""Histories: what is kept at each granularity, and how it gets out."""
+"""Histories: what is kept at each granularity, within which bounds, and how it gets out."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from swarm_runs import bowl
 from watched import Watched
 
@@ -14,25 +18,39 @@ import pyswarmopt as pso
 BOX = [(-5.0, 5.0)] * 3
 
 
-def test_history_is_a_table():
-    pytest.importorskip("pandas")
+def test_history_can_be_exported(tmp_path):
     fun = Watched(bowl)
     r = pso.minimize(fun, BOX, recipe="constriction", population=10, max_evals=50, seed=0)
+    r.history.to_csv(tmp_path / "h.csv")
+    lines = (tmp_path / "h.csv").read_text().splitlines()
+    assert lines[0] == "iteration,evaluations,best,mean,spread" and len(lines) == 6
+    assert float(lines[3].split(",")[2]) == min(fun.values[:30])
+    assert math.isclose(float(lines[3].split(",")[3]), sum(fun.values[20:30]) / 10)
+    pytest.importorskip("pandas")
     frame = r.history.to_pandas()
-    assert list(frame) == ["iteration", "evaluations", "best", "mean", "spread"]
-    assert frame["best"][2] == min(fun.values[:30])
-    assert math.isclose(frame["mean"][2], sum(fun.values[20:30]) / 10)
     assert frame["evaluations"].tolist() == [10, 20, 30, 40, 50]
 
 
-def test_particles_are_the_evaluations():
-    pytest.importorskip("pandas")
+def test_particles_are_the_evaluations(tmp_path):
     fun = Watched(bowl)
     r = pso.minimize(
         fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles"
     )
-    rows = r.history.to_pandas()
-    assert list(rows) == ["iteration", "particle", "value", "violation", "x0", "x1", "x2"]
+    r.history.to_csv(tmp_path / "h.csv")
+    rows = np.genfromtxt(tmp_path / "h.csv", delimiter=",", names=True)
+    assert rows.dtype.names == ("iteration", "particle", "value", "x0", "x1", "x2")
     assert (6 * rows["iteration"] + rows["particle"]).tolist() == list(range(28))
     assert rows["value"].tolist() == fun.values
-    assert np.array_equal(rows[["x0", "x1", "x2"]], fun.points)
+    assert np.array_equal(np.stack([rows["x0"], rows["x1"], rows["x2"]], axis=1), fun.points)
+
+
+@given(rounds=st.integers(1, 200))
+def test_history_stays_within_its_limit_and_evenly_spaced(rounds):
+    with mock.patch("pyswarmopt.driver.history.LIMIT", 5):
+        history = pso.History()
+        for t in range(rounds):
+            history.add(t, t, 0.0, [pso.ParticleRecord(t, 0, math.nan, np.zeros(1))])
+            assert len(history) <= 5
+    kept = [record.iteration for record in history]
+    assert kept[0] == 0 and len({b - a for a, b in pairwise(kept)}) <= 1
+    assert rounds - kept[-1] <= max(1, 2 * rounds // 5 + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from swarm_runs import Fails, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
+from pyswarmopt.driver import search
 
 BOX = [(-4.0, 4.0)] * 3
 
@@ -40,6 +42,38 @@ def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpo
     assert resumed.success and resumed.nfev == 120 and "max_evals" in resumed.stop
     if how.get("workers", 1) == 1:
         assert same_result(resumed, pso.minimize(bowl, **arguments))
+
+
+def test_a_second_interrupt_within_a_second_ends_the_program(monkeypatch):
+    """By signals: an objective that raises KeyboardInterrupt is no Ctrl-C."""
+
+    def interrupted():
+        signals = [signal.SIGINT]
+
+        def fun(x):
+            if signals:
+                signal.raise_signal(signals.pop())
+            return bowl(x)
+
+        return pso.minimize(fun, BOX, seed=0, max_evals=20).status
+
+    now = [100.0]
+    monkeypatch.setattr(search.Interrupts, "latest", -math.inf)
+    monkeypatch.setattr(search.time, "monotonic", lambda: now[0])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert interrupted() == "interrupted"
+        now[0] += 0.9
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        now[0] += 5
+        assert interrupted() == "interrupted"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for _ in range(2):
+        r = pso.minimize(Fails(bowl, 5, KeyboardInterrupt), BOX, seed=0, max_evals=20)
+        assert r.status == "interrupted"
 
 
 class Drawn:

@@ -74,7 +74,7 @@ def test_known_points_cost_no_call_and_the_search_begins_from_them(recipe):
     ("known", "says"),
     [
         ([[0.0, 0.0]], "use .points, values."),
-        (([[0.0, 0.0]], [1.0, 2.0]), r"shape \(2,\)"),
+        (([[0.0, 0.0]], [1.0, 2.0]), "2 values"),
         (([[0.0, 0.0, 0.0]], [1.0]), r"use \(n, 2\)"),
         (([[0.0, 0.0]], ["a"]), "must be numbers"),
         (([[0.0, 0.0]], [1.0], [[0.0]]), "constraints='returned'"),
@@ -85,12 +85,25 @@ def test_what_is_not_known_is_refused(known, says):
         pso.minimize(bowl, BOX, max_evals=5, known=known)
 
 
+def test_known_points_may_be_a_data_frame():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [1, 3], "b": [0, 1], "c": ["x", "y"]})
+    values = [on_grid(1, 0, "x"), on_grid(3, 1, "y")]
+    fun = Called(on_grid)
+    pso.minimize(fun, space=GRID, max_evals=20, seed=0, known=(frame, values))
+    assert not {(1, 0, "x"), (3, 1, "y")} & {*fun.points[:-1]}
+    corner = pd.DataFrame([[0.01, 0.0]])
+    r = pso.minimize(bowl, BOX, max_evals=5, seed=0, known=(corner, [bowl(np.array([0.01, 0.0]))]))
+    assert r.fun <= bowl(np.array([0.01, 0.0]))
+
+
 @pytest.mark.parametrize("named", [False, True])
-def test_known_points_outside_the_bounds_are_refused(named):
+def test_known_points_outside_the_bounds_are_left_out_with_a_warning(named):
     points = [{"a": a} for a in (0.5, 9.0)] if named else [[0.5], [9.0]]
     where = {"space": {"a": (0.0, 1.0)}} if named else {"bounds": [(0.0, 1.0)]}
-    with pytest.raises(ValueError, match="known"):
-        pso.minimize(lambda a: 5.0, max_evals=3, seed=0, known=(points, [1.0, -7.0]), **where)
+    with pytest.warns(UserWarning, match="1 of 2 known points"):
+        r = pso.minimize(lambda a: 5.0, max_evals=3, seed=0, known=(points, [1.0, -7.0]), **where)
+    assert r.fun == 1.0 and float(r.x[0]) == 0.5
 
 
 # ---- constraints with the value ----

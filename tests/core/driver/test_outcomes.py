@@ -34,7 +34,7 @@ def fragile(x):
 )
 def test_status_is_a_word(status, options):
     r = pso.minimize(**{"fun": bowl, "bounds": BOX, "seed": 0, **options})
-    assert r.status == status
+    assert r.status == r["status"] == status
     assert status in repr(r)
 
 

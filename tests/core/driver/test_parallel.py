@@ -9,13 +9,13 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from executors import Bare, Client
+from executors import Bare, Client, Jobs
 from swarm_runs import bowl, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.driver.workers import Workers
 
-CORES = Workers(-1, bowl).count
+CORES = os.cpu_count()
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -24,7 +24,7 @@ def torch_bowl(x):
     return torch.sum(torch.square(torch.from_numpy(x) - 1.0))
 
 
-@pytest.mark.parametrize("workers", [3, -1, Bare(), Client()])
+@pytest.mark.parametrize("workers", [3, -1, Bare(), Client(), Jobs()])
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
@@ -35,11 +35,6 @@ def test_workers_make_the_same_search(workers):
 )
 def test_the_number_of_workers(spec, count):
     assert Workers(spec, bowl).count == count
-
-
-def test_cores_are_those_that_the_process_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert Workers(-1, bowl).count == 1
 
 
 @pytest.mark.slow
@@ -87,6 +82,12 @@ def test_values_may_be_tensors(fun, vectorized):
     r = pso.minimize(fun, BOX, max_evals=500, seed=1, vectorized=vectorized)
     assert r.nfev == 500 and r.fun < 0.1
     assert r.fun == float(fun(r.x[None] if vectorized is True else r.x))
+
+
+def test_an_objective_of_tensors_is_told_how_it_is_called():
+    with pytest.raises(TypeError) as caught:
+        pso.minimize(torch.sum, BOX, seed=0)
+    assert any("torch.from_numpy(x)" in note for note in caught.value.__notes__)
 
 
 # --- several objectives ---

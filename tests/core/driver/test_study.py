@@ -59,14 +59,17 @@ def test_values_may_come_in_any_order():
     assert r.fun < 20
 
 
-def test_four_pending_are_the_proposals_of_a_population_of_four():
-    """In seven dimensions the first points are eight, two rounds."""
+@pytest.mark.parametrize("population", [4, None])
+def test_four_pending_are_the_proposals_of_a_population_of_four(population):
+    """Without a population, the number of trials that are pending at the first value is it. In
+    seven dimensions the first points are eight, two rounds.
+    """
     box = [(-5.0, 5.0)] * 7
     called = []
     pso.minimize(
         lambda x: called.append(x.tolist()) or bowl(x), box, population=4, max_evals=32, seed=2
     )
-    study = pso.Study(box, population=4, max_evals=32, seed=2)
+    study = pso.Study(box, population=population, max_evals=32, seed=2)
     asked = []
     while not study.stop():
         trials = [study.ask() for _ in range(4)]

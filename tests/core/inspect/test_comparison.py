@@ -39,6 +39,8 @@ def test_pairs_have_one_seed_and_several_tests_are_corrected(found):
     low, high = sorted(raw, key=raw.get)
     assert paired[low].p == pytest.approx(min(1.0, 2 * raw[low]))
     assert paired[high].p == pytest.approx(max(paired[low].p, raw[high]))
+    turned = found.paired(against="mine")
+    assert turned["constriction"].better == paired["mine"].worse
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 0), (1, 9), (12, 3), (8, 8)])
