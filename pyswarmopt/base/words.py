@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 LIMIT = 200  # most characters of a value in a message
-_WHOLE = 1000  # most characters of a message
+_WHOLE = 500  # most characters of a message
 
 # Control characters except newline and tab, line separators, surrogate halves, and characters that
 # reorder or hide text (https://www.unicode.org/reports/tr36, section 2.5; joiners of scripts and

@@ -141,7 +141,9 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     try:
         rubric = read_text(user_path(file)).strip() if file else RUBRIC
     except OSError as error:
-        raise InvalidOption("metric", spec, f"cannot be read ({error}); give a text file") from error
+        raise InvalidOption(
+            "metric", spec, f"cannot be read ({error}); give a text file"
+        ) from error
     url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both to those of the endpoint"

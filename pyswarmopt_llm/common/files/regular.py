@@ -408,16 +408,8 @@ def versions() -> dict[str, str]:
 def _commit() -> str:
     """The commit of this checkout, with ``-dirty`` if files differ; "unknown" elsewhere."""
     root = Path(__file__).resolve().parents[3]
-    command = [
-        "git",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--abbrev=40",
-        "--dirty",
-        "--exclude=*",
-    ]
+    describe = ["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    command = ["git", "-C", str(root), *describe]
     if not (root / ".git").exists() or shutil.which("git") is None:
         return "unknown"
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
