@@ -156,8 +156,8 @@ SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/against.py": "says on a terminal where the rest of a list is",
     "experts/quantised/embedded.py": "an option of pip",
-    "common/files/regular.py",
-            "tools/blind.py": "names the command that wrote a key",
+    "common/files/regular.py": "flags of git describe",
+    "tools/blind.py": "names the command that wrote a key",
 }
 PACKAGES = [
     (pyswarmopt_llm, set(SPELL_OPTIONS)),
