@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from importlib import import_module
 from importlib.util import find_spec
+from types import FrameType
 from typing import NoReturn
 
 from pyswarmopt.cli.streams import prepare
@@ -26,10 +29,27 @@ def swarm_llm() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
-    """Call the `main` of a module."""
+    """Call the `main` of a module, with a Ctrl-C that imports cannot swallow."""
+    # otherwise ignored, as in a background job
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     prepare()
     try:
         import_module(module).main()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     raise SystemExit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; during an import end the process.
+
+    Modules that try several imports swallow a KeyboardInterrupt, or turn it into another error,
+    which the user would see as a traceback. A run can be resumed after any end, so nothing is lost.
+    """
+    caller = frame
+    while caller is not None:
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
+            os._exit(INTERRUPTED)
+        caller = caller.f_back
+    raise KeyboardInterrupt

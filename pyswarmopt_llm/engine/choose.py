@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.engine.passes import Passes
+from pyswarmopt_llm.engine.passes import Decoder, Passes
 
 # Differences of logits, relative to their spread, by rounding. In half precision a single token may
 # be off by its whole spread, half of a text's tokens are not: 0.04 to 0.14 where a mask that is
@@ -30,7 +30,7 @@ def passes_of(model: Any) -> Passes:
     Raises:
         UserError: the model is an encoder.
     """
-    passes = Passes(model)
+    passes = PlannedPasses(model)
     try:
         if passes.windows and _agree(passes):
             return passes
@@ -48,6 +48,18 @@ def passes_of(model: Any) -> Passes:
     from pyswarmopt_llm.engine.plain import PlainPasses
 
     return PlainPasses(model)
+
+
+class PlannedPasses(Passes):
+    """Forward passes in planned batches, for scoring and writing."""
+
+    def decoder(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
+    ) -> Decoder:
+        """See `Passes.decoder`."""
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
 
 def _probes(model: Any) -> list[TokenPair]:
@@ -88,9 +100,11 @@ def _agree(passes: Passes) -> bool:
 def _reads_ahead(model: Any) -> bool:
     """Whether a later token changes the logits before it."""
     (context, rest), _ = _probes(model)
-    before = _alone(model, context + rest)
-    after = _alone(model, (*context, *rest[:-1], context[0]))
-    return not _near(after[:-1], before[:-1], model.dtype)
+    before = _alone(model, context + rest)[:-1]
+    after = _alone(model, (*context, *rest[:-1], context[0]))[:-1]
+    spread = (before - before.mean(-1, keepdim=True)).norm()
+    apart = (after - before).norm() / spread.clamp(min=torch.finfo(before.dtype).tiny)
+    return float(apart) > (_NEAR if model.dtype == torch.float32 else 5 * _NEAR)
 
 
 def _near(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:

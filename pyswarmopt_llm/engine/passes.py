@@ -172,6 +172,12 @@ class Passes:
         """The batches of pairs; see `build_plan`."""
         return build_plan(pairs, batch_tokens)
 
+    def decoder(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
+    ) -> Decoder:
+        """A decoder of prompts, given as token ids."""
+        raise NotImplementedError
+
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""
         if not ids:

@@ -199,9 +199,7 @@ class TransformersEngine(PromptTokenizer, Engine):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, for the current candidate."""
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)
+        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens)
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn, from the tokenizer and the model's generation config."""

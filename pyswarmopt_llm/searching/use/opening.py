@@ -123,8 +123,8 @@ def check_unchanged(model: Model) -> None:
     about = read_about(run)
     check_best(run, about)
     before = about.fingerprints.get("base")
-    searched = adapter is not None and base == about.config.base
-    if searched and before not in (None, resolve_base(base).fingerprint):
+    searched = adapter is not None and before is not None and base == about.config.base
+    if searched and resolve_base(base).fingerprint != before:
         raise UserError(
             f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
             "best/ and use it as an adapter of its own"

@@ -39,7 +39,7 @@ except BaseException:
     [
         ("swarm-llm", "--help", "typer"),
         ("swarm-llm", "eval --base org/B --task builtin:kinship", "torch"),
-        ("pyswarmopt", "compare sphere", "rich"),
+        ("pyswarmopt", "compare sphere", "typer"),
     ],
 )
 def test_ctrl_c_while_a_module_loads(
