@@ -13,7 +13,7 @@ from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_model, check_run
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.evaluate import EvalResult
@@ -78,9 +78,13 @@ def command(
 
 
 def _with_run(options: EvalConfig) -> EvalConfig:
-    """The options and those of the run, which knows how to read its tasks; files are read first."""
-    if options.run is None and options.task:
+    """The options and those of the run, which knows how to read its tasks; paths are checked first."""
+    if options.run is not None:
+        check_run(user_path(options.run))
+    elif options.task:
         check_files(options, [options.task])
+    for name in (options.base, options.adapter, options.against):
+        check_model(name)
     from pyswarmopt_llm.searching.use.opening import with_run
 
     return with_run(options)

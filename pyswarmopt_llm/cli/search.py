@@ -16,6 +16,7 @@ from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, ru
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import RARE, Option
+from pyswarmopt_llm.searching.use.config import check_model
 
 Memory = Annotated[
     str | None,
@@ -48,6 +49,8 @@ def command(
             print_either({"fits": fit.short <= 0, **asdict(fit)}, fit.lines(), as_json)
         return
     check_files(settings, settings.tasks)
+    for name in (settings.base, *settings.experts):
+        check_model(name)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 

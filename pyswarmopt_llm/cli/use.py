@@ -13,10 +13,10 @@ import typer
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
-from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.config import Machine, check_model, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Which one, of a run with several tasks.", "T", TASK)]
 
@@ -47,6 +47,11 @@ def predict(
     """
     if (file is None) == (text is None) or (file is None) != (out is None):
         raise InvalidOption("text", None, "give a file of rows with `out`, or `text` alone")
+    check_run(user_path(run))
+    if out is not None:
+        check_table_out(user_path(out))
+    if file is not None and not user_path(file).exists():
+        raise UserError(f"{file}: no such file; check the path")
     from pyswarmopt_llm.searching.use.predict import predict
 
     where = (machine.dtype, machine.device, machine.threads)
@@ -93,6 +98,10 @@ def generate(
     """
     if (run is None) == (base is None) or (run is not None and adapter is not None):
         raise InvalidOption("run", None, "give a finished run, or `base` with `adapter`")
+    if run is not None:
+        check_run(user_path(run))
+    for name in (base, adapter):
+        check_model(name)
     from pyswarmopt_llm.searching.use.generate import generate_text, worded
     from pyswarmopt_llm.searching.use.opening import result_of
 

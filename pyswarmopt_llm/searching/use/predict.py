@@ -17,18 +17,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.regular import digest, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.rows import new_items
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, SUFFIXES, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import About, digests, read_about
-from pyswarmopt_llm.searching.use.config import Machine, OnItems
+from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
 from pyswarmopt_llm.searching.use.generate import named_task
 from pyswarmopt_llm.searching.use.opening import open_model, result_of, run_scoring
 
@@ -203,10 +203,7 @@ def _progress(
         yield Store(None)
         return
     out = user_path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InvalidOption("out", out, f"not a table; let it end in {', '.join(SUFFIXES)}")
-    if out.exists():
-        raise InvalidOption("out", out, "is there already; remove it, or give another file")
+    check_table_out(out)
     taken = {LABEL, PROBABILITIES, *map(_column, labels)}.intersection(table.names)
     if taken:
         raise UserError(f'the input has a column "{min(taken)}", which `out` is to have; rename it')

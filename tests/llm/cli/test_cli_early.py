@@ -30,14 +30,31 @@ NEEDS_FILE = (
 )
 
 
-@pytest.mark.parametrize("words", NEEDS_FILE)
-def test_a_faulty_file_needs_no_torch(words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        *((words, BAD) for words in NEEDS_FILE),
+        ("predict --run none t.csv --out new.csv", "none"),
+        ("predict --run run t.csv --out t.csv", "t.csv"),
+        ("predict --run run t.csv --out none/new.csv", "none"),
+        ("predict --run run none.csv --out new.csv", "none.csv"),
+        ("eval --base base --adapter none --task t.csv", "none"),
+        ("eval --run none", "none"),
+        ("generate --run none Hello", "none"),
+        ("search --base base --experts base none --task t.csv --out new", "none"),
+    ],
+)
+def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\n")
     (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (tmp_path / "base").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, *words.split()],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2 and BAD in done.stderr, done.stderr
+    assert done.returncode == 2 and wrong in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()

@@ -66,7 +66,7 @@ def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     out: Any = io.StringIO()
     out.isatty = lambda: terminal
     with contextlib.redirect_stdout(out):
-        assert run(pyswarmopt_llm.cli.app.main, "generate", "--base", "B", "?") == 0
+        assert run(pyswarmopt_llm.cli.app.main, "generate", "--base", "my/base", "?") == 0
     assert out.getvalue() == shown + "\n"
 
 

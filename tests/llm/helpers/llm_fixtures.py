@@ -261,6 +261,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def put(**functions: Any) -> None:
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
+        monkeypatch.setattr("pyswarmopt_llm.cli.search.check_model", lambda name: None)
         for name, function in functions.items():
             monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
 
