@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,3 +53,21 @@ def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
     drawn = [start(bench, "2 x 5", seed)[:2].argmax(dim=1).tolist() for seed in range(40)]
     assert {number for pair in drawn for number in pair} == set(range(10))
     assert torch.nonzero(start(bench, "weaker half", 0))[:, 1].tolist() == [2, 4, 6, 8, 9]
+
+
+def test_rows_of_another_space_or_size_are_not_taken() -> None:
+    args = SimpleNamespace(
+        space="factor", paper_sizes=False, studies=["full"], seeds=[0], tasks=["t1"], out="x.jsonl"
+    )
+    row = {"variant": "full", "task": "t1", "seed": 0}
+    assert not list(studies.missing(args, [row]))
+    for other in ({"space": "delta"}, {"paper_sizes": True}):
+        with pytest.raises(SystemExit, match=r"x\.jsonl: has searches of another --space or size"):
+            list(studies.missing(args, [row | other]))
+
+
+def test_outcomes_of_other_builds_stay(tmp_path: Path) -> None:
+    write, file = script("twelve").write_outcomes, tmp_path / "twelve.jsonl"
+    for build, seed in ((3, 0), (4, 0), (3, 1)):
+        write(file, build, [{"seed": seed}])
+    assert file.read_text() == '{"build": 4, "seed": 0}\n{"build": 3, "seed": 1}\n'

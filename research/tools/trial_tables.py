@@ -123,19 +123,29 @@ def cells(
     row: str, jobs: Mapping[Job, Mapping[str, float]], best: Mapping[Job, Mapping[str, float]]
 ) -> list[Any]:
     """The cells of a method."""
-    gains = {job: means["test"] - best[job]["test"] for job, means in jobs.items()}
-    low, high = interval(gains)
-    gain = fmean(gains.values())
-    alone = fmean(best[job]["test"] for job in jobs)
+    tests = {job: means["test"] for job, means in jobs.items()}
     spent = [means["evaluations"] for means in jobs.values() if "evaluations" in means]
-    is_best = row == BEST
+    gained = gain_cells(tests, {job: best[job]["test"] for job in jobs})
     return [
         f"{fmean(means['dev'] for means in jobs.values()):.3f}",
-        f"{fmean(means['test'] for means in jobs.values()):.3f}",
-        "" if is_best else f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
-        "" if is_best else f"{100 * gain / alone:+.1f}%",
+        f"{fmean(tests.values()):.3f}",
+        *(["", ""] if row == BEST else gained),
         f"{fmean(spent):,.0f}" if spent else "",
     ]
+
+
+def gain_cells(tests: Mapping[Job, float], best: Mapping[Job, float]) -> list[str]:
+    """The gain over the best expert: in points, with its interval, and in percent.
+
+    Example:
+        >>> gain_cells({(0, "a"): 0.6, (0, "b"): 0.6}, {(0, "a"): 0.5, (0, "b"): 0.5})
+        ['+10.0 [+10.0, +10.0]', '+20.0%']
+    """
+    gains = {job: value - best[job] for job, value in tests.items()}
+    low, high = interval(gains)
+    gain = fmean(gains.values())
+    points = f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return [points, f"{100 * gain / fmean(best[job] for job in tests):+.1f}%"]
 
 
 def twelve() -> str:
@@ -154,16 +164,13 @@ def twelve() -> str:
     builds = sorted({build for build, _ in means["best-single"]})
     table = []
     for method, jobs in sorted(means.items(), key=lambda item: -fmean(item[1].values())):
-        gains = {job: value - means["best-single"][job] for job, value in jobs.items()}
-        low, high = interval(gains)
         of_builds = [fmean(v for (own, _), v in jobs.items() if own == build) for build in builds]
         table.append(
             [
                 "best single expert" if method == "best-single" else method,
                 *(f"{mean:.3f}" for mean in of_builds),
                 f"{fmean(jobs.values()):.3f}",
-                f"{100 * fmean(gains.values()):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
-                f"{100 * fmean(gains.values()) / fmean(means['best-single'].values()):+.1f}%",
+                *gain_cells(jobs, means["best-single"]),
                 f"{fmean(spent[method]):,.0f}",
             ]
         )

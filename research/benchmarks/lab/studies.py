@@ -254,6 +254,9 @@ def missing(
     """Seed, task and the variants to search: a seed after the other, so that the table fills up
     evenly.
     """
+    asked = (args.space, args.paper_sizes)
+    if any((row.get("space", "factor"), row.get("paper_sizes", False)) != asked for row in done):
+        raise SystemExit(f"{args.out}: has searches of another --space or size; give another --out")
     finished = {(row["variant"], row["task"], row["seed"]) for row in done}
     names = [name for study in args.studies for name in STUDIES[study]]
     for seed in args.seeds:
@@ -278,6 +281,8 @@ def run(args: argparse.Namespace) -> None:
                 "variant": name,
                 "task": task,
                 "seed": seed,
+                "space": args.space,
+                "paper_sizes": args.paper_sizes,
             }
             log.append(line)
             print(name, task, seed, line["dev"], line["test"], line["items"], flush=True)

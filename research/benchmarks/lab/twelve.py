@@ -4,11 +4,12 @@
 
 Baselines that search may score 8,000 dev items; Model Swarms stops by its own patience, as in the
 paper. `data-merge` trains on the data of all experts, as they were trained, and has one seed, and so
-has what draws nothing. `always A` answers A. A line of the outcomes is a method, a task and a seed, with 1 for each
-right answer of a test item. What is in --out is not run again.
+has what draws nothing. `always A` answers A. A line of the outcomes is a build of the laboratory, a
+method, a task and a seed, with 1 for each right answer of a test item. What is in --out is not run
+again; lines of other builds stay.
 
-    python research/benchmarks/lab/lab.py make --out runs/lab
-    python research/benchmarks/lab/twelve.py --lab runs/lab --out runs/twelve \\
+    python research/benchmarks/lab/lab.py make --out runs/lab-3 --build 3
+    python research/benchmarks/lab/twelve.py --lab runs/lab-3 --build 3 --out runs/twelve-3 \\
         --outcomes research/evidence/twelve.jsonl
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,14 @@ def outcomes(out: Path) -> Iterator[dict[str, Any]]:
             yield {name: row[name] for name in ("method", "task", "seed", "test", "items")}
 
 
+def write_outcomes(file: Path, build: int, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write the lines of a build in place of its lines; those of other builds stay."""
+    kept = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    others = [line for line in map(json.loads, kept) if line["build"] != build]
+    found = [*others, *({"build": build, **line} for line in lines)]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in found), encoding="utf-8")
+
+
 def show(done: int, total: int, name: str, outcome: Mapping[str, Any] | None) -> None:
     """A line for each method that is done."""
     if outcome is not None:
@@ -103,8 +112,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lab", type=Path, required=True, help="folder that lab.py made")
+    parser.add_argument("--build", type=int, required=True, help="that of --lab")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=["t4", "t5", "t6"])
@@ -113,8 +123,7 @@ def main() -> None:
     files = write_tasks(args.out / "tasks", args.tasks)
     for part in args.parts:
         compare(config_of(args.lab, args.out, files, part, args.seeds), show)
-    lines = [*map(constant, files), *outcomes(args.out)]
-    args.outcomes.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    write_outcomes(args.outcomes, args.build, [*map(constant, files), *outcomes(args.out)])
 
 
 if __name__ == "__main__":
