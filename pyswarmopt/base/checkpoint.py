@@ -6,6 +6,7 @@ tensor are one JSON entry. torch is needed only for tensors.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import dtype_name, is_tensor
+from pyswarmopt.base.files import is_running
 from pyswarmopt.base.record import DAMAGE, check
 from pyswarmopt.base.words import cut, one_line
 
@@ -44,15 +46,25 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     }
     arrays |= {name: _to_numpy(tensor) for name, tensor in tensors.items()}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    temporary = f"{os.fspath(path)}.tmp"
+    path = Path(path)
+    temporary = _temporary(path)
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by killed processes
+            process = left.name[len(path.name) + 2 : -4]
+            if process.isdecimal() and not is_running(int(process)):
+                left.unlink(missing_ok=True)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 class Writer:
@@ -103,8 +115,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     where = Path(path)
     try:
         if not os.path.lexists(where):
-            temporary = Path(f"{where}.tmp")
-            temporary.open("wb").close()
+            temporary = _temporary(where)
+            temporary.open("xb").close()
             temporary.unlink()
     except (OSError, ValueError) as error:  # ValueError: a null byte
         raise ValueError(f"checkpoint={cut(os.fspath(path))!r}: cannot be written") from error
@@ -125,6 +137,8 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         if not os.path.isfile(path):  # a pipe or a device may not end
             raise ValueError("it is no file")
         with np.load(path, allow_pickle=False) as archive:
+            if any(entry.compress_type for entry in archive.zip.infolist()):
+                raise ValueError("compressed entries")  # may be larger than the memory
             arrays = dict(archive)
         header = json.loads(arrays.pop(HEADER).tobytes())
         if header["format"] != FORMAT:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -144,12 +145,18 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
-    """Refuse tied weights: two tensors that begin at one address."""
-    first: dict[int, str] = {}
+    """Refuse tensors that share memory: each must start after the end of the previous one."""
+    spans = []
     for name, tensor in named.items():
-        address = tensor.data_ptr()
-        if tensor.numel() and address and first.setdefault(address, name) != name:
+        if tensor.numel() and tensor.device.type != "meta":
+            steps = sum(
+                (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
+            )
+            first = tensor.data_ptr()
+            spans.append((str(tensor.device), first, first + steps * tensor.element_size(), name))
+    for (device, _, last, name), (other, first, _, next_name) in pairwise(sorted(spans)):
+        if device == other and first <= last:
             raise ValueError(
-                f"{first[address]} and {name} share memory; leave one of them out, or use "
+                f"{name} and {next_name} share memory; leave one of them out, or use "
                 "FlatView(module), which has tied parameters once"
             )

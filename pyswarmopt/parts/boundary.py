@@ -236,8 +236,10 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
     """
     low, high = read_bounds(bounds, dim)
     like_it = empty((1,), dtype)
-    stored = [like(side, like_it) for side in (low, high)]
+    with np.errstate(over="ignore"):  # infinite, so refused
+        stored = [like(side, like_it) for side in (low, high)]
     square = max(largest_number(dtype), largest_number(np.dtype("float32")))
+    low, high = (as_array(side).astype(np.float64) for side in stored)
     if not WIDTHS * float((high - low).max()) <= min(largest_number(dtype), math.sqrt(square)):
         raise ValueError(f"bounds are wider than {dtype} can measure")
     return Box(*(copied(side, device) for side in stored))

@@ -29,16 +29,13 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
         >>> read_bounds([(-1, 1), (0, 5)])[1].tolist()
         [1.0, 5.0]
     """
-    try:
-        low, high = _low_high(bounds)
-    except (TypeError, OverflowError):
-        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
+    low, high = _low_high(bounds)
     if low.ndim == 0 and high.ndim == 0 and dim is None:
         raise ValueError(
             f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate"
         )
     size = dim if dim is not None else max(low.size, high.size)
-    if not {low.size, high.size} <= {1, size}:
+    if max(low.ndim, high.ndim) > 1 or not {low.size, high.size} <= {1, size}:
         raise ValueError(
             f"bounds for {max(low.size, high.size)} coordinates, but the dimension is {size} (that "
             "of dim, positions or x0)"
@@ -62,24 +59,26 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
 
 
 def _low_high(bounds: Any) -> tuple[Floats, Floats]:
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        return np.asarray(bounds.lb, dtype=np.float64), np.asarray(bounds.ub, dtype=np.float64)
-    if isinstance(bounds, Sequence):
-        sides = [as_array(side) if is_tensor(side) else side for side in bounds]
-    else:
-        sides = list(as_array(bounds)) if hasattr(bounds, "ndim") else []
-    vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
-    tuples = sum(isinstance(side, tuple) for side in sides)
-    plain = isinstance(bounds, tuple) or vectors == 1 or (vectors and len(sides[0]) != 2)
-    if len(sides) == 2 and vectors and plain and isinstance(bounds, Sequence):
-        return np.asarray(sides[0], np.float64), np.asarray(sides[1], np.float64)
-    pairs = np.asarray(sides, dtype=np.float64)
+    try:
+        if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+            return np.asarray(bounds.lb, np.float64), np.asarray(bounds.ub, np.float64)
+        if isinstance(bounds, Sequence):
+            sides = [as_array(side) if is_tensor(side) else side for side in bounds]
+        else:
+            sides = list(as_array(bounds)) if hasattr(bounds, "ndim") else []
+        vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
+        plain = isinstance(bounds, tuple) or (vectors == 2 and len(sides[0]) != 2)
+        if len(sides) == 2 and vectors and plain and isinstance(bounds, Sequence):
+            return np.asarray(sides[0], np.float64), np.asarray(sides[1], np.float64)
+        pairs = np.asarray(sides, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
     if pairs.shape == (2,):
         return pairs[0], pairs[1]
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"bounds={_brief(bounds)} have shape {pairs.shape}: {FORMS}")
     unclear = isinstance(bounds, tuple) or (vectors and isinstance(bounds, Sequence))
-    if len(pairs) == 2 and tuples < 2 and unclear:
+    if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in sides):
         raise ValueError(
             f"bounds={_brief(bounds)}: these may be two pairs, or (low, high); write the pairs as "
             "a list of tuples, or low and high as two NumPy arrays"

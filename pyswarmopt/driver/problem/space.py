@@ -20,20 +20,8 @@ from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.words import without_addresses
 
 
-class _Searched:
-    """A parameter with coordinates."""
-
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value: that of its coordinates."""
-        found: Any = self
-        try:
-            return _same(found.decode(found.encode(value)), value)
-        except (TypeError, ValueError, LookupError):
-            return False
-
-
 @dataclass(frozen=True)
-class Real(_Searched):
+class Real:
     """A real parameter from low to high; on a logarithmic scale its coordinate is its natural
     logarithm.
 
@@ -80,6 +68,10 @@ class Real(_Searched):
     def encode(self, value: float) -> list[float]:
         """The coordinates of a value."""
         return [math.log(value) if self.log else float(value)]
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        return _is_number(value) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -140,9 +132,13 @@ class Integer(Real):
         """The coordinates of a value."""
         return [(value - self.low) / self.step] if self._counts else super().encode(value)
 
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        return super().allows(value) and (value - self.low) % self.step == 0
+
 
 @dataclass(frozen=True)
-class Choice(_Searched):
+class Choice:
     """One of several values without an order; the coordinate is its index."""
 
     options: tuple[Any, ...]
@@ -165,6 +161,10 @@ class Choice(_Searched):
         """The coordinates of a value."""
         return [float(_place(value, self.options))]
 
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        return _among(value, self.options)
+
 
 @dataclass(frozen=True)
 class Ordered(Choice):
@@ -179,7 +179,7 @@ class Ordered(Choice):
 
 
 @dataclass(frozen=True)
-class Keyed(_Searched):
+class Keyed:
     """Items with a key each (the random keys of Bean 1994, ORSA J. Computing 6(2)).
 
     Attributes:
@@ -199,6 +199,12 @@ class Keyed(_Searched):
     def sides(self) -> list[tuple[float, float]]:
         """Least and largest value of each coordinate."""
         return [(0.0, 1.0)] * len(self.items)
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        count = getattr(self, "k", len(self.items))
+        there = sum(_among(item, value) for item in self.items) if _is_list(value) else 0
+        return there == count == len(value)
 
 
 @dataclass(frozen=True)
@@ -255,7 +261,7 @@ class Permutation(Keyed):
 
 
 @dataclass(frozen=True)
-class Shares(_Searched):
+class Shares:
     """Numbers from 0 on that sum to 1, such as a mixture, for `space=`.
 
     The search breaks a stick: each coordinate says which part of the rest comes next, on a scale on
@@ -301,9 +307,14 @@ class Shares(_Searched):
             rest = kept
         return x
 
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        shares = _is_list(value) and len(value) == self.n and all(map(_is_number, value))
+        return shares and min(value) >= 0 and abs(sum(value) - 1.0) < 1e-6
+
 
 @dataclass(frozen=True)
-class Fixed(_Searched):
+class Fixed:
     """A value that is not searched.
 
     Attributes:
@@ -325,6 +336,10 @@ class Fixed(_Searched):
     def encode(self, value: Any) -> list[float]:
         """The coordinates of a value."""
         return []
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        return _same(self.value, value)
 
 
 @dataclass(frozen=True)
@@ -695,10 +710,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
+
+
 def _same(a: Any, b: Any) -> bool:
-    """Equality, of numbers up to rounding, with True unequal to 1."""
-    if isinstance(a, list) and isinstance(b, list | tuple | np.ndarray):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, float) and _is_number(b):
-        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+    """Equality, with True unequal to 1."""
     return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))

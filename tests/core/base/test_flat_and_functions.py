@@ -163,6 +163,8 @@ def test_a_flat_view_refuses_tensors_that_share_memory():
         pso.FlatView(net.state_dict())
     assert pso.FlatView(net).size == 9
     base = torch.zeros(10)
+    with pytest.raises(ValueError, match="a and b share"):
+        pso.FlatView({"a": base[:6], "b": base[5:]})
     assert pso.FlatView({"a": base[:5], "b": base[5:], "c": base[:0]}).size == 10
     meta = torch.zeros(2, device="meta")
     assert pso.FlatView({"a": meta, "b": meta.clone()}).size == 4

@@ -98,13 +98,15 @@ def good(tmp_path_factory) -> dict[str, dict[str, Any]]:
 # --- the container ---
 
 
-def archive(path: Path, header: bytes = b"", **arrays: bytes) -> None:
+def archive(
+    path: Path, header: bytes = b"", compression: int = zipfile.ZIP_STORED, **arrays: bytes
+) -> None:
     def npy(array: np.ndarray) -> bytes:
         made = io.BytesIO()
         np.save(made, array)
         return made.getvalue()
 
-    with zipfile.ZipFile(path, "w") as file:
+    with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("header.json.npy", npy(np.frombuffer(header, np.uint8)))
         for name, content in arrays.items():
             file.writestr(f"{name}.npy", content)
@@ -169,6 +171,13 @@ def test_arrays(tmp_path, name):
     archive(tmp_path / "c", json.dumps(PLAIN).encode(), x=ARRAYS[name])
     for kind in ("swarm", "memetic"):  # read as tensors and as arrays
         assert "damaged" in refused(kind, tmp_path / "c")
+
+
+def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
+    zeros = described("|u1", "(100000000,)", b"\0" * 10**8)
+    archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
+    assert os.path.getsize(tmp_path / "c") < 10**6
+    assert "compressed" in refused("swarm", tmp_path / "c")
 
 
 @pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])

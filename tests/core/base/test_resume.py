@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -88,6 +90,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
     assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
+
+
+def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / f".c.npz.{gone.pid}.tmp").write_bytes(b"half of it")
+    kept = [
+        f".other.npz.{gone.pid}.tmp",
+        f".c.npz.{os.getppid()}.tmp",  # of a process that still writes
+        f".c.npz.npz.{gone.pid}.tmp",  # of the checkpoint c.npz.npz
+        "c.npz.tmp",  # the user's
+    ]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"of another")
+    checkpoint.write(checkpoint.checked_path(tmp_path / "c.npz"), {"n": 1})
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*kept, "c.npz"])
 
 
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):

@@ -36,6 +36,7 @@ def test_every_point_is_allowed_and_comes_back(x):
     space = pso.Space(SPACE)
     params = space.decode(x)
     check(params)
+    assert space.allows(params | {"team": params["team"][::-1]})
     assert json.loads(json.dumps(params)) == params and space.allows(params)
     again = space.decode(space.encode(params))
     assert (again["team"], again["order"]) == (params["team"], params["order"])

@@ -87,6 +87,15 @@ def test_conditions_may_stand_on_conditions_and_list_several_values():
         assert set(found) == wanted
 
 
+def test_values_are_told_apart_exactly():
+    """Options may be closer than any tolerance, and ranges end where they end."""
+    space = pso.Space({"c": [1e-10, 1e-11], "r": pso.log(1e-20, 1.0), "n": pso.integer(1, 2**60)})
+    start = {"c": 1e-11, "r": 1e-15, "n": 2**60 - 1}
+    assert space.decode(space.encode(start))["c"] == 1e-11
+    for wrong in ({"c": 2e-11}, {"r": 5e-21}, {"r": 1.0 + 1e-10}, {"n": 10**400}):
+        assert not space.allows(start | wrong)
+
+
 @pytest.mark.parametrize("low", [2**53, -(2**60), 1_700_000_000_000_000_000])
 def test_whole_numbers_beyond_those_of_float64_are_all_reached(low):
     seen = set()

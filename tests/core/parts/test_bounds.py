@@ -37,3 +37,11 @@ def test_two_vectors_in_a_list_are_sides_or_refused(kind):
     assert (low.tolist(), high.tolist()) == ([-5, -4, 0], [5, 6, 1])
     with pytest.raises(ValueError, match="may be two pairs"):
         read_bounds([kind(LOW), kind(HIGH)])
+    with pytest.raises(ValueError, match="may be two pairs"):
+        read_bounds([kind(LOW), (5.0, 6.0)])
+
+
+@pytest.mark.parametrize("bounds", [[(0, 1), (0, 1, 2)], [("a", "b")], (LOW, [[1, 2], [3, 4]])])
+def test_what_has_no_form_is_refused_in_one_line(bounds):
+    with pytest.raises(ValueError, match=r"^bounds[^\n]*coordinate"):
+        read_bounds(bounds)

@@ -131,6 +131,12 @@ def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
     assert x.dtype == dtype and ((x - x) == 0).all() and swarm.best.value < 0.5
 
 
+@pytest.mark.parametrize("dtype", ["float16", torch.float16])
+def test_a_bound_beyond_the_largest_number_is_refused(dtype):
+    with pytest.raises(ValueError, match=r"wider than .*float16 can measure"):
+        pso.Swarm(bounds=[(60000.0, 70000.0)] * 2, dtype=dtype)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_tensors_keep_their_dtype(dtype):
     start = torch.randn((4, 3), generator=torch.Generator().manual_seed(0)).to(dtype)
