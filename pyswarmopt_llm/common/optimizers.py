@@ -15,11 +15,7 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.model_swarms import GRID as PAPER
-from pyswarmopt.algorithms.own_file import made_recipe
 from pyswarmopt.base.spelling import did_you_mean
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
@@ -63,7 +59,8 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if name == MODEL_SWARMS:
-        recipe_options(settings)
+        if settings:
+            recipe_options(settings)
         return
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
@@ -164,6 +161,8 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
         UserError: no such file, or no such recipe in it.
     """
     if is_own(OPTIMIZER, name):
+        from pyswarmopt.algorithms.own_file import made_recipe
+
         try:
             recipe = made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
         except ValueError as error:
@@ -171,8 +170,11 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     else:
         recipe = pso.recipes.get("constriction" if name == OWN else name.replace("-", "_"))
     # Coefficients are unbounded, so a full restart has no region to draw from.
-    restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
-    recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
+    restart = tuple(
+        policy for policy in recipe.restart if not isinstance(policy, pso.restart.RestartSwarm)
+    )
+    stop = pso.stopping.Patience(patience), pso.stopping.MaxIter(max_iter)
+    recipe = replace(recipe, restart=restart, stop=stop)
     return recipe.planned(max(max_iter, 1))
 
 
@@ -220,6 +222,8 @@ def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
     """
     grid: dict[str, list[str]] = {}
     if config.published:
+        from pyswarmopt.algorithms.model_swarms import GRID as PAPER
+
         grid = {name: list(map(str, numbers)) for name, numbers in PAPER.items()}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
