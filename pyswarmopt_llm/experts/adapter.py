@@ -64,7 +64,11 @@ _WRAPPERS = re.compile(
     r"_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|^module\."
     r"|(?<=\.lora_[AB])\.\w+(?=\.weight$)"
 )
-_LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
+# A text model's list of layers, in or out of a larger model; not that of a tower for images.
+_LAYER = re.compile(
+    r"(?:(?:model|language_model|text_model|transformer|decoder|thinker|llm)\.)*"
+    r"(?P<place>(?:layers|h|blocks)\.\d+\..+)"
+)
 
 
 class NotPlain(UserError):
@@ -384,6 +388,8 @@ def read_adapter(
     try:
         for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
             module = _in_base(stored, linear)
+            if module in modules:
+                raise UserError(f"{weights}: has {module} twice, as {stored}; keep one of them")
             if config.selects(module) or config.selects(stored):
                 modules[module] = _shape(weights, config, module, pair)
             else:
@@ -407,10 +413,10 @@ def read_adapter(
 
 def _in_base(module: str, linear: Collection[str]) -> str:
     """The base's name of a module: its own, or the only one with the same end."""
-    place = _LAYER.search(module)
-    if module in linear or place is None:
+    found = _LAYER.fullmatch(module)
+    if module in linear or found is None:
         return module
-    alike = [name for name in linear if f".{name}".endswith(f".{place[0]}")]
+    alike = [name for name in linear if f".{name}".endswith(f".{found['place']}")]
     return alike[0] if len(alike) == 1 else module
 
 
@@ -437,7 +443,12 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
             raise UserError(
                 f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16"
             )
-        pairs.setdefault(match["module"], {})[match["factor"]] = (key, tensor)
+        pair = pairs.setdefault(match["module"], {})
+        if match["factor"] in pair:
+            raise UserError(
+                f"{file}: holds several adapters, such as {key!r}; save them one by one"
+            )
+        pair[match["factor"]] = (key, tensor)
     if not pairs:
         raise UserError(f"{file}: has no LoRA weights; export the adapter again")
     return pairs

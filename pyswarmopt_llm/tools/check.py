@@ -139,13 +139,19 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
     changes = load_factors(info)
     applied = _next_tokens(engine, changes)
     bare = _next_tokens(engine, {})  # removes it again
-    by_peft = _changes_by_peft(engine.model, info.path)
+    by_peft, ignored = _changes_by_peft(engine.model, info.path)
+    foreign = [key for key in ignored if not any(module in key for module in info.ignored)]
     norm = max(_norm(changes), _norm(by_peft))
     minus = {name: LowRank(-change.b, change.a) for name, change in by_peft.items()}
     apart = _norm(Patch(low_rank=changes).with_low_rank(minus).low_rank)
     report = "report it with its adapter_config.json, and mix it nowhere until then"
     if norm <= 0:
         yield "changes nothing, in PEFT neither; train it, or export it again"
+    elif foreign:
+        yield (
+            f"PEFT leaves out {in_words(foreign)}, whose names it does not know: read here, but not "
+            "compared; for use elsewhere, rename its tensors"
+        )
     elif not apart <= ROUNDING * norm:
         yield (
             "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
@@ -166,17 +172,21 @@ def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> 
 
 def _norm(changes: Mapping[str, LowRank]) -> float:
     """The Frobenius norm of several weights' changes."""
-    return math.sqrt(max(0.0, sum(float(squared_norm(c.b, c.a)) for c in changes.values())))
+    return math.sqrt(
+        max(sum(float(squared_norm(c.b, c.a)) for c in changes.values()), 0.0)
+    )  # or NaN
 
 
-def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
-    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged."""
+def _changes_by_peft(model: Any, folder: Path) -> tuple[dict[str, LowRank], list[str]]:
+    """Weight -> its change by an adapter loaded with PEFT, and the tensors that it leaves out; the
+    model stays unchanged.
+    """
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     changes = {}
     try:
-        load_by_peft(model, folder)
+        _, ignored = load_by_peft(model, folder)
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer):
                 (adapter,) = layer.active_adapters
@@ -188,4 +198,4 @@ def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
             if isinstance(layer, BaseTunerLayer):
                 model.set_submodule(name, layer.get_base_layer())
         model.__dict__.pop("peft_config", None)
-    return changes
+    return changes, ignored

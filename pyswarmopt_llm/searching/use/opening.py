@@ -104,9 +104,11 @@ def result_of(run: Path) -> tuple[str, str | None]:
     return str(best), None
 
 
-def day_of(*models: Model) -> str | None:
-    """Today's date for chat templates, from a model's run; None without a run."""
+def day_of(*models: Model, named: str | None = None) -> str | None:
+    """Today's date for chat templates, from the named run or a model's; None without a run."""
     runs = [run_of(user_path(adapter or base)) for base, adapter in models]
+    if named is not None:
+        runs.insert(0, user_path(named))
     return next((read_about(run).config.day for run in runs if run is not None), None)
 
 

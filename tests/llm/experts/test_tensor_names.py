@@ -58,6 +58,32 @@ def test_names_of_training_programs_and_of_models_around_are_read(
         assert torch.equal(found[name].dense(), change.dense())
 
 
+@pytest.mark.parametrize("kind", FOREIGN.keys() - {"state dict"})
+def test_check_says_that_peft_does_not_know_these_names(
+    kind: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    foreign = renamed(tiny_experts[0], tmp_path / "foreign", FOREIGN[kind])
+    assert "names it does not know" in str(check([foreign], str(tiny_base), "cpu", 1).adapters[0])
+
+
+TWICE: dict[str, Rename] = {
+    "holds several adapters": lambda k: k.replace(".weight", ".math.weight"),
+    "twice": lambda k: k.replace("model.model.", "model.model.language_model.", 1),
+    "which .* does not have": lambda k: k.replace("model.model.", "model.vision_tower.", 1),
+}
+
+
+@pytest.mark.parametrize("words", TWICE)
+def test_two_adapters_in_one_file_and_towers_are_refused(
+    words: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    def add(tensors: dict[str, torch.Tensor]) -> None:
+        tensors.update({TWICE[words](key): 2 * value for key, value in tensors.items()})
+
+    with pytest.raises(UserError, match=words):
+        report_of(changed_copy(tiny_experts[0], tmp_path / "two", add), tiny_base).require("delta")
+
+
 def test_empty_tensors_of_zero_3_are_called_so(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:

@@ -17,8 +17,9 @@ from pyswarmopt_llm.engine.chat import DAY
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.search import resume, search
-from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.opening import model_of, open_model
+from pyswarmopt_llm.searching.use.config import EvalConfig, Machine
+from pyswarmopt_llm.searching.use.evaluate import Exam
+from pyswarmopt_llm.searching.use.opening import model_of, open_model, with_run
 
 DATED = (
     "{% set day = strftime_now('%d %b %Y') %}{{ day }}\n{% for m in messages %}"
@@ -64,6 +65,9 @@ def test_all_commands_on_a_run_tell_its_models_the_day_on_which_it_began(
     model = model_of(stored.base, str(done))
     assert open_model(model, Machine()).chat("Why?").startswith("03 Nov 2026\n")
     assert prepare(stored).engine.chat("Why?").startswith("03 Nov 2026\n")
+    asked = with_run(EvalConfig(run=str(done), adapter="base"))
+    bare = model_of(asked.base, asked.adapter)
+    assert Exam(asked, [bare]).engine(bare).chat("Why?").startswith("03 Nov 2026\n")
     alone = open_model((str(dated), None), Machine()).chat("Why?")
     assert alone.startswith(date.fromisoformat(DAY).strftime("%d %b %Y"))
 
