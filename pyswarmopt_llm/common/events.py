@@ -18,8 +18,8 @@ class Event:
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
     that were given), training (in words), dev_items, evaluations_planned, passes.
-    ``note``: text. ``price``: passes of an example at most, seconds of each part at the pace of the
-    first, and bounded_by, a setting that would make it less. ``training``: an epoch of the expert
+    ``note``: text. ``price``: passes of an example at most, and seconds of each part at the pace
+    of the first. ``training``: an epoch of the expert
     trained on dev is over: share of the training that is done, in 0..1, and seconds so far.
     ``trial``: an evaluation beside the search: phase (``letter``), iteration, particle, value, n,
     seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.

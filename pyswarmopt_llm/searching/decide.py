@@ -9,6 +9,7 @@ authors' released scripts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -42,6 +43,7 @@ from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 RAY = "ray"
+MOST = 4096  # workers on one machine
 DRAWS = 10  # sets of coefficients drawn from a grid
 CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
@@ -193,7 +195,10 @@ def _proposing(request: Plan) -> dict[str, Any]:
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
     if config.max_iter is None and config.budget_items is None and not _remembers(request):
-        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items or None
+        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items
+        if request.objectives.externals:  # only the harness knows its items
+            chosen["budget_items"] = None
+            chosen["max_iter"] = max(1, CANDIDATES // config.population - 1)
     return chosen
 
 
@@ -288,8 +293,13 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         ),
         (
             "workers",
-            not config.processes and not config.workers.startswith(RAY),
+            not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)),
             "give a number from 1 on, ray, or ray://HOST",
+        ),
+        (
+            "draws",
+            config.is_grid and not (config.published or "," in "".join(config.settings)),
+            "nothing to draw from; use several values of a coefficient, or `paper`",
         ),
         (
             "start",
@@ -357,6 +367,8 @@ def why_no_training(request: Plan) -> str:
         return f"goes with `space` delta only, not with {request.kind.name}; remove it"
     if not request.alone:
         return "goes with one worker; remove it, or remove `workers`"
+    if config.temperature and request.objectives.written:
+        return "learns from greedy replies, `temperature` samples them; remove it"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs the scores of options, {why}; remove it"

@@ -287,10 +287,8 @@ def tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Report the greatest cost of the search, at the pace of the first evaluation."""
     plan = job.plan
     item = first.seconds / max(first.n, 1)
-    trains_on_labels = plan.trains and not (plan.objectives.written or plan.config.quick)
     price = {
         "passes": sum(plan.passes.values()),
         "seconds": plan.seconds(item * plan.items, item * plan.test_items, item),
-        "bounded_by": "quick" if trains_on_labels else "budget_minutes",
     }
     tell(Event("price", price))

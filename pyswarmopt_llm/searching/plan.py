@@ -14,6 +14,7 @@ from typing import Any, Self
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import PART_PLAIN
+from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
@@ -156,8 +157,8 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
-        rounds = self.config.iterations * (self.config.draws or 1)
-        return self.config.population * (1 + rounds) + self.proposals
+        draws = len(draws_of(self.config)) if self.config.is_grid else 1
+        return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
     def affordable(self, evaluations: int) -> int:
         """How many of these evaluations the item budget covers."""

@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import (
     InvalidOption,
     NoRoomError,
-    UndefinedModelError,
+    NotFiniteError,
     UserError,
     first_line,
 )
@@ -80,8 +80,8 @@ class Handler:
         """
         try:
             return self._evaluated(questions, request)
-        except UndefinedModelError as error:
-            return UndefinedModelError(error.text)
+        except NotFiniteError as error:
+            return type(error)(error.text)
         except Exception as error:  # a user's function or a library's kernel may raise anything
             full = isinstance(error, NoRoomError) or out_of_memory(error)
             if isinstance(error, UserError) and not full:
@@ -114,6 +114,7 @@ class Pool:
     def __init__(self, size: int, on_failure: OnFailure) -> None:
         self._on_failure = on_failure
         self._lock = threading.Lock()
+        self._closed = False
         self._threads = ThreadPoolExecutor(size, "worker")
 
     def crew(self, questions: Questions) -> Crew:
@@ -205,7 +206,6 @@ class Processes(Pool):
         given = (context.Value("i", 0), setup)
         self._start = partial(ProcessPoolExecutor, processes, context, _begin, given)
         self._executor = self._start()
-        self._closed = False
 
     def answer(self, questions: Questions, request: Request) -> Reply:
         """See `Pool`; all processes break together, which counts as one failure."""
@@ -279,15 +279,21 @@ class Actors(Pool):
         super().__init__(size, on_failure)
         self._start = partial(actor.remote, setup)
         self._free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(size):
-            self._free.put(self._start())
+        self._actors = [self._start() for _ in range(size)]
+        for actor in self._actors:
+            self._free.put(actor)
 
     def answer(self, questions: Questions, request: Request) -> Reply:
         """See `Pool`; another actor takes the place of a dead one."""
         actor = self._free.get()
+        if self._closed:
+            self._free.put(actor)  # for the next thread
+            raise CancelledError
         try:
             reply: Reply = self._ray.get(actor.answer.remote(questions, request))
         except self._ray.exceptions.RayError as error:
+            if self._closed:
+                raise CancelledError from error
             self._ray.kill(actor)
             threading.Thread(target=self._replace, daemon=True).start()
             return Failure("died", first_line(error))
@@ -297,13 +303,16 @@ class Actors(Pool):
     def _replace(self) -> None:
         """Start an actor, which is free once a node has room for it."""
         actor = self._start()
+        self._actors.append(actor)
         self._ray.get(actor.__ray_ready__.remote())
         self._free.put(actor)
 
     def close(self) -> int:
         """End the actors, and leave the cluster if it was joined here."""
-        while not self._free.empty():
-            self._ray.kill(self._free.get())
+        self._closed = True
+        self._free.put(None)  # wakes threads that wait for an actor
+        for actor in self._actors:
+            self._ray.kill(actor)
         if self._ours:
             self._ray.shutdown()
         return super().close()

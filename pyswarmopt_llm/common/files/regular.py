@@ -204,8 +204,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def appending(path: Path) -> Iterator[IO[bytes]]:
-    """A file, made if missing, open for additions that are flushed to disk.
+def appending(path: Path, kept: bool = True) -> Iterator[IO[bytes]]:
+    """A file, made if missing, open for additions that are flushed to disk (unless not `kept`).
 
     Raises:
         UserError: the path is a link.
@@ -214,8 +214,9 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
     refuse_link(path)
     with open(path, "ab") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+        if kept:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextmanager
@@ -320,10 +321,10 @@ class AppendLog:
                     os.ftruncate(file.fileno(), self._end)
         return rows
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row and flush it to disk; raises as `appending`."""
+    def append(self, row: Mapping[str, Any], kept: bool = True) -> None:
+        """Add a row; see `appending`."""
         if self._path is not None:
-            with appending(self._path) as file:
+            with appending(self._path, kept) as file:
                 file.write(json.dumps(row).encode() + b"\n")
 
     def _row(self, line: bytes) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
 
 _ID = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")  # of the Hub
-OTHER = "other"  # a licence without an id on the Hub
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def may_be_on_hub(name: str) -> bool:
 
 
 def stated_licence(folder: Path) -> str | None:
-    """The id of the licence in the header of a directory's README.md, in lower case; None if there
-    is none, or no readable header.
+    """The id of the licence in the header of a directory's README.md, in lower case, and the name of
+    an ``other`` one; None if there is no single one, or no readable header.
 
     Example:
         >>> import tempfile
@@ -82,8 +81,12 @@ def stated_licence(folder: Path) -> str | None:
         'apache-2.0'
     """
     try:
-        _, header, _ = read_text(folder / "README.md", INPUT_LIMIT).split("---\n", 2)
-        licence = str(yaml.safe_load(header)["license"]).lower()
+        _, text, _ = read_text(folder / "README.md", INPUT_LIMIT).split("---\n", 2)
+        header = yaml.safe_load(text)
+        licence = header["license"]
+        if isinstance(licence, list):
+            (licence,) = licence
+        licence = licence.lower()
+        return f"{licence} ({header['license_name'].lower()})" if licence == "other" else licence
     except Exception:  # a stranger's card may hold anything
         return None
-    return None if licence == OTHER else licence

@@ -29,7 +29,7 @@ TRAINED = "trained"  # phase of the rows of trained models
 RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error (possibly NaN), and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
-_SOMETIMES = ("draw", "values", "named", "margins", "answers")  # optional columns
+_SOMETIMES = ("values", "named", "margins", "answers")  # optional columns
 REMEDY = "restore it, or remove this line and those after it"
 
 
@@ -47,7 +47,6 @@ class Row:
         n: number of items scored in this evaluation.
         seconds: time of this evaluation.
         items: task name -> packed values of its items.
-        draw: number of the draw of coefficients, from 1; 0 without a grid.
         values: value, standard error and count of each task whose score is not the mean of its
             items.
         named: task name -> further numbers from a score function.
@@ -71,7 +70,6 @@ class Row:
     n: NonNegativeInt
     seconds: NonNegativeFloat
     items: Annotated[Mapping[str, Packed], Field(min_length=1)]
-    draw: NonNegativeInt = 0
     values: Mapping[str, _Value] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)

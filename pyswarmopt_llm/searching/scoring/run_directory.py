@@ -74,7 +74,6 @@ class Journal:
 
     Attributes:
         replayed_seconds: seconds of evaluations made by earlier processes.
-        draw: number of the draw of coefficients that is searched, from 1; 0 without a grid.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -82,7 +81,6 @@ class Journal:
         self._file = None if path is None else path / "history.jsonl"
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
-        self.draw = 0
 
     @cached_property
     def store(self) -> Store:
@@ -124,10 +122,9 @@ class Journal:
 
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; `known` if an earlier process evaluated it."""
-        row = replace(row, draw=self.draw)
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
-        self._history.append(row.to_json())
+        self._history.append(row.to_json(), kept=not known)
 
 
 class Run(Journal):

@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> mask of the items to score, (n,)
@@ -282,6 +282,11 @@ class Scorer:
         """A candidate's row, from the store or evaluated now."""
         known = self._run.store.find_row(request.what, request.key, self._evaluator.utilities)
         if known is not None:
+            scores = [known.score(name, least=True) for name in self._evaluator.utilities]
+            value = self._evaluator.combine(scores).value
+            if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
+                why = f"value {known.value:g} is not that of its items, {value:g}"
+                raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
             return known
         try:
             row = self._evaluate(request)

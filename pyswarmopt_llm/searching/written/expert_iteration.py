@@ -64,12 +64,8 @@ SPARE = "spare"  # and on spare prompts
 
 def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
-    both have too few, or if the search scores sampled replies. The base comes first: time it does
-    not use is left to the mixture.
+    both have too few. The base comes first: time it does not use is left to the mixture.
     """
-    if job.plan.config.temperature:
-        tell(note("nothing is trained: the scores are of sampled replies"))
-        return Training()
     mixture = found.chosen.position
     starts = {BASE: torch.zeros_like(mixture)}
     if mixture.any():

@@ -15,6 +15,7 @@ import torch
 from search_helpers import Hull, Position, history
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
@@ -164,3 +165,14 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
     assert len(proposed) == 6
     for row in proposed:
         assert not any(row.coefficients[number] for number in start.dropped)
+
+
+def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:
+    """An accuracy of 2.33, edited into results.jsonl."""
+    journal, utility = Journal(), Skills((0.9, 0.4, 0.5))
+    x = Hull(3).vertices()[0]
+    (row,) = scorer_of(journal, utility).score([x], 0)
+    assert scorer_of(journal, utility).score([x], 0) == [row]
+    journal.store.known["search", row.key] = {**row.to_json(), "value": 2.33}
+    with pytest.raises(UserError, match=r"value 2\.33 is not that of its items"):
+        scorer_of(journal, utility).score([x], 0)

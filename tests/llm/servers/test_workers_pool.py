@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import threading
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.servers import workers
 from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Pool, Reply, Setup
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
@@ -81,3 +85,45 @@ def test_after_what_a_worker_raises_it_loads_anew(error: Exception, kind: str) -
     assert isinstance(handler.answer(QUESTIONS, request), Row) and len(loaded) == 2
     other = Handler(Setup(load, None, {"base": "other files"}))  # type: ignore[arg-type]
     assert isinstance(other.answer(QUESTIONS, request), UserError)
+
+
+def test_a_score_that_is_no_number_stays_that_error() -> None:
+    resident = Resident(NotFiniteError("the score is nan"))
+    handler = Handler(Setup(lambda config: resident, None, {"base": "files"}))  # type: ignore
+    assert type(handler.answer(QUESTIONS, Request(torch.zeros(1)))) is NotFiniteError
+
+
+class Cluster(SimpleNamespace):
+    """A Ray of one actor that answers nothing before it is killed."""
+
+    def __init__(self) -> None:
+        self.killed = threading.Event()
+        answer = SimpleNamespace(remote=lambda *order: self.killed)
+        actor: Any = SimpleNamespace(answer=answer, remote=lambda setup: actor)
+        super().__init__(
+            is_initialized=lambda: True,
+            cluster_resources=lambda: {"CPU": 1},
+            remote=lambda **room: lambda handler: actor,
+            get=self.wait,
+            kill=lambda actor: self.killed.set(),
+            exceptions=SimpleNamespace(RayError=InterruptedError),
+        )
+
+    def wait(self, killed: threading.Event) -> None:
+        killed.wait(60)
+        raise InterruptedError
+
+
+def test_actors_and_the_threads_that_wait_for_them_end_with_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "optional", lambda *names: Cluster())
+    config = SimpleNamespace(workers="ray", threads=None, device="cpu")
+    pool = workers.Actors(Setup(None, config, {}), lambda kind, text: None)  # type: ignore
+    with ThreadPoolExecutor(2) as asking:
+        request = Request(torch.zeros(1))
+        waiting = [asking.submit(pool.evaluate, QUESTIONS, request) for _ in range(2)]
+        pool.close()
+        for future in waiting:
+            with pytest.raises(CancelledError):
+                future.result(60)
