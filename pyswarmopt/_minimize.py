@@ -88,7 +88,8 @@ def minimize(
             constraints)`` or ``{"fun": value, "constraints": ...}``, at most 0 where x is allowed.
             Return a number for each limit, not the largest of them: ``max`` has kinks, which
             descents do not pass. The default search calls `fun` where one is broken, too, up to 100
-            coordinates and unless there is noise or ``keep_feasible=True``; values that are not
+            coordinates (or any number of integers with two values) and unless there is noise or
+            ``keep_feasible=True``; values that are not
             finite do no harm there. Otherwise it is called there once, for the result, if no
             feasible point was found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are

@@ -19,7 +19,10 @@ def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, 
     of_arrays = device is None and not is_of_torch(dtype) and not is_tensor(positions)
     if dtype is None and is_tensor(positions) and positions.is_floating_point():
         dtype = positions.dtype
-    name = str(dtype).removeprefix("torch.") if is_of_torch(dtype) else np.dtype(dtype).name
+    try:
+        name = str(dtype).removeprefix("torch.") if is_of_torch(dtype) else np.dtype(dtype).name
+    except TypeError:
+        name = ""
     if name not in FLOATING[: 3 if of_arrays else 4]:
         raise ValueError(
             f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"

@@ -155,6 +155,9 @@ class State:
         expected |= {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}
         sizes: dict[str, int] = {}
         check(saved, expected, sizes)
+        for name in (MEMORY + "links", MEMORY + EXEMPLARS):
+            if name in saved and not ((saved[name] >= 0) & (saved[name] < sizes["N"])).all():
+                raise ValueError(f"{name} names particles that are not there")
         values: dict[str, Any] = {"memory": {}}
         for name, kind in kinds.items():
             value = saved[name]

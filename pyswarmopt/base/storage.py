@@ -37,7 +37,7 @@ def copied(source: Array, device: Any = None) -> Array:
     return copy.copy_(source.detach())
 
 
-def too_large(shape: tuple[int, ...], size: int = 0) -> ValueError:
+def too_large(shape: tuple[int, ...]) -> ValueError:
     """Error for an array of this shape that does not fit into memory."""
     numbers = " x ".join(map(str, shape))
     return ValueError(f"{numbers} numbers find no memory: use fewer particles or coordinates")

@@ -106,7 +106,8 @@ def run(
     if as_json:
         record = {
             "function": function, "recipe": chosen, "dim": dim, "seed": seed, "x": r.x.tolist(),
-            "value": r.fun, "optimum": task.optimum, "evaluations": r.nfev, "stop": r.stop,
+            "value": r.fun, "optimum": task.optimum, "evaluations": r.nfev, "iterations": r.nit,
+            "stop": r.stop, "animation": None if animate is None else str(animate),
         }  # fmt: skip
         typer.echo(json.dumps(record))
     else:
@@ -215,8 +216,11 @@ def _about(function: Any) -> dict[str, Any]:
     return {
         "name": function.name,
         "formula": function.formula,
+        "dimensions": function.dimensions(),
         "domain": list(function.domain),
         "optimum": function.optimum(dim).tolist(),
+        "optimal_value": function.optimal_value(dim),
+        "in_dimension": dim,
         "source": function.source,
     }
 

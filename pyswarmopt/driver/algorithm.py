@@ -37,11 +37,11 @@ IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives 
 def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None:
     """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
 
-    The composed search needs a deterministic function; with constraints
-    (`pyswarmopt.hybrid.constrained`) it must also be callable where they are broken. Otherwise the
-    default is the best suitable swarm: `covariant`, which makes M x M matrices, so beyond
-    `MATRIX_DIM` the ring of `constriction`. research/notes/optimiser.md says how the defaults under
-    noise were chosen.
+    The composed search needs a deterministic function, or few noisy evaluations; with constraints
+    (`pyswarmopt.hybrid.constrained`) at most `MATRIX_DIM` coordinates or integers with two values,
+    and a function that may be called where they are broken. Otherwise the
+    default is a swarm: `covariant`, which makes M x M matrices, so beyond `MATRIX_DIM` the ring of
+    `constriction`. research/notes/optimiser.md says how the defaults under noise were chosen.
 
     Raises:
         ValueError: an unknown recipe.

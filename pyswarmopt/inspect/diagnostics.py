@@ -121,7 +121,7 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     rule = recipe.velocity
     if not isinstance(rule, SumOfTerms):
         return None
-    if any(term.direction not in RESPONSES for term in rule.terms):
+    if any(term.direction not in list(RESPONSES) for term in rule.terms):
         return None
     on_x, on_v = np.array([RESPONSES[term.direction] for term in rule.terms]).T
     factors, probability = _factors(rule.terms)

@@ -114,7 +114,9 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     values = fun(x)
-    before = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values, "values": values}
+    # values are copied: `fun` may answer in one array of its own
+    before: dict[str, Any] = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values}
+    before["values"] = _copy(values)
     s.tell(x, values)
     evaluated = _copy(x)
     after = _copy(s.positions)

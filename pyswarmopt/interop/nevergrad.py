@@ -177,7 +177,8 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
     num_workers)``.
 
     With one worker the swarm moves round by round, with several each particle moves as soon as its
-    own value arrives. Points that it did not propose are known only to nevergrad.
+    own value arrives. Points told before the first ask become starting positions; other unrequested
+    points are known only to nevergrad.
 
     Args:
         recipe: name of the recipe.
@@ -201,7 +202,9 @@ class _Swarm(base.Optimizer):
         self._config = config
         self._normalizer = Normalizer(self.parametrization)
         self._boxed = self._normalizer.working and self._normalizer.fully_bounded
+        self._known: list[Any] = []  # positions that were told and not asked
         self._tickets: dict[str, Ticket] = {}  # tickets of candidates without a value, by uid
+        self._round: list[Ticket] = []  # tickets of the round that no candidate has yet
 
     @cached_property
     def _swarm(self) -> Swarm:
@@ -210,11 +213,15 @@ class _Swarm(base.Optimizer):
         seed = int(self._rng.randint(2**31))
         if self.budget is not None:
             recipe = recipe.planned(max(math.ceil(self.budget / population) - 1, 1))
+        known = self._known[:population]
         if self._boxed:
-            return Swarm(self.dimension, population, (0.0, 1.0), recipe=recipe, seed=seed)
+            return Swarm(
+                self.dimension, population, (0.0, 1.0), known or None, recipe=recipe, seed=seed
+            )
         # the box is for recipes that restart; it stops nothing: nevergrad's prior is normal
         recipe = replace(recipe, boundary=boundary.none)
         start = self._rng.normal(size=(population, self.dimension))
+        start[: len(known)] = np.reshape(known, (-1, self.dimension))
         return Swarm(bounds=(-3.0, 3.0), positions=start, recipe=recipe, seed=seed)
 
     def _internal_ask_candidate(self) -> Any:
@@ -230,8 +237,10 @@ class _Swarm(base.Optimizer):
     def _next(self) -> Ticket | None:
         if self.num_workers > 1:
             return self._swarm.ask_one()
-        waiting = {ticket.particle for ticket in self._tickets.values()}
-        return next((t for t in self._swarm.tickets() if t.particle not in waiting), None)
+        if not self._round:
+            waiting = {ticket.particle for ticket in self._tickets.values()}
+            self._round = [t for t in self._swarm.tickets() if t.particle not in waiting]
+        return self._round.pop(0) if self._round else None
 
     def _internal_tell_candidate(self, candidate: Any, loss: float) -> None:
         ticket = self._tickets.pop(candidate.uid, None)
@@ -239,7 +248,9 @@ class _Swarm(base.Optimizer):
             self._swarm.tell(ticket, loss)
 
     def _internal_tell_not_asked(self, candidate: Any, loss: float) -> None:
-        """Leave it to nevergrad's archive."""
+        if "_swarm" not in vars(self):
+            x = candidate.get_standardized_data(reference=self.parametrization)
+            self._known.append(self._normalizer.forward(x) if self._boxed else x)
 
 
 __all__ = ["NevergradOptimizer", "SwarmOptimizer", "ng", "one_at_a_time"]

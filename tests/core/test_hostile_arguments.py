@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from scipy.optimize import LinearConstraint
+from scipy.optimize import LinearConstraint, NonlinearConstraint
 from swarm_runs import bowl
 
 import pyswarmopt as pso
@@ -24,6 +24,10 @@ MINIMIZE = [
     ({"known": 3}, r"use \(points, values\)"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
+    ({"constraints": {"type": "eq", "fun": 3}}, "a callable"),
+    ({"constraints": {"type": "eq", "fun": bowl, "arg": (3,)}}, "'ineq' or 'eq'"),
+    ({"constraints": NonlinearConstraint(bowl, [0] * 3, [1] * 2)}, "3 bounds lb and 2 bounds ub"),
+    ({"bounds": None, "space": [1]}, "use a dict of names"),
     ({"integrality": [2, 0, 0]}, "integrality"),
     ({"categorical": ["a", "b", "c"]}, "categorical"),
     ({"recipe": "PSO"}, "did you mean"),
@@ -38,6 +42,7 @@ MINIMIZE = [
 SWARMS = [
     ({"bounds": (0, 1)}, "do not tell the dimension"),
     ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions hold a number"),
+    ({"bounds": BOX, "dtype": "foo"}, "dtype='foo': use"),
     ({"positions": [[0.0]], "dtype": torch.int64}, "a floating dtype of torch"),
     ({"positions": torch.nn.Linear(2, 1)}, r"a Linear; .*pso\.FlatView\(module\)\.flatten"),
     ({"bounds": (-1, 1), "dim": 10**6, "population": 10**7}, "find no memory"),

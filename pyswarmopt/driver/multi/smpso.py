@@ -69,7 +69,7 @@ class MultiSwarm:
             self.x = self._random.uniform(self._low, self._high, shape)
         # the latest ones: they may be too many for NumPy to count
         except (MemoryError, OverflowError, ValueError) as error:
-            raise too_large(shape, 8 * math.prod(shape)) from error
+            raise too_large(shape) from error
         if len(start) > population:
             raise ValueError(f"x0 has {len(start)} points, more than the {population} particles")
         self.x[: len(start)] = start

@@ -49,6 +49,11 @@ class _Constraint:
                 f"a constraint returned {values.dtype} of shape {values.shape}; it must return the "
                 "amount by which x breaks it, a number or a vector, at most 0 where x is allowed"
             )
+        if not {self.low.size, self.high.size} <= {1, values.size}:
+            raise ValueError(
+                f"a constraint has {max(self.low.size, self.high.size)} bounds, lb and ub, for "
+                f"{values.size} values"
+            )
         values = values.astype(np.float64)
         low = np.broadcast_to(self.low, values.shape)
         high = np.broadcast_to(self.high, values.shape)
@@ -238,7 +243,9 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     fun = constraint
     strict: Any = getattr(constraint, "keep_feasible", False)
     if isinstance(constraint, dict):
-        if constraint.get("type") not in ("ineq", "eq") or "fun" not in constraint:
+        known = constraint.keys() <= {"type", "fun", "args", "jac", "keep_feasible"}
+        right = constraint.get("type") in ("ineq", "eq") and callable(constraint.get("fun"))
+        if not (known and right):
             raise ValueError(
                 f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
             )
@@ -263,6 +270,8 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
 
 def _made(fun: Callable[[Floats], Any], low: Any, high: Any, strict: Any) -> _Constraint:
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    if min(low.size, high.size) not in (1, max(low.size, high.size)):
+        raise ValueError(f"a constraint has {low.size} bounds lb and {high.size} bounds ub")
     return _Constraint(fun, low, high, bool(np.any(np.asarray(strict) & (low != high))))
 
 

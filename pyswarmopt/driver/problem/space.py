@@ -498,6 +498,8 @@ class Space:
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
+        if not isinstance(given, Mapping):
+            raise TypeError(f"space={given!r}: use a dict of names, as {{'lr': (0, 1)}}")
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
         # each parameter, when active, and its condition
         self._parameters: dict[str, Coordinates] = {}

@@ -168,7 +168,7 @@ def _curves(
 
 def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
     """Evaluations, (T,), and each search's curve, (n, T), up to the end of the shortest."""
-    several = isinstance(sources, list | tuple) and not isinstance(sources[0], Step)
+    several = isinstance(sources, list | tuple) and sources and not isinstance(sources[0], Step)
     traces = [trace(source) for source in (sources if several else [sources])]
     shortest = min(len(t.evaluations) for t in traces)
     return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])

@@ -101,7 +101,11 @@ def _of_result(result: Result) -> Trace:
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
-        names = () if result.space is None else result.space.names
+        space = result.space
+        names = () if space is None else [
+            f"log({name})" if getattr(space.parameter(owner), "log", False) else name
+            for name, owner in zip(space.names, space.owners, strict=True)
+        ]  # fmt: skip
         return replace(_of_rows(records, result.maximize), names=names)
     evaluations = np.array([record.evaluations for record in records])
     best = np.array([record.best for record in records])
@@ -119,9 +123,11 @@ def _of_steps(steps: Sequence[Step]) -> Trace:
 
 
 def _of_folder(folder: Path) -> Trace:
+    if not (folder / "history.jsonl").is_file():
+        raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
     lines = (folder / "history.jsonl").read_text(encoding="utf-8").split("\n")
     # an unterminated last line is incomplete
-    records = [json.loads(line) for line in lines[:-1]]
+    records = [json.loads(line) for line in lines[:-1] if line]
     rows = [
         ParticleRecord(r["iteration"], r["particle"], r["value"], np.ravel(r["coefficients"]))
         for r in records

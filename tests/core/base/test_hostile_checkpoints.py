@@ -200,6 +200,14 @@ def test_a_good_file_is_taken_up(tmp_path, good, kind):
     read(kind, tmp_path / "c")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("random links", "links"), ("clpso", "exemplars")])
+@pytest.mark.parametrize("particle", [-1, 5])
+def test_particles_that_are_not_there_are_refused(tmp_path, good, kind, name, particle):
+    names = np.full_like(good[kind][f"memory.{name}"], particle)
+    checkpoint.write(tmp_path / "c", good[kind] | {f"memory.{name}": names})
+    assert "not there" in refused(kind, tmp_path / "c")
+
+
 ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True]
 ODD += [torch.zeros(0), torch.ones(3, 3, 3), torch.tensor([1, 2])]
 

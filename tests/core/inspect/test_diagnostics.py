@@ -74,6 +74,8 @@ def test_order_2_is_how_fast_simulated_particles_shrink_or_grow(recipe):
 def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
     centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
     assert stability(pso.compose([pso.inertia(0.5), centre])) is None
+    unhashable = pso.Term("mine", 0.1, type("D", (), {"__call__": len, "__eq__": object.__eq__})())
+    assert stability(pso.compose([pso.inertia(0.5), unhashable])) is None
     for name in ("spso2011", "bare_bones"):
         assert stability(pso.recipes.get(name)) is None
         assert "not known" in str(pso.diagnose(pso.recipes.get(name)))

@@ -94,6 +94,20 @@ def test_a_front_is_drawn_over_the_evaluated_points() -> None:
     assert len(evaluated.get_xdata()) == len(result.evaluated()[1])
 
 
+def test_a_logarithmic_coordinate_is_named_so() -> None:
+    space = {"rate": pso.log(0.1, 1.0), "size": (1.0, 2.0)}
+    options = {"max_evals": 30, "seed": 0, "history": "particles"}
+    result = pso.minimize(lambda rate, size: rate * size, space=space, **options)
+    ax = pso.plot.trajectory(result)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("log(rate)", "size")
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+    for source, why in (([], "cannot be plotted"), (tmp_path, "has no history.jsonl")):
+        with pytest.raises(ValueError, match=why):
+            pso.plot.convergence(source)
+
+
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]

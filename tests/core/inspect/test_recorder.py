@@ -59,3 +59,17 @@ def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
     for step in record(pso.functions.sphere, mixed, 8, **BOX)[1:]:
         assert step.factors["social"].shape == (7, 3)
         np.testing.assert_allclose(0.5 * step.factors["inertia"] + step.factors["social"], 1.0)
+
+
+def test_values_stay_as_they_were_when_a_new_population_follows() -> None:
+    """The objective may answer in one array of its own."""
+    answer = np.zeros(99)
+
+    def counts(x):
+        answer[:] += 1.0
+        return answer[: len(x)]
+
+    restart = pso.restart.RestartSwarm(patience=1)
+    recipe = pso.compose([pso.inertia(0.5)], restart=restart)
+    steps = pso.record(counts, recipe, 6, bounds=[(-1, 1)] * 2, population=4, seed=0)
+    assert [step.values[0] for step in steps] == [float(k) for k in range(1, 8)]

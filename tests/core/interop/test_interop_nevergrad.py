@@ -74,13 +74,19 @@ def test_out_of_order_with_some_always_in_flight(in_flight):
     assert bowl(optimizer.recommend().value) == min(told) < 0.01
 
 
-def test_a_suggestion_comes_first():
+def test_suggestions_and_points_never_asked_for_are_used():
     optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(plane(), budget=500)
     optimizer.suggest(np.array([0.7, 0.7]))
     candidate = optimizer.ask()
-    optimizer.tell(candidate, bowl(candidate.value))
-    optimizer.tell(optimizer.ask(), 1.0)
-    assert optimizer.recommend().value.tolist() == [0.7, 0.7]
+    assert candidate.value.tolist() == [0.7, 0.7]
+    optimizer.tell(candidate, 0.0)
+    optimizer.tell(optimizer.parametrization.spawn_child(new_value=np.array([0.0, 0.0])), 0.98)
+    for _ in range(400):
+        candidate = optimizer.ask()
+        optimizer.tell(candidate, bowl(candidate.value))
+    # the swarm heard of the optimum: it gathers there
+    assert np.median([bowl(optimizer.ask().value) for _ in range(5)]) < 0.5
+    assert bowl(optimizer.recommend().value) == 0.0
 
 
 @pytest.mark.parametrize("workers", [1, 3])

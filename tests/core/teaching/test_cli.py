@@ -35,6 +35,7 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     rastrigin, options = pso.functions.rastrigin, {"max_evals": 600, "seed": 5}
     same = pso.minimize(rastrigin, rastrigin.bounds(3), "fips", population=12, **options)
     assert (out["x"], out["value"], out["evaluations"]) == (same.x.tolist(), same.fun, 600)
+    assert (out["iterations"], out["animation"]) == (same.nit, None)
     assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
     assert run(*words.split()[:-1]) == 0
     assert f"{same.fun:.6g}" in capsys.readouterr().out
