@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
 
 MESSAGE_TOKENS = 64  # most tokens of a message
-_MOST_KEPT = 1024  # answers of models that an engine keeps
+_MOST_KEPT = 256  # answers of models that an engine keeps
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
@@ -55,8 +56,8 @@ class GraphEngine(SeveralModels):
         self._graph: tuple[Node, ...] = ()
         # A swarm returns to the same graphs, graphs share their first nodes, and greedy answers
         # never change.
-        self._written: dict[tuple[int, tuple[str, ...], int], tuple[str, ...]] = {}
-        self._scored: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[float, ...]] = {}
+        self._write = lru_cache(_MOST_KEPT)(self._written)
+        self._score = lru_cache(_MOST_KEPT)(self._scored)
 
     def load(self, patch: Patch) -> None:
         """Take a graph of these members; nothing is computed."""
@@ -96,23 +97,13 @@ class GraphEngine(SeveralModels):
         pairs = zip(prompts, by_prompt, strict=True)
         return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
 
-    def _write(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
-        key = (expert, turns, new)
-        if len(self._written) >= _MOST_KEPT:
-            self._written.clear()
-        if key not in self._written:
-            engine = self._engines[expert]
-            self._written[key] = tuple(engine.generate([*map(engine.chat, turns)], new))
-        return self._written[key]
+    def _written(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+        engine = self._engines[expert]
+        return tuple(engine.generate([*map(engine.chat, turns)], new))
 
-    def _score(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
-        if len(self._scored) >= _MOST_KEPT:
-            self._scored.clear()
-        if (expert, pairs) not in self._scored:
-            engine = self._engines[expert]
-            asked = [(engine.chat(turn), text) for turn, text in pairs]
-            self._scored[expert, pairs] = tuple(engine.loglikelihood(asked))
-        return self._scored[expert, pairs]
+    def _scored(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+        engine = self._engines[expert]
+        return tuple(engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs]))
 
 
 def with_messages(question: str, messages: Sequence[str]) -> str:

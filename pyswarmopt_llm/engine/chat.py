@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 
 log = logging.getLogger(__name__)
-_MOST_PAIRS = 2**16  # encoded pairs that an engine keeps
+_MOST_PAIRS = 2**15  # encoded pairs that an engine keeps
 DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(?P<form>.*?)\1\s*\)")
 _DAYS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # tokenizer -> today in its template
@@ -142,7 +143,7 @@ class PromptTokenizer:
         self.system = ""
         self._lead = leading_specials(tokenizer)
         # A race scores a different subset of the same pairs each time.
-        self._pairs: dict[tuple[str, str], TokenPair] = {}
+        self._pair = lru_cache(_MOST_PAIRS)(partial(encode_pair, self.encode))
         # by template, system turn and day
         self._heads: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
@@ -183,12 +184,7 @@ class PromptTokenizer:
 
     def encode_continuation(self, context: str, continuation: str, room: int = 0) -> TokenPair:
         """Token ids of both (see `encode_pair`), which leave room for more in the context window."""
-        call = (context, continuation)
-        if len(self._pairs) >= _MOST_PAIRS:
-            self._pairs.clear()
-        if call not in self._pairs:
-            self._pairs[call] = encode_pair(self.encode, *call)
-        pair = self._pairs[call]
+        pair = self._pair(context, continuation)
         self.check_length(sum(map(len, pair)) + room, context)
         return pair
 

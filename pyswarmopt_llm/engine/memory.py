@@ -82,14 +82,6 @@ class Sizes:
         written = KEYS_PER_TOKEN * 2 * self.keys * self.layers
         return tokens * self.itemsize * max(layer + self.vocabulary, written)
 
-    def training(self, tokens: int, checkpointing: bool) -> int:
-        """Bytes of a backward pass over a batch; with checkpointing those of one layer, and each
-        layer's input.
-        """
-        layer = 14 * self.hidden + 4 * self.keys + 4 * self.inner
-        kept = layer + self.layers * self.hidden if checkpointing else layer * self.layers
-        return tokens * self.itemsize * (kept + 2 * self.vocabulary)
-
 
 def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
     """Bytes of the weights that candidates change, and of the largest one merged in float32."""

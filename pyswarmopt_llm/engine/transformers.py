@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -97,7 +97,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         self.dtype = model.dtype
         self.parameter_names = self._mixing.parameter_names
         # Dev and test of several tasks recur for every candidate.
-        self._plans: dict[tuple[tuple[tuple[str, str], ...], int], BatchPlan] = {}
+        self._plan = lru_cache(_MOST_PLANS)(self._planned)
         # Several scores of the same replies share one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False
@@ -146,12 +146,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
         dtype; for an empty continuation, the logits of the next token.
         """
-        call = (tuple(pairs), self.batch_tokens)
-        if call not in self._plans:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            self._plans[call] = self._planned(pairs)
-        plan = self._plans[call]
+        plan = self._plan(tuple(pairs), self.batch_tokens)
         prefix = self.passes.prefix(plan.prefix)
         self.tokens_fed += len(plan.prefix)
         for batch in plan.batches:
@@ -159,7 +154,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.tokens_fed += batch.n_tokens
             yield batch, logits
 
-    def _planned(self, pairs: Sequence[tuple[str, str]]) -> BatchPlan:
+    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> BatchPlan:
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
@@ -167,7 +162,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             else:
                 (prompt,) = self.encode_prompts([context], 0)
                 encoded.append((prompt, ()))
-        return self.passes.plan(encoded, self.batch_tokens)
+        return self.passes.plan(encoded, batch_tokens)
 
     # Writing
 

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, Skeleton, skeleton
-from pyswarmopt_llm.experts.files import refuse_unmatched
+from pyswarmopt_llm.experts.files import GGUF, refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -248,6 +248,8 @@ def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iter
             f"was trained on {info.base_model_name}, not on {base.name}: its shapes fit, but it may "
             f"do less here or add noise; see what it does ({command('eval', **models, task='TASK.json')})"
         )
+        if base.spec.endswith(GGUF):
+            text = f"was trained on {info.base_model_name}; which model {base.spec} holds is not stated"
         yield ExpertProblem(info.name, text, "warning")
     if info.config.all_linear and modules.output in info.modules:
         text = f"adapts {modules.output}, which its target_modules, all-linear, leave out"

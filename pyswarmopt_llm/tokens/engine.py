@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
+_MOST_TABLES = 64  # answers of all members that an engine keeps
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 
 
@@ -73,11 +74,8 @@ class MixtureEngine(SeveralModels):
         if fusion not in FUSIONS:
             raise unknown("fusion", fusion, ["auto", *FUSIONS])
         self.fusion = fusion
-        self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
-
-    @cached_property
-    def _text_models(self) -> list[TextModel]:
-        return [TextModel.of(member) for member in self.members.values()]
+        self._table = lru_cache(_MOST_TABLES)(self._asked)
+        self._text_model = lru_cache(maxsize=None)(TextModel.of)
 
     def load(self, patch: Patch) -> None:
         """Take a mixture's weights, one for each member; nothing is computed."""
@@ -93,10 +91,10 @@ class MixtureEngine(SeveralModels):
         Raises:
             UserError: a member gives NaN, or a text is too long for it.
         """
-        key = tuple(pairs)
-        if key not in self._tables:
-            self._tables[key] = ask_members(self.members, pairs, self.same_tokenizer)
-        return self._tables[key].loglikelihood(self.weights)
+        return self._table(tuple(pairs)).loglikelihood(self.weights)
+
+    def _asked(self, pairs: tuple[tuple[str, str], ...]) -> OptionTable:
+        return ask_members(self.members, pairs, self.same_tokenizer)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, without special tokens; with different tokenizers one at a
@@ -112,7 +110,7 @@ class MixtureEngine(SeveralModels):
         if self.fusion == "exact":
             chosen = torch.tensor([*weights.values()], dtype=torch.float64)
             return exact_texts(members, chosen, prompts, max_new_tokens)
-        text_models = [self._text_models[k] for k in weights]
+        text_models = [*map(self._text_model, members)]
         write = partial(byte_pieces, text_models, [*weights.values()])
         if self.fusion in TOKEN_FUSIONS:
             choose = TOKEN_FUSIONS[self.fusion](text_models, [*weights.values()])

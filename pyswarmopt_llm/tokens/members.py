@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_factors, read_config
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
@@ -86,7 +86,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
-            own = common or _stated_base(read_adapter(spec, name))
+            own = common or _stated_base(name, read_config(user_path(spec) / "adapter_config.json"))
             report = inspect_experts([spec], own)
             report.require("delta")
             info = replace(report.experts[0], name=name)
@@ -96,11 +96,11 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     return tuple(members)
 
 
-def _stated_base(info: AdapterInfo) -> BaseModel:
-    named = info.base_model_name
-    if named is None:
+def _stated_base(name: str, config: AdapterConfig) -> BaseModel:
+    named = config.base_model_name_or_path
+    if not named:
         raise UserError(
-            f"{info.name}: does not name its base in adapter_config.json; give it with `base`"
+            f"{name}: does not name its base in adapter_config.json; give it with `base`"
         )
     return resolve_base(spec_of(named) or named)
 
