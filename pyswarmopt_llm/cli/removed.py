@@ -25,6 +25,8 @@ REMOVED = {
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are cut to 448 tokens; TrainingOptions(max_len=...) in Python sets it",
     "--max-tokens": "use --epochs or --examples",
+    "--split": "all of --data is trained on, but for some chats that measure the loss",
+    "--seed": "this command draws nothing",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 

@@ -19,13 +19,12 @@ class Event:
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
     that were given), training (in words), dev_items, evaluations_planned, passes.
     ``note``: text. ``price``: passes of an example at most, and seconds of each part at the pace
-    of the first. ``training``: an epoch of the expert
-    trained on dev is over: share of the training that is done, in 0..1, and seconds so far.
+    of the first. ``training``: share of the training that is done, in 0..1.
     ``trial``: an evaluation beside the search: phase (``letter``), iteration, particle, value, n,
     seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
-    ``replayed``: the same for one from a resumed run's journal. ``iteration``:
-    iteration, best, evaluations. ``closing``: the search has ended, and its
-    result is scored on all splits. ``done``: result.
+    ``replayed``: the same for one from a resumed run's journal. ``iteration``: iteration, best,
+    evaluations. ``closing``: the search has ended, and its result is scored on all splits.
+    ``done``: result.
     """
 
     kind: str

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt.base.spelling import nearest
@@ -73,10 +75,21 @@ def load(target: str) -> Any:
 
 @cache
 def plugins(kind: str) -> dict[str, EntryPoint]:
-    """Name -> entry point of the group ``swarm_llm.KIND``.
+    """Name -> entry point of the group ``swarm_llm.KIND``; those of deleted modules, which their
+    metadata outlive, are left out.
 
     Example:
         >>> plugins("no such kind")
         {}
     """
-    return {point.name: point for point in sorted(entry_points(group=f"swarm_llm.{kind}"))}
+    group = sorted(entry_points(group=f"swarm_llm.{kind}"))
+    return {point.name: point for point in group if _is_there(*point.module.split("."))}
+
+
+def _is_there(package: str, *names: str) -> bool:
+    """Whether there is such a module, found without importing its packages."""
+    spec = find_spec(package)
+    if spec is None or not names:
+        return spec is not None
+    paths = [Path(folder, *names) for folder in spec.submodule_search_locations or ()]
+    return any(path.is_dir() or path.with_suffix(".py").is_file() for path in paths)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
-from pyswarmopt_llm.report.pages import code, plain, render
+from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
@@ -86,18 +86,17 @@ def model_card(
     )
     if not about.kind.library:
         return text
-    from huggingface_hub import ModelCard, ModelCardData
-
     base = about.base if may_be_on_hub(about.base) else None
-    header = ModelCardData(
-        base_model=base,
-        base_model_relation=base and form.relation,
-        license=licence,
-        library_name=form.library,
-        pipeline_tag="text-generation",
-        tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),
-    )
-    return str(ModelCard(f"---\n{header.to_yaml(line_break=chr(10))}\n---\n\n{text}"))
+    header = {
+        "base_model": base,
+        "base_model_relation": base and form.relation,
+        "license": licence,
+        "library_name": form.library,
+        "pipeline_tag": "text-generation",
+        "tags": sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),
+    }
+    stated = {name: value for name, value in header.items() if value}
+    return f"---\n{front_matter(stated)}\n---\n\n{text}"
 
 
 def _origin(found: Findings) -> str:

@@ -232,8 +232,8 @@ def _notes_on_training(result: Result) -> Iterator[str]:
     elif gain := result.lead("mixture"):
         before = _on_test(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
-    if result.learnt:
-        yield f"Its dev score is not held out: {', '.join(result.learnt)} had learnt some examples."
+    if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
+        yield f"Its dev score is not held out: {learnt} had learnt some examples."
     elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 
@@ -258,7 +258,7 @@ def method(about: About) -> str:
 
 def uses(about: About, result: Result) -> dict[str, str]:
     """Purpose -> command, for everything that one can do with a result."""
-    run = about.config.out
+    run = about.config.out.rstrip("/")
     found = {}
     if (labelling := labelled(about, result)) is None:
         found[ASK] = command("generate", "YOUR QUESTION", run=run)
@@ -281,13 +281,14 @@ def next_steps(kind: str, about: About, result: Result) -> dict[str, str]:
         about: ``run.json``.
         result: ``result.json``.
     """
+    run = about.config.out.rstrip("/")
     if kind == "gamed":
-        return {"read the replies": command("report", about.config.out)}
+        return {"read the replies": command("report", run)}
     if kind == "better":
         steps = {name: line for name, line in uses(about, result).items() if name != ASK}
         return {name: steps[name] for name in (*list(steps)[:1], PUBLISH) if name in steps}
     typed = about.typed
-    other = replace(typed, seed=typed.seed + 1, out=f"{about.config.out}-seed{typed.seed + 1}")
+    other = replace(typed, seed=typed.seed + 1, out=f"{run}-seed{typed.seed + 1}")
     return {"search with another seed": search_command(other)}
 
 

@@ -42,8 +42,7 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
-    others = {name: model for name, model in result.experts.items() if name != result.best_single}
-    models = {**found.rows, **others}
+    models = {**found.rows, **_other_experts(result)}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
@@ -59,6 +58,17 @@ def render_report(
         method=method(about),
         versions=versions_text(about.versions),
     )
+
+
+def _other_experts(result: Result) -> dict[str, Model]:
+    """The experts that are not the best; one that dropped out of a race is marked."""
+    scored = {name: model.dev.n for name, model in result.experts.items()}
+    marks = {
+        name: f", on {n} dev examples" if n < max(scored.values()) else ""
+        for name, n in scored.items()
+        if name != result.best_single
+    }
+    return {name + mark: result.experts[name] for name, mark in marks.items()}
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:

@@ -55,6 +55,7 @@ class Display:
         self._logs = not bars.console.is_terminal
         self._said: set[str] = set()
         self._notes = 0
+        self._best: float | None = None
 
     def on_event(self, event: Event) -> None:
         """Show an event."""
@@ -70,7 +71,8 @@ class Display:
                     self._say(str(data["text"]))
             case "replayed" | "evaluation":
                 self._bars.update(self._bar, advance=1, description=best_so_far(data))
-            case "iteration" if self._logs:
+            case "iteration" if self._logs and data["best"] != self._best:
+                self._best = data["best"]
                 self._say(best_so_far(data))
             case "trial":
                 self._phase(_PHASES.get(data["phase"], data["phase"]))
@@ -80,11 +82,12 @@ class Display:
                 self._phase("scoring the result")
 
     def _start(self, start: Mapping[str, Any]) -> None:
+        self._best = None
         planned = start["evaluations_planned"]
         self._bars.reset(self._bar, total=planned or None, description="getting ready")
         experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
-        most = f"at most {planned:,} evaluations of {start['dev_items']:,} dev examples"
-        self._say(f"{start['run']}: {experts}; {most}")
+        of = f" of {start['dev_items']:,} dev examples" if start["dev_items"] else ""
+        self._say(f"{start['run']}: {experts}; at most {planned:,} evaluations{of}")
         self._say(decided(start))
         self._say(few(start["dev_items"]))
 
@@ -113,8 +116,10 @@ def decided(start: Mapping[str, Any]) -> str:
     """
     settings = start["settings"]
     procedure = "this search"
-    if settings["paper"] or settings["reference"]:
+    if settings["paper"]:
         procedure = "the paper's procedure"
+    elif settings["reference"]:
+        procedure = "the procedure of the authors' scripts"
     chosen = [f"space {settings['space']}"]
     if settings["max_iter"]:
         chosen.append(f"{start['particles']} particles, at most {settings['max_iter']} iterations")

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.page import render_report
+from pyswarmopt_llm.report.page import render_report, searched
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
@@ -99,18 +99,21 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
 
 def _shown(found: SearchResult) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there."""
-    if not ((found.run / CARD).exists() and (found.run / PAGE).exists()):
-        write_for_people(found.run)
+    write_for_people(found.run)
     return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
 def write_for_people(run: Path) -> None:
-    """Write the card and the report; what cannot be written is reported, since the result is complete."""
-    try:
-        write_report(run)
-    except Exception as error:  # of any kind: none may hide the result
-        again = command("report", str(run))
-        log.warning("%s: card or report not written (%s); later: %s", run, first_line(error), again)
+    """Write card and report if they are missing; what cannot be written is told, since the result
+    is complete.
+    """
+    for name, write in ((CARD, write_card), (PAGE, write_page)):
+        try:
+            if not (run / name).is_file():
+                write(*read_run(run))
+        except Exception as error:  # of any kind: none may hide the result
+            why, again = first_line(error), command("report", str(run))
+            log.warning("%s: not written (%s); later: %s", run / name, why, again)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:
@@ -121,19 +124,26 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
         log.warning("the report shows no questions: %s", error)
         return {}
     stored = run.about.fingerprints.get("tasks", {})
-    return {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    for name in tasks.keys() - same.keys():
+        log.warning("the report shows no questions of %s: its file has changed since the run", name)
+    return same
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
-        UserError: not a run, or not finished.
+        UserError: not a run, not finished, or with a history of other experts.
     """
     run = Run(path)
     result = run.result
     if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    if {len(row.coefficients) for row in searched(run.rows)} - {len(result.coefficients)}:
+        raise UserError(
+            f"{path}/history.jsonl: of other experts than result.json; restore the file"
+        )
     return run, result
 
 

@@ -12,11 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_rivals.comparison.summary import (
-    difference_over_seeds,
-    interval_over_seeds,
-    interval_over_tasks,
-)
+from pyswarmopt_rivals.comparison.summary import interval_over_seeds, interval_over_tasks
 
 RESEARCH = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]
@@ -49,14 +45,12 @@ class Outcomes:
         a task, the first one counts.
         """
         self.scores: dict[tuple[str, str], Floats] = {}
-        self.items: dict[tuple[str, str], float] = {}
         for name in files:
             for key, rows in self._grouped(name, examples):
                 if key not in self.scores:
                     self.scores[key] = np.array(
                         [[float(sign) for sign in row["test"]] for row in rows]
                     )
-                    self.items[key] = float(np.mean([row.get("items", 0) for row in rows]))
 
     @staticmethod
     def _grouped(
@@ -69,10 +63,6 @@ class Outcomes:
             method = NAMES.get(name, {}).get(row["method"], row["method"])
             groups.setdefault((method, row["task"]), []).append(row)
         yield from groups.items()
-
-    def tasks(self, method: str) -> list[str]:
-        """The tasks that a method has outcomes of, in the files' order."""
-        return [task for name, task in self.scores if name == method]
 
     def methods(self, task: str | None = None) -> list[str]:
         """All methods, or those with outcomes of a task, in the files' order."""
@@ -91,19 +81,6 @@ class Outcomes:
         """95% interval of `mean`: each task's over its seeds and items."""
         intervals = [interval_over_seeds(self.scores[method, task]) for task in tasks]
         return interval_over_tasks([self.accuracy(method, task) for task in tasks], intervals)
-
-    def difference(
-        self, first: str, second: str, tasks: Sequence[str]
-    ) -> tuple[float, float, float]:
-        """The mean over tasks of a paired difference and its 95% interval: each task's over its
-        seeds and items, over items alone where all seeds differ alike.
-        """
-        means, intervals = [], []
-        for task in tasks:
-            differences = self.scores[first, task] - self.scores[second, task]
-            means.append(float(differences.mean()))
-            intervals.append(difference_over_seeds(differences).interval)
-        return float(np.mean(means)), *interval_over_tasks(means, intervals)
 
     def differ(self, first: str, second: str, task: str) -> int:
         """Items of which one is right and the other wrong."""
@@ -137,12 +114,6 @@ def points(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str
     pair = compare_paired(*read.pairs(first, second, tasks))
     low, high = (100 * end for end in pair.interval)
     return f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
-
-
-def points_over_seeds(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
-    """A difference in points and its 95% interval over seeds and items: `+7.4 [+5.9, +8.9]`."""
-    mean, low, high = (100 * value for value in read.difference(first, second, tasks))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def p_value(p: float) -> str:

@@ -87,6 +87,7 @@ def test_packages_add_names(
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
         "[swarm_llm.metrics]\npolite = their_package:polite\n"
+        "gone = their_package.gone:it\nlost = deleted_package:it\n"
         "[swarm_llm.optimizers]\ncalm = their_package:calm\n"
     )
     importable(tmp_path)
@@ -94,5 +95,6 @@ def test_packages_add_names(
     request.addfinalizer(plugins.cache_clear)
     metric = find_metric("polite")
     assert metric.rate(["?"], ["please, please"], [Item("1", "?", None, None)]) == [{"": 2.0}]
+    assert [*plugins("metrics")] == ["polite"]  # metadata outlive deleted modules
     check_optimizer("calm")
     assert other_recipe("calm", 5, 3).velocity.terms[0].weight == 0.25

@@ -170,6 +170,11 @@ def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
     return " ".join(page.text.split())
 
 
+def test_an_expert_that_dropped_out_is_marked() -> None:
+    text = shown(experts={**EXPERTS, "y": "0001??????"})
+    assert "y, on 4 dev examples" in text and "x, on" not in text
+
+
 def test_items_gained_and_lost_by_hand() -> None:
     text = shown(experts=EXPERTS)
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.

@@ -49,7 +49,8 @@ def test_elsewhere_than_in_a_terminal_there_are_lines() -> None:
         for _ in range(3):  # one line in all
             on_event(Event("trial", {"phase": "letter"}))
         on_event(evaluation(0.75, 2))
-        on_event(Event("iteration", {"best": 0.75, "evaluations": 2}))
+        for number in (2, 3):  # nothing new in the second
+            on_event(Event("iteration", {"best": 0.75, "evaluations": number}))
         on_event(Event("closing"))
     headline, decided, note, trial, iteration, closing = out.getvalue().splitlines()
     known = ("runs/a", "2 experts", "builtin:mixture", "48 dev examples")
@@ -57,6 +58,14 @@ def test_elsewhere_than_in_a_terminal_there_are_lines() -> None:
     assert "4 particles" in decided and "2 iterations" in decided
     assert note == "[bold]letters[/bold] are at chance"
     assert "letters" in trial and closing == "scoring the result" and "0.750" in iteration
+
+
+def test_the_authors_scripts_are_named_and_unknown_examples_are_not_counted() -> None:
+    out = io.StringIO()
+    settings = {**SETTINGS, "paper": False, "reference": True}
+    with progress(Console(file=out, width=200)) as on_event:
+        on_event(Event("start", {**START.data, "settings": settings, "dev_items": 0}))
+    assert "authors' scripts" in out.getvalue() and "dev examples" not in out.getvalue()
 
 
 def test_json_lines_are_the_events_to_the_letter() -> None:

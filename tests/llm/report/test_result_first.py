@@ -5,6 +5,7 @@ becomes of that.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,9 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
     (found.run / "report.html").mkdir()
     report.write_for_people(found.run)
     assert json.loads((found.run / "result.json").read_text()) == found.result
-    told = caplog.records[-1].getMessage()
-    assert "not written (" in told and f"swarm-llm report {found.run}" in told
+    card, page = (record.getMessage() for record in caplog.records[-2:])
+    assert "best/README.md: not written (" in card and "report.html: not written (" in page
+    assert f"swarm-llm report {found.run}" in card and "\n" not in card + page
     with pytest.raises(UserError):
         write_report(found.run)
 
@@ -57,6 +59,12 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
     assert lasting(report.resume(found.run).result) == lasting(found.result)
     whole = [(found.run / name).read_text() for name in ("best/README.md", "report.html")]
     assert all("ant" in text and "words" in text for text in whole)
+    history = found.run / "history.jsonl"
+    rows = history.read_text()
+    history.write_text(re.sub(r'("coefficients": ?\[)', r"\g<1>0.5, ", rows))
+    with pytest.raises(UserError, match="history.jsonl: of other experts than"):
+        write_report(found.run)
+    history.write_text(rows)
     (found.run / "best" / "README.md").unlink()
     write_report(found.run)
     assert [(found.run / name).read_text() for name in ("best/README.md", "report.html")] == whole

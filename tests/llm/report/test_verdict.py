@@ -17,6 +17,7 @@ from search_helpers import parse
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import (
     findings,
+    next_steps,
     print_findings,
     score_rows,
     strongest,
@@ -136,6 +137,21 @@ def test_the_table_is_sorted_by_test_and_has_each_model_once() -> None:
     assert values == sorted(values, reverse=True)
     assert sum(label.endswith("(result)") for label in rows) == 1
     assert len(score_rows(result(TASKS["the best expert, fine-tuned"]))) == 4
+
+
+def test_what_had_learnt_examples_is_named_if_it_is_in_the_result() -> None:
+    scores = {"trained_dev": 0.8, "trained": True, "learnt": {"x": 3, "y": 4}}
+    found = findings(about_of(), result_of(**scores, coefficients={"x": 1.25, "y": 0.0}))
+    assert "Its dev score is not held out: x had learnt some examples." in found.notes
+
+
+@pytest.mark.parametrize("kind", ["better", "level"])
+def test_a_slash_after_the_run_makes_no_other_command(kind: str) -> None:
+    with_slash, without = (
+        {**next_steps(kind, about, result_of()), **uses(about, result_of())}
+        for about in (about_of(out="runs/a/"), about_of(out="runs/a"))
+    )
+    assert with_slash == without
 
 
 @pytest.mark.parametrize("name", SAID)
