@@ -2,9 +2,7 @@
 
 Many problems have several right answers: any shortest path, topological order or maximum matching.
 Kind and graph are parsed from the question; the published answer is used only where unique.
-`_KINDS` lists a function for each kind. A verdict is the marked answer, the first word, the last
-sentence about paths or cycles, or the last sentence; a sequence of nodes is the longest in the marked
-answer, or in the last sentence with one.
+`_KINDS` lists a function for each kind.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_number, is_correct
-from pyswarmopt_llm.scores.tasks.stated import explicit_parts, own_part, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
@@ -24,7 +22,11 @@ _LISTED_NODE = re.compile(r"Node (\d+) is connected to (.*)")
 _LISTED_EDGE = re.compile(r"node (\d+) with weight (\d+)")
 _BEFORE = re.compile(r"node (\d+) should be visited before node (\d+)")
 _INTEREST = re.compile(r"Applicant (\d+) is interested in job (\d+)")
-_ASSIGNED = re.compile(r"applicant (\d+)[^\d.;\n]*job (\d+)", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"applicant (\d+)[*_\s]*(?:[:>\u2192=|-]+|(?:(?:will|be|is|gets?|takes?|assigned|to)\s+)*)"
+    r"[*_\s]*job (\d+)",
+    re.IGNORECASE,
+)
 _EMBEDDING = re.compile(r"node (\d+):\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]", re.IGNORECASE)
 # "from node 0 to node 4" are the ends of a path, so words and hyphens join three nodes or more
 _SEQUENCE = re.compile(
@@ -34,13 +36,26 @@ _SEQUENCE = re.compile(
 )
 _STEP = re.compile(r"^\s*\d+[.)]\s+\D*(\d+)\D*$", re.MULTILINE)  # "1. Visit node 0"
 _ARROW = re.compile(r"\\(?:long)?(?:right|Right)arrow(?![A-Za-z])|\\to(?![A-Za-z])|[⇒⟶]")
-_FLOW = re.compile(r"\bflow\b[^.\n]*?(?:\bis\b|\bof\b|[:=])\s*(\d+)", re.IGNORECASE)
+_MAXIMUM_FLOW = re.compile(
+    r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])(?P<rest>[^\n]*)", re.IGNORECASE
+)
+# "The shortest path from node 0 to node 5 is 0,4,5", "The solution is: 0,1", "The path can be: 0,1"
+_ANNOUNCED = re.compile(
+    r"\b(?:solution|path|order|route|sequence)\b[^.\n]{0,60}?\b(?:is|be)\b:?(?=(?P<rest>[^\n]*))",
+    re.IGNORECASE,
+)
 _ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
 _YES = {"yes": True, "true": True, "no": False, "false": False}
-_BEGUN = re.compile(r"[\W\d_]*(?:yes|true|no|false)\b", re.IGNORECASE)
+_BEGUN = re.compile(r"[\W\d_]*(?:yes|true|no|false)(?![a-z])", re.IGNORECASE)
 _DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b|\bacyclic\b", re.IGNORECASE)
+_ASSENT = re.compile(
+    r"\byes\b|\bthere (?:is|exists)\b|\btrue\b|\bcontains\b|\b(?:path|cycle) (?:exists|is present)\b"
+    r"|\bhas a (?:path|cycle)\b|\bthey are connected\b",
+    re.IGNORECASE,
+)
 _QUESTION = re.compile(r"\b(?:if|whether)\b.*", re.IGNORECASE)  # "to see whether there is a cycle"
-_SUBJECT = re.compile(r"\b(?:path|cycle|acyclic|connected)\b", re.IGNORECASE)
+_SUBJECT = re.compile(r"\b(?:path|cycle|acyclic)\b", re.IGNORECASE)
+_CONCLUSION = re.compile(r"[\W_]*(?:therefore|thus|hence|so|in conclusion)\b", re.IGNORECASE)
 
 
 def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -66,20 +81,30 @@ def _verdict(item: Item, text: str) -> bool:
 
 
 def _says_yes(text: str) -> bool | None:
-    own = own_part(text)
-    sentences = [_QUESTION.sub("", sentence) for sentence in _sentences(own)]
+    """The verdict in a text's marked answer, its first word, its last conclusion, its first
+    sentence, or the last one about paths or cycles.
+    """
+    *marked, sentences = map(_sentences, candidates(text))
+    opened = [part[0] for part in marked if part]
+    begun = [sentence for sentence in sentences[:1] if _BEGUN.match(sentence)]
+    concluded = [sentence for sentence in sentences if _CONCLUSION.match(sentence)]
     about = [sentence for sentence in sentences if _SUBJECT.search(sentence)]
-    told = [*explicit_parts(own), *filter(_BEGUN.match, sentences[:1])]
-    said = next(filter(None, map(spoken_verdict, told)), None)
-    if said is None and about:
-        return _DENIAL.search(about[-1]) is None
-    if said is None and sentences:
-        said = spoken_verdict(sentences[-1])
-    return _YES.get(said or "")
+    order = (*opened, *begun, *reversed(concluded), *sentences[:1], *reversed(about))
+    return next((said for said in map(_sentence_says, order) if said is not None), None)
 
 
 def _sentences(text: str) -> list[str]:
     return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", plain(text)) if part.strip()]
+
+
+def _sentence_says(text: str) -> bool | None:
+    """The verdict of a sentence, without what it only asks."""
+    sentence = _QUESTION.sub("", text)
+    if (verdict := spoken_verdict(sentence)) in _YES:
+        return _YES[verdict]
+    if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
+        return False
+    return True if _ASSENT.search(sentence) else None
 
 
 def _shortest_path(item: Item, text: str) -> bool:
@@ -103,10 +128,10 @@ def _flow(item: Item, text: str) -> bool:
 
 
 def _stated_flow(text: str) -> int | None:
-    """The marked answer, or the number after the last "flow is"."""
+    """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
     own = own_part(text)
-    announced = [] if explicit_parts(own) else _FLOW.findall(own)
-    return int(announced[-1]) if announced else _number(text)
+    announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
+    return _number(announced[-1] if announced and not explicit_parts(own) else text)
 
 
 def _hamilton(item: Item, text: str) -> bool:
@@ -151,12 +176,15 @@ def _number(text: str) -> int | None:
 
 
 def _stated_sequence(text: str) -> list[str]:
-    """The nodes that a text gives as its answer, in order."""
-    own = _ARROW.sub("->", own_part(text))
-    for part in (*explicit_parts(own), *reversed(re.split(r"(?<=[.!?])\s+|\n", own))):
+    """The sequence of nodes that a text gives as its answer: the longest in the most explicit part
+    that has one.
+    """
+    text = _ARROW.sub("->", own_part(text))
+    announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
+    for part in (*explicit_parts(text), *reversed(announced), text):
         if runs := _SEQUENCE.findall(part):
             return max((re.findall(r"\d+", run) for run in runs), key=len)
-    return _STEP.findall(own)
+    return _STEP.findall(text)
 
 
 def _edges(question: str) -> dict[tuple[str, str], int]:
