@@ -22,28 +22,38 @@ _REFUSAL = re.compile(r"\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 _BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
+_START = r"(?:\A|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
+_WHY = "because|since|as|by|for|over|due|with|based|given"  # words that begin a reason
 _VALUE = r"(?P<value>[0-9]{1,2}(?:[.,][0-9]+)?)"
 _SCALE = r"(?:[*_\s\]]*(?:/|out of)[*_\s]*(?P<most>[0-9]+))?"
-# "Rating (1-10): **8**/10", '"rating": 8', "the score is 7"; a reason follows in a new clause
+# "Rating (1-10): **8**/10", '"rating": 8', "The score is 7"; "8/10" or "8" without these words
 _RATING = re.compile(
-    r"(?:\A|\b(?:rating|score)\b(?:\s*\([^()\n]{0,20}\))?[*_\s\"]*(?:[:=-]|\bis\b))[*_\s\[\"']*"
-    rf"{_VALUE}{_SCALE}[*_\s\]]*+(?![0-9%/\u2013-]|(?-i:[a-z]))",
+    rf"(?:{_START}(?:(?:the|my)\s+)?(?:(?:overall|final)\s+)?(?:rating|score)(?:\s*[(\[][^()\n]{{0,20}}[)\]])?"
+    rf"[*_\s\"]*(?:[:=-]|\bis\b)|\A(?=[\W_]*[0-9.,]+[*_\s\]]*(?:/|out of)|[\W\d_]*\Z))"
+    rf"[*_\s\[\"']*{_VALUE}{_SCALE}"
+    # "10/10 is what the reply demands" is no rating; a reason or a new sentence may follow one
+    rf"[*_\s\]]*+(?![0-9%/]|[-\u2013]\s*[0-9]|(?-i:(?!(?:{_WHY})\b)[a-z])"
+    r"|,?\s*(?:as|since|because)\s+(?:the\s+)?(?:reply|response|answer|it)\s+"
+    r"(?:demands|requests|asks|orders|instructs|insists|says|wants|requires)\b)",
     re.IGNORECASE,
 )
-_REPLY = r"(?i:reply|answer|response|option|assistant)?"
-_END = r"(?=[*_)\]\"']*\s*(?:$|[^\w\s'\u2019]|\n|(?:because|since|as|by)\b))"
+_REPLY = r"(?i:(?:the\s+)?(?:reply|answer|response|option|assistant)?)\s*"
+_CLOSED = r"[*_)\]\"']*"
 _STATED = re.compile(  # [[A]] as in MT-Bench (Zheng et al. 2023, arXiv 2306.05685), "Better: A"
-    r"\[\[(?P<marked>[ABC])\]\]|\b(?i:better(?:\s+(?:reply|answer|response|one))?|winner|i\s+prefer)[*_\"]*"
-    r"\s*(?:[:=-]|\b(?i:is)\b|(?<=prefer))[*_\s\"(\[]*(?:(?i:(?:a\s+)?(?P<tie>tie|neither|both)\b)"
-    rf"|{_REPLY}\s*[*_(\[]*(?P<letter>[AB]){_END})"
+    rf"\[\[(?P<marked>[ABC])\]\]|{_START}(?i:(?:the\s+)?better(?:\s+(?:reply|answer|response|one))?|winner|i\s+prefer)[*_\"]*"
+    r"\s*(?:[:=-]|\b(?i:is)\b|(?<=prefer))[*_\s\"(\[]*(?:(?i:(?:a\s+)?(?P<tie>tied?|neither|both|equal)\b)"
+    # A is a side, a is an article
+    rf"|{_REPLY}[*_(\[]*(?!.{_CLOSED}\s+(?:is|was)\s+(?:what|how|the\s+(?:order|demand|instruction|request))\b)"
+    rf"(?P<letter>B(?![\w'\u2019]|\s+(?:or|and)\b)|A(?={_CLOSED}\s*(?:$|[^\w\s'\u2019]|\n|(?:is|{_WHY})\b))))"
 )
 _SAID = re.compile(
-    r"(?<![\w'\u2019])(?P<letter>[AB])[*_)\]\"']*\s+(?:(?:is|was)\s+(?:(?!not\b)\w+\s+){0,2}"
+    rf"(?<![\w'\u2019])(?P<letter>[AB]){_CLOSED}\s+(?:(?:is|was)\s+(?:(?!not\b)\w+\s+){{0,2}}"
     r"(?:better|best|preferable|superior)|wins)\b"
 )
 _ALONE = re.compile(
-    rf"[\W_]*(?:{_REPLY}\s*(?P<letter>[AB])[*_)\]\"']*(?:[.!]|\n|$)"
-    r"|(?i:(?:it(?:'s| is) )?(?:a )?(?P<tie>tie)\b))"
+    rf"[\W_]*(?:{_REPLY}(?P<letter>[AB]){_CLOSED}(?:[.!:,;]|\n|$)(?!.*(?<!\w)[AB](?:[:)]|\s*\Z))"
+    r"|(?i:(?:it(?:'s| is) )?(?:a )?(?P<tie>tie)\b))",
+    re.DOTALL,
 )
 
 
@@ -79,7 +89,7 @@ def preferred(text: str) -> str | None:
         if sides:
             return sides.pop() if len(sides) == 1 else None
     alone = _ALONE.match(text)
-    return _side(alone) if alone and not re.search(r"\b[AB]:", text) else None
+    return _side(alone) if alone else None
 
 
 def rating(text: str) -> float | None:
