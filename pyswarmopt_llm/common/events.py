@@ -40,7 +40,6 @@ def note(text: str) -> Event:
 
 
 SMALL = 0.05  # weights below this are not listed
-PART_PLAIN = "plain fine-tuning"  # the part of a search that trains base and best expert
 
 
 def duration(seconds: float) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -50,23 +49,6 @@ def with_code(value: object) -> Markup:
         <code>a&lt;b</code> is &amp; stays
     """
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(value))))
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table of texts.
-
-    Attributes:
-        title: title of the table.
-        headings: one heading per column.
-        rows: rows of cells, the name first.
-        first: whether to highlight the first row.
-    """
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    first: bool = False
 
 
 def split_interval(cell: str) -> tuple[str, str]:

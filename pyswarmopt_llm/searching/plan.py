@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import PART_PLAIN
 from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
@@ -222,7 +221,7 @@ class Plan:
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
             "training": other * self._training_passes,
-            PART_PLAIN: other * plain,
+            "plain fine-tuning": other * plain,  # of base and best expert
             "rivals": (dev + test) * self.rivals,
             "result": dev * (2 + self.trains) + test * (3 + self.trains),
         }

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.config import (
     search_command,
 )
 from pyswarmopt_llm.report.against import against_text
-from pyswarmopt_llm.report.pages import TextTable, render
+from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score_text, versions_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
@@ -97,13 +97,9 @@ def rank_text(row: Json) -> str:
 
 def _content(result: Json) -> dict[str, Any]:
     """The variables of a template."""
-    scores = [
-        TextTable(title, ("method", *table.columns), list(table.itertuples()), first=True)
-        for title, table in tables_of(result).items()
-    ]
     return {
         "lines": list(summary_lines(result)),
-        "scores": scores,
+        "scores": tables_of(result),
         "steps": list(next_steps(result)),
         "reading": {**READING, **dict(_made_by(result))},
     }
