@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,8 +32,8 @@ from pyswarmopt_llm.searching.scoring.result import (
     Scores,
     WorkerUse,
 )
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import Questions
+from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 RIVALS = ("base", "base_tuned", "expert_tuned")  # baselines, whose cost is counted apart
 _RESULT = ("model test", "best")  # name of the result's row in the store
@@ -55,11 +55,13 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     plan, objectives, names = job.plan, job.objectives, job.pool.space.expert_names
     seconds = run.replayed_seconds / plan.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, training.models.get(training.best, found.chosen))
+    asked = tuple(found.scorings.items())
+    evaluators = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
     models: dict[str, Model] = {}
     known: dict[int, Model] = {}
     for name, contestant in _contestants(job, found, training, files).items():
         if id(contestant) not in known:
-            known[id(contestant)] = measured(job, run, found, name, contestant)
+            known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
         models[name] = known[id(contestant)]
     if (commonest := commonest_label(objectives, names)) is not None:
         models["commonest"] = commonest
@@ -72,6 +74,11 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     of_rivals = [row for row in scored if row["who"] in RIVALS]
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
+    overflowed = [
+        f"{count} candidates overflowed in this `dtype` and counted as the worst before them"
+        for kind, count in run.failures.items()
+        if kind == UNDEFINED
+    ]
     experts = {}
     for name, vertex, row in zip(names, job.pool.space.vertices(), found.experts, strict=True):
         experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
@@ -87,7 +94,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         peak_memory_bytes=peak_memory() + found.memory,
         stop=dict(found.stop),
         passes_rivals=sum(row["n"] for row in of_rivals) if plan.rivals else None,
-        seconds_rivals=round(sum(row["seconds"] for row in of_rivals), 3),
+        seconds_rivals=round(sum(row["seconds"] for row in of_rivals), 3) if plan.rivals else None,
         workers=None if plan.alone else WorkerUse(plan.config.workers, run.failures),
         judge={m.name: JudgeUse(**m.usage()) for m in metrics if m.usage is not None},
         combine=objectives.combined_by,
@@ -100,7 +107,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=[*{**job.notes, **run.about.notes}.values(), *found.remarks],
+        notes=[*{**job.notes, **run.about.notes}.values(), *found.remarks, *overflowed],
     )
 
 
@@ -143,16 +150,22 @@ def _contestants(job: Job, found: Found, training: Training, files: Patch) -> di
     return {name: best if one is chosen else one for name, one in contestants.items()}
 
 
-def measured(job: Job, run: Run, found: Found, name: str, contestant: Contestant) -> Model:
+def measured(
+    job: Job,
+    run: Run,
+    found: Found,
+    name: str,
+    contestant: Contestant,
+    evaluators: Mapping[str, Evaluator],
+) -> Model:
     """A model with its scores, those of the store or of the search where they are known; the
     result's row has its answers on test. A model that was trained without being kept has no scores
     on test.
     """
     rows = {} if contestant.dev is None else {"dev": contestant.dev}
     exists = contestant.patch is not None or not contestant.trained
-    for split in SPLITS:
-        questions = Questions(split, tuple(found.scorings.items()))
-        evaluator = job.evaluator(questions, margins=False)
+    loaded = False
+    for split, evaluator in evaluators.items():
         if split in rows or not exists or not evaluator.utilities:
             continue
         what = f"model {split}"
@@ -161,7 +174,9 @@ def measured(job: Job, run: Run, found: Found, name: str, contestant: Contestant
             row = found.scorer.known(contestant.position)
         if row is None:
             start = time.perf_counter()
-            job.engine.load(contestant.realise(job.pool.space))
+            if not loaded:
+                job.engine.load(contestant.realise(job.pool.space))
+                loaded = True
             row = evaluator.row(start=start, answers=(what, name) == _RESULT)
             row = replace(row, phase=what, key=name)
             run.store.add(what, name, row.to_json())

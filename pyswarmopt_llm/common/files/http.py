@@ -79,7 +79,7 @@ class Json:
             UserError: the server refuses the request, does not answer in `PATIENCE`, or answers no
                 JSON.
         """
-        end = time.monotonic() + PATIENCE
+        end = 0.0
         wait = 1.0
         while True:
             try:
@@ -93,6 +93,7 @@ class Json:
                     return self._read(reply)
                 if reply.status_code not in _TRANSIENT:
                     raise self._error("refuses", problem)
+            end = end or time.monotonic() + PATIENCE  # after the first failure
             if not self._has_answered or time.monotonic() + wait > end:
                 raise self._error("does not answer", f"{problem}; {self._when_down}")
             time.sleep(wait)

@@ -175,6 +175,8 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         ...     [p.name for p in Path(parent).rglob("*")]
         ['made', 'a.txt']
     """
+    from safetensors import SafetensorError
+
     out = Path(os.path.abspath(out))
     check_free(out)
     folder = None
@@ -185,7 +187,7 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         yield folder
         check_free(out)
         os.replace(folder, out)
-    except OSError as error:  # such as a full disk
+    except (OSError, SafetensorError) as error:  # such as a full disk
         raise UserError(f"{out}: cannot be written ({first_line(error)}); make room") from error
     finally:
         if folder is not None:

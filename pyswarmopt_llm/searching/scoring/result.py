@@ -228,6 +228,8 @@ class Result:
             WrongType: names the part that `to_json` would not write.
         """
         result: Result = typed(data, cls)
+        if "best" not in result.models:
+            raise WrongType("models best")
         return result
 
     def to_json(self) -> dict[str, Any]:

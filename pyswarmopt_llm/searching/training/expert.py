@@ -208,6 +208,7 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
             "the base model's tokenizer has no chat template; use an instruction-tuned base"
         )
     items = []
+    cut = 0
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
@@ -218,11 +219,13 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
         room = max_len - len(engine.encode(prompt))
         if len(ids) > room:
-            log.warning("example %d is cut to %d tokens", number, max_len)
+            cut += 1
             answer = tokenizer.decode(ids[: max(room, 0)])
         if room > 0:
             tokens = len(engine.encode_continuation(prompt, answer)[1])
             items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
+    if cut:
+        log.warning("%d of %d chats are cut to %d tokens", cut, len(examples), max_len)
     return items
 
 

@@ -264,7 +264,8 @@ def write_predictions(
     if suffix in DELIMITED:
         text = frame.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n")
     else:
-        text = frame.to_json(orient="records", force_ascii=False, lines=suffix == ".jsonl")
+        lines = suffix == ".jsonl"
+        text = frame.to_json(orient="records", double_precision=15, force_ascii=False, lines=lines)
     write_text(out, text)
 
 

@@ -1,1 +1,1 @@
-"""Searches that score written replies: showing replies, and checking that scores differ."""
+"""Searches that score written replies: training on the best replies, and showing some."""

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
@@ -131,6 +133,13 @@ def storable(text: str) -> str:
 
 
 def read_replies(run: Run) -> list[Any]:
-    """The replies in ``replies.json``; [] without the file."""
+    """The replies in ``replies.json``; [] without the file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     file = run.path / REPLIES
-    return read_json(file)["tasks"] if file.is_file() else []
+    content = read_json(file) if file.is_file() else {"tasks": []}
+    if wrong_field(content, {"tasks": list[dict[str, Any]]}):
+        raise UserError(f"{file}: damaged; remove it: the report then shows no replies")
+    return list(content["tasks"])

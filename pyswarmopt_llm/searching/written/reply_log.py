@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.generation import Continuation, Draw
@@ -27,6 +29,7 @@ from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling
+_SHAPE = {"replies": list[str], "cut": list[bool], "scores": list[list[float]], "seconds": float}
 GREEDY = 0  # number of the greedy reply; samples count from 1
 
 
@@ -198,8 +201,17 @@ class ReplyLog:
             written = self._written(model, who, missing)
             for sample, replies in zip(missing, written, strict=True):
                 self._store.add(*names[sample], self._judged(replies))
-        self._rows |= {name: self._store.known[name] for name in names.values()}
+        self._rows |= {n: self._store.get(*n, dict, self._wrong) for n in names.values()}
         return [self._replies(self._rows[name]) for name in names.values()]
+
+    def _wrong(self, row: Mapping[str, Any]) -> str | None:
+        """The first field of a line that is not that of replies to these prompts."""
+        if field := wrong_field(row, _SHAPE):
+            return field
+        counts = Counter(number for numbers in self._numbers.values() for number in numbers)
+        scored = [counts[number] for number in range(len(self.prompts))]
+        same = len(row["replies"]) == len(row["cut"]) == len(scored)
+        return None if same and [*map(len, row["scores"])] == scored else "scores"
 
     def _written(
         self, model: str, who: Answerer, samples: Sequence[int]

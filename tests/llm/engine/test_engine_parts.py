@@ -199,7 +199,7 @@ def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
     run = tmp_path / "run"
     more = {**DEFAULT, "particles": None, "max_iter": None} if default else {}
     settings = {**more, "space": "delta", "train": "off"}
-    search(small(tiny_base, loud, [task], run, **settings))
+    found = search(small(tiny_base, loud, [task], run, **settings))
     rows = history(run)
     undefined = [
         row for row in rows if tuple(round(x, 9) for x in row["coefficients"]) in overflown
@@ -209,6 +209,8 @@ def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
         before = [other for other in rows[: rows.index(row)] if "?" not in str(other["items"])]
         same = [other["value"] for other in before if other["phase"] == row["phase"]]
         assert row["value"] == min(same)
+    (note,) = [text for text in found.result["notes"] if "overflowed" in text]
+    assert note.startswith(f"{len(undefined)} candidates overflowed in this")
     stopped = stopped_copy(run, tmp_path / "stopped", rows=len(rows) // 2)
     resume(stopped)
     ends_as(stopped, run)

@@ -26,6 +26,7 @@ from search_helpers import (
 )
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
@@ -164,6 +165,11 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
     assert rows[0]["replies"] != rows[1]["replies"]
+    for wrong in ({"cut": 1}, {"scores": [[0.5]] * DEV}):
+        (tmp_path / "wrong").write_text(json.dumps({**rows[0], **wrong}) + "\n")
+        log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
+        with pytest.raises(UserError, match=f"{next(iter(wrong))} is missing or of a wrong type"):
+            log.table("start", Answerer(Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
         assert [reply.text for reply in sample] == row["replies"]
         assert [reply.scores for reply in sample] == [

@@ -183,7 +183,7 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
 
 def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
     rows = [
-        {"body": "amber fjord?", "more": [1, {"a": "ü"}]},
+        {"body": "amber fjord?", "more": [0.123456789012345, {"a": "ü"}]},
         {"body": "north", "team": "unheard of"},
     ]
     new, out = tmp_path / "new.json", tmp_path / "out.jsonl"

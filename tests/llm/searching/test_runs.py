@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
+from pyswarmopt_llm.searching.written.replies import read_replies
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
@@ -111,6 +112,10 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     (run.path / "best").mkdir()
     result = Result.from_json(RESULT)
     assert run.result == result == Result.from_json(result.to_json())
-    (run.path / "result.json").write_text("{")
-    with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
-        _ = run.result
+    for damaged in ("{", json.dumps({**RESULT, "models": {}})):
+        (run.path / "result.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
+            _ = run.result
+    (run.path / "replies.json").write_text("{}")
+    with pytest.raises(UserError, match=r"replies\.json: damaged; remove it"):
+        read_replies(run)
