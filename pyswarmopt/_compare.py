@@ -127,7 +127,6 @@ def compare(
     recipes: Mapping[str, str | Recipe | None] | Sequence[str | Recipe | None],
     seeds: int = 15,
     optimum: float | None = None,
-    on_run: Callable[[], None] = lambda: None,
     **options: Any,
 ) -> Comparison:
     """Run recipes on a function with the same budget and the same seeds.
@@ -142,7 +141,6 @@ def compare(
             these. All are compared with the first.
         seeds: searches of each recipe, with seeds 0 to seeds - 1.
         optimum: least value of `fun`, if known.
-        on_run: called after each search.
         options: further arguments of `minimize`, shared by all, such as `max_evals`.
 
     Returns:
@@ -171,7 +169,6 @@ def compare(
             found.append(minimize(fun, bounds, recipe, seed=seed, **options))
             if INTERRUPTED in found[-1].stop:
                 raise KeyboardInterrupt  # end the comparison, not only this search
-            on_run()
         results[name] = tuple(found)
     return Comparison(results, optimum)
 

@@ -13,7 +13,7 @@ import os
 import time
 import tokenize
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,29 +75,27 @@ class Writer:
 
     Args:
         path: file.
-        clock: current time in seconds.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._clock = clock
         self._due = -math.inf
         self._waiting: Mapping[str, Any] | None = None
 
     def keep(self, state: Mapping[str, Any]) -> None:
         """Write a state now or later; it must not change."""
         self._waiting = state
-        if self._clock() >= self._due:
+        if time.monotonic() >= self._due:
             self.flush()
 
     def flush(self) -> None:
         """Write the latest state, if still waiting."""
         if self._waiting is None:
             return
-        began = self._clock()
+        began = time.monotonic()
         write(self.path, self._waiting)
         self._waiting = None
-        ended = self._clock()
+        ended = time.monotonic()
         self._due = ended + (ended - began) * (1 / WRITING - 1)
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # a shell's exit code for SIGINT
 
 
-def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
+def echo(text: str = "", err: bool = False) -> None:
     """Print text on stdout or stderr, with unsafe characters as escapes."""
     stream = sys.stderr if err else sys.stdout
-    stream.write(visible(text) + end)
+    stream.write(visible(text) + "\n")
     stream.flush()
 
 

@@ -77,7 +77,7 @@ class PycmaOptimizer(Replayed):
             **_ON_PLATEAUS,
         }
         if self._population is not None:
-            options["popsize"] = self._population
+            options["popsize"] = max(self._population, 2)  # it ranks them
         mean: Floats = self._first.mean(axis=0)
         self._strategy = cma.CMAEvolutionStrategy(mean, self._sigma, options)
         return mean

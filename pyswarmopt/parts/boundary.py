@@ -256,7 +256,3 @@ __all__ = [
     "reflect",
     "resample",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

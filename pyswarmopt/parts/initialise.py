@@ -191,7 +191,3 @@ __all__ = [
     "towards_anywhere",
     "uniform",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

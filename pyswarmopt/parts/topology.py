@@ -288,7 +288,3 @@ __all__ = [
     "VonNeumann",
     "named",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -345,7 +345,3 @@ __all__ = [
     "repel",
     "social",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -35,6 +35,9 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
 
 
 def test_maximize_failures_and_the_budget():
+    single = PycmaOptimizer(START, population=1, seed=0)
+    drive(single, bowl, 2)
+    assert len(single.ask()) == 2  # CMA-ES ranks them
     low = PycmaOptimizer(START, budget=50, seed=0)
     high = PycmaOptimizer(START, budget=50, seed=0, maximize=True)
     while not low.stop():
