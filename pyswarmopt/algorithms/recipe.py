@@ -96,7 +96,7 @@ class Recipe:
             *self.restart,
             *self.stop,
         )
-        words = ", ".join(map(_in_words, parts))
+        words = ", ".join(str(getattr(part, "__name__", part)) for part in parts)
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
@@ -111,11 +111,6 @@ class Recipe:
         rule = self.velocity
         velocity = rule.planned(moves) if isinstance(rule, SumOfTerms) else rule
         return replace(self, velocity=velocity, schedule=as_schedule(planned(self.schedule, moves)))
-
-
-def _in_words(part: Any) -> str:
-    """A function by its name, other parts by their `str`."""
-    return str(getattr(part, "__name__", part))
 
 
 def compose(

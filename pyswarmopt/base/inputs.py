@@ -48,7 +48,8 @@ def matrix(
 
         data = torch.stack(list(data))
     given = data.detach() if is_tensor(data) else np.asarray(data)
-    _refuse_complex(name, given)
+    if given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex():
+        raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
             given = np.asarray(given, dtype=np.float64)
@@ -199,11 +200,6 @@ def as_costs(
         raise ValueError("tell() must be given the positions that ask() returned")
     costs = sign * as_values(values, (len(asked),))
     return np.where(np.isfinite(costs), costs, math.inf)
-
-
-def _refuse_complex(name: str, data: Tensor | np.ndarray) -> None:
-    if data.dtype.kind == "c" if isinstance(data, np.ndarray) else data.is_complex():
-        raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
 
 
 def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:

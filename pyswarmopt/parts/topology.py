@@ -186,7 +186,8 @@ class RandomInformants(ByInformants):
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         n = len(state.best_costs)
         links = state.memory.get("links")
-        if links is None or (state.leader_stagnation > 0 and not _drawn_in_this_round(state)):
+        drawn = state.memory.get(LINKS_OF, -1)  # in this round by a particle moving alone
+        if links is None or (state.leader_stagnation > 0 and drawn != state.generation):
             links = generator.integers(n, size=(n, self.k))
             state.memory["links"] = links
             state.memory[LINKS_OF] = np.array(state.generation)
@@ -195,11 +196,6 @@ class RandomInformants(ByInformants):
         best_rank = rank.copy()
         np.minimum.at(best_rank, as_array(links), rank[:, None])
         return order[best_rank]
-
-
-def _drawn_in_this_round(state: State) -> bool:
-    """Whether a particle moving alone has already drawn the links."""
-    return LINKS_OF in state.memory and int(state.memory[LINKS_OF]) == state.generation
 
 
 @dataclass(frozen=True)

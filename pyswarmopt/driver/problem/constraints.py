@@ -257,7 +257,16 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
         low, high = constraint.lb, constraint.ub
         if hasattr(constraint, "A"):
-            return _linear(constraint, dim, space)
+            # SciPy also accepts sparse matrices
+            dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
+            matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
+            if space is not None or matrix.shape[1] != dim:
+                raise ValueError(
+                    f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
+                    "coordinates; with space= use a NonlinearConstraint or a callable of the "
+                    "parameters"
+                )
+            return replace(_made(lambda x: matrix @ x, low, high, strict), matrix=matrix)
         fun = getattr(constraint, "fun", None)
     if not callable(fun):
         raise TypeError(
@@ -273,20 +282,6 @@ def _made(fun: Callable[[Floats], Any], low: Any, high: Any, strict: Any) -> _Co
     if min(low.size, high.size) not in (1, max(low.size, high.size)):
         raise ValueError(f"a constraint has {low.size} bounds lb and {high.size} bounds ub")
     return _Constraint(fun, low, high, bool(np.any(np.asarray(strict) & (low != high))))
-
-
-def _linear(constraint: Any, dim: int, space: Space | None) -> _Constraint:
-    # SciPy also accepts sparse matrices
-    dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
-    matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
-    if space is not None or matrix.shape[1] != dim:
-        raise ValueError(
-            f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} coordinates; with "
-            "space= use a NonlinearConstraint or a callable of the parameters"
-        )
-    strict = getattr(constraint, "keep_feasible", False)
-    made = _made(lambda x: matrix @ x, constraint.lb, constraint.ub, strict)
-    return replace(made, matrix=matrix)
 
 
 def ranked(costs: Floats, violations: Floats) -> Floats:
