@@ -45,6 +45,7 @@ app = typer.Typer(
     help="Particle swarms on test functions: run one, watch it, compare recipes, open the lesson.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -167,7 +168,7 @@ def _recipes(words: str) -> dict[str, Recipe | None]:
     from pyswarmopt.base.own_file import object_of
 
     found: dict[str, Recipe | None] = {}
-    for word in words.split(","):
+    for word in map(str.strip, words.split(",")):
         name = word.rpartition(":")[2].replace("-", "_")
         if name in found:
             raise ValueError(f"--recipes: {name} is there twice")

@@ -37,7 +37,7 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     assert (out["x"], out["value"], out["evaluations"]) == (same.x.tolist(), same.fun, 600)
     assert (out["iterations"], out["animation"]) == (same.nit, None)
     assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
-    assert run(*words.split()[:-1]) == 0
+    assert run(*words.split()[:-1]) == run("run", "-h") == 0
     assert f"{same.fun:.6g}" in capsys.readouterr().out
 
 
@@ -64,8 +64,8 @@ number = 3
 
 def test_compare_takes_recipes_of_ones_own(tmp_path, here, capsys) -> None:
     (tmp_path / "my-own.py").write_text(OWN)
-    words = "compare sphere --recipes fips,my-own.py:mine --dim 2 --seeds 2 --max-evals 90 --json"
-    found = told(capsys, *words.split())["outcomes"][1]
+    words = "compare sphere --dim 2 --seeds 2 --max-evals 90 --json --recipes"
+    found = told(capsys, *words.split(), "fips, my-own.py:mine")["outcomes"][1]
     recipe = pso.compose([pso.inertia(0.6), pso.social(1.7)])
     box = pso.functions.sphere.bounds(2)
     alone = [pso.minimize(pso.functions.sphere, box, recipe, max_evals=90, seed=s) for s in (0, 1)]
