@@ -21,7 +21,7 @@ from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History, write_csv
 from pyswarmopt.driver.judge import Evaluated, Judge
-from pyswarmopt.driver.multi.front_model import AT_ONCE, MODELLED, ModelledSwarm
+from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import CallArguments, Options
@@ -29,6 +29,7 @@ from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.search import Reasons, Search
 from pyswarmopt.driver.start import check_value
+from pyswarmopt.hybrid.box import UnitBox
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 
 MAX_EVALS = 10_000
@@ -36,6 +37,9 @@ MAX_EVALS = 10_000
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
 PARTICLES = (10, 100)  # default population, at least and at most
+MODELLED = 200  # evaluations of points that the models propose
+AT_ONCE = 5  # points proposed by the models at a time
+FIRST = 2  # points per parameter before the first model, plus one
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
 FEWEST_DRAWS = 3  # of a point of a noisy front, afresh
@@ -226,6 +230,7 @@ class FrontJudge(Judge):
     """As `Judge`, for a swarm that keeps its best points itself.
 
     Attributes:
+        best: the point that breaks the constraints least; its violation is infinite without any.
         seen: evaluated points that count for a front, each with its objectives, (D + M,).
     """
 
@@ -233,6 +238,9 @@ class FrontJudge(Judge):
         self._objectives = objectives
         self.seen: list[Floats] = []
         super().__init__(*given)
+
+    def draft(self, x: Floats) -> Evaluated:
+        return super().draft(x)._replace(cost=np.full(self._objectives, math.nan))
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         if value is None:
@@ -251,13 +259,15 @@ class FrontJudge(Judge):
         self.salvage([judged])
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
-        self._search.remember_front(self._coding.encode(np.array([e.x for e in judged])), judged)
+        self._search.take_in(self._coding.encode(np.array([e.x for e in judged])), judged)
         self.keep(judged)
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         for each in judged:
             if each.counts and each.violation == 0 and np.isfinite(each.cost).all():
                 self.seen.append(np.concatenate([each.x, each.cost]))
+            if 0 < each.violation < self.best.violation:
+                self.best = each
         self.calls = self._evaluator.calls
 
     def front(self) -> tuple[Floats, Floats]:
@@ -272,14 +282,18 @@ class FrontJudge(Judge):
         return self._coding.low
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was seen."""
-        return {"seen": np.array(self.seen) if self.seen else NONE}
+        """All that was seen, and the point that breaks the constraints least."""
+        seen = np.array(self.seen) if self.seen else NONE
+        return {"seen": seen, "least": np.append(self.best.x, self.best.violation)}
 
     def load_state_dict(self, saved: Any) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         if len(saved.get("seen", NONE)):
             check(saved, {"seen": ("float64", "nc")}, {"c": len(self.best.x) + self._objectives})
+        check(saved, {"least": ("float64", "l")}, {"l": len(self.best.x) + 1})
         self.seen = list(saved["seen"])
+        *x, violation = saved["least"].tolist()
+        self.best = Evaluated(np.array(x), math.nan, violation)
         self.calls = self._evaluator.calls
 
 
@@ -332,26 +346,21 @@ class FrontSearch(Search):
         """The name of the algorithm, and its swarm."""
         coding = self.problem.coding
         bounds = coding.bounds()
-        kinds = coding.kinds
         start = self.problem.start
-        common: dict[str, Any] = {
+        swarm: dict[str, Any] = {
             "bounds": bounds,
             "population": population,
             "objectives": self._objectives,
             "seed": self._options.seed,
             "start": bounds[0][None][:0] if start is None else start,
         }
-        if kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
-            return SMPSO, MultiSwarm(**common)
-        at_once = self._options.population or AT_ONCE
-        return MODELLED_SMPSO, ModelledSwarm(kinds, at_once, min(limit, MODELLED), **common)
-
-    def next_ticket(self) -> Ticket | None:
-        if not self._swarm.is_open:
-            self._before = {
-                f"evaluator.{n}": getattr(self.evaluator, n) for n in ("skipped", "idle")
-            }
-        return super().next_ticket()
+        if coding.kinds.count > MODELLED_DIM or coding.size > MODELLED_NUMBERS:
+            return SMPSO, MultiSwarm(**swarm)
+        kinds = coding.kinds.of(UnitBox(*bounds).free)
+        last = min(limit, MODELLED)
+        first = min(FIRST * kinds.count + 1, max(last // 4, 1))
+        model = FrontProposals(kinds, first, last, self._options.population or AT_ONCE)
+        return MODELLED_SMPSO, MultiSwarm(**swarm, model=model)
 
     def reasons(self) -> Reasons:
         """Reasons to stop; empty to go on."""
@@ -369,20 +378,15 @@ class FrontSearch(Search):
     def _saved(self) -> tuple[Any, ...]:
         return self._swarm, self.evaluator, self._judge
 
-    def _state(self) -> dict[str, Any]:
-        """As before the round whose points are pending; known ones need no second call."""
-        state = super()._state()
-        return state | self._before if self._swarm.is_open else state
-
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
         problem = self.problem
         space = problem.space
         x, values = self._judge.front()
         violation = 0.0
-        if not len(x) and len(self._swarm.archive):
-            x = problem.coding.decode(self._swarm.archive)
-            values = np.full((len(x), self._objectives), math.inf)
-            violation = self._swarm.violation
+        if not len(x) and math.isfinite(self._judge.best.violation):
+            x = self._judge.best.x[None]
+            values = np.full((1, self._objectives), math.inf)
+            violation = self._judge.best.violation
         errors = np.zeros_like(values)
         if final and self._options.noisy and len(x) and not violation:
             x, values, errors = self._drawn_afresh(x, values)

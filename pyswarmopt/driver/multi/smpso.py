@@ -1,4 +1,4 @@
-"""The swarm behind `minimize_multi`.
+"""The swarm behind `minimize_multi`: points proposed by models of the objectives, then SMPSO.
 
 MOPSO (Coello Coello, Pulido & Lechuga 2004, IEEE TEC 8(3)) with an archive kept by crowding
 distance (Raquel & Naval 2005, GECCO), in the form of SMPSO (Nebro, Durillo, Garcia-Nieto, Coello
@@ -17,10 +17,12 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, check
+from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.judge import Evaluated
+from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
+from pyswarmopt.hybrid.box import UnitBox
 
 # Nebro et al. 2009, section III: w, and the range of both c1 and c2
 INERTIA = 0.1
@@ -28,11 +30,12 @@ ACCELERATION = 1.5, 2.5
 ARCHIVE = 100  # points to follow; the most crowded ones go first
 MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
-# the swarm's arrays, with a letter for each axis
+# the swarm's arrays, with a letter for each axis: A and R change
 SAVED = {
-    "x": "PM", "v": "PM", "p": "PM", "p_values": "QK", "p_violations": "Q", "archive": "AM",
-    "archive_values": "AK",
+    "x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM",
+    "archive_values": "AK", "asked": "RM", "told": "RT",
 }  # fmt: skip
+COUNTS = {"iteration": int, "rounds": int, "numbers": int}
 
 
 class MultiSwarm:
@@ -43,14 +46,16 @@ class MultiSwarm:
         population: particles.
         objectives: K.
         seed: seed of the swarm's own generator.
-        start: positions of the first particles, (n, M).
+        start: positions to begin with, (n, M).
+        model: proposes points before the swarm moves; None: the swarm moves at once.
 
     Attributes:
-        archive: non-dominated points, (A, M); before any feasible point, the one with least
-            violation.
-        archive_values: their objectives, (A, K), infinite without a feasible point.
-        violation: violation of the points in the archive.
+        archive: feasible non-dominated points, (A, M).
+        archive_values: their objectives, (A, K).
+        asked: the round's positions, (R, M), none between rounds.
+        told: their outcomes, (R, K + 2): objectives, violation, and whether they count; NaN before.
         iteration: moves.
+        numbers: of the points of all rounds before.
     """
 
     def __init__(
@@ -60,10 +65,13 @@ class MultiSwarm:
         objectives: int,
         seed: int | np.random.Generator | None,
         start: Floats,
+        model: FrontProposals | None = None,
     ) -> None:
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds
-        self._objectives = objectives
+        self._box = UnitBox(*bounds)
+        self.model = model
+        self.objectives = objectives
         shape = population, len(self._low)
         try:
             self.x = self._random.uniform(self._low, self._high, shape)
@@ -73,60 +81,94 @@ class MultiSwarm:
         if len(start) > population:
             raise ValueError(f"x0 has {len(start)} points, more than the {population} particles")
         self.x[: len(start)] = start
+        self._start = start
         self.v = np.zeros_like(self.x)
         self.p = self.x.copy()
-        self.p_violations = np.empty(0)
-        self.p_values = np.empty((0, objectives))
+        self.p_values = np.full((population, objectives), math.inf)
+        self.p_violations = np.full(population, math.inf)
         self.archive = self.x[:0]
-        self.archive_values = self.p_values
-        self.violation = math.inf
+        self.archive_values = self.p_values[:0]
+        self.asked = self.x[:0]
+        self.told = np.empty((0, objectives + 2))
+        self._sent: set[int] = set()  # rows of the round that were handed out
         self.iteration = 0
         self.rounds = 0
-        self._handed_out = 0  # tickets so far
-        self._asked: Floats = NONE  # a round's positions while they are told one by one
-        self._told: dict[int, Evaluated] = {}
-        self._before: dict[str, Any] = {}  # the state before that round
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a round is being told one by one."""
-        return len(self._asked) > 0
+        self.numbers = 0
 
     def stop(self) -> dict[str, float]:
         """No reasons of its own to stop."""
         return {}
 
+    # ---- ask and tell ----
+
+    def ask(self) -> Floats:
+        """Positions to evaluate, (R, M); the same ones until they are told."""
+        if not len(self.asked):
+            self.asked = self._proposed()
+            self.told = np.full((len(self.asked), self.objectives + 2), math.nan)
+            self._sent = set()
+        return self.asked
+
+    def _proposed(self) -> Floats:
+        """Starting points, then the models' proposals, then the moved particles."""
+        model = self.model
+        if model is None or model.done:
+            return self._moved()
+        if not self.rounds and len(self._start):
+            return self._start
+        self.iteration += len(model.points) >= model.first
+        return self._box.decode(model.ask(self._random))
+
     def ask_one(self) -> Ticket | None:
-        """The next position of the round; None while the others' values are missing."""
-        if not self.is_open:
-            self._before = self.state_dict()
-            self._asked = self.ask().copy()
-            self._row = 0
-            self._told = {}
-        if self._row == len(self._asked):
-            return None
-        ticket = Ticket(self._asked[self._row].copy(), self._row, self._handed_out)
-        self._row += 1
-        self._handed_out += 1
-        return ticket
+        """The next position of the round; None while the others' outcomes are missing."""
+        x = self.ask()
+        for row in np.flatnonzero(np.isnan(self.told[:, -1])).tolist():
+            if row not in self._sent:
+                self._sent.add(row)
+                return Ticket(x[row].copy(), row, self.numbers + row)
+        return None
+
+    def tickets(self) -> list[Ticket]:
+        """None: a restored swarm hands out what was pending once more."""
+        return []
+
+    def tell(self, judged: Sequence[Evaluated]) -> None:
+        """Take in the outcomes of a round; costs are (K,) each."""
+        self.told = _outcomes(judged)
+        self._learn()
 
     def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
         """Take in a position's outcome; the last one completes the round."""
-        self._told[ticket.particle] = judged
-        if len(self._told) == len(self._asked):
-            judged_in_order = [self._told[row] for row in range(len(self._asked))]
-            self._asked = NONE
-            self.tell(judged_in_order)
+        self.told[ticket.particle] = _outcomes([judged])[0]
+        if not np.isnan(self.told[:, -1]).any():
+            self._learn()
 
-    def tickets(self) -> list[Ticket]:
-        """None: a restored swarm hands out its round once more."""
-        return []
+    def _learn(self) -> None:
+        x = self.asked
+        outcomes = self.told
+        values, violations, seen = _read(outcomes)
+        self.asked = x[:0]
+        self.told = outcomes[:0]
+        self.rounds += 1
+        self.numbers += len(x)
+        self._keep(x, values)
+        model = self.model
+        if model is None or model.done:
+            self._remember(values, violations, seen)
+            return
+        counts = outcomes[:, -1] > 0
+        model.learn_front(self._box.encode(x[counts]), values[counts], violations[counts])
+        if model.done:  # particles begin at the best points
+            count = min(len(self.archive), len(self.x))
+            self.x[:count] = self.p[:count] = self.archive[:count]
+            self.p_values[:count] = self.archive_values[:count]
+            self.p_violations[:count] = 0.0
 
-    def ask(self) -> Floats:
-        """Positions to evaluate, (N, M): first the starting ones, then moved ones, with walls and
-        mutation.
-        """
-        if not len(self.p_values):
+    # ---- moves ----
+
+    def _moved(self) -> Floats:
+        """The particles' positions, moved unless none was evaluated, with walls and mutation."""
+        if not self.rounds:
             return self.x
         x, v = self._step()
         # At a wall a particle stops and turns round.
@@ -149,12 +191,12 @@ class MultiSwarm:
         return self.x + v, v
 
     def _leaders(self, n: int) -> Floats:
-        """For each particle, the less crowded of two random members of the archive."""
+        """For each particle, the less crowded of two random members of the archive; while that is
+        empty the personal best that breaks the constraints least.
+        """
         if len(self.archive) == 0:
-            return self.p
+            return self.p[[int(self.p_violations.argmin())]]
         pairs = self._random.integers(0, len(self.archive), (n, 2))
-        if self.violation > 0:
-            return self.archive[pairs[:, 0]]
         distances = crowding_distance(self.archive_values)[pairs]
         return self.archive[pairs[np.arange(n), distances.argmax(axis=1)]]
 
@@ -170,84 +212,51 @@ class MultiSwarm:
         moved = np.clip(self.x + step * (self._high - self._low), self._low, self._high)
         self.x = np.where(chosen, moved, self.x)
 
-    def tell(self, judged: Sequence[Evaluated]) -> None:
-        """Update personal bests and archive; costs are (K,) each."""
-        self.rounds += 1
-        values, violations, seen = self._read(judged)
-        self._remember_personal(values, violations, seen)
-        self.remember_front(self.x, judged)
+    # ---- the best points ----
 
-    def _read(self, judged: Sequence[Evaluated]) -> tuple[Floats, Floats, Bools]:
-        """Objectives, (N, K), infinite if missing; violations, (N,); and a mask of the points that
-        count.
-        """
-        violations = np.array([each.violation for each in judged])
-        costs = np.array([np.broadcast_to(each.cost, self._objectives) for each in judged])
-        counts = np.array([each.counts for each in judged])
-        valued = counts & (violations == 0) & np.isfinite(costs).all(axis=1)
-        return np.where(valued[:, None], costs, math.inf), violations, valued | (violations > 0)
-
-    def _remember_personal(self, values: Floats, violations: Floats, seen: Bools) -> None:
-        if not len(self.p_values):
-            self.p_values = values
-            self.p_violations = np.where(seen, violations, math.inf)
-            return
+    def _remember(self, values: Floats, violations: Floats, seen: Bools) -> None:
+        """Update the personal bests."""
         wins = (values <= self.p_values).all(-1) & (values < self.p_values).any(-1)
         loses = (values >= self.p_values).all(-1)
         coin = self._random.random(len(values)) < 0.5  # neither dominates: either may stay
         both_feasible = (violations == 0) & (self.p_violations == 0)
-        better = (
-            np.where(both_feasible, wins | (~loses & coin), violations < self.p_violations) & seen
+        better = seen & np.where(
+            both_feasible, wins | (~loses & coin), violations < self.p_violations
         )
         self.p[better] = self.x[better]
         self.p_values[better] = values[better]
         self.p_violations[better] = violations[better]
 
-    def remember_front(self, x: Floats, judged: Sequence[Evaluated]) -> None:
-        """Keep feasible non-dominated points, (n, M); before any, the point with the smallest
-        violation.
+    def take_in(self, x: Floats, judged: Sequence[Evaluated]) -> None:
+        """Keep the best of points, (n, M), outside of a round."""
+        self._keep(x, _read(_outcomes(judged))[0])
+
+    def _keep(self, x: Floats, values: Floats) -> None:
+        """Keep the non-dominated points, (n, M), of those with finite values, (n, K), in the
+        archive.
         """
-        values, violations, seen = self._read(judged)
-        if not seen.any():
-            return
-        least = float(violations[seen].min())
-        if least > self.violation or (least == self.violation and least > 0):
-            return
-        if least < self.violation:
-            self.archive = self.archive[:0]
-            self.archive_values = values[:0]
-        self.violation = least
-        new = seen & (violations == least)
-        x = np.concatenate([self.archive, x[new]])
-        v = np.concatenate([self.archive_values, values[new]])
-        if least > 0:
-            x = x[:1]
-            v = v[:1]
-        _, first = np.unique(v, axis=0, return_index=True)
-        x = x[first]
-        v = v[first]
-        keep = non_dominated(v)
-        x = x[keep]
-        v = v[keep]
-        while len(v) > ARCHIVE:
-            most_crowded = int(crowding_distance(v).argmin())
+        valued = np.isfinite(values).all(axis=1)
+        x = np.concatenate([self.archive, x[valued]])
+        values = np.concatenate([self.archive_values, values[valued]])
+        values, first = np.unique(values, axis=0, return_index=True)
+        best = non_dominated(values)
+        x = x[first[best]]
+        values = values[best]
+        while len(values) > ARCHIVE:
+            most_crowded = int(crowding_distance(values).argmin())
             x = np.delete(x, most_crowded, axis=0)
-            v = np.delete(v, most_crowded, axis=0)
+            values = np.delete(values, most_crowded, axis=0)
         self.archive = x
-        self.archive_values = v
+        self.archive_values = values
+
+    # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed for resuming; while a round is told one by one, as before it."""
-        if self.is_open:
-            return self._before
-        return {
-            **{name: getattr(self, name).copy() for name in SAVED},
-            "violation": self.violation,
-            "iteration": self.iteration,
-            "rounds": self.rounds,
-            "handed_out": self._handed_out,
-            "random": self._random.bit_generator.state,
-        }
+        """Everything needed for resuming."""
+        saved = {name: getattr(self, name).copy() for name in SAVED}
+        saved |= {name: getattr(self, name) for name in COUNTS}
+        saved["random"] = self._random.bit_generator.state
+        return saved if self.model is None else saved | self.model.state_dict("model")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -255,12 +264,30 @@ class MultiSwarm:
         Raises:
             ValueError: an entry is missing, or has another type or shape.
         """
-        sizes = dict(zip("PMK", (*self.x.shape, self.p_values.shape[1]), strict=True))
+        lengths = *self.x.shape, self.objectives, self.objectives + 2
+        sizes = dict(zip("PMKT", lengths, strict=True))
         check(saved, {name: ("float64", axes) for name, axes in SAVED.items()}, sizes)
-        counts = {"iteration": int, "rounds": int, "handed_out": int}
-        check(saved, {"violation": float, "random": dict, **counts})
-        for name in (*SAVED, "violation", "iteration", "rounds"):
+        check(saved, {"random": dict, **COUNTS})
+        if self.model is not None:
+            sizes = {"D": self._box.dim, "K": self.objectives}
+            known = {"kinds": self.model.kinds}
+            self.model = FrontProposals.from_state(saved, "model", sizes, **known)
+        for name in (*SAVED, *COUNTS):
             setattr(self, name, saved[name])
-        self._handed_out = saved["handed_out"]
-        self._asked = NONE
+        self._sent = set()
         self._random.bit_generator.state = saved["random"]
+
+
+def _outcomes(judged: Sequence[Evaluated]) -> Floats:
+    """Objectives, violation, and whether they count, in a row for each, (n, K + 2)."""
+    return np.array([[*each.cost, each.violation, each.counts] for each in judged])
+
+
+def _read(outcomes: Floats) -> tuple[Floats, Floats, Bools]:
+    """Objectives, (n, K), infinite where missing or not allowed; violations, (n,); and a mask of the
+    points that are compared.
+    """
+    costs = outcomes[:, :-2]
+    violations = outcomes[:, -2]
+    valued = (outcomes[:, -1] > 0) & (violations == 0) & np.isfinite(costs).all(axis=1)
+    return np.where(valued[:, None], costs, math.inf), violations, valued | (violations > 0)

@@ -32,7 +32,7 @@ def told(study, answer, path):
     "problem",
     [
         {"bounds": BOX, "max_evals": 240, "population": 40},  # models up to 200, then the swarm
-        {"bounds": [(-5.0, 5.0)] * 21, "max_evals": 40},
+        {"bounds": [(-5.0, 5.0)] * 21, "max_evals": 120},
         {"bounds": BOX, "max_evals": 60, "constraints": lambda x: 1 - x[0]},
         {"bounds": [(-2, 2)] * 2, "max_evals": 60, "integrality": [True, True]},  # 25 points in all
         {"bounds": BOX, "max_evals": 60, "x0": [[1, 1], [2, 2]]},

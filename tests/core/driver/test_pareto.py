@@ -94,9 +94,9 @@ def test_a_move_is_that_of_the_equations():
     x, v, p = (rng.uniform(low, high, (5, 3)) for _ in range(3))
     v -= (low + high) / 2
     swarm.x, swarm.v, swarm.p, swarm.p_values = x, v, p, np.zeros((5, 2))
-    swarm.archive = rng.uniform(low, high, (3, 3))
+    swarm.archive, swarm.rounds = rng.uniform(low, high, (3, 3)), 1
     # in the middle of the front is the most crowded one
-    swarm.archive_values, swarm.violation = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]]), 0.0
+    swarm.archive_values = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
     crowd = [math.inf, 2.0, math.inf]
     swarm._mutate = lambda: None
     swarm._random = np.random.default_rng(11)
