@@ -326,11 +326,11 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         {'particles': 20}
     """
     values = {name: getattr(config, name) for name in CHOICES}
-    return {name: value for name, value in values.items() if _is_given(value)}
-
-
-def _is_given(value: object) -> bool:
-    return value is not False and value not in (None, "auto", ())
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not False and value not in (None, "auto", ())
+    }
 
 
 def for_all_tasks(metrics: Sequence[str]) -> list[str]:

@@ -1,5 +1,4 @@
-"""Free memory of a device, and estimated memory of a pass over tokens, of a candidate, and of
-training.
+"""Free memory of a device, and estimated memory of a pass over tokens and of a candidate.
 
 Estimates are upper bounds for plain transformers. If one is wrong, batches are halved when memory
 runs out.

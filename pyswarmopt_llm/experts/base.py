@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
         return AutoModelForCausalLM.from_config(config, **safe, **options)
 
 
+@lru_cache(maxsize=4)
 def skeleton(base: BaseModel) -> Skeleton:
     """The modules of `base`; raises as `empty_model`."""
     model = empty_model(base)

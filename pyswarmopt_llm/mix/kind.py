@@ -40,14 +40,6 @@ class Pool:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def _own_size(experts: int) -> int:
-    return experts
-
-
-def _no_words(patch: Patch, names: Sequence[str]) -> str | None:
-    return None
-
-
 @dataclass(frozen=True)
 class SpaceKind:
     """A way to mix experts; by default, LoRA adapters of one base mixed into one adapter.
@@ -84,8 +76,8 @@ class SpaceKind:
     open: Callable[[Path, str, str, int | None], Engine] | None = None
     title: str = "An adapter found by a swarm of experts"
     description: str = "A LoRA adapter for {base}: the mixture of {experts}"
-    size: Callable[[int], int] = _own_size
-    in_words: Callable[[Patch, Sequence[str]], str | None] = _no_words
+    size: Callable[[int], int] = lambda experts: experts
+    in_words: Callable[[Patch, Sequence[str]], str | None] = lambda patch, names: None
 
     @property
     def adapters(self) -> bool:

@@ -74,11 +74,10 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     of_rivals = [row for row in scored if row["who"] in RIVALS]
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
-    overflowed = [
-        f"{count} candidates overflowed in this `dtype` and counted as the worst before them"
-        for kind, count in run.failures.items()
-        if kind == UNDEFINED
-    ]
+    notes = {**job.notes, **run.about.notes}
+    if count := run.failures.get(UNDEFINED):
+        how = "overflowed in this `dtype` and counted as the worst before them"
+        notes[UNDEFINED] = f"{count} candidates {how}"
     experts = {}
     for name, vertex, row in zip(names, job.pool.space.vertices(), found.experts, strict=True):
         experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
@@ -107,7 +106,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=[*{**job.notes, **run.about.notes}.values(), *found.remarks, *overflowed],
+        notes=[*notes.values(), *found.remarks],
     )
 
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.tokens.members import (
     check_templates,
     has_template,
 )
-from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
+from pyswarmopt_llm.tokens.mixing import ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
@@ -74,7 +74,8 @@ class MixtureEngine(SeveralModels):
         if fusion not in FUSIONS:
             raise unknown("fusion", fusion, ["auto", *FUSIONS])
         self.fusion = fusion
-        self._table = lru_cache(_MOST_TABLES)(self._asked)
+        ask = partial(ask_members, self.members, by_token=self.same_tokenizer)
+        self._table = lru_cache(_MOST_TABLES)(ask)
         self._text_model = lru_cache(maxsize=None)(TextModel.of)
 
     def load(self, patch: Patch) -> None:
@@ -92,9 +93,6 @@ class MixtureEngine(SeveralModels):
             UserError: a member gives NaN, or a text is too long for it.
         """
         return self._table(tuple(pairs)).loglikelihood(self.weights)
-
-    def _asked(self, pairs: tuple[tuple[str, str], ...]) -> OptionTable:
-        return ask_members(self.members, pairs, self.same_tokenizer)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, without special tokens; with different tokenizers one at a

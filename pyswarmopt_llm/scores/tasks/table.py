@@ -44,25 +44,15 @@ class Table:
         path: file.
         names: names of all columns, in order of appearance.
         rows: the rows.
-        has_splits: whether the file has a list for each split; each row then names its split.
-        separator: separator of columns; "" in JSON.
         name, prompt, metric: the task's, if given.
-        header: column names for a CSV copy, if not `names`.
-        mark: start of a CSV copy.
-        line_end: line end of a CSV file.
     """
 
     path: Path
     names: Sequence[str]
     rows: Sequence[FileRow]
-    has_splits: bool = False
-    separator: str = ""
     name: str = ""
     prompt: str | None = None
     metric: str | None = None
-    header: Sequence[str] = ()
-    mark: str = ""
-    line_end: str = "\n"
 
 
 def read_table(path: Path, text: str = "") -> Table:
@@ -137,8 +127,7 @@ def read_text(path: Path) -> str:
 def _delimited(path: Path) -> Table:
     """The table of a CSV or TSV file; a missing value is ""."""
     text = read_text(path)
-    separator = _separator(text)
-    (_, header), *records = _records(path, text, separator) or [(0, [""])]
+    (_, header), *records = _records(path, text, _separator(text)) or [(0, [""])]
     names = [name.strip() for name in header]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
@@ -150,8 +139,7 @@ def _delimited(path: Path) -> Table:
             raise UserError(f"{location}: more values than columns; put texts in quotes")
         values += [""] * (len(names) - len(values))
         rows.append(FileRow(location, f"row-{number}", dict(zip(names, values, strict=True))))
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    return Table(path, names, rows, separator=separator, line_end=line_end)
+    return Table(path, names, rows)
 
 
 def _separator(text: str) -> str:
@@ -236,7 +224,7 @@ def _of_json(path: Path, text: str) -> Table:
     if prompt is None and example is not None:  # as in the reference, before the default prompt
         escaped = example.replace("{", "{{").replace("}", "}}")
         prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
-    return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
+    return Table(path, _names(rows), rows, name or "", prompt, metric)
 
 
 def _names(rows: Sequence[FileRow]) -> list[str]:

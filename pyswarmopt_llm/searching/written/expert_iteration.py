@@ -277,9 +277,7 @@ class ExpertIteration:
         return Iterated(len(rounds), rounds.index(best) + 1, best.kept, self.count, spare)
 
 
-def complementary(
-    rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str], count: int = TEACHERS
-) -> list[Tensor]:
+def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> list[Tensor]:
     """Positions of mixtures that, together with the chosen one, have the best scores if each item
     counts by its best reply; see `greedy_cover`.
 
@@ -287,7 +285,6 @@ def complementary(
         rows: rows of a search whose positions are coefficients, (n,).
         chosen: the mixture to train, (n,); if no row has it, the overall best comes first.
         tasks: tasks of the rows' items; each counts alike.
-        count: most positions.
 
     Example:
         >>> def row(items):
@@ -309,7 +306,7 @@ def complementary(
     for position, of_items in zip(positions, values, strict=True):
         if position.equal(chosen):
             known = of_items
-    return [positions[number] for number in greedy_cover(values, known, count)]
+    return [positions[number] for number in greedy_cover(values, known, TEACHERS)]
 
 
 def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
