@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,23 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
     assert (reference.draws, reference.settings) == (10, ("restart_patience=7",))
     assert planned(paper=True, draws=1) == replace(paper, draws=1)
     assert not planned(paper=True, optimizer="constriction").is_grid
+    two = make_plan(replace(config, settings=("inertia=0.1,0.2",)))
+    assert two.evaluations == two.config.population * (1 + 2)
     for refused in ({"reference": True}, {"quick": True}, {"method": "items", "max_iter": None}):
         with pytest.raises(UserError):
             planned(paper=True, **refused)
+
+
+def test_iterations_on_tasks_of_the_harness_have_an_end(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(name: str, *sizes: int | None) -> SimpleNamespace:
+        return SimpleNamespace(name=name)
+
+    monkeypatch.setattr("pyswarmopt_llm.published.lm_eval.LmEvalTask", task)
+    given: dict[str, Any] = {"tasks": ("lm-eval:arc",), "scoring": "auto", "patience": 9}
+    plan = make_plan(replace(config, **given, max_iter=None, particles=None))
+    assert plan.evaluations == 40
 
 
 def test_from_65_experts_on_a_race_leaves_those_of_which_mixtures_are_proposed(
