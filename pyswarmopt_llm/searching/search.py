@@ -137,7 +137,7 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
     """Search, train, and write the result; with a grid of coefficients, first search with each
     draw. Known results are taken from the run.
     """
-    tell = on_event or _ignore
+    tell = on_event or (lambda event: None)
     with run.locked():
         if job.plan.config.is_grid:
             from pyswarmopt_llm.searching.grid import choose_draw
@@ -158,10 +158,6 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
         run.finish(content)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
-
-
-def _ignore(event: Event) -> None:
-    """Nobody listens."""
 
 
 def _check_base(job: Job, run: Run) -> None:

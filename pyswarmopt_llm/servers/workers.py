@@ -73,6 +73,7 @@ class Handler:
         self._setup = setup
         self._job: Job | None = None
         self._evaluators: dict[Questions, Evaluator] = {}
+        self._tokens = 0
 
     def answer(self, questions: Questions, request: Request) -> Reply:
         """Evaluate a candidate; any exception becomes a reply. After a failure everything is loaded
@@ -94,13 +95,23 @@ class Handler:
         if self._job is None:
             self._job = self._setup.load(self._setup.config)
             self._evaluators = {}
+            self._tokens = _batch_tokens(self._job)
         if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
                 "a worker has loaded other files than this search: base, experts or tasks changed"
             )
         if questions not in self._evaluators:
             self._evaluators[questions] = self._job.evaluator(questions)
-        return self._evaluators[questions].evaluate(request)
+        row = self._evaluators[questions].evaluate(request)
+        if _batch_tokens(self._job) < self._tokens and not request.last:
+            # In smaller batches the last bits of values may differ.
+            raise MemoryError(f"batches of {self._tokens} tokens do not fit any more")
+        return row
+
+
+def _batch_tokens(job: Job) -> int:
+    """Tokens of a batch, chosen by memory."""
+    return int(getattr(job.engine, "batch_tokens", 0))
 
 
 class Pool:
@@ -129,8 +140,8 @@ class Pool:
             CancelledError: the pool was closed.
         """
         why = ""
-        for _ in range(TRIES):
-            reply = self.answer(questions, request)
+        for tried in range(1, TRIES + 1):
+            reply = self.answer(questions, replace(request, last=tried == TRIES))
             if isinstance(reply, UserError):
                 raise reply
             if isinstance(reply, Row):
@@ -304,8 +315,11 @@ class Actors(Pool):
         """Start an actor, which is free once a node has room for it."""
         actor = self._start()
         self._actors.append(actor)
-        self._ray.get(actor.__ray_ready__.remote())
-        self._free.put(actor)
+        try:
+            self._ray.get(actor.__ray_ready__.remote())
+            self._free.put(actor)
+        except self._ray.exceptions.RayError as error:  # or the pool was closed
+            log.warning("an actor did not start: %s", first_line(error))
 
     def close(self) -> int:
         """End the actors, and leave the cluster if it was joined here."""

@@ -67,6 +67,7 @@ class Request:
         before: row with the known items, if any.
         what: name of the evaluation in the store.
         iteration, particle: place in the history.
+        last: whether it is a worker's last try, in which smaller batches are accepted.
     """
 
     position: Tensor
@@ -75,6 +76,7 @@ class Request:
     what: str = ""
     iteration: int = 0
     particle: int = 0
+    last: bool = False
 
     @cached_property
     def key(self) -> str:

@@ -55,8 +55,9 @@ def test_a_failure_is_counted_and_the_candidate_evaluated_again_three_times_at_m
 class Resident:
     """What a worker has loaded."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, shrinks: int = 0) -> None:
         self.fingerprints, self._error = {"base": "files"}, error
+        self.engine, self.batch_tokens, self._shrinks = self, 100, shrinks
 
     def evaluator(self, questions: Questions) -> Resident:
         return self
@@ -64,6 +65,7 @@ class Resident:
     def evaluate(self, request: Request) -> Row:
         if self._error is not None:
             raise self._error
+        self.batch_tokens -= self._shrinks
         return found(request)
 
 
@@ -85,6 +87,22 @@ def test_after_what_a_worker_raises_it_loads_anew(error: Exception, kind: str) -
     assert isinstance(handler.answer(QUESTIONS, request), Row) and len(loaded) == 2
     other = Handler(Setup(load, None, {"base": "other files"}))  # type: ignore[arg-type]
     assert isinstance(other.answer(QUESTIONS, request), UserError)
+
+
+def test_smaller_batches_are_accepted_at_the_last_try_only() -> None:
+    """Since last bits may differ in them."""
+    asked: list[Request] = []
+
+    class Full(Scripted):
+        def answer(self, questions: Questions, request: Request) -> Reply:
+            asked.append(request)
+            return handler.answer(questions, request)
+
+    handler = Handler(Setup(lambda config: Resident(shrinks=1), None, {"base": "files"}))  # type: ignore
+    pool = Full([])
+    assert submitted(pool, 3)[0].result(60).value == 3
+    assert pool.failures == ["out of memory"] * (TRIES - 1)
+    assert [request.last for request in asked] == [False] * (TRIES - 1) + [True]
 
 
 def test_a_score_that_is_no_number_stays_that_error() -> None:
