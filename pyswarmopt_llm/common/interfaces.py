@@ -161,8 +161,8 @@ def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
 class Engine(Protocol):
     """Runs a model. One base stays loaded for a whole run; `load` puts a candidate on it.
 
-    Subclasses inherit defaults: one model of unlimited length, which returns its whole answer at
-    once. Methods that read text raise `UserError` if it exceeds the context window.
+    Subclasses inherit defaults: one model of unlimited length. Methods that read text raise
+    `UserError` if it exceeds the context window.
 
     Attributes:
         progress: called after each batch of texts with the number of texts read so far and the
@@ -213,10 +213,6 @@ class Engine(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens that the model reads for a text; several models' are summed."""
         return sum(member.count_tokens(text) for member in self.members.values())
-
-    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The greedy continuation, in pieces if the engine supports it."""
-        return iter([self.generate([prompt], max_new_tokens)[0].strip()])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +25,6 @@ GB = 1e9
 _BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # bits of a packed weight, with its scales
 _PACKED_BITS = 4.5  # bits in other formats
 SAMPLE = 16  # items timed
-_LONG = 3  # rows this many times as long as the median are named
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,6 @@ class Timed:
         dev, test: numbers of items.
         scoring: timed answer format; the slower one if a trial chooses between two.
         seconds_per_item: None: items cost money, so none was timed.
-        longest: ids of dev items much longer than the others.
     """
 
     name: str
@@ -142,7 +139,6 @@ class Timed:
     test: int
     scoring: str
     seconds_per_item: float | None = None
-    longest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +188,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         phases={name: round(seconds, 1) for name, seconds in phases.items() if seconds},
         dtype=str(job.engine.dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
-        notes=(*notes, *_notes(job, timed)),
+        notes=(*notes, *_notes(job)),
         device=str(pick_device(config.device)),
     )
 
@@ -218,23 +214,15 @@ def _time_task(job: Job, name: str) -> Timed:
         job.engine.load(job.pool.space.realise(vertex))
         batch(job.engine)
         seconds = time.perf_counter() - start
-    long = _LONG * lengths[ordered[len(ordered) // 2].id]
-    longest = tuple(name for name, length in lengths.items() if length > long > 0)
-    return replace(timed, seconds_per_item=seconds / len(sample), longest=longest)
+    return replace(timed, seconds_per_item=seconds / len(sample))
 
 
-def _notes(job: Job, timed: Sequence[Timed]) -> list[str]:
-    """What a user should know of the plan, the longest rows and cheaper ways."""
+def _notes(job: Job) -> list[str]:
+    """What a user should know of the plan, and cheaper ways."""
     plan = job.plan
     notes = [*job.notes.values(), *plan.prices]
     for name in job.objectives.externals:
         notes.append(f"{name} has no examples and is not in the time")
-    for task in timed:
-        if task.longest:
-            notes.append(
-                f"{task.name}: examples {', '.join(task.longest[:3])} are over {_LONG} times as "
-                f"long as most ({len(task.longest)} in all); shortened, they cost less"
-            )
     if plan.trains and not (job.objectives.written or plan.config.quick):
         notes.append("faster: with `quick` only the best of base and experts is fine-tuned")
     return notes

@@ -87,7 +87,7 @@ def generate_text(
     run: str | Path | None = None,
     task: str | None = None,
 ) -> Iterator[str]:
-    """The greedy answer to a user turn; an engine may give it in pieces.
+    """The greedy answer to a user turn.
 
     Args:
         base: a model, or a directory with a mixture, such as RUN/best of a token search.
@@ -118,4 +118,4 @@ def generate_text(
         stored = read_about(user_path(run)).config
         machine = Machine(dtype, device, threads, stored.system, stored.thinking, stored.day)
     engine = open_model((base, adapter), machine, fusion)
-    return engine.stream(engine.chat(turn), max_new_tokens)
+    return iter([engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()])
