@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import reprlib
 import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class ScoreFunction:
         places = [f"prompt {item.id}, reply {reprlib.repr(reply)}: " for _, reply, item in rows]
         if "replies" in self._names:
             columns = dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True))
-            returned = self._called(columns, "", list)
+            returned = self._called(columns, "", _listed)
         else:
             returned = [
                 self._called(dict(zip(ONE, row, strict=True)), place)
@@ -101,14 +102,14 @@ class ScoreFunction:
     def _called(
         self, arguments: Mapping[str, Any], place: str, read: Any = lambda value: value
     ) -> Any:
-        """The value of the user's function; what it prints goes to stderr, since stdout is for
-        results.
+        """The value of the user's function, which may print and change its working directory: its
+        output goes to stderr, since stdout is for results.
 
         Raises:
             InvalidOption: it raised anything but an interrupt; `place` starts the message.
         """
         try:
-            with redirect_stdout(sys.stderr):
+            with chdir(os.getcwd()), redirect_stdout(sys.stderr):
                 return read(self._function(**{name: arguments[name] for name in self._names}))
         except KeyboardInterrupt:
             raise
@@ -133,15 +134,21 @@ def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any
     return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
 
 
+def _listed(values: Any) -> list[Any]:
+    if isinstance(values, str | Mapping):
+        raise TypeError("not a list with a value per reply")
+    return list(values)
+
+
 def _number(value: Any) -> float:
     """A value, or a one-element tensor of any library, as a float; NaN if it is none.
 
     Example:
-        >>> _number(True), _number("good"), _number(10**400)
+        >>> _number(True), _number("0.5"), _number(10**400)
         (1.0, nan, nan)
     """
     try:
-        return float(value)
+        return math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return math.nan
 
