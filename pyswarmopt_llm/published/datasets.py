@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.columns import Reading, find_columns
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines, parsed_json, read_text
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 Row = Mapping[str, Any]
@@ -240,17 +239,20 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     form one split ``all``; beside files with a split they are ignored, being unions of the others.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
+    if not files and not path.is_file():
+        raise UserError(f"{path}: no .json or .jsonl file there; give the published file or folder")
     splits: dict[str, list[Row]] = {}
     for file in files or [path]:
-        lines = file.suffix == ".jsonl"
-        content = [row for _, row in json_lines(file)] if lines else read_json(file)
+        if file.suffix == ".jsonl":
+            content: Any = [row for _, row in json_lines(file)]
+        else:
+            content = parsed_json(read_text(file), str(file), unique=False)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
         rows = splits.setdefault(match[1] if match else "all", [])
         for row in content.values() if isinstance(content, Mapping) else content:
             if not isinstance(row, dict):
-                raise UserError(
-                    f"{file}: not a table of rows; give the file as its authors publish it"
-                )
+                why = "not a list of objects; a file of dev and test is a task without published:"
+                raise UserError(f"{file}: {why}")
             rows.append({**row, "file": str(file)})
     if len(splits) > 1:
         splits.pop("all", None)
@@ -282,7 +284,8 @@ def _reader(splits: Splits, told: Mapping[str, str], where: str, from_zero: bool
         feature = getattr(rows, "features", {}).get(header)
         classes = getattr(feature, "names", None) or classes
     if not (from_zero or classes):
-        from_zero = any(str(row.get(header)) == "0" for rows in splits.values() for row in rows)
+        full = [rows for rows in splits.values() if len(rows) and header in rows[0]]
+        from_zero = any("0" in map(str, rows[header]) for rows in full)
 
     def record(row: Row) -> Record | None:
         answer = row.get(header)

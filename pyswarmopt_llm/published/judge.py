@@ -19,13 +19,14 @@ import torch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import AppendLog, digest, read_text, user_path
+from pyswarmopt_llm.common.files.regular import AppendLog, digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.table import read_text
 from pyswarmopt_llm.scores.tasks.verdicts import preferred, rating
 
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
@@ -138,12 +139,7 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
         UserError: a variable or the file is missing.
     """
     file = spec.partition(":")[2]
-    try:
-        rubric = read_text(user_path(file)).strip() if file else RUBRIC
-    except OSError as error:
-        raise InvalidOption(
-            "metric", spec, f"cannot be read ({error}); give a text file"
-        ) from error
+    rubric = read_text(user_path(file)).strip() if file else RUBRIC
     url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both to those of the endpoint"

@@ -12,7 +12,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.tasks.items import parse_item
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
 QUESTION = ("question", "text", "sentence")
@@ -81,12 +81,14 @@ class Columns:
         question: our name of the question column; ``prompt`` for verbatim prompts.
         labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
+        blank: whether an empty text is a missing value, as in CSV.
     """
 
     names: Mapping[str, str]
     question: str
     labels: bool
     letters: Sequence[str]
+    blank: bool
 
     def header(self, name: str) -> str:
         """The table's name of a column."""
@@ -112,12 +114,16 @@ class Columns:
         return [name for name, value in values.items() if value is None or not str(value).strip()]
 
     def record(self, row: FileRow) -> dict[str, Any]:
-        """A row as a record for `parse_item`, without its empty values."""
+        """A row as a record for `parse_item`, without missing values."""
         theirs = set(self.names.values())
         others = {name: value for name, value in row.values.items() if name not in theirs}
         ours = {name: row.values.get(header) for name, header in self.names.items()}
         given = (others | ours).items()
-        values = {name: value for name, value in given if name and value not in (None, "")}
+        values = {
+            name: value
+            for name, value in given
+            if name and value is not None and (value != "" or not self.blank)
+        }
         if self.question == "prompt":
             values.pop("question", None)  # another column of the file
         options = [values.pop(letter, "") for letter in self.letters]
@@ -132,7 +138,7 @@ def find_columns(
     """The columns of a table.
 
     Args:
-        table: the table; case and blanks around its names do not matter.
+        table: the table; case and blanks around its names of questions and answers do not matter.
         told: our column name -> the table's, given by the user.
         answered: whether questions need an answer column.
         prompts: whether all rows are verbatim prompts.
@@ -152,9 +158,9 @@ def find_columns(
             raise UserError(f"{table.path}: {why}")
     free = [header for header in reversed(table.names) if header not in told.values()]
     spelt = {header.strip().casefold(): header for header in free}
-    known = {name: spelt.get(name.casefold()) for name in (*_OURS, *QUESTION, *ANSWER)}
-    letters = {letter: letter for letter in ascii_uppercase if letter in free}
-    names = {name: header for name, header in {**known, **letters, **told}.items() if header}
+    known = {name: spelt.get(name.casefold()) for name in ("prompt", *QUESTION, *ANSWER)}
+    exact = {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
+    names = {name: header for name, header in {**known, **exact, **told}.items() if header}
     wanted = "prompt" in told and "question" not in told
     verbatim = prompts or ("prompt" in names and (wanted or "question" not in names))
     asks = ("prompt", *QUESTION) if prompts else ("prompt",) if verbatim else QUESTION
@@ -175,6 +181,7 @@ def find_columns(
         "prompt" if verbatim else "question",
         replied == "label",
         options if options[1:] else (),
+        prompts or table.path.suffix.lower() in DELIMITED,
     )
 
 

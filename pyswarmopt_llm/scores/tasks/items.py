@@ -31,24 +31,27 @@ def parse_item(
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
-    plain = "question" not in record
+    plain = "prompt" in record and "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
     answers = _right_answers(record, location) if answered else []
+    if answered and not (plain or answers):
+        raise UserError(f"{location}: no answer; fill it in or remove the example")
     answer = answers[0] if answers else ""
     choices = None
     if record.get("choices") is not None:
         choices, letters = _choices(record["choices"], location)
         if answers:
-            answer = _right_letter(record["answer"], answers, choices, letters, location)
+            answer = _right_letter(record.get("answer"), answers, choices, letters, location)
         first_of = {choices[letter]: letter for letter in reversed([*choices])}
         answer = answer and first_of[choices[answer]]
         choices = {first_of[text]: text for text in choices.values()}
     elif answers[1:]:
         meta["answers"] = _meta(answers[1:])
+    has_id = record.get("id") not in (None, "")
     return Item(
-        id=_text(record["id"], "id", location) if record.get("id") is not None else default_id,
-        question=_text(record[column], column, location),
+        id=_text(record["id"], "id", location) if has_id else default_id,
+        question=_text(record.get(column), column, location),
         choices=choices,
         answer=answer,
         meta=meta,
@@ -108,7 +111,8 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     elif isinstance(raw, Mapping):
         labels = sorted(raw, key=lambda label: str(label).strip().upper())
         texts = [raw[label] for label in labels]
-    if not isinstance(texts, list) or not (raw is texts or len(labels) == len(texts)):
+    lists = isinstance(texts, list) and isinstance(labels, list)
+    if not lists or not (raw is texts or len(labels) == len(texts)):
         raise UserError(f"{where}: choices must be a list, or an object of letters")
     if len(texts) > len(ascii_uppercase):
         raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
@@ -136,7 +140,7 @@ def _right_letter(
     if answer in labels:
         return labels[answer]
     texts = {choices[letter]: letter for letter in reversed([*choices])}
-    if answer in texts and not isinstance(raw, int):
+    if answer in texts and type(raw) is not int:
         return texts[answer]
     if answer.upper() in choices:
         return answer.upper()

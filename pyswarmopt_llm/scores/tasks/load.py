@@ -77,8 +77,11 @@ def load_task(
             raise InvalidOption(split, n, "at least one example is needed")
     reading = parse_reading(columns, split_seed, skip_bad_rows)
     kind = spec.partition(":")[0]
-    if kind in (BUILTIN, "published") and columns:
+    if kind in (BUILTIN, "published", "lm-eval") and columns:
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
+    if kind == "lm-eval":
+        why = "a task of lm-evaluation-harness has no examples here; give it to search or eval"
+        raise UserError(f"{spec}: {why}")
     if kind == BUILTIN:
         from pyswarmopt_llm.published.builtin import builtin_task, name_and_seed
 
@@ -113,15 +116,14 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
         if count is not None and count > available:
             message = "%s: %d %s examples requested, only %d available"
             log.warning(message, task.name, count, split, available)
-    drawn = task.strata is not None
-    dev = dev or (DEV if drawn else len(task.dev))
-    test = test or (TEST if drawn else len(task.test))
+    dev = dev or (DEV if task.drawn else len(task.dev))
+    test = test or (TEST if task.drawn else len(task.test))
     spare = task.dev[dev:]
     if any(item.choices for item in spare):
         spare = ()
     used = replace(task, dev=task.dev[:dev], test=task.test[:test], spare=spare, fingerprint="")
     note = task.note and f"{task.source}: {task.note}"
-    if drawn:
+    if task.drawn:
         note = (
             f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
             f"drawn with split seed {seed}"
@@ -132,11 +134,18 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:
     """Refuse an empty split, and questions in both splits, which make the test score misleading;
-    with `allow_overlap` only warn.
+    with `allow_overlap` only warn, as of repeated questions.
     """
     for split in SPLITS:
-        if not task.split(split):
+        items = task.split(split)
+        if not items:
             raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
+        asked = len(set(map(content, items)))
+        if repeats := len(items) - asked:
+            other = len({(content(item), item.answer) for item in items}) - asked
+            unlike = f", {other} of them with another answer" if other else ""
+            message = "%s: %d of %d %s examples repeat another%s"
+            log.warning(message, task.source, repeats, len(items), split, unlike)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]
     if not shared:

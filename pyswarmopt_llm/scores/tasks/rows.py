@@ -73,8 +73,8 @@ def read_prompts(name: str, reading: Reading) -> Task:
     columns = find_columns(table, reading.columns, answered=False, prompts=True)
 
     def parse(row: FileRow) -> Item:
-        item = columns.item(row)
-        return replace(item, id=item.id.removeprefix("row-"))
+        open_ended = {**row.values, "choices": None}
+        return columns.item(FileRow(row.location, row.id.removeprefix("row-"), open_ended))
 
     items, note = parse_rows(table, parse, reading.skip_bad)
     task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
@@ -159,7 +159,7 @@ def _task(
         metric=table.metric,
         note=note,
         column=columns.header(columns.question),
-        strata=None if split else "",
+        drawn=not split,
     )
 
 

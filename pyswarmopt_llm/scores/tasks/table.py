@@ -95,7 +95,7 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
 def json_lines(path: Path) -> Iterator[tuple[str, object]]:
     """(location, value) of each non-blank line of a JSONL file."""
     for location, line in text_lines(path):
-        yield location, _parsed_json(line, location)
+        yield location, parsed_json(line, location)
 
 
 def text_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -107,27 +107,37 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, in UTF-16 with its mark, or else in cp1252, with a warning.
+    """The text of a file in UTF-8, in UTF-16 with its mark, or in cp1252, with a warning.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or is damaged.
     """
     try:
         data = read_bytes(path, INPUT_LIMIT)
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        log.warning("%s: read as cp1252; if letters are wrong, save it as UTF-8", path)
-        return data.decode("cp1252", "replace")
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        loose = data.decode("utf-8", "replace")
+        damaged = 2 * loose.count("\ufffd") <= sum(letter > "\x7f" for letter in loose)
+        text = data.decode("cp1252", "replace")
+        if wide or damaged or "\ufffd" in text:
+            line = data.count(b"\n", 0, error.start) + 1
+            why = f"line {line}: not UTF-8 text; save the file as UTF-8"
+            raise UserError(f"{path}: {why}") from error
+    log.warning("%s: read as cp1252; if letters are wrong, save it as UTF-8", path)
+    return text
 
 
 def _delimited(path: Path) -> Table:
     """The table of a CSV or TSV file; a missing value is ""."""
     text = read_text(path)
-    (_, header), *records = _records(path, text, _separator(text)) or [(0, [""])]
+    header_line = text.partition("\n")[0]
+    # a comma if there is one, else what gives most columns
+    separator = "," if "," in header_line else max(",;\t", key=header_line.count)
+    (_, header), *records = _records(path, text, separator) or [(0, [""])]
     names = [name.strip() for name in header]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
@@ -140,12 +150,6 @@ def _delimited(path: Path) -> Table:
         values += [""] * (len(names) - len(values))
         rows.append(FileRow(location, f"row-{number}", dict(zip(names, values, strict=True))))
     return Table(path, names, rows)
-
-
-def _separator(text: str) -> str:
-    """The separator of the header: a comma if there is one, else the one that gives most columns."""
-    header = text.partition("\n")[0]
-    return "," if "," in header else max(";\t", key=header.count)
 
 
 def _records(path: Path, text: str, separator: str) -> list[Record]:
@@ -181,18 +185,18 @@ def _parsed_csv(text: str, separator: str, quoting: Literal[0, 3]) -> list[Recor
         raise csv.Error(f"line {reader.line_num}: {error}") from error
 
 
-def _parsed_json(text: str, where: str) -> Any:
+def parsed_json(text: str, where: str, unique: bool = True) -> Any:
     """The value of a JSON text.
 
     Raises:
-        UserError: malformed, a key twice, nested too deeply, or no Unicode.
+        UserError: malformed, a key twice (if `unique`), nested too deeply, or no Unicode.
     """
     try:
-        value = parse_json(text, unique=True)
+        value = parse_json(text, unique=unique)
         json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
-        why = f"malformed JSON: {error} (lines of JSON go in a .jsonl file)"
-        raise UserError(f"{where}: {why}") from error
+        lines = " (lines of JSON go in a .jsonl file)" * ("Extra data" in str(error))
+        raise UserError(f"{where}: malformed JSON: {error}{lines}") from error
     return value
 
 
@@ -200,7 +204,7 @@ def _of_json(path: Path, text: str) -> Table:
     """The table of a list, or of an object with a list per split, and perhaps a name, a prompt and a
     metric.
     """
-    content = _parsed_json(read_text(path), str(path))
+    content = parsed_json(read_text(path), str(path))
     if isinstance(content, list):
         numbered = enumerate(content, 1)
         return table_of(path, ((f"{path}: example {i}", record) for i, record in numbered), text)

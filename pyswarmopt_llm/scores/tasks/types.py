@@ -102,7 +102,7 @@ class Task:
     left: int | None = None  # further test items of the source; None: unknown
     # further dev items of the source, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
-    strata: str | None = None  # strata of the draw of dev and test; None: no draw
+    drawn: bool = False  # whether dev and test were drawn from one list
 
     def __post_init__(self) -> None:
         if not self.fingerprint:

@@ -102,8 +102,8 @@ def load_examples(
         prompt = None
     else:
         task = read_whole(data, None, None, reading or Reading({}))
-        tested = 0 if task.strata is None else min(TEST, len(task.test))  # a file without splits
-        more = () if task.strata is None else task.test[TEST:]
+        tested = min(TEST, len(task.test)) if task.drawn else 0  # a file without splits
+        more = task.test[TEST:] if task.drawn else ()
         source = Source((*task.dev, *more)[:count], tested, task.note)
         prompt = task.prompt
     if chats:

@@ -136,14 +136,27 @@ def test_prompts_without_answers(tmp_path: Path) -> None:
     [
         ("gsm8k", '{"question": "q", "answer": "no mark"}', "row 0: not a row of this data set"),
         ("nothing", "", "use one of: mmlu, mmlu-pro"),
+        ("gsm8k", None, r"no .json or .jsonl"),
+        ("abstainqa", '{"question": "", "choices": ["x", "y"], "answer": 0}', "row 0: .*question"),
     ],
 )
-def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / "x.jsonl").write_text(text)
+def test_bad_files(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "x.jsonl").write_text(text)
     with pytest.raises(UserError, match=message):
         load_task(f"published:{name}:{tmp_path}")
     with pytest.raises(UserError, match="published:nlgraph: its authors"):
         load_task("published:nlgraph")
+
+
+def test_a_byte_order_mark_and_both_splits_in_a_file(tmp_path: Path) -> None:
+    rows = [{"question": f"q{i}", "answer": f"#### {i}"} for i in range(3)]
+    path = tmp_path / "gsm.json"
+    path.write_text(json.dumps(rows), encoding="utf-8-sig")
+    assert len(load_task(f"published:gsm8k:{path}").test) == 2
+    path.write_text(json.dumps({"dev": rows, "test": rows}))
+    with pytest.raises(UserError, match="a file of dev and test is a task without published:"):
+        load_task(f"published:gsm8k:{path}")
 
 
 # The hub

@@ -123,6 +123,16 @@ def test_a_table_is_read_in_the_encodings_of_windows(
     assert len(told) == (encoding == "cp1252")
 
 
+def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
+    with pytest.raises(UserError, match="line 2: not UTF-8"):
+        read_table(path)
+    path.write_bytes("text\n日本\n大阪\n".encode("shift_jis"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_table(path)
+
+
 # The draw
 
 
