@@ -271,7 +271,9 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
     return Task(dataset.rpartition("/")[2], *drawn, source=where)
 
 
-def _reader(splits: Splits, told: Mapping[str, str], where: str, from_zero: bool = False) -> Read:
+def _reader(
+    splits: Mapping[str, Any], told: Mapping[str, str], where: str, from_zero: bool = False
+) -> Read:
     """Returns a reader of rows; numeric answers count classes or options from 0.
 
     Unless that is known, it shows by a 0 among the answers.

@@ -104,15 +104,16 @@ def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:
 
 def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     """Letter -> text in alphabetical order, and label -> letter."""
-    labels: list[Any] = []
+    labels: Any = []
     texts = raw
     if isinstance(raw, Mapping) and raw.keys() == {"text", "label"}:
         labels, texts = raw["label"], raw["text"]
     elif isinstance(raw, Mapping):
         labels = sorted(raw, key=lambda label: str(label).strip().upper())
         texts = [raw[label] for label in labels]
-    lists = isinstance(texts, list) and isinstance(labels, list)
-    if not lists or not (raw is texts or len(labels) == len(texts)):
+    if not (isinstance(texts, list) and isinstance(labels, list)) or (
+        raw is not texts and len(labels) != len(texts)
+    ):
         raise UserError(f"{where}: choices must be a list, or an object of letters")
     if len(texts) > len(ascii_uppercase):
         raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
