@@ -140,15 +140,14 @@ class RewardModel(Classifier):
         The reference scales rewards by constants of its reward model; the logistic function works
         for any model whose rewards straddle 0.
         """
-        means: list[float] = (
-            (expit(self.scores(items, texts)) + self._lengths(texts)) / 2
-        ).tolist()
-        return means
+        return self._mean(items, texts, self._lengths(texts))
 
     def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and brevity: the opposite preference of `verbose`."""
-        brevity = 1 - self._lengths(texts)
-        means: list[float] = ((expit(self.scores(items, texts)) + brevity) / 2).tolist()
+        return self._mean(items, texts, 1 - self._lengths(texts))
+
+    def _mean(self, items: Sequence[Item], texts: Sequence[str], other: Any) -> list[float]:
+        means: list[float] = ((expit(self.scores(items, texts)) + other) / 2).tolist()
         return means
 
     def _lengths(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_RULE = (
+RULES = dict.fromkeys(  # metric -> what stands beside its score
+    ("exact-match", "f1"),
     "case, sentence punctuation and quotes are ignored, signs and units count; evaluate:squad has "
-    "SQuAD's rule"
+    "SQuAD's rule",
 )
-RULES = {"exact-match": _RULE, "f1": _RULE}  # metric -> what stands beside its score
 _TWINS = str.maketrans(
     "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―", '-----\'\'\'\'""""""x/#bI  ', "「」『』《》〈〉【】"
 )

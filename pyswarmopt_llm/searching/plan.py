@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
-from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
+from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
@@ -213,8 +213,8 @@ class Plan:
             scored = experts
         tried = 0
         for name, task in self.objectives.tasks.items():
-            possible = self.objectives.scorings(name, self.config.scoring)
-            tried += trial_items(len(task.dev), possible)
+            if len(self.objectives.scorings(name, self.config.scoring)) > 1:
+                tried += min(len(task.dev), TRIAL)
         plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
         return {
             "option letters": other * tried * min(experts, TRIED),

@@ -180,12 +180,3 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
     raise UserError(
         f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
     )
-
-
-__all__ = [
-    "SKILLS",
-    "builtin_names",
-    "builtin_task",
-    "builtin_training_items",
-    "partition_of",
-]

@@ -219,16 +219,6 @@ def choose_scoring(
     return "letter" if knows_letters(items[: scores[0].n], scores) else "likelihood"
 
 
-def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
-    """Number of dev items used by a trial of answer formats; 0 if there is only one format.
-
-    Example:
-        >>> trial_items(12, ("likelihood",)), trial_items(12, ("letter", "likelihood"))
-        (0, 12)
-    """
-    return min(dev, TRIAL) if len(possible) > 1 else 0
-
-
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
     """The answer formats that a setting allows; two if ``auto`` leaves the choice to
     `choose_scoring`.

@@ -97,7 +97,7 @@ class Metric:
         Raises:
             UserError: an item lacks choices or an answer.
         """
-        from pyswarmopt_llm.scores.tasks.answers import is_number
+        from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
 
         for item in items:
             lacks = ""
@@ -105,7 +105,7 @@ class Metric:
                 lacks = "no answer"
             elif self.needs == "choices" and item.choices is None:
                 lacks = "no choices"
-            elif self.needs == "number" and not any(map(is_number, item.references)):
+            elif self.needs == "number" and not any(map(stated_quantity, item.references)):
                 lacks = "no number as its answer"
             if lacks:
                 why = (

@@ -38,14 +38,6 @@ def metric_to_name(config: SearchConfig) -> str | None:
     return next((_metric(spec) for field, spec in trusted(config) if field == "metrics"), None)
 
 
-def to_name_again(
-    config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
-) -> list[str]:
-    """The options that a command on a run needs for settings not in `allowed`; see `require`."""
-    options = [(allow or field, value) for field, value in trusted(config) if value not in allowed]
-    return [f"`{option}` {shlex.quote(value)}" for option, value in options]
-
-
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
@@ -60,7 +52,11 @@ def require(
     other = set(allowed) - {value for _, value in trusted(config)}
     if other:
         raise UserError(f"{run}: was not started with {min(other)}; remove it, or start a new run")
-    missing = to_name_again(config, allowed, allow)
+    missing = [
+        f"`{allow or field}` {shlex.quote(value)}"
+        for field, value in trusted(config)
+        if value not in allowed
+    ]
     if missing:
         why = "its run.json names code to run, or a judge to pay for; if you trust it, add"
         raise UserError(f"{run}: {why} {' '.join(missing)}")

@@ -93,7 +93,11 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     """
     *marked, whole = (plain(part).translate(_QUOTES) for part in candidates(text))
     reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
-    for part in (*reasoned, *marked, _without_list(whole, choices)):
+    lines = [
+        rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
+    ]
+    unlisted = re.sub(rf"\A(?:(?:{'|'.join(lines)})(?:\n|\Z)){{2,}}", "", whole)
+    for part in (*reasoned, *marked, unlisted):
         letter = (
             _exact_option(part, choices)
             or _leading_letter(part, choices)
@@ -133,11 +137,6 @@ def same_number(reference: str, text: str) -> bool:
     return expected is not None and found is not None and found.same(expected)
 
 
-def is_number(reference: str) -> bool:
-    """Whether a right answer states a number; otherwise every reply would be wrong."""
-    return stated_quantity(reference) is not None
-
-
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
 def stated_answer(text: str) -> Quantity | str:
     """The answer of a text in a form for comparison: a number or normalised words.
@@ -155,14 +154,6 @@ def stated_answer(text: str) -> Quantity | str:
         return number
     words = _words(clause)
     return words if words in VERDICTS else _words(explicit) or text.strip()
-
-
-def _without_list(text: str, choices: Mapping[str, str]) -> str:
-    """A text without the list of options that it begins with."""
-    lines = [
-        rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
-    ]
-    return re.sub(rf"\A(?:(?:{'|'.join(lines)})(?:\n|\Z)){{2,}}", "", text)
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import unknown
@@ -22,14 +22,13 @@ _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "sp
 _NUMBER = re.compile(r"(-?[0-9]+)(?:\.0+)?")
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A user's settings for reading a file."""
 
     columns: Mapping[str, str]  # our column name -> the file's
     seed: int = 0  # seed for drawing dev and test, if the file has no splits
     # number in the file -> name of the label
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     skip_bad: bool = False  # skip unreadable rows
 
 

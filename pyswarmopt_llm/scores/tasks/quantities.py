@@ -32,19 +32,11 @@ _MORE = re.compile(
     r"\s*%?(?:\s*[^\W\d_]+\b)?\s*(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)\s*\(?-?\s*[0-9]"
 )
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
-_FACTORS = {
-    "%": Fraction(1, 100),
-    "percent": Fraction(1, 100),
-    "‰": Fraction(1, 1000),
-    "dozen": Fraction(12),
-    "thousand": Fraction(10**3),
-    "k": Fraction(10**3),
-    "lakh": Fraction(10**5),
-    "million": Fraction(10**6),
-    "crore": Fraction(10**7),
-    "billion": Fraction(10**9),
-    "trillion": Fraction(10**12),
-}
+_WRITTEN = (
+    "%=1/100 percent=1/100 ‰=1/1000 dozen=12 thousand=1e3 k=1e3 lakh=1e5 million=1e6 crore=1e7 "
+    "billion=1e9 trillion=1e12"
+)
+_FACTORS = {name: Fraction(n) for name, n in (pair.split("=") for pair in _WRITTEN.split())}
 _TYPOGRAPHY = str.maketrans("−–’\u00a0\u2009\u202f⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "--'   0123456789-", "€£¥")
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _RAISED = re.compile(r"(?<=\d)⁻?[⁰¹²³⁴-⁹]+")

@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import TypeVar
@@ -238,7 +238,9 @@ def label_choices(
     answers = [label_of[spelling(text)] for text in written]
     labels = sorted(set(answers))
     _check_labels(items, labels, where)
-    letters = dict(zip(labels, _letters(len(labels)), strict=True))
+    # A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods
+    repeat = 1 if len(labels) <= len(ascii_uppercase) else 2
+    letters = dict(zip(labels, map("".join, product(ascii_uppercase, repeat=repeat)), strict=False))
     choices = {letter: label for label, letter in letters.items()}
     labelled = [
         replace(item, choices=choices, answer=letters[answer])
@@ -252,12 +254,6 @@ def label_choices(
     shown = [f"{label} {count}" for label, count in Counter(sorted(answers)).most_common(LISTED)]
     note = f"its {len(labels)} labels are the choices: {', '.join(shown)}"
     return labelled, f"read {', '.join(joined[:LISTED])}; {note}" if joined else note
-
-
-def _letters(n: int) -> list[str]:
-    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods."""
-    repeat = 1 if n <= len(ascii_uppercase) else 2
-    return list(map("".join, islice(product(ascii_uppercase, repeat=repeat), n)))
 
 
 def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:
