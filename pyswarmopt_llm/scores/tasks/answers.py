@@ -29,6 +29,7 @@ _REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
+_CURRENCY = re.compile(r"[€£¥]|\$(?=\d[\d.,]*(?:\s|\Z))")  # not "$5$"
 # "x = 18", "The sum is 24."
 _SAID = re.compile(r"\A[^\d=]*?(?:=|\b(?:is|are|was|equals)\b:?)(?P<said>[^\n=]+)\Z")
 
@@ -41,10 +42,11 @@ def _words(text: str) -> str:
 def is_correct(item: Item, text: str) -> bool:
     """Whether generated text answers an item correctly.
 
-    With choices, the text has to name the right option. Without, the comparison depends on the
-    right answer: numbers by value (the last number, unless an answer is marked), yes and no by the
-    verdict of the reply, anything else by its words, see `scores.words`. One of several right
-    answers is enough.
+    With choices, the text has to name the right option. Without, the same words are right, see
+    `scores.words`. Else the comparison depends on the right answer: numbers by value (the last
+    number, unless an answer is marked), where a unit may be missing or spelled out, but other
+    common symbols are wrong (10 g for 10 kg, €5 for $5); yes and no by the verdict of the reply,
+    anything else by the words of the stated answer. One of several right answers is enough.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -67,7 +69,11 @@ def _answers(reference: str, text: str) -> bool:
     number = written_quantity(gold)
     if number is not None:
         found = stated_quantity(text)
-        return found is not None and found.same(number)
+        if found is None or not found.same(number):
+            return False
+        signs = [{*_CURRENCY.findall(side)} for side in (gold, text)]
+        other = all(signs) and signs[0].isdisjoint(signs[1])
+        return not other and len({found.unit, number.unit, ""}) < 3
     answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
@@ -143,7 +149,7 @@ def stated_answer(text: str) -> Quantity | str:
 
     Example:
         >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
-        (Quantity(value=Fraction(1200, 1), factor=Fraction(1, 1)), 'lima')
+        (Quantity(value=Fraction(1200, 1), factor=Fraction(1, 1), unit=''), 'lima')
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole

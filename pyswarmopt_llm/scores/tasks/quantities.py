@@ -10,7 +10,7 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_p
 
 # Letters before a number make it a name (H2O), signs an exponent or a root.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^])(?P<sign>-|(?:minus|negative)\s+)?(?:
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥])(?P<sign>-|(?:minus|negative)\s+)?(?:
     (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
     |(?P<digits>
@@ -36,6 +36,7 @@ _WRITTEN = (
     "%=1/100 percent=1/100 ‰=1/1000 dozen=12 thousand=1e3 k=1e3 lakh=1e5 million=1e6 crore=1e7 "
     "billion=1e9 trillion=1e12"
 )
+_SYMBOLS = " kg g mg km m cm mm l ml s min h °c °f "
 _FACTORS = {name: Fraction(n) for name, n in (pair.split("=") for pair in _WRITTEN.split())}
 _TYPOGRAPHY = str.maketrans("−–’\u00a0\u2009\u202f⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "--'   0123456789-", "€£¥")
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
@@ -47,10 +48,15 @@ _BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w
 
 
 class Quantity(NamedTuple):
-    """A number and the factor of its unit: 50% is (50, 1/100), 50 apples are (50, 1)."""
+    """A number and the factor of its unit: 50% is (50, 1/100), 50 apples are (50, 1).
+
+    Attributes:
+        unit: its unit's symbol, if that is a common one.
+    """
 
     value: Fraction
     factor: Fraction
+    unit: str = ""
 
     def same(self, other: Quantity) -> bool:
         """Whether both are the same quantity; a factor missing on one side may have been left out.
@@ -149,9 +155,9 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
     if sign and not (sign != "-" and after_a_number):
         value = -value
-    unit = re.match(r"\s*([%‰]|\w+)", match.string[match.end() :])
+    unit = re.match(r"\s*([%‰]|°?\w+)", match.string[match.end() :])
     name = unit[1].lower() if unit else ""
-    return Quantity(value, _FACTORS.get(name, Fraction(1)))
+    return Quantity(value, _FACTORS.get(name, Fraction(1)), name if f" {name} " in _SYMBOLS else "")
 
 
 def _decimal(digits: str) -> str:

@@ -14,6 +14,7 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_choice, extract_number, is_correct
 
 # a text and what is found in it: of four capitals or other options, as a number, or whether it is right; by hand
+# (units: `found` was before they counted)
 CORPUS = Path(__file__).with_name("answers.jsonl").read_text(encoding="utf-8").splitlines()
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
 
