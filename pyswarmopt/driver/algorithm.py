@@ -133,7 +133,9 @@ def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
 
     if options.noisy:
         return mixed.NoisySearch
-    return mixed.BinarySearch if binary else mixed.MixedSearch
+    if binary:
+        return mixed.BinarySearch
+    return mixed.OrderSearch if problem.coding.kinds.orders_only else mixed.MixedSearch
 
 
 def _swarm(

@@ -218,8 +218,8 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
         raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
-    rounded = None if space is None else space.rounded
-    coding = make_coding(bounds, options.integrality, options.categorical, rounded)
+    rounded, orders = (None, ()) if space is None else (space.rounded, space.orders)
+    coding = make_coding(bounds, options.integrality, options.categorical, rounded, orders)
     identity = {
         "bounds": [side.tolist() for side in bounds],
         "seed": options.seed,

@@ -6,6 +6,7 @@ label, of which the largest counts (see `pyswarmopt.driver.problem.encoding`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from pyswarmopt.base.arrays import Bools, Floats, Ints
 MUTANTS = 8  # mutations of a point
 NARROWEST = 1e-4  # width of a mutation, as a share of the range
 WIDEST = 0.5
+LAST_CHANGE = 0.9  # probability that a change of an order is the last one
 MUTATED = 1.5  # parameters changed in a neighbour, on average; at least one
 
 
@@ -73,6 +75,7 @@ class Kinds:
         parameter: (M,) number of each coordinate's parameter, from 0 on; a category's coordinates
             are adjacent.
         smooth: (M,) mask of coordinates that are real numbers for the objective, too.
+        orders: coordinates whose ranks are one order, for each order.
 
     Example:
         >>> kinds = Kinds(np.array([0, 4, 0, 0]), np.array([0, 1, 2, 2]), np.array([True, False, False, False]))
@@ -83,6 +86,7 @@ class Kinds:
     levels: Ints
     parameter: Ints
     smooth: Bools
+    orders: Sequence[slice] = ()
 
     @classmethod
     def real(cls, count: int, smooth: bool = True) -> Kinds:
@@ -93,7 +97,9 @@ class Kinds:
     def of(self, coordinates: Ints) -> Kinds:
         """Kinds of a selection of coordinates, (k,) numbers in order."""
         parameter = np.unique(self.parameter[coordinates], return_inverse=True)[1]
-        return Kinds(self.levels[coordinates], parameter, self.smooth[coordinates])
+        ends = [np.searchsorted(coordinates, (o.start, o.stop)) for o in self.orders]
+        orders = [slice(*end) for end in ends]
+        return Kinds(self.levels[coordinates], parameter, self.smooth[coordinates], orders)
 
     @property
     def count(self) -> int:
@@ -119,6 +125,11 @@ class Kinds:
     def whole(self) -> Bools:
         """Mask of the integers, (M,)."""
         return self.ordered & (self.levels > 0)
+
+    @property
+    def orders_only(self) -> bool:
+        """Whether all are keys of orders."""
+        return sum(order.stop - order.start for order in self.orders) == len(self.levels)
 
     @property
     def binary(self) -> bool:
@@ -177,6 +188,9 @@ class Kinds:
             label = (points[rows, block].argmax(axis=1) + further[rows]) % labels
             moved[rows, block] = 0.0
             moved[rows, block.start + label] = 1.0
+        for order in self.orders:
+            for row in np.flatnonzero(changed[:, order].any(axis=1)):
+                moved[row, order] = reordered(points[row, order], random)
         return self._snap_integers(moved)
 
     def mutants(self, point: Floats, random: np.random.Generator, count: int = MUTANTS) -> Floats:
@@ -195,3 +209,16 @@ class Kinds:
         part = np.minimum(np.floor(points[:, self.whole] * levels), levels - 1)
         points[:, self.whole] = (part + 0.5) / levels
         return points
+
+
+def reordered(keys: Floats, random: np.random.Generator) -> Floats:
+    """Keys, (n,), of an order in which some stretches are reversed (2-opt: Croes 1958, Operations
+    Research 6) or have one end moved to the other.
+    """
+    ranked = keys.argsort(kind="stable")
+    for _ in range(random.geometric(LAST_CHANGE)):
+        first, last = np.sort(random.integers(len(keys), size=2))
+        stretch = ranked[first : last + 1]
+        changes = stretch[::-1], stretch[::-1], np.roll(stretch, 1), np.roll(stretch, -1)
+        ranked[first : last + 1] = changes[random.integers(4)]
+    return ranked.argsort() / max(len(keys) - 1, 1)

@@ -7,7 +7,8 @@ Its phases in their order are `MixedSearch.PHASES`:
    the best point is the swarm's.
 3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
 
-Numbers with two values each (`BinarySearch`) have `Flips` in place of the last two.
+Numbers with two values each (`BinarySearch`) have `Flips` in place of the last two. Orders alone
+(`OrderSearch`) have nothing else.
 """
 
 from __future__ import annotations
@@ -83,6 +84,12 @@ class MixedSearch(PhasedSearch):
     """A search over real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
+
+
+class OrderSearch(PhasedSearch):
+    """A search of orders alone."""
+
+    PHASES: ClassVar = (Flips,)
 
 
 class BinarySearch(PhasedSearch):

@@ -8,6 +8,7 @@ label). Renaming labels renames the results.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,7 @@ class Coding:
         categories: (D,) mask of coordinates with unordered values low, low + 1, ..., high.
         smooth: (D,) mask of coordinates that are real numbers for the objective, too.
         widths: (D,) number of the swarm's coordinates for each: one, or one per label.
+        orders: coordinates whose ranks are one order, for each order.
     """
 
     low: Floats
@@ -38,6 +40,7 @@ class Coding:
     categories: Bools
     smooth: Bools
     widths: Ints
+    orders: Sequence[slice] = ()
 
     @cached_property
     def first(self) -> Ints:
@@ -70,7 +73,8 @@ class Coding:
         levels = np.where(self.integers, self.high - self.low + 1, self.categories).astype(np.int64)
         parameter = np.repeat(np.arange(len(levels)), self.widths)
         smooth = np.repeat(self.smooth, self.widths)
-        return Kinds(np.repeat(levels, self.widths), parameter, smooth)
+        orders = [slice(self.first[o.start], self.first[o.stop - 1] + 1) for o in self.orders]
+        return Kinds(np.repeat(levels, self.widths), parameter, smooth, orders)
 
     def decode(self, positions: Floats) -> Floats:
         """The objective's points, (n, D), for positions of the swarm, (n, M), never out of bounds."""
@@ -98,6 +102,7 @@ def make_coding(
     integrality: npt.ArrayLike | None,
     categorical: npt.ArrayLike | None,
     rounded: npt.ArrayLike | None = None,
+    orders: Sequence[slice] = (),
 ) -> Coding:
     """Check the masks against the bounds.
 
@@ -106,6 +111,7 @@ def make_coding(
         integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
         categorical: mask of the categories, likewise.
         rounded: mask of integers that the objective rounds itself, likewise.
+        orders: coordinates whose ranks are one order, for each order.
 
     Raises:
         ValueError: masks with another shape, a coordinate in both, or bounds without a whole
@@ -137,6 +143,7 @@ def make_coding(
         categories=categories,
         smooth=~(whole | _mask("rounded", rounded, len(low))),
         widths=np.where(categories, inner_high - inner_low + 1, 1).astype(np.int64),
+        orders=orders,
     )
 
 

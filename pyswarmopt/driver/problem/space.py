@@ -251,6 +251,8 @@ class Permutation(Keyed):
         ['b', 'c', 'a']
     """
 
+    kind = "order"
+
     def decode(self, x: Sequence[float]) -> list[Any]:
         """The value at its coordinates."""
         return [self.items[i] for i in np.argsort(np.asarray(x), kind="stable")]
@@ -483,7 +485,8 @@ class Space:
         owners: for each coordinate, the parameter that it belongs to.
         bounds: (low, high) of each coordinate.
         integrality: mask of integers.
-        rounded: mask of logarithms of integers.
+        rounded: mask of logarithms of integers, and of keys.
+        orders: the coordinates of each permutation.
         categorical: mask of indices of choices.
 
     Raises:
@@ -521,16 +524,19 @@ class Space:
         self.names: list[str] = []
         self.owners: list[str] = []
         self.bounds: list[tuple[float, float]] = []
+        self.orders: list[slice] = []
         kinds: list[str] = []
         for name, p in self._searched.items():
             count = len(p.sides)
             several = isinstance(p, Keyed | Shares)
+            if p.kind == "order":
+                self.orders.append(slice(len(kinds), len(kinds) + count))
             self.bounds += p.sides
             self.owners += [name] * count
             self.names += [f"{name}[{i}]" for i in range(count)] if several else [name]
             kinds += [p.kind] * count
         self.integrality = [kind == "integer" for kind in kinds]
-        self.rounded = [kind == "rounded" for kind in kinds]
+        self.rounded = [kind in ("rounded", "order") for kind in kinds]
         self.categorical = [kind == "label" for kind in kinds]
 
     def parameter(self, name: str) -> Coordinates:

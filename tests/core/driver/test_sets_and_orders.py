@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
+from pyswarmopt.hybrid import box
 
 SPACE = {
     "team": pso.Subset(["a", "b", "c", "d", "e"], 2),
@@ -67,15 +68,40 @@ def test_a_search_and_a_study_find_them_and_name_them(tmp_path):
     assert study.result().fun == 0.0 and study.result().params["team"] == ["b", "e"]
 
 
-def test_a_short_tour_is_nearly_the_shortest():
-    cities = np.random.default_rng(1).random((7, 2))
-
+def tour(cities, calls, seed):
     def length(order):
         return float(np.linalg.norm(cities[order] - cities[np.roll(order, 1)], axis=1).sum())
 
+    space = {"order": pso.Permutation(range(len(cities)))}
+    return length, pso.minimize(length, space=space, max_evals=calls, seed=seed).fun
+
+
+def test_a_short_tour_is_the_shortest():
+    length, found = tour(np.random.default_rng(1).random((7, 2)), 300, 0)
     shortest = min(length([0, *rest]) for rest in itertools.permutations(range(1, 7)))
-    r = pso.minimize(length, space={"order": pso.Permutation(range(7))}, max_evals=600, seed=0)
-    assert r.fun <= 1.1 * shortest
+    assert found == pytest.approx(shortest)
+
+
+def test_a_tour_of_14_cities_is_shorter_than_by_order_crossover():
+    """pymoo's genetic algorithm with order crossover and inversions has 3.98 with 600 calls, random
+    keys had 4.16 (medians).
+    """
+    cities = np.random.default_rng(3).random((14, 2))
+    assert np.median([tour(cities, 600, seed)[1] for seed in range(5)]) < 3.98
+
+
+def test_an_order_changes_by_a_stretch_reversed_or_with_one_end_moved(monkeypatch):
+    monkeypatch.setattr(box, "LAST_CHANGE", 1.0)
+    before = [2, 0, 3, 1, 4]
+    keys = np.argsort(before) / 4
+    expected = set()
+    for first, last in itertools.combinations_with_replacement(range(5), 2):
+        start, stretch, end = before[:first], before[first : last + 1], before[last + 1 :]
+        turned = stretch[1:] + stretch[:1], stretch[-1:] + stretch[:-1]
+        expected |= {(*start, *changed, *end) for changed in (stretch[::-1], *turned)}
+    random = np.random.default_rng(0)
+    found = {tuple(box.reordered(keys, random).argsort().tolist()) for _ in range(2000)}
+    assert found == expected
 
 
 @pytest.mark.parametrize(
