@@ -64,6 +64,8 @@ def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(
         ("The answer is J. K. Rowling.", "The answer is J. R. Tolkien.", False),
         ("The sum is **24**.", "12 + 12 = 24" + chr(10) + "#### 24", True),
         ("I believe it's 25.", "It's 24.", False),
+        ("It has 24 apples.", "24", True),
+        ("We get 24", "24", True),
         ("x = 5, y = 6", "6", False),
         ("x is 5 and y is 6.", "6", False),
         ("Apollo 11", "11", False),

@@ -227,9 +227,10 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        field, value = ("max_new_tokens", tokens) if sampling is None else ("samples", None)
         why = f"is for scores of written replies, not for {metric.name}; remove it"
-        raise InvalidOption(field, value, why)
+        if sampling is not None:
+            raise InvalidOption("temperature", sampling.temperature, why)
+        raise InvalidOption("max_new_tokens", tokens, why)
     return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
 
 

@@ -23,7 +23,7 @@ _AFTER_WORD = (
 )
 _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
-_DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|really|option)\s+)?[\"'*(]*"
+_DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|be|really|option)\s+)?[\"'*(]*"
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 _REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
@@ -31,7 +31,9 @@ _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
 _CURRENCY = re.compile(r"[€£¥]|\$(?=\d[\d.,]*(?:\s|\Z))")  # not "$5$"
 # "x = 18", "The sum is 24."
-_SAID = re.compile(r"\A[^\d=]*?(?:=|\b(?:is|are|was|equals)\b:?)(?P<said>[^\n=]+)\Z")
+_SAID = re.compile(
+    r"\A[^\d=]*?(?:=|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
+)
 
 
 def _words(text: str) -> str:
@@ -192,7 +194,7 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
     for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
         option = _words(choices[letter])
         words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)" if option not in ("", "a", "i") else None
-        for pattern in filter(None, (words, rf"(?<![\w']){_letter(letter)}")):
+        for pattern in filter(None, (words, rf"(?<!\w-)(?<![\w']){_letter(letter)}")):
             rest = re.sub(f"{_DENIED}{pattern}|{pattern}{_REFUTED}", "\0", rest)
             if re.search(pattern, rest):
                 named.add(option)

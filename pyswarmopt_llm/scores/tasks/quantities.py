@@ -122,8 +122,8 @@ def _readable(text: str) -> str:
 
 def _of_phrase(text: str) -> Quantity | None:
     """The number given by a phrase; of a calculation, the result, or else what it begins with."""
-    if re.match(r"[\s*_]*not\b", text, re.IGNORECASE):
-        return None
+    if denied := re.match(r"(?is)[\s*_]*not\b(?:.*?\bbut\b(.*))?", text):
+        return _of_phrase(denied[1] or "")
     first, *others = _EQUALS.split(text.strip())
     if not others:
         return _single(_NUMBER.search(first))
