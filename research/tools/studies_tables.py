@@ -1,4 +1,4 @@
-"""The tables of the ablations of Model Swarms, from `research/evidence/studies.jsonl`."""
+"""The tables of the ablations of Model Swarms, from `studies.jsonl` and `studies-delta.jsonl`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ Rows = Sequence[dict[str, Any]]
 # one coefficient at another value
 SETTINGS = ("inertia ", "cognitive ", "social ", "repel ", "step ")
 FULL = studies_table.FULL
-TERMS = ["no p", "no g", "no repel", "no inertia", "no randomness", "no restart", "no crossover"]
 
 
 def _changes(rows: Rows, names: Sequence[str]) -> str:
@@ -37,5 +36,6 @@ def ablations() -> str:
 
 
 def parts() -> str:
-    """The terms of the velocity, the start and the patience alone."""
-    return _changes(lines("studies"), [FULL, *TERMS, "1 x 10", "patience 5"])
+    """The terms of the velocity and the crossover, in `delta` with 200 dev examples."""
+    rows = lines("studies-delta")
+    return _changes(rows, _names(rows))
