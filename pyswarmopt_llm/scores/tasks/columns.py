@@ -157,9 +157,10 @@ def find_columns(
             raise UserError(f"{table.path}: {why}")
     free = [header for header in reversed(table.names) if header not in told.values()]
     spelt = {header.strip().casefold(): header for header in free}
-    known = {name: spelt.get(name.casefold()) for name in ("prompt", *QUESTION, *ANSWER)}
-    exact = {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
-    names = {name: header for name, header in {**known, **exact, **told}.items() if header}
+    known = [name for name in ("prompt", *QUESTION, *ANSWER) if name.casefold() in spelt]
+    names = {name: spelt[name.casefold()] for name in known}
+    names |= {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
+    names |= told
     wanted = "prompt" in told and "question" not in told
     verbatim = prompts or ("prompt" in names and (wanted or "question" not in names))
     asks = ("prompt", *QUESTION) if prompts else ("prompt",) if verbatim else QUESTION
@@ -172,12 +173,13 @@ def find_columns(
     options = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     kept = ("choices", "id", "domain", "split", *options)
     ours = {name: names[name] for name in kept if name in names}
-    ours["prompt" if verbatim else "question"] = names[asked]
+    question = "prompt" if verbatim else "question"
+    ours[question] = names[asked]
     if replied:
         ours["answer"] = names[replied]
     return Columns(
         ours,
-        "prompt" if verbatim else "question",
+        question,
         replied == "label",
         options if options[1:] else (),
         prompts or table.path.suffix.lower() in DELIMITED,
