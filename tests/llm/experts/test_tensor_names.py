@@ -58,7 +58,7 @@ def test_names_of_training_programs_and_of_models_around_are_read(
         assert torch.equal(found[name].dense(), change.dense())
 
 
-@pytest.mark.parametrize("kind", FOREIGN.keys() - {"state dict"})
+@pytest.mark.parametrize("kind", [kind for kind in FOREIGN if kind != "state dict"])
 def test_check_says_that_peft_does_not_know_these_names(
     kind: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
