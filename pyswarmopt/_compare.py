@@ -179,10 +179,7 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if isinstance(recipes, Mapping):
         named = dict(recipes)
     else:
-        labels = [
-            DEFAULT if r is None else r if isinstance(r, str) else as_recipe(r).name
-            for r in recipes
-        ]
+        labels = [_label(recipe) for recipe in recipes]
         named = dict(zip(labels, recipes, strict=True))
         if len(named) < len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
@@ -192,6 +189,12 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if not named:
         raise ValueError("compare() needs at least one recipe")
     return {name: None if recipe == DEFAULT else recipe for name, recipe in named.items()}
+
+
+def _label(recipe: str | Recipe | None) -> str:
+    if recipe is None:
+        return DEFAULT
+    return recipe if isinstance(recipe, str) else as_recipe(recipe).name
 
 
 def sign_test(better: int, worse: int) -> float:

@@ -48,7 +48,8 @@ def matrix(
 
         data = torch.stack(list(data))
     given = data.detach() if is_tensor(data) else np.asarray(data)
-    if given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex():
+    imaginary = given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex()
+    if imaginary:
         raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:

@@ -170,3 +170,7 @@ def _trend(radius: float) -> str:
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -191,3 +191,7 @@ __all__ = [
     "towards_anywhere",
     "uniform",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

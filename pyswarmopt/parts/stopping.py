@@ -195,3 +195,7 @@ __all__ = [
     "extent",
     "reasons",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

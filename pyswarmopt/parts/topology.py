@@ -284,3 +284,7 @@ __all__ = [
     "VonNeumann",
     "named",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

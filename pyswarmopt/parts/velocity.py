@@ -345,3 +345,7 @@ __all__ = [
     "repel",
     "social",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

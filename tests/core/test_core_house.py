@@ -74,3 +74,9 @@ def test_no_files_import_each_other_in_a_circle():
     for module in ASK_THE_PACKAGE:
         graph[module].discard("pyswarmopt")
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_public_modules_list_the_names_of_users_only():
+    for name in pyswarmopt._MODULES:
+        module = getattr(pyswarmopt, name)
+        assert {*dir(module)} == {*module.__all__}, name

@@ -12,6 +12,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.driver.history import ParticleRecord
+from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.step import Step
 
@@ -96,17 +97,22 @@ def trace(source: Any) -> Trace:
     )
 
 
+def _names(space: Space | None) -> list[str]:
+    """Names of the axes."""
+    if space is None:
+        return []
+    return [
+        f"log({name})" if getattr(space.parameter(owner), "log", False) else name
+        for name, owner in zip(space.names, space.owners, strict=True)
+    ]
+
+
 def _of_result(result: Result) -> Trace:
     records = list(result.history)
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
-        space = result.space
-        names = () if space is None else [
-            f"log({name})" if getattr(space.parameter(owner), "log", False) else name
-            for name, owner in zip(space.names, space.owners, strict=True)
-        ]  # fmt: skip
-        return replace(_of_rows(records, result.maximize), names=names)
+        return replace(_of_rows(records, result.maximize), names=_names(result.space))
     evaluations = np.array([record.evaluations for record in records])
     best = np.array([record.best for record in records])
     none = np.empty(0, np.int64)
