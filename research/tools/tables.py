@@ -23,7 +23,7 @@ import trial_tables
 import written_tables
 from bbob_table import second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
-from written_tables import written_answers, written_differences, written_short
+from written_tables import written_answers, written_short
 
 from pyswarmopt_llm.common.statistics import compare_paired, paired_test
 from pyswarmopt_llm.report.findings import answer
@@ -246,7 +246,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "regret-rules": lambda: regret("rules_table"),
     "written": written_answers,
     "written-short": written_short,
-    "written-differences": written_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "twelve": trial_tables.twelve,

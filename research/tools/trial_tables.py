@@ -16,7 +16,6 @@ BEST = "best expert"
 TASKS = 6
 ALL = (0, 1, 2)  # builds
 MOVES = (0, 3, 4, 5)  # builds with other moves in the experts' hull
-OTHERS = (3, 4, 5)  # builds with other optimisers and baselines
 LIKELY = (3, 4)  # builds with scores by likelihood
 LABELS = {
     BEST: "best expert by dev",
@@ -322,9 +321,7 @@ TABLES = {
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
     "trial-moves": lambda: trial("choices", MOVES),
-    "trial-others": lambda: trial("choices", OTHERS),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
     "trial-perplexity": lambda: trial("perplexity", LIKELY),
     "trial-abstain": lambda: trial("abstain", LIKELY[:1]),
-    "trial-written-0": lambda: trial("written", ALL[:1]),
 }

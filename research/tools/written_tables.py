@@ -86,29 +86,6 @@ def written_short() -> str:
     return markdown(["exact match, three held-out tasks", "mean", "the search minus, points"], rows)
 
 
-def written_differences() -> str:
-    """The search before and after training minus everything else, in points, on tasks that nothing
-    was chosen on.
-    """
-    read = _outcomes()
-    labels = _rows(read)
-    *_, last = labels
-    names = {MIXTURE: "the search before training", DEFAULT: "the search"}
-    if last == SPARE:
-        names[SPARE] = "it with 400 further prompts"
-    rows = []
-    for method, label in labels.items():
-        cells = []
-        for search in names:
-            there = _has(read, method, HELD_OUT) and _has(read, search, HELD_OUT)
-            cells.append(
-                points(read, search, method, HELD_OUT) if there and search != method else ""
-            )
-        if method != last:
-            rows.append([label, *cells])
-    return markdown(["t4 to t6", *(f"{name} minus" for name in names.values())], rows)
-
-
 # The same methods where a model that people use has other numbers of replies.
 EMBEDDED = {
     "expert-iteration-base": "expert iteration, from the base",
