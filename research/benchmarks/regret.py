@@ -56,11 +56,6 @@ SPLITS = 200  # of the test items into halves
 STARTS = ("base", "expert")
 HANDED = ("expert", "base tuned", "expert tuned")  # one of these is handed over
 FloatArray = npt.NDArray[np.float64]
-COMBINED = {
-    "sum": "sum of their changes",
-    "halves": "halves of both",
-    "predictions": "mean of their predictions",
-}
 
 
 def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
@@ -398,23 +393,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             worst = 100 * np.max(values, axis=0)
             both = [f"{mean:.1f}, {most:.1f}" for mean, most in zip(means, worst, strict=True)]
             yield f"| mean of {len(values)}, worst | {kind} | | | | | {' | '.join(both)} |"
-
-
-def combined_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Lines of a Markdown table: combinations of the two trained models, of jobs that have them."""
-    names = ("base tuned", "expert tuned", *COMBINED)
-    heads = ["base, fine-tuned", "best expert, fine-tuned", *COMBINED.values()]
-    yield f"| {TEST} test examples | {' | '.join(heads)} |"
-    yield "| --- |" + " ---: |" * len(heads)
-    scores = []
-    for row in rows:
-        if set(COMBINED) <= row["models"].keys():
-            task, labels, seed = row["job"].split(":")
-            scores.append([accuracy(row["models"][name]) for name in names])
-            cells = [f"{score:.3f}" for score in scores[-1]]
-            yield f"| {task}, {labels} labels, seed {seed} | {' | '.join(cells)} |"
-    means = [f"{score:.3f}" for score in np.mean(scores, axis=0)]
-    yield f"| mean of {len(scores)} | {' | '.join(means)} |"
 
 
 def run(options: argparse.Namespace) -> None:

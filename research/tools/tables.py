@@ -242,7 +242,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "differences": differences,
     "budget-short": budget_short,
     "regret": lambda: regret("table"),
-    "regret-combined": lambda: regret("combined_table"),
     "regret-rules": lambda: regret("rules_table"),
     "written": written_answers,
     "written-short": written_short,
