@@ -17,6 +17,21 @@ TASKS = 6
 ALL = (0, 1, 2)  # builds
 MOVES = (0, 3, 4, 5)  # builds with other moves in the experts' hull
 LIKELY = (3, 4)  # builds with scores by likelihood
+HULL = (  # rows in the experts' hull, and the default
+    BEST,
+    "swarm delta segments",
+    "random delta segments sum-1",
+    "cma-es delta segments sum-1",
+    "default without training",
+    "default",
+)
+FIRST = (  # rows of the first build
+    BEST,
+    "scale",
+    "swarm delta segments",
+    "random delta segments",
+    "cma-es delta segments",
+)
 LABELS = {
     BEST: "best expert by dev",
     "uniform": "uniform average",
@@ -94,13 +109,14 @@ def interval(gains: Mapping[Job, float]) -> tuple[float, float]:
     return fmean(units) - half, fmean(units) + half
 
 
-def trial(form: str, builds: Sequence[int]) -> str:
+def trial(form: str, builds: Sequence[int], rows: Sequence[str] = tuple(LABELS)) -> str:
     """A row per method that was run for all tasks of these builds: dev, test, the gain over the best
     expert in points, in percent, and evaluations.
     """
     scores = read(form)
     table = []
-    for row, label in LABELS.items():
+    for row in rows:
+        label = LABELS[row]
         jobs = {job: means for job, means in scores.get(row, {}).items() if job[0] in builds}
         if len(jobs) == TASKS * len(builds):
             table.append([label, *cells(row, jobs, scores[BEST])])
@@ -320,8 +336,8 @@ TABLES = {
     "trial-differences": differences,
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
-    "trial-moves": lambda: trial("choices", MOVES),
-    "trial-choices-0": lambda: trial("choices", ALL[:1]),
+    "trial-moves": lambda: trial("choices", MOVES, HULL),
+    "trial-choices-0": lambda: trial("choices", ALL[:1], FIRST),
     "trial-perplexity": lambda: trial("perplexity", LIKELY),
     "trial-abstain": lambda: trial("abstain", LIKELY[:1]),
 }
