@@ -249,7 +249,7 @@ def user_path(spec: str | Path) -> Path:
     Example:
         >>> user_path("runs/first").name
         'first'
-        >>> user_path("a" + chr(0))
+        >>> user_path("a" + chr(0))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.UserError: a\\x00: not a path (embedded null byte); check it
     """
