@@ -251,7 +251,7 @@ def user_path(spec: str | Path) -> Path:
         'first'
         >>> user_path("a" + chr(0))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: a\\x00: not a path (embedded null byte); check it
+        pyswarmopt_llm.common.errors.UserError: a\\x00: not a path (...embedded null ...); check it
     """
     try:
         path = Path(spec).expanduser()
