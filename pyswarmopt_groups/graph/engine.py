@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from weakref import proxy
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -56,8 +57,9 @@ class GraphEngine(SeveralModels):
         self._graph: tuple[Node, ...] = ()
         # A swarm returns to the same graphs, graphs share their first nodes, and greedy answers
         # never change.
-        self._write = lru_cache(_MOST_KEPT)(self._written)
-        self._score = lru_cache(_MOST_KEPT)(self._scored)
+        # By a proxy: an engine that refers to itself, and its models, would outlive its use.
+        self._write = lru_cache(_MOST_KEPT)(partial(type(self)._written, proxy(self)))
+        self._score = lru_cache(_MOST_KEPT)(partial(type(self)._scored, proxy(self)))
 
     def load(self, patch: Patch) -> None:
         """Take a graph of these members; nothing is computed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
@@ -143,7 +143,10 @@ class PromptTokenizer:
         self.system = ""
         self._lead = leading_specials(tokenizer)
         # A race scores a different subset of the same pairs each time.
-        self._pair = lru_cache(_MOST_PAIRS)(partial(encode_pair, self.encode))
+        # By a proxy: an engine that refers to itself, and its model, would outlive its use.
+        self._pair = lru_cache(_MOST_PAIRS)(
+            partial(encode_pair, partial(type(self).encode, proxy(self)))
+        )
         # by template, system turn and day
         self._heads: dict[tuple[str, str, str], tuple[str, ...]] = {}
 

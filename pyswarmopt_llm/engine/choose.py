@@ -102,15 +102,19 @@ def _reads_ahead(model: Any) -> bool:
     (context, rest), _ = _probes(model)
     before = _alone(model, context + rest)[:-1]
     after = _alone(model, (*context, *rest[:-1], context[0]))[:-1]
-    spread = (before - before.mean(-1, keepdim=True)).norm()
-    apart = (after - before).norm() / spread.clamp(min=torch.finfo(before.dtype).tiny)
-    return float(apart) > (_NEAR if model.dtype == torch.float32 else 5 * _NEAR)
+    most = _NEAR if model.dtype == torch.float32 else 5 * _NEAR
+    return float(_apart(after, before)) > most
 
 
 def _near(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
     """Whether logits, (T, V), differ by rounding only; true of nan."""
-    spread = (b - b.mean(-1, keepdim=True)).norm(dim=-1)
-    apart = (a - b).norm(dim=-1) / spread.clamp(min=torch.finfo(b.dtype).tiny)
+    apart = _apart(a, b, dim=-1)
     if dtype == torch.float32:
         return not float(apart.max()) > _NEAR
     return not float(apart.median()) > _NEAR_IN_HALF
+
+
+def _apart(a: Tensor, b: Tensor, dim: int | None = None) -> Tensor:
+    """The difference of logits, (T, V), relative to their spread: of the text, or of each token."""
+    spread = (b - b.mean(-1, keepdim=True)).norm(dim=dim)
+    return (a - b).norm(dim=dim) / spread.clamp(min=torch.finfo(b.dtype).tiny)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import proxy
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         self.dtype = model.dtype
         self.parameter_names = self._mixing.parameter_names
         # Dev and test of several tasks recur for every candidate.
-        self._plan = lru_cache(_MOST_PLANS)(self._planned)
+        self._plan = lru_cache(_MOST_PLANS)(partial(type(self)._planned, proxy(self)))
         # Several scores of the same replies share one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False

@@ -55,8 +55,10 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     plan, objectives, names = job.plan, job.objectives, job.pool.space.expert_names
     seconds = run.replayed_seconds / plan.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, training.models.get(training.best, found.chosen))
-    asked = tuple(found.scorings.items())
-    evaluators = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
+    evaluators = {
+        split: job.evaluator(Questions(split, tuple(found.scorings.items())), margins=False)
+        for split in SPLITS
+    }
     models: dict[str, Model] = {}
     known: dict[int, Model] = {}
     for name, contestant in _contestants(job, found, training, files).items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,16 @@ def test_caches_of_products_are_bounded_unless_the_environment_says_how(
     environ["LRU_CACHE_CAPACITY"] = "7"
     keep_few_products()
     assert environ == {"LRU_CACHE_CAPACITY": "7", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
+
+
+def test_a_model_leaves_memory_with_its_engine(tiny_base: Path) -> None:
+    """At once, not when the garbage collector comes: the next model needs the room."""
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    engine.loglikelihood([("a", "b")])
+    model = weakref.ref(engine.model)
+    gc.disable()
+    try:
+        del engine
+        assert model() is None
+    finally:
+        gc.enable()
