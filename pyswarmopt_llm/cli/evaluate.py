@@ -63,13 +63,11 @@ def command(
     if fail_if_worse and options.against is None:
         why = "compares two models; name the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
-    for name in ("metric", "scoring"):  # those of a run are for its search
-        if blind is not None and (value := getattr(options, name)) not in (
-            None,
-            "auto",
-            "generate",
-        ):
-            raise InvalidOption(name, value, "people judge written replies; remove it")
+    if blind is not None:
+        for name in ("metric", "scoring"):  # those of a run are for its search
+            value = getattr(options, name)
+            if value not in (None, "auto", "generate"):
+                raise InvalidOption(name, value, "people judge written replies; remove it")
     config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
         if blind is not None:

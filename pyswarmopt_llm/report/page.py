@@ -62,13 +62,13 @@ def render_report(
 
 def _other_experts(result: Result) -> dict[str, Model]:
     """The experts that are not the best; one that dropped out of a race is marked."""
-    scored = {name: model.dev.n for name, model in result.experts.items()}
-    marks = {
-        name: f", on {n} dev examples" if n < max(scored.values()) else ""
-        for name, n in scored.items()
-        if name != result.best_single
-    }
-    return {name + mark: result.experts[name] for name, mark in marks.items()}
+    most = max((model.dev.n for model in result.experts.values()), default=0)
+    others = {}
+    for name, model in result.experts.items():
+        mark = f", on {model.dev.n} dev examples" if model.dev.n < most else ""
+        if name != result.best_single:
+            others[name + mark] = model
+    return others
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:

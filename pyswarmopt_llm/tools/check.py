@@ -172,9 +172,8 @@ def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> 
 
 def _norm(changes: Mapping[str, LowRank]) -> float:
     """The Frobenius norm of several weights' changes."""
-    return math.sqrt(
-        max(sum(float(squared_norm(c.b, c.a)) for c in changes.values()), 0.0)
-    )  # or NaN
+    squared = sum(float(squared_norm(c.b, c.a)) for c in changes.values())
+    return math.sqrt(max(squared, 0.0))  # NaN stays NaN
 
 
 def _changes_by_peft(model: Any, folder: Path) -> tuple[dict[str, LowRank], list[str]]:

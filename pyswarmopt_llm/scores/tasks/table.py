@@ -121,6 +121,7 @@ def read_text(path: Path) -> str:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         loose = data.decode("utf-8", "replace")
+        # most letters beyond ASCII are UTF-8's: damaged, not another encoding
         damaged = 2 * loose.count("\ufffd") <= sum(letter > "\x7f" for letter in loose)
         text = data.decode("cp1252", "replace")
         if wide or damaged or "\ufffd" in text:
