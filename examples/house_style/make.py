@@ -129,11 +129,7 @@ def make(out: Path, threads: int) -> None:
             trained = train_expert(
                 base, list(texts_of), adapter, options, data=f"house style, {name}"
             )
-            print(
-                name,
-                f"{trained.heldout_loss_base:.3f} to {trained.heldout_loss_expert:.3f}",
-                flush=True,
-            )
+            print(name, trained.steps, "steps", flush=True)
 
 
 def main() -> None:

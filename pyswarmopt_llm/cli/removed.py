@@ -25,8 +25,10 @@ REMOVED = {
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are cut to 448 tokens; TrainingOptions(max_len=...) in Python sets it",
     "--max-tokens": "use --epochs or --examples",
-    "--split": "all of --data is trained on, but for some chats that measure the loss",
+    "--split": "all of --data is trained on",
     "--seed": "this command draws nothing",
+    "--forgetting": "use --task builtin:everyday --against base",
+    "--fail-if-worse": "read paired.interval in eval --against B --json",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 

@@ -21,7 +21,9 @@ from rich.progress import Progress
 from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.report.progress import planned, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
@@ -45,6 +47,21 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     for spec in specs:
         if spec.partition(":")[0] not in NO_FILES:
             read_whole(spec, None, None, reading)
+
+
+def check_model(name: str | None) -> None:
+    """Refuse a model that is neither a path nor the name of a model on the hub, before torch is
+    loaded.
+
+    Raises:
+        UserError: there is no such directory.
+    """
+    if not name or name == "base" or ":" in name or name.endswith(".gguf"):
+        return
+    if user_path(name).exists():
+        return
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise UserError(f"{name}: no such directory; check path and folder")
 
 
 @contextmanager

@@ -12,11 +12,10 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, JsonLines, Quiet
-from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, run_job
+from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import RARE, Option
-from pyswarmopt_llm.searching.use.config import check_model
 
 Memory = Annotated[
     str | None,

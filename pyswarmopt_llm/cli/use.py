@@ -12,11 +12,17 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
+from pyswarmopt_llm.cli.running import (
+    check_model,
+    interruptible,
+    items_bar,
+    print_either,
+    repeating,
+)
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
-from pyswarmopt_llm.searching.use.config import Machine, check_model, check_run, check_table_out
+from pyswarmopt_llm.searching.use.config import Machine, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Which one, of a run with several tasks.", "T", TASK)]
 

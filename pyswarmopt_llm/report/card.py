@@ -14,7 +14,7 @@ from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
-from pyswarmopt_llm.searching.scoring.parents import Parent, may_be_on_hub
+from pyswarmopt_llm.searching.scoring.cards import Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 

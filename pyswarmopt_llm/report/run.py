@@ -20,7 +20,7 @@ from pyswarmopt_llm.report.page import render_report, searched
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
-from pyswarmopt_llm.searching.scoring.parents import parents_of
+from pyswarmopt_llm.searching.scoring.cards import parents_of
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 from pyswarmopt_llm.searching.search import SearchResult
@@ -98,22 +98,20 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
 
 
 def _shown(found: SearchResult) -> SearchResult:
-    """The search result with its verdict; its card and report are written, if they are not there."""
-    write_for_people(found.run)
-    return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
+    """The search result with its verdict; its card and report are written, if they are not there.
 
-
-def write_for_people(run: Path) -> None:
-    """Write card and report if they are missing; what cannot be written is told, since the result
-    is complete.
+    What cannot be written is told, since the result is complete.
     """
+    run = Run(found.run)
+    result = Result.from_json(found.result)
     for name, write in ((CARD, write_card), (PAGE, write_page)):
         try:
-            if not (run / name).is_file():
-                write(*read_run(run))
+            if not (run.path / name).is_file():
+                write(run, result)
         except Exception as error:  # of any kind: none may hide the result
-            why, again = first_line(error), command("report", str(run))
-            log.warning("%s: not written (%s); later: %s", run / name, why, again)
+            why, again = first_line(error), command("report", str(run.path))
+            log.warning("%s: not written (%s); later: %s", run.path / name, why, again)
+    return replace(found, verdict=verdict(result).sentence)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:

@@ -25,11 +25,11 @@ from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, t
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.scoring.cards import learnt_items
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.training.examples import learnt_items
 
 
 @dataclass(frozen=True)

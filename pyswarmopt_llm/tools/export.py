@@ -45,7 +45,7 @@ from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.scoring.parents import parents_of
+from pyswarmopt_llm.searching.scoring.cards import parents_of
 from pyswarmopt_llm.searching.use.opening import check_unchanged, is_whole_model, result_of
 
 FORMATS = {  # with a sentence for the model card

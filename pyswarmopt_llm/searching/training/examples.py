@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,10 +14,9 @@ from pyswarmopt_llm.scores.tasks.columns import Reading
 from pyswarmopt_llm.scores.tasks.load import read_whole
 from pyswarmopt_llm.scores.tasks.table import json_lines
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import TEST, Task
+from pyswarmopt_llm.scores.tasks.types import TEST
 
 BUILTIN = "builtin:"
-QUESTIONS = "<!-- questions:"  # in a card, before their digests; not shown to readers
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
 
@@ -36,8 +34,7 @@ class TrainingOptions:
         epochs: maximum number of passes over the examples.
         batch_tokens: tokens per step.
         max_len: chats are truncated to this many tokens.
-        seed: seed of the initial adapter, the held-out split and the order.
-        heldout: number of held-out examples, at most a fifth of all.
+        seed: seed of the initial adapter and of the order.
         threads: CPU threads; default: torch's current setting.
 
     Example:
@@ -56,7 +53,6 @@ class TrainingOptions:
     batch_tokens: int = 1024
     max_len: int = 448
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
-    heldout: int = 60
     threads: Threads = None
 
 
@@ -64,7 +60,6 @@ class Source(NamedTuple):
     """Training examples from a file, a data set or a generator."""
 
     examples: Sequence[Any]
-    tested: int = 0  # the file's other rows, which `eval` tests on
     note: str = ""  # how the file was read
 
 
@@ -102,9 +97,8 @@ def load_examples(
         prompt = None
     else:
         task = read_whole(data, None, None, reading or Reading({}))
-        tested = min(TEST, len(task.test)) if task.drawn else 0  # a file without splits
-        more = task.test[TEST:] if task.drawn else ()
-        source = Source((*task.dev, *more)[:count], tested, task.note)
+        more = task.test[TEST:] if task.drawn else ()  # `eval` tests on those before
+        source = Source((*task.dev, *more)[:count], task.note)
         prompt = task.prompt
     if chats:
         source = source._replace(examples=[_as_chat(item, prompt) for item in source.examples])
@@ -118,26 +112,3 @@ def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
     question = render_prompt(item, "likelihood" if item.choices else "generate", prompt)
     turns = (("user", question), ("assistant", item.answer_text))
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
-
-
-def digest_of(question: str) -> str:
-    """A digest of a question, whatever its case and spaces.
-
-    Example:
-        >>> digest_of("Who is it?") == digest_of("who  is it? ")
-        True
-    """
-    plain = " ".join(question.casefold().split())
-    return blake2b(plain.encode("utf-8", "replace"), digest_size=5).hexdigest()
-
-
-def learnt_items(adapter: Path, task: Task) -> int:
-    """Number of a task's dev items whose questions an adapter was trained on, by its card."""
-    card = adapter / "README.md"
-    text = card.read_text("utf-8", "replace") if card.is_file() else ""
-    learnt = {*text.partition(QUESTIONS)[2].split()}
-    count = 0
-    for item in task.dev if learnt else ():
-        asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)
-        count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
-    return count

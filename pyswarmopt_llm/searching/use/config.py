@@ -10,7 +10,6 @@ from typing import Annotated
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
 from pyswarmopt_llm.scores.tasks.table import SUFFIXES
@@ -122,18 +121,3 @@ def check_table_out(out: Path) -> None:
         raise InvalidOption("out", out, f"no folder {out.parent}; make it, or use another file")
     if out.exists():
         raise InvalidOption("out", out, "is there already; remove it, or give another file")
-
-
-def check_model(name: str | None) -> None:
-    """Refuse a model that is neither a path nor the name of a model on the hub, before torch is
-    loaded.
-
-    Raises:
-        UserError: there is no such directory.
-    """
-    if not name or name == BARE or ":" in name or name.endswith(".gguf"):
-        return
-    if user_path(name).exists():
-        return
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise UserError(f"{name}: no such directory; check path and folder")

@@ -10,11 +10,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
@@ -34,48 +35,48 @@ GREEDY = 0  # number of the greedy reply; samples count from 1
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A reply to a prompt.
+class Replies:
+    """A model's replies to all P prompts: a line of the store.
 
     Attributes:
-        text: text as written.
-        value: score; several tasks' scores combined.
-        scores: score by each task that has this prompt.
-        cut: whether the length limit ended it.
+        texts: text of each reply as written.
+        cut: whether the length limit ended each.
+        scores: scores of each by the tasks that have its prompt.
+        values: (P,) scores, several tasks' combined.
     """
 
-    text: str
-    value: float
-    scores: Sequence[float] = ()
-    cut: bool = False
+    texts: Sequence[str]
+    cut: Sequence[bool]
+    scores: Sequence[Sequence[float]]
+    values: Floats = field(compare=False)
 
 
-def without_rounding(value: float) -> float:
-    """A value rounded to twelve digits, so that rounding errors of sums decide nothing.
+def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
+    """Prompt -> number of the sample with the best reply, for prompts with a reply above `least`; of
+    equal replies the shortest, then the first.
+
+    Args:
+        samples: replies to the same P prompts.
+        least: (P,) values to beat.
 
     Example:
-        >>> without_rounding(0.1 + 0.2), without_rounding(0.1 + 0.2 - 0.3)
-        (0.3, 0.0)
+        >>> texts = ("No.", "Yes, sure."), ("Yes, sure.", "Yes."), ("Yes.", "Yes.")
+        >>> values = [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]
+        >>> samples = [Replies(text, (), (), np.array(own)) for text, own in zip(texts, values)]
+        >>> best_replies(samples, np.array([0.5, 1.0]))
+        {0: 2}
     """
-    return float(f"{round(value, 12):.12g}") + 0.0
+    values = np.stack([sample.values for sample in samples])
+    sizes = np.array([[len(text) for text in sample.texts] for sample in samples])
+    best = np.lexsort((sizes, -values), axis=0)[0]
+    return {int(k): int(best[k]) for k in np.flatnonzero(values.max(axis=0) > least)}
 
 
-def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
-    """The reply with the highest value, if above `least`; of equals the shortest, then the first.
-
-    Example:
-        >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0).text
-        'Yes.'
-    """
-    best = max(replies, key=lambda reply: (reply.value, -len(reply.text)))
-    return best if best.value > least else None
-
-
-def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
+def gains(before: Replies, after: Replies) -> bool:
     """Whether the second replies to the same prompts are better by more than a standard error of
     the differences.
     """
-    gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
+    gain = score_of((after.values - before.values).tolist())
     return gain.value > gain.stderr
 
 
@@ -91,19 +92,17 @@ class Answerer:
     patch: Patch
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
-    def shares(self, numbers: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
-        """Each model with its share of these prompt numbers."""
-        left = list(numbers)
-        for own, patch in self.unseen:
-            theirs = [number for number in left if number in own]
-            if theirs:
-                yield patch, theirs
-            left = [number for number in left if number not in own]
+    def shares(self, count: int) -> Iterator[tuple[Patch, list[int]]]:
+        """Each model with its share of so many prompts."""
+        left = set(range(count))
+        for numbers, patch in self.unseen:
+            yield patch, list(numbers)
+            left -= set(numbers)
         if left:
-            yield self.patch, left
+            yield self.patch, sorted(left)
 
 
-def weights(values: Sequence[float]) -> list[float]:
+def weights(values: Floats) -> list[float]:
     """Training weights of replies with these values, with mean 1.
 
     Proportional to exp of the value's standard score, at most 20 (advantage-weighted regression,
@@ -112,13 +111,12 @@ def weights(values: Sequence[float]) -> list[float]:
     nothing.
 
     Example:
-        >>> [round(weight, 2) for weight in weights([0.75, 0.75, 0.75, 1.0])], weights([0.3, 0.1 + 0.2])
-        ([0.31, 0.31, 0.31, 3.08], [1.0, 1.0])
+        >>> [round(weight, 2) for weight in weights(np.array([0.75, 0.75, 0.75, 1.0]))]
+        [0.31, 0.31, 0.31, 3.08]
     """
-    every = np.array([without_rounding(value) for value in values])
-    if len(set(every)) < 2:
+    if len(set(values.tolist())) < 2:
         return [1.0] * len(values)
-    counts = np.minimum(np.exp((every - every.mean()) / every.std()), MOST)
+    counts = np.minimum(np.exp((values - values.mean()) / values.std()), MOST)
     shares: list[float] = (counts / counts.mean()).tolist()
     return shares
 
@@ -183,26 +181,27 @@ class ReplyLog:
         self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
         self._latest = time.monotonic()
 
-    def greedy(self, model: str, who: Answerer) -> list[Reply]:
-        """The greedy reply to each prompt, as `table`."""
-        return self.table(model, who, [GREEDY])[0]
+    def greedy(self, model: str, who: Answerer) -> Replies:
+        """The greedy reply to each prompt, as `samples`."""
+        return self.samples(model, who, [GREEDY])[0]
 
-    def table(self, model: str, who: Answerer, samples: Sequence[int]) -> list[list[Reply]]:
-        """The replies to all prompts, sample by sample; missing ones are written together.
+    def samples(self, model: str, who: Answerer, numbers: Sequence[int]) -> list[Replies]:
+        """Samples of replies to all prompts; missing ones are written together.
 
         Args:
             model: name of the model in the store.
             who: the model.
-            samples: numbers of the samples, or `GREEDY`.
+            numbers: numbers of the samples, or `GREEDY`.
         """
-        names = {sample: (f"{self._what} {sample}", model) for sample in samples}
-        missing = [sample for sample, name in names.items() if name not in self._store]
+        names = {number: (f"{self._what} {number}", model) for number in numbers}
+        missing = [number for number, name in names.items() if name not in self._store]
         if missing:
             written = self._written(model, who, missing)
-            for sample, replies in zip(missing, written, strict=True):
-                self._store.add(*names[sample], self._judged(replies))
-        self._rows |= {n: self._store.get(*n, dict, self._wrong) for n in names.values()}
-        return [self._replies(self._rows[name]) for name in names.values()]
+            for number, replies in zip(missing, written, strict=True):
+                self._store.add(*names[number], self._judged(replies))
+        rows = [self._store.get(*name, dict, self._wrong) for name in names.values()]
+        self._rows |= zip(names.values(), rows, strict=True)
+        return list(map(self._read, rows))
 
     def _wrong(self, row: Mapping[str, Any]) -> str | None:
         """The first field of a line that is not that of replies to these prompts."""
@@ -218,7 +217,7 @@ class ReplyLog:
     ) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
         found: list[dict[int, Continuation]] = [{} for _ in samples]
-        for patch, share in who.shares(range(len(self.prompts))):
+        for patch, share in who.shares(len(self.prompts)):
             self._engine.load(patch)
             for asked in self._asked.values():
                 numbers = [number for number in share if number in asked.numbers]
@@ -254,35 +253,42 @@ class ReplyLog:
         cut = [reply.cut for reply in replies]
         return {"replies": texts, "cut": cut, "scores": scores, "seconds": seconds}
 
-    def _replies(self, row: Mapping[str, Any]) -> list[Reply]:
-        """A line of the store as replies."""
-        replies = []
-        for text, scores, cut in zip(row["replies"], row["scores"], row["cut"], strict=True):
+    def _read(self, row: Mapping[str, Any]) -> Replies:
+        """A line of the store; rounding errors of combined scores decide nothing."""
+        values = []
+        for scores in row["scores"]:
             value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
-            replies.append(Reply(text, without_rounding(value), scores, cut))
-        return replies
+            values.append(float(f"{round(value, 12):.12g}") + 0.0)
+        return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
 
-    def row(self, replies: Sequence[Reply]) -> Row:
+    def row(self, replies: Replies) -> Row:
         """The scores of replies to all prompts."""
-        left = [iter(reply.scores) for reply in replies]
+        left = list(map(iter, replies.scores))
         scores = {}
         for name, numbers in self._numbers.items():
             scores[name] = score_of([next(left[number]) for number in numbers])
         return Row.of(scores, self._combine(list(scores.values())))
 
-    def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
-        """Prompt number -> its reply, if any, as a training item.
+    def training_items(
+        self, samples: Sequence[Replies], best: Mapping[int, int]
+    ) -> dict[int, Choices]:
+        """Prompt number -> its best reply as a training item.
 
         A reply that was not cut off ends as in the model's chat template. `weights` gives its
         weight among its tasks' replies.
+
+        Args:
+            samples: replies to all prompts.
+            best: prompt -> number of its sample, see `best_replies`.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
         for asked in self._asked.values():
-            there = [(k, reply) for k in asked.numbers if (reply := replies[k]) is not None]
-            counts = weights([reply.value for _, reply in there])
-            for (number, reply), count in zip(there, counts, strict=True):
-                text = opening + reply.text + ("" if reply.cut else ending)
+            there = [number for number in asked.numbers if number in best]
+            counts = weights(np.array([samples[best[k]].values[k] for k in there]))
+            for number, count in zip(there, counts, strict=True):
+                chosen = samples[best[number]]
+                text = opening + chosen.texts[number] + ("" if chosen.cut[number] else ending)
                 if text:
                     items[number] = Choices(((self.prompts[number], text),), (1.0,), 0, count)
         return items

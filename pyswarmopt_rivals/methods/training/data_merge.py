@@ -2,8 +2,7 @@
 
 A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Epochs and learning rate
 are those that the experts were trained with. Rank, alpha and modules are the first expert's. No chat
-is held out, and none is cut below the context window (`train-expert` holds out 60 and cuts at 448
-tokens), since the held-out loss is not used here.
+is cut below the context window (`train-expert` cuts at 448 tokens).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def schedule(
     if lr is None or epochs is None:
         why = "the adapters' cards do not say one rate and number of epochs for all"
         raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
-    return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
+    return TrainingOptions(lr=lr, epochs=epochs)
 
 
 def _of_card(expert: AdapterInfo) -> tuple[float | None, float | None]:

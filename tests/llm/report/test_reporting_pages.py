@@ -26,7 +26,7 @@ from pyswarmopt_llm.report.pages import plain
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.parents import Parent
+from pyswarmopt_llm.searching.scoring.cards import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"

@@ -46,7 +46,7 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
     found = job.search(settings)
     (base / "config.json").rename(base / "config.away")
     (found.run / "report.html").mkdir()
-    report.write_for_people(found.run)
+    report._shown(found)
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card, page = (record.getMessage() for record in caplog.records[-2:])
     assert "best/README.md: not written (" in card and "report.html: not written (" in page

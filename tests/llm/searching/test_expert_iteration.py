@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from search_helpers import (
     Json,
@@ -41,7 +42,7 @@ from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training import trainer
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.replies import storable
-from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog
+from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog
 
 DEV, SAMPLES = 10, 8
 
@@ -138,8 +139,9 @@ def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchCon
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
     log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
-    replies = [Reply("the same", 1.0, cut=number == 0) for number in range(DEV)]
-    items = log.training_items(replies)
+    cut = [number == 0 for number in range(DEV)]
+    replies = Replies(["the same"] * DEV, cut, [[1.0]] * DEV, np.ones(DEV))
+    items = log.training_items([replies], dict.fromkeys(range(DEV), 0))
     trained_on = [item.pairs[0][1] for item in items.values()]
     assert trained_on == ["the same", *["the same<|im_end|>"] * (DEV - 1)]
 
@@ -157,10 +159,10 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     more = metric.on(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    whole = log.table("start", Answerer(Patch()), (1, 2))
+    whole = log.samples("start", Answerer(Patch()), (1, 2))
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    samples = log.table("start", Answerer(Patch()), (1, 2))
+    samples = log.samples("start", Answerer(Patch()), (1, 2))
     assert samples == whole and log.count == 2 * DEV
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
@@ -169,13 +171,11 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         (tmp_path / "wrong").write_text(json.dumps({**rows[0], **wrong}) + "\n")
         log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
         with pytest.raises(UserError, match=f"{next(iter(wrong))} is missing or of a wrong type"):
-            log.table("start", Answerer(Patch()), (1,))
+            log.samples("start", Answerer(Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
-        assert [reply.text for reply in sample] == row["replies"]
-        assert [reply.scores for reply in sample] == [
-            [-len({*text}), len({*text}) / 2] for text in row["replies"]
-        ]
-        assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
+        assert sample.texts == row["replies"]
+        assert sample.scores == [[-len({*text}), len({*text}) / 2] for text in row["replies"]]
+        assert sample.values.tolist() == [sum(scores) / 2 for scores in sample.scores]
         assert log.row(sample).item_values("more") == [len({*text}) / 2 for text in row["replies"]]
 
 

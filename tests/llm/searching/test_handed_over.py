@@ -26,7 +26,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.searching.scoring.parents import Parent, parents_of
+from pyswarmopt_llm.searching.scoring.cards import Parent, parents_of
 
 TOKENS = torch.tensor([[3, 5, 7, 11, 13]])
 

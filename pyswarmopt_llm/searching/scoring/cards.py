@@ -1,10 +1,11 @@
-"""The models merged into a result, and their licences."""
+"""What the cards of models say: their licences, and the questions that an expert was trained on."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text, user_path
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
+from pyswarmopt_llm.scores.tasks.templates import render_prompt
+from pyswarmopt_llm.scores.tasks.types import Task
 
+QUESTIONS = "<!-- questions:"  # in a card, before their digests; not shown to readers
 _ID = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")  # of the Hub
 
 
@@ -90,3 +94,26 @@ def stated_licence(folder: Path) -> str | None:
         return f"{licence} ({header['license_name'].lower()})" if licence == "other" else licence
     except Exception:  # a stranger's card may hold anything
         return None
+
+
+def digest_of(question: str) -> str:
+    """A digest of a question, whatever its case and spaces.
+
+    Example:
+        >>> digest_of("Who is it?") == digest_of("who  is it? ")
+        True
+    """
+    plain = " ".join(question.casefold().split())
+    return blake2b(plain.encode("utf-8", "replace"), digest_size=5).hexdigest()
+
+
+def learnt_items(adapter: Path, task: Task) -> int:
+    """Number of a task's dev items whose questions an adapter was trained on, by its card."""
+    card = adapter / "README.md"
+    text = card.read_text("utf-8", "replace") if card.is_file() else ""
+    learnt = {*text.partition(QUESTIONS)[2].split()}
+    count = 0
+    for item in task.dev if learnt else ():
+        asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)
+        count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
+    return count
