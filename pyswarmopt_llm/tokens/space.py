@@ -100,7 +100,6 @@ def open_mixture(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
-    fusion: str = "auto",
 ) -> MixtureEngine:
     """Load the mixture of a directory such as RUN/best.
 
@@ -109,7 +108,6 @@ def open_mixture(
         dtype: dtype of the weights, as in a search.
         device: where the models run.
         threads: CPU threads; None: PyTorch's choice.
-        fusion: see `MixtureEngine`.
 
     Returns:
         An engine with all members loaded, at the stored weights.
@@ -125,7 +123,7 @@ def open_mixture(
         ([0.3, 0.7], ['...'])
     """
     file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads))
     engine.load(Patch(mixture=file.weights))
     return engine
 
