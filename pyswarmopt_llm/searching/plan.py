@@ -260,7 +260,7 @@ class Plan:
         if not self.trains:
             return 0
         if self.objectives.written:
-            from pyswarmopt_llm.searching.written.expert_iteration import planned_passes
+            from pyswarmopt_llm.searching.written.samples import planned_passes
 
             spare = self.trained_items if self.objectives.spare else 0
             return planned_passes(self.distinct("dev"), spare)

@@ -17,14 +17,12 @@ from pyswarmopt_llm.searching.fitting import Meter, not_worse
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.written.expert_iteration import (
-    ROUNDS,
     START,
-    TEACHERS,
     ExpertIteration,
     best_round,
     greedy_cover,
-    planned_replies,
 )
+from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
