@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +32,6 @@ class Directory:
     config: Mapping[str, Any]
     free: Collection[str]
     what: str
-
-    @cached_property
-    def day(self) -> str:
-        """Today's date in chat templates, in ISO format: the day on which the directory was
-        created.
-        """
-        file = None if self.path is None else self.path / ABOUT
-        if file is None or not file.exists():
-            return date.today().isoformat()
-        day = read_json(file).get("day")  # earlier versions stored no day
-        return day if isinstance(day, str) else date.today().isoformat()
 
     def check(self) -> None:
         """Refuse a directory with another configuration or other content.
@@ -105,7 +92,7 @@ class Directory:
         file = path / ABOUT
         if not file.exists():
             about = {"config": self.config, "fingerprints": fingerprints, "versions": versions()}
-            write_json(file, {"format": FORMAT, "day": self.day, **about})
+            write_json(file, {"format": FORMAT, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
                 f"{path}: base, experts or tasks changed since it was begun; choose another `out`"

@@ -179,8 +179,6 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     directory = Directory(out, vars(config), FREE, "an ensemble")
     directory.check()
     group = Group.opened(config, task)
-    for member in group.members:
-        member.use_day(directory.day)
     with directory.opened(group.fingerprints) as store:
         return _report(group, store, out, on_step or (lambda *step: None))
 

@@ -16,8 +16,7 @@ from pyswarmopt_groups.members.protocol import (
     written_answers,
 )
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.http import Json, server_url
-from pyswarmopt_llm.published.judge import ChatClient, Completion
+from pyswarmopt_llm.published.endpoint import ChatClient, Completion, server_url
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 KEY = "SWARM_LLM_MEMBER_KEY"
@@ -59,7 +58,7 @@ class EndpointMember(Member):
 
     def __init__(self, name: str, url: str, model: str) -> None:
         super().__init__(name, f"{url}#{model}")
-        self._client = ChatClient(Json(url, KEY, f"member {name}", _WHEN_DOWN), model)
+        self._client = ChatClient(url, model, KEY, f"member {name}", _WHEN_DOWN)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

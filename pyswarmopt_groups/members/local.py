@@ -17,7 +17,6 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
@@ -75,10 +74,6 @@ class LocalMember(Member):
             if model.window is not None
         ]
         return min(rooms, default=None)
-
-    def use_day(self, day: str) -> None:
-        """See `Member.use_day`."""
-        use_day(self.base.engine, day)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

@@ -124,9 +124,6 @@ class Member:
         """Most tokens of a text."""
         return min(how.max_new_tokens or self.reply_tokens, self.reply_tokens)
 
-    def use_day(self, day: str) -> None:
-        """Use this day, in ISO format, as today's; ignored by members without prompts."""
-
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:

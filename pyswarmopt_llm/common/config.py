@@ -189,8 +189,6 @@ class SearchConfig:
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
-    # today's date in chat templates, in ISO format: the day on which the search started
-    day: str | None = None
     train: Annotated[
         str,
         Option(
@@ -362,15 +360,14 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
 
 
 def search_command(config: SearchConfig) -> str:
-    """The `swarm-llm search` command of a configuration, without default values, and without the
-    day, which is not an option.
+    """The `swarm-llm search` command of a configuration, without default values.
 
     Example:
-        >>> config = SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3, day="2026-11-27")
+        >>> config = SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3)
         >>> search_command(config)
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    return command("search", **changed(asdict(replace(config, day=None))))
+    return command("search", **changed(asdict(config)))
 
 
 def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:

@@ -9,19 +9,21 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
-from weakref import WeakKeyDictionary, proxy
+from weakref import proxy
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 
 log = logging.getLogger(__name__)
 _MOST_PAIRS = 2**15  # encoded pairs that an engine keeps
-DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
+# Today in every chat template, as Llama 3's have it by default: a reply depends on no calendar.
+DAY = datetime(2024, 7, 26, 12)
+_MARK = "\ue000"  # in no template
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(?P<form>.*?)\1\s*\)")
-_DAYS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # tokenizer -> today in its template
 _TAKEN: dict[tuple[str, int], bool] = {}  # template, turn of `_TRIAL` -> whether it renders that
 
 Message = Mapping[str, str]
@@ -85,10 +87,9 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
 
 
 def _render(tokenizer: Any, turns: Turns, **variables: Any) -> str:
-    """Turns in a template, in which a fixed day stands for today."""
-    noon = datetime.fromisoformat(f"{_DAYS.get(tokenizer, DAY)}T12:00:00")
+    """Turns in a template, in which `DAY` stands for today."""
     template = _TODAY.sub(
-        lambda call: json.dumps(noon.strftime(call["form"])), tokenizer.get_chat_template()
+        lambda call: json.dumps(DAY.strftime(call["form"])), tokenizer.get_chat_template()
     )
     text = tokenizer.apply_chat_template(
         list(turns), chat_template=template, tokenize=False, **variables
@@ -147,8 +148,8 @@ class PromptTokenizer:
         self._pair = lru_cache(_MOST_PAIRS)(
             partial(encode_pair, partial(type(self).encode, proxy(self)))
         )
-        # by template, system turn and day
-        self._heads: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        # by template and system turn
+        self._heads: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def tell(self, done: int, count: int) -> None:
         """Report the texts read so far, if anyone listens."""
@@ -179,8 +180,7 @@ class PromptTokenizer:
 
     def _is_chat(self, text: str) -> bool:
         """Whether the chat template rendered a text, by its start."""
-        day = _DAYS.get(self.tokenizer, DAY)
-        told = (str(self.tokenizer.chat_template), self.system, day)
+        told = (str(self.tokenizer.chat_template), self.system)
         if told not in self._heads:
             self._heads[told] = chat_heads(self.tokenizer, self.system)
         return text.startswith(self._heads[told])
@@ -229,31 +229,18 @@ def needed_tokens(prompt: int, reply: int) -> str:
     return f"{prompt + reply:,} tokens{parts}"
 
 
-def chat_heads(tokenizer: Any, system: str = "") -> tuple[str, ...]:
-    """How conversations in a chat template start: with each role first, and with this system turn.
-
-    A start that is the turn's own text is left out.
+def chat_heads(tokenizer: Any, system: str) -> tuple[str, ...]:
+    """How conversations in a chat template start: all before the text of the first turn, or of the
+    turn after this system turn.
     """
+    asked = {"role": "user", "content": _MARK}
+    firsts = (("assistant", _MARK), ("system", _MARK), ("system", system or _MARK))
+    chats = [[asked], *([{"role": role, "content": text}, asked] for role, text in firsts)]
     heads = []
-    for role, content in (("user", ""), ("assistant", ""), ("system", ""), ("system", system)):
-        chats = [
-            [{"role": role, "content": content or word}, {"role": "user", "content": word}]
-            for word in ("a", "b")
-        ]
-        try:
-            one, other = (rendered(tokenizer, chat[role == "user" :]) for chat in chats)
-        except UserError:  # the template refuses such turns
-            continue
-        differ = (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-        heads.append(one[: next(differ, None)])
+    for chat in chats:
+        with suppress(UserError):  # the template refuses such turns
+            heads.append(rendered(tokenizer, chat).partition(_MARK)[0])
     return tuple(filter(None, heads))
-
-
-def use_day(engine: Any, day: str) -> None:
-    """Use this day, in ISO format, as today's in chat templates of an engine or its members."""
-    for one in (engine, *engine.members.values()):
-        if isinstance(one, PromptTokenizer):
-            _DAYS[one.tokenizer] = day
 
 
 def leading_specials(tokenizer: Any) -> list[int]:

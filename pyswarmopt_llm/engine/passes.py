@@ -176,7 +176,9 @@ class Passes:
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
-        raise NotImplementedError
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""

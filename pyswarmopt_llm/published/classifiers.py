@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
+from pyswarmopt_llm.engine.batching import longest_first
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.scores.metrics.metric import REWARD_TOKENS
@@ -48,11 +49,8 @@ def padded_batches(
     rows: Sequence[Sequence[int]], pad: int, device: torch.device
 ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
     """Batches of texts with similar length: indices, and the result of `padded`."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
-    while order:
-        size = max(1, _BATCH_TOKENS // len(rows[order[0]]))
-        now = order[:size]
-        order = order[size:]
+    lengths = [len(row) for row in rows]
+    for now in longest_first(lengths, lambda longest: _BATCH_TOKENS // longest):
         yield now, *padded([rows[i] for i in now], pad, device)
 
 
@@ -112,7 +110,8 @@ def _print_of(spec: str) -> str:
 
 
 class RewardModel(Classifier):
-    """Scores replies by a sequence classifier with one label, whose tokenizer has a chat template.
+    """Scores replies by a sequence classifier with one label, whose tokenizer has a chat template;
+    see `load_reward`.
 
     Example:
         >>> reward = load_reward("my/reward")  # doctest: +SKIP
@@ -120,6 +119,15 @@ class RewardModel(Classifier):
         >>> reward.scores([item], ["A short reply."])  # doctest: +SKIP
         [0.31]
     """
+
+    def __init__(self, spec: str, device: str) -> None:
+        super().__init__(spec, f"`metric` reward:{spec}", "reward model", device)
+        config = self.model.config
+        if config.num_labels != 1 or self.tokenizer.chat_template is None:
+            why = f"has {config.num_labels} outputs; a reward model has one, and a chat template"
+            raise InvalidOption("metric", f"reward:{spec}", why)
+        # The classifier reads the last non-padding token.
+        config.get_text_config().pad_token_id = self.tokenizer.pad_token_id
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
@@ -173,14 +181,7 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
         >>> load_reward("my/reward").scores([sl.load_task("questions.json").dev[0]], ["A reply."])  # doctest: +SKIP
         [0.31]
     """
-    model = RewardModel(spec, f"`metric` reward:{spec}", "reward model", device)
-    config = model.model.config
-    if config.num_labels != 1 or model.tokenizer.chat_template is None:
-        why = f"has {config.num_labels} outputs; a reward model has one, and a chat template"
-        raise InvalidOption("metric", f"reward:{spec}", why)
-    # The classifier reads the last non-padding token.
-    config.get_text_config().pad_token_id = model.tokenizer.pad_token_id
-    return model
+    return RewardModel(spec, device)
 
 
 def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
@@ -259,37 +260,30 @@ class ToxicityModel(Classifier):
     single_label, or says nothing and there are two: transformers stores the kind only in training.
     """
 
+    def __init__(self, spec: str, device: str = "cpu") -> None:
+        where = f"`metric` toxicity:{spec}"
+        super().__init__(spec, where, "classifier", device)
+        labels = self.model.config.id2label
+        names = {str(name).lower(): index for index, name in labels.items()}
+        if not names.keys() & {"toxicity", "toxic"}:
+            raise UserError(
+                f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
+            )
+        self._label = names.get("toxicity", names.get("toxic"))
+
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that the `judged` part is toxic; 0.5 without one."""
         config = self.model.config
-        names = {str(name).lower(): index for index, name in config.id2label.items()}
-        label = names.get("toxicity", names.get("toxic"))
         lines = [judged(text) for text in texts]
         # With some tokenizers an empty text has no tokens; its result is not used.
         logits = self.logits(self.encode([line or "." for line in lines]))
         two = config.problem_type is None and config.num_labels == 2
         exclusive = two or config.problem_type == "single_label_classification"
         shares = logits.softmax(-1) if exclusive else logits.sigmoid()
-        return _harmless(lines, shares[:, label].tolist())
-
-
-def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
-    """Load a classifier of toxicity from a directory or by its hub id.
-
-    Raises:
-        UserError: the classifier cannot be loaded, or has no such output.
-    """
-    where = f"`metric` toxicity:{spec}"
-    model = ToxicityModel(spec, where, "classifier", device)
-    names = {str(name).lower() for name in model.model.config.id2label.values()}
-    if not names & {"toxicity", "toxic"}:
-        raise UserError(
-            f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
-        )
-    return model
+        return _harmless(lines, shares[:, self._label].tolist())
 
 
 def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metric ``toxicity:MODEL``; see `ReplyMetric.load`."""
-    model = load_toxicity(spec.partition(":")[2], device)
+    model = ToxicityModel(spec.partition(":")[2], device)
     return {"rate": model.harmlessness, "depends": model.fingerprint}

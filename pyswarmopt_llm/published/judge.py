@@ -1,6 +1,6 @@
 """A language model as judge: ratings from 1 to 10, and comparisons of pairs in both orders.
 
-The judge is an OpenAI-compatible endpoint (with a cache and parallel requests), any function from
+The judge is an OpenAI-compatible endpoint (`endpoint.ChatClient`), any function from
 prompts to texts, or a causal language model in this process. An unreadable answer is an error,
 never a made-up number: a search that silently scored nonsense would be worthless.
 """
@@ -8,23 +8,20 @@ never a made-up number: a search that silently scored nonsense would be worthles
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.http import Json
-from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import AppendLog, digest, user_path
+from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.published.endpoint import ChatClient
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.table import read_text
 from pyswarmopt_llm.scores.tasks.verdicts import preferred, rating
@@ -36,8 +33,6 @@ _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 Complete = Callable[[Sequence[str]], list[str]]
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
 _WHEN_DOWN = "what was scored is kept: resume the run when it is back"
-_COUNTS = ("prompt_tokens", "completion_tokens")
-_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 class Judge:
@@ -144,7 +139,7 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both to those of the endpoint"
         raise InvalidOption("metric", spec, why)
-    client = ChatClient(Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN), model, cache)
+    client = ChatClient(url, model, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, cache)
     judge = Judge(client, rubric)
     return {
         "rate": judge.ratings,
@@ -166,90 +161,3 @@ def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, 
     model, tokenizer = load_model(base, pick_dtype("auto", where), where)
     judge = LocalJudge(TransformersEngine(model, tokenizer))
     return {"rate": judge.ratings, "compare": judge.win_rate, "depends": base.fingerprint}
-
-
-class Completion(NamedTuple):
-    """An endpoint's response; ``tokens`` of prompt and completion as counted by the endpoint, 0 if
-    it does not count.
-    """
-
-    text: str
-    tokens: int
-
-
-class ChatClient:
-    """Sends user turns to an endpoint; repeated requests are answered from a cache.
-
-    Args:
-        server: server whose base URL ends in /v1.
-        model: the server's name of the model.
-        cache: JSONL file of responses by exact request; None: memory only.
-
-    Attributes:
-        usage: number of responses, cached ones included, and their prompt and completion tokens.
-    """
-
-    def __init__(self, server: Json, model: str, cache: Path | None = None) -> None:
-        self._server = server
-        self._model = model
-        self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
-        self._lock = threading.Lock()
-        self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
-        self._completions: dict[str, Completion] = {}
-        for row in self._cache.repaired():
-            self._remember(row)
-
-    def __call__(self, prompts: Sequence[str]) -> list[str]:
-        """The greedy responses, as texts; see `complete`."""
-        return [completion.text for completion in self.complete(prompts)]
-
-    def complete(
-        self, prompts: Sequence[str], options: Mapping[str, Any] | None = None
-    ) -> list[Completion]:
-        """The responses to user turns, in order, greedy and of at most 256 tokens by default.
-
-        Args:
-            prompts: user turns.
-            options: fields of the protocol: ``temperature``, ``seed``, ``max_tokens``, ...
-
-        Raises:
-            UserError: the endpoint refuses, does not respond, or speaks another protocol.
-        """
-        distinct = list(dict.fromkeys(prompts))
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            answers = pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
-            try:
-                replies = dict(zip(distinct, answers, strict=True))
-            finally:  # after a failure, do not wait until all others have failed
-                pool.shutdown(cancel_futures=True)
-        return [replies[prompt] for prompt in prompts]
-
-    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
-        messages = [{"role": "user", "content": prompt}]
-        body = {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": 256}
-        body |= options
-        key = digest([self._server.url, body])
-        with self._lock:
-            if key in self._completions:
-                return self._completions[key]
-        reply = self._server.post("/chat/completions", body)
-        try:
-            content = reply["choices"][0]["message"]["content"] or ""  # "" for thoughts alone
-            text = content.encode(errors="replace").decode()  # unpaired surrogates cannot be stored
-            usage = reply.get("usage") or {}
-            counts = [max(int(usage.get(name) or 0), 0) for name in _COUNTS]
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"{self._server.url} answers otherwise than documented: no text in choices, message, "
-                "content; use an endpoint that speaks OpenAI's protocol"
-            ) from error
-        row = {"key": key, "text": text, "usage": counts}
-        with self._lock:
-            self._cache.append(row)
-            return self._remember(row)
-
-    def _remember(self, row: Mapping[str, Any]) -> Completion:
-        for name, n in zip(self.usage, (1, *row["usage"]), strict=True):
-            self.usage[name] += n
-        completion = Completion(row["text"], sum(row["usage"]))
-        return self._completions.setdefault(row["key"], completion)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import torch
@@ -116,7 +115,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
 
 
 def filled_in(config: SearchConfig) -> SearchConfig:
-    """The requested settings, with space, draws and day filled in: by default a search has one set
+    """The requested settings, with space and draws filled in: by default a search has one set
     of coefficients, unless there is a grid.
     """
     space = config.space
@@ -127,7 +126,7 @@ def filled_in(config: SearchConfig) -> SearchConfig:
     published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
     if draws is None and (published or any("," in setting for setting in config.settings)):
         draws = DRAWS
-    return replace(config, space=space, draws=draws, day=config.day or date.today().isoformat())
+    return replace(config, space=space, draws=draws)
 
 
 # What a procedure chooses

@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
-from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.mix.kind import Pool
@@ -190,8 +189,6 @@ def _opened(plan: Plan) -> Job:
     objectives = plan.objectives
     pool, engine = make_pool(plan.kind, config)
     engine.thinking = config.thinking
-    if config.day is not None:
-        use_day(engine, config.day)
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
         check_window(task, config.scoring, engine, metric=objectives.metrics[name])

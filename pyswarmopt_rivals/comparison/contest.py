@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, w
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.own import fingerprint, is_function
-from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
@@ -79,7 +78,6 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     """
     prepared, methods = prepare(config)
     directory = directory_of(config)
-    use_day(prepared[0].engine, directory.day)  # all have the same engine
     with directory.opened(_fingerprints(prepared)) as store:
         benches = [bench.settled(config.scoring, store) for bench in prepared]
         entries, left_out = plan(config, methods, benches)

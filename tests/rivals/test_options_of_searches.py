@@ -18,7 +18,7 @@ from pyswarmopt_llm.searching.search import search
 # They say where a model runs and where results go, or accept what is refused without them.
 ELSEWHERE = {"out", "dtype", "device", "threads", "skip_bad_rows", "skip", "allow_overlap", "base"}
 ELSEWHERE |= {"workers", "mix", "batch_tokens"}
-OF_CODE = {"prompts", "day"}  # another name of a task, or from Python alone
+OF_CODE = {"prompts"}  # another name of a task
 # What others look at: procedures and methods, what is trained, and where a search ends.
 LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
 LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "spare"}

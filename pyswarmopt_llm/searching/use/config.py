@@ -27,7 +27,6 @@ class Machine:
     threads: opt.Threads = None
     system: str = ""  # turn before every question
     thinking: int = 0  # most tokens of thoughts before an answer
-    day: str | None = None  # in chat templates; None: today, or that of the model's run
 
 
 @documented

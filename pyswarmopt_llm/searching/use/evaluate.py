@@ -24,11 +24,10 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine, OnItems
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.opening import (
     Model,
     check_unchanged,
-    day_of,
     model_of,
     open_model,
     run_of,
@@ -93,7 +92,7 @@ class Exam:
         self.task = replace(task, note="; ".join(notes))
         self.items = task.split(config.split)
         self.metric = metric or _metric_of(config, task)
-        self._machine = _machine(config, models)
+        self._machine = config.machine
         self._base = ""
         self._engine: Engine | None = None
 
@@ -155,11 +154,6 @@ class Exam:
         ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
         errors = errors_by_label(self.items, score.answers) if metric == "accuracy" else None
         return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
-
-
-def _machine(config: EvalConfig, models: Sequence[Model]) -> Machine:
-    """Where the models run, and how they are asked, on the day of their run."""
-    return replace(config.machine, day=day_of(*models, named=config.run))
 
 
 def _metric_of(config: EvalConfig, task: Task) -> Metric:

@@ -114,6 +114,6 @@ def generate_text(
     machine = Machine(dtype, device, threads)
     if run is not None:
         stored = read_about(user_path(run)).config
-        machine = Machine(dtype, device, threads, stored.system, stored.thinking, stored.day)
+        machine = Machine(dtype, device, threads, stored.system, stored.thinking)
     engine = open_model((base, adapter), machine)
     return iter([engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()])

@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.config import PROMPTS, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine
-from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
@@ -57,9 +56,6 @@ def open_model(model: Model, machine: Machine) -> Engine:
     check_unchanged(model)
     engine: Engine = load.open_model(base, adapter, *where, machine.system)
     engine.thinking = machine.thinking
-    day = machine.day or day_of(model)
-    if day is not None:
-        use_day(engine, day)
     return engine
 
 
@@ -95,14 +91,6 @@ def result_of(run: Path) -> tuple[str, str | None]:
     if (best / "adapter_config.json").is_file():
         return read_about(run).config.base, str(best)
     return str(best), None
-
-
-def day_of(*models: Model, named: str | None = None) -> str | None:
-    """Today's date for chat templates, from the named run or a model's; None without a run."""
-    runs = [run_of(user_path(adapter or base)) for base, adapter in models]
-    if named is not None:
-        runs.insert(0, user_path(named))
-    return next((read_about(run).config.day for run in runs if run is not None), None)
 
 
 def check_unchanged(model: Model) -> None:

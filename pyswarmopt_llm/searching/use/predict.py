@@ -115,7 +115,7 @@ def predict(
     kept = [spec for spec in stored.columns if spec.partition("=")[0].strip() not in anew]
     items = new_items(form, table, [*kept, *columns])
     dtype = stored.dtype if dtype == "auto" else dtype
-    machine = Machine(dtype, device, threads, stored.system, stored.thinking, stored.day)
+    machine = Machine(dtype, device, threads, stored.system, stored.thinking)
     prints = [about.fingerprints, digests(run / "best"), scoring, asdict(form), kept, list(columns)]
     inputs = digest([prints, dtype, device, [row.values for row in table.rows]])
     shared = list((form.choices or {}).values())

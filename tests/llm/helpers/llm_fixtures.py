@@ -192,7 +192,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
-    pytest.importorskip("httpx")
+    pytest.importorskip("openai")
     servers: list[Server] = []
 
     def start(reply: Callable[[str, int], Answer]) -> Server:

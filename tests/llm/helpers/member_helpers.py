@@ -61,9 +61,6 @@ class Scripted:
         self.asked: list[tuple[str | None, str]] = []
         self.prompts: list[str] = []
 
-    def use_day(self, day: str) -> None:
-        pass
-
     def answer(
         self, items: Sequence[Item], scoring: Any, template: str | None = None
     ) -> list[Answer]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyswarmopt_llm.published.classifiers import Classifier, harmlessness, load_toxicity
+from pyswarmopt_llm.published.classifiers import Classifier, ToxicityModel, harmlessness
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -61,7 +61,7 @@ def folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_scores_as_detoxify_does(folder: Path) -> None:
     detoxify = pytest.importorskip("detoxify", reason="needs the package detoxify (extra test)")
-    ours = load_toxicity(str(folder))
+    ours = ToxicityModel(str(folder))
     # Its own loader wants a checkpoint from its releases; its predict is given the same model.
     theirs = object.__new__(detoxify.Detoxify)
     same = Classifier(str(folder), "`metric` toxicity", "classifier", "cpu")
@@ -82,7 +82,7 @@ def test_one_of_two_labels_is_a_softmax(kind: str | None, tiny_base: Path, tmp_p
         ["neutral", "Toxic"],
         problem_type=kind,
     )
-    found = load_toxicity(str(path))
+    found = ToxicityModel(str(path))
     same = Classifier(str(path), "`metric` toxicity", "classifier", "cpu")
     inputs = same.tokenizer(["go away now"], return_tensors="pt")
     logits = same.model(**inputs).logits[0].detach()
@@ -105,7 +105,7 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
     score = metric.on(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
     assert received == [(["So he", "So he"], 20)]
     assert score.per_item == pytest.approx(
-        load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2)
+        ToxicityModel(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2)
     )
     assert score.per_item[0] != 0.5
 

@@ -1,0 +1,171 @@
+"""Texts from an OpenAI-compatible endpoint named by the user, by the `openai` client: requests in
+parallel, retries, a cache, and a key that is never shown or stored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import AppendLog, digest
+
+TIMEOUT = 300.0  # seconds for one request
+# The client waits at most 8 seconds between two attempts: these last for five minutes, enough to
+# restart a server.
+RETRIES = 40
+_COUNTS = ("prompt_tokens", "completion_tokens")
+_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
+
+
+def server_url(url: str) -> str:
+    """The URL of a server, without a trailing slash.
+
+    URLs are shown and stored, so a URL that may contain a secret is refused, and not quoted.
+
+    Raises:
+        UserError: the URL has a user, a password, a query or a fragment, or no http or https.
+
+    Example:
+        >>> server_url("http://127.0.0.1:8000/v1/")
+        'http://127.0.0.1:8000/v1'
+    """
+    if not re.fullmatch(r"https?://[^@?#\s]+", url):
+        raise UserError(
+            "a server's URL has only host, port and path, such as http://127.0.0.1:8000/v1; keys and "
+            "passwords stand in an environment variable, such as SWARM_LLM_JUDGE_KEY"
+        )
+    return url.rstrip("/")
+
+
+class Completion(NamedTuple):
+    """An endpoint's response; ``tokens`` of prompt and completion as counted by the endpoint, 0 if
+    it does not count.
+    """
+
+    text: str
+    tokens: int
+
+
+class ChatClient:
+    """Sends user turns to an endpoint; repeated requests are answered from a cache.
+
+    Failures that may pass are retried for five minutes, unless the server has never answered.
+
+    Args:
+        url: base URL, which ends in /v1; see `server_url`.
+        model: the server's name of the model.
+        variable: environment variable with the key, sent as a bearer token.
+        who: name of the server in messages.
+        when_down: remedy for a server that stays away, for messages.
+        cache: JSONL file of responses by exact request; None: memory only.
+
+    Raises:
+        UserError: not a URL, or no key; `openai` is not installed.
+
+    Attributes:
+        usage: number of responses, cached ones included, and their prompt and completion tokens.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        variable: str,
+        who: str,
+        when_down: str,
+        cache: Path | None = None,
+    ) -> None:
+        self._openai = optional("openai", "an endpoint")
+        self._url = server_url(url)
+        self._model = model
+        self._key = os.environ.get(variable, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise UserError(f"{variable}: holds a character that a key cannot have")
+        self._where = f"{who} at {self._url}"
+        self._when_down = when_down
+        # the client needs a key; servers that need none ignore it
+        self._client = self._openai.OpenAI(
+            base_url=self._url, api_key=self._key or "none", timeout=TIMEOUT
+        )
+        self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
+        self._lock = threading.Lock()
+        self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
+        self._completions: dict[str, Completion] = {}
+        for row in self._cache.repaired():
+            self._remember(row)
+
+    def __call__(self, prompts: Sequence[str]) -> list[str]:
+        """The greedy responses, as texts; see `complete`."""
+        return [completion.text for completion in self.complete(prompts)]
+
+    def complete(
+        self, prompts: Sequence[str], options: Mapping[str, Any] | None = None
+    ) -> list[Completion]:
+        """The responses to user turns, in order, greedy and of at most 256 tokens by default.
+
+        Args:
+            prompts: user turns.
+            options: fields of the protocol: ``temperature``, ``seed``, ``max_tokens``, ...
+
+        Raises:
+            UserError: the endpoint refuses, does not respond, or speaks another protocol.
+        """
+        distinct = list(dict.fromkeys(prompts))
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            answers = pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
+            try:
+                replies = dict(zip(distinct, answers, strict=True))
+            finally:  # after a failure, do not wait until all others have failed
+                pool.shutdown(cancel_futures=True)
+        return [replies[prompt] for prompt in prompts]
+
+    def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
+        messages = [{"role": "user", "content": prompt}]
+        body = {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": 256}
+        body |= options
+        key = digest([self._url, body])
+        with self._lock:
+            if key in self._completions:
+                return self._completions[key]
+        text, usage = self._asked(body)
+        row = {"key": key, "text": text, "usage": usage}
+        with self._lock:
+            self._cache.append(row)
+            return self._remember(row)
+
+    def _asked(self, body: Mapping[str, Any]) -> tuple[str, list[int]]:
+        """The endpoint's text, and its counts of tokens."""
+        client = self._client
+        if self.usage["requests"]:
+            client = client.with_options(max_retries=RETRIES)
+        try:
+            reply = client.chat.completions.create(**body)
+            content = reply.choices[0].message.content or ""  # "" for thoughts alone
+            counts = [max(int(getattr(reply.usage, name, None) or 0), 0) for name in _COUNTS]
+            return content.encode(errors="replace").decode(), counts  # unpaired surrogates
+        except self._openai.APIConnectionError as error:
+            raise self._error(f"does not answer: {error.__cause__}; {self._when_down}") from error
+        except self._openai.APIStatusError as error:
+            raise self._error(f"refuses: {error}; {self._when_down}") from error
+        except Exception as error:  # whatever the client makes of another protocol
+            why = "has no text in choices, message, content; use one that speaks OpenAI's protocol"
+            raise self._error(f"{why} ({type(error).__name__})") from error
+
+    def _error(self, problem: str) -> UserError:
+        """An error without the key, which some servers repeat."""
+        text = problem.replace(self._key, "***") if self._key else problem
+        return UserError(f"{self._where} {' '.join(text.split())[:300]}".replace("`", "'"))
+
+    def _remember(self, row: Mapping[str, Any]) -> Completion:
+        for name, n in zip(self.usage, (1, *row["usage"]), strict=True):
+            self.usage[name] += n
+        completion = Completion(row["text"], sum(row["usage"]))
+        return self._completions.setdefault(row["key"], completion)
