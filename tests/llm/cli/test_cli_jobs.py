@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) 
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in adapters:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
-    monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
+    searches = shutil.copy(
+        Path(__file__).parents[3] / "examples" / "demo.py", tmp_path / "examples"
+    )
+    monkeypatch.setattr("pyswarmopt_llm.cli.demo.SEARCHES", Path(searches))
     configs: list[Any] = []
     install(search=lambda config, on_event=None: configs.append(config) or finished(config.out))
     return configs
