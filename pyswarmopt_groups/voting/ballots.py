@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
 from pyswarmopt_llm.scores.tasks.quantities import Quantity
+from pyswarmopt_llm.scores.words import same_words
 
 Answers = Sequence[str | float | None]
 
@@ -21,9 +22,8 @@ def equivalent(a: str, b: str) -> bool:
     """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.is_correct`.
 
     The answer is the text after "the answer is" or in a LaTeX box, a number with which a sentence
-    ends ("The sum is 24."), else the whole text. Numbers are compared by value, ignoring thousands
-    separators, currency signs and units; other texts ignoring case and surrounding spaces and
-    punctuation.
+    ends ("The sum is 24."), else the whole text. Numbers are compared as in
+    `pyswarmopt_llm.scores.tasks.quantities`, other texts as in `pyswarmopt_llm.scores.words`.
 
     Example:
         >>> equivalent("The answer is $1,200.", "1200.00"), equivalent("Lima", "lima.")
@@ -35,7 +35,9 @@ def equivalent(a: str, b: str) -> bool:
     second = stated_answer(b)
     if isinstance(first, Quantity) and isinstance(second, Quantity):
         return first.same(second)
-    return first == second
+    if isinstance(first, Quantity) or isinstance(second, Quantity):
+        return False
+    return same_words(first, second)
 
 
 def cluster(answers: Answers) -> list[str | None]:

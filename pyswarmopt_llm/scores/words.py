@@ -11,7 +11,10 @@ RULES = dict.fromkeys(  # metric -> what stands beside its score
     "SQuAD's rule",
 )
 _TWINS = str.maketrans(
-    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―", '-----\'\'\'\'""""""x/#bI  ', "「」『』《》〈〉【】"
+    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―",
+    '-----\'\'\'\'""""""x/#bI  ',
+    # the last are invisible: a soft hyphen, spaces without width, marks of direction
+    "「」『』《》〈〉【】\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
 )
 _RAISED = re.compile("[⁰¹²³⁴-⁻ⁿ]+")  # 2² is 2^2
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
@@ -36,7 +39,7 @@ _PART = re.compile(f"[{_SCRIPTS}]|[^{_SCRIPTS}\\s]+")
 _LOOSE = re.compile(
     rf"(?<!{_LETTER}) (?!\d)|(?<!\d) (?!{_LETTER})|(?<=\b{_LETTER}) (?={_LETTER}\b)"
 )
-_ARTICLE = re.compile(r"(?:^(?i:an?|the)|(?<=\s)(?:an?|the))\s+(?=\w)")
+_ARTICLE = re.compile(r"(?:^[\s\"]*(?i:an?|the)|(?<=\s)(?:an?|the))\s+(?=\w)")
 
 
 def words(text: str) -> list[str]:
@@ -88,11 +91,20 @@ def same_words(reference: str, text: str) -> bool:
     return _LOOSE.sub("", " ".join(expected)) == _LOOSE.sub("", " ".join(found))
 
 
+def typography(text: str) -> str:
+    """A text as a plain keyboard writes it, without invisible characters.
+
+    Example:
+        >>> typography("\u22122½ m²"), typography("５\u200b ℃")
+        ('-2 1/2 m^2', '5 °C')
+    """
+    plain = _RAISED.sub(r"^\g<0>", _FRACTION.sub(" ", text.translate(_TWINS)))
+    return unicodedata.normalize("NFKC", plain).replace("\u2044", "/").replace("\u2212", "-")
+
+
 def _plain(text: str) -> str:
     """A text in plain typography, without quotes and brackets around words."""
-    plain = _RAISED.sub(r"^\g<0>", _FRACTION.sub(" ", text.translate(_TWINS)))
-    plain = unicodedata.normalize("NFKC", plain).replace("\u2044", "/")
-    plain = _RATIO.sub(":", _TIMES.sub("x", plain))
+    plain = _RATIO.sub(":", _TIMES.sub("x", typography(text)))
     plain = _LISTED.sub(",", _THOUSANDS.sub("", plain))
     plain = _HYPHEN.sub(" ", _BULLET.sub("", plain))
     plain = _ABBREVIATION.sub(lambda short: short[0].replace(".", ""), plain)

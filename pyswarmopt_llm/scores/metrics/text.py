@@ -46,7 +46,7 @@ def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 
 
 def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 if the final number of the text equals the reference's, ignoring units, commas and LaTeX.
+    """1 if the text gives the reference's quantity as its answer, else 0; see `tasks.quantities`.
 
     Example:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])

@@ -25,14 +25,13 @@ _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
 _DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|be|really|option)\s+)?[\"'*(]*"
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
-_REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
+_REASON = re.compile(r"(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b")
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
-_CURRENCY = re.compile(r"[€£¥]|\$(?=\d[\d.,]*(?:\s|\Z))")  # not "$5$"
-# "x = 18", "The sum is 24."
+# a last sentence: "x = 18", "The sum is 24."
 _SAID = re.compile(
-    r"\A[^\d=]*?(?:=|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
+    r"(?:\A|[.!?]\s|\n)[^\d=.!?\n]*?(?:[=:]|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
 )
 
 
@@ -45,10 +44,9 @@ def is_correct(item: Item, text: str) -> bool:
     """Whether generated text answers an item correctly.
 
     With choices, the text has to name the right option. Without, the same words are right, see
-    `scores.words`. Else the comparison depends on the right answer: numbers by value (the last
-    number, unless an answer is marked), where a unit may be missing or spelled out, but other
-    common symbols are wrong (10 g for 10 kg, €5 for $5); yes and no by the verdict of the reply,
-    anything else by the words of the stated answer. One of several right answers is enough.
+    `scores.words`. Else the comparison depends on the right answer: numbers by `quantities` (the last
+    number, unless an answer is marked); yes and no by the verdict of the reply, anything else by
+    the words of the stated answer. One of several right answers is enough.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -71,18 +69,14 @@ def _answers(reference: str, text: str) -> bool:
     number = written_quantity(gold)
     if number is not None:
         found = stated_quantity(text)
-        if found is None or not found.same(number):
-            return False
-        signs = [{*_CURRENCY.findall(side)} for side in (gold, text)]
-        other = all(signs) and signs[0].isdisjoint(signs[1])
-        return not other and len({found.unit, number.unit, ""}) < 3
+        return found is not None and found.same(number)
     answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
     return any(
         same_words(gold, shown)
         for part in candidates(text)
-        for shown in (part, plain(part), first_sentence(part))
+        for shown in (part, plain(part), first_sentence(part), _REASON.split(part, maxsplit=1)[0])
     )
 
 
@@ -134,7 +128,7 @@ def extract_number(text: str) -> Fraction | None:
 
 
 def same_number(reference: str, text: str) -> bool:
-    """Whether a text gives the number of a reference as its answer.
+    """Whether a text gives the quantity of a reference as its answer.
 
     Example:
         >>> same_number("So 0 remain.", "0"), same_number("0.5", "50%"), same_number("none", "none")
@@ -147,21 +141,22 @@ def same_number(reference: str, text: str) -> bool:
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
 def stated_answer(text: str) -> Quantity | str:
-    """The answer of a text in a form for comparison: a number or normalised words.
+    """The answer that a text states: a number, or else its words.
 
     Example:
-        >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
-        (Quantity(value=Fraction(1200, 1), factor=Fraction(1, 1), unit=''), 'lima')
+        >>> stated_answer("The sum is 24."), stated_answer("The answer is Lima.")
+        (Quantity(value=Fraction(24, 1), factor=Fraction(1, 1), unit=Unit(kind='', size=Fraction(1, 1))), 'Lima.')
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole
     clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
-    said = _SAID.match(clause.strip())
+    said = _SAID.search(clause.strip())
     number = written_quantity(clause) or (written_quantity(said["said"]) if said else None)
     if number is not None:
         return number
-    words = _words(clause)
-    return words if words in VERDICTS else _words(explicit) or text.strip()
+    if marked and _words(clause) not in VERDICTS:
+        clause = _REASON.split(first_sentence(explicit), maxsplit=1)[0]
+    return clause
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:

@@ -1,4 +1,13 @@
-"""Numbers in replies, as models write them: 1,234.50, 10 000, 1e3, 1/2, -3, 3,5, 50%, 9 * 2 = 18."""
+"""Numbers with their units in replies, as models write them: 1,234.50, 10 000, 1e3, 1/2, -3, 3,5, 50%,
+$5 million, 60 km/h, 9 * 2 = 18.
+
+`accuracy`, `numeric` and votes read and compare numbers by these rules alone:
+
+- a number counts by its value, however it is written;
+- a unit on both sides has to be the same quantity: 3 km is 3000 m, but not 3 kg; $5 is not €5;
+- a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%;
+- other words are no units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +16,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
+from pyswarmopt_llm.scores.tasks.units import Unit, unit_after
+from pyswarmopt_llm.scores.words import typography
 
 # Letters before a number make it a name (H2O), signs an exponent or a root.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥])(?P<sign>-|(?:minus|negative)\s+)?(?:
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?P<sign>-|(?:minus|negative)\s+)?
+    (?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?(?:
     (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
     |(?P<digits>
@@ -18,57 +30,54 @@ _NUMBER = re.compile(
       |(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?       # 1,234.50
       |[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}          # 1.234,50
       |(?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9])                            # 3,5
-      |[0-9]++(?:\.[0-9]++)?+|\.[0-9]++)
+      |(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+|\.[0-9]++)              # not 1990s
       (?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
       |(?:\s?[×x*]\s?(?P<ten>10))?(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?  # 2 × 10^6, 10^6
       |(?!e[+-]?[0-9]))
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_SYMBOL = re.compile(r"\s*(?:π|√|(?:pi|[xyn])(?!\w))")  # a multiple of a symbol is no number
-_UNIT = re.compile(r"\s*(?:[%‰]|°?[^\W\d_]*\.?)[*_\s]*")
-# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours and 30 minutes
+_SYMBOL = re.compile(r"\s*(?:π|√|(?:pi|[xyn])(?![^\W\d]))")  # a multiple of a symbol is no number
+_UNIT = re.compile(r"(?:\s*°?[^\W\d_]+)?[.!*_\s]*")
+# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours and 30 minutes, 5 hours 30 minutes
 _MORE = re.compile(
-    r"\s*%?(?:\s*[^\W\d_]+\b)?\s*(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)\s*\(?-?\s*[0-9]"
+    r"\s*%?(?:\s*[^\W\d_]+\b){0,2}\s*"
+    r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
+    r"|\s*[^\W\d_]+\s*[0-9]+\s*(?:min(?:ute)?s?|sec(?:ond)?s?|s|in(?:ch(?:es)?)?|oz|cm|cents?)\b"
 )
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
-_WRITTEN = (
-    "%=1/100 percent=1/100 ‰=1/1000 dozen=12 thousand=1e3 k=1e3 lakh=1e5 million=1e6 crore=1e7 "
-    "billion=1e9 trillion=1e12"
-)
-_SYMBOLS = " kg g mg km m cm mm l ml s min h °c °f "
-_FACTORS = {name: Fraction(n) for name, n in (pair.split("=") for pair in _WRITTEN.split())}
-_TYPOGRAPHY = str.maketrans("−–’\u00a0\u2009\u202f⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "--'   0123456789-", "€£¥")
-_HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
-_RAISED = re.compile(r"(?<=\d)⁻?[⁰¹²³⁴-⁹]+")
-_UNIT_POWER = re.compile(r"(?<=[^\W\d_²³])(?:[²³]|(?:\s?\^\s?|\*\*|\s\*\*\s)\{?[23]\}?(?!\d))")
+_SQUARE = re.compile(r"\b(?:(square|sq\.?)|cubic)\s+([^\W\d_]+)")
+_DEGREES = re.compile(r"°\s+|\bdegrees?\s+(?=[CF])")
+_POWER = re.compile(r"(?<=[^\W\d_])(?:\s?\^\s?|\*\*|\s\*\*\s)\{?([23])\}?(?!\d)")  # m^2
 _ALONE = re.compile(r"\s*(?P<answer>[^\n]+)(?:\n[ \t]*\n|\s*\Z)")  # a first line by itself
 # "**3** or **4**"; marks between two numbers stay, lest "**18** 200" become 18 200
 _BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])")
 
 
 class Quantity(NamedTuple):
-    """A number and the factor of its unit: 50% is (50, 1/100), 50 apples are (50, 1).
-
-    Attributes:
-        unit: its unit's symbol, if that is a common one.
-    """
+    """A number, with the factor and the unit that follow it: 50% is (50, 1/100), 50 apples (50, 1)."""
 
     value: Fraction
     factor: Fraction
-    unit: str = ""
+    unit: Unit = Unit()
 
     def same(self, other: Quantity) -> bool:
-        """Whether both are the same quantity; a factor missing on one side may have been left out.
+        """Whether both are the same quantity; a unit or factor missing on one side may have been left
+        out.
 
         Example:
             >>> half, percent = written_quantity("0.5"), written_quantity("50%")
             >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
             (True, True, False)
         """
-        if self.value * self.factor == other.value * other.factor:
-            return True
-        return 1 in (self.factor, other.factor) and self.value == other.value
+        product = self.value * self.factor
+        others = other.value * other.factor
+        if self.unit.kind and other.unit.kind:
+            return self.unit.kind == other.unit.kind and (
+                product * self.unit.size == others * other.unit.size
+            )
+        bare = any(each.factor == 1 and not each.unit.kind for each in (self, other))
+        return product == others or (bare and self.value == other.value)
 
 
 def stated_quantity(text: str) -> Quantity | None:
@@ -103,21 +112,20 @@ def written_quantity(text: str) -> Quantity | None:
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
     *terms, result = _EQUALS.split(shown)
     match = _NUMBER.match(result.strip())
-    if match is None or _UNIT.fullmatch(result.strip(), match.end()) is None:
+    if match is None:
+        return None
+    _, _, end = unit_after(match.string, match.end(), match["money"])
+    if _UNIT.fullmatch(match.string, end) is None:
         return None
     return _of_phrase(shown) if all(map(_NUMBER.search, terms)) else None
 
 
 def _readable(text: str) -> str:
-    """The text in plain digits and signs: without LaTeX, bold print, currencies, fraction signs, or
-    other scripts' digits.
-    """
-    text = _BOLD.sub(r"\1", plain(text))
-    for sign, written in _HALVES.items():
-        text = re.sub(rf"(?<=\d){sign}", f" {written}", text).replace(sign, written)
-    text = _RAISED.sub(r"^\g<0>", text)
-    text = _UNIT_POWER.sub("", text).translate(_TYPOGRAPHY)
-    return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
+    """The text in plain digits and signs, without LaTeX and bold print; square metres are m2."""
+    text = _BOLD.sub(r"\1", typography(plain(text)))
+    text = _POWER.sub(r"\1", _DEGREES.sub("°", text))
+    text = _SQUARE.sub(lambda match: f"{match[2]}{2 if match[1] else 3}", text)
+    return re.sub(r"\d", lambda digit: str(int(digit[0])), text.replace("per cent", "percent"))
 
 
 def _of_phrase(text: str) -> Quantity | None:
@@ -151,13 +159,12 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
             value = value**power if value else Fraction(0)
         else:
             value *= Fraction(10) ** power
-    sign = match["sign"] or ""
+    sign = match["sign"] or match["minus"] or ""
     after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
     if sign and not (sign != "-" and after_a_number):
         value = -value
-    unit = re.match(r"\s*([%‰]|°?\w+)", match.string[match.end() :])
-    name = unit[1].lower() if unit else ""
-    return Quantity(value, _FACTORS.get(name, Fraction(1)), name if f" {name} " in _SYMBOLS else "")
+    factor, unit, _ = unit_after(match.string, match.end(), match["money"])
+    return Quantity(value, factor, unit)
 
 
 def _decimal(digits: str) -> str:

@@ -12,7 +12,7 @@ import re
 _MARK = re.compile(
     r"(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
     r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
-    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a])(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
+    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a](?:[*_]+(?=\s))?)(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
     r"|(?:答案|答え)[*_\s]*(?:[是为は]|[:\uff1a])"
     r"|^[ \t#>*_]*(?:(?:the|my)[ \t]+)?(?:(?:final|correct)[ \t]+)?answer[ \t*_]*$"  # a heading
     r"|<answer>",
@@ -32,7 +32,9 @@ _NEXT_QUESTION = re.compile(
     r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
     re.IGNORECASE | re.MULTILINE,
 )
-_JSON_END = re.compile(r"\s*,\s*\"\w+\"\s*:.*|\s*\}\s*\Z")  # further fields of an object
+# not after "J." and "St."
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=[A-Z])|\n\s*\n")
+_JSON_FIELDS = re.compile(r"\s*,\s*\"\w+\"\s*:.*")  # further fields of an object
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 _WRAPPED = re.compile(
@@ -50,8 +52,10 @@ _COMMANDS = {
     r"\\sqrt(?![A-Za-z])": "√",
     r"\\,|~": "\u2009",  # a thin space
     r"\{,\}": ",",
-    r"(?<=[A-Za-z])\\?\$(?=[0-9])": " ",  # US$15
-    r"\\?\$": "",
+    # pandoc's rule of $math$; what is left before a number is a currency
+    r"\$\$|(?<!\\)\$(?=\S)([^$\n]*)(?<=\S)\$(?!\d)": r"\1",
+    r"\b[A-Z]{1,2}\\?\$(?=[0-9])": " $",  # US$15
+    r"\\?\$(?!\s?-?\.?[0-9])": "",
     r"\\": "",
 }
 _NESTED = 3  # depth of \text{\mathbf{...}}
@@ -107,7 +111,7 @@ def plain(text: str) -> str:
 
     Example:
         >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{1}{2}"), plain(r"\\$1{,}000")
-        (' (E) ', ' 1/2 ', '1,000')
+        (' (E) ', ' 1/2 ', '$1,000')
     """
     for _ in range(_NESTED):
         text = _WRAPPED.sub(r" \1 ", text) if "\\" in text else text
@@ -118,13 +122,13 @@ def plain(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text.
+    """The first sentence or paragraph of a text.
 
     Example:
         >>> first_sentence("Lima. It lies by the sea.")
         'Lima.'
     """
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip(), maxsplit=1)[0]
+    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
 
 
 def _hashes(text: str) -> re.Match[str] | None:
@@ -150,4 +154,5 @@ def _after_mark(text: str) -> str | None:
     if not ends:
         return None
     lines = text[ends[-1] :].partition("</answer>")[0].strip().splitlines()
-    return _JSON_END.sub("", lines[0]) if lines else None
+    line = _JSON_FIELDS.sub("", lines[0]) if lines else ""
+    return (line if "{" in line else line.rstrip("} ")) or None

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pyswarmopt_groups.voting import equivalent
+from pyswarmopt_llm.scores.metrics.text import numeric
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_choice, extract_number, is_correct
 
-# a text and what is found in it: of four capitals or other options, as a number, or whether it is right; by hand
-# (units: `found` was before they counted)
+# a text and what is found in it: of four capitals or other options, as a number, or whether it is right; a quantity
+# is so in accuracy, numeric and votes; by hand
 CORPUS = Path(__file__).with_name("answers.jsonl").read_text(encoding="utf-8").splitlines()
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
 
@@ -28,7 +30,10 @@ def test_what_is_found_is_what_the_corpus_says(line: str) -> None:
     elif case["kind"] == "number":
         assert extract_number(text) == (None if finds is None else Fraction(finds))
     else:
-        assert is_correct(Item("1", "?", None, case["gold"]), text) is finds
+        item = Item("1", "?", None, case["gold"])
+        assert is_correct(item, text) is finds
+        if case["kind"] == "quantity":
+            assert numeric([item], [text]) == [finds] and equivalent(item.answer, text) is finds
 
 
 @given(st.text(), st.dictionaries(st.sampled_from("ABCDEFGHIJ"), st.text(min_size=1), min_size=2))
