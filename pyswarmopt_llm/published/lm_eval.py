@@ -179,7 +179,9 @@ def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
         asked = task.doc_to_text(document)
         if not isinstance(asked, str) or not asked.strip():
             asked = task.doc_to_choice(document)
-        marks.append((repr(asked), repr(sorted(document.items()))))
+        # case and blanks make no other question
+        words = "".join(str(asked).casefold().split())
+        marks.append((words, repr(sorted(document.items()))))
     return marks
 
 

@@ -21,7 +21,6 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, at, loglikelihoods
 from pyswarmopt_llm.scores.metrics.metric import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring
-from pyswarmopt_llm.scores.tasks.answers import same_number
 from pyswarmopt_llm.scores.words import comparable, same_words
 
 
@@ -52,6 +51,8 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
         [1.0]
     """
+    from pyswarmopt_llm.scores.tasks.answers import same_number
+
     return _best(items, texts, same_number)
 
 

@@ -145,7 +145,7 @@ def stated_answer(text: str) -> Quantity | str:
 
     Example:
         >>> stated_answer("The sum is 24."), stated_answer("The answer is Lima.")
-        (Quantity(value=Fraction(24, 1), factor=Fraction(1, 1), unit=Unit(kind='', size=Fraction(1, 1))), 'Lima.')
+        (Quantity(value=Fraction(24, 1), unit=Unit(kind='', size=Fraction(1, 1))), 'Lima.')
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole

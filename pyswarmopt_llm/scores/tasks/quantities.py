@@ -55,29 +55,25 @@ _BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w
 
 
 class Quantity(NamedTuple):
-    """A number, with the factor and the unit that follow it: 50% is (50, 1/100), 50 apples (50, 1)."""
+    """A number and its unit: 50% is (50, 1/100), 50 apples are (50, 1)."""
 
     value: Fraction
-    factor: Fraction
-    unit: Unit = Unit()
+    unit: Unit
 
     def same(self, other: Quantity) -> bool:
-        """Whether both are the same quantity; a unit or factor missing on one side may have been left
-        out.
+        """Whether both are the same quantity; a unit missing on one side may have been left out.
 
         Example:
             >>> half, percent = written_quantity("0.5"), written_quantity("50%")
             >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
             (True, True, False)
         """
-        product = self.value * self.factor
-        others = other.value * other.factor
-        if self.unit.kind and other.unit.kind:
-            return self.unit.kind == other.unit.kind and (
-                product * self.unit.size == others * other.unit.size
-            )
-        bare = any(each.factor == 1 and not each.unit.kind for each in (self, other))
-        return product == others or (bare and self.value == other.value)
+        kinds = {self.unit.kind, other.unit.kind, ""}
+        if len(kinds) > 2:
+            return False
+        if self.value * self.unit.size == other.value * other.unit.size:
+            return True
+        return Unit() in (self.unit, other.unit) and self.value == other.value
 
 
 def stated_quantity(text: str) -> Quantity | None:
@@ -114,7 +110,7 @@ def written_quantity(text: str) -> Quantity | None:
     match = _NUMBER.match(result.strip())
     if match is None:
         return None
-    _, _, end = unit_after(match.string, match.end(), match["money"])
+    _, end = unit_after(match.string, match.end(), match["money"])
     if _UNIT.fullmatch(match.string, end) is None:
         return None
     return _of_phrase(shown) if all(map(_NUMBER.search, terms)) else None
@@ -163,8 +159,8 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
     if sign and not (sign != "-" and after_a_number):
         value = -value
-    factor, unit, _ = unit_after(match.string, match.end(), match["money"])
-    return Quantity(value, factor, unit)
+    unit, _ = unit_after(match.string, match.end(), match["money"])
+    return Quantity(value, unit)
 
 
 def _decimal(digits: str) -> str:

@@ -116,7 +116,7 @@ def read_text(path: Path) -> str:
         data = read_bytes(path, INPUT_LIMIT)
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
-    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[2:4] != b"\0\0"  # not UTF-32
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,7 +124,7 @@ def read_text(path: Path) -> str:
         # most letters beyond ASCII are UTF-8's: damaged, not another encoding
         damaged = 2 * loose.count("\ufffd") <= sum(letter > "\x7f" for letter in loose)
         text = data.decode("cp1252", "replace")
-        if wide or damaged or "\ufffd" in text:
+        if wide or damaged or {"\0", "\ufffd"} & {*text}:
             line = data.count(b"\n", 0, error.start) + 1
             why = f"line {line}: not UTF-8 text; save the file as UTF-8"
             raise UserError(f"{path}: {why}") from error

@@ -7,6 +7,7 @@ question.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, with_options
 
+log = logging.getLogger(__name__)
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _KNOWN = ("question", "choices")
@@ -48,10 +50,19 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
 def _with_prompt(task: Task, template: str | None) -> Task:
     """The task with its prompt."""
     prompt = task.prompt if template is None else template
+    items = (*task.dev, *task.test)
     if prompt is not None:
         where = task.source if template is None else "`template`"
-        for item in (*task.dev, *task.test):
+        for item in items:
             check_template(prompt, where, fillers(item))
+    shown = [
+        item.id
+        for item in items
+        if len(item.question) > 8 and f"{prompt} {item.conversation}".count(item.question) > 1
+    ]
+    if shown:
+        why = "stand among the examples before them; the scores will be optimistic"
+        log.warning("%s: %d of the questions that it asks %s", task.source, len(shown), why)
     return replace(task, prompt=prompt)
 
 

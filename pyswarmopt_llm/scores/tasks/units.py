@@ -28,7 +28,7 @@ _SIZES = {
     "°F": {"°f": "1", "°fahrenheit": "1", "fahrenheit": "1"},
     "$": {"$": "1", "usd": "1", "dollar": "1", "cent": "1/100"},
     "€": {"€": "1", "eur": "1", "euro": "1"},
-    "pound": {"£": "1", "gbp": "1", "lb": "1", "pound": "1"},  # of either kind
+    "£": {"£": "1", "gbp": "1", "lb": "1", "pound": "1"},  # of either kind
     "¥": {"¥": "1", "jpy": "1", "yen": "1"},
     "₹": {"₹": "1", "inr": "1", "rs": "1", "rupee": "1"},
     "byte": {"kB": "1e3", "KB": "1e3", "MB": "1e6", "GB": "1e9", "TB": "1e12"},
@@ -49,16 +49,15 @@ _PREFIXES = {
 _WORD = re.compile(
     r"\s*(?!in\b(?!\W*\Z))(?P<name>[%‰$€£¥₹]|°?[^\W\d_]+(?:-[^\W\d_]+)?)(?P<power>[23])?(?!\w)"
 )
-_MONEY = ("$", "€", "pound", "¥", "₹")  # $5 may be per hour
 _PER = re.compile(r"\s*(?:/|per\b)\s*(?P<name>[^\W\d_]+)")
 
 
 class Unit(NamedTuple):
-    """A unit of measurement.
+    """A unit, and the factor before it: % is 1/100, a million km 1e9 metres.
 
     Attributes:
         kind: what it measures; "" if there is no unit.
-        size: in the first unit of its kind.
+        size: its size among those of its kind.
     """
 
     kind: str = ""
@@ -90,8 +89,8 @@ def find_unit(name: str) -> Unit | None:
     return UNITS.get(name) or UNITS.get(name.casefold())
 
 
-def unit_after(text: str, start: int, currency: str | None) -> tuple[Fraction, Unit, int]:
-    """The factor and the unit that stand in a text from `start` on, and where they end.
+def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
+    """The unit that stands in a text from `start` on, with its factor, and where it ends.
 
     Args:
         text: a text.
@@ -99,29 +98,24 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Fraction, U
         currency: what stands before the number, such as $ or EUR.
 
     Example:
-        >>> factor, unit, end = unit_after("5 million km/h", 1, None)
-        >>> int(factor), unit, end
-        (1000000, Unit(kind='metre/second', size=Fraction(5, 18)), 14)
+        >>> unit_after("5 million km/h", 1, None)
+        (Unit(kind='metre/second', size=Fraction(12500000, 9)), 14)
     """
-    factor = Fraction(1)
-    unit = find_unit(currency.strip(" .")) if currency else None
+    unit = UNITS[currency.strip(" .").casefold()] if currency else Unit()
     end = start
     while word := _WORD.match(text, end):
         name = word["name"]
         millions = currency and not name[1:]  # $5m is not in metres
         found = find_unit(name.upper() if millions else name)
-        if found is None or (found.kind and unit):
+        if found is None or (found.kind and unit.kind):
             break
+        power = word["power"] or ""
+        unit = Unit(unit.kind + found.kind + power, unit.size * found.size ** int(power or 1))
         end = word.end()
-        if found.kind:
-            power = word["power"] or ""
-            unit = Unit(found.kind + power, found.size ** int(power or 1))
-        else:
-            factor *= found.size
-    per = _PER.match(text, end)
-    time = find_unit(per["name"]) if per and unit else None
-    if per and unit and time:
+    per = _PER.match(text, end) if unit.kind else None
+    time = find_unit(per["name"]) if per else None
+    if per and time:
         end = per.end()
-        if unit.kind not in _MONEY:
+        if unit.kind.isalpha():  # not of money: $5 may be per hour
             unit = Unit(f"{unit.kind}/{time.kind}", unit.size / time.size)
-    return factor, unit or Unit(), end
+    return unit, end

@@ -128,9 +128,10 @@ def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None
     path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
     with pytest.raises(UserError, match="line 2: not UTF-8"):
         read_table(path)
-    path.write_bytes("text\n日本\n大阪\n".encode("shift_jis"))
-    with pytest.raises(UserError, match="not UTF-8"):
-        read_table(path)
+    for encoding in ("shift_jis", "utf-16-le", "utf-32"):
+        path.write_bytes("text\n日本\n大阪\n".encode(encoding))
+        with pytest.raises(UserError, match="not UTF-8"):
+            read_table(path)
 
 
 # The draw

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import Item, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, Task, render_prompt
+from pyswarmopt_llm.scores.tasks.templates import prompted
 
 ITEM = Item("7", "Capital of Peru?", {"A": "Lima", "B": "Quito"}, "A")
 OPEN = Item("8", "Capital of Peru?", None, "Lima")
@@ -43,3 +44,18 @@ def test_braces_in_a_question_are_left_alone(question: str, option: str) -> None
     item = Item("1", question, {"A": option, "B": "{question}"}, "A")
     rendered = render_prompt(item, "letter", "<{question}|{choices}>")
     assert rendered == "<" + question + "|A: " + option + "\nB: {question}>"
+
+
+@pytest.mark.parametrize("of", ["Peru", "Chile"])
+def test_a_question_among_the_examples_before_it_is_told(
+    of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    example = f"Capital of {of}?"
+    turns = f'[{{"role": "user", "content": "{example}"}}]'
+    for prompt, item in (
+        (f"{example} Lima.\n{{question}}", OPEN),
+        (None, Item("9", "Capital of Peru?", None, "Lima", {"earlier": turns})),
+    ):
+        caplog.clear()
+        prompted({"towns": Task("towns", (item,), (ITEM,), prompt)}, ())
+        assert ("stand among the examples" in caplog.text) == (of == "Peru")
