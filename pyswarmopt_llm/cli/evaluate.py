@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems, check_run
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 
 def command(
     options: EvalConfig,
+    blind: Annotated[
+        str | None,
+        Option("Write the replies of both models as pairs for people to judge.", "FILE", OUTPUT),
+    ] = None,
+    votes: Annotated[
+        tuple[str, ...],
+        Option("Count the votes in this file, one copy for each voter.", "FILE...", OUTPUT),
+    ] = (),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -26,9 +36,19 @@ def command(
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
+    if votes:
+        _count(votes, as_json)
+        return
+    if blind is not None:
+        for name in ("metric", "scoring"):  # those of a run are for its search
+            value = getattr(options, name)
+            if value not in (None, "auto", "generate"):
+                raise InvalidOption(name, value, "people judge written replies; remove it")
     config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
-        if config.against is not None:
+        if blind is not None:
+            lines, record, note = _pairs(blind, config, on_items)
+        elif config.against is not None:
             lines, record, note = _two(config, on_items)
         else:
             lines, record, note = _one(config, on_items)
@@ -96,3 +116,36 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "lost": result.lost,
     }
     return list(against_lines(result, verdict)), record, one.note
+
+
+def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
+    """Replies of two models for people to judge."""
+    from pyswarmopt_llm.tools.blind import key_of, write_pairs
+
+    path = user_path(file)
+    written = write_pairs(config, path, on_items)
+    key = str(key_of(path))
+    record = {"pairs": len(written.ours), "file": file, "key": key}
+    lines = [
+        f"{file}: {record['pairs']} pairs of replies; vote 1, 2 or tie in the last column.",
+        "Equal replies are left out.",
+        f"Which is whose: {key} (keep it from those who vote).",
+        f"Then: swarm-llm eval --votes {file}",
+    ]
+    return lines, record, ""
+
+
+def _count(files: Sequence[str], as_json: bool) -> None:
+    """Print the verdict of votes, and the rate of wins."""
+    from pyswarmopt_llm.report.phrases import score_text
+    from pyswarmopt_llm.tools.blind import count_votes
+
+    votes = count_votes(files)
+    first, second = votes.names
+    lines = [
+        votes.verdict.sentence,
+        *votes.verdict.reasons,
+        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, ties being half "
+        f"a win: {votes.paired.gained} won, {votes.paired.lost} lost.",
+    ]
+    print_either(asdict(votes), lines, as_json)

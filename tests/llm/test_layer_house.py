@@ -26,6 +26,7 @@ SIDE = ("tokens", "servers", "published", "tools")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
+    "cli.evaluate": {"tools.blind"},
     "cli.inspect": {"tools.check"},
     "cli.tools": {"tools.analyse", "tools.export"},
     "mix": {"tokens.space"},
@@ -154,6 +155,7 @@ SPELL_OPTIONS = {
     "report/against.py": "says on a terminal where the rest of a list is",
     "experts/quantised/embedded.py": "an option of pip",
     "common/files/regular.py": "flags of git describe",
+    "tools/blind.py": "names the command that wrote a key",
 }
 PACKAGES = [
     (pyswarmopt_llm, set(SPELL_OPTIONS)),

@@ -1,27 +1,22 @@
-"""Human votes: examples/blind.py."""
+"""Human votes: `swarm-llm eval --blind` and `swarm-llm eval --votes`."""
 
 from __future__ import annotations
 
 import csv
 import json
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from search_helpers import Json
+from search_helpers import Json, exit_code, swarm_llm
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import Exam
+from pyswarmopt_llm.tools.blind import Key, count_votes
 
-FILE = Path(__file__).parents[3] / "examples" / "blind.py"
-BLIND: dict[str, Any] = runpy.run_path(str(FILE))
 N = 12
 
 
@@ -40,10 +35,9 @@ def written(
     """The pairs of two experts and their key, which tests copy."""
     file = tmp_path_factory.mktemp("pairs") / "pairs.csv"
     models = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]}"
-    words = ["blind.py", "write", str(file), *f"{models} --task {prompts} --threads 1".split()]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", words)
-        BLIND["main"]()
+    assert (
+        exit_code("eval", "--blind", file, *f"{models} --task {prompts} --threads 1".split()) == 0
+    )
     return file
 
 
@@ -74,8 +68,11 @@ def vote(file: Path, copy: Path, how: Callable[[str, str], str]) -> Path:
     return copy
 
 
-def counted(*files: Path) -> Any:
-    return BLIND["count_votes"]([*map(str, files)])
+def counted(capsys: pytest.CaptureFixture[str], *files: Path) -> Json:
+    code, out, err = swarm_llm(capsys, "eval", "--votes", *files, "--json")
+    assert code == 0, err
+    found: Json = json.loads(out)
+    return found
 
 
 def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
@@ -103,19 +100,21 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
     assert "loud" not in pairs.read_text(), "nothing in the file says who wrote a reply"
 
 
-def test_votes_for_ours_are_wins_whichever_number_it_has(pairs: Path) -> None:
+def test_votes_for_ours_are_wins_whichever_number_it_has(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     n = len(rows_of(pairs))
-    won = counted(vote(pairs, pairs, lambda _, ours: ours))
-    assert won.value == 1 and won.paired.gained == n
-    lost = counted(vote(pairs, pairs, lambda _, ours: "2" if ours == "1" else "1"))
-    assert lost.value == 0 and lost.paired.lost == n
-    low, high = won.interval
-    assert low <= won.value <= high
-    assert (won.verdict.kind, lost.verdict.kind) == ("better", "worse")
+    won = counted(capsys, vote(pairs, pairs, lambda _, ours: ours))
+    assert won["value"] == 1 and won["paired"]["gained"] == n
+    lost = counted(capsys, vote(pairs, pairs, lambda _, ours: "2" if ours == "1" else "1"))
+    assert lost["value"] == 0 and lost["paired"]["lost"] == n
+    low, high = won["interval"]
+    assert low <= won["value"] <= high
+    assert (won["verdict"]["kind"], lost["verdict"]["kind"]) == ("better", "worse")
 
 
 def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
-    pairs: Path, tmp_path: Path
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = [row["id"] for row in rows_of(pairs)][:3]
     first = {ids[0]: "ours", ids[1]: "ours", ids[2]: "tie"}
@@ -129,9 +128,9 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
         return number
 
     copy = vote(pairs, tmp_path / "second.csv", by(second))
-    found = counted(vote(pairs, pairs, by(first)), copy)
+    found = counted(capsys, vote(pairs, pairs, by(first)), copy)
     # 1 (both), a half (one each), and a half (a tie)
-    assert found.value == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert found["value"] == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
 def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: Path) -> None:
@@ -140,22 +139,28 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
     for copies, numbers in ((1, [*range(8)]), (5, [*range(8)] * 5), (5, [*range(40)])):
         file = tmp_path / f"pairs-{len(found)}.csv"
         ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
-        key = BLIND["Key"]("t", "test", ("a", "b"), ours)
+        key = Key("t", "test", ("a", "b"), ours)
         file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
         rows = [
             f"{id_},{number},x,y,{'2' if int(id_) % 8 == 3 else '1'}"
             for id_, number in zip(ours, numbers, strict=True)
         ]
         file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
-        votes = counted(file)
+        votes = count_votes([str(file)])
         found.append((votes.value, votes.interval, votes.paired.p_value))
     once, grouped, apart = found
     assert grouped == once and apart[0] == once[0] and apart[2] < once[2] / 100
 
 
-def test_pairs_are_not_overwritten(pairs: Path, tiny_base: Path, prompts: Path) -> None:
+def test_votes_are_not_overwritten_and_a_second_model_is_needed(
+    pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys
+) -> None:
     before = pairs.read_bytes()
-    config = EvalConfig(base=str(tiny_base), task=str(prompts), against="base")
-    with pytest.raises(UserError, match="exists"):
-        BLIND["write_pairs"](config, pairs)
-    assert pairs.read_bytes() == before
+    words = [pairs, "--base", tiny_base, "--adapter", experts[0], "--task", prompts]
+    code, _, err = swarm_llm(capsys, "eval", "--blind", *words, "--against", experts[1])
+    assert code == 2 and "exists" in err and pairs.read_bytes() == before
+    for given in (["--metric", "judge"], ["--scoring", "letter"]):
+        code, _, err = swarm_llm(capsys, "eval", "--blind", "new.csv", *words[1:], *given)
+        assert code == 2 and f"{' '.join(given)}: people judge" in err
+    code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
+    assert code == 2 and "--against" in err

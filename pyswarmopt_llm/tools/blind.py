@@ -1,32 +1,36 @@
-"""Human votes on two models' replies: a CSV file of pairs to judge blind, and the win rate by the votes.
-
-    python examples/blind.py write pairs.csv --base my/base --adapter adapters/math --against base \
-        --task questions.json
-    python examples/blind.py count pairs.csv copy-of-another-voter.csv
+"""Human votes on two models' replies: a CSV file of pairs to judge blind, and the outcome of the
+votes.
 
 A voter sees a prompt and two replies in random order, and writes 1, 2 or tie into the last column.
 A key beside the file, which voters do not get, says which reply is whose.
 """
 
-import argparse
+from __future__ import annotations
+
 import csv
 import io
 import itertools
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pyswarmopt_llm import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.files.regular import check_free, read_json, read_text
+from pyswarmopt_llm.common.files.regular import (
+    check_free,
+    read_json,
+    read_text,
+    user_path,
+    write_json,
+    write_text,
+)
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
-from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import Exam, names_in_words, two_models
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
@@ -69,27 +73,31 @@ class Votes:
     verdict: Verdict
 
 
-def write_pairs(config: EvalConfig, file: Path) -> Key:
+def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
     """Write the replies of two models as pairs into a CSV file, with their key beside it; equal
     replies are left out.
 
     Args:
         config: two models and the items; its seed draws the order of pairs.
         file: CSV file to write.
+        on_items: called with the number of replies so far, and the total.
 
     Raises:
         UserError: bad input, in one line; existing files are not overwritten.
     """
+    if config.against is None:
+        raise InvalidOption("against", None, "missing; name the model of the other replies")
     for path in (file, key_of(file)):
         check_free(path)
-    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens)
+    sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     models = two_models(config)
     exam = Exam(config, models, votes)
     key = Key(exam.task.name, config.split, names_in_words(config), {})
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    replies = [[text.strip() for text in exam.replies(one, None)] for one in models]
+    replies = [[text.strip() for text in exam.replies(one, on_items)] for one in models]
     both = zip(exam.items, *replies, strict=True)
     for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
         if reply == rival:
@@ -98,8 +106,8 @@ def write_pairs(config: EvalConfig, file: Path) -> Key:
         key.ours[id_] = "1" if first else "2"
         shown = [reply, rival] if first else [rival, reply]
         writer.writerow([id_, *map(_no_formula, [item.question, *shown]), ""])
-    key_of(file).write_text(json.dumps(asdict(key)), encoding="utf-8")
-    file.write_text(text.getvalue(), encoding="utf-8", newline="")
+    write_json(key_of(file), asdict(key))
+    write_text(file, text.getvalue())
     return key
 
 
@@ -122,15 +130,15 @@ def count_votes(files: Sequence[str]) -> Votes:
     Raises:
         UserError: no votes, an invalid vote, a file without its key, or copies of different files.
     """
-    beside = key_of(Path(files[0]))
+    beside = key_of(user_path(files[0]))
     try:
         key: Key = typed(read_json(beside), Key)
     except ValueError as error:
-        raise UserError(f"{beside}: is no key of pairs ({error}); restore it") from error
+        raise UserError(f"{beside}: is no key of eval --blind ({error}); restore it") from error
     votes: dict[str, list[float]] = {}
     prompts: dict[str, str] = {}
     for name in files:
-        for id_, prompt, value in _read_votes(Path(name), key):
+        for id_, prompt, value in _read_votes(user_path(name), key):
             prompts[id_] = prompt
             votes.setdefault(id_, []).append(value)
     if not votes:
@@ -157,34 +165,3 @@ def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
         if vote:
             ours = float(vote == key.ours[id_])
             yield id_, row.get("prompt", id_), 0.5 if vote == "tie" else ours
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parsers = parser.add_subparsers(dest="what", required=True)
-    writing = parsers.add_parser("write")
-    writing.add_argument("file", type=Path)
-    for name in ("--base", "--adapter", "--against", "--task"):
-        writing.add_argument(name, required=True)
-    writing.add_argument("--split", default="test")
-    writing.add_argument("--seed", type=int, default=0)
-    writing.add_argument("--threads", type=int)
-    writing.add_argument("--max-new-tokens", type=int)
-    parsers.add_parser("count").add_argument("files", nargs="+")
-    given = vars(parser.parse_args())
-    if given.pop("what") == "count":
-        votes = count_votes(given["files"])
-        print(votes.verdict.sentence, f"Win rate {votes.value:.3f}, 95% interval {votes.interval}.")
-        return
-    file = given.pop("file")
-    pairs = write_pairs(EvalConfig(**given), file)
-    print(f"{file}: {len(pairs.ours)} pairs; keep {key_of(file)} from those who vote")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(str(error)) from error
