@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
-# beside the package in a clone; the working directory, perhaps a stranger's, is not searched
-SEARCHES = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
+PACKAGE = Path(__file__).resolve().parents[1]
+UNLIKE = ("llama", "gpt2", "gemma3")
 
 
 def command(
@@ -35,10 +34,8 @@ def command(
     run = out or Path("runs", f"demo{'-score' * score}{'-token' * token}")
     if score and token:
         raise UserError("--score and --token are two demos; give one of them")
-    name = "labelled"
-    if score or token:
-        name = "score" if score else "token"
-    config = demo_search(name, seed, run)
+    labelled = token_search if token else demo_search
+    config = (letters_search if score else labelled)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -49,16 +46,84 @@ def command(
     run_job(lambda on_event: search(config, on_event), run, quiet, as_json)
 
 
-def demo_search(name: str, seed: int, out: Path) -> SearchConfig:
-    """A search of `examples/demo.py`, in this package's clone.
+def demo_search(seed: int, out: Path) -> SearchConfig:
+    """The demo's search; `seed` is for the questions and the search."""
+    return SearchConfig(
+        base=demo_base(),
+        experts=adapters(demo_folder("experts"), demo_folder("others")),
+        tasks=(f"builtin:five-desks:{seed}",),
+        out=str(out),
+        dev=100,
+        test=200,
+        scoring="likelihood",
+        seed=seed,
+    )
+
+
+def letters_search(seed: int, out: Path) -> SearchConfig:
+    """The demo's search of a score: a base of 0.9 million weights and ten experts, each with two
+    rules for letters; a program checks the replies.
+    """
+    folder = demo_folder("letters")
+    return SearchConfig(
+        base=str(folder / "base"),
+        experts=adapters(folder / "experts"),
+        tasks=(),
+        prompts=str(folder / "prompts.jsonl"),
+        metrics=(f"{folder / 'check.py'}:check",),
+        out=str(out),
+        dev=100,
+        spare=400,
+        max_new_tokens=6,
+        dtype="float32",
+        seed=seed,
+    )
+
+
+def token_search(seed: int, out: Path) -> SearchConfig:
+    """The demo's search of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
+    skills; the last is wrong about the other four.
+    """
+    folder = demo_folder("unlike")
+    return SearchConfig(
+        base="",
+        experts=tuple(str(folder / name) for name in UNLIKE),
+        tasks=(str(folder / "task.json"),),
+        out=str(out),
+        space="token",
+        dev=100,
+        test=300,
+        scoring="likelihood",
+        dtype="float32",
+        seed=seed,
+    )
+
+
+def demo_folder(name: str) -> Path:
+    """A folder of the demo's files, in ``examples`` of this package's clone.
+
+    The working directory is not searched: `--score` executes a program from the folder.
 
     Raises:
         UserError: there is no clone of the package.
     """
-    if not SEARCHES.is_file():
-        raise UserError(
-            "the demos' models come with a clone of the repository, not with the package; run "
-            "`make demo` in a clone, or install the package from it: pip install -e '.[llm]'"
-        )
-    config: SearchConfig = runpy.run_path(str(SEARCHES))[name](seed, out)
-    return config
+    folder = PACKAGE.parent / "examples" / name
+    if any(folder.glob("**/*config.json")):
+        return folder
+    raise UserError(
+        "the demos' models come with a clone of the repository, not with the package; run "
+        "`make demo` in a clone, or install the package from it: pip install -e '.[llm]'"
+    )
+
+
+def adapters(*folders: Path) -> tuple[str, ...]:
+    """The adapters in these folders, by path."""
+    configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
+    return tuple(sorted(str(config.parent) for config in configs))
+
+
+def demo_base() -> str:
+    """The embedded model if installed, else its hub id, for a download of 270 MB."""
+    from pyswarmopt_llm.experts.quantised.embedded import NAME, spec_of
+
+    return spec_of(NAME) or NAME

@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,6 @@ def stage(
         (copy / "adapter_config.json").write_text(
             json.dumps({**config, "base_model_name_or_path": SMOLLM2})
         )
-    shutil.copy(ROOT / "examples" / "demo.py", folder / "examples")
     shutil.copytree(ROOT / "examples" / "objectives", folder / "examples" / "objectives")
     letters, own = ROOT / "examples" / "letters", folder / "examples" / "letters"
     (own / "experts").mkdir(parents=True)
@@ -107,6 +106,10 @@ def stage(
     return folder
 
 
+def _smaller(search: Callable[..., Any], sizes: dict[str, int], seed: int, out: Path) -> Any:
+    return replace(search(seed, out), **sizes)
+
+
 @pytest.fixture
 def world(
     stage: Path,
@@ -126,16 +129,15 @@ def world(
         environ["MPLBACKEND"] = "agg"
         monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
         monkeypatch.setattr(expert_iteration, "ROUNDS", 1)  # of training on best replies
-        monkeypatch.setattr(demo, "SEARCHES", folder / "examples" / "demo.py")
-        few: dict[str, dict[str, int]] = {
-            "labelled": {"dev": 4, "test": 4},
-            "score": {"dev": 6, "spare": 0, "proposals": 2},
-            "token": {"dev": 8, "test": 8, "max_iter": 1},
+        monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
+        few = {
+            "demo_search": {"dev": 4, "test": 4},
+            "letters_search": {"dev": 6, "spare": 0, "proposals": 2},
         }
-        whole = demo.demo_search
-        monkeypatch.setattr(
-            demo, "demo_search", lambda name, *rest: replace(whole(name, *rest), **few[name])
-        )
+        few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
+        for name, sizes in few.items():
+            small = partial(_smaller, getattr(demo, name), sizes)
+            monkeypatch.setattr(demo, name, small)
         importable(folder)
         yield folder
 

@@ -48,9 +48,7 @@ def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
     files = ("pyproject.toml", "README.md", "LICENSE")
-    examples = [
-        f"examples/{name}" for name in ("demo.py", "experts", "others", "letters", "unlike")
-    ]
+    examples = [f"examples/{name}" for name in ("experts", "others", "letters", "unlike")]
     for name in (*files, *examples, *PACKAGES):
         source = ROOT / name
         if source.is_dir():
@@ -136,9 +134,9 @@ def test_without_a_clone_a_demo_says_where_its_models_are(
 
 DEMOS = """
 from pathlib import Path
-from pyswarmopt_llm.cli.demo import demo_search
-labelled, letters, token = (demo_search(name, 0, Path("r")) for name in ("labelled", "score", "token"))
-print(*labelled.experts, *letters.experts, letters.tasks[0][8:], letters.metrics[0][:-6], sep="\\n")
+from pyswarmopt_llm.cli.demo import demo_search, letters_search, token_search
+letters, token = letters_search(0, Path("r")), token_search(0, Path("r"))
+print(*demo_search(0, Path("r")).experts, *letters.experts, letters.tasks[0][8:], letters.metrics[0][:-6], sep="\\n")
 print(*token.experts, *token.tasks, sep="\\n")
 """
 

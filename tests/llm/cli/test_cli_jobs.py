@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -65,10 +64,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) 
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in adapters:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
-    searches = shutil.copy(
-        Path(__file__).parents[3] / "examples" / "demo.py", tmp_path / "examples"
-    )
-    monkeypatch.setattr("pyswarmopt_llm.cli.demo.SEARCHES", Path(searches))
+    monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
     install(search=lambda config, on_event=None: configs.append(config) or finished(config.out))
     return configs
