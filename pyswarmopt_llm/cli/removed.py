@@ -27,7 +27,6 @@ REMOVED = {
     "--max-tokens": "use --epochs or --examples",
     "--split": "all of --data is trained on",
     "--seed": "this command draws nothing",
-    "--fusion": "mixtures write exactly or byte by byte; see examples/fusions.py",
     "--forgetting": "use --task builtin:everyday --against base",
     "--fail-if-worse": "read paired.interval in eval --against B --json",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",

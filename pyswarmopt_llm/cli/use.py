@@ -91,6 +91,9 @@ def generate(
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
     task: OneTask = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
+    fusion: Annotated[
+        str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")
+    ] = "auto",
     *,
     machine: Machine,
     as_json: Json = False,
@@ -110,7 +113,7 @@ def generate(
 
     base, adapter = (base or "", adapter) if run is None else result_of(user_path(run))
     where = (machine.dtype, machine.device, machine.threads)
-    pieces = generate_text(base, adapter, prompt, max_new_tokens, *where, run, task)
+    pieces = generate_text(base, adapter, prompt, max_new_tokens, fusion, *where, run, task)
     answer = "".join(pieces)
     if as_json:
         source = {"base": base, "adapter": adapter}

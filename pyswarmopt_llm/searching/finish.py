@@ -6,8 +6,10 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
@@ -21,6 +23,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
+    FrontPoint,
     JudgeUse,
     Model,
     Objective,
@@ -102,6 +105,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         space=plan.kind.name,
         graph=plan.kind.in_words(files, names),
         expert_iteration=training.iteration,
+        front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
         notes=[*notes.values(), *found.remarks],
@@ -229,6 +233,32 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
             row = Row.of(scores, objectives.combine(list(scores.values())))
             found[split] = scores_of(objectives, row, split)
     return Model(dict.fromkeys(experts, 0.0), found["dev"], found.get("test"))
+
+
+def front_of(rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]) -> list[FrontPoint]:
+    """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
+    task.
+
+    Args:
+        rows: candidates with all items scored.
+        tasks: names of the tasks.
+        experts: names of the experts.
+    """
+    if len(tasks) < 2:
+        return []
+    from pyswarmopt.driver.multi.pareto import non_dominated
+
+    points: dict[tuple[float, ...], Sequence[float]] = {}
+    for row in rows:
+        points.setdefault(tuple(row.score(name).value for name in tasks), row.coefficients)
+    efficient = non_dominated(-np.array(list(points)))
+    return [
+        FrontPoint(
+            dict(zip(tasks, values, strict=True)), dict(zip(experts, points[values], strict=True))
+        )
+        for values, is_in in sorted(zip(points, efficient.tolist(), strict=True))
+        if is_in
+    ]
 
 
 def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:

@@ -8,9 +8,13 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.tokens.byte_beam import byte_pieces
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
 from pyswarmopt_llm.tokens.members import (
     SeveralModels,
     check_answers,
@@ -20,9 +24,9 @@ from pyswarmopt_llm.tokens.members import (
 from pyswarmopt_llm.tokens.mixing import ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
-from pyswarmopt_llm.tokens.writing import byte_pieces
 
 _MOST_TABLES = 64  # answers of all members that an engine keeps
+FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 
 
 class MixtureEngine(SeveralModels):
@@ -32,16 +36,18 @@ class MixtureEngine(SeveralModels):
 
     Args:
         members: name -> model with its weights in place.
+        fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or one of
+            `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy.
 
     Raises:
         UserError: only some members have a chat template, tokenizers differ without a common
-            alphabet, or a member returns NaN.
+            alphabet, a member returns NaN, or the fusion does not suit them.
 
     Attributes:
         members: as given.
         weights: (n,) float64, summing to 1; equal until `load`.
-        same_tokenizer: whether mixtures are exact at the token level; texts are written byte by
-            byte otherwise.
+        same_tokenizer: whether mixtures are exact at the token level.
+        fusion: how texts are written.
 
     Example:
         >>> members = {name: sl.open_model(f"models/{name}") for name in ("gpt2", "gemma3")}  # doctest: +SKIP
@@ -51,7 +57,7 @@ class MixtureEngine(SeveralModels):
         ['...']
     """
 
-    def __init__(self, members: Mapping[str, TransformersEngine]) -> None:
+    def __init__(self, members: Mapping[str, TransformersEngine], fusion: str = "auto") -> None:
         check_templates({name: has_template(member) for name, member in members.items()})
         tokenizers = {name: member.tokenizer for name, member in members.items()}
         self.same_tokenizer = same_tokenizer([*tokenizers.values()])
@@ -61,6 +67,13 @@ class MixtureEngine(SeveralModels):
         self.members = dict(members)
         self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
+        if fusion == "auto":
+            fusion = "exact" if self.same_tokenizer else "bytes"
+        if fusion == "exact" and not self.same_tokenizer:
+            raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
+        if fusion not in FUSIONS:
+            raise unknown("fusion", fusion, ["auto", *FUSIONS])
+        self.fusion = fusion
         ask = partial(ask_members, self.members, by_token=self.same_tokenizer)
         self._table = lru_cache(_MOST_TABLES)(ask)
         self._text_model = lru_cache(maxsize=None)(TextModel.of)
@@ -92,14 +105,15 @@ class MixtureEngine(SeveralModels):
         members = [member for k, member in enumerate(self.members.values()) if k in weights]
         for member in members:  # whether prompts are known to fit
             member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
-        if self.same_tokenizer:
+        if self.fusion == "exact":
             chosen = torch.tensor([*weights.values()], dtype=torch.float64)
             return exact_texts(members, chosen, prompts, max_new_tokens)
         text_models = [*map(self._text_model, members)]
-        shares = [*weights.values()]
-        texts = [
-            b"".join(byte_pieces(text_models, shares, prompt, max_new_tokens)) for prompt in prompts
-        ]
+        write = partial(byte_pieces, text_models, [*weights.values()])
+        if self.fusion in TOKEN_FUSIONS:
+            choose = TOKEN_FUSIONS[self.fusion](text_models, [*weights.values()])
+            write = partial(token_pieces, text_models, choose)
+        texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
         return [text.decode("utf-8", errors="replace") for text in texts]
 
 

@@ -50,6 +50,16 @@ class TextModel:
         """Read a user's turn in the member's chat template."""
         return Text(self, self.engine.encode_prompt(self.engine.chat(user)))
 
+    def encode(self, written: bytes) -> list[int]:
+        """Ids of the tokens that spell what is written so far: the tokenizer's own, or the longest
+        ones first where it would change the text, or in an incomplete character.
+        """
+        text = written.decode(errors="ignore")
+        ids: list[int] = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if self.vocabulary.spell(ids) == written:
+            return ids
+        return self.vocabulary.cut(written) or ids
+
 
 class Text:
     """A text with its keys, values and next-token distribution; `read` returns a new text.

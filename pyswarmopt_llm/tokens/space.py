@@ -100,6 +100,7 @@ def open_mixture(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    fusion: str = "auto",
 ) -> MixtureEngine:
     """Load the mixture of a directory such as RUN/best.
 
@@ -108,6 +109,7 @@ def open_mixture(
         dtype: dtype of the weights, as in a search.
         device: where the models run.
         threads: CPU threads; None: PyTorch's choice.
+        fusion: see `MixtureEngine`.
 
     Returns:
         An engine with all members loaded, at the stored weights.
@@ -123,7 +125,7 @@ def open_mixture(
         ([0.3, 0.7], ['...'])
     """
     file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads))
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
     engine.load(Patch(mixture=file.weights))
     return engine
 

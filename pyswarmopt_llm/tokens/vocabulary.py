@@ -137,6 +137,7 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[bytes | None], ends: Iterable[int]) -> None:
         self.ends = np.array(sorted(ends), dtype=np.int64)
         closing = set(self.ends.tolist())
+        self._tokens = tokens
         pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
         self.texts = [token for token, _ in pairs]
         self.ids = np.array([i for _, i in pairs], dtype=np.int64)
@@ -159,6 +160,16 @@ class Vocabulary:
         edges = self.places(prefix)[1:]
         sums = np.add.reduceat(np.append(mass[: edges[-1]], 0.0), edges)[:256]
         return np.where(np.diff(edges) > 0, sums, 0.0)
+
+    def spell(self, ids: Sequence[int]) -> bytes | None:
+        """The bytes of these tokens; None if one has none.
+
+        Example:
+            >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).spell([3, 1])
+            b'aab'
+        """
+        parts = [self._tokens[i] for i in ids if i < len(self._tokens)]
+        return b"".join(part for part in parts if part) if all(parts) else None
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, longest token first; None if impossible.

@@ -40,6 +40,8 @@ ASIDE = {
     "scores.tasks.load": {"published.builtin", "published.datasets"},
     "searching.find": {"servers.workers"},
     "searching.training.examples": {"published.builtin"},
+    "searching.use.evaluate": {"published.lm_eval"},
+    "searching.use.opening": {"tokens.space"},
 }
 
 

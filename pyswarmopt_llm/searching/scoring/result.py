@@ -148,6 +148,19 @@ class Iterated:
     spare: int = 0
 
 
+@dataclass(frozen=True)
+class FrontPoint:
+    """A mixture that no other leads on all tasks.
+
+    Attributes:
+        dev: task -> score on dev.
+        coefficients: weight of each expert.
+    """
+
+    dev: dict[str, float]
+    coefficients: dict[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The outcome of a search.
@@ -175,6 +188,7 @@ class Result:
         space: space of the mixtures.
         graph: the result in words, if it is a graph.
         expert_iteration: where a search does it.
+        front: the Pareto front of several tasks on dev.
         by_label: task -> errors of ``best`` on test, where options are compared.
         alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
@@ -201,6 +215,7 @@ class Result:
     space: str | None = None
     graph: str | None = None
     expert_iteration: Iterated | None = None
+    front: list[FrontPoint] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -231,6 +231,11 @@ class Scorer:
         """The rows of this phase, in order."""
         return [row for row in self._run.rows if row.phase == self._phase]
 
+    @property
+    def complete(self) -> list[Row]:
+        """The latest row of each position whose items were all scored."""
+        return [row for row in self._latest.values() if row.complete]
+
     def score(
         self,
         positions: Sequence[Tensor],

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
@@ -26,6 +28,7 @@ from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.opening import (
+    NOT_OF_HARNESS,
     Model,
     check_unchanged,
     model_of,
@@ -214,9 +217,27 @@ def evaluate_model(
 def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
     """The score of one model, in its run's answer format; see `evaluate_model`."""
     model = model_of(config.base, config.adapter)
+    if config.task.startswith(LM_EVAL):
+        return _evaluate_harness(config, model)
     exam = Exam(config, [model])
     scoring = exam.scoring()
     return exam.result(exam.score(model, scoring, on_items), scoring)
+
+
+def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
+    check_options(config)
+    for name in NOT_OF_HARNESS:
+        if getattr(config, name) != getattr(EvalConfig, name):
+            why = "the harness reads and scores its tasks itself; remove it"
+            raise InvalidOption(name, getattr(config, name), why)
+    if saved_kind(model[0]) is not None:
+        why = f"the harness scores one model, {model[0]} holds several; use a task file"
+        raise InvalidOption("task", config.task, why)
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+    harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
+    scored = harness(open_model(model, _machine(config, [model])), config.split)
+    return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 
 @dataclass(frozen=True)
@@ -282,6 +303,9 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     Raises:
         UserError: a model cannot be found, both are the same, or replies would be sampled.
     """
+    if config.task.startswith(LM_EVAL):
+        why = "only the harness knows its examples; use a task file"
+        raise InvalidOption("task", config.task, why)
     if config.temperature:
         why = "is for the score of one model, not with `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)

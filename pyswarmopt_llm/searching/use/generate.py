@@ -80,6 +80,7 @@ def generate_text(
     adapter: str | None,
     prompt: str,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    fusion: str = "auto",
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -94,6 +95,7 @@ def generate_text(
         prompt: a question, asked as the run's search did (see `worded`); the user's turn as it is
             without a run.
         max_new_tokens: most tokens of the answer.
+        fusion: how a mixture writes, see `MixtureEngine`.
         dtype: dtype of the weights.
         device: where the model runs.
         threads: CPU threads.
@@ -115,5 +117,5 @@ def generate_text(
     if run is not None:
         stored = read_about(user_path(run)).config
         machine = Machine(dtype, device, threads, stored.system, stored.thinking)
-    engine = open_model((base, adapter), machine)
+    engine = open_model((base, adapter), machine, fusion)
     return iter([engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()])

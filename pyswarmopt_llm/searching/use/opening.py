@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import PROMPTS, SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine
@@ -25,36 +25,43 @@ Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
 _OF_MODEL = ("system", "thinking")  # for every task
 _SAMPLING = {"temperature", "samples", "seed"}  # only without a second model
-# Settings for reading and scoring a task, which an evaluation takes from its run, too.
-_OF_TASK = {
-    "dev",
-    "test",
-    "dtype",
-    "allow_overlap",
+# Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
+NOT_OF_HARNESS = (
     "scoring",
     "columns",
     "template",
     "split_seed",
     "skip_bad_rows",
     "max_new_tokens",
-    *_SAMPLING,
-}
+    "metric",
+    "temperature",
+    "samples",
+)
 
 
-def open_model(model: Model, machine: Machine) -> Engine:
+def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
     """The engine with the model loaded.
 
     Args:
         model: see `model_of`.
         machine: where it runs, and how it is asked.
+        fusion: how a mixture writes, see `MixtureEngine`.
 
     Raises:
         UserError: the model cannot be loaded, or has changed.
     """
     base, adapter = model
     where = (machine.dtype, machine.device, machine.threads)
+    if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
+        raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     check_unchanged(model)
-    engine: Engine = load.open_model(base, adapter, *where, machine.system)
+    engine: Engine
+    if fusion == "auto":
+        engine = load.open_model(base, adapter, *where, machine.system)
+    else:
+        from pyswarmopt_llm.tokens.space import open_mixture
+
+        engine = open_mixture(base, *where, fusion)
     engine.thinking = machine.thinking
     return engine
 
@@ -161,7 +168,9 @@ def with_run(config: EvalConfig) -> EvalConfig:
         metrics=() if config.metric or metric is None else (metric,),
     )
     require(code, (), run, "")
-    names = {*_OF_MODEL, *_OF_TASK}
+    names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
+    if not task.startswith(LM_EVAL):
+        names |= {*NOT_OF_HARNESS, "seed"} - {"metric"}
     if config.against is not None:
         names -= _SAMPLING
     return _completed(replace(filled, metric=metric), _for_task(stored, task, metric), names)
@@ -182,6 +191,8 @@ def _only(what: str, several: Collection[str], run: Path) -> str:
 
 def _metric(stored: SearchConfig, task: str, run: Path) -> str | None:
     """The run's metric for a task; None: the task's own."""
+    if task.startswith(LM_EVAL):
+        return None
     several = for_all_tasks(stored.metrics)
     if len(several) > 1:
         return _only("metric", several, run)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import WORDS, louder, small
+from search_helpers import WORDS, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.searching.search import search
 
@@ -243,10 +242,12 @@ def test_a_search_on_a_harness_task(
     tiny_experts: list[Path],
     tmp_path: Path,
     harness_task: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spec = f"lm-eval:{harness_task({'validation': 8, 'test': 10})}"
     config = small(tiny_base, louder(tiny_experts, tmp_path), [], tmp_path / "run", max_iter=1)
     result = search(replace(config, tasks=(spec,), scoring="auto")).result
-    engine = open_model(str(tiny_base), str(tmp_path / "run" / "best"), threads=1)
-    score = LmEvalTask(spec.removeprefix("lm-eval:"))(engine, "test")
-    assert (score.value, score.n) == (result["best_test"], 10)
+    words = ["--base", tiny_base, "--adapter", tmp_path / "run" / "best", "--task", spec]
+    code, out, err = swarm_llm(capsys, "eval", *words, "--threads", 1, "--json")
+    assert code == 0, err
+    assert json.loads(out)["value"] == result["best_test"] and json.loads(out)["n"] == 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from search_helpers import Json, ends_as, history, louder, questions, small, wri
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.finish import front_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.search import resume, search
 
-PARETO = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "pareto.py"))
 FLAKY = """
 calls = 0
 
@@ -45,8 +44,8 @@ def scored(key: str, a: int, b: int) -> Row:
 def test_the_front_by_hand() -> None:
     front = [(1, 9), (2, 8), (3, 7), (5, 6), (6, 4), (7, 3), (9, 1)]
     rows = [scored(str((a, b)), a, b) for a, b in [*front, (5, 5), (3, 6), (1, 1), (5, 6)]]
-    points = PARETO["front_of"](rows, ("a", "b"))
-    found = [tuple(round(10 * value) for value in scores) for scores, _ in points]
+    points = front_of(rows, ("a", "b"), "x")
+    found = [tuple(round(10 * value) for value in point.dev.values()) for point in points]
     assert found == front
 
 

@@ -5,8 +5,6 @@ written out.
 from __future__ import annotations
 
 import copy
-import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,9 @@ from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam, ByteMixture
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, token_bytes
-from pyswarmopt_llm.tokens.writing import END, ByteBeam, ByteMixture
 
 TOKENIZERS = {
     "byte-level": byte_level(),
@@ -56,7 +54,6 @@ def with_normalizer(kind: str) -> Any:
     return tokenizer
 
 
-SPELLED: Any = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "fusions.py"))["spelled"]
 READERS = {
     kind: TextModel.of(member(tokenizer))
     for kind, tokenizer in {
@@ -78,7 +75,7 @@ READERS = {
 def test_a_member_reads_the_bytes_that_were_written(name: str, text: str, more: bytes) -> None:
     tokens = token_bytes(READERS[name].engine.tokenizer)
     written = text.encode() + more[:3]
-    assert b"".join(tokens[i] or b"?" for i in SPELLED(READERS[name], written)) == written
+    assert b"".join(tokens[i] or b"?" for i in READERS[name].encode(written)) == written
 
 
 def word_piece() -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, relative, search, shared_tokens, union
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
-
-EXAMPLE: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "fusions.py"))
-FUSIONS, search, spelled = (EXAMPLE[name] for name in ("FUSIONS", "search", "spelled"))
 
 
 def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
@@ -43,7 +39,7 @@ FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
 )
 def test_the_end_is_weighted_as_tokens_are(weights: list[float], expected: bytes | None) -> None:
     ends = decoder({"dog": 0.1, "ca": 0.2}, end=0.7)
-    assert choose(FUSIONS["union"], weights, FIRST, ends) == expected
+    assert choose(union, weights, FIRST, ends) == expected
 
 
 # Relative representations
@@ -115,7 +111,7 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     ]
     reads = [model.begin("he said") for model in models]
     shared = sorted(set(models[0].vocabulary.texts) & set(models[1].vocabulary.texts))
-    assert EXAMPLE["shared_tokens"](models) == shared  # all of them: R is small here
+    assert shared_tokens(models) == shared  # all of them: R is small here
     aims = []
     for weight, model, read in zip((0.6, 0.4), models, reads, strict=True):
         embeddings = (
@@ -130,16 +126,13 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     start = reads[0].texts / reads[0].texts.sum()
     q = adamw(start, aim / aim.sum(), aims[0][1], rate, 5)
     assert (q.argmax() != start.argmax()) == changes
-    assert (
-        FUSIONS["relative"](models, [0.6, 0.4], rate=rate)(reads)
-        == models[0].vocabulary.texts[q.argmax()]
-    )
+    assert relative(models, [0.6, 0.4], rate=rate)(reads) == models[0].vocabulary.texts[q.argmax()]
 
 
 # All of them
 
 
-@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+@pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
 def test_a_member_alone_is_followed(fusion: str) -> None:
     """One member, or two that agree: its own most probable token, or the end."""
     one = TextModel.of(member(byte_level(), "llama"))
@@ -148,5 +141,5 @@ def test_a_member_alone_is_followed(fusion: str) -> None:
         own = (
             one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
         )
-        assert FUSIONS[fusion]([one], [1.0])([read]) == own
-        assert FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
+        assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
+        assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own

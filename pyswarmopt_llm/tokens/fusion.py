@@ -1,14 +1,11 @@
-"""Members of different tokenizers write one text, token by token: over the union of their vocabularies
-(GaC, Yu et al. 2024, arXiv 2406.12585), or in the space of similarities to shared tokens (DeePEn,
-Huang et al. 2024, arXiv 2404.12715).
+"""Ways to write one text with members of different vocabularies, token by token.
 
-    python examples/fusions.py RUN/best "Which planet is the largest?" --fusion union
-
-`swarm-llm generate` writes byte by byte, which was better in our comparison
-(research/notes/mixtures-of-predictions.md).
+Each fusion is made for members and weights, and called with the members' states of the same text;
+it returns the next bytes to write. `byte_beam` does not work by tokens.
 """
 
-import argparse
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,15 +14,43 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pyswarmopt_llm import open_mixture
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 
-# the members' states of one text -> the next bytes to write; None for the end
 Choose = Callable[[Sequence[Text]], bytes | None]
+Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
+
 RATE = 0.15
 STEPS = 5
 TEMPERATURE = 0.01
 MEMORY = 2**30  # most bytes of R for one member
+
+
+def union(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
+    """Adds the members' token distributions over the union of their vocabularies (GaC: Yu et al.
+    2024, arXiv 2406.12585).
+
+    Tokens are identified by their bytes. A token missing in a member has probability 0 there, even
+    if the member could write the text in smaller tokens. The most probable token is chosen; None
+    for the end.
+
+    Args:
+        text_models: the members.
+        weights: weights of the members.
+    """
+    vocabularies = [text_model.vocabulary.texts for text_model in text_models]
+    every = sorted(set().union(*vocabularies))
+    row = {text: k for k, text in enumerate(every)}
+    rows = [np.array([row[text] for text in texts]) for texts in vocabularies]
+
+    def choose(reads: Sequence[Text]) -> bytes | None:
+        total = np.zeros(len(every))
+        for weight, places, read in zip(weights, rows, reads, strict=True):
+            np.add.at(total, places, weight * read.texts)
+        best = int(total.argmax())
+        return every[best] if total[best] > _end(weights, reads) else None
+
+    return choose
 
 
 def relative(
@@ -44,6 +69,9 @@ def relative(
         text_models: the members.
         weights: weights of the members.
         rate: step size of the search, in logits, to be chosen on dev.
+
+    Raises:
+        InvalidOption: the vocabularies have no token in common.
     """
     main = int(np.argmax(weights))
     texts = text_models[main].vocabulary.texts
@@ -56,10 +84,15 @@ def relative(
         aim = torch.stack([weight * (p @ space) for weight, p, space in parts]).sum(0)
         found = search(own[main] / own[main].sum(), aim / aim.sum(), spaces[main], rate)
         best = int(found.argmax())
-        end = end_of(weights, reads)
+        end = _end(weights, reads)
         return texts[best] if (1.0 - end) * float(found[best]) > end else None
 
     return choose
+
+
+def _end(weights: Sequence[float], reads: Sequence[Text]) -> float:
+    """The mixture's probability that the text ends."""
+    return sum(weight * read.end for weight, read in zip(weights, reads, strict=True))
 
 
 def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
@@ -71,7 +104,9 @@ def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
     vocabularies = [text_model.vocabulary.texts for text_model in text_models]
     shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
     if not shared:
-        raise SystemExit("the members' vocabularies share no token; use --fusion bytes")
+        raise InvalidOption(
+            "fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes"
+        )
     most = max(1, MEMORY // (4 * max(map(len, vocabularies))))
     return shared[:: math.ceil(len(shared) / most)]
 
@@ -117,36 +152,7 @@ def search(start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE) -> 
     return logits.detach().softmax(-1)
 
 
-def union(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
-    """Adds the members' token distributions over the union of their vocabularies (GaC: Yu et al.
-    2024, arXiv 2406.12585).
-
-    Tokens are identified by their bytes. A token missing in a member has probability 0 there, even
-    if the member could write the text in smaller tokens. The most probable token is chosen; None
-    for the end.
-
-    Args:
-        text_models: the members.
-        weights: weights of the members.
-    """
-    vocabularies = [text_model.vocabulary.texts for text_model in text_models]
-    every = sorted(set().union(*vocabularies))
-    row = {text: k for k, text in enumerate(every)}
-    rows = [np.array([row[text] for text in texts]) for texts in vocabularies]
-
-    def choose(reads: Sequence[Text]) -> bytes | None:
-        total = np.zeros(len(every))
-        for weight, places, read in zip(weights, rows, reads, strict=True):
-            np.add.at(total, places, weight * read.texts)
-        best = int(total.argmax())
-        return every[best] if total[best] > end_of(weights, reads) else None
-
-    return choose
-
-
-def end_of(weights: Sequence[float], reads: Sequence[Text]) -> float:
-    """The mixture's probability that the text ends."""
-    return sum(weight * read.end for weight, read in zip(weights, reads, strict=True))
+TOKEN_FUSIONS: dict[str, Make] = {"union": union, "relative": relative}
 
 
 def token_pieces(
@@ -162,33 +168,5 @@ def token_pieces(
             return
         yield piece
         written += piece
-        ids = [(*first.ids, *spelled(first.text_model, written)) for first in start]
+        ids = [(*first.ids, *first.text_model.encode(written)) for first in start]
         reads = [read.read(longer) for read, longer in zip(reads, ids, strict=True)]
-
-
-def spelled(model: TextModel, written: bytes) -> list[int]:
-    """Ids of what is written so far: the tokenizer's own, or the longest ones first where it would
-    change the text, or in an incomplete character.
-    """
-    ids = model.engine.tokenizer(written.decode(errors="ignore"), add_special_tokens=False)
-    own: list[int] = ids["input_ids"]
-    texts = {
-        int(i): text for i, text in zip(model.vocabulary.ids, model.vocabulary.texts, strict=True)
-    }
-    if b"".join(texts.get(i, b"?") for i in own) == written:
-        return own
-    return model.vocabulary.cut(written) or own
-
-
-FUSIONS = {"union": union, "relative": relative}
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mixture")
-    parser.add_argument("prompt")
-    parser.add_argument("--fusion", choices=FUSIONS, default="union")
-    given = parser.parse_args()
-    mixture = open_mixture(given.mixture)
-    models = [TextModel.of(member) for member in mixture.members.values()]
-    fusion = FUSIONS[given.fusion](models, mixture.weights.tolist())
-    print(b"".join(token_pieces(models, fusion, given.prompt, 64)).decode(errors="replace"))
