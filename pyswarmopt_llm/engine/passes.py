@@ -176,9 +176,7 @@ class Passes:
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
+        raise NotImplementedError
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""
