@@ -236,7 +236,7 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
-    scored = harness(open_model(model, _machine(config, [model])), config.split)
+    scored = harness(open_model(model, config.machine), config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 

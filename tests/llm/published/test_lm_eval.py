@@ -168,7 +168,9 @@ def test_a_question_that_repeats_is_in_one_split_alone(
         spelt = [
             (word, word.upper(), f"{word} ")[k // 12 % 3] for k, word in enumerate(WORDS[:12] * 5)
         ]
-        rows = [json.dumps({**row, "question": word}) for row, word in zip(rows, spelt, strict=False)]
+        rows = [
+            json.dumps({**row, "question": word}) for row, word in zip(rows, spelt, strict=False)
+        ]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
     task = LmEvalTask(str(file), dev=5, test=5)
     (dev, _), (test, _) = questions_of(task, "dev"), questions_of(task, "test")
