@@ -62,42 +62,37 @@ class LmEvalTask:
         two = all(task.has_test_docs() and task.has_validation_docs() for task in held_out.values())
         for task in held_out.values():
             if shots := task.get_config("num_fewshot"):
-                pool = _marks(task, task.sampler.df)
                 # the harness draws one more than it shows
-                self._take(_EXAMPLES, pool, self._free(_EXAMPLES, pool)[: shots + 1])
+                self._draw(_EXAMPLES, _marks(task, task.sampler.df), shots + 1)
         for key, task in held_out.items():
             if two:  # the harness then uses the validation documents
                 searched[key].set_config(key="test_split", value=None)
             asked = _marks(task, task.eval_docs)
-            free = self._free("test", asked)
-            size = dev if two else max(1, min(dev, len(free) // 3))
-            chosen = free[:test] if two else free[:-size][:test]
-            self._documents["test"][key] = self._take("test", asked, chosen)
+            size = dev if two else max(1, min(dev, len(asked) // 3))
+            most = test if two else min(test, len(asked) - size)
             of_dev = _marks(searched[key], searched[key].eval_docs)
-            chosen = self._free("dev", of_dev)[:size]
-            self._documents["dev"][key] = self._take("dev", of_dev, chosen)
-            if not (chosen and self._documents["test"][key]):
+            self._documents["test"][key] = self._draw("test", asked, most)
+            self._documents["dev"][key] = self._draw("dev", of_dev, size)
+            if not (self._documents["test"][key] and self._documents["dev"][key]):
                 why = f"{len(asked)} documents are too few for few-shot examples, dev and test"
                 raise UserError(f"lm-eval:{self._spec}: {key}: {why}")
         for task in (*held_out.values(), *searched.values()):
             if task.get_config("num_fewshot"):
-                examples = task.sampler.df
-                shown = sorted(self._free(_EXAMPLES, _marks(task, examples)))
-                task.sampler.replace_df([examples[index] for index in shown])
+                pool = task.sampler.df
+                shown = sorted(self._draw(_EXAMPLES, _marks(task, pool), len(pool)))
+                task.sampler.replace_df([pool[index] for index in shown])
 
-    def _free(self, use: str, documents: Sequence[Marks]) -> list[int]:
-        """The indices of what no other use has, in a random order of the questions."""
+    def _draw(self, use: str, documents: Sequence[Marks], most: int) -> list[int]:
+        """Documents that have no other use, in a random order of the questions; they keep this one."""
         free = [
             index
             for index, marks in enumerate(documents)
             if all(self._use.get(mark, use) == use for mark in marks)
         ]
-        return sorted(free, key=lambda index: digest(documents[index][0]))
-
-    def _take(self, use: str, documents: Sequence[Marks], indices: list[int]) -> list[int]:
-        for index in indices:
+        drawn = sorted(free, key=lambda index: digest(documents[index][0]))[:most]
+        for index in drawn:
             self._use.update(dict.fromkeys(documents[index], use))
-        return indices
+        return drawn
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
         """The metric over all documents of a split; for a group, of all its tasks."""
