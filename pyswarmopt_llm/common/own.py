@@ -69,7 +69,8 @@ def use_names(config: Any) -> None:
     Raises:
         UserError: a value is an object, which a resumed run could not load.
     """
-    hints = _hints(type(config))
+    kind: Any = type(config)
+    hints = _hints(kind)
     for each in fields(config):
         value = getattr(config, each.name)
         if get_origin(hints[each.name]) is tuple:

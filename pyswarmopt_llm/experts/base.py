@@ -92,12 +92,12 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     if scheme:
         return quantised(resolve_base(plain, weights), spec, scheme)
     if spec.startswith(EMBEDDED):
-        from pyswarmopt_llm.experts.quantised.embedded import NAME, materialise
+        from pyswarmopt_llm.experts.quantised import NAME, materialise
 
         path = materialise(spec)
         name = NAME
     elif spec.endswith(GGUF):
-        from pyswarmopt_llm.experts.quantised.gguf import dequantised
+        from pyswarmopt_llm.experts.quantised import dequantised
 
         path = dequantised(user_path(spec), spec)
         name = str(path.resolve())
@@ -187,7 +187,7 @@ def load_model(
     """
     tokenizer = load_tokenizer(base)
     if base.packing:
-        from pyswarmopt_llm.experts.quantised.packed import load_packed
+        from pyswarmopt_llm.experts.quantised import load_packed
 
         model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
         return model, tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import PATIENCE
@@ -78,7 +78,6 @@ class Found:
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the race and the proposals.
         scorer: dev scorer; its workers have ended.
-        memory: bytes that workers used.
     """
 
     chosen: Contestant
@@ -88,7 +87,6 @@ class Found:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
-    memory: int = 0
 
 
 def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
@@ -107,17 +105,15 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         from pyswarmopt_llm.servers.workers import open_pool
 
         pool = open_pool(job, run, reopen)
-    memory = 0
     try:
         scorings = choose_scorings(job, run, progress)
         questions = Questions("dev", tuple(scorings.items()))
         crew = None if pool is None else pool.crew(questions)
         scorer = Scorer(run, job.evaluator(questions), on_row=progress.on_row, crew=crew)
-        found = explored(job, run, scorer, scorings, progress, checkpoint)
+        return explored(job, run, scorer, scorings, progress, checkpoint)
     finally:
         if pool is not None:
-            memory = pool.close()
-    return replace(found, memory=memory)
+            pool.close()
 
 
 def explored(

@@ -92,7 +92,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         passes=items + training.passes,
         seconds=round(seconds, 3),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
-        peak_memory_bytes=peak_memory() + found.memory,
+        peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
         passes_rivals=sum(row["n"] for row in of_rivals) if plan.rivals else None,
         seconds_rivals=round(sum(row["seconds"] for row in of_rivals), 3) if plan.rivals else None,

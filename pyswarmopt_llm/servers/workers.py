@@ -20,7 +20,6 @@ from concurrent.futures import (
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -159,14 +158,9 @@ class Pool:
         """The reply of a free worker."""
         raise NotImplementedError
 
-    def close(self) -> int:
-        """End all workers at once; unfinished candidates are not evaluated.
-
-        Returns:
-            Bytes of memory that workers on this machine used.
-        """
+    def close(self) -> None:
+        """End all workers at once; unfinished candidates are not evaluated."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        return 0
 
 
 # Processes
@@ -233,14 +227,12 @@ class Processes(Pool):
                     self._executor = self._start()
         return Failure("died", "its process ended") if first else self.answer(questions, request)
 
-    def close(self) -> int:
-        """See `Pool`; of shared pages their part."""
+    def close(self) -> None:
+        """See `Pool`."""
         with self._lock:
             self._closed = True
-            memory = sum(map(_memory_of, list(self._executor._processes or ())))
             _kill(self._executor)
         super().close()
-        return memory
 
 
 def _kill(executor: ProcessPoolExecutor) -> None:
@@ -248,15 +240,6 @@ def _kill(executor: ProcessPoolExecutor) -> None:
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.kill()
-
-
-def _memory_of(pid: int) -> int:
-    """Bytes of a process's memory (Linux; elsewhere 0)."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:  # already gone, or another system
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 class Actors(Pool):
@@ -321,7 +304,7 @@ class Actors(Pool):
         except self._ray.exceptions.RayError as error:  # or the pool was closed
             log.warning("an actor did not start: %s", first_line(error))
 
-    def close(self) -> int:
+    def close(self) -> None:
         """End the actors, and leave the cluster if it was joined here."""
         self._closed = True
         self._free.put(None)  # wakes threads that wait for an actor
@@ -329,7 +312,7 @@ class Actors(Pool):
             self._ray.kill(actor)
         if self._ours:
             self._ray.shutdown()
-        return super().close()
+        super().close()
 
 
 def open_pool(job: Job, run: Run, load: Load) -> Pool:

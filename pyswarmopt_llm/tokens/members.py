@@ -26,7 +26,7 @@ from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_fact
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
-from pyswarmopt_llm.experts.quantised.embedded import spec_of
+from pyswarmopt_llm.experts.quantised import spec_of
 from pyswarmopt_llm.mix.kind import Pool
 
 _PROBE = "Hello"

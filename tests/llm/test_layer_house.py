@@ -155,7 +155,7 @@ def test_no_string_stands_for_an_import() -> None:
 SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/against.py": "says on a terminal where the rest of a list is",
-    "experts/quantised/embedded.py": "an option of pip",
+    "experts/quantised.py": "an option of pip",
     "common/files/regular.py": "flags of git describe",
     "tools/blind.py": "names the command that wrote a key",
 }

@@ -48,7 +48,7 @@ def parents_of(config: SearchConfig, weights: Iterable[float]) -> list[Parent]:
     base = resolve_base(config.base)
     licence = stated_licence(base.path)
     if config.base.startswith(EMBEDDED):
-        from pyswarmopt_llm.experts.quantised.embedded import LICENCE
+        from pyswarmopt_llm.experts.quantised import LICENCE
 
         licence = LICENCE
     used = [spec for spec, weight in zip(config.experts, weights, strict=False) if weight]

@@ -21,8 +21,8 @@ from typing_extensions import TypedDict
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import check_free
+from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.engine.turns import split_chat
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.scores.choices import Choices

@@ -19,9 +19,9 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
-from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.metric import Written

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.engine.turns import split_chat
+from pyswarmopt_llm.engine.chat import split_chat
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from search_helpers import MakeSearch
 
-from pyswarmopt_llm.engine.turns import split_chat
+from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import load_task
