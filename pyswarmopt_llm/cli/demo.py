@@ -124,6 +124,6 @@ def adapters(*folders: Path) -> tuple[str, ...]:
 
 def demo_base() -> str:
     """The embedded model if installed, else its hub id, for a download of 270 MB."""
-    from pyswarmopt_llm.experts.quantised.embedded import NAME, spec_of
+    from pyswarmopt_llm.experts.quantised import NAME, spec_of
 
     return spec_of(NAME) or NAME

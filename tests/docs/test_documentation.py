@@ -121,13 +121,13 @@ def world(
 ) -> Iterator[Path]:
     """An own copy of the stage, in which the embedded model is the tiny one."""
     from pyswarmopt_llm.cli import demo
-    from pyswarmopt_llm.experts.quantised import embedded
+    from pyswarmopt_llm.experts import quantised
     from pyswarmopt_llm.searching.written import expert_iteration
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
     with contextlib.chdir(folder):
         environ["MPLBACKEND"] = "agg"
-        monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
+        monkeypatch.setattr(quantised, "materialise", lambda model: tiny_base)
         monkeypatch.setattr(expert_iteration, "ROUNDS", 1)  # of training on best replies
         monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
         few = {
