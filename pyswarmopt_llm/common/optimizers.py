@@ -15,11 +15,13 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.own_file import raised
 from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.own import is_own, of_packages, own
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.own import is_function, is_own, of_packages, own
 from pyswarmopt_llm.common.registry import unknown
 
 OWN = "pso"  # the library's default without bounds, as needed for functions
@@ -137,6 +139,21 @@ def _points_at_once(name: str, population: int) -> int:
         return 1 if one_at_a_time(name.removeprefix(NEVERGRAD)) else population
     except ValueError as error:
         raise InvalidOption(OPTIMIZER, name, str(error)) from error
+
+
+def asked(optimizer: pso.Optimizer, name: str) -> Tensor:
+    """The positions that an optimizer asks for.
+
+    Raises:
+        InvalidOption: a recipe of the user's own failed; it names the line.
+    """
+    try:
+        return optimizer.ask()
+    except Exception as error:
+        if not is_function(name):
+            raise
+        file = user_path(name.rpartition(":")[0]).resolve()
+        raise InvalidOption(OPTIMIZER, name, f"raised {raised(error, file)}; correct it") from error
 
 
 @contextmanager

@@ -235,7 +235,10 @@ def _swarm(job: Job, run: Journal, checkpoint: str, stack: ExitStack) -> SwarmPr
     )
     drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     return SwarmProposer(
-        stack.enter_context(released(optimizer)), drops, run.checkpoint(checkpoint)
+        stack.enter_context(released(optimizer)),
+        drops,
+        run.checkpoint(checkpoint),
+        name=config.optimizer,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.optimizers import asked
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
 from pyswarmopt_llm.searching.scoring.scorer import Batch
@@ -57,19 +58,21 @@ class SwarmProposer:
         dropout: drops evaluations.
         saved: saves the swarm after each iteration; None: saves nothing.
         iteration: iterations so far.
+        name: the optimizer's name in the settings.
     """
 
     optimizer: pso.Optimizer
     dropout: Dropout
     saved: Checkpoint | None = None
     iteration: int = 0
+    name: str = ""
 
     def batches(self) -> Iterator[Batch]:
         """The positions of each iteration in turn, until the optimizer stops; each is scored and
         told before the next.
         """
         while not self.optimizer.stop():
-            self._asked = self.optimizer.ask()
+            self._asked = asked(self.optimizer, self.name)
             self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
             numbers = np.flatnonzero(~self._dropped).tolist()
             yield Batch(self._asked[numbers], numbers, self.iteration)

@@ -153,7 +153,8 @@ def _right_letter(
 
 def _text(value: object, what: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UserError(f"{where}: {what} must be a text, not {type(value).__name__}")
+        inside = f" of {', '.join(map(str, value))}" if value and isinstance(value, Mapping) else ""
+        raise UserError(f"{where}: {what} must be a text, not {type(value).__name__}{inside}")
     text = str(value).strip()
     if not text:
         raise UserError(f"{where}: empty {what}; fill it in or remove the example")

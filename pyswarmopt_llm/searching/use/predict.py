@@ -27,6 +27,7 @@ from pyswarmopt_llm.scores.tasks.rows import new_items
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, digests, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
 from pyswarmopt_llm.searching.use.generate import named_task
@@ -143,6 +144,8 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     """
     name = named_task(about, task)
     form = (about.forms or {}).get(name)
+    if read_result(run) is None:
+        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
     scoring = run_scoring(run / "best", name)
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, its answers are written; use swarm-llm generate"

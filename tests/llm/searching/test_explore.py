@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 from search_helpers import Hull, Position
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.find import explore
@@ -58,6 +61,22 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
     assert proposer.best().value == pytest.approx(by_hand.best.value)
     assert pso.Swarm.load(tmp_path / "swarm.npz").positions.equal(by_hand.positions)
     assert [row.particle for row in scored.rows][:6] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("direction", "said"),
+    [("s.x[:2, :1]", "has shape (2, 1)"), ("s.nothing", "'nothing' in line 3 of mine.py")],
+)
+def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    term = f'import pyswarmopt as pso\nterm = pso.Term("c", 0.1,\n    lambda s: {direction})\n'
+    file.write_text(f"{term}mine = pso.compose(terms=(pso.inertia(0.6), term), name='mine')\n")
+    name = f"{file}:mine"
+    swarm = make_optimizer(name, torch.eye(3), population=3, max_iter=2, patience=2, seed=0)
+    proposer = SwarmProposer(swarm, Dropout(0.0, 0.0, 0), name=name)
+    with pytest.raises(UserError, match=f"optimizer {re.escape(name)}: raised ") as error:
+        explore(proposer, scorer(), UNLIMITED)
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers() -> None:

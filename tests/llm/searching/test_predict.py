@@ -168,6 +168,15 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path)
     assert out.read_text() == "mine"
 
 
+def test_a_run_without_its_result_is_not_called_one_of_written_answers(
+    runs: dict[str, Path], new: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(runs["letter"], tmp_path / "run")
+    (run / "result.json").unlink()
+    with pytest.raises(UserError, match="is not finished; finish it with: swarm-llm resume"):
+        sl.predict(run, new)
+
+
 def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, whole: bytes) -> None:
     out = new.with_name("o.csv")
     said: list[str] = []
