@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import extract_number, is_correct
+from pyswarmopt_llm.scores.tasks.answers import is_correct
+from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
@@ -171,8 +172,8 @@ def _embeddings(item: Item, text: str) -> bool:
 
 
 def _number(text: str) -> int | None:
-    number = extract_number(text)
-    return int(number) if number is not None and number == int(number) else None
+    found = stated_quantity(text)
+    return found.value.numerator if found and found.value.denominator == 1 else None
 
 
 def _stated_sequence(text: str) -> list[str]:

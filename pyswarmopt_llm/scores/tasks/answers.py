@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
@@ -69,7 +68,7 @@ def _answers(reference: str, text: str) -> bool:
     number = written_quantity(gold)
     if number is not None:
         found = stated_quantity(text)
-        return found is not None and found.same(number)
+        return bool(found and found.same(number))
     answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
@@ -110,23 +109,6 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     return None
 
 
-def extract_number(text: str) -> Fraction | None:
-    """The number that a text gives as its answer, see `stated_quantity`; its unit is ignored.
-
-    Example:
-        >>> print(extract_number("So 5 boxes of 250 g weigh 1,250 g."))
-        1250
-        >>> print(extract_number("The answer is $18 for 3 days."))
-        18
-        >>> print(extract_number(r"Therefore \\boxed{-4.50}, as 9 was given."))
-        -9/2
-        >>> extract_number("no idea") is None
-        True
-    """
-    found = stated_quantity(text)
-    return None if found is None else found.value
-
-
 def same_number(reference: str, text: str) -> bool:
     """Whether a text gives the quantity of a reference as its answer.
 
@@ -136,7 +118,7 @@ def same_number(reference: str, text: str) -> bool:
     """
     expected = stated_quantity(reference)
     found = stated_quantity(text)
-    return expected is not None and found is not None and found.same(expected)
+    return bool(expected and found and found.same(expected))
 
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
@@ -151,12 +133,10 @@ def stated_answer(text: str) -> Quantity | str:
     explicit = plain(marked[0]) if marked else whole
     clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
     said = _SAID.search(clause.strip())
-    number = written_quantity(clause) or (written_quantity(said["said"]) if said else None)
-    if number is not None:
+    number = written_quantity(clause) or (said and written_quantity(said["said"]))
+    if number:
         return number
-    if marked and _words(clause) not in VERDICTS:
-        clause = _REASON.split(first_sentence(explicit), maxsplit=1)[0]
-    return clause
+    return _REASON.split(first_sentence(explicit), maxsplit=1)[0] if marked else whole
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
@@ -165,7 +145,7 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     if bare in choices:
         return bare
     exact = [letter for letter, option in choices.items() if option.strip() == bare]
-    same = exact or [letter for letter, option in choices.items() if _words(option) == _words(bare)]
+    same = exact or [letter for letter, option in choices.items() if same_words(option, bare)]
     if same:
         return same[0] if len(same) == 1 else None
     return bare.upper() if bare.upper() in choices else None

@@ -99,7 +99,7 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
 
     Example:
         >>> unit_after("5 million km/h", 1, None)
-        (Unit(kind='metre/second', size=Fraction(12500000, 9)), 14)
+        (Unit(kind='metre/second', size=Fraction(2500000, 9)), 14)
     """
     unit = UNITS[currency.strip(" .").casefold()] if currency else Unit()
     end = start

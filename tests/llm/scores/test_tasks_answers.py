@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 from pyswarmopt_groups.voting import equivalent
 from pyswarmopt_llm.scores.metrics.text import numeric
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import extract_choice, extract_number, is_correct
+from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
+from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
 
 # a text and what is found in it: of four capitals or other options, as a number, or whether it is right; a quantity
 # is so in accuracy, numeric and votes; by hand
 CORPUS = Path(__file__).with_name("answers.jsonl").read_text(encoding="utf-8").splitlines()
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
+
+
+def number(text: str) -> Fraction | None:
+    found = stated_quantity(text)
+    return None if found is None else found.value
 
 
 @pytest.mark.parametrize("line", CORPUS, ids=range(len(CORPUS)))
@@ -28,7 +34,7 @@ def test_what_is_found_is_what_the_corpus_says(line: str) -> None:
     if case["kind"] == "choice":
         assert extract_choice(text, case.get("of", CAPITALS)) == finds
     elif case["kind"] == "number":
-        assert extract_number(text) == (None if finds is None else Fraction(finds))
+        assert number(text) == (None if finds is None else Fraction(finds))
     else:
         item = Item("1", "?", None, case["gold"])
         assert is_correct(item, text) is finds
@@ -52,8 +58,8 @@ def test_a_named_option_is_found(letter: str, form: str) -> None:
 
 @given(st.integers(-(10**9), 10**9), st.text(alphabet=st.characters(categories=["Ll", "Zs"])))
 def test_numbers_with_separators_are_read_back(n: int, before: str) -> None:
-    assert extract_number(f"{before} {n:,}.") == n
-    assert extract_number(f"The answer is ${abs(n):,} {before}") == abs(n)
+    assert number(f"{before} {n:,}.") == n
+    assert number(f"The answer is ${abs(n):,} {before}") == abs(n)
 
 
 @given(st.text(min_size=1))
