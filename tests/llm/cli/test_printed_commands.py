@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,14 @@ def commands(text: str) -> Iterator[str]:
             yield line[line.index("swarm-llm ") :].rstrip(".")
 
 
-def test_every_printed_command_is_parsed(
-    make_search: MakeSearch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_every_printed_command_runs(
+    make_search: MakeSearch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As typed; a file of the reader's own stands for TASK."""
+    monkeypatch.chdir(tmp_path)
     config = make_search(tmp_path, 12, 12, particles=3, max_iter=1)
     base, task, experts = config.base, config.tasks[0], config.experts
     threads = ("--threads", 1)
@@ -43,8 +50,11 @@ def test_every_printed_command_is_parsed(
         code, out, err = swarm_llm(capsys, verb, *words)
         assert code == 0, err
         printed[verb] = list(commands(out + err))
-        for command in printed[verb]:
-            parse(command)
+    for command in chain(*printed.values()):
+        parse(command)
+        words = shlex.split(command.replace("TASK.json", "TASK").replace("TASK", str(task)))
+        code, _, err = swarm_llm(capsys, *words[1:])
+        assert code == 0, (command, err)
     assert all(printed[verb] for verb in ("search", "inspect", "compare")), printed
 
 
