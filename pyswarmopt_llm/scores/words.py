@@ -23,7 +23,7 @@ _THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
 _TIMES = re.compile(r"(?<=\d)\s*[*x]\s*(?=\d)")
 _RATIO = re.compile(r"(?<=\d)\s+:\s+(?=\d)")
 _LISTED = re.compile(r",\s+(?=[^()\[\]{}]*[)\]}])")  # (0, 1) is (0,1)
-_ABBREVIATION = re.compile(rf"\b{_LETTER}\.(?:{_LETTER}\.)+")  # U.S.
+_ABBREVIATION = re.compile(rf"\b(?:{_LETTER}{{1,2}}\.){{2,}}")  # U.S., Ph.D.
 _BULLET = re.compile(rf"^\s*[-*#]+\s+(?={_LETTER}{{2}})", re.MULTILINE)
 _HYPHEN = re.compile(rf"(?<={_LETTER})\s*-\s*(?={_LETTER}{{2}})")
 _QUOTED = re.compile(r"(?<!\w)(\*{1,3}|[\"'`])(?=\S)(.+?)(?<=\S)\1(?!\w)")

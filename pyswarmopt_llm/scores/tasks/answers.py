@@ -141,11 +141,13 @@ def stated_answer(text: str) -> Quantity | str:
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose letter or text is the whole text; case only distinguishes options."""
-    bare = text.strip(EDGES)
+    stated = _REASON.split(text, maxsplit=1)[0]
+    bare = stated.strip(EDGES)
     if bare in choices:
         return bare
+    alike = [letter for letter, option in choices.items() if same_words(option, stated)]
     exact = [letter for letter, option in choices.items() if option.strip() == bare]
-    same = exact or [letter for letter, option in choices.items() if same_words(option, bare)]
+    same = [letter for letter in alike if letter in exact] or alike or exact
     if same:
         return same[0] if len(same) == 1 else None
     return bare.upper() if bare.upper() in choices else None

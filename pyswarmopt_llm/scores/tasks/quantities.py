@@ -45,6 +45,8 @@ _MORE = re.compile(
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
     r"|\s*[^\W\d_]+\s*[0-9]+\s*(?:min(?:ute)?s?|sec(?:ond)?s?|s|in(?:ch(?:es)?)?|oz|cm|cents?)\b"
 )
+# a last "3 or 4", "between 3 and 4"
+_EITHER = re.compile(r"(?:[0-9](?:\s\w+)?\sor|between\s\S+\sand)\s[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z")
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
 _SQUARE = re.compile(r"\b(?:(square|sq\.?)|cubic)\s+([^\W\d_]+)")
 _DEGREES = re.compile(r"°\s+|\bdegrees?\s+(?=[CF])")
@@ -90,7 +92,7 @@ def stated_quantity(text: str) -> Quantity | None:
             return _of_phrase(shown)
     alone = _ALONE.match(own_part(text))
     first = written_quantity(alone["answer"]) if alone else None
-    if first is not None:
+    if first is not None or _EITHER.search(own_part(text)):
         return first
     numbers = map(_quantity, _NUMBER.finditer(_readable(candidates(text)[-1])))
     return next(filter(None, reversed([*numbers])), None)
