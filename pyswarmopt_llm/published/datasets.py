@@ -11,7 +11,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, islice, product
+from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -182,26 +182,24 @@ def draw(
     """
     dev = dev or DEV
     test = test or TEST
-    drawn: list[Iterator[Item]] = []
-    for split in [split for split in SPLIT_ORDER if split in splits] or splits:
-        items = _items(f"{where}: {split}", split, splits[split], read)
-        if first := next(items, None):
-            drawn.append(chain([first], items))
+    names = [split for split in SPLIT_ORDER if split in splits] or splits
+    rows = (_items(f"{where}: {name}", name, splits[name], read) for name in names)
+    with_answers = filter(None, (list(islice(items, dev + test)) for items in rows))
+    drawn = list(islice(with_answers, 2))
     if not drawn:
         raise UserError(f"{where}: no split with answers (found: {', '.join(splits)})")
-    if len(drawn) > 1:
-        held_out = list(islice(drawn[0], test))
-        candidates = drawn[1]
-    else:
-        everything = list(islice(drawn[0], dev + test))
-        dev = min(dev, len(everything) // 3)
-        held_out = everything[dev:]
-        candidates = iter(everything[:dev])
+    held_out = drawn[0]
+    candidates = drawn[-1]
+    if len(drawn) == 1:
+        dev = min(dev, len(held_out) // 3)
+        candidates = held_out[:dev]
+        held_out = held_out[dev:]
+    held_out = held_out[:test]
     # Stricter than an item needs (the same question with other options is another item): there are
     # plenty of dev items.
     in_test = {normalise(item.question) for item in held_out}
-    fresh = (item for item in candidates if normalise(item.question) not in in_test)
-    return tuple(islice(fresh, dev)), tuple(held_out)
+    fresh = [item for item in candidates if normalise(item.question) not in in_test]
+    return tuple(fresh[:dev]), tuple(held_out)
 
 
 def _items(where: str, split: str, rows: Sequence[Row], read: Read) -> Iterator[Item]:
