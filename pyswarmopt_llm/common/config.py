@@ -181,7 +181,7 @@ class SearchConfig:
         Option("Stop after C iterations without a new best (10).", "C", RARE, least=1),
     ] = None
     dev: Dev = None
-    test: Annotated[int | None, replace(TEST, least=0, group=RARE)] = None  # 0: no scores on test
+    test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: no scores on test
     columns: Columns = ()
     template: Template = ()
     system: System = ""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 KINDS = {1: "better", 0: "level", -1: "worse"}
-# What a result has to beat to be worth its search.
-CONTROLS = ("best_single", "base", "base_tuned", "expert_tuned", "uniform", "commonest")
+# What a result has to beat to be worth its search; of equal ones the simplest is named.
+CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 LABEL = "label new rows"
 ASK = "ask a question"
@@ -136,7 +136,8 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
         'No: the mixture is not significantly better than the fine-tuned base model, 0.850 on test.'
     """
     if kind == "better":
-        return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
+        without = "without your adapters, " if best == "the fine-tuned base model" else ""
+        return f"Yes: {without}{best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
         return f"No: {best} is not significantly better than {other}, {theirs:.3f} on test."
     return f"No: {other} is better than {best}, {theirs:.3f} on test."
@@ -196,7 +197,7 @@ def score_rows(result: Result) -> dict[str, Model]:
         label = called.removeprefix("the ")
         if name == "best":
             rows[f"{label} (result)"] = result.best
-        elif model is not None and not model.same(result.best):
+        elif model is not None and not any(map(model.same, (result.best, *rows.values()))):
             rows[label] = model
 
     def rank(label: str) -> tuple[bool, float]:

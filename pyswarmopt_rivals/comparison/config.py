@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
@@ -74,7 +74,7 @@ class CompareConfig:
         ),
     ] = ()
     # stands for the task ``prompts:FILE``
-    prompts: Annotated[str | None, replace(opt.PROMPTS, group=opt.RARE)] = None
+    prompts: Annotated[str | None, opt.PROMPTS] = None
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1

@@ -135,8 +135,8 @@ def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
         needed = training_passes(len(bench.choices)) + scored * bench.dev_items
         if budget < needed:
             yield f"training takes {needed} examples"
-    modelled = bench.accuracy and bench.scoring != "generate" and experts <= MOST_COEFFICIENTS
-    if name in (ITEM_MODEL, RANDOM) and modelled and budget < starting(bench, experts):
+    modelled = name in (ITEM_MODEL, RANDOM) and experts <= MOST_COEFFICIENTS
+    if modelled and budget < starting(bench, experts):
         yield f"its starting points take {starting(bench, experts)} examples"
 
 
@@ -164,12 +164,13 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
     """
     experts = bench.experts
     trial = Trial(bench, budget)
-    start = time.perf_counter() - bench.replayed_seconds
+    replayed = bench.replayed_seconds
+    start = time.perf_counter()
     if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev
         trial.spend(len(experts) * bench.dev_items)
     settings = method.settings(len(experts), seed=seed if method.chance else None)
     found = method.execute(experts, replace(settings, trial=trial))
-    seconds = time.perf_counter() + bench.replayed_seconds - start
+    seconds = time.perf_counter() - start + bench.replayed_seconds - replayed
     scores = {split: found.score(bench, split) for split in bench.questions}
     tokens = found.tokens(bench)
     return {

@@ -42,7 +42,17 @@ HEADINGS = (
 OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
 _WRITING = ("metrics", "max_new_tokens", "temperature", "samples")
-_SEARCHING = ("base", "experts", "tasks", *_READING, *_WRITING, "scoring", "allow_overlap", "dev")
+_SEARCHING = (
+    "base",
+    "experts",
+    "tasks",
+    *_READING,
+    *_WRITING,
+    "scoring",
+    "allow_overlap",
+    "dev",
+    "dtype",
+)
 
 
 def tables_of(result: Json) -> dict[str, pd.DataFrame]:

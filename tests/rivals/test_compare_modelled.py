@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean as mean
 from typing import Any
@@ -50,6 +51,23 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how))
     assert 6 < len(scored) <= budget / 20
     assert scored == [row["key"] for row in history(tmp_path / "run")]
+
+
+def test_written_replies_are_searched_as_a_search_does(
+    bench: Bench, words_task: Path, tmp_path: Path
+) -> None:
+    written = replace(bench, scoring="generate")
+    written.replayed_seconds = 1e6  # of other methods
+    outcome = run(contestant("item-model"), written, 3, 300)
+    scored = [row["key"] for row in bench.store.all("words modelled")]
+    experts = [expert.info.path for expert in bench.experts]
+    how = dict.fromkeys(("particles", "max_iter", "patience"))
+    how |= {**DEFAULT, "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
+    how |= {"budget_items": 300, "scoring": "generate"}
+    search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how))
+    assert len(scored) > 4
+    assert scored == [row["key"] for row in history(tmp_path / "run")][: len(scored)]
+    assert outcome["seconds"] < 1e5
 
 
 def test_model_swarms_is_the_published_search_over_weights(

@@ -147,10 +147,16 @@ def find_columns(
 
     Example:
         >>> from pathlib import Path
-        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "mood"}).names
+        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "Mood"}).names
         {'question': 'Text', 'answer': 'mood'}
     """
     found = ", ".join(filter(None, table.names)) or "nothing"
+    theirs = {header.strip().casefold(): header for header in table.names}
+    theirs |= {header: header for header in table.names}
+    told = {
+        name: theirs.get(column, theirs.get(column.casefold(), column))
+        for name, column in told.items()
+    }
     for name, column in told.items():
         if column not in table.names:
             why = f'no column "{column}" for `columns` {name} (found: {found})'

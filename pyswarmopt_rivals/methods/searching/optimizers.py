@@ -58,8 +58,9 @@ def optimise(name: str, settings: Settings) -> Merged:
 
     Model Swarms uses the paper's update, starting points, sizes and stopping rules, on weight
     changes, with one set of coefficients where the paper takes the best of a grid; a small budget
-    ends it before its patience does. The item model is the default search. The others run until the
-    budget is spent, in rounds of as many candidates as there are experts.
+    ends it before its patience does. The item model is the default search; with written replies it
+    models the scores. The others run until the budget is spent, in rounds of as many candidates as
+    there are experts.
     """
     if name == RANDOM:
         settings = replace(settings, experts=random_adapters(settings.experts, settings.seed))
@@ -67,7 +68,7 @@ def optimise(name: str, settings: Settings) -> Merged:
     seed = settings.seed
     published = name == MODEL_SWARMS
     space = build_space(settings.space, settings.experts)
-    if name in MODELLED and can_model(trial.bench, space):
+    if name in MODELLED and space.size <= MOST_COEFFICIENTS:
         kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
         return searched(settings, space, kind, trains=name == WITH_DEV)
     count = len(space.expert_names)
@@ -91,14 +92,6 @@ def optimise(name: str, settings: Settings) -> Merged:
     return Merged(best_found(optimizer, trial, space.realise))
 
 
-def can_model(bench: Bench, space: Space) -> bool:
-    """Whether a task's items can be predicted: scored by options, right or wrong, with few
-    coefficients.
-    """
-    options = "dev" in bench.accuracy and bench.scoring != "generate"
-    return options and space.size <= MOST_COEFFICIENTS
-
-
 def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merged:
     """The default search's result within a trial's budget.
 
@@ -120,7 +113,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     journal.store = bench.store
     journal.begin()
     scorings: dict[str, Scoring] = {task: bench.scoring}
-    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())), margins=True)
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
     scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
     found = explored(job, journal, scorer, scorings, Progress(ignore))
     result = Merged(space.realise(found.chosen.position))
@@ -155,11 +148,11 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         experts=space.expert_names,
         tasks=(bench.task.name,),
         out="",
-        method="items",
+        method="items" if by_options(bench) else "scores",
         space=space.name,
         particles=len(space.expert_names) + SUMS["even"],
         start="even",
-        proposals=ALONE,
+        proposals=ALONE if by_options(bench) else budget // bench.dev_items,
         train="on" if trains else "off",
         budget_items=budget,
         seed=settings.seed,
@@ -173,6 +166,11 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         pool=Pool(space, {}, experts=[expert.info for expert in settings.experts]),
         engine=bench.engine,
     )
+
+
+def by_options(bench: Bench) -> bool:
+    """Whether the task's items are scored by their options, right or wrong: a model predicts each."""
+    return "dev" in bench.accuracy and bench.scoring != "generate"
 
 
 def starting(bench: Bench, experts: int) -> int:

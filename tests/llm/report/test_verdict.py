@@ -104,6 +104,28 @@ def test_the_verdict_is_about_the_strongest_control(
     assert f"{numbers[0]} vs. {numbers[1]}" in said.reasons[0]
 
 
+def test_of_equal_controls_the_simplest_is_named() -> None:
+    found = result(TASKS["all alike"])
+    assert strongest(found) == "base"
+    found.models["commonest"] = found.models["base"]
+    assert strongest(found) == "commonest"
+    assert verdict(found).sentence.endswith("better than the majority class, 0.500 on test.")
+
+
+def test_a_better_model_without_the_adapters_says_so() -> None:
+    alone = Invented(models(90, 50, 30, 60, 62), EVEN, (0.0, 0.0))
+    said = verdict(result(alone)).sentence
+    assert said.startswith("Yes: without your adapters, the fine-tuned base model scores 0.900")
+    assert "without" not in verdict(result(TASKS["ahead of all"])).sentence
+
+
+def test_a_model_with_two_names_has_one_row() -> None:
+    found = result(Invented(models(90, 50, 30, 60, 62), EVEN, (0.0, 0.0)))
+    before = score_rows(found)
+    found.models["mixture"] = found.models["base"]
+    assert score_rows(found) == before
+
+
 GAMED = result_of(alarms=["t: the replies repeat one thing"])
 LONG = "an-adapter-with-quite-a-long-name-" * 3
 SAID = {
