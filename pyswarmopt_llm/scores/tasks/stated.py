@@ -41,7 +41,7 @@ _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}"
 )
 _FRACTION = re.compile(
-    r"\\[dt]?frac\s*(?:\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}|([0-9])\s*([0-9]))"
+    r"(-?)\\[dt]?frac\s*(?:\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}|([0-9])\s*([0-9]))"
 )
 _COMMANDS = {
     r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!;:()\[\]]": "",
@@ -115,7 +115,9 @@ def plain(text: str) -> str:
     """
     for _ in range(_NESTED):
         text = _WRAPPED.sub(r" \1 ", text) if "\\" in text else text
-    text = _FRACTION.sub(lambda match: " {}/{} ".format(*filter(None, match.groups())), text)
+    text = _FRACTION.sub(
+        lambda match: " {}{}/{} ".format(match[1], *filter(None, match.groups()[1:])), text
+    )
     for command, means in _COMMANDS.items():
         text = re.sub(command, means, text)
     return text

@@ -123,6 +123,12 @@ def test_a_table_is_read_in_the_encodings_of_windows(
     assert len(told) == (encoding == "cp1252")
 
 
+def test_a_cell_as_long_as_a_pasted_log_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,label\n{'x' * 200_000},a\n")
+    assert len(read_table(path).rows[0].values["text"]) == 200_000
+
+
 def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
