@@ -15,8 +15,7 @@ from typer.core import TyperGroup
 
 from pyswarmopt.cli.terminal import complain, run_app, tame_warnings, unreadable, version_option
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
-from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.removed import refuse_removed
+from pyswarmopt_llm.cli.options import SwarmCommand, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
 

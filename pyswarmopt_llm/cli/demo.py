@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
-from pyswarmopt_llm.cli.running import print_plan, run_job
+from pyswarmopt_llm.cli.running import print_plan, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
@@ -43,7 +43,9 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: search(config, on_event), run, quiet, as_json)
+    with watched(run, quiet) as on_event:
+        found = search(config, on_event)
+    print_result(found, as_json)
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:

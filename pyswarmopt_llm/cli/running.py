@@ -9,13 +9,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from pyswarmopt.cli.streams import silence
@@ -117,43 +117,33 @@ def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
         yield show
 
 
-def run_job(
-    job: Callable[[OnEvent | None], SearchResult],
-    run: Path,
-    quiet: bool = False,
-    as_json: bool = False,
-    as_lines: bool = False,
-) -> None:
-    """Run `job` with a progress listener (`as_lines`: every event as JSON), then print its result."""
-    showing: AbstractContextManager[OnEvent | None] = progress(open_console(stderr=True))
-    if as_lines or quiet:
-        showing = nullcontext(json_lines(sys.stdout) if as_lines else None)
-    with interruptible(lambda: resuming(run)), showing as listener:
-        finished = job(listener and (lambda event: listener(_spelled(event))))
-    if as_json:
-        typer.echo(json.dumps(finished.result))
-    elif not as_lines:
-        show_result(open_console(), finished.run, finished.result)
+@contextmanager
+def watched(run: Path, quiet: bool, as_lines: bool = False) -> Iterator[OnEvent | None]:
+    """The listener that shows the progress of a search on stderr, none if `quiet`, or writes JSON
+    lines; if the search is interrupted, the hint how to resume it.
+    """
+    with interruptible(partial(resuming, run)):
+        if as_lines:
+            yield partial(write_line, sys.stdout)
+        elif quiet:
+            yield None
+        else:
+            with progress(open_console(stderr=True), with_flags) as listener:
+                yield listener
 
 
-def json_lines(out: TextIO) -> OnEvent:
-    """A listener that writes each event as a JSON object, its kind under ``event``; without a reader,
-    nothing.
+def write_line(out: TextIO, event: Event) -> None:
+    """Write an event as a JSON object, its kind under ``event``; without a reader, nothing.
 
     Example:
-        >>> import sys
-        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
+        >>> write_line(sys.stdout, Event("note", {"text": "hello"}))
         {"event": "note", "text": "hello"}
     """
-
-    def on_event(event: Event) -> None:
-        try:
-            out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
-            out.flush()
-        except OSError:  # the reader has gone; the search is worth more
-            silence(out)
-
-    return on_event
+    try:
+        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+        out.flush()
+    except OSError:  # the reader has gone; the search is worth more
+        silence(out)
 
 
 def resuming(run: Path) -> str:
@@ -163,23 +153,19 @@ def resuming(run: Path) -> str:
     return "nothing has been written"
 
 
-def _spelled(event: Event) -> Event:
-    """The event; a note's settings are shown as options."""
-    if event.kind != "note":
-        return event
-    return replace(event, data={**event.data, "text": with_flags(event.data["text"])})
-
-
-def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
-    """Print a finished run: verdict, scores, cost and next steps."""
+def print_result(found: SearchResult, as_json: bool) -> None:
+    """Print a finished run as JSON, or its verdict, scores, cost and next steps."""
+    if as_json:
+        typer.echo(json.dumps(found.result))
+        return
     from pyswarmopt_llm.report.findings import findings, print_findings
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
-    about = read_about(run)
-    about = replace(about, config=replace(about.config, out=str(run)))
-    found = findings(about, Result.from_json(result))
-    print_findings(console, run, replace(found, notes=[*map(with_flags, found.notes)]))
+    about = read_about(found.run)
+    about = replace(about, config=replace(about.config, out=str(found.run)))
+    shown = findings(about, Result.from_json(found.result))
+    print_findings(open_console(), found.run, shown)
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:

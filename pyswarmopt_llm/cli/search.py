@@ -12,7 +12,14 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, JsonLines, Quiet
-from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_plan, run_job
+from pyswarmopt_llm.cli.running import (
+    check_files,
+    check_model,
+    print_either,
+    print_plan,
+    print_result,
+    watched,
+)
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import RARE, Option
@@ -57,8 +64,10 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
-    out = Path(settings.out)
-    run_job(lambda on_event: search(settings, on_event), out, quiet, as_json, as_lines)
+    with watched(Path(settings.out), quiet, as_lines) as on_event:
+        found = search(settings, on_event)
+    if not as_lines:
+        print_result(found, as_json)
 
 
 def resume(
@@ -78,7 +87,10 @@ def resume(
     """
     from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: go_on(run, on_event, allow), run, quiet, as_json, as_lines)
+    with watched(run, quiet, as_lines) as on_event:
+        found = go_on(run, on_event, allow)
+    if not as_lines:
+        print_result(found, as_json)
 
 
 def report(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
 from pyswarmopt_llm.report.pages import code, front_matter, plain, render
@@ -111,20 +112,15 @@ def _origin(found: Findings) -> str:
     return found.about.kind.description.format(base=code(found.about.base), experts=search)
 
 
-def _use(about: About, result: Result) -> dict[str, str] | None:
-    """How to ask the model, in Markdown; None where it does not compare options."""
+def _use(about: About, result: Result) -> dict[str, Any] | None:
+    """How to ask the model; None where it does not compare options."""
     if (found := labelled(about, result)) is None:
         return None
     task, form = found
     scoring = result.objectives[task].answer_format or "likelihood"
-    system = about.config.system
-    return {
-        "choices": ", ".join(map(code, (form.choices or {}).values())) or "a question's options",
-        "task": code(task),
-        "compared": "the letter" if scoring == "letter" else "the text, per byte,",
-        "system": f" after the system turn {code(system)}" if system else "",
-        "turn": _user_turn(form, scoring),
-    }
+    choices = list((form.choices or {}).values())
+    turn = _user_turn(form, scoring)
+    return {"task": task, "choices": choices, "scoring": scoring, "turn": turn}
 
 
 def _user_turn(form: Form, scoring: Scoring) -> str:

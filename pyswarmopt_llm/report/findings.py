@@ -17,7 +17,7 @@ from pyswarmopt_llm.report.phrases import few, one_line, score, score_text, test
 from pyswarmopt_llm.scores.metrics.named_again import metric_to_name
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Model, Result
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ class Findings:
         result: ``result.json``.
         verdict: verdict on the result.
         rows: name -> model, by score on test, the best first.
-        notes: one fact each.
+        notes: one fact each; those of ``result.json`` were told during the search.
         steps: purpose -> command of each next step.
         command: command that repeats the search.
     """
@@ -77,14 +77,12 @@ class Findings:
 def findings(about: About, result: Result) -> Findings:
     """The findings of a run, from its ``run.json`` and its ``result.json``."""
     judged = verdict(result)
-    why = about.notes.get(UNTRAINED)
-    said = [] if why is None else [f"Nothing was trained: {why}."]
     return Findings(
         about,
         result,
         judged,
         score_rows(result),
-        notes=[*said, *notes(result), *(note for note in result.notes if note != why)],
+        notes=list(notes(result)),
         steps=next_steps(judged.kind, about, result),
         command=search_command(about.typed).replace(f"{Path.cwd()}/", ""),
     )

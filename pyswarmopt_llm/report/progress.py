@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,12 @@ _PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned mod
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[OnEvent]:
+def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[OnEvent]:
     """Show the progress of a search.
 
     Args:
         console: a terminal shows a bar; otherwise plain lines are printed.
+        spell: how notes name settings.
 
     Yields:
         The listener for `search`.
@@ -39,7 +40,7 @@ def progress(console: Console) -> Iterator[OnEvent]:
         disable=not console.is_terminal,
         speed_estimate_period=3600,
     ) as bars:
-        yield Display(bars).on_event
+        yield Display(bars, spell).on_event
 
 
 class Display:
@@ -47,10 +48,12 @@ class Display:
 
     Args:
         bars: shows the bar, where its console is a terminal.
+        spell: how notes name settings.
     """
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Progress, spell: Callable[[str], str] = str) -> None:
         self._bars = bars
+        self._spell = spell
         self._bar = bars.add_task("getting ready", total=None)
         self._logs = not bars.console.is_terminal
         self._said: set[str] = set()
@@ -68,7 +71,7 @@ class Display:
             case "note":
                 self._notes += 1
                 if self._logs or self._notes <= NOTES:
-                    self._say(str(data["text"]))
+                    self._say(self._spell(data["text"]))
             case "replayed" | "evaluation":
                 self._bars.update(self._bar, advance=1, description=best_so_far(data))
             case "iteration" if self._logs and data["best"] != self._best:
@@ -137,7 +140,7 @@ def price(found: Mapping[str, Any]) -> str:
         found: data of the event, see `Event`.
 
     Example:
-        >>> price({"passes": 1200, "seconds": {"search": 60, "rivals": 15}})
+        >>> price({"passes": 1200, "seconds": {"search": 60, "controls": 15}})
         'at most 1:15, estimated from the first evaluation: search 1:00, controls 0:15'
     """
     whole = duration(sum(found["seconds"].values()))
@@ -146,8 +149,7 @@ def price(found: Mapping[str, Any]) -> str:
 
 def by_part(seconds: Mapping[str, float]) -> str:
     """The time of each part of a search that takes any."""
-    spent = {name.replace("rivals", "controls"): value for name, value in seconds.items() if value}
-    return ", ".join(f"{name} {duration(value)}" for name, value in spent.items())
+    return ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value)
 
 
 def planned(plan: PlannedCost) -> Iterator[str]:

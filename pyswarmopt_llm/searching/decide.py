@@ -39,7 +39,6 @@ from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 RAY = "ray"
 MOST = 4096  # workers on one machine
@@ -239,9 +238,9 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     items = request.distinct("dev")
     if items >= least:
         return "on"
-    few = f"{counted(items, 'dev example')}, too few to train on: a search trains from {least} on"
+    few = f"{counted(items, 'dev example')} are too few, a search trains from {least} on"
     remedy = "add examples, or use `train on`" if items >= LEAST_TRAINED else "add examples"
-    why[UNTRAINED] = f"{few}; {remedy}"
+    why["train"] = f"nothing is trained: {few}; {remedy}"
     return "off"
 
 

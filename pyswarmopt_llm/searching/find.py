@@ -1,14 +1,18 @@
-"""The first stage of a search: score candidates on dev and choose one."""
+"""The first stage of a search: the experts race, candidates are scored on dev, and one is chosen."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.config import PATIENCE
+import numpy as np
+from torch import Tensor
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt_llm.common.config import MOST_COEFFICIENTS, PATIENCE
 from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.scores.metrics.accuracy import (
@@ -22,48 +26,16 @@ from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
-from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Scorer, Share
 from pyswarmopt_llm.searching.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.swarm import SwarmProposer
 
-_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
-
-
-@dataclass
-class Progress:
-    """Reports rows and batches to a listener.
-
-    Example:
-        >>> progress = Progress(lambda event: print(event.kind, event.data["best"], event.data["evaluations"]))
-        >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
-        evaluation 0.5 1
-    """
-
-    tell: OnEvent
-    _best: float = field(default=-math.inf, init=False)
-    _keys: set[str] = field(default_factory=set, init=False)
-
-    def on_row(self, row: Row, known: bool = False) -> None:
-        """Report a row of the search, unless it is of another phase and was known before."""
-        data = {name: getattr(row, name) for name in _SHOWN}
-        if row.phase == "search":
-            self._best = max(self._best, row.value)
-            self._keys.add(row.key)
-            self._tell("replayed" if known else "evaluation", data)
-        elif not known:
-            self.tell(Event("trial", data))
-
-    def on_iteration(self, iteration: int) -> None:
-        """Report an iteration, or a batch of proposals."""
-        self._tell("iteration", {"iteration": iteration})
-
-    def _tell(self, kind: str, data: Mapping[str, Any]) -> None:
-        self.tell(Event(kind, {**data, "best": self._best, "evaluations": len(self._keys)}))
+FIRST = 16  # items of the first share; each later one is twice as large
+ERRORS = 3.0
 
 
 @dataclass(frozen=True)
@@ -99,18 +71,17 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path), tell)
-    progress = Progress(tell)
     pool = None
     if not job.plan.alone:
         from pyswarmopt_llm.servers.workers import open_pool
 
         pool = open_pool(job, run, reopen)
     try:
-        scorings = choose_scorings(job, run, progress)
+        scorings = choose_scorings(job, run, tell)
         questions = Questions("dev", tuple(scorings.items()))
         crew = None if pool is None else pool.crew(questions)
-        scorer = Scorer(run, job.evaluator(questions), on_row=progress.on_row, crew=crew)
-        return explored(job, run, scorer, scorings, progress, checkpoint)
+        scorer = Scorer(run, job.evaluator(questions), listener=tell, crew=crew)
+        return explored(job, run, scorer, scorings, tell, checkpoint)
     finally:
         if pool is not None:
             pool.close()
@@ -121,7 +92,7 @@ def explored(
     run: Journal,
     scorer: Scorer,
     scorings: Mapping[str, Scoring],
-    progress: Progress,
+    tell: OnEvent,
     checkpoint: str = "swarm",
 ) -> Found:
     """Score the experts, explore, and choose the best.
@@ -131,10 +102,10 @@ def explored(
         run: store and history of the search.
         scorer: dev scorer.
         scorings: how each task is scored.
-        progress: reports progress.
+        tell: called with progress.
         checkpoint: name of the swarm's checkpoint.
     """
-    start = _score_experts(job, scorer, progress)
+    start = _score_experts(job, scorer, tell)
     remarks = start.remarks(job.pool.space.expert_names)
     with ExitStack() as stack:
         proposer: Surrogate | SwarmProposer
@@ -142,19 +113,16 @@ def explored(
             proposer = _swarm(job, run, checkpoint, stack)
         else:
             proposer = _surrogate(job, start, remarks)
-        stop = explore(proposer, scorer, job.plan.budget, progress)
+        stop = explore(proposer, scorer, job.plan.budget)
         best = proposer.best()
     for text in remarks:
-        progress.tell(note(text))
+        tell(note(text))
     chosen = Contestant(best.x, value=best.value)
     return Found(chosen, start.experts, start.single, scorings, stop, remarks, scorer)
 
 
 def explore(
-    proposer: Surrogate | SwarmProposer,
-    scorer: Scorer,
-    budget: Budget,
-    progress: Progress | None = None,
+    proposer: Surrogate | SwarmProposer, scorer: Scorer, budget: Budget
 ) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
 
@@ -171,12 +139,11 @@ def explore(
                 return over
         rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
         proposer.tell(batch.positions, rows)
-        if progress is not None:
-            progress.on_iteration(batch.iteration)
+        scorer.report("iteration", {"iteration": batch.iteration})
     return proposer.stop()
 
 
-def choose_scorings(job: Job, run: Run, progress: Progress) -> dict[str, Scoring]:
+def choose_scorings(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries letters on the first experts, and reports it."""
     possible = {
         name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
@@ -189,18 +156,18 @@ def choose_scorings(job: Job, run: Run, progress: Progress) -> dict[str, Scoring
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
     combine = find_combine("harmonic", len(trials))
     evaluator = Evaluator(job.pool.space, job.engine, trials, combine)
-    trial = Scorer(run, evaluator, "letter", progress.on_row)
+    trial = Scorer(run, evaluator, "letter", tell)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores = [row.score(name) for row in rows]
         scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores.copy)
         best = max(score.value for score in scores)
         told = f"asked for the letter of an option, the best expert has {best:.3f}"
-        progress.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
+        tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
     return scorings
 
 
-def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
+def _score_experts(job: Job, scorer: Scorer, tell: OnEvent) -> Start:
     """Score the experts; they race if a model of the items will propose mixtures of them."""
     experts = job.pool.space.vertices()
     shares = []
@@ -208,14 +175,166 @@ def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
         shares = draw_shares(job.objectives.items, job.plan.config.seed)
     # the first expert's cost, in a race on the first share of items, sets the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
-    tell_price(job, first, progress.tell)
+    tell_price(job, first, tell)
     start = begin(scorer, experts, job.starts, shares)
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if guesses and not beats_chance(task.dev, [row.score(name) for row in start.experts]):
             text = f"{name}: no expert is measurably better than guessing on dev"
-            progress.tell(note(text))
+            tell(note(text))
     return start
+
+
+@dataclass(frozen=True)
+class Start:
+    """The beginning of a search.
+
+    Attributes:
+        experts: a row for each expert, complete unless it dropped out of a decided race.
+        numbers: starting points to score on all items.
+        decided: whether one expert is so far ahead that nothing is proposed.
+        dropped: numbers of the experts of a large pool that are in no proposal.
+    """
+
+    experts: Sequence[Row]
+    numbers: Sequence[int]
+    decided: bool = False
+    dropped: Sequence[int] = ()
+
+    @property
+    def single(self) -> int:
+        """The number of the best expert."""
+        complete = [number for number, row in enumerate(self.experts) if row.complete]
+        return max(complete, key=lambda number: self.experts[number].value)
+
+    @property
+    def value(self) -> float:
+        """The value of the best expert."""
+        return self.experts[self.single].value
+
+    def remarks(self, names: Sequence[str]) -> list[str]:
+        """What the race dropped, in words, given the experts' names."""
+        if self.dropped:
+            kept = len(names) - len(self.dropped)
+            return [f"of {len(names)} experts a race left {kept}; mixtures of these are proposed"]
+        if self.decided:
+            ahead = f"{names[self.single]} is ahead of every other expert by more than {ERRORS:g}"
+            return [f"{ahead} standard errors: they drop out, and no mixture is proposed"]
+        return []
+
+
+def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
+    """Score the experts, and choose the starting points to score on all items.
+
+    Where the experts' race is decided, the other starting points race against the winner. Otherwise
+    all are scored, as without a race; of a pool too large for a model, those without the experts
+    that it leaves out.
+
+    Args:
+        scorer: dev scorer.
+        experts: (n, D).
+        starts: (N, D), the experts first.
+        shares: shares of the items; empty: no race.
+    """
+    rows, left = race(scorer, experts, shares)
+    decided = len(left) == 1
+    if len(experts) > MOST_COEFFICIENTS and shares:
+        left = _best(rows, left)
+    elif not decided:
+        left = list(range(len(experts)))
+    rows |= dict(zip(left, scorer.score([experts[n] for n in left], 0, left), strict=True))
+    ordered = [rows[number] for number in range(len(experts))]
+    if decided:
+        return Start(ordered, race(scorer, starts, shares)[1], decided=True)
+    dropped = sorted({*range(len(experts))} - {*_best(rows, left)})
+    without = ~starts[:, dropped].any(dim=1)
+    return Start(ordered, without.nonzero()[:, 0].tolist(), dropped=dropped)
+
+
+def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
+    """The numbers of the best candidates, as many as a model can take, in order."""
+    order = sorted(numbers, key=lambda number: -rows[number].value)
+    return sorted(order[:MOST_COEFFICIENTS])
+
+
+def race(
+    scorer: Scorer, positions: Tensor, shares: Sequence[Share]
+) -> tuple[dict[int, Row], list[int]]:
+    """Score candidates, (n, D), on one share of the items after another, until one is left, or
+    the first share has dropped nobody.
+
+    After each share a candidate drops out if, on the items so far, it is behind the leader by more
+    than `ERRORS` standard errors of the paired differences. The errors are those of sampling
+    without replacement: once most items are scored, few are left to turn the race. Racing is due to
+    Maron & Moore 1994 ("Hoeffding races", NIPS 6), the paired test to Moore & Lee 1994 ("Efficient
+    algorithms for minimizing cross validation error", ICML).
+
+    Returns:
+        Candidate number -> its row, without shares empty; and the numbers of the survivors.
+    """
+    rows: dict[int, Row] = {}
+    racing = list(range(len(positions)))
+    for share in shares:
+        scored = scorer.score([positions[n] for n in racing], 0, racing, share)
+        latest = dict(zip(racing, scored, strict=True))
+        rows |= latest
+        racing = survivors(latest, share)
+        if len(racing) in (1, len(positions)):
+            break
+    return rows, racing
+
+
+def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
+    """The nested shares of the items after which candidates may drop out.
+
+    Args:
+        items: task name -> number of items. Each share has the same fraction of every task.
+        seed: seed of the items' order.
+
+    Returns:
+        The shares; none if there are few items.
+
+    Example:
+        >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)
+        >>> [{name: int(chosen.sum()) for name, chosen in share.items()} for share in shares]
+        [{'a': 11, 'b': 6}, {'a': 22, 'b': 11}]
+    """
+    draws = np.random.default_rng([seed, 7])
+    ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
+    shares = list[Share]()
+    part = FIRST / sum(items.values())
+    while part <= 2 / 3:  # a larger share would hardly save anything
+        shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
+        part *= 2
+    return shares
+
+
+def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
+    """Numbers of the candidates that survive a share, given their rows."""
+    values = {}
+    for number, row in rows.items():
+        parts = [np.array(row.item_values(name))[wanted] for name, wanted in share.items()]
+        values[number] = np.concatenate(parts)
+    leader = max(values.values(), key=np.mean)
+    total = sum(chosen.size for chosen in share.values())
+    return [number for number, own in values.items() if not eliminated(own, leader, total)]
+
+
+def eliminated(values: Floats, leader: Floats, total: int) -> bool:
+    """Whether a candidate is so far behind the leader that it drops out.
+
+    An added item, with the largest difference, keeps a few agreeing items from deciding.
+
+    Args:
+        values: values on the items so far, (n,).
+        leader: the leader's values on the same items.
+        total: number of all items.
+    """
+    difference = leader - values
+    n = difference.size
+    variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
+    error = math.sqrt(variance / n * max(1 - n / total, 0.0))
+    return bool(difference.mean() > ERRORS * error)
 
 
 def _swarm(job: Job, run: Journal, checkpoint: str, stack: ExitStack) -> SwarmProposer:

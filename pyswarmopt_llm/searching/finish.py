@@ -24,13 +24,11 @@ from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     FrontPoint,
-    JudgeUse,
     Model,
     Objective,
     Outcome,
     Result,
     Scores,
-    WorkerUse,
 )
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
@@ -76,6 +74,9 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     of_rivals = [row for row in scored if row["who"] in RIVALS]
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
+    workers = None
+    if not plan.alone:
+        workers = {"asked": plan.config.workers, "failures": run.failures}
     notes = {**job.notes, **run.about.notes}
     if count := run.failures.get(UNDEFINED):
         how = "overflowed in this `dtype` and counted as the worst before them"
@@ -95,9 +96,8 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
         passes_rivals=sum(row["n"] for row in of_rivals) if plan.rivals else None,
-        seconds_rivals=round(sum(row["seconds"] for row in of_rivals), 3) if plan.rivals else None,
-        workers=None if plan.alone else WorkerUse(plan.config.workers, run.failures),
-        judge={m.name: JudgeUse(**m.usage()) for m in metrics if m.usage is not None},
+        workers=workers,
+        judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         alike=objectives.alike,
         experts=experts,

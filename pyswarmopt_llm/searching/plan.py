@@ -217,12 +217,9 @@ class Plan:
                 tried += min(len(task.dev), TRIAL)
         plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
         return {
-            "option letters": other * tried * min(experts, TRIED),
-            "experts": dev * min(experts, scored),
-            "mixtures": dev * max(scored - experts, 0),
-            "training": other * self._training_passes,
-            "plain fine-tuning": other * plain,  # of base and best expert
-            "rivals": (dev + test) * self.rivals,
+            "search": other * tried * min(experts, TRIED) + dev * scored,
+            "training": other * (self._training_passes + plain),
+            "controls": (dev + test) * self.rivals,
             "result": dev * (2 + self.trains) + test * (3 + self.trains),
         }
 
@@ -232,7 +229,7 @@ class Plan:
         return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
 
     def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part -> its most seconds; `budget_minutes` bounds the experts and mixtures.
+        """Part -> its most seconds; `budget_minutes` bounds the search.
 
         Args:
             dev: seconds of an evaluation on dev.
@@ -241,10 +238,7 @@ class Plan:
         """
         taken = self.cost(dev, test, other)
         most = 60 * (self.config.budget_minutes or math.inf)
-        for name in ("experts", "mixtures"):
-            taken[name] = min(taken[name] / self.side_by_side, most)
-            most -= taken[name]
-        return taken
+        return {**taken, "search": min(taken["search"] / self.side_by_side, most)}
 
     @property
     def prices(self) -> list[str]:

@@ -112,24 +112,6 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class WorkerUse:
-    """Number of requested workers, and failures by kind."""
-
-    asked: str
-    failures: dict[str, int]
-
-
-@dataclass(frozen=True)
-class JudgeUse:
-    """Requests to a judge, their tokens and their cost."""
-
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None = None
-
-
-@dataclass(frozen=True)
 class Iterated:
     """Outcome of expert iteration.
 
@@ -178,9 +160,9 @@ class Result:
         passes: forward passes per item, training included (a backward pass counts as 1.5).
         seconds, seconds_scoring, peak_memory_bytes: on this machine.
         stop: reason -> value.
-        passes_rivals, seconds_rivals: cost of the baselines, counted nowhere else; None without
-            baselines.
-        workers, judge: use of several workers, and of each judge.
+        passes_rivals: cost of the baselines, counted nowhere else; None without baselines.
+        workers: number of requested workers, and failures by kind.
+        judge: name of each judge -> its requests, their tokens and their cost.
         combine: combination of the tasks' scores, see `find_combine`.
         alike: whether all tasks have the same items.
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
@@ -205,9 +187,8 @@ class Result:
     peak_memory_bytes: int
     stop: dict[str, Any]
     passes_rivals: int | None = None
-    seconds_rivals: float | None = None
-    workers: WorkerUse | None = None
-    judge: dict[str, JudgeUse] = field(default_factory=dict)
+    workers: dict[str, Any] | None = None
+    judge: dict[str, dict[str, Any]] = field(default_factory=dict)
     combine: str = "harmonic"
     alike: bool = False
     experts: dict[str, Model] = field(default_factory=dict)

@@ -45,7 +45,6 @@ FORMAT = 1  # version of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its start
 GRID = "grid.json"
 REPLIES = "replies.json"
-UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and what to do
 FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 UNDEFINED = "not a number"  # kind of failure: a candidate's log-probabilities are not finite
@@ -356,7 +355,7 @@ class About:
         fingerprints: fingerprints of base, experts and data.
         base_name: the base's public name; "" or None where it has none.
         versions: package -> version.
-        notes: task name -> note; also `UNTRAINED`.
+        notes: topic -> note.
         given: settings given by the user.
         forms: task -> form of its questions.
         left: task -> number of test items left out.

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
+from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
@@ -175,7 +177,8 @@ def _least(score: Score) -> Score:
 
 
 log = logging.getLogger(__name__)
-OnRow = Callable[[Row, bool], None]  # a row, and whether an earlier process evaluated it
+# what an event tells of a row
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class Scorer:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``).
-        on_row: called with every row, known or new.
+        listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same rows.
 
     Attributes:
@@ -212,13 +215,14 @@ class Scorer:
         run: Journal,
         evaluator: Evaluator,
         phase: str = "search",
-        on_row: OnRow | None = None,
+        listener: OnEvent = lambda event: None,
         crew: Crew | None = None,
     ) -> None:
         self._run = run
         self._evaluator = evaluator
         self._phase = phase
-        self._on_row = on_row
+        self._listener = listener
+        self._best = -math.inf
         self._evaluate = evaluator.evaluate if crew is None else crew.evaluate
         self._each = map if crew is None else crew.threads.map
         self._latest: dict[str, Row] = {}
@@ -317,11 +321,22 @@ class Scorer:
         self.tell(request.what, row)
 
     def tell(self, what: str, row: Row) -> None:
-        """Add a row to the history and call `on_row`; `what` is its name in the store."""
+        """Add a row to the history and report it, unless it is of another phase and was known
+        before; `what` is its name in the store.
+        """
         known = (what, row.key) in self._run.store.earlier
         self._run.append(row, known)
-        if self._on_row is not None:
-            self._on_row(row, known)
+        data = {name: getattr(row, name) for name in _SHOWN}
+        if row.phase == "search":
+            self._best = max(self._best, row.value)
+            self.report("replayed" if known else "evaluation", data)
+        elif not known:
+            self._listener(Event("trial", data))
+
+    def report(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Report an event with the best value and the number of candidates so far."""
+        so_far = {"best": self._best, "evaluations": len(self._latest)}
+        self._listener(Event(kind, {**data, **so_far}))
 
     def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
         """The row of a candidate without numbers: the worst row so far, with no items scored. If no

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
@@ -65,7 +64,6 @@ class EvalConfig:
             "accuracy, f1, reward:MODEL, judge, mine.py:score, ... (the task's own).", "M", opt.TASK
         ),
     ] = None
-    prompts: opt.Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1
@@ -81,19 +79,8 @@ class EvalConfig:
         return Machine(self.dtype, self.device, self.threads, self.system, self.thinking)
 
     def __post_init__(self) -> None:
-        """Turn objects and paths into names, and `prompts` into the task.
-
-        Raises:
-            InvalidOption: there is also a task.
-        """
+        """Turn objects and paths into names."""
         use_names(self)
-        if self.prompts is not None:
-            if self.task:
-                raise InvalidOption(
-                    "prompts", self.prompts, "one task at a time; remove it or `task`"
-                )
-            object.__setattr__(self, "task", f"{PROMPTS}{self.prompts}")
-            object.__setattr__(self, "prompts", None)
 
 
 def check_run(run: Path) -> None:

@@ -27,7 +27,7 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.find import Progress, explored
+from pyswarmopt_llm.searching.find import explored
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
@@ -115,7 +115,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     scorings: dict[str, Scoring] = {task: bench.scoring}
     evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
     scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
-    found = explored(job, journal, scorer, scorings, Progress(ignore))
+    found = explored(job, journal, scorer, scorings, ignore)
     result = Merged(space.realise(found.chosen.position))
     spent = 0
     if trains:

@@ -20,17 +20,15 @@ from types import SimpleNamespace
 from pyswarmopt.cli.streams import prepare
 prepare()
 from pyswarmopt.cli.terminal import echo, tame_warnings
-from pyswarmopt_llm.cli.running import run_job
+from pyswarmopt_llm.cli.running import print_result, watched
 from pyswarmopt_llm.common.events import note
 
-def job(on_event):
+tame_warnings()
+with watched(Path("run"), False, "--json-lines" in sys.argv) as on_event:
     for number in range(1000):
         on_event(note(f"Größe {number} " + 50 * "."))
     Path("done").write_text("the result")
-    return SimpleNamespace(result={"best_dev": 0.5}, run=Path())
-
-tame_warnings()
-run_job(job, Path("run"), as_json=True, as_lines="--json-lines" in sys.argv)
+print_result(SimpleNamespace(result={"best_dev": 0.5}, run=Path()), as_json=True)
 echo("Größe")
 """
 

@@ -95,7 +95,7 @@ def lasting(result: Mapping[str, Any]) -> Json:
     """``result.json`` without what a clock or the operating system wrote, and without what befell
     its workers.
     """
-    passing = ("seconds", "seconds_scoring", "seconds_rivals", "peak_memory_bytes", "workers")
+    passing = ("seconds", "seconds_scoring", "peak_memory_bytes", "workers")
     return {name: value for name, value in result.items() if name not in passing}
 
 

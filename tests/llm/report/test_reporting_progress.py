@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pyswarmopt_llm.cli.running import json_lines
+from pyswarmopt_llm.cli.running import write_line
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import progress
 
@@ -20,7 +20,7 @@ START = Event(
     {
         **{"run": "runs/a", "experts": ["x", "y"], "tasks": ["builtin:mixture"], "particles": 4},
         **{"settings": SETTINGS, "training": "", "dev_items": 48, "evaluations_planned": 12},
-        "passes": {"experts": 96, "mixtures": 480},
+        "passes": {"search": 576},
     },
 )
 
@@ -72,6 +72,6 @@ def test_json_lines_are_the_events_to_the_letter() -> None:
     out = io.StringIO()
     events = [START, evaluation(0.1, 1), Event("note", {"text": 'two\nlines "é"'})]
     for event in events:
-        json_lines(out)(event)
+        write_line(out, event)
     read = [json.loads(line) for line in out.getvalue().splitlines()]
     assert read == [{"event": event.kind, **event.data} for event in events]

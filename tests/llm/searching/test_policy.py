@@ -20,9 +20,8 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching import race as race_module
-from pyswarmopt_llm.searching.find import explore
+from pyswarmopt_llm.searching.find import Start, begin, draw_shares, eliminated, explore
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
