@@ -201,11 +201,7 @@ def _time_task(job: Job, name: str) -> Timed:
     timed = Timed(name, len(task.dev), len(task.test), " or ".join(possible))
     if metric.usage is not None:
         return timed
-    lengths = dict.fromkeys((item.id for item in task.dev), 0)
-    questions = metric.on(task.dev, possible[-1], job.engine.chat, task.prompt)
-    for item, text, new in questions.texts():
-        lengths[item.id] += len(text) + new
-    ordered = sorted(task.dev, key=lambda item: lengths[item.id])
+    ordered = sorted(task.dev, key=lambda item: len(item.question))
     sample = ordered[:: -(-len(ordered) // SAMPLE)]
     batch = metric.on(sample, possible[-1], job.engine.chat, task.prompt)
     seconds = 0.0

@@ -13,8 +13,6 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.byte_beam import byte_pieces
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
 from pyswarmopt_llm.tokens.members import (
     SeveralModels,
     check_answers,
@@ -24,6 +22,7 @@ from pyswarmopt_llm.tokens.members import (
 from pyswarmopt_llm.tokens.mixing import ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
+from pyswarmopt_llm.tokens.writing import TOKEN_FUSIONS, byte_pieces, token_pieces
 
 _MOST_TABLES = 64  # answers of all members that an engine keeps
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching import race as race_module
+from pyswarmopt_llm.searching import find as race_module
 from pyswarmopt_llm.searching.find import Start, begin, draw_shares, eliminated, explore
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run

@@ -18,9 +18,9 @@ from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam, ByteMixture
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, token_bytes
+from pyswarmopt_llm.tokens.writing import END, ByteBeam, ByteMixture
 
 TOKENIZERS = {
     "byte-level": byte_level(),

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, relative, search, shared_tokens, union
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
+from pyswarmopt_llm.tokens.writing import TOKEN_FUSIONS, relative, search, shared_tokens, union
 
 
 def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
