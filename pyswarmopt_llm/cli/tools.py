@@ -97,13 +97,19 @@ def export(
         done = export_model(source, out, form, base=base, rank=rank)
     size = sum(done.files.values()) / 2**20
     lines = [f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"]
-    record: dict[str, Any] = {"source": source, "out": out, "format": form, "rank": rank}
-    record |= {"files": dict(done.files), "relative_error": None, "left_out": ()}
-    if done.loss is not None:
-        record |= {"relative_error": done.loss.whole, "left_out": done.loss.left_out}
-        lost = ", ".join(done.loss.left_out) or "nothing"
+    loss = done.loss
+    if loss is not None:
         lines.append(
-            f"At rank {rank} it differs from the original by {done.loss.whole:.1%} of its change "
-            f"(Frobenius norm); left out: {lost}"
+            f"At rank {rank} it differs from the original by {loss.whole:.1%} of its change "
+            f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
         )
+    record = {
+        "source": source,
+        "out": out,
+        "format": form,
+        "rank": rank,
+        "files": dict(done.files),
+        "relative_error": None if loss is None else loss.whole,
+        "left_out": () if loss is None else loss.left_out,
+    }
     print_either(record, lines, as_json)

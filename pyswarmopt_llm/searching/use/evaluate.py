@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
@@ -116,9 +115,9 @@ class Exam:
         """
         task = self.task
         scoring = self._config.scoring
-        for base, adapter in self._patches:
+        for model in self._patches:
             if scoring == "auto" and self._config.metric is None:
-                scoring = run_scoring(user_path(adapter or base), task.name) or scoring
+                scoring = run_scoring(run_of(model), task.name) or scoring
 
         def letters() -> list[Score]:
             engines = map(self.engine, reversed(self._patches))  # the first is scored next
@@ -173,8 +172,8 @@ def _metric_of(config: EvalConfig, task: Task) -> Metric:
 
 def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Iterator[str]:
     """A note that a result was trained on the scored items, with its cross-fitted score."""
-    for base, adapter in models if config.split == "dev" else ():
-        run = run_of(user_path(adapter or base))
+    for model in models if config.split == "dev" else ():
+        run = run_of(model)
         result = None if run is None else read_result(run)
         if result is not None and result.best.trained and task.name in result.best.dev.tasks:
             known = result.best.dev.tasks[task.name].value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -31,7 +30,19 @@ def named_task(about: About, name: str | None) -> str:
     return chosen
 
 
-def worded(run: str | Path | None, question: str, task: str | None = None) -> str:
+class Answer(str):
+    """A model's answer.
+
+    Attributes:
+        asked: the user turn.
+    """
+
+    asked: str = ""
+
+
+def worded(
+    run: str | Path | None, question: str, task: str | None = None, about: About | None = None
+) -> str:
     """The user turn that asks a question as the search did.
 
     If the search's wording is unknown, or asked with more than a text, the turn is the question
@@ -41,6 +52,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         run: a finished run; None: the question is the turn.
         question: text of a question; a leading ``Question:`` counts as wording.
         task: one task of a search over several: its name, or its spec in the search.
+        about: the run's ``run.json``, if it was read already.
 
     Raises:
         UserError: no such run or task, or no choice among tasks that ask differently.
@@ -53,7 +65,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         if task is not None:
             raise InvalidOption("task", task, "is for a run with several tasks; give `run`")
         return question
-    about = read_about(user_path(run))
+    about = about or read_about(user_path(run))
     names = about.task_names if task is None else [named_task(about, task)]
     turns = {_turn(about, user_path(run), name, question) for name in names} or {question}
     if len(turns) > 1:
@@ -69,7 +81,7 @@ def _turn(about: About, run: Path, name: str, question: str) -> str:
         return question
     if {*placeholders(form.prompt or "")} - {"question", "choices"}:
         return question
-    scoring = "generate" if form.written else run_scoring(run / "best", name) or "likelihood"
+    scoring = "generate" if form.written else run_scoring(run, name) or "likelihood"
     choices = dict(form.choices) if form.choices else None
     item = Item("", question.removeprefix(_PREFIX), choices, "")
     return render_prompt(item, scoring, form.prompt)
@@ -86,7 +98,7 @@ def generate_text(
     threads: int | None = None,
     run: str | Path | None = None,
     task: str | None = None,
-) -> Iterator[str]:
+) -> Answer:
     """The greedy answer to a user turn.
 
     Args:
@@ -102,20 +114,21 @@ def generate_text(
         run: the model's run, if any.
         task: whose wording, of a run with several tasks.
 
-    Returns:
-        The pieces of the answer, in order.
-
     Raises:
         UserError: the base or the adapter cannot be used.
 
     Example:
-        >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
+        >>> generate_text("my/base", "runs/first/best", "Hello!")  # doctest: +SKIP
         'Hello! How can I help you?'
     """
-    turn = worded(run, prompt, task)
     machine = Machine(dtype, device, threads)
+    about = None
     if run is not None:
-        stored = read_about(user_path(run)).config
+        about = read_about(user_path(run))
+        stored = about.config
         machine = Machine(dtype, device, threads, stored.system, stored.thinking)
+    turn = worded(run, prompt, task, about)
     engine = open_model((base, adapter), machine, fusion)
-    return iter([engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()])
+    answer = Answer(engine.generate([engine.chat(turn)], max_new_tokens)[0].strip())
+    answer.asked = turn
+    return answer

@@ -107,7 +107,7 @@ def check_unchanged(model: Model) -> None:
         UserError: names what changed.
     """
     base, adapter = model
-    run = run_of(user_path(adapter or base))
+    run = run_of(model)
     if run is None:
         return
     about = read_about(run)
@@ -121,8 +121,10 @@ def check_unchanged(model: Model) -> None:
         )
 
 
-def run_of(best: Path) -> Path | None:
-    """The run whose result is in this directory; None if there is none."""
+def run_of(model: Model) -> Path | None:
+    """The run whose result a model is; None if there is none."""
+    base, adapter = model
+    best = user_path(adapter or base)
     run = best.resolve().parent
     return run if best.name == "best" and (run / "run.json").is_file() else None
 
@@ -222,13 +224,12 @@ def _name(task: str) -> str:
     return Path(task.removeprefix(PROMPTS)).stem
 
 
-def run_scoring(best: Path, task: str) -> Scoring | None:
-    """The answer format that the search of ``RUN/best`` used for a task; None if unknown.
+def run_scoring(run: Path | None, task: str) -> Scoring | None:
+    """The answer format that the search of a run used for a task; None if unknown.
 
     A search tries letters on several experts. A trial of the adapter alone might decide otherwise
     by chance, and then its score would differ from ``result.json``.
     """
-    run = run_of(best)
     result = None if run is None else read_result(run)
     if result is None or task not in result.objectives:
         return None

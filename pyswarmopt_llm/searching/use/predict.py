@@ -146,7 +146,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     form = (about.forms or {}).get(name)
     if read_result(run) is None:
         raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
-    scoring = run_scoring(run / "best", name)
+    scoring = run_scoring(run, name)
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, its answers are written; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")

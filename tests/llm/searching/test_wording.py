@@ -61,7 +61,7 @@ def test_a_result_is_asked_as_the_search_asked(
     assert sum(TEXT in prompt for prompt in searched) == 1
     asked.clear()
     for typed in (TEXT, f"Question: {TEXT}"):
-        "".join(generate_text(*result_of(run), typed, 2, threads=1, run=run))
+        generate_text(*result_of(run), typed, 2, threads=1, run=run)
     assert asked and {*asked} <= searched
 
 
