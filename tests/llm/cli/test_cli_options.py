@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.cli import removed
-from pyswarmopt_llm.cli.options import spread
+from pyswarmopt_llm.cli.options import REMOVED, spread
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 
@@ -92,6 +91,6 @@ def test_what_is_gone_says_what_to_use(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("sketch", "--gone"):
-        monkeypatch.setitem(removed.REMOVED, name, "use the other one")
+        monkeypatch.setitem(REMOVED, name, "use the other one")
     code, _, error = swarm_llm(capsys, *words)
     assert code == 2 and error.count("\n") == 1 and "use the other one" in error
