@@ -54,7 +54,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="COMMAND --help shows a command's options, --help-all the rare ones, too. "
-    "Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 130 interrupted.",
+    "Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 3 worse (eval), "
+    "130 interrupted.",
 )
 
 

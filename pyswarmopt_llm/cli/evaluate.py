@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems, check_run
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_run
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.evaluate import EvalResult
+
+WORSE = 3  # exit code
+GENERAL = "builtin:everyday"  # tests what a model may have forgotten
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 
 
 def command(
     options: EvalConfig,
+    forgetting: Annotated[
+        bool,
+        Option("Ask 119 everyday questions; against the base, if no other is given.", group=TASK),
+    ] = False,
+    fail_if_worse: Annotated[
+        bool,
+        Option(
+            "End with exit code 3 if the model is worse than that of --against: the interval of "
+            "the difference lies below 0.",
+            group=OUTPUT,
+        ),
+    ] = False,
     blind: Annotated[
         str | None,
         Option("Write the replies of both models as pairs for people to judge.", "FILE", OUTPUT),
@@ -39,6 +56,13 @@ def command(
     if votes:
         _count(votes, as_json)
         return
+    if forgetting:
+        if options.task:
+            raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
+        options = replace(options, task=GENERAL, against=options.against or BARE)
+    if fail_if_worse and options.against is None:
+        why = "compares two models; name the second one with --against"
+        raise InvalidOption("fail_if_worse", True, why)
     if blind is not None:
         for name in ("metric", "scoring"):  # those of a run are for its search
             value = getattr(options, name)
@@ -54,6 +78,8 @@ def command(
             lines, record, note = _one(config, on_items)
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
+    if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:
+        raise typer.Exit(WORSE)
 
 
 def _with_run(options: EvalConfig) -> EvalConfig:

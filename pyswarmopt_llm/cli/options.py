@@ -39,8 +39,6 @@ REMOVED = {
     "--split": "all of --data is trained on",
     "--seed": "this command draws nothing",
     "--prompts": "use --task prompts:FILE",
-    "--forgetting": "use --task builtin:everyday --against base",
-    "--fail-if-worse": "read paired.interval in eval --against B --json",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 

@@ -52,7 +52,7 @@ def predict(
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
     if (file is None) == (text is None) or (file is None) != (out is None):
-        raise UserError("give a file of rows and --out, or --text alone")
+        raise UserError("give a file of rows with --out, or --text alone")
     check_run(user_path(run))
     if out is not None:
         check_table_out(user_path(out))
