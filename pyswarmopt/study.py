@@ -237,8 +237,7 @@ class Study:
     def __repr__(self) -> str:
         """Evaluations and the best value, or the size of the front, in a line."""
         found = self.result()
-        best = f"best {found.fun:.6g}" if np.ndim(found.fun) == 0 else f"{len(found.x)} points"
-        return f"<Study: {found.nfev} evaluations, {best}, {found.status}>"
+        return f"<Study: {found.nfev} evaluations, {found.best_words()}, {found.status}>"
 
 
 def _is_missing(value: Any) -> bool:

@@ -14,18 +14,29 @@ import numpy.typing as npt
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.arrays import Array, Bools, DType, Floats, beside, is_tensor, needing_torch
-from pyswarmopt.base.device import kind_of, mover
+from pyswarmopt.base.arrays import (
+    Array,
+    Bools,
+    DType,
+    Floats,
+    beside,
+    copied,
+    empty,
+    is_tensor,
+    kind_of,
+    mover,
+    needing_torch,
+)
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
+from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.random import generator_of
 from pyswarmopt.base.record import check
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.base.storage import copied, empty
+from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
-from pyswarmopt.engine.first_state import box_of, first_state
 from pyswarmopt.engine.update import Update
+from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import reasons
 
 if TYPE_CHECKING:
@@ -87,12 +98,12 @@ class Swarm:
         self.recipe = recipes.as_recipe(recipe)
         start = None if positions is None else matrix("positions", positions)
         dtype, device = kind_of(dtype, device, start)
-        generator = generator_of(as_seed(seed))
-        box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
+        generator = np.random.default_rng(as_seed(seed))
+        box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
         usual = self.recipe.population if start is None else len(start)
         n = as_limit("population", population, 1) or usual
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
-        state = first_state(
+        state = _first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
         )
         self._go_on(Update(self.recipe, state, box, generator))
@@ -449,3 +460,52 @@ class Swarm:
             swarm._check_recipe(saved)
             swarm._go_on(Update.of(recipe, saved, owned))
         return swarm
+
+
+def _box_of(
+    recipe: Recipe,
+    bounds: Any,
+    dim: int | None,
+    positions: Array | None,
+    dtype: DType,
+    device: Any,
+) -> tuple[Box | None, int]:
+    """The box (None without bounds), and D."""
+    if positions is not None:
+        if dim not in (None, positions.shape[1]):
+            raise ValueError(f"dim={dim}, but the positions have {positions.shape[1]} coordinates")
+        dim = positions.shape[1]
+    if bounds is not None:
+        box = make_box(bounds, dim, dtype, device)
+        return box, len(box.low)
+    if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
+        raise ValueError(
+            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds"
+        )
+    if dim is None:
+        raise ValueError("a swarm needs to know where to start: give bounds or positions")
+    return None, dim
+
+
+def _first_state(
+    recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator, positions: Array | None,
+    velocities: Array | None, maximize: bool,
+) -> State:  # fmt: skip
+    """The state whose starting positions are written into x, (N, D): the given ones first, then the
+    recipe's.
+    """
+    rows = 0 if positions is None else len(positions)
+    if rows > len(x):
+        raise ValueError(
+            f"population={len(x)} for {rows} starting positions; it must be at least {rows}"
+        )
+    if positions is not None:
+        take_over("positions", positions, x[:rows])
+    if len(x) > rows:
+        recipe.populate(x[:rows] if rows else None, x[rows:], box, generator)
+    v = empty(tuple(x.shape), x.dtype, x.device)
+    if velocities is None:
+        recipe.launch(x, v, box, generator)
+    else:
+        take_over("velocities", velocities, v)
+    return State.start(x, v, maximize)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.arrays import Array, Floats, Ints, beside, is_tensor
+from pyswarmopt.base.arrays import Array, Floats, Ints, beside, copied, is_tensor
 from pyswarmopt.base.state import EXEMPLARS, State
-from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.velocity import inertia, social
 

@@ -1,4 +1,5 @@
-"""NumPy arrays beside torch tensors: telling them apart, functions for both, and conversion.
+"""NumPy arrays beside torch tensors: telling them apart, functions for both, conversion, memory,
+blocks of large ones, and where a swarm's numbers are.
 
 The rules of a swarm are written once for both: with operators, common methods, and `namespace`,
 whose functions have the names of the array API standard. Nothing here imports torch before there is
@@ -8,7 +9,7 @@ a tensor: swarms and searches on NumPy arrays run without it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -25,6 +26,9 @@ DType = Any
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+FLOATING = ("float16", "float32", "float64", "bfloat16")  # the last one is torch's alone
+BLOCK = 2**16  # numbers in a block; with its temporaries it fits a cache of 1 or 2 MiB
+EVERY = slice(None)
 
 
 def is_tensor(thing: Any) -> TypeGuard[Tensor]:
@@ -166,3 +170,105 @@ def as_array(tensor: Array) -> npt.NDArray[Any]:
         return np.asarray(tensor)
     wide = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
     return wide.detach().cpu().numpy()
+
+
+# ---- memory ----
+
+
+def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
+    """An uninitialised array, or a tensor if the dtype is torch's.
+
+    Raises:
+        ValueError: not enough memory.
+
+    Example:
+        >>> empty((3, 4), np.dtype("float32")).shape
+        (3, 4)
+    """
+    try:
+        if isinstance(dtype, np.dtype):
+            return np.empty(shape, dtype)
+        import torch
+
+        return torch.empty(shape, dtype=dtype, device=device)
+    except (MemoryError, RuntimeError, ValueError) as error:
+        raise too_large(shape) from error
+
+
+def copied(source: Array, device: Any = None) -> Array:
+    """A contiguous copy; of a tensor on the same device unless `device` is given."""
+    if not is_tensor(source):
+        return source.copy()
+    copy = empty(tuple(source.shape), source.dtype, device or source.device)
+    return copy.copy_(source.detach())
+
+
+def too_large(shape: tuple[int, ...]) -> ValueError:
+    """Error for an array of this shape that does not fit into memory."""
+    numbers = " x ".join(map(str, shape))
+    return ValueError(f"{numbers} numbers find no memory: use fewer particles or coordinates")
+
+
+def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the blocks of an (n, dim) array, in memory order: some rows, or a part of
+    one.
+
+    Example:
+        >>> [(rows.start, rows.stop) for rows, columns in blocks(100, 1000)]
+        [(0, 65), (65, 100)]
+    """
+    if dim <= BLOCK:
+        height = BLOCK // max(dim, 1)
+        for i in range(0, n, height):
+            yield slice(i, min(i + height, n)), EVERY
+    else:
+        for i in range(n):
+            for j in range(0, dim, BLOCK):
+                yield slice(i, i + 1), slice(j, min(j + BLOCK, dim))
+
+
+# ---- dtype and device ----
+
+
+def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, Any]:
+    """The dtype and device of a swarm: of tensors if any of the three arguments is torch's, else of
+    arrays.
+    """
+    of_arrays = device is None and not is_of_torch(dtype) and not is_tensor(positions)
+    if dtype is None and is_tensor(positions) and positions.is_floating_point():
+        dtype = positions.dtype
+    try:
+        name = str(dtype).removeprefix("torch.") if is_of_torch(dtype) else np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in FLOATING[: 3 if of_arrays else 4]:
+        raise ValueError(
+            f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
+        )
+    if of_arrays:
+        return np.dtype(name), "cpu"
+    with needing_torch(f"device={device!r}"):
+        import torch
+    return getattr(torch, name), _usable(device)
+
+
+def _usable(device: Any) -> Any:
+    """The torch device, by default the CPU, if this machine has it."""
+    with needing_torch(f"device={device!r}"):
+        import torch
+    chosen = "cpu" if device is None else device
+    try:
+        return torch.ones(1, device=chosen).cpu() and torch.device(chosen)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={str(chosen)!r} cannot be used: {reason}") from error
+
+
+def mover(device: Any) -> Callable[[Array], Array]:
+    """A function that moves an array or tensor to a device; None leaves it where it is."""
+    if device is None:
+        return lambda large: large
+    import torch
+
+    here = torch.empty(0, device=_usable(device))
+    return lambda large: beside(large, here)

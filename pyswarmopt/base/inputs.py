@@ -18,13 +18,13 @@ from pyswarmopt.base.arrays import (
     Bools,
     Floats,
     as_array,
+    blocks,
     holds_numbers,
     is_tensor,
     like,
     namespace,
     untensored,
 )
-from pyswarmopt.base.blocks import blocks
 
 if TYPE_CHECKING:
     from torch import Tensor

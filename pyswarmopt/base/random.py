@@ -17,11 +17,6 @@ from pyswarmopt.base.record import DAMAGE
 FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
 
 
-def generator_of(seed: int | None) -> np.random.Generator:
-    """A swarm's own generator; None takes a seed from the operating system."""
-    return np.random.default_rng(seed)
-
-
 def sixteen_bits(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     """Whole numbers below `FULL_SCALE`, four out of each 64 bits: faster than any distribution."""
     size = math.prod(shape)
@@ -48,7 +43,7 @@ def generator_at(saved: Any) -> np.random.Generator:
         ValueError: not a generator's state.
 
     Example:
-        >>> generator = generator_of(0)
+        >>> generator = np.random.default_rng(0)
         >>> generator_at(saved_generator(generator)).random() == generator.random()
         True
     """

@@ -10,40 +10,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, dtype_name, is_tensor
+from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.record import PLAIN, check
-from pyswarmopt.base.storage import copied
+from pyswarmopt.base.record import OWN, StateRecord, check, given
 
-OPTIONAL = ("memory", "in_flight")  # fields that may be missing in a saved state
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions' place
 IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
 
 
 @dataclass(repr=False, eq=False)
-class State:
+class State(StateRecord):
     """State of a swarm of N particles in D dimensions; before any finite value g and w are the
     first particle.
     """
 
-    positions: Array  # x, (N, D)
-    velocities: Array  # v, (N, D)
-    best_positions: Array  # p, the personal bests, (N, D)
-    leader_position: Array  # g, the best position of the present population, (D,)
-    # the best of all, (D,): the leader's, unless an earlier population's is better
-    best_position: Array
-    worst_position: Array  # w, the worst of all, (D,)
-    costs: Floats  # cost of each particle's latest evaluation, (N,); NaN before it
-    best_costs: Floats  # cost at p, (N,); +inf before any finite value
-    stagnation: Ints  # iterations since each particle's p changed or it was restarted, (N,)
-    arrived: Bools  # which values of a ticketed round have arrived, (N,)
-    incoming: Floats  # those values as costs, (N,)
+    positions: Array = given("ND", OWN)  # x
+    velocities: Array = given("ND", OWN)  # v
+    best_positions: Array = given("ND", OWN)  # p, the personal bests
+    leader_position: Array = given("D", OWN)  # g, the best position of the present population
+    # the best of all: the leader's, unless an earlier population's is better
+    best_position: Array = given("D", OWN)
+    worst_position: Array = given("D", OWN)  # w, the worst of all
+    costs: Floats = given("N")  # cost of each particle's latest evaluation; NaN before it
+    best_costs: Floats = given("N")  # cost at p; +inf before any finite value
+    # iterations since each particle's p changed or it was restarted
+    stagnation: Ints = given("N", "int64")
+    arrived: Bools = given("N", "bool")  # which values of a ticketed round have arrived
+    incoming: Floats = given("N")  # those values as costs
     leader_cost: float = math.inf  # cost at g
     leader_stagnation: int = 0  # iterations since g changed
     best_cost: float = math.inf  # cost at the best of all
@@ -56,8 +55,9 @@ class State:
     maximize: bool = False  # the user's values are negated costs
     # Memory of the recipe's parts between moves, such as the links of a random topology. Entries
     # are replaced, never edited, and cleared when the whole swarm restarts.
-    memory: dict[str, Array] = field(default_factory=dict)
-    in_flight: InFlight | None = None  # pending evaluations of asynchronous particles
+    memory: dict[str, Array] = field(default_factory=dict, metadata={"saved": False})
+    # pending evaluations of asynchronous particles
+    in_flight: InFlight | None = field(default=None, metadata={"saved": False})
 
     @classmethod
     def start(cls, positions: Array, velocities: Array, maximize: bool) -> State:
@@ -125,68 +125,45 @@ class State:
         """A cost in the user's sense: larger is better when the swarm maximises."""
         return -cost if self.maximize else cost
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, not copied: arrays and tensors, the rest as int, float or bool; `memory`
-        entry by entry.
-        """
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
+    def saved(self) -> dict[str, Any]:
+        """Every field, not copied; `memory` entry by entry."""
+        values = self.state_dict("", copied=lambda value: value)
         if self.in_flight is not None:
             values |= self.in_flight.state_dict(IN_FLIGHT)
-        values |= {MEMORY + name: value for name, value in self.memory.items()}
-        return values
+        return values | {MEMORY + name: value for name, value in self.memory.items()}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> State:
-        """The inverse of `to_dict`; `owned` converts a saved array or tensor to the state's own.
-        Other entries are ignored.
+    def of(cls, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> State:
+        """The inverse of `saved`; `owned` converts a saved array or tensor to the state's own.
 
         Raises:
             ValueError: a field is missing, or has another type or shape.
         """
-        dtype = dtype_name(saved.get("positions"))
-        if dtype not in FLOATING:
-            raise ValueError("positions are no array of floating-point numbers")
-        kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
-        arrays = {"Array": dtype} | SCORES
-        expected = {
-            name: (arrays[kind], AXES.get(name, "N")) if kind in arrays else PLAIN[kind]
-            for name, kind in kinds.items()
-        }
-        expected |= {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}
-        sizes: dict[str, int] = {}
-        check(saved, expected, sizes)
+        state = cls.__new__(cls)
+        state.in_flight = None
+        state.restore(saved, "", {}, owned)
+        n, dim = state.positions.shape
+        sizes = {"N": n, "D": dim}
+        check(saved, {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}, sizes)
         for name in (MEMORY + "links", MEMORY + EXEMPLARS):
-            if name in saved and not ((saved[name] >= 0) & (saved[name] < sizes["N"])).all():
+            if name in saved and not ((saved[name] >= 0) & (saved[name] < n)).all():
                 raise ValueError(f"{name} names particles that are not there")
-        values: dict[str, Any] = {"memory": {}}
-        for name, kind in kinds.items():
-            value = saved[name]
-            if kind in arrays:
-                value = owned(value) if kind == "Array" else value.copy()
-            values[name] = value
         if f"{IN_FLIGHT}.tickets" in saved:
-            values["in_flight"] = InFlight.from_state(saved, IN_FLIGHT, {"N": sizes["N"]})
+            state.in_flight = InFlight.from_state(saved, IN_FLIGHT, sizes)
+        state.memory = {}
         for name, value in saved.items():
             if name.startswith(MEMORY):
                 mine = name.removeprefix(MEMORY)
                 placed = is_tensor(value) or mine == EXEMPLARS
-                values["memory"][mine] = owned(value) if placed else value.copy()
-        return cls(**values)
+                state.memory[mine] = owned(value) if placed else value.copy()
+        return state
 
 
-# Axes of saved arrays other than (N,).
-AXES = {
-    "positions": "ND", "velocities": "ND", "best_positions": "ND",
-    "leader_position": "D", "best_position": "D", "worst_position": "D",
-}  # fmt: skip
 # of the library's topologies and restarts
 KNOWN_MEMORY = {
     MEMORY + "links": ("int64", "Nk"), MEMORY + "links_of": ("int64", ""),
     MEMORY + EXEMPLARS: ("int64", "ND"), MEMORY + "starting_extent": ("float64", ""),
 }  # fmt: skip
-FLOATING = ("float16", "bfloat16", "float32", "float64")
-# dtypes of the arrays on the CPU, by annotation
-SCORES = {"Floats": "float64", "Ints": "int64", "Bools": "bool"}
 
 # Fields of the present population, replaced along with it.
 POPULATION = (

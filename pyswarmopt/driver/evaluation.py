@@ -1,10 +1,14 @@
-"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls."""
+"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls, and no
+point twice.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +16,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
-from pyswarmopt.base.record import check
+from pyswarmopt.base.record import StateRecord, check
 from pyswarmopt.driver.call import (
     Call,
     CallOutcome,
@@ -22,7 +26,6 @@ from pyswarmopt.driver.call import (
     add_hint,
     can_interrupt,
 )
-from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
@@ -30,10 +33,71 @@ if TYPE_CHECKING:
 
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 LONGEST_TEXT = 100  # most characters of an error's message
-SAVED = {"calls": int, "skipped": int, "idle": int, "failures": dict}
+NUMBERS = 2**16  # most coordinates and values remembered
 
 
-class Evaluator:
+class Memory:
+    """The latest points with their values.
+
+    Args:
+        canonical: maps a point, (D,), to the representative of all points that look alike to the
+            objective; None if there are none.
+        most: coordinates and values kept; 0: nothing is remembered.
+
+    Example:
+        >>> memory = Memory()
+        >>> memory.keep(memory.key(np.array([0.0, 1.0])), 3.0)
+        >>> memory.known.get(memory.key(np.array([-0.0, 1.0])))
+        3.0
+    """
+
+    def __init__(
+        self, canonical: Callable[[Floats], Floats] | None = None, most: int = NUMBERS
+    ) -> None:
+        self._canonical = canonical
+        self.most = most
+        self.known: dict[bytes, Value] = {}
+
+    def key(self, x: Floats) -> bytes:
+        """A key of a point, (D,), equal for points that the objective cannot distinguish."""
+        same = x if self._canonical is None else self._canonical(x)
+        return (same + 0.0).tobytes()  # -0 is 0
+
+    def keep(self, key: bytes, value: Value) -> None:
+        """Store the value of the point with this key, NaN if the call failed; the oldest goes if
+        there are too many.
+        """
+        known = self.known
+        known[key] = value
+        if len(known) * (len(key) // 8 + 1) > self.most:
+            del known[next(iter(known))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Arrays for `load_state_dict`; values are padded with NaN where one has fewer numbers, as
+        after a failed call.
+        """
+        values = list(self.known.values())
+        points = np.frombuffer(b"".join(self.known)).reshape(len(values), -1 if values else 0)
+        rows = np.full((len(values), max(map(np.size, values), default=1)), math.nan)
+        for row, value in zip(rows, values, strict=True):
+            row[: np.size(value)] = value
+        return {"memory.points": points, "memory.values": rows}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored.
+
+        Raises:
+            ValueError: an entry is missing, or has another kind.
+        """
+        check(saved, {"memory.points": ("float64", "nD"), "memory.values": ("float64", "nv")})
+        points = saved["memory.points"]
+        values = saved["memory.values"]
+        rows = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())
+        self.known = dict(zip((x.tobytes() for x in points), rows, strict=True))
+
+
+@dataclass(repr=False, eq=False, init=False)
+class Evaluator(StateRecord):
     """Evaluates points and counts the calls, within their limit.
 
     Args:
@@ -50,7 +114,6 @@ class Evaluator:
         outputs: None, or the number of numbers that `fun` returns for a point.
         returned: whether `fun` returns value and constraints, in the form of `returned_row`.
         memory: known points, which are not called again; it learns, unless `fun` is vectorised.
-            None for a noisy function.
         confirms: whether a call is reserved for `confirm`.
         deadline: no call begins after it, by `time.monotonic`.
         seconds: a call that takes longer fails. It is interrupted in main threads; elsewhere it is
@@ -69,20 +132,25 @@ class Evaluator:
         ValueError: an unknown option, or calls can be neither interrupted nor abandoned.
     """
 
+    calls: int = 0
+    skipped: int = 0
+    idle: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+
     def __init__(
         self,
         fun: Objective,
-        vectorized: bool = False,
-        workers: int | Executor = 1,
-        on_error: OnError = "raise",
-        max_evals: float = math.inf,
-        outputs: int | None = None,
-        returned: bool = False,
-        memory: Memory | None = None,
-        confirms: bool = False,
-        deadline: float = math.inf,
-        seconds: float | None = None,
-        rounds: bool = True,
+        vectorized: bool,
+        workers: int | Executor,
+        on_error: OnError,
+        max_evals: float,
+        outputs: int | None,
+        returned: bool,
+        memory: Memory,
+        confirms: bool,
+        deadline: float,
+        seconds: float | None,
+        rounds: bool,
     ) -> None:
         require_callable("fun", fun)
         if vectorized not in (True, False):
@@ -108,11 +176,8 @@ class Evaluator:
         self.memory = memory
         # the best point is called alone at the end
         self._reserved = int(confirms or (self.vectorized and outputs is None))
-        self.calls = 0
-        self.skipped = 0
-        self.idle = 0
         self.afresh = False
-        self.failures: dict[str, int] = {}
+        self.failures = {}
 
     @property
     def late(self) -> bool:
@@ -141,8 +206,9 @@ class Evaluator:
             that ends the search, depending on `on_error`: `fun`'s, or a ValueError if it did not
             return a number per point.
         """
-        keys: list[Any] = [self.key(x) for x in points]
-        if self.memory is None or self.afresh or (self.vectorized and not self.memory.known):
+        memory = self.memory
+        keys: list[Any] = [memory.key(x) for x in points]
+        if not memory.most or self.afresh or (self.vectorized and not memory.known):
             keys = list(range(len(points)))
         values: dict[Any, Value] = {}
         new: dict[Any, Floats] = {}
@@ -210,12 +276,8 @@ class Evaluator:
 
     # ---- one point at a time ----
 
-    def key(self, x: Floats) -> bytes:
-        """A key of a point, (D,), equal where one call is enough."""
-        return x.tobytes() if self.memory is None else self.memory.key(x)
-
     def _known(self, key: Any) -> Value | None:
-        return None if self.memory is None or self.afresh else self.memory.known.get(key)
+        return None if self.afresh else self.memory.known.get(key)
 
     def recall(self, key: bytes) -> Value | None:
         """The value of the point with this key, if known and not to be called again."""
@@ -226,7 +288,7 @@ class Evaluator:
     def learn(self, key: Any, value: Value) -> None:
         """Store the value of the point with this key."""
         self.idle = 0
-        if self.memory is not None and isinstance(key, bytes) and not self.vectorized:
+        if isinstance(key, bytes) and not self.vectorized:
             self.memory.keep(key, value)
 
     def hear(self) -> tuple[Any, Floats, Value]:
@@ -322,27 +384,6 @@ class Evaluator:
                 return self.form.read_many(outcome.value, x[None])[0]
             return self.form.read(outcome.value)
         return math.nan
-
-    # ---- saving ----
-
-    def state_dict(self) -> dict[str, Any]:
-        """State for a resume."""
-        memory = {} if self.memory is None else self.memory.state_dict()
-        counts = {f"evaluator.{name}": getattr(self, name) for name in SAVED}
-        return memory | counts | {"evaluator.failures": dict(self.failures)}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; other entries of `saved` are ignored.
-
-        Raises:
-            ValueError: an entry is missing, or has another kind.
-        """
-        check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
-        for name in SAVED:
-            setattr(self, name, saved[f"evaluator.{name}"])
-        self.failures = dict(self.failures)
-        if self.memory is not None:
-            self.memory.load_state_dict(saved)
 
 
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:

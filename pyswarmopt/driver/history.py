@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
 LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
-PARTICLE_COLUMNS = 4  # numbers of a `ParticleRecord` before its position
+BEFORE_VALUE = 3  # numbers of a saved `ParticleRecord` before its value
 Granularity = Literal["iteration", "particles"]
 
 
@@ -51,7 +51,8 @@ class ParticleRecord(NamedTuple):
     Attributes:
         iteration: number of the iteration, 0 for the starting positions.
         particle: index of the particle.
-        value: its value, NaN if the evaluation failed or was left out for a broken constraint.
+        value: its value, NaN if the evaluation failed or was left out for a broken constraint; with
+            several objectives (M,).
         x: position, (D,), as the objective saw it.
         violation: sum of the amounts by which it breaks constraints; 0 if it is feasible.
 
@@ -64,25 +65,26 @@ class ParticleRecord(NamedTuple):
 
     iteration: int
     particle: int
-    value: float
+    value: Any
     x: Floats
     violation: float = 0.0
 
     @property
-    def feasible_value(self) -> float:
+    def feasible_value(self) -> Any:
         """The value, NaN if a constraint is broken."""
         return self.value if self.violation == 0 else math.nan
 
 
 class History(list[Any]):
-    """The records of a run, thinned out evenly when there are too many: every second iteration goes,
-    and from then on only every second (fourth, ...) one is kept.
+    """The records of a run. Those of one objective are thinned out evenly when there are too many:
+    every second iteration goes, and from then on only every second (fourth, ...) one is kept.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
             point, also for one that came up again and was not called again.
         space: parameters by name, which replace coordinates in tables.
         constrained: whether tables of particles have a column for violations.
+        objectives: how many numbers a particle's value has; 0: it is a number.
 
     Raises:
         ValueError: an unknown granularity.
@@ -99,6 +101,7 @@ class History(list[Any]):
         granularity: Granularity = "iteration",
         space: Space | None = None,
         constrained: bool = False,
+        objectives: int = 0,
     ) -> None:
         super().__init__()
         if granularity not in ("iteration", "particles"):
@@ -106,6 +109,7 @@ class History(list[Any]):
         self.granularity = granularity
         self._space = space
         self._constrained = constrained
+        self.objectives = objectives
         self._stride = 1
 
     def add(
@@ -128,7 +132,7 @@ class History(list[Any]):
         else:
             limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
             self += points
-        while len(self) > limit:
+        while len(self) > limit and not self.objectives:
             self._stride *= 2
             self[:] = [record for record in self if record.iteration % self._stride == 0]
 
@@ -140,6 +144,19 @@ class History(list[Any]):
             return math.nan
         first = self[0]
         return first.best if isinstance(first, Record) else first.feasible_value
+
+    def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
+        """The particles' positions, (n, D), with finite values, and these, (n,) or (n, M); with
+        `feasible` only of those that break no constraint.
+        """
+        kept = [
+            record
+            for record in self
+            if isinstance(record, ParticleRecord)
+            and np.isfinite(record.feasible_value if feasible else record.value).all()
+        ]
+        shape = (len(kept), self.objectives) if self.objectives else len(kept)
+        return np.array([r.x for r in kept]), np.array([r.value for r in kept]).reshape(shape)
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.
@@ -159,17 +176,18 @@ class History(list[Any]):
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
             return list(Record._fields), [list(record) for record in self]
-        header = ["iteration", "particle", "value", *["violation"] * self._constrained]
+        values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
+        header = ["iteration", "particle", *values, *["violation"] * self._constrained]
         dim = len(self[0].x) if self else 0
         names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
         rows = []
-        for record in self:
-            row = [getattr(record, name) for name in header]
+        for r in self:
+            row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
             if self._space is None:
-                rows.append(row + list(record.x))
+                rows.append([*row, *r.x])
             else:
-                params = self._space.decode(record.x)
-                rows.append(row + [params.get(name) for name in names])
+                params = self._space.decode(r.x)
+                rows.append([*row, *map(params.get, names)])
         return [*header, *names], rows
 
     def state_dict(self) -> dict[str, Any]:
@@ -178,8 +196,9 @@ class History(list[Any]):
         if self and self.granularity == "iteration":
             rows = np.array(self, dtype=np.float64)
         elif self:
-            numbers = [(r.iteration, r.particle, r.value, r.violation) for r in self]
-            rows = np.column_stack([np.array(numbers), np.array([r.x for r in self])])
+            numbers = np.array([(r.iteration, r.particle, r.violation) for r in self])
+            values = np.array([r.value for r in self])
+            rows = np.column_stack([numbers, values, np.array([r.x for r in self])])
         saved = {"granularity": self.granularity, "stride": self._stride, "rows": rows}
         return {f"history.{name}": value for name, value in saved.items()}
 
@@ -195,18 +214,23 @@ class History(list[Any]):
                 f"history={self.granularity!r}, but the saved one has "
                 f"{saved['history.granularity']!r}: use that"
             )
+        check(saved, {"history.rows": ("float64", "nc")})
         rows = saved["history.rows"]
-        records: list[Any] = []
-        if len(rows):
-            by_iteration = self.granularity == "iteration"
-            sizes = {"c": len(Record._fields)} if by_iteration else {}
-            check(saved, {"history.rows": ("float64", "nc")}, sizes)
-            if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
-                raise ValueError("history.rows holds no records")
-            read = _iteration_of if by_iteration else _particle_of
-            records = [read(row) for row in rows]
+        width = rows.shape[1]
+        by_iteration = self.granularity == "iteration"
+        least = BEFORE_VALUE + (self.objectives or 1)
+        fits = width == len(Record._fields) if by_iteration else width > least
+        if len(rows) and not (fits and np.isfinite(rows[:, :2]).all()):
+            raise ValueError("history.rows holds no records")
+        read = _iteration_of if by_iteration else self._particle_of
         self._stride = max(saved["history.stride"], 1)
-        self[:] = records
+        self[:] = [read(row) for row in rows]
+
+    def _particle_of(self, row: Floats) -> ParticleRecord:
+        iteration, particle, violation = row[:BEFORE_VALUE].tolist()
+        value, x = np.split(row[BEFORE_VALUE:].copy(), [self.objectives or 1])
+        read = value if self.objectives else plain(value[0])
+        return ParticleRecord(int(iteration), int(particle), read, x, violation)
 
 
 def _iteration_of(row: Floats) -> Record:
@@ -214,14 +238,10 @@ def _iteration_of(row: Floats) -> Record:
     return Record(int(iteration), int(evaluations), *map(plain, values))
 
 
-def _particle_of(row: Floats) -> ParticleRecord:
-    iteration, particle, value, violation = row[:PARTICLE_COLUMNS].tolist()
-    x = row[PARTICLE_COLUMNS:].copy()
-    return ParticleRecord(int(iteration), int(particle), plain(value), x, violation)
-
-
-def plain(value: float) -> float:
+def plain(value: Any) -> Any:
     """A value with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
+    if isinstance(value, np.ndarray):
+        return value
     return math.nan if math.isnan(value) else float(value)
 
 

@@ -58,11 +58,22 @@ class Evaluated(NamedTuple):
         return not finite, self.violation, 0.0 if self.violation > 0 else cost
 
 
-class Worth(NamedTuple):
-    """The value of a point: the mean of n draws with its standard error, and a remark."""
+class Found(NamedTuple):
+    """The best point, or a front.
 
-    fun: float
-    stderr: float = 0.0
+    Attributes:
+        x: the point, (D,), or the points of the front, (K, D).
+        fun: its value, or (K, M); the mean of draws under noise.
+        breach: how far it breaks constraints; the worst point of a front.
+        stderr: standard error of the mean, or (K, M).
+        n: number of draws.
+        note: a remark for the user.
+    """
+
+    x: Floats
+    fun: Any
+    breach: Breach
+    stderr: Any = 0.0
     n: int = 1
     note: str = ""
 
@@ -105,7 +116,6 @@ class Judge:
         self._calls_all = by_amounts or not self._drafts
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
-        self._rank = self.best.rank
 
     # ---- evaluation ----
 
@@ -202,10 +212,8 @@ class Judge:
     def keep(self, judged: Sequence[Evaluated]) -> None:
         """Keep the best of all points and of these."""
         for each in judged:
-            rank = each.rank
-            if each.counts and rank < self._rank:
+            if each.counts and each.rank < self.best.rank:
                 self.best = each._replace(x=each.x.copy())
-                self._rank = rank
         self.calls = self._evaluator.calls
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
@@ -215,13 +223,6 @@ class Judge:
     def _best_position(self) -> Floats:
         """The search's best point, (D,), as the objective sees it."""
         return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
-
-    def breach(self) -> Breach:
-        """How far the best point breaks constraints."""
-        if self._returned:
-            amounts = NONE if self.best.rank[0] else self.best.amounts
-            return Breach.of(amounts, np.zeros(len(amounts)))
-        return self._constraints.breach(self.best.x, self.best.violation)
 
     @property
     def value(self) -> float:
@@ -234,12 +235,12 @@ class Judge:
         """The reason to stop at a target that the search does not check."""
         return {}
 
-    def worth(self) -> Worth:
-        """Value of the best point so far."""
-        return Worth(self.value)
+    def found(self) -> Found:
+        """The best point so far."""
+        return self._found(self.value)
 
-    def final_worth(self, scale: float) -> Worth:
-        """Value of the best point at the end, from one more call of the objective.
+    def final(self, scale: float) -> Found:
+        """The best point at the end, with the value of one more call of the objective.
 
         A difference beyond rounding, for numbers of size `scale`, is noise.
         """
@@ -248,29 +249,31 @@ class Judge:
         value = self._sign * cost if math.isfinite(cost) else self.value
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)
-        return Worth(fun, note="" if sure else NOISE.format(value, fun))
+        return self._found(fun, note="" if sure else NOISE.format(value, fun))
+
+    def _found(self, fun: float, stderr: float = 0.0, n: int = 1, note: str = "") -> Found:
+        best = self.best
+        breach = self._constraints.breach(best.x, best.violation)
+        if self._returned:
+            amounts = NONE if best.rank[0] else best.amounts
+            breach = Breach.of(amounts, np.zeros(len(amounts)))
+        # a copy: a callback may change it
+        return Found(best.x.copy(), float(fun), breach, stderr, n, note)
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
         best = self.best
-        numbers = {"cost": float(best.cost), "violation": best.violation}
-        saved = {"x": best.x.copy(), "amounts": best.amounts.copy(), **numbers}
-        return {f"incumbent.{name}": value for name, value in saved.items()}
+        numbers = np.array([best.cost, best.violation, *best.amounts])
+        return {"incumbent.x": best.x.copy(), "incumbent.numbers": numbers}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        arrays = {"incumbent.x": ("float64", "D"), "incumbent.amounts": ("float64", "K")}
+        arrays = {"incumbent.x": ("float64", "D"), "incumbent.numbers": ("float64", "n")}
         check(saved, arrays, {"D": len(self.best.x)})
-        check(saved, {"incumbent.cost": float, "incumbent.violation": float})
-        self.best = Evaluated(
-            saved["incumbent.x"].copy(),
-            float(saved["incumbent.cost"]),
-            float(saved["incumbent.violation"]),
-            saved["incumbent.amounts"].copy(),
-        )
-        self._rank = self.best.rank
+        cost, violation, *amounts = saved["incumbent.numbers"].tolist()
+        self.best = Evaluated(saved["incumbent.x"].copy(), cost, violation, np.array(amounts))
         self.calls = self._evaluator.calls
 
 

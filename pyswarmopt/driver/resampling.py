@@ -19,7 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.judge import Evaluated, Judge, Worth
+from pyswarmopt.driver.judge import Evaluated, Found, Judge
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # most evaluations for choosing the result of a noisy search, and for reporting it
@@ -196,6 +196,17 @@ class ByMeans(Judge):
 
     # ---- the end ----
 
+    def final(self, scale: float) -> Found:
+        """The best with the mean of fresh draws: those that selected it were lucky."""
+        self._choose()
+        if self.best.violation > 0:
+            return super().final(scale)
+        fresh = Sample(self.best.x)
+        costs = self.draw(np.tile(fresh.x, (self._final_draws(), 1)))
+        for cost in costs[np.isfinite(costs)]:
+            fresh = fresh.add(float(cost))
+        return self._by_mean(fresh if fresh.n > 1 else self.sample(fresh.x))
+
     def _choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky."""
         budget = self._final_draws()
@@ -206,31 +217,20 @@ class ByMeans(Judge):
         self._revise(self._bests())
         self._look()
 
-    def final_worth(self, scale: float) -> Worth:
-        """The mean of fresh draws: the draws that selected the best were lucky."""
-        self._choose()
-        if self.best.violation > 0:
-            return super().final_worth(scale)
-        x = self.best.x
-        sample = Sample(x)
-        costs = self.draw(np.tile(x, (self._final_draws(), 1)))
-        for cost in costs[np.isfinite(costs)]:
-            sample = sample.add(float(cost))
-        return self._mean(sample if sample.n > 1 else self.sample(x))
-
-    def worth(self) -> Worth:
-        """The mean so far."""
-        if 0 < self.best.violation < math.inf:
-            return super().worth()
-        return self._mean(self.sample(self.best.x))
-
-    def _mean(self, sample: Sample) -> Worth:
-        return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)
-
     def _final_draws(self) -> int:
         if math.isfinite(self._evaluator.max_evals):
             return self._reserve // 2
         return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
+
+    def found(self) -> Found:
+        """The best with its mean so far."""
+        if 0 < self.best.violation < math.inf:
+            return super().found()
+        return self._by_mean(self.sample(self.best.x))
+
+    def _by_mean(self, sample: Sample) -> Found:
+        fun = self._sign * sample.mean if sample.n else self.value
+        return self._found(fun, sample.stderr, sample.n)
 
     # ---- samples ----
 
@@ -277,27 +277,21 @@ class ByMeans(Judge):
         self._search.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best point, and arrays for restoring the samples."""
-        samples = self._samples.values()
-        numbers = [[sample.n, sample.mean, sample.square_sum] for sample in samples]
-        return super().state_dict() | {
-            "noise.points": np.array([sample.x for sample in samples]),
-            "noise.samples": np.array(numbers, dtype=np.float64),
-        }
+        """The best point, and the samples: a row of position, draws, mean and square sum for each."""
+        rows = [[*s.x, s.n, s.mean, s.square_sum] for s in self._samples.values()]
+        width = len(self.best.x) + 3
+        return super().state_dict() | {"noise.samples": np.array(rows).reshape(len(rows), width)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         super().load_state_dict(saved)
-        points = saved["noise.points"]
-        numbers = saved["noise.samples"]
-        if numbers.size:
-            sizes = {"c": 3}
-            axes = {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}
-            check(saved, axes, sizes)
-        self._samples = {
-            x.tobytes(): Sample(x.copy(), int(n), mean, square_sum)
-            for x, (n, mean, square_sum) in zip(points, numbers.tolist(), strict=True)
-        }
+        dim = len(self.best.x)
+        check(saved, {"noise.samples": ("float64", "nc")}, {"c": dim + 3})
+        self._samples = {}
+        for row in saved["noise.samples"]:
+            x = row[:dim].copy()
+            n, mean, square_sum = row[dim:].tolist()
+            self._samples[x.tobytes()] = Sample(x, int(n), mean, square_sum)
 
 
 class ByProcess(ByMeans):

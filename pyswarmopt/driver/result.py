@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
-from pyswarmopt.driver.history import History, ParticleRecord
+from pyswarmopt.driver.history import History
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.parts import stopping
 
@@ -26,24 +25,17 @@ FAILED = "exception"  # after an exception
 TIMEOUT = "timeout"  # when the time is up
 EXHAUSTED = "exhausted"  # when nothing new is proposed
 
-MESSAGES = {
-    stopping.MaxIter.reason: "the limit of iterations was reached",
-    stopping.MaxEvals.reason: "the limit of evaluations was reached",
-    TIMEOUT: "the limit of time was reached",
-    stopping.Patience.reason: "nothing was gained for too long",
-    stopping.Target.reason: "the target was reached",
-    EXHAUSTED: "all points that were proposed are known",
-    "callback": "the callback said stop",
-    INTERRUPTED: "interrupted",
-    FAILED: "an exception was raised",
-}
-# reason -> status; any other reason is a used-up budget
-STATUSES = {
-    stopping.Target.reason: "target",
-    "callback": "callback",
-    TIMEOUT: "time",
-    stopping.Patience.reason: "converged",
-    EXHAUSTED: "exhausted",
+# reason -> status and words; the status of any other reason is "budget"
+REASONS = {
+    INTERRUPTED: ("interrupted", "interrupted"),
+    FAILED: ("exception", "an exception was raised"),
+    stopping.Target.reason: ("target", "the target was reached"),
+    "callback": ("callback", "the callback said stop"),
+    TIMEOUT: ("time", "the limit of time was reached"),
+    stopping.Patience.reason: ("converged", "nothing was gained for too long"),
+    EXHAUSTED: ("exhausted", "all points that were proposed are known"),
+    stopping.MaxIter.reason: ("budget", "the limit of iterations was reached"),
+    stopping.MaxEvals.reason: ("budget", "the limit of evaluations was reached"),
 }
 
 
@@ -131,11 +123,8 @@ class Result(Mapping[str, Any]):
         Raises:
             ValueError: they were not kept.
         """
-        records = self._particles(feasible)
-        values = np.array([r.value for r in records])
-        if self.space is None:
-            return np.array([r.x for r in records]), values
-        return [self.space.decode(r.x) for r in records], values
+        x, values = self._kept(feasible)
+        return x if self.space is None else self.space.decode(x), values
 
     def known(self) -> tuple[Any, Floats]:
         """The evaluated points and values, for ``known=`` of another search; only the best one if
@@ -152,26 +141,21 @@ class Result(Mapping[str, Any]):
         Raises:
             ValueError: they were not kept.
         """
-        x = np.array([r.x for r in self._particles()])
+        x, _ = self._kept()
         if self.space is None:
             return x
-        decoded = [self.space.decode(point) for point in x]
+        decoded = self.space.decode(x)
         active = np.array([[name in params for params in decoded] for name in self.space.owners])
         return np.where(active.T, x, np.nan)
 
-    def _particles(self, feasible: bool = True) -> list[ParticleRecord]:
-        """The records of evaluations with a finite value."""
-        kept = (record for record in self.history if isinstance(record, ParticleRecord))
-        records = [
-            record
-            for record in kept
-            if math.isfinite(record.feasible_value if feasible else record.value)
-        ]
-        if not records:
+    def _kept(self, feasible: bool = True) -> tuple[Floats, Floats]:
+        """The evaluated points, (n, D), and their finite values."""
+        x, values = self.history.evaluated(feasible)
+        if not (len(x) or self.history.objectives):
             raise ValueError(
                 "this search kept no positions: run minimize(..., history='particles')"
             )
-        return records
+        return x, values
 
     def importance(self) -> dict[str, float]:
         """Importance of each single parameter: shares that sum to 1, largest first.
@@ -186,7 +170,7 @@ class Result(Mapping[str, Any]):
         from pyswarmopt.driver.problem.importance import main_effects
 
         x = self.coordinates()
-        values = self.evaluated()[1]
+        _, values = self._kept()
         if self.space is None:
             names = [f"x{i}" for i in range(x.shape[1])]
             low = x.min(axis=0)
@@ -199,27 +183,31 @@ class Result(Mapping[str, Any]):
         shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
+    def best_words(self) -> str:
+        """The best value, or the size of the front, in words."""
+        return f"best {self.fun:.6g}" if np.ndim(self.fun) == 0 else f"{len(self.x)} points"
+
     def __getitem__(self, name: str) -> Any:
-        if name not in _DEFAULTS:
-            raise KeyError(name)
-        return getattr(self, name)
+        return vars(self)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_DEFAULTS)
+        return iter(vars(self))
 
     def __len__(self) -> int:
-        return len(_DEFAULTS)
+        return len(vars(self))
 
     def __repr__(self) -> str:
         """A line for each unusual field, like SciPy's results; parameters by name stand for x."""
         point = "x" if self.params is None else "params"
         usual = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
         shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", *usual[4:])
-        names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
-        return lines({name: self[name] for name in names})
-
-
-_DEFAULTS = {f.name: f.default for f in fields(Result)} | {"failures": {}}
+        return lines(
+            {
+                name: self[name]
+                for name in shown
+                if name in usual or self[name] != getattr(Result, name)
+            }
+        )
 
 
 def lines(values: Mapping[str, Any]) -> str:
@@ -247,7 +235,8 @@ def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     """The reasons to stop in words, and the fault of a result without a finite value or
     feasibility.
     """
-    text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
+    words = [REASONS[reason][1] if reason in REASONS else reason for reason in stop]
+    text = "; ".join(words) or "the search goes on"
     if not breach.feasible:
         return f"{text}; no feasible point was found: {breach.words}"
     return text if finite else f"{text}; no finite value was found"
@@ -264,7 +253,8 @@ def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
         return "infeasible"
     if not finite:
         return "failed"
-    return next((STATUSES[reason] for reason in stop if reason in STATUSES), "budget")
+    found = (REASONS[reason][0] for reason in stop if reason in REASONS)
+    return next((word for word in found if word != "budget"), "budget")
 
 
 def failed_calls(failures: Mapping[str, int], calls: int) -> str:

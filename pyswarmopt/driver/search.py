@@ -22,10 +22,9 @@ from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.words import counted, without_addresses
 from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
 from pyswarmopt.driver.call import Value
-from pyswarmopt.driver.evaluation import Evaluator
+from pyswarmopt.driver.evaluation import NUMBERS, Evaluator, Memory
 from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.judge import Evaluated, Gains, Judge
-from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
     EXHAUSTED,
@@ -75,6 +74,10 @@ class Search:
         ValueError: options that do not make sense.
     """
 
+    _kind: type[Result] = Result  # of the result
+    _swarm: Any
+    _judge: Judge
+
     def __init__(self, arguments: Options, maximize: bool = False, told: bool = False) -> None:
         self._began = time.monotonic()
         self._told = told
@@ -115,7 +118,7 @@ class Search:
         # not for a named recipe: a swarm's last iteration would be cut
         confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
         self.evaluator = self._make_evaluator(limit, confirms)
-        self._swarm: Any = make_optimizer(options, self.problem, recipe, maximize)
+        self._swarm = make_optimizer(options, self.problem, recipe, maximize)
         if default:
             self.advice = idle_workers(self._swarm, options, workers)
         self._judge = self._make_judge()
@@ -135,10 +138,9 @@ class Search:
         self, max_evals: float, confirms: bool = False, outputs: int | None = None
     ) -> Evaluator:
         options = self._options
-        memory = None if options.noisy else Memory(self.problem.canonical)
-        if memory is not None:
-            for x, value in zip(*self.problem.known, strict=True):
-                memory.keep(memory.key(x), value)
+        memory = Memory(self.problem.canonical, 0 if options.noisy else NUMBERS)
+        for x, value in zip(*self.problem.known, strict=True):
+            memory.keep(memory.key(x), value)
         return Evaluator(
             options.fun,
             options.vectorized,
@@ -151,7 +153,7 @@ class Search:
             confirms,
             self._began + self._timeout,
             options.evaluation_timeout,
-            rounds=not options.asynchronous,
+            not options.asynchronous,
         )
 
     def _make_judge(self) -> Judge:
@@ -246,7 +248,7 @@ class Search:
             if ticket is not None:
                 x = self.problem.decode(ticket.x[None])[0]
                 if not self.answers(ticket, x) and self.hand_out(ticket, x):
-                    self.evaluator.workers.send(self.evaluator.key(x), x)
+                    self.evaluator.workers.send(None, x)
             elif self.evaluator.workers.busy:
                 self._hear()
             else:
@@ -264,36 +266,38 @@ class Search:
             self.evaluator.skipped += 1
             self._tell_one(ticket, draft)
             return True
-        known = self.evaluator.recall(self.evaluator.key(x))
+        known = self.evaluator.recall(self.evaluator.memory.key(x))
         if known is not None:
             self._tell_one(ticket, self._judge.read(draft, known))
         return known is not None
 
     def hand_out(self, ticket: Ticket, x: Floats) -> bool:
         """Note that a point is under way; whether it is the only one: equal ones are told together."""
-        alike = self._pending.setdefault(self.evaluator.key(x), [])
+        alike = self._pending.setdefault(self.evaluator.memory.key(x), [])
         alike.append(ticket)
         return len(alike) == 1
 
     def _hear(self) -> None:
         """Wait for one answer and take it in."""
-        key, x, value = self.evaluator.hear()
+        _, x, value = self.evaluator.hear()
+        self._take(x, value)
+
+    def _take(self, x: Floats, value: Value) -> tuple[list[Ticket], Evaluated]:
+        """Tell the value of a point, (D,), for all tickets that it answers; these, and the point."""
+        key = self.evaluator.memory.key(x)
         self.evaluator.learn(key, value)
         judged = self._judge.read(self._judge.draft(x), value)
-        for ticket in self._pending.pop(key):
+        tickets = self._pending.pop(key, [])
+        for ticket in tickets:
             self._tell_one(ticket, judged)
+        return tickets, judged
 
     def take(self, x: Floats, value: Value) -> list[Ticket]:
         """Take in the value of a point, (D,), that was called elsewhere, asked for or not; the
         tickets that it answers.
         """
         self.evaluator.calls += 1
-        key = self.evaluator.key(x)
-        self.evaluator.learn(key, value)
-        judged = self._judge.read(self._judge.draft(x), value)
-        tickets = self._pending.pop(key, [])
-        for ticket in tickets:
-            self._tell_one(ticket, judged)
+        tickets, judged = self._take(x, value)
         if not tickets:
             self._judge.take_in(judged)
             self._note(self._swarm.rounds, UNASKED, judged)
@@ -339,8 +343,7 @@ class Search:
         elapsed = time.monotonic() - self._began
         if elapsed >= self._timeout:
             reasons[TIMEOUT] = elapsed
-        memory = self.evaluator.memory
-        knows_all = memory is not None and len(memory.known) >= self._distinct
+        knows_all = len(self.evaluator.memory.known) >= self._distinct
         if self.evaluator.idle >= IDLE or knows_all:
             reasons[EXHAUSTED] = self.evaluator.calls
         return reasons
@@ -394,37 +397,36 @@ class Search:
         return self._result(self.reasons())
 
     def _result(self, stop: Reasons, final: bool = False) -> Any:
-        judge = self._judge
+        scale = self._history.first_value()
+        found = self._judge.final(scale) if final else self._judge.found()
         space = self.problem.space
-        worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
-        x = judge.best.x
-        fun = float(worth.fun)
-        breach = judge.breach()
-        finite = math.isfinite(fun)
+        feasible = found.breach.feasible
+        finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
+        calls = self.evaluator.calls
         failures = dict(self.evaluator.failures)
-        result = Result(
-            x=x.copy(),  # a callback may change it
-            fun=fun,
-            nfev=self.evaluator.calls,
+        result = self._kind(
+            x=found.x,
+            fun=found.fun,
+            nfev=calls,
             nit=self._swarm.iteration,
-            success=finite and breach.feasible and self._succeeded(stop, fun),
-            message=message(stop, finite, breach)
-            + failed_calls(failures, self.evaluator.calls)
-            + self._remarks(fun)
-            + worth.note,
+            success=finite and feasible and self._succeeded(stop, found.fun),
+            message=message(stop, finite, found.breach)
+            + failed_calls(failures, calls)
+            + self._remarks(found.fun)
+            + found.note,
             stop=stop,
             history=self._history,
-            fun_stderr=worth.stderr,
-            n_best=worth.n,
-            maxcv=breach.most,
+            fun_stderr=found.stderr,
+            n_best=found.n,
+            maxcv=found.breach.most,
             algorithm=self._algorithm,
-            params=None if space is None else space.decode(x),
+            params=None if space is None else space.decode(found.x),
             space=space,
             maximize=self._sign < 0,
-            feasible=breach.feasible,
+            feasible=feasible,
             recipe=self._recipe,
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
-            status=status(stop, finite, breach.feasible),
+            status=status(stop, finite, feasible),
             failures=failures,
         )
         if final:
@@ -451,18 +453,19 @@ class Search:
 
     # ---- saving ----
 
-    def _saved(self) -> tuple[Any, ...]:
-        """What holds the state, in the order of restoring."""
-        return self._swarm, self.evaluator, self._judge, self._history
+    def _parts(self) -> tuple[Any, ...]:
+        """What holds the state, beside the evaluator, which is restored first."""
+        return self._swarm, self.evaluator.memory, self._judge, self._history
 
     def _state(self) -> dict[str, Any]:
         """Everything needed for resuming."""
         import json  # imported on use, for a faster start of searches
 
         state: dict[str, Any] = {"problem": json.dumps(self._identity)}
-        for part in self._saved():
+        state |= self.evaluator.state_dict("evaluator") | self._gains.state_dict("gains")
+        for part in self._parts():
             state |= part.state_dict()
-        return state | self._gains.state_dict("gains")
+        return state
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed for resuming."""
@@ -480,9 +483,10 @@ class Search:
             self._restore(saved)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        for part in self._saved():
+        self.evaluator.restore(saved, "evaluator", {})
+        self._gains.restore(saved, "gains", {})
+        for part in self._parts():
             part.load_state_dict(saved)
-        self._gains = Gains.from_state(saved, "gains", {})
         first = next(iter(self._history), None)
         if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
             raise ValueError("a history of other coordinates")
@@ -539,8 +543,8 @@ def _log(result: Result) -> None:
     logging = sys.modules.get("logging")
     if logging is None:  # no one listens
         return
-    best = f"best {result.fun:.6g} after {result.nfev} evaluations"
-    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
+    found = f"{result.best_words()} after {result.nfev} evaluations"
+    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, found)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:

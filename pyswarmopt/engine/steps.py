@@ -16,11 +16,20 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Array, Bools, Floats, as_array, beside, is_tensor, like
+from pyswarmopt.base.arrays import (
+    Array,
+    Bools,
+    Floats,
+    as_array,
+    beside,
+    copied,
+    empty,
+    is_tensor,
+    like,
+)
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import require_shape
 from pyswarmopt.base.state import State
-from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.topology import Topology
 

@@ -9,13 +9,23 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Array, Bools, Floats, as_array, beside, dtype_name, is_tensor
-from pyswarmopt.base.blocks import BLOCK, EVERY
+from pyswarmopt.base.arrays import (
+    BLOCK,
+    EVERY,
+    Array,
+    Bools,
+    Floats,
+    as_array,
+    beside,
+    copied,
+    dtype_name,
+    empty,
+    is_tensor,
+)
 from pyswarmopt.base.inputs import matrix, take_over
 from pyswarmopt.base.random import generator_at, saved_generator
 from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
-from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import steps
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
@@ -68,7 +78,7 @@ class Update:
         Raises:
             ValueError: not a swarm's state, or the state of another recipe.
         """
-        state = State.from_dict(saved, owned)
+        state = State.of(saved, owned)
         box = None
         if "low" in saved:
             side = dtype_name(state.positions), "D"
@@ -78,7 +88,7 @@ class Update:
 
     def saved(self) -> dict[str, Any]:
         """State for resuming, not copied: the state, the generator and the box."""
-        saved = self.state.to_dict()
+        saved = self.state.saved()
         saved["generator"] = saved_generator(self._generator)
         if self._bounds is not None:
             saved |= {"low": self._bounds.low, "high": self._bounds.high}

@@ -14,8 +14,7 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
-from pyswarmopt.base.arrays import Array, Floats, as_array
-from pyswarmopt.base.blocks import BLOCK
+from pyswarmopt.base.arrays import BLOCK, Array, Floats, as_array
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, VelocityRule

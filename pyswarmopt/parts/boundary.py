@@ -16,9 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Array, DType, as_array, largest_number, like, namespace
-from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.storage import copied, empty
+from pyswarmopt.base.arrays import (
+    Array,
+    DType,
+    as_array,
+    blocks,
+    copied,
+    empty,
+    largest_number,
+    like,
+    namespace,
+)
 from pyswarmopt.parts.bounds import WIDTHS, read_bounds
 
 

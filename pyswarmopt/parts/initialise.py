@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Array, beside, like
-from pyswarmopt.base.blocks import blocks
+from pyswarmopt.base.arrays import Array, beside, blocks, like
 from pyswarmopt.parts.boundary import Box
 
 # (starting points (n, D) or None, rows (m, D) to fill, box or None, generator)

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pyswarmopt.base.arrays import namespace
-from pyswarmopt.base.blocks import BLOCK
+from pyswarmopt.base.arrays import BLOCK, namespace
 
 if TYPE_CHECKING:
     from pyswarmopt.base.state import State

@@ -299,9 +299,10 @@ class SumOfTerms:
         c = list(weights)
         if self.per_coordinate:
             bits = sixteen_bits(generator, (len(self.per_coordinate), *x.shape))
-            dtype = np.float32 if x.dtype == np.float32 else np.float64
-            for k, factor in zip(self.per_coordinate, bits, strict=True):
-                c[k] = np.multiply(factor, c[k] / FULL_SCALE, dtype=dtype)
+            factors = bits.astype(np.float32 if x.dtype == np.float32 else np.float64)
+            for k, factor in zip(self.per_coordinate, factors, strict=True):
+                factor *= factor.dtype.type(c[k] / FULL_SCALE)
+                c[k] = factor
         if self.normalise:
             c = _normalised(c)
         for k, each in enumerate(c):

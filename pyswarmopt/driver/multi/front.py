@@ -5,29 +5,27 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.record import NONE, check
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History, write_csv
-from pyswarmopt.driver.judge import Evaluated, Judge
+from pyswarmopt.driver.judge import Evaluated, Found, Judge
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
-from pyswarmopt.driver.search import Reasons, Search
+from pyswarmopt.driver.result import Result, lines
+from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.hybrid.box import UnitBox
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
@@ -46,28 +44,21 @@ FEWEST_DRAWS = 3  # of a point of a noisy front, afresh
 FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for reevaluating the front
 
 
-@dataclass(frozen=True, repr=False)
-class MultiResult:
-    """The front found by a search.
+@dataclass(frozen=True, repr=False, eq=False)
+class MultiResult(Result):
+    """The front found by a search. Fields that are not listed are those of `pyswarmopt.Result`.
 
     Attributes:
         x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
             that breaks the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
-        nfev: calls of the objective; a call on m points counts m.
-        nit: moves of the swarm.
         success: whether a feasible point with finite objectives was found.
-        message: why the search ended, in words.
         maxcv: the largest amount by which a point breaks a constraint; an equality counts as met
             within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
-        status: the state of the search, in a word, as in `pyswarmopt.Result`.
-        failures: calls that failed, as in `pyswarmopt.Result`.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or "smpso" with
             more than 20 parameters.
-        seed: the search's seed; None if none was given.
-        version: version of pyswarmopt.
 
     Example:
         >>> import pyswarmopt as pso
@@ -76,28 +67,10 @@ class MultiResult:
         (2, True)
     """
 
-    x: Floats
-    fun: Floats
-    nfev: int
-    nit: int
-    success: bool
-    message: str
-    maxcv: float = 0.0
-    params: list[dict[str, Any]] | None = None
-    status: str = "running"
-    failures: dict[str, int] = field(default_factory=dict)
-    fun_stderr: Floats = field(default_factory=lambda: np.zeros((0, 0)))
-    algorithm: str = MODELLED_SMPSO
-    seed: int | None = None
-    version: str = __version__
-    _seen: tuple[Any, Floats] = ((), np.empty((0, 0)))
-
-    def evaluated(self) -> tuple[Any, Floats]:
-        """The evaluated points with objectives that meet the constraints, (n, D), or with ``space=`` a
-        dict of parameters for each; and their objectives, (n, M). One that came up again, without a
-        second call, is there again.
-        """
-        return self._seen
+    if TYPE_CHECKING:
+        fun: Floats  # type: ignore[assignment]
+        params: list[dict[str, Any]] | None  # type: ignore[assignment, misc]
+        fun_stderr: Floats  # type: ignore[assignment]
 
     def to_pandas(self) -> Any:
         """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
@@ -124,13 +97,10 @@ class MultiResult:
 
     def __repr__(self) -> str:
         """A line for each field, with shortened arrays: the first and the last points of the front."""
-        shown = {"message": self.message, "points": len(self.x), "success": self.success}
-        shown["status"] = self.status
-        if self.maxcv > 0:
-            shown["maxcv"] = self.maxcv
-        shown |= {"nit": self.nit, "nfev": self.nfev, "algorithm": self.algorithm}
-        shown |= {"x": self.x, "fun": self.fun}
-        return lines(shown)
+        names = ["success", "status", *["maxcv"] * (self.maxcv > 0)]
+        names += ["nit", "nfev", "algorithm", "x", "fun"]
+        shown = {"message": self.message, "points": len(self.x)}
+        return lines(shown | {name: self[name] for name in names})
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume dominated by the front, up to `reference`, (M,); see
@@ -229,15 +199,22 @@ def _means(drawn: Floats) -> tuple[Floats, Floats]:
 class FrontJudge(Judge):
     """As `Judge`, for a swarm that keeps its best points itself.
 
+    Args:
+        objectives: M.
+        history: all points, of which the front is made.
+        reserve: evaluations kept for the points of a noisy front, afresh.
+        given: arguments of `Judge`.
+
     Attributes:
         best: the point that breaks the constraints least; its violation is infinite without any.
-        seen: evaluated points that count for a front, each with its objectives, (D + M,).
     """
 
-    def __init__(self, objectives: int, *given: Any) -> None:
+    def __init__(self, objectives: int, history: History, reserve: int, *given: Any) -> None:
         self._objectives = objectives
-        self.seen: list[Floats] = []
+        self._history = history
         super().__init__(*given)
+        self._reserve = reserve
+        self._evaluator.max_evals -= reserve
 
     def draft(self, x: Floats) -> Evaluated:
         return super().draft(x)._replace(cost=np.full(self._objectives, math.nan))
@@ -264,42 +241,73 @@ class FrontJudge(Judge):
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         for each in judged:
-            if each.counts and each.violation == 0 and np.isfinite(each.cost).all():
-                self.seen.append(np.concatenate([each.x, each.cost]))
             if 0 < each.violation < self.best.violation:
-                self.best = each
+                self.best = each._replace(cost=math.nan)
         self.calls = self._evaluator.calls
 
     def front(self) -> tuple[Floats, Floats]:
         """Points that none dominates, (K, D), and their objectives, (K, M), sorted."""
-        dim = len(self.best.x)
-        rows = np.array(self.seen).reshape(len(self.seen), dim + self._objectives)
-        values, first = np.unique(rows[:, dim:], axis=0, return_index=True)
+        x, values = self._history.evaluated()
+        values, first = np.unique(values, axis=0, return_index=True)
         best = non_dominated(values)
-        return rows[first[best], :dim], values[best]
+        return x.reshape(len(x), len(self.best.x))[first[best]], values[best]
+
+    def found(self) -> Found:
+        """The front so far; without a feasible point, the one that breaks the constraints least."""
+        x, values = self.front()
+        return self._as_found(x, values)
+
+    def final(self, scale: float) -> Found:
+        """The front; under noise, its points drawn afresh."""
+        x, values = self.front()
+        if not (self._reserve and len(x)):
+            return self.found()
+        return self._as_found(*self._drawn_afresh(x, values))
+
+    def _as_found(self, x: Floats, values: Floats, errors: Floats | None = None) -> Found:
+        violation = 0.0
+        if not len(x) and math.isfinite(self.best.violation):
+            x = self.best.x[None]
+            values = np.full((1, self._objectives), math.inf)
+            violation = self.best.violation
+        breaches = [self._constraints.breach(point, violation) for point in x]
+        worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
+        return Found(x, values, worst, np.zeros_like(values) if errors is None else errors)
+
+    def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Points of the front, (k, D), means of fresh draws and their standard errors, without
+        points whose mean is dominated; each gets an equal share of the remaining calls. A front
+        with too many points for these is thinned out: values that were not drawn afresh are luck.
+        """
+        evaluator = self._evaluator
+        evaluator.max_evals += self._reserve
+        self._reserve = 0
+        count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
+        draws = evaluator.left // count
+        if not draws:
+            return points, values, np.full_like(values, np.inf)
+        rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
+        points = points[rows]
+        drawn, error = evaluator(np.repeat(points, draws, axis=0))
+        if error is not None:
+            raise error
+        known = [value for value in drawn if value is not None]
+        if len(known) < len(drawn):  # the time is up
+            return points, values[rows], np.full_like(values[rows], np.inf)
+        again = np.array([np.broadcast_to(value, self._objectives) for value in known])
+        means, errors = _means(again.reshape(count, draws, -1))
+        front = np.flatnonzero(non_dominated(means))
+        front = front[np.lexsort(means[front].T[::-1])]
+        return points[front], means[front], errors[front]
 
     def _best_position(self) -> Floats:
         return self._coding.low
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that was seen, and the point that breaks the constraints least."""
-        seen = np.array(self.seen) if self.seen else NONE
-        return {"seen": seen, "least": np.append(self.best.x, self.best.violation)}
-
-    def load_state_dict(self, saved: Any) -> None:
-        """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        if len(saved.get("seen", NONE)):
-            check(saved, {"seen": ("float64", "nc")}, {"c": len(self.best.x) + self._objectives})
-        check(saved, {"least": ("float64", "l")}, {"l": len(self.best.x) + 1})
-        self.seen = list(saved["seen"])
-        *x, violation = saved["least"].tolist()
-        self.best = Evaluated(np.array(x), math.nan, violation)
-        self.calls = self._evaluator.calls
 
 
 class FrontSearch(Search):
     """One search for a front; all options are checked before the first evaluation."""
 
+    _kind = MultiResult
     _swarm: MultiSwarm
     _judge: FrontJudge
 
@@ -313,19 +321,20 @@ class FrontSearch(Search):
         for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is for one objective; a front has none")
-        super().__init__(arguments, told=told)
+        super().__init__(replace(arguments, max_evals=arguments.max_evals or MAX_EVALS), told=told)
 
     def _make(self, maximize: bool) -> None:
         options = self._options
-        limit = options.max_evals or MAX_EVALS
+        limit = int(options.max_evals or 0)
         population = self._population(limit)
         self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
-        self._reserve = limit // FINAL_SHARE if options.noisy else 0
-        self.evaluator.max_evals -= self._reserve
         self._phased = False
-        self._history = History()  # empty: the judge keeps all points
+        self._recipe = ""
+        self._history = History("particles", self.problem.space, objectives=self._objectives)
         self._algorithm, self._swarm = self._make_swarm(limit, population)
-        self._judge = FrontJudge(self._objectives, self._swarm, self.problem, self.evaluator)
+        reserve = limit // FINAL_SHARE if options.noisy else 0
+        given = self._swarm, self.problem, self.evaluator
+        self._judge = FrontJudge(self._objectives, self._history, reserve, *given)
         self._identity |= {
             "objectives": self._objectives,
             "population": population,
@@ -361,87 +370,6 @@ class FrontSearch(Search):
         first = min(FIRST * kinds.count + 1, max(last // 4, 1))
         model = FrontProposals(kinds, first, last, self._options.population or AT_ONCE)
         return MODELLED_SMPSO, MultiSwarm(**swarm, model=model)
-
-    def reasons(self) -> Reasons:
-        """Reasons to stop; empty to go on."""
-        reasons = self._ends()
-        if not self.evaluator.left:
-            reasons["max_evals"] = self.evaluator.max_evals + self._reserve
-        return reasons
-
-    def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
-        """The judge keeps all points."""
-
-    def _write_record(self, iteration: int) -> None:
-        """A front has no history by iterations."""
-
-    def _saved(self) -> tuple[Any, ...]:
-        return self._swarm, self.evaluator, self._judge
-
-    def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        problem = self.problem
-        space = problem.space
-        x, values = self._judge.front()
-        violation = 0.0
-        if not len(x) and math.isfinite(self._judge.best.violation):
-            x = self._judge.best.x[None]
-            values = np.full((1, self._objectives), math.inf)
-            violation = self._judge.best.violation
-        errors = np.zeros_like(values)
-        if final and self._options.noisy and len(x) and not violation:
-            x, values, errors = self._drawn_afresh(x, values)
-        breaches = [problem.constraints.breach(point, violation) for point in x]
-        worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
-        found = len(x) > 0 and worst.feasible
-        failures = dict(self.evaluator.failures)
-        width = problem.dim + self._objectives
-        seen = np.array(self._judge.seen).reshape(len(self._judge.seen), width)
-        points = seen[:, : problem.dim]
-        return MultiResult(
-            x=x,
-            fun=values,
-            nfev=self.evaluator.calls,
-            nit=self._swarm.iteration,
-            success=found and not stop.keys() & {INTERRUPTED, FAILED},
-            message=message(stop, found, worst) + failed_calls(failures, self.evaluator.calls),
-            maxcv=worst.most,
-            params=None if space is None else [space.decode(point) for point in x],
-            status=status(stop, found, worst.feasible),
-            failures=failures,
-            algorithm=self._algorithm,
-            fun_stderr=errors,
-            seed=self._options.seed if isinstance(self._options.seed, int) else None,
-            _seen=(
-                points if space is None else [space.decode(point) for point in points],
-                seen[:, problem.dim :],
-            ),
-        )
-
-    def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Points of the front, (k, D), means of fresh draws and their standard errors, without
-        points whose mean is dominated; each gets an equal share of the remaining calls. A front
-        with too many points for these is thinned out: values that were not drawn afresh are luck.
-        """
-        evaluator = self.evaluator
-        evaluator.max_evals += self._reserve
-        self._reserve = 0
-        count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
-        draws = evaluator.left // count
-        if not draws:
-            return points, values, np.full_like(values, np.inf)
-        rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
-        points = points[rows]
-        drawn, error = evaluator(np.repeat(points, draws, axis=0))
-        if error is not None:
-            raise error
-        known = [value for value in drawn if value is not None]
-        if len(known) < len(drawn):  # the time is up
-            return points, values[rows], np.full_like(values[rows], np.inf)
-        again = np.array([np.broadcast_to(value, self._objectives) for value in known])
-        means, errors = _means(again.reshape(count, draws, -1))
-        front = np.flatnonzero(non_dominated(means))
-        front = front[np.lexsort(means[front].T[::-1])]
-        return points[front], means[front], errors[front]
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

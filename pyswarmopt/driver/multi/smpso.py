@@ -10,15 +10,16 @@ papers, and their mutation that dies out, swarms often collapse into a corner of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats, too_large
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import check
-from pyswarmopt.base.storage import too_large
+from pyswarmopt.base.record import StateRecord, check, given
 from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
@@ -30,15 +31,10 @@ ACCELERATION = 1.5, 2.5
 ARCHIVE = 100  # points to follow; the most crowded ones go first
 MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
-# the swarm's arrays, with a letter for each axis: A and R change
-SAVED = {
-    "x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM",
-    "archive_values": "AK", "asked": "RM", "told": "RT",
-}  # fmt: skip
-COUNTS = {"iteration": int, "rounds": int, "numbers": int}
 
 
-class MultiSwarm:
+@dataclass(repr=False, eq=False, init=False)
+class MultiSwarm(StateRecord):
     """Positions, personal bests and the archive, in the coordinates of the swarm, (.., M).
 
     Args:
@@ -50,6 +46,9 @@ class MultiSwarm:
         model: proposes points before the swarm moves; None: the swarm moves at once.
 
     Attributes:
+        x: positions, (P, M).
+        v: velocities.
+        p: personal bests, with their objectives and violations.
         archive: feasible non-dominated points, (A, M).
         archive_values: their objectives, (A, K).
         asked: the round's positions, (R, M), none between rounds.
@@ -57,6 +56,19 @@ class MultiSwarm:
         iteration: moves.
         numbers: of the points of all rounds before.
     """
+
+    x: Floats = given("PM")
+    v: Floats = given("PM")
+    p: Floats = given("PM")
+    p_values: Floats = given("PK")
+    p_violations: Floats = given("P")
+    archive: Floats = given("AM")
+    archive_values: Floats = given("AK")
+    asked: Floats = given("RM")
+    told: Floats = given("RT")
+    iteration: int = 0
+    rounds: int = 0
+    numbers: int = 0
 
     def __init__(
         self,
@@ -91,9 +103,6 @@ class MultiSwarm:
         self.asked = self.x[:0]
         self.told = np.empty((0, objectives + 2))
         self._sent: set[int] = set()  # rows of the round that were handed out
-        self.iteration = 0
-        self.rounds = 0
-        self.numbers = 0
 
     def stop(self) -> dict[str, float]:
         """No reasons of its own to stop."""
@@ -251,11 +260,11 @@ class MultiSwarm:
 
     # ---- saving ----
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(
+        self, prefix: str = "swarm", copied: Callable[[Any], Any] = copy
+    ) -> dict[str, Any]:
         """Everything needed for resuming."""
-        saved = {name: getattr(self, name).copy() for name in SAVED}
-        saved |= {name: getattr(self, name) for name in COUNTS}
-        saved["random"] = self._random.bit_generator.state
+        saved = super().state_dict(prefix, copied) | {"random": self._random.bit_generator.state}
         return saved if self.model is None else saved | self.model.state_dict("model")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -265,17 +274,14 @@ class MultiSwarm:
             ValueError: an entry is missing, or has another type or shape.
         """
         lengths = *self.x.shape, self.objectives, self.objectives + 2
-        sizes = dict(zip("PMKT", lengths, strict=True))
-        check(saved, {name: ("float64", axes) for name, axes in SAVED.items()}, sizes)
-        check(saved, {"random": dict, **COUNTS})
+        self.restore(saved, "swarm", dict(zip("PMKT", lengths, strict=True)))
+        check(saved, {"random": dict})
+        self._random.bit_generator.state = saved["random"]
+        self._sent = set()
         if self.model is not None:
             sizes = {"D": self._box.dim, "K": self.objectives}
             known = {"kinds": self.model.kinds}
             self.model = FrontProposals.from_state(saved, "model", sizes, **known)
-        for name in (*SAVED, *COUNTS):
-            setattr(self, name, saved[name])
-        self._sent = set()
-        self._random.bit_generator.state = saved["random"]
 
 
 def _outcomes(judged: Sequence[Evaluated]) -> Floats:

@@ -555,8 +555,10 @@ class Space:
             words = {name: repr(parameter) for name, parameter in self._given.items()}
         return {name: without_addresses(text) for name, text in words.items()}
 
-    def decode(self, x: Iterable[float]) -> dict[str, Any]:
-        """The active parameters at a point, (D,), as plain Python values."""
+    def decode(self, x: Any) -> Any:
+        """The active parameters at a point, (D,), as plain Python values; a list for points, (n, D)."""
+        if isinstance(x, np.ndarray) and x.ndim == 2:
+            return [self.decode(point) for point in x]
         params: dict[str, Any] = {}
         coordinates: dict[str, list[float]] = {name: [] for name in self._parameters}
         for name, value in zip(self.owners, x, strict=True):

@@ -118,7 +118,7 @@ def assert_close(actual: Any, wanted: npt.NDArray[Any], what: str) -> None:
 def test_a_swarm_equals_the_released_script(
     run: Run, dtype: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyswarmopt.swarm.generator_of", lambda seed: Draws(run))
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Draws(run))
     swarm = swarm_of(run, dtype)
     last = len(run["value"]) - 1
     for k in range(last + 1):

@@ -7,17 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyswarmopt.base import blocks, checkpoint
+from pyswarmopt.base import arrays, checkpoint
 
 
 @given(n=st.integers(1, 30), dim=st.integers(1, 200), size=st.integers(1, 400))
 def test_blocks_cover_an_array_in_the_order_of_its_memory(n, dim, size):
-    before, blocks.BLOCK = blocks.BLOCK, size
+    before, arrays.BLOCK = arrays.BLOCK, size
     try:
         array = np.arange(n * dim).reshape(n, dim)
-        parts = [array[block].ravel() for block in blocks.blocks(n, dim)]
+        parts = [array[block].ravel() for block in arrays.blocks(n, dim)]
     finally:
-        blocks.BLOCK = before
+        arrays.BLOCK = before
     assert np.concatenate(parts).tolist() == list(range(n * dim)) and max(map(len, parts)) <= size
 
 

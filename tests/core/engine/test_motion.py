@@ -13,7 +13,7 @@ from scipy import stats
 from swarm_runs import bowls
 
 import pyswarmopt as pso
-from pyswarmopt.base.random import generator_of, normal, sixteen_bits
+from pyswarmopt.base.random import normal, sixteen_bits
 
 KINDS = pytest.mark.parametrize("kind", [np, torch], ids=["arrays", "tensors"])
 
@@ -58,13 +58,13 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited(k
 def test_sixteen_bits_are_those_of_the_generator_four_by_four():
     words = np.random.default_rng(7).bit_generator.random_raw(3).tolist()
     expected = [word >> shift & 0xFFFF for word in words for shift in (0, 16, 32, 48)]
-    assert sixteen_bits(generator_of(7), (2, 5)).ravel().tolist() == expected[:10]
+    assert sixteen_bits(np.random.default_rng(7), (2, 5)).ravel().tolist() == expected[:10]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, torch.float64, torch.float32])
 def test_normal_numbers_are_normal(dtype):
     """An odd number of them, as a swarm of 5 particles in one dimension draws."""
-    generator = generator_of(1)
+    generator = np.random.default_rng(1)
     x = np.zeros((5, 1), dtype) if isinstance(dtype, type) else torch.zeros((5, 1), dtype=dtype)
     rows = [normal(generator, x) for _ in range(4000)]
     assert rows[0].dtype == dtype
