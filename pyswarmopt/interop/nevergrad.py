@@ -96,12 +96,11 @@ class NevergradOptimizer(Replayed):
             raise ValueError(
                 f"{name} takes one point at a time: population must be 1, not {population}"
             )
-        super().__init__(population, budget, maximize, positions, name=name)
         self._name = name
         self._positions = None if positions is None else as_points("positions", positions)
         dim = None if self._positions is None else self._positions.shape[1]
         self._box = None if bounds is None else read_bounds(bounds, dim)
-        self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
+        super().__init__(population, budget, seed, maximize, positions, name=name)
 
     def _start(self, seed: int) -> Floats:
         self._global_state = np.random.RandomState(seed).get_state()
@@ -110,9 +109,9 @@ class NevergradOptimizer(Replayed):
             space.random_state = np.random.RandomState(seed)
             make = ng.optimizers.registry[self._name]
             self._optimizer = make(space, self._budget, self._population)
-            # last in, first out
-            for x in reversed([] if self._positions is None else list(self._positions)):
-                self._optimizer.suggest(x)
+            if self._positions is not None:
+                for x in self._positions[::-1]:  # last in, first out
+                    self._optimizer.suggest(x)
         return np.array(space.value, dtype=np.float64)
 
     def _space(self) -> Any:
@@ -203,8 +202,7 @@ class _Swarm(base.Optimizer):
         self._normalizer = Normalizer(self.parametrization)
         self._boxed = self._normalizer.working and self._normalizer.fully_bounded
         self._known: list[Any] = []  # positions that were told and not asked
-        self._tickets: dict[str, Ticket] = {}  # tickets of candidates without a value, by uid
-        self._round: list[Ticket] = []  # tickets of the round that no candidate has yet
+        self._tickets: dict[str, Ticket] = {}  # of candidates without a value, by uid
 
     @cached_property
     def _swarm(self) -> Swarm:
@@ -237,10 +235,8 @@ class _Swarm(base.Optimizer):
     def _next(self) -> Ticket | None:
         if self.num_workers > 1:
             return self._swarm.ask_one()
-        if not self._round:
-            waiting = {ticket.particle for ticket in self._tickets.values()}
-            self._round = [t for t in self._swarm.tickets() if t.particle not in waiting]
-        return self._round.pop(0) if self._round else None
+        waiting = {ticket.particle for ticket in self._tickets.values()}
+        return next((t for t in self._swarm.tickets() if t.particle not in waiting), None)
 
     def _internal_tell_candidate(self, candidate: Any, loss: float) -> None:
         ticket = self._tickets.pop(candidate.uid, None)

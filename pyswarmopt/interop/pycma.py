@@ -59,16 +59,12 @@ class PycmaOptimizer(Replayed):
             raise ValueError(
                 "pycma takes its first step size from the positions: give at least two that differ"
             )
-        super().__init__(population, budget, maximize, positions)
         self._first = start
         self._sigma = sigma
-        # pycma uses 0 for a seed from the clock.
-        self._begin(
-            int(np.random.default_rng().integers(1, 2**31)) if seed is None else int(seed) + 1
-        )
+        super().__init__(population, budget, seed, maximize, positions)
 
     def _start(self, seed: int) -> Floats:
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seed + 1)
         options: dict[str, Any] = {
             "seed": np.nan,
             "verbose": -9,
@@ -94,5 +90,4 @@ class PycmaOptimizer(Replayed):
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent, and pycma's own reasons."""
-        reasons = {name: float(value) for name, value in super().stop().items()}
-        return {**reasons, **{str(name): 1.0 for name in self._strategy.stop()}}
+        return super().stop() | dict.fromkeys(map(str, self._strategy.stop()), 1.0)

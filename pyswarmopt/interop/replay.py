@@ -25,6 +25,7 @@ class Replayed(ABC):
     Args:
         population: positions per round; None: the optimizer's choice.
         budget: total number of evaluations; `stop` says when they are spent.
+        seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
         positions: positions from the user; if they are a tensor, `ask` returns tensors, else
             arrays.
@@ -38,17 +39,18 @@ class Replayed(ABC):
         self,
         population: int | None,
         budget: int | None,
+        seed: int | None,
         maximize: bool,
-        positions: Any = None,
+        positions: Any,
         **settings: str,
     ) -> None:
         self._population = as_limit("population", population, 1)
         self._budget = as_limit("budget", budget, 1)
-        self._maximize = maximize
+        self._sign = -1.0 if maximize else 1.0
         self._given = positions
-        self._settings = {
-            **settings, "population": population, "budget": budget, "maximize": maximize,
-        }  # fmt: skip
+        own = {"population": population, "budget": budget, "maximize": maximize}
+        self._settings = {**settings, **own}
+        self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
 
     def _begin(self, seed: int) -> None:
         """Go back to the state before the first ask."""
@@ -56,8 +58,7 @@ class Replayed(ABC):
         self._told: list[float] = []
         self._digest = hashlib.sha256()
         self._pending: tuple[Any, Floats] | None = None  # a round that was not told
-        self._best_cost = np.inf
-        self._best_x = self._start(seed)
+        self._best = Point(self._start(seed), np.inf)  # with its cost
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:
@@ -74,8 +75,7 @@ class Replayed(ABC):
     @property
     def best(self) -> Point:
         """The best point so far."""
-        x = beside(self._best_x.copy(), self._given)
-        return Point(x, -self._best_cost if self._maximize else self._best_cost)
+        return Point(beside(self._best.x.copy(), self._given), self._sign * self._best.value)
 
     def ask(self) -> Array:
         """Positions to evaluate, (N, D) float64; the same ones until `tell`. The last round may be
@@ -101,11 +101,10 @@ class Replayed(ABC):
         if dropped is not None:
             raise ValueError("every position needs a value: none can be dropped")
         candidates, asked = self._pending or (None, np.empty((0, 0)))
-        costs = as_costs(asked, positions, values, -1.0 if self._maximize else 1.0)
+        costs = as_costs(asked, positions, values, self._sign)
         i = int(costs.argmin())
-        if costs[i] < self._best_cost:
-            self._best_cost = float(costs[i])
-            self._best_x = asked[i].copy()
+        if costs[i] < self._best.value:
+            self._best = Point(asked[i].copy(), float(costs[i]))
         self._learn(candidates, costs)
         self._digest.update(asked.tobytes())
         self._told += costs.tolist()
@@ -142,7 +141,7 @@ class Replayed(ABC):
         while len(self._told) < len(costs):
             x = self.ask()
             now = costs[len(self._told) : len(self._told) + len(x)]
-            self.tell(x, -now if self._maximize else now)
+            self.tell(x, self._sign * now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
                 "the optimiser asked for other positions than when it was saved: other bounds, "
