@@ -66,10 +66,7 @@ class Comparison:
 
     def finals(self, recipe: str) -> Floats:
         """Final best values, one for each seed, (n,); their distances from `optimum`, if given."""
-        return self._values(recipe) - (self.optimum or 0.0)
-
-    def _values(self, recipe: str) -> Floats:
-        return np.array([r.fun for r in self.results[recipe]])
+        return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
 
     def median(self, recipe: str) -> float:
         """Median of `finals`."""
@@ -85,13 +82,13 @@ class Comparison:
     def paired(self, against: str | None = None) -> dict[str, Paired]:
         """Each recipe against the given one (by default the first), seed by seed."""
         base = next(iter(self.results)) if against is None else against
-        others = [name for name in self.results if name != base]
         # not of distances, whose rounding makes unequal values equal
-        least = self._values(base)
-        better = {name: int((self._values(name) < least).sum()) for name in others}
-        worse = {name: int((self._values(name) > least).sum()) for name in others}
-        p = _holm({name: sign_test(better[name], worse[name]) for name in others})
-        return {name: Paired(better[name], worse[name], p[name]) for name in others}
+        values = {name: np.array([r.fun for r in runs]) for name, runs in self.results.items()}
+        least = values.pop(base)
+        better = [int((each < least).sum()) for each in values.values()]
+        worse = [int((each > least).sum()) for each in values.values()]
+        p = holm(list(map(sign_test, better, worse)))
+        return dict(zip(values, map(Paired, better, worse, p), strict=True))
 
     def convergence(self, ax: Axes | None = None) -> Axes:
         """Median curve of each recipe with the 95% interval as a band; see
@@ -101,24 +98,21 @@ class Comparison:
         return convergence(runs, ax, self.optimum)
 
     def __str__(self) -> str:
-        first, *others = self.results
         paired = self.paired()
-        interval = interval_name(len(self.results[first]))
-        heads = ["recipe", "median", interval, f"better than {first}", "p"]
-        rows = [heads, [*self._row(first), "", ""]]
-        for name in others:
-            better, worse, p = paired[name]
-            rows.append([*self._row(name), f"{better} of {better + worse}", f"{p:.2g}"])
+        first, runs = next(iter(self.results.items()))
+        rows = [["recipe", "median", interval_name(len(runs)), f"better than {first}", "p"]]
+        for name in self.results:
+            low, high = self.interval(name)
+            row = [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}", "", ""]
+            if name in paired:
+                better, worse, p = paired[name]
+                row[3:] = f"{better} of {better + worse}", f"{p:.2g}"
+            rows.append(row)
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        padded = [map(str.ljust, row, widths) for row in rows]
-        table = ["  ".join(row).rstrip() for row in padded]
+        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         value = "value" if self.optimum is None else "distance to the optimum"
-        about = f"{value} over {counted(len(self.results[first]), 'seed')}"
+        about = f"{value} over {counted(len(runs), 'seed')}"
         return "\n".join([*table, f"({about}; p: sign test, Holm-corrected)"])
-
-    def _row(self, name: str) -> list[str]:
-        low, high = self.interval(name)
-        return [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}"]
 
 
 def compare(
@@ -176,19 +170,17 @@ def compare(
 def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if isinstance(recipes, str):
         raise TypeError(f"recipes={recipes!r}: give a list of names or recipes")
-    if isinstance(recipes, Mapping):
-        named = dict(recipes)
-    else:
-        labels = [_label(recipe) for recipe in recipes]
-        named = dict(zip(labels, recipes, strict=True))
-        if len(named) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
+    pairs = recipes.items() if isinstance(recipes, Mapping) else [(_label(r), r) for r in recipes]
+    named: dict[str, str | Recipe | None] = {}
+    for name, recipe in pairs:
+        if name in named:
             raise ValueError(
-                f"two recipes are called {twice!r}: give them by name, {{name: recipe}}"
+                f"two recipes are called {name!r}: give them by name, {{name: recipe}}"
             )
+        named[name] = None if recipe == DEFAULT else recipe
     if not named:
         raise ValueError("compare() needs at least one recipe")
-    return {name: None if recipe == DEFAULT else recipe for name, recipe in named.items()}
+    return named
 
 
 def _label(recipe: str | Recipe | None) -> str:
@@ -210,14 +202,18 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / 2**n)
 
 
-def _holm(p: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction (1979, Scand. J. Statist. 6) for several tests."""
-    corrected: dict[str, float] = {}
-    least = 0.0
-    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
-        least = max(least, min(1.0, p[name] * (len(p) - rank)))
-        corrected[name] = least
-    return corrected
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's correction (1979, Scand. J. Statist. 6) for several tests.
+
+    Example:
+        >>> holm([0.5, 0.25])
+        [0.5, 0.5]
+    """
+    order = np.argsort(p, kind="stable")
+    raised = np.array(p)[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return corrected.tolist()
 
 
 __all__ = ["Comparison", "Paired", "compare"]

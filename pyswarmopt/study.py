@@ -106,7 +106,6 @@ class Study:
             asynchronous=True,
         )  # fmt: skip
         self._search = self._make_search(given, maximize, as_count("objectives", objectives, 1))
-        self._points: dict[int, Floats] = {}  # of the pending trials
         self._adapts = population is None and objectives == 1 and recipe is None
 
     def _make_search(self, options: Options, maximize: bool, objectives: int) -> Search:
@@ -123,21 +122,17 @@ class Study:
         """The next point to evaluate; None while waiting for values, and at the end."""
         search = self._search
         repeats = 0
-        while repeats < MOST_REPEATS or not self._points:
+        while repeats < MOST_REPEATS or not search.pending:
             repeats += 1
-            if search.reasons() or len(self._points) >= search.evaluator.left:
+            if search.reasons() or len(search.pending) >= search.evaluator.left:
                 return None
             ticket = search.next_ticket()
             if ticket is None:
                 return None
-            x = search.problem.decode(ticket.x[None])[0]
-            if search.answers(ticket, x):
-                continue
-            self._points[ticket.number] = x
-            if search.hand_out(ticket, x):
+            x = search.take_up(ticket)
+            if x is not None:
                 space = search.problem.space
-                params = None if space is None else space.decode(x)
-                return Trial(ticket.number, x.copy(), params)
+                return Trial(ticket.number, x.copy(), None if space is None else space.decode(x))
         return None
 
     def tell(
@@ -163,20 +158,18 @@ class Study:
         search = self._search
         x = self._read_point(point)
         row = self._read_value(value, constraints)
-        if self._adapts and len(self._points) > 1:
-            search.expect_together(len(self._points))
+        if self._adapts and len(search.pending) > 1:
+            search.expect_together(len(search.pending))
         self._adapts = False
-        alike = search.take(x, row)
-        for ticket in alike:
-            del self._points[ticket.number]
+        search.take(x, row)
 
     def _read_point(self, point: Any) -> Floats:
         if isinstance(point, Trial):
-            if point.number not in self._points:
+            if point.number not in self._search.pending:
                 raise ValueError(
                     f"tell: trial {point.number} was told already, or is not of this study"
                 )
-            return self._points[point.number]
+            return self._search.pending[point.number]
         problem = self._search.problem
         points = starting_points(point, problem.space, "tell: point")
         if points.shape != (1, problem.dim):
@@ -226,7 +219,6 @@ class Study:
             ValueError: not a study's file, or another study's.
         """
         self._search.load(path)
-        self._points = {}
         self._adapts = False
         return self
 

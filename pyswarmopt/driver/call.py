@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
 
 Objective = Callable[[Any], Any]
+OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 Value = Floats | float  # of a point: a number, or several
 HAS_ALARMS = hasattr(signal, "setitimer")  # missing on Windows
 
@@ -121,13 +122,12 @@ class Form:
 
     def _fits(self, value: Any) -> bool:
         try:
-            if not holds_numbers(np.asarray(value)):
-                return False
-            array = _as_floats(value)
-        except WrongShapeError:
-            raise
-        except (TypeError, ValueError):
+            numbers = np.asarray(value)
+        except ValueError:  # nested irregularly
             return False
+        if not holds_numbers(numbers):
+            return False
+        array = _as_floats(numbers)
         if self.returned and not self.shape:
             return isinstance(value, np.ndarray) and array.size > 1
         return array.shape == self.shape if self.shape else array.size == 1

@@ -10,28 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import StateRecord, check
-from pyswarmopt.driver.call import (
-    Call,
-    CallOutcome,
-    Form,
-    Objective,
-    Value,
-    add_hint,
-    can_interrupt,
-)
+from pyswarmopt.driver.call import Call, CallOutcome, Form, OnError, Value, add_hint, can_interrupt
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from pyswarmopt.driver.options import Options, Problem
 
-OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 LONGEST_TEXT = 100  # most characters of an error's message
 NUMBERS = 2**16  # most coordinates and values remembered
 
@@ -98,27 +89,19 @@ class Memory:
 
 @dataclass(repr=False, eq=False, init=False)
 class Evaluator(StateRecord):
-    """Evaluates points and counts the calls, within their limit.
+    """Evaluates points and counts the calls, within their limit; known points are not called again.
+
+    Results do not depend on the workers. Values may be tensors, wherever they live. A failure whose
+    retries are cut off by `max_evals` or the time limit counts as the worst, so that the last call
+    does not lose all results.
 
     Args:
-        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
-            tensors, too, wherever they live.
-        vectorized: whether `fun` takes many points.
-        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results
-            do not depend on it. Ignored for a vectorised `fun`.
-        on_error: reaction to an error of `fun`: "raise" it again, count the point as the "worst"
-            possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
-            a failure whose retries are cut off by `max_evals` or the time limit counts as the
-            worst, so that the last call does not lose all results.
+        options: of the search.
+        problem: says which points are alike, and which are known.
         max_evals: most calls of `fun`; a call on m points counts m.
         outputs: None, or the number of numbers that `fun` returns for a point.
-        returned: whether `fun` returns value and constraints, in the form of `returned_row`.
-        memory: known points, which are not called again; it learns, unless `fun` is vectorised.
         confirms: whether a call is reserved for `confirm`.
         deadline: no call begins after it, by `time.monotonic`.
-        seconds: a call that takes longer fails. It is interrupted in main threads; elsewhere it is
-            abandoned.
-        rounds: whether workers may be handed more points than they are at once.
 
     Attributes:
         calls: calls so far.
@@ -139,41 +122,38 @@ class Evaluator(StateRecord):
 
     def __init__(
         self,
-        fun: Objective,
-        vectorized: bool,
-        workers: int | Executor,
-        on_error: OnError,
+        options: Options,
+        problem: Problem,
         max_evals: float,
         outputs: int | None,
-        returned: bool,
-        memory: Memory,
         confirms: bool,
         deadline: float,
-        seconds: float | None,
-        rounds: bool,
     ) -> None:
-        require_callable("fun", fun)
-        if vectorized not in (True, False):
+        require_callable("fun", options.fun)
+        if options.vectorized not in (True, False):
             raise ValueError(
-                f"vectorized={vectorized!r}: use True if fun takes many points, (m, D)"
+                f"vectorized={options.vectorized!r}: use True if fun takes many points, (m, D)"
             )
-        self._forgive, self._retries = _read_on_error(on_error)
-        self._call = Call(fun, seconds)
-        self.workers = Workers(workers, self._call, self._forgive or self._retries > 0)
+        seconds = options.evaluation_timeout
+        self._forgive, self._retries = _read_on_error(options.on_error)
+        self._call = Call(options.fun, seconds)
+        self.workers = Workers(options.workers, self._call, self._forgive or self._retries > 0)
         if seconds is not None and self.workers.serial and not can_interrupt():
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor on Windows: "
                 "use workers=2 and more, or an executor"
             )
-        limited = seconds is not None or deadline < math.inf
-        queues = rounds and not limited and not self.workers.serial
-        self._at_once = sys.maxsize if queues else self.workers.count
+        limited = seconds is not None or deadline < math.inf or options.asynchronous
+        # workers may be handed more points than they are
+        self._at_once = self.workers.count if limited or self.workers.serial else sys.maxsize
         self._patience = math.inf if seconds is None else seconds
         self._deadline = deadline
-        self.vectorized = bool(vectorized)
-        self.form = Form(outputs, returned)
+        self.vectorized = bool(options.vectorized)
+        self.form = Form(outputs, problem.constraints.returned)
         self.max_evals = max_evals
-        self.memory = memory
+        self.memory = Memory(problem.canonical, 0 if options.noisy else NUMBERS)
+        for x, value in zip(*problem.known, strict=True):
+            self.memory.keep(self.memory.key(x), value)
         # the best point is called alone at the end
         self._reserved = int(confirms or (self.vectorized and outputs is None))
         self.afresh = False

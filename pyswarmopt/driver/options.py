@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
-from pyswarmopt.driver.call import Objective
-from pyswarmopt.driver.evaluation import OnError
+from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, returned_row
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding

@@ -22,7 +22,7 @@ from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.words import counted, without_addresses
 from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
 from pyswarmopt.driver.call import Value
-from pyswarmopt.driver.evaluation import NUMBERS, Evaluator, Memory
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.judge import Evaluated, Gains, Judge
 from pyswarmopt.driver.options import Options, Problem, read_problem
@@ -69,6 +69,7 @@ class Search:
 
     Attributes:
         advice: what the user should know before it runs; empty if there is nothing.
+        pending: number of a ticket -> its point, (D,), under way.
 
     Raises:
         ValueError: options that do not make sense.
@@ -96,7 +97,8 @@ class Search:
         self._gains = Gains()
         self._lines = 0  # of progress, so far
         self._record: list[ParticleRecord] = []  # of the iteration under way
-        self._pending: dict[Any, list[Ticket]] = {}  # calls under way, by their points' keys
+        self.pending: dict[int, Floats] = {}
+        self._alike: dict[bytes, list[Ticket]] = {}  # pending, by the keys of their points
         self._again: list[Ticket] = []  # under way when the checkpoint was written
         self.advice = ""
         self._make(maximize)
@@ -137,24 +139,8 @@ class Search:
     def _make_evaluator(
         self, max_evals: float, confirms: bool = False, outputs: int | None = None
     ) -> Evaluator:
-        options = self._options
-        memory = Memory(self.problem.canonical, 0 if options.noisy else NUMBERS)
-        for x, value in zip(*self.problem.known, strict=True):
-            memory.keep(memory.key(x), value)
-        return Evaluator(
-            options.fun,
-            options.vectorized,
-            options.workers,
-            options.on_error,
-            max_evals,
-            outputs,
-            self.problem.constraints.returned,
-            memory,
-            confirms,
-            self._began + self._timeout,
-            options.evaluation_timeout,
-            not options.asynchronous,
-        )
+        deadline = self._began + self._timeout
+        return Evaluator(self._options, self.problem, max_evals, outputs, confirms, deadline)
 
     def _make_judge(self) -> Judge:
         given = self._swarm, self.problem, self.evaluator, self._sign
@@ -246,8 +232,8 @@ class Search:
         while swarm.rounds == began and not swarm.stop():
             ticket = self.next_ticket() if self.evaluator.free else None
             if ticket is not None:
-                x = self.problem.decode(ticket.x[None])[0]
-                if not self.answers(ticket, x) and self.hand_out(ticket, x):
+                x = self.take_up(ticket)
+                if x is not None:
                     self.evaluator.workers.send(None, x)
             elif self.evaluator.workers.busy:
                 self._hear()
@@ -258,51 +244,51 @@ class Search:
         ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
         return ticket
 
-    def answers(self, ticket: Ticket, x: Floats) -> bool:
-        """Whether the point, (D,), needs no call; it is then told."""
+    def take_up(self, ticket: Ticket) -> Floats | None:
+        """The point of a ticket, (D,), if it is to be called. One that needs no call is told at once;
+        one that equals another under way is told with it.
+        """
+        x = self.problem.decode(ticket.x[None])[0]
         draft = self._judge.draft(x)
-        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         if not self._judge.needs_call(draft):
             self.evaluator.skipped += 1
             self._tell_one(ticket, draft)
-            return True
-        known = self.evaluator.recall(self.evaluator.memory.key(x))
+            return None
+        key = self.evaluator.memory.key(x)
+        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
+        known = self.evaluator.recall(key)
         if known is not None:
             self._tell_one(ticket, self._judge.read(draft, known))
-        return known is not None
-
-    def hand_out(self, ticket: Ticket, x: Floats) -> bool:
-        """Note that a point is under way; whether it is the only one: equal ones are told together."""
-        alike = self._pending.setdefault(self.evaluator.memory.key(x), [])
+            return None
+        alike = self._alike.setdefault(key, [])
         alike.append(ticket)
-        return len(alike) == 1
+        self.pending[ticket.number] = x
+        return x if len(alike) == 1 else None
 
     def _hear(self) -> None:
         """Wait for one answer and take it in."""
         _, x, value = self.evaluator.hear()
-        self._take(x, value)
+        self._answer(x, value)
 
-    def _take(self, x: Floats, value: Value) -> tuple[list[Ticket], Evaluated]:
-        """Tell the value of a point, (D,), for all tickets that it answers; these, and the point."""
+    def _answer(self, x: Floats, value: Value) -> Evaluated | None:
+        """Tell the value of a point, (D,), for all tickets that it answers; the point if none."""
         key = self.evaluator.memory.key(x)
         self.evaluator.learn(key, value)
         judged = self._judge.read(self._judge.draft(x), value)
-        tickets = self._pending.pop(key, [])
+        tickets = self._alike.pop(key, [])
         for ticket in tickets:
+            del self.pending[ticket.number]
             self._tell_one(ticket, judged)
-        return tickets, judged
+        return None if tickets else judged
 
-    def take(self, x: Floats, value: Value) -> list[Ticket]:
-        """Take in the value of a point, (D,), that was called elsewhere, asked for or not; the
-        tickets that it answers.
-        """
+    def take(self, x: Floats, value: Value) -> None:
+        """Take in the value of a point, (D,), that was called elsewhere, asked for or not."""
         self.evaluator.calls += 1
-        tickets, judged = self._take(x, value)
-        if not tickets:
-            self._judge.take_in(judged)
-            self._note(self._swarm.rounds, UNASKED, judged)
+        unasked = self._answer(x, value)
+        if unasked is not None:
+            self._judge.take_in(unasked)
+            self._note(self._swarm.rounds, UNASKED, unasked)
         self._write_record(self._swarm.rounds)
-        return tickets
 
     def expect_together(self, count: int) -> None:
         """Have the default search propose this many points at a time, if it proposes any itself."""
@@ -490,7 +476,8 @@ class Search:
         first = next(iter(self._history), None)
         if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
             raise ValueError("a history of other coordinates")
-        self._pending = {}
+        self.pending = {}
+        self._alike = {}
         self._again = self._swarm.tickets() if self._options.asynchronous else []
 
     def _check_objective(self, path: Path) -> None:

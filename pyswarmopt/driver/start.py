@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, as_array, is_tensor, untensored
+from pyswarmopt.base.arrays import Bools, Floats, untensored
 from pyswarmopt.driver.result import Result
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
     if named is not None and space is not None:
         return np.array([space.encode(params, name) for params in named])
     try:
-        points = as_array(x0) if is_tensor(x0) else x0
-        start = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        start = np.atleast_2d(np.asarray(untensored(x0), dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name}={x0!r}: use a point, several or the Result of another run"
@@ -102,8 +101,8 @@ def known_points(
         known = known.known()
     if not isinstance(known, tuple) or len(known) not in (2, 3):
         raise ValueError(f"known={type(known).__name__}: use {FORMS}")
-    points, *numbers = known
-    values = _numbers(numbers)
+    points, *columns = known
+    values = _numbers(columns)
     if len(known) == 2 and returned and len(values):
         raise ValueError(
             "known=(points, values): with constraints='returned' use (points, values, constraints); "
@@ -114,20 +113,7 @@ def known_points(
             "known=(points, values, constraints): the constraints are called for; say "
             "constraints='returned' if fun returns them, else use (points, values)"
         )
-    named = _rows_by_name(points, space)
-    if named is not None and space is not None:
-        allowed = np.array([space.allows(params, "known") for params in named])
-        points = [params for params, inside in zip(named, allowed, strict=True) if inside]
-        rows = starting_points(points, space, "known") if points else np.empty((0, len(low)))
-    else:
-        rows = starting_points(points, space, "known")
-        if rows.shape != (len(values), len(low)):
-            raise ValueError(
-                f"known has points of shape {rows.shape} and {len(values)} values; use "
-                f"(n, {len(low)}) and n"
-            )
-        allowed = np.all((rows >= low) & (rows <= high), axis=1)
-        rows = rows[allowed]
+    rows, allowed = _allowed(points, space, low, high)
     if len(allowed) != len(values):
         raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
     if not allowed.all():
@@ -137,6 +123,22 @@ def known_points(
             stacklevel=2,
         )
     return KnownPoints(rows, values[allowed])
+
+
+def _allowed(points: Any, space: Space | None, low: Floats, high: Floats) -> tuple[Floats, Bools]:
+    """The known points within the bounds, (k, D), and a mask of all points."""
+    named = _rows_by_name(points, space)
+    if named is not None and space is not None:
+        allowed = np.array([space.allows(params, "known") for params in named])
+        rows = [
+            space.encode(params) for params, inside in zip(named, allowed, strict=True) if inside
+        ]
+        return np.reshape(rows, (-1, len(low))), allowed
+    points = starting_points(points, space, "known")
+    if points.shape[1] != len(low):
+        raise ValueError(f"known has points of shape {points.shape}; use (n, {len(low)})")
+    allowed = np.all((points >= low) & (points <= high), axis=1)
+    return points[allowed], allowed
 
 
 def _numbers(columns: Sequence[Any]) -> Floats:

@@ -35,13 +35,12 @@ class _Constraint:
     fun: Callable[[Floats], Any]
     low: Floats
     high: Floats
-    strict: bool = False
-    tolerance: float = EQUALITY_TOLERANCE
+    strict: bool
     matrix: Floats | None = None  # of a linear one, (J, D)
 
-    def outside(self, x: Floats) -> tuple[Floats, Floats]:
+    def outside(self, x: Floats, tolerance: float) -> tuple[Floats, Floats]:
         """Distance of x outside each bound, (K,), at most 0 inside and infinite if not a number;
-        and the allowed distance, (K,), above 0 only for equalities.
+        and the allowed distance, (K,), `tolerance` for equalities, else 0.
         """
         values = np.atleast_1d(np.asarray(self.fun(x.copy())))
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
@@ -58,7 +57,7 @@ class _Constraint:
         low = np.broadcast_to(self.low, values.shape)
         high = np.broadcast_to(self.high, values.shape)
         amounts = np.concatenate([low - values, values - high])
-        slack = np.tile(np.where(low == high, self.tolerance, 0.0), 2)
+        slack = np.tile(np.where(low == high, tolerance, 0.0), 2)
         bounds = np.isfinite(np.concatenate([low, high]))
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack[bounds]
 
@@ -125,9 +124,9 @@ class Constraints:
         self.returned = isinstance(constraints, str) and constraints == RETURNED
         several = constraints if isinstance(constraints, list | tuple) else [constraints]
         given = [] if constraints is None or self.returned else several
-        read = [_read(constraint, dim, space) for constraint in given]
-        self._constraints = [replace(constraint, tolerance=tolerance) for constraint in read]
-        self.linear = _stacked([c for c in read if c.matrix is not None])
+        self._constraints = [_read(constraint, dim, space) for constraint in given]
+        self._tolerance = tolerance
+        self.linear = _stacked(self._constraints)
 
     def __bool__(self) -> bool:
         return self.returned or bool(self._constraints)
@@ -188,19 +187,22 @@ class Constraints:
         """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
         distance, (K,), above 0 only for equalities.
         """
-        pairs = [constraint.outside(x) for constraint in self._constraints]
+        pairs = [constraint.outside(x, self._tolerance) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
 
 
-def _stacked(linear: list[_Constraint]) -> tuple[Floats, Floats, Floats] | None:
+def _stacked(constraints: list[_Constraint]) -> tuple[Floats, Floats, Floats] | None:
     """The rows of linear constraints, (J, D), and their bounds, (J, 1) each; None without any."""
-    if not linear:
+    parts = [
+        (c.matrix, *(np.broadcast_to(side, len(c.matrix))[:, None] for side in (c.low, c.high)))
+        for c in constraints
+        if c.matrix is not None
+    ]
+    if not parts:
         return None
-    rows = [c.matrix for c in linear if c.matrix is not None]
-    low = [np.broadcast_to(c.low, len(c.matrix)) for c in linear if c.matrix is not None]
-    high = [np.broadcast_to(c.high, len(c.matrix)) for c in linear if c.matrix is not None]
-    return np.concatenate(rows), np.concatenate(low)[:, None], np.concatenate(high)[:, None]
+    matrix, low, high = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return matrix, low, high
 
 
 def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
@@ -232,52 +234,51 @@ def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
     return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
 
 
-def _by_name(fun: Any, space: Space | None) -> Any:
-    """A function of points from one of named parameters."""
-    return fun if space is None else space.named(fun, "a constraint", some=True)
-
-
 def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
-    low: Any = -np.inf
-    high: Any = 0.0
-    fun = constraint
-    strict: Any = getattr(constraint, "keep_feasible", False)
     if isinstance(constraint, dict):
-        known = constraint.keys() <= {"type", "fun", "args", "jac", "keep_feasible"}
-        right = constraint.get("type") in ("ineq", "eq") and callable(constraint.get("fun"))
-        if not (known and right):
-            raise ValueError(
-                f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
-            )
-        args = tuple(constraint.get("args", ()))
-        called = _by_name(constraint["fun"], space)
-        low, high = 0.0, np.inf if constraint["type"] == "ineq" else 0.0
-        strict = constraint.get("keep_feasible", False)
-        return _made(lambda x: called(x, *args), low, high, strict)
-    if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
-        low, high = constraint.lb, constraint.ub
-        if hasattr(constraint, "A"):
-            # SciPy also accepts sparse matrices
-            dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
-            matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
-            if space is not None or matrix.shape[1] != dim:
-                raise ValueError(
-                    f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
-                    "coordinates; with space= use a NonlinearConstraint or a callable of the "
-                    "parameters"
-                )
-            return replace(_made(lambda x: matrix @ x, low, high, strict), matrix=matrix)
-        fun = getattr(constraint, "fun", None)
+        return _of_dict(constraint, space)
+    strict = getattr(constraint, "keep_feasible", False)
+    if not (hasattr(constraint, "lb") and hasattr(constraint, "ub")):
+        return _made(constraint, space, -np.inf, 0.0, strict)
+    bounds = constraint.lb, constraint.ub, strict
+    if not hasattr(constraint, "A"):
+        return _made(getattr(constraint, "fun", constraint), space, *bounds)
+    # SciPy also accepts sparse matrices
+    dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
+    matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
+    if space is not None or matrix.shape[1] != dim:
+        raise ValueError(
+            f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
+            "coordinates; with space= use a NonlinearConstraint or a callable of the "
+            "parameters"
+        )
+    return replace(_made(lambda x: matrix @ x, None, *bounds), matrix=matrix)
+
+
+def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
+    """One of SciPy's dicts: at least 0, or 0, where x is allowed."""
+    known = constraint.keys() <= {"type", "fun", "args", "jac", "keep_feasible"}
+    right = constraint.get("type") in ("ineq", "eq") and callable(constraint.get("fun"))
+    if not (known and right):
+        raise ValueError(
+            f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
+        )
+    high = np.inf if constraint["type"] == "ineq" else 0.0
+    made = _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
+    args = tuple(constraint.get("args", ()))
+    return replace(made, fun=lambda x: made.fun(x, *args)) if args else made
+
+
+def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _Constraint:
+    """A constraint from a function of points, or of parameters by name."""
     if not callable(fun):
         raise TypeError(
-            f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
+            f"constraints: {fun!r} is neither a callable nor a NonlinearConstraint or "
             "LinearConstraint; give callables g with g(x) <= 0 where x is allowed, or 'returned' "
             "where fun returns (value, constraints)"
         )
-    return _made(_by_name(fun, space), low, high, strict)
-
-
-def _made(fun: Callable[[Floats], Any], low: Any, high: Any, strict: Any) -> _Constraint:
+    if space is not None:
+        fun = space.named(fun, "a constraint", some=True)
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if min(low.size, high.size) not in (1, max(low.size, high.size)):
         raise ValueError(f"a constraint has {low.size} bounds lb and {high.size} bounds ub")
