@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -389,10 +388,11 @@ class Swarm:
 
     def _saved(self) -> dict[str, Any]:
         """The entries of `state_dict`, without copies."""
-        return self._update.saved() | {"recipe": self.recipe.name, "options": self._options()}
+        return self._update.saved() | self._identity()
 
-    def _options(self) -> str | None:
-        return None if self.recipe.options is None else json.dumps(dict(self.recipe.options))
+    def _identity(self) -> dict[str, Any]:
+        options = self.recipe.options
+        return {"recipe": self.recipe.name, "options": None if options is None else dict(options)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; on tensors if this swarm uses them, else on arrays.
@@ -405,10 +405,10 @@ class Swarm:
         self._go_on(Update.of(self.recipe, saved, owned=lambda large: copied(beside(large, x))))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
-        saved_as = saved.get("recipe"), saved.get("options")
-        here = self.recipe.name, self._options()
+        here = self._identity()
+        saved_as = {name: saved.get(name) for name in here}
         if saved_as != here:
-            raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
+            raise ValueError(f"the saved swarm follows {saved_as}, this one {here}")
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy."""
@@ -451,8 +451,8 @@ class Swarm:
                     "recipe=..."
                 )
             with checkpoint.taking_over(path):
-                check(saved, {"recipe": str, "options": str})
-                recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
+                check(saved, {"recipe": str, "options": dict})
+                recipe = recipes.get(saved["recipe"], **saved["options"])
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
         owned = mover(device)

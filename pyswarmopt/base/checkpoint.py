@@ -167,16 +167,15 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint of a search for the same problem, written with ``"problem":
-    json.dumps(problem)``.
+    """The checkpoint of a search for the same problem, written with ``"problem": problem``.
 
     Raises:
         ValueError: not a search's checkpoint, or another problem; the message names the difference.
     """
     saved = read(path)
     with taking_over(path):
-        check(saved, {"problem": str})
-        before: dict[str, Any] = dict(json.loads(saved["problem"]))
+        check(saved, {"problem": dict})
+    before = saved["problem"]
     names = {**before, **problem}
     differs = [name for name in names if before.get(name) != problem.get(name)]
     if differs:

@@ -205,7 +205,7 @@ def as_costs(
 
 def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     """A boolean array of shape (count,)."""
-    mask = np.asarray(data.cpu() if is_tensor(data) else data)
+    mask = as_array(data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(
             f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}"

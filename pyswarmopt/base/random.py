@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -31,25 +30,20 @@ def normal(generator: np.random.Generator, like_these: Array) -> Array:
     return like(generator.standard_normal(shape, np.float64 if precise else np.float32), like_these)
 
 
-def saved_generator(generator: np.random.Generator) -> str:
-    """The state of a generator, as JSON."""
-    return json.dumps(generator.bit_generator.state)
-
-
-def generator_at(saved: Any) -> np.random.Generator:
-    """A generator with a saved state.
+def generator_at(state: Any) -> np.random.Generator:
+    """A generator with the state of another one's ``bit_generator``.
 
     Raises:
         ValueError: not a generator's state.
 
     Example:
         >>> generator = np.random.default_rng(0)
-        >>> generator_at(saved_generator(generator)).random() == generator.random()
+        >>> generator_at(generator.bit_generator.state).random() == generator.random()
         True
     """
     generator = np.random.default_rng(0)
     try:
-        generator.bit_generator.state = json.loads(saved)
+        generator.bit_generator.state = state
     except (*DAMAGE, ValueError) as error:
         raise ValueError("not the state of a random generator") from error
     return generator

@@ -73,13 +73,7 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
         for our in names:
             for name in FOREIGN.get(our, "").split():
                 hints[name] = f"here it is {our}="
-
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            _refuse_others(kwargs, called, names, lambda name: _hint(name, names, hints))
-            return function(*args, **kwargs)
-
-        return call
+        return _refusing(function, called, names, functools.partial(_hint, names, hints))
 
     return decorate
 
@@ -115,14 +109,8 @@ def suggesting(function: Callable[P, R]) -> Callable[P, R]:
         TypeError: <lambda>() has no argument task; did you mean tasks?
     """
     called, names = _called(function)
-    otherwise = f"help({called}) lists them"
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        _refuse_others(kwargs, called, names, lambda name: did_you_mean(name, names, otherwise))
-        return function(*args, **kwargs)
-
-    return call
+    hint = functools.partial(did_you_mean, names=names, otherwise=f"help({called}) lists them")
+    return _refusing(function, called, names, hint)
 
 
 def _called(function: Callable[..., Any]) -> tuple[str, list[str]]:
@@ -132,17 +120,19 @@ def _called(function: Callable[..., Any]) -> tuple[str, list[str]]:
     return function.__qualname__.removesuffix(".__init__"), names
 
 
-def _refuse_others(
-    given: Iterable[str], called: str, names: Sequence[str], hint: Callable[[str], str]
-) -> None:
-    """Refuse a name that is none of the arguments.
+def _refusing(
+    function: Callable[P, R], called: str, names: Sequence[str], hint: Callable[[str], str]
+) -> Callable[P, R]:
+    """The function, which refuses a name that is none of the arguments: TypeError, with a hint."""
 
-    Raises:
-        TypeError: the first such name, with a hint.
-    """
-    for name in given:
-        if name not in names:
-            raise TypeError(f"{called}() has no argument {name}; {hint(name)}")
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in names:
+                raise TypeError(f"{called}() has no argument {name}; {hint(name)}")
+        return function(*args, **kwargs)
+
+    return call
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
@@ -163,7 +153,7 @@ def nearest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(names), 1, least)), None)
 
 
-def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
+def _hint(names: list[str], hints: dict[str, str], name: str) -> str:
     # a foreign name has to be nearly the one that was typed: n_job is n_jobs, progress no processes
     known = nearest(name, hints, 0.85)
     if known is not None:

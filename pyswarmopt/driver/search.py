@@ -445,9 +445,7 @@ class Search:
 
     def _state(self) -> dict[str, Any]:
         """Everything needed for resuming."""
-        import json  # imported on use, for a faster start of searches
-
-        state: dict[str, Any] = {"problem": json.dumps(self._identity)}
+        state: dict[str, Any] = {"problem": self._identity}
         state |= self.evaluator.state_dict("evaluator") | self._gains.state_dict("gains")
         for part in self._parts():
             state |= part.state_dict()

@@ -23,7 +23,7 @@ from pyswarmopt.base.arrays import (
     is_tensor,
 )
 from pyswarmopt.base.inputs import matrix, take_over
-from pyswarmopt.base.random import generator_at, saved_generator
+from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
@@ -89,7 +89,7 @@ class Update:
     def saved(self) -> dict[str, Any]:
         """State for resuming, not copied: the state, the generator and the box."""
         saved = self.state.saved()
-        saved["generator"] = saved_generator(self._generator)
+        saved["generator"] = self._generator.bit_generator.state
         if self._bounds is not None:
             saved |= {"low": self._bounds.low, "high": self._bounds.high}
         return saved

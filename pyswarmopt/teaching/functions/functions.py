@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, is_tensor
+from pyswarmopt.base.arrays import Floats, is_tensor, namespace
 
 
 def zero(i: int, dim: int) -> float:
@@ -95,23 +95,9 @@ class ToyFunction:
         return self.optimum_per_dim * dim
 
 
-def lib_of(x: Any) -> Any:
-    """torch for a tensor, else NumPy."""
-    if not is_tensor(x):
-        return np
-    import torch
-
-    return torch
-
-
 def index(x: Any) -> Any:
     """1..D, as a tensor or array like x."""
-    d = x.shape[-1]
-    return (
-        lib_of(x).arange(1, d + 1, dtype=x.dtype, device=x.device)
-        if is_tensor(x)
-        else np.arange(1.0, d + 1)
-    )
+    return namespace(x).arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
 
 
 def exponents(x: Any) -> Any:
@@ -164,7 +150,7 @@ def rosenbrock(x: Any) -> Any:
 
 @toy("10 D + sum x_i^2 - 10 cos(2 pi x_i)", "Rastrigin 1974; Surjanovic & Bingham", (-5.12, 5.12))
 def rastrigin(x: Any) -> Any:
-    return 10 * x.shape[-1] + (x**2 - 10 * lib_of(x).cos(2 * math.pi * x)).sum(-1)
+    return 10 * x.shape[-1] + (x**2 - 10 * namespace(x).cos(2 * math.pi * x)).sum(-1)
 
 
 @toy(
@@ -173,7 +159,7 @@ def rastrigin(x: Any) -> Any:
     (-32.768, 32.768),
 )  # fmt: skip
 def ackley(x: Any) -> Any:
-    lib = lib_of(x)
+    lib = namespace(x)
     far = -20 * lib.exp(-0.2 * lib.sqrt((x**2).mean(-1)))
     return far - lib.exp(lib.cos(2 * math.pi * x).mean(-1)) + 20 + math.e
 
@@ -184,7 +170,7 @@ def ackley(x: Any) -> Any:
     (-600.0, 600.0),
 )
 def griewank(x: Any) -> Any:
-    lib = lib_of(x)
+    lib = namespace(x)
     return 1 + (x**2).sum(-1) / 4000 - lib.cos(x / lib.sqrt(index(x))).prod(-1)
 
 
@@ -198,7 +184,7 @@ _SCHWEFEL_F = 418.982887272433799
     (-500.0, 500.0), coordinate=lambda i, dim: _SCHWEFEL_X,
 )  # fmt: skip
 def schwefel(x: Any) -> Any:
-    lib = lib_of(x)
+    lib = namespace(x)
     return _SCHWEFEL_F * x.shape[-1] - (x * lib.sin(lib.sqrt(abs(x)))).sum(-1)
 
 
@@ -212,7 +198,7 @@ _LUNACEK_X = 2.5  # the middle of the better funnel
     coordinate=lambda i, dim: _LUNACEK_X, min_dim=2,
 )  # fmt: skip
 def lunacek(x: Any) -> Any:
-    lib = lib_of(x)
+    lib = namespace(x)
     dim = x.shape[-1]
     s = 1 - 1 / (2 * math.sqrt(dim + 20) - 8.2)
     other = -math.sqrt((_LUNACEK_X**2 - 1) / s)  # the middle of the wider funnel, which is worse
@@ -274,7 +260,7 @@ def six_hump_camel(x: Any) -> Any:
     (-100.0, 100.0), coordinate=lambda i, dim: math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
 )  # fmt: skip
 def easom(x: Any) -> Any:
-    lib = lib_of(x)
+    lib = namespace(x)
     return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
 
 

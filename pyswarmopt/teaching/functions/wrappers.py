@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, is_tensor
-from pyswarmopt.teaching.functions.functions import ToyFunction, lib_of
+from pyswarmopt.base.arrays import Floats, like
+from pyswarmopt.teaching.functions.functions import ToyFunction
 
 
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
@@ -88,7 +88,7 @@ def _turned(function: ToyFunction, seed: int, x: Any) -> Any:
 
 
 def _like(array: npt.ArrayLike, x: Any) -> Any:
-    return lib_of(x).as_tensor(array, dtype=x.dtype, device=x.device) if is_tensor(x) else array
+    return like(np.asarray(array), x)
 
 
 @lru_cache
