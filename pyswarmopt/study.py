@@ -17,11 +17,10 @@ from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered, foreign_attribute
 from pyswarmopt.driver.call import CallOutcome, Value
-from pyswarmopt.driver.options import GoalArguments, Options
+from pyswarmopt.driver.options import GoalArguments, Options, starting_points
 from pyswarmopt.driver.problem.constraints import returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.start import starting_points
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe

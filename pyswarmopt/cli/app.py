@@ -92,7 +92,7 @@ def run(
     """
     from pyswarmopt._minimize import minimize
     from pyswarmopt.base.files import check_new
-    from pyswarmopt.inspect.plot.animation import animate as draw
+    from pyswarmopt.inspect.plot import animate as draw
     from pyswarmopt.teaching.functions.problems import problem
 
     chosen = recipe.replace("-", "_")

@@ -149,14 +149,12 @@ class History(list[Any]):
         """The particles' positions, (n, D), with finite values, and these, (n,) or (n, M); with
         `feasible` only of those that break no constraint.
         """
-        kept = [
-            record
-            for record in self
-            if isinstance(record, ParticleRecord)
-            and np.isfinite(record.feasible_value if feasible else record.value).all()
-        ]
+        particles = (record for record in self if isinstance(record, ParticleRecord))
+        kept = [r for r in particles if r.violation == 0 or not feasible]
         shape = (len(kept), self.objectives) if self.objectives else len(kept)
-        return np.array([r.x for r in kept]), np.array([r.value for r in kept]).reshape(shape)
+        values = np.array([r.value for r in kept]).reshape(shape)
+        finite = np.isfinite(values.reshape(len(kept), -1 if kept else 1)).all(axis=1)
+        return np.array([r.x for r in kept])[finite], values[finite]
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.

@@ -1,13 +1,21 @@
-"""Evaluates a search's points: values, constraints, and the best point."""
+"""Evaluates a search's points: values, constraints, and the best point; and whether a checkpoint is one
+of the same objective.
+
+A search continued with another function would report the old one's value. So the best point is
+evaluated once more when a checkpoint is read; this call is not counted, uses none of the search's
+random numbers and is made in this process.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
@@ -16,12 +24,14 @@ from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
 from pyswarmopt.driver.problem.constraints import Breach, ranked
-from pyswarmopt.driver.start import same_but_rounding
 
 # searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
 # two contradicting limits, and curved ones could only be crept along. The equilibrium of White,
 # Johnson & Dantzig 1958 on a log scale, 500 calls: -47.72 of -47.76, and -46.92 with zero.
 AIM = 0.1
+# relative to the larger of the value and the search's first values: other machines and batches
+# round differently
+ROUNDING = 1e-9
 SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
     "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
@@ -315,3 +325,39 @@ class Gains(StateRecord):
         if best.violation > 0 or math.isnan(self.first):
             return (best.violation, best.cost) < (self.violation, self.best)
         return self.best - best.cost > SMALL * (self.first - best.cost)
+
+
+def check_value(
+    path: str | os.PathLike[str],
+    stored: npt.ArrayLike,
+    now: npt.ArrayLike,
+    scale: npt.ArrayLike,
+    what: str = "fun gave",
+) -> None:
+    """Compare the best point's stored value with the objective's present one.
+
+    Args:
+        path: checkpoint.
+        stored: stored value: a number, or one per objective.
+        now: present value; NaN for a forgiven failure, which says nothing.
+        scale: size of the search's first values.
+        what: what the values belong to, for the message.
+
+    Raises:
+        ValueError: the values differ by more than rounding.
+    """
+    before = np.asarray(stored, dtype=np.float64)
+    after = np.asarray(now, dtype=np.float64)
+    if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
+        raise ValueError(
+            f"{path}: the checkpoint of another objective: at its best point {what} "
+            f"{before.tolist()} there, {after.tolist()} now; use another path"
+        )
+
+
+def same_but_rounding(before: npt.ArrayLike, after: npt.ArrayLike, scale: npt.ArrayLike) -> bool:
+    """Whether two values of a point, with numbers of size `scale`, differ only by rounding."""
+    allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = np.abs(np.subtract(after, before))
+    return bool(((away <= allowed) | np.equal(after, before)).all())

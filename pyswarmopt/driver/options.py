@@ -6,20 +6,21 @@ import functools
 import math
 import numbers
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Bools, Floats, untensored
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, returned_row
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.start import Known, KnownPoints, Start, known_points, starting_points
+from pyswarmopt.driver.result import Result
 from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.driver.problem.space import Space
 
+Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
+FORMS = "(points, values), (points, values, constraints) or the Result of another run"
 Callback = Callable[[Any], bool | None]  # called with the result so far
 
 
@@ -135,6 +139,18 @@ class Options:
         if not isinstance(self.args, tuple | list | np.ndarray):
             raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
         self.seed = as_seed(self.seed)
+
+
+class KnownPoints(NamedTuple):
+    """Previously evaluated points.
+
+    Attributes:
+        points: (k, D).
+        values: (k,), NaN for a failed call; or with constraints returned by `fun`, (k, 1 + K).
+    """
+
+    points: Floats
+    values: Floats
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -286,3 +302,116 @@ def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
 
 def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
     return fun([space.decode(x) for x in points])
+
+
+# ---- points to begin with, and evaluations known before ----
+
+
+def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Floats:
+    """Points, (n, D), from one or several: numbers, parameters by name, a data frame or a result.
+
+    Args:
+        x0: the points.
+        space: parameters by name, if any.
+        name: of the argument, for messages.
+
+    Raises:
+        ValueError: something else, or unknown parameters.
+    """
+    if isinstance(x0, Result):
+        return x0.x[None]
+    named = _rows_by_name(x0, space)
+    if named is not None and space is not None:
+        return np.array([space.encode(params, name) for params in named])
+    try:
+        start = np.atleast_2d(np.asarray(untensored(x0), dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"{name}={x0!r}: use a point, several or the Result of another run"
+        ) from None
+    if start.ndim != 2 or start.size == 0:
+        raise ValueError(f"{name} must have shape (D,) or (n, D), got {start.shape}")
+    return start
+
+
+def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] | None:
+    """Points as dicts of parameters; None if they are numbers only."""
+    if space is None:
+        return None
+    if hasattr(points, "to_dict") and hasattr(points, "columns"):  # empty cells are inactive
+        rows = points.to_dict("records")
+        return [{n: v for n, v in row.items() if v is not None and v == v} for row in rows]
+    several = points if isinstance(points, list) and points else [points]
+    return several if all(isinstance(params, Mapping) for params in several) else None
+
+
+def known_points(
+    known: Known | None, space: Space | None, bounds: tuple[Floats, Floats], returned: bool
+) -> KnownPoints:
+    """Read previously evaluated points; those outside the bounds are left out, with a warning.
+
+    Args:
+        known: the argument.
+        space: parameters by name, if any.
+        bounds: low and high, (D,) each.
+        returned: whether `fun` returns constraints, which belong to the values then.
+
+    Raises:
+        ValueError: not as many values as points, or constraints are missing or superfluous.
+    """
+    low, high = bounds
+    if known is None:
+        return KnownPoints(np.empty((0, len(low))), np.empty(0))
+    if isinstance(known, Result):
+        known = known.known()
+    if not isinstance(known, tuple) or len(known) not in (2, 3):
+        raise ValueError(f"known={type(known).__name__}: use {FORMS}")
+    points, *columns = known
+    values = _numbers(columns)
+    if len(known) == 2 and returned and len(values):
+        raise ValueError(
+            "known=(points, values): with constraints='returned' use (points, values, constraints); "
+            "a Result has none, so continue from its checkpoint="
+        )
+    if len(known) == 3 and not returned:
+        raise ValueError(
+            "known=(points, values, constraints): the constraints are called for; say "
+            "constraints='returned' if fun returns them, else use (points, values)"
+        )
+    rows, allowed = _allowed(points, space, low, high)
+    if len(allowed) != len(values):
+        raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
+    if not allowed.all():
+        warnings.warn(
+            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are left "
+            "out",
+            stacklevel=2,
+        )
+    return KnownPoints(rows, values[allowed])
+
+
+def _allowed(points: Any, space: Space | None, low: Floats, high: Floats) -> tuple[Floats, Bools]:
+    """The known points within the bounds, (k, D), and a mask of all points."""
+    named = _rows_by_name(points, space)
+    if named is not None and space is not None:
+        allowed = np.array([space.allows(params, "known") for params in named])
+        rows = [
+            space.encode(params) for params, inside in zip(named, allowed, strict=True) if inside
+        ]
+        return np.reshape(rows, (-1, len(low))), allowed
+    points = starting_points(points, space, "known")
+    if points.shape[1] != len(low):
+        raise ValueError(f"known has points of shape {points.shape}; use (n, {len(low)})")
+    allowed = np.all((points >= low) & (points <= high), axis=1)
+    return points[allowed], allowed
+
+
+def _numbers(columns: Sequence[Any]) -> Floats:
+    """Values, (k,), or values and constraints, (k, 1 + K)."""
+    try:
+        read = [np.asarray(untensored(column), dtype=np.float64) for column in columns]
+        return read[0] if len(read) == 1 else np.column_stack(read)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            "known: values and constraints must be numbers, a row for each point"
+        ) from None

@@ -24,7 +24,7 @@ from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
-from pyswarmopt.driver.judge import Evaluated, Gains, Judge
+from pyswarmopt.driver.judge import ROUNDING, Evaluated, Gains, Judge, check_value
 from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
     EXHAUSTED,
@@ -38,7 +38,6 @@ from pyswarmopt.driver.result import (
     status,
     wants_to_stop,
 )
-from pyswarmopt.driver.start import ROUNDING, check_value
 from pyswarmopt.driver.workers import number_of_workers
 from pyswarmopt.parts.stopping import Patience
 

@@ -18,7 +18,7 @@ from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History, write_csv
-from pyswarmopt.driver.judge import Evaluated, Found, Judge
+from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
@@ -26,7 +26,6 @@ from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.start import check_value
 from pyswarmopt.hybrid.box import UnitBox
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 
@@ -254,15 +253,14 @@ class FrontJudge(Judge):
 
     def found(self) -> Found:
         """The front so far; without a feasible point, the one that breaks the constraints least."""
-        x, values = self.front()
-        return self._as_found(x, values)
+        return self._as_found(*self.front())
 
     def final(self, scale: float) -> Found:
         """The front; under noise, its points drawn afresh."""
-        x, values = self.front()
-        if not (self._reserve and len(x)):
-            return self.found()
-        return self._as_found(*self._drawn_afresh(x, values))
+        found = self.front()
+        if self._reserve and len(found[0]):
+            return self._as_found(*self._drawn_afresh(*found))
+        return self._as_found(*found)
 
     def _as_found(self, x: Floats, values: Floats, errors: Floats | None = None) -> Found:
         violation = 0.0

@@ -18,9 +18,8 @@ result of `swarm-llm`'s search.
 
 from __future__ import annotations
 
-from pyswarmopt.inspect.plot.animation import animate
 from pyswarmopt.inspect.plot.curves import convergence, diversity, front
-from pyswarmopt.inspect.plot.plane import forces, landscape, trajectory
+from pyswarmopt.inspect.plot.plane import animate, forces, landscape, trajectory
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 __all__ = [

@@ -9,7 +9,7 @@ import pytest
 from swarm_runs import bowl
 
 import pyswarmopt as pso
-from pyswarmopt.driver.start import check_value
+from pyswarmopt.driver.judge import check_value
 
 BOX = [(-4.0, 4.0)] * 2
 
