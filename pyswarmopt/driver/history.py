@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -75,9 +76,36 @@ class ParticleRecord(NamedTuple):
         return self.value if self.violation == 0 else math.nan
 
 
-class History(list[Any]):
+class Table(ABC):
+    """Rows with a header line."""
+
+    @abstractmethod
+    def _table(self) -> tuple[list[str], list[list[Any]]]: ...
+
+    def to_pandas(self) -> Any:
+        """The rows as a `pandas.DataFrame`."""
+        import pandas as pd
+
+        header, rows = self._table()
+        return pd.DataFrame(rows, columns=header)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as a CSV file with a header line; floats keep all digits."""
+        import csv  # imported on use, for a faster start of searches
+
+        header, rows = self._table()
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+
+
+class History(list[Any], Table):
     """The records of a run. Those of one objective are thinned out evenly when there are too many:
     every second iteration goes, and from then on only every second (fourth, ...) one is kept.
+
+    As a table (`to_pandas`, `to_csv`) it has a column per field. A position has a column per coordinate, x0,
+    x1, ..., or with a space per parameter, in its own units and empty if inactive.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
@@ -156,21 +184,6 @@ class History(list[Any]):
         finite = np.isfinite(values.reshape(len(kept), -1 if kept else 1)).all(axis=1)
         return np.array([r.x for r in kept])[finite], values[finite]
 
-    def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a column per field.
-
-        A position has a column per coordinate, x0, x1, ..., or with a space per parameter, in its
-        own units and empty if inactive.
-        """
-        import pandas as pd
-
-        header, rows = self._table()
-        return pd.DataFrame(rows, columns=header)
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the same table as a CSV file with a header line; floats keep all digits."""
-        write_csv(path, *self._table())
-
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
             return list(Record._fields), [list(record) for record in self]
@@ -241,16 +254,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value
     return math.nan if math.isnan(value) else float(value)
-
-
-def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
-    """Write a table with a header line; floats keep all digits."""
-    import csv  # imported on use, for a faster start of searches
-
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

@@ -319,7 +319,7 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
         ValueError: something else, or unknown parameters.
     """
     if isinstance(x0, Result):
-        return x0.x[None]
+        return np.atleast_2d(x0.x)
     named = _rows_by_name(x0, space)
     if named is not None and space is not None:
         return np.array([space.encode(params, name) for params in named])
@@ -362,7 +362,7 @@ def known_points(
     low, high = bounds
     if known is None:
         return KnownPoints(np.empty((0, len(low))), np.empty(0))
-    if isinstance(known, Result):
+    if isinstance(known, Result) and np.ndim(known.fun) == 0:
         known = known.known()
     if not isinstance(known, tuple) or len(known) not in (2, 3):
         raise ValueError(f"known={type(known).__name__}: use {FORMS}")

@@ -169,6 +169,8 @@ class Result(Mapping[str, Any]):
         """
         from pyswarmopt.driver.problem.importance import main_effects
 
+        if np.ndim(self.fun):
+            raise ValueError("importance() is for one objective; a front has several")
         x = self.coordinates()
         _, values = self._kept()
         if self.space is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
-from pyswarmopt.driver.history import History, write_csv
+from pyswarmopt.driver.history import History, Table
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
@@ -44,8 +43,11 @@ FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for ree
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class MultiResult(Result):
+class MultiResult(Result, Table):
     """The front found by a search. Fields that are not listed are those of `pyswarmopt.Result`.
+
+    As a table (`to_pandas`, `to_csv`) it has a row for each point, and a column for each coordinate or
+    parameter and each objective, fun0, fun1, ...
 
     Attributes:
         x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
@@ -70,19 +72,6 @@ class MultiResult(Result):
         fun: Floats  # type: ignore[assignment]
         params: list[dict[str, Any]] | None  # type: ignore[assignment, misc]
         fun_stderr: Floats  # type: ignore[assignment]
-
-    def to_pandas(self) -> Any:
-        """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
-        parameter and each objective, fun0, fun1, ...
-        """
-        import pandas as pd
-
-        header, rows = self._table()
-        return pd.DataFrame(rows, columns=header)
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the same table as a CSV file with a header line; floats keep all digits."""
-        write_csv(path, *self._table())
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x.tolist()]

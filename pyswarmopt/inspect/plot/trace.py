@@ -85,7 +85,7 @@ def trace(source: Any) -> Trace:
     """
     if isinstance(source, Trace):
         return source
-    if isinstance(source, Result):
+    if isinstance(source, Result) and np.ndim(source.fun) == 0:
         return _of_result(source)
     if isinstance(source, str | Path) or hasattr(source, "run"):
         return _of_folder(Path(getattr(source, "run", source)))

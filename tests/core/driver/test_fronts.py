@@ -7,6 +7,7 @@ import math
 import time
 
 import numpy as np
+import pytest
 
 import pyswarmopt as pso
 
@@ -103,3 +104,19 @@ def test_a_front_is_a_table(tmp_path):
     assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
     for row, params in zip(rows, front.params, strict=True):
         assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))
+
+
+def test_a_front_is_a_result_that_other_searches_begin_from_and_no_list_of_known_values():
+    front = pso.minimize_multi(both, [(-9, 9)], max_evals=30, seed=1)
+    assert isinstance(front, pso.Result) and front["nfev"] == 30 == len(front.history)
+    assert [len(each.value) for each in front.history] == [2] * 30
+    asked: list[float] = []
+    pso.minimize(lambda x: asked.append(x[0]) or 1.0, [(-9, 9)], x0=front, max_evals=40, seed=1)
+    assert asked[: len(front.x)] == front.x.ravel().tolist()
+    for wrong in (
+        lambda: pso.minimize(abs, [(-9, 9)], known=front),
+        lambda: pso.plot.trace(front),
+        front.importance,
+    ):
+        with pytest.raises(ValueError, match=r"MultiResult|front"):
+            wrong()
