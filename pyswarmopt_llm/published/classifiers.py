@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
+from pyswarmopt_llm.common.files.regular import digest, digests, user_path
 from pyswarmopt_llm.engine.batching import longest_first
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
@@ -74,14 +74,15 @@ class Classifier:
     def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
         from transformers import AutoModelForSequenceClassification
 
-        path = str(user_path(spec)) if user_path(spec).is_dir() else spec
+        folder = user_path(spec)
+        path = str(folder) if folder.is_dir() else spec
         dtype = torch.float32 if device == "cpu" else "auto"
         model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
         self.tokenizer = read_tokenizer(path, where)
         if self.tokenizer.pad_token_id is None:
             raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
         self.model = model.to(device)
-        self.fingerprint = _print_of(spec)
+        self.fingerprint = digest(digests(folder) if folder.is_dir() else spec)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, cut to its window."""
@@ -99,14 +100,6 @@ class Classifier:
             output = self.model(input_ids=ids, attention_mask=mask)
             logits[indices] = output.logits.float().cpu()
         return logits
-
-
-def _print_of(spec: str) -> str:
-    folder = user_path(spec)
-    if not folder.is_dir():
-        return digest(spec)
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix != ".md"]
-    return digest({file.name: sample_digest(file) for file in files})
 
 
 class RewardModel(Classifier):

@@ -374,6 +374,12 @@ def sample_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """Name -> `sample_digest` of the files in a folder, except its card."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".md")
+    return {file.name: sample_digest(file) for file in files}
+
+
 def canonical(value: Any) -> bytes:
     """JSON of `value` with sorted keys and no spaces, so that equal values give equal bytes.
 

@@ -26,9 +26,9 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
+    digests,
     read_json,
     refuse_links,
-    sample_digest,
     write_json,
     write_text,
 )
@@ -246,12 +246,6 @@ class Checkpoint:
                 )
             self._earlier = None
         swarm.save(self._file)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Name -> digest of the files in a folder, except its card."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".md")
-    return {file.name: sample_digest(file) for file in files}
 
 
 @contextmanager

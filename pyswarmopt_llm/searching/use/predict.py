@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
-from pyswarmopt_llm.common.files.regular import digest, locked, user_path, write_text
+from pyswarmopt_llm.common.files.regular import digest, digests, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, tabl
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, digests, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
 from pyswarmopt_llm.searching.use.generate import named_task
 from pyswarmopt_llm.searching.use.opening import open_model, result_of, run_scoring
