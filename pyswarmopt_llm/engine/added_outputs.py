@@ -18,8 +18,8 @@ class AddedOutputs:
     peft.
 
     W is only used in products, so it may be packed. A mixture in space ``delta`` is one change,
-    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and each candidate
-    brings a new B. Products with A and B are in the dtype of the layer's output.
+    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]. Products with A and B are in the dtype of the
+    layer's output.
 
     Args:
         model: a torch module; its linear layers get forward hooks.
@@ -28,17 +28,12 @@ class AddedOutputs:
     parameter_names: tuple[str, ...] = ()
 
     def __init__(self, model: Any) -> None:
-        linear_layers = {
+        self._layers: dict[str, Any] = {
             f"{name}.weight": module
             for name, module in model.named_modules()
             if hasattr(module, "out_features")
         }
-        self._layers: dict[str, Any] = linear_layers
-        self._shapes = {
-            weight: (layer.out_features, layer.in_features)
-            for weight, layer in linear_layers.items()
-        }
-        self._added: dict[str, _AddedOutput] = {}
+        self._hooks: list[Any] = []
 
     def load(self, patch: Patch) -> None:
         """See `Mixing.load`.
@@ -49,43 +44,24 @@ class AddedOutputs:
         if patch.dense or patch.full_rank:
             why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
             raise InvalidOption("mix", "runtime", why)
-        check_fits(patch, self._shapes)
-        for weight in self._added.keys() - patch.low_rank.keys():
-            self._added.pop(weight).remove()
-        for weight, change in patch.low_rank.items():
-            if weight in self._added:
-                self._added[weight].change = change
-            else:
-                self._added[weight] = _AddedOutput(self._layers[weight], change)
+        layers = self._layers.items()
+        check_fits(patch, {name: (one.out_features, one.in_features) for name, one in layers})
+        added = {weight: _AddedOutput(change) for weight, change in patch.low_rank.items()}
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = [self._layers[name].register_forward_hook(one) for name, one in added.items()]
 
 
 class _AddedOutput:
-    """One layer's change.
+    """A hook that adds a change to a layer's output; its factors are converted once."""
 
-    Attributes:
-        change: the change to add from now on.
-    """
+    def __init__(self, change: LowRank) -> None:
+        self._change = change
+        self._factors: tuple[Tensor, Tensor] | None = None
 
-    def __init__(self, layer: Any, change: LowRank) -> None:
-        self.change = change
-        # factor -> the given tensor and the converted one
-        self._converted: dict[str, tuple[Any, Tensor]] = {}
-        self._handle = layer.register_forward_hook(self._add)
-
-    def remove(self) -> None:
-        """Stop adding the change."""
-        self._handle.remove()
-
-    def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        a = self._like("a", self.change.a, output)
-        b = self._like("b", self.change.b, output)
+    def __call__(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if self._factors is None:
+            with torch.inference_mode(False):  # training uses them as well
+                self._factors = self._change.a.to(output), self._change.b.to(output)
+        a, b = self._factors
         return output + linear(linear(inputs[0].to(output), a), b)
-
-    def _like(self, name: str, factor: Tensor, output: Tensor) -> Tensor:
-        """A factor on the output's device, in its dtype, converted once."""
-        source, converted = self._converted.get(name, (None, None))
-        if source is not factor or converted is None:
-            with torch.inference_mode(False):  # training uses it as well
-                converted = factor.to(output)
-            self._converted[name] = (factor, converted)
-        return converted
