@@ -73,9 +73,8 @@ class PatchedWeights:
         self.parameter_names = tuple(self._parameters)
         self._shapes = {name: tuple(value.shape) for name, value in self._parameters.items()}
         self._stored = {} if stored is None else stored
-        # name of a parameter that was changed -> source of its base value
-        self._backups: dict[str, Mapping[str, Tensor]] = {}
-        self._copies: dict[str, Tensor] = {}
+        # name of a parameter that was changed -> the base's value; None: as stored
+        self._backups: dict[str, Tensor | None] = {}
         self._patched: set[str] = set()
 
     @torch.inference_mode()
@@ -109,11 +108,9 @@ class PatchedWeights:
     def _back_up(self, name: str) -> None:
         """Make sure that the parameter's present value, the base's, can be restored."""
         value = self._parameters[name]
-        if name in self._stored and torch.equal(self._stored[name].to(value), value):
-            self._backups[name] = self._stored
-        else:
-            self._copies[name] = value.clone()
-            self._backups[name] = self._copies
+        stored = name in self._stored and torch.equal(self._stored[name].to(value), value)
+        self._backups[name] = None if stored else value.clone()
 
     def _base(self, name: str) -> Tensor:
-        return self._backups[name][name].to(self._parameters[name])
+        kept = self._backups[name]
+        return (self._stored[name] if kept is None else kept).to(self._parameters[name])
