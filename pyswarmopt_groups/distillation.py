@@ -143,7 +143,7 @@ def _train(
         resolve_base(config.base),
         examples,
         config.out,
-        TrainingOptions(alpha=2.0 * config.rank, **settings),
+        TrainingOptions(alpha=2.0 * config.rank, heldout=0, **settings),
         dtype=config.dtype,
         device=config.device,
         data=source,

@@ -46,7 +46,7 @@ class Bench:
     scoring: Scoring = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
-    schedule: TrainingOptions = TrainingOptions()  # epochs and learning rate of data merge
+    schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and learning rate of data merge
     metric: Metric = ACCURACY
     replayed_seconds: float = 0.0  # seconds of stored scorings, for which a method did not wait
 

@@ -64,8 +64,9 @@ def command(
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
     for spec, source in sources.items():
         if not (as_json or quiet):
+            rest = f"; the rest, {source.tested:,}, is what eval tests on" if source.tested else ""
             note = with_flags(f" ({source.note})") if source.note else ""
-            echo(f"{spec}: {counted(len(source.examples), 'row')}{note}")
+            echo(f"{spec}: {counted(len(source.examples), 'row')}{rest}{note}")
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
@@ -82,8 +83,12 @@ def command(
             data="; ".join(counts),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
+    # JSON has no NaN
+    record = {key: None if value != value else value for key, value in asdict(done).items()}
+    loss_of = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     lines = [
         f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s",
+        f"held-out loss {loss_of}" if done.heldout else "nothing was held out",
         f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK",
     ]
-    print_either({"out": out, **asdict(done)}, lines, as_json)
+    print_either({"out": out, **record}, lines, as_json)

@@ -137,7 +137,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     base, experts = load_pool(config.base, config.experts, DELTA[0])
     build_space(DELTA[0], experts)  # refuses experts that it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])
-    trained = TrainingOptions()
+    trained = TrainingOptions(heldout=0)
     if chats and any(method.name == "data-merge" for method in methods):
         infos = [expert.info for expert in experts]
         trained = schedule(infos, config.data_lr, config.data_epochs)

@@ -50,7 +50,7 @@ from pyswarmopt_rivals.methods.searching.soups import greedy
 
 CHATS = 500  # of an expert, for data merge
 BUDGET = 8000  # dev items of LoraHub
-TRAINING = TrainingOptions(batch_tokens=768)
+TRAINING = TrainingOptions(batch_tokens=768, heldout=0)
 
 Outcomes = Iterator[tuple[str, Mapping[str, Packed]]]
 """Method, and file name -> 1 or 0 for each test item."""

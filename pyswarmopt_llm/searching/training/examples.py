@@ -34,7 +34,8 @@ class TrainingOptions:
         epochs: maximum number of passes over the examples.
         batch_tokens: tokens per step.
         max_len: chats are truncated to this many tokens.
-        seed: seed of the initial adapter and of the order.
+        seed: seed of the initial adapter, the held-out split and the order.
+        heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
 
     Example:
@@ -53,6 +54,7 @@ class TrainingOptions:
     batch_tokens: int = 1024
     max_len: int = 448
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    heldout: int = 60
     threads: Threads = None
 
 
@@ -60,6 +62,7 @@ class Source(NamedTuple):
     """Training examples from a file, a data set or a generator."""
 
     examples: Sequence[Any]
+    tested: int = 0  # the file's other rows, which `eval` tests on
     note: str = ""  # how the file was read
 
 
@@ -97,8 +100,9 @@ def load_examples(
         prompt = None
     else:
         task = read_whole(data, None, None, reading or Reading({}))
-        more = task.test[TEST:] if task.drawn else ()  # `eval` tests on those before
-        source = Source((*task.dev, *more)[:count], task.note)
+        tested = min(TEST, len(task.test)) if task.drawn else 0  # a file without splits
+        more = task.test[TEST:] if task.drawn else ()
+        source = Source((*task.dev, *more)[:count], tested, task.note)
         prompt = task.prompt
     if chats:
         source = source._replace(examples=[_as_chat(item, prompt) for item in source.examples])

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -37,27 +38,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Counts of a training run.
+    """Counts and losses of a training run. Losses are means over examples, in nats; a chat's loss
+    is the mean over its answer's tokens.
 
     Attributes:
         name: name of the expert and of its directory.
         examples: number of training examples.
+        heldout: number of held-out examples.
         steps: optimiser steps.
         seconds: time of the steps.
+        heldout_loss_base: held-out loss of the base (nan without held-out examples).
+        heldout_loss_expert: held-out loss of the trained expert.
 
     Example:
         >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
         >>> chat = {"messages": [{"role": who, "content": what} for who, what in turns]}  # doctest: +SKIP
         >>> options = TrainingOptions(max_tokens=200, targets=("q_proj", "v_proj"))  # doctest: +SKIP
         >>> result = train_expert(resolve_base("my/base"), [chat] * 20, "experts/mine", options)  # doctest: +SKIP
-        >>> result.steps  # doctest: +SKIP
-        118
+        >>> result.steps, result.heldout_loss_base - result.heldout_loss_expert  # doctest: +SKIP
+        (118, 0.41)
     """
 
     name: str
     examples: int
+    heldout: int
     steps: int
     seconds: float
+    heldout_loss_base: float = math.nan
+    heldout_loss_expert: float = math.nan
 
 
 def train_expert(
@@ -79,8 +87,8 @@ def train_expert(
         examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the
             assistant's turn, for loss ``answer``; multiple-choice `Item`s for ``options``.
         out: the directory to create.
-        options: adapter, optimiser and budget; for items, `epochs` is rounded up, and batch size
-            and length are ignored.
+        options: adapter, optimiser and budget; for items, `epochs` is rounded up, and batch size,
+            length and held-out examples are ignored.
         loss: ``answer``, or ``options``: cross-entropy over the options, scored by likelihood as in
             a search.
         dtype: dtype of the frozen base; auto: bfloat16 where the device multiplies it natively.
@@ -89,7 +97,7 @@ def train_expert(
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Returns:
-        Counts of the training.
+        Counts and losses of the training.
 
     Raises:
         UserError: `out` exists, an example is malformed, no example is left, or a target is not in
@@ -101,7 +109,7 @@ def train_expert(
         >>> options = TrainingOptions(max_tokens=200, targets=("q_proj", "v_proj"))  # doctest: +SKIP
         >>> result = train_expert(resolve_base("my/base"), [chat] * 20, "experts/sums", options)  # doctest: +SKIP
         >>> result.name, result.examples  # doctest: +SKIP
-        ('sums', 20)
+        ('sums', 16)
     """
     out = Path(out)
     check_free(out)
@@ -109,16 +117,24 @@ def train_expert(
     shapes = target_shapes(engine.model, options.targets)
     scale = options.alpha / options.rank
     lora = Lora(shapes, options.rank, scale, options.seed, engine.model.device)
-    steps_of = _chat_steps if loss == "answer" else _item_steps
-    steps = steps_of(engine, examples, options)
+    heldout: Sequence[Choices] = ()
+    if loss == "answer":
+        steps, heldout = _chat_steps(engine, examples, options)
+    else:
+        steps = _item_steps(engine, examples, options)
+    before = _mean_loss(engine, heldout)
     start = time.perf_counter()
     losses = train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
     seconds = time.perf_counter() - start
+    engine.load(lora.patch())
     result = TrainingResult(
         name=out.resolve().name,
         examples=len({id(item) for step in steps for item in step}),
+        heldout=len(heldout),
         steps=len(losses),
         seconds=seconds,
+        heldout_loss_base=before,
+        heldout_loss_expert=_mean_loss(engine, heldout),
     )
     factors = {}
     for name, change in lora.patch().low_rank.items():
@@ -148,11 +164,15 @@ def _item_steps(
 
 def _chat_steps(
     engine: TransformersEngine, examples: Sequence[Any], options: TrainingOptions
-) -> list[list[Choices]]:
-    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent."""
-    chats = chat_items(engine, examples, options.max_len)
+) -> tuple[list[list[Choices]], Sequence[Choices]]:
+    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent; and
+    those held out.
+    """
+    items = chat_items(engine, examples, options.max_len)
     draws = random.Random(options.seed)
-    draws.shuffle(chats)
+    draws.shuffle(items)
+    held = min(options.heldout, len(items) // 5)
+    chats = items[held:]
     if not chats:
         raise UserError("no training example is left; give more or shorter examples")
     sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
@@ -170,7 +190,7 @@ def _chat_steps(
             spent += sizes[index]
             if spent >= budget:
                 break
-    return steps
+    return steps, items[:held]
 
 
 def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int) -> list[Choices]:
@@ -222,9 +242,16 @@ def _is_chat(example: Any) -> bool:
     return bool(earlier) and last["role"] == "assistant" and bool(last["content"].strip())
 
 
+def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
+    """Mean loss of the loaded model on chats; nan if there are none."""
+    values = engine.loglikelihood([chat.pairs[0] for chat in chats])
+    losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
+    return fmean(losses) if losses else math.nan
+
+
 def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) -> str:
     named = f"base_model: {base}\n" if may_be_on_hub(base) else ""
-    return f"""---
+    card = f"""---
 {named}library_name: peft
 tags: [lora]
 ---
@@ -232,11 +259,15 @@ tags: [lora]
 # LoRA expert `{done.name}`
 
 - base: {base}
-- data: {data}; {done.examples} training examples
+- data: {data}; {done.examples} training examples, {done.heldout} held out
 - LoRA: r={options.rank}, alpha={options.alpha:g}, targets {", ".join(options.targets)}
 - training: {done.steps} steps, {done.seconds:.0f} s
 - optimiser: AdamW, peak lr {options.lr:g}, at most {options.epochs:g} epochs, seed {options.seed}
 """
+    if not done.heldout:
+        return card
+    losses = f"{done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)"
+    return f"{card}- held-out loss: {losses}\n"
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Epochs and learning rate
 are those that the experts were trained with. Rank, alpha and modules are the first expert's. No chat
-is cut below the context window (`train-expert` cuts at 448 tokens).
+is held out, and none is cut below the context window (`train-expert` holds out 60 and cuts at 448
+tokens), since the held-out loss is not used here.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def schedule(
     if lr is None or epochs is None:
         why = "the adapters' cards do not say one rate and number of epochs for all"
         raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
-    return TrainingOptions(lr=lr, epochs=epochs)
+    return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
 
 
 def _of_card(expert: AdapterInfo) -> tuple[float | None, float | None]:

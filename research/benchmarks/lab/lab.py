@@ -214,7 +214,10 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any], seed: int = 0) -
         ),
         dtype="float32",
     )
-    print(f"{out.name}: {done.steps} steps in {done.seconds:.0f} s", flush=True)
+    before, after = done.heldout_loss_base, done.heldout_loss_expert
+    print(
+        f"{out.name}: held-out loss {before:.3f} -> {after:.3f}, {done.seconds:.0f} s", flush=True
+    )
 
 
 def cluster_chats() -> list[list[dict[str, Any]]]:

@@ -265,7 +265,8 @@ def make_experts(lab: Path) -> None:
             seed=0,
         )
         done = train_expert(base, examples, out, options, dtype="float32")
-        print(f"{out.name}: {done.steps} steps", flush=True)
+        before, after = done.heldout_loss_base, done.heldout_loss_expert
+        print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}", flush=True)
 
 
 def spoilt(rng: random.Random, facts: Facts) -> str:

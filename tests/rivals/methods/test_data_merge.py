@@ -76,12 +76,12 @@ def test_rate_and_epochs_are_those_of_the_cards_or_asked_for(
     assert not (tmp_path / "out").exists()
     experts = []
     for name in LESSONS:
-        options = TrainingOptions(lr=0.02, epochs=3, rank=2)
+        options = TrainingOptions(lr=0.02, epochs=3, rank=2, heldout=0)
         data = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         train_expert(resolve_base(str(tiny_base)), data, tmp_path / name, options)
         experts.append(read_adapter(tmp_path / name))
     found = schedule(experts, None, None)
-    assert (found.lr, found.epochs) == (0.02, 3)
+    assert (found.lr, found.epochs, found.heldout) == (0.02, 3, 0)
     assert schedule(experts, 0.1, None).lr == 0.1
     (experts[1].path / "README.md").unlink()
     with pytest.raises(UserError, match="cards do not say"):
