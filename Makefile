@@ -86,7 +86,7 @@ checksums:
 
 check-tag:
 	@# TAG=vX.Y.Z has to be the version in pyswarmopt/__init__.py.
-	grep -qx '__version__ = "$(TAG:v%=%)"' pyswarmopt/__init__.py
+	grep -qF '__version__ = "$(TAG:v%=%)"' pyswarmopt/__init__.py
 
 bench: setup
 	$(BIN)/python benchmarks/engine_efficiency.py $(ARGS)

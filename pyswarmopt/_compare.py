@@ -169,14 +169,12 @@ def compare(
 
 def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if isinstance(recipes, str):
-        raise TypeError(f"recipes={recipes!r}: give a list of names or recipes")
+        raise TypeError(f"recipes={recipes!r}: pass a list of names or recipes")
     pairs = recipes.items() if isinstance(recipes, Mapping) else [(_label(r), r) for r in recipes]
     named: dict[str, str | Recipe | None] = {}
     for name, recipe in pairs:
         if name in named:
-            raise ValueError(
-                f"two recipes are called {name!r}: give them by name, {{name: recipe}}"
-            )
+            raise ValueError(f"two recipes are called {name!r}: pass a dict, {{name: recipe}}")
         named[name] = None if recipe == DEFAULT else recipe
     if not named:
         raise ValueError("compare() needs at least one recipe")

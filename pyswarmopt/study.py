@@ -166,7 +166,7 @@ class Study:
         if isinstance(point, Trial):
             if point.number not in self._search.pending:
                 raise ValueError(
-                    f"tell: trial {point.number} was told already, or is not of this study"
+                    f"tell: trial {point.number} was already told or belongs to another study"
                 )
             return self._search.pending[point.number]
         problem = self._search.problem
@@ -186,14 +186,13 @@ class Study:
             return math.nan
         if returned == (constraints is None):
             raise ValueError(
-                "tell: constraints= is given with each value where the study has "
-                "constraints='returned', and only there"
+                "tell: constraints= is required with constraints='returned', and only then"
             )
         row = told if constraints is None else returned_row(lambda x: (told, constraints), None)
         try:
             return search.evaluator.value(CallOutcome(row, None))
         except ValueError as error:
-            raise ValueError(f"tell: value={value!r} is no number ({error})") from None
+            raise ValueError(f"tell: value={value!r} is not a number ({error})") from None
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop, as `Result.stop`; empty to go on."""

@@ -480,10 +480,10 @@ def _box_of(
         return box, len(box.low)
     if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
         raise ValueError(
-            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds"
+            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: pass bounds"
         )
     if dim is None:
-        raise ValueError("a swarm needs to know where to start: give bounds or positions")
+        raise ValueError("a swarm needs to know where to start: pass bounds or positions")
     return None, dim
 
 
@@ -496,9 +496,7 @@ def _first_state(
     """
     rows = 0 if positions is None else len(positions)
     if rows > len(x):
-        raise ValueError(
-            f"population={len(x)} for {rows} starting positions; it must be at least {rows}"
-        )
+        raise ValueError(f"population={len(x)} for {rows} starting positions; use at least {rows}")
     if positions is not None:
         take_over("positions", positions, x[:rows])
     if len(x) > rows:

@@ -43,15 +43,15 @@ class CouncilConfig:
 
     members: Annotated[
         tuple[str, ...],
-        Option("Models, adapters, runs, mixtures or URL#MODEL; trusted first.", "M...", TASK),
+        Option("Models, adapters, runs, mixtures or URL#MODEL; most trusted first.", "M...", TASK),
     ]
     strategies: tuple[str, ...] = ()
     task: TaskFile = ""
     out: Annotated[
-        str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)
+        str | None, Option("Directory to create or resume (nothing is saved).", "DIR", OUTPUT)
     ] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
-    seed: Annotated[int, Option("Seed of samples and noise.", "S", RARE, least=0)] = 0
+    seed: Annotated[int, Option("Seed for samples and noise.", "S", RARE, least=0)] = 0
     epsilon: Annotated[
         float | None,
         Option(
@@ -70,7 +70,7 @@ class CouncilConfig:
     scoring: Scoring = "auto"
     max_new_tokens: Annotated[
         int | None,
-        Option("Longest reply in tokens (128, or what fits the window).", "N", least=1),
+        Option("Maximum tokens per reply (128, or what fits the window).", "N", least=1),
     ] = None
     dtype: Dtype = "auto"
     device: Device = "auto"
@@ -100,15 +100,15 @@ class DistillConfig(CouncilConfig):
 
     base: Base = field()
     task: Annotated[
-        str, Option("Its dev questions are taught, its test questions reported.", "T", TASK)
+        str, Option("Dev questions train the adapter, test questions score it.", "T", TASK)
     ] = field()
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
     strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
-    soft: Annotated[bool, Option("Teach the group's probabilities, not its answers.")] = False
+    soft: Annotated[bool, Option("Train on the group's probabilities, not its answers.")] = False
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum passes over the questions.", "E")] = 2.0
     max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
-    seed: Annotated[int, Option("Same seed, same adapter.", "S", least=0)] = 0
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     epsilon: None = None
     liar: None = None

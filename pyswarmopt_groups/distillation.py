@@ -56,7 +56,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
         raise InvalidOption(
             "soft",
             None,
-            f"needs examples with options, those of {config.task} have none; remove it",
+            f"needs examples with options, which {config.task} does not have; remove it",
         )
     group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
@@ -87,7 +87,7 @@ def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]
     pairs = zip(questions, strategy.decide(context, questions), strict=True)
     chats = [_chat(context, item, v.answer) for item, v in pairs if v.answer is not None]
     if not chats:
-        raise UserError("the group answers none of the dev questions: there is nothing to learn")
+        raise UserError("the group answers none of the dev questions, so there is nothing to learn")
     return chats
 
 

@@ -89,9 +89,9 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     check_options(config)
     task = config.load()
     if (prints.task, prints.prompt) != (task.fingerprint, task.prompt):
-        raise UserError(f"{path}: {config.task} changed since the group answered it; put it back")
+        raise UserError(f"{path}: {config.task} changed since the group answered it; restore it")
     if len(prints.members) < 2:
-        raise UserError(f"{path}: has one member, and nobody else to decide without it")
+        raise UserError(f"{path}: has only one member, so none can be left out")
     store = Store(path / RESULTS, repair=False)
     strategies = [load_strategy(row["who"]) for row in store.all("strategy")]
     recorded: list[Member] = [Recorded(*pair) for pair in prints.members.items()]
@@ -131,7 +131,7 @@ def _read(file: Path, kind: type[Any]) -> Any:
         return typed(read_json(file), kind)
     except OSError as error:
         raise UserError(
-            f"{file}: {error.strerror}; finish the group with the command that began it"
+            f"{file}: {error.strerror}; finish the group with the command that started it"
         ) from error
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error

@@ -48,11 +48,11 @@ class Directory:
             before = dict(about["config"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: holds something else than {self.what}; choose another `out`"
+                f"{path}: contains something other than {self.what}; choose another `out`"
             ) from error
         if about.get("format") != FORMAT:
             raise UserError(
-                f"{file}: format {about.get('format')!r}, not {FORMAT}; go on with the version "
+                f"{file}: format {about.get('format')!r}, not {FORMAT}; continue with the version "
                 "that wrote it"
             )
         for name, value in self.config.items():
@@ -60,7 +60,7 @@ class Directory:
             # fingerprint.
             known = name not in self.free and name in before
             if known and canonical(before[name]) != canonical(value):
-                why = f"{path} was begun with another ({before[name]}); choose another `out`"
+                why = f"{path} was started with {before[name]}; choose another `out`"
                 raise InvalidOption(name, None, why)
 
     @contextmanager
@@ -95,7 +95,7 @@ class Directory:
             write_json(file, {"format": FORMAT, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
-                f"{path}: base, experts or tasks changed since it was begun; choose another `out`"
+                f"{path}: base, experts or tasks changed since it was started; choose another `out`"
             )
 
 

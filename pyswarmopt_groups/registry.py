@@ -163,23 +163,23 @@ VOTES = _table(
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
     Strategy("condorcet", "duels, completed by Schulze (2011)",
              "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
-    Strategy("nearest", "those who are right on the nearest dev examples (Ko 2008)",
+    Strategy("nearest", "members that are right on similar dev examples (Ko 2008)",
              "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
              settings=(_NEIGHBOURS,)),
-    Strategy("attention", "weights that look at the question (Jacobs 1991)",
+    Strategy("attention", "weights that depend on the question (Jacobs 1991)",
              "Jacobs et al. 1991", "voting.learned:attentive",
              {"dev", "choices", "embeddings"},
              settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
-    Strategy("cascade", "one after the other until sure (Wald 1945)",
+    Strategy("cascade", "one member after another until confident (Wald 1945)",
              "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
              {"dev", "choices"}),
-    Strategy("route-neighbours", "the best on the nearest dev examples alone (Woods 1997)",
+    Strategy("route-neighbours", "the best member on similar dev examples (Woods 1997)",
              "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
     Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.selection:by_likelihood",
              {"dev", "likelihoods"}, module="sklearn"),
-    Strategy("repaired", "majority; unreadable answers are requested again",
+    Strategy("repaired", "majority; asks again if an answer is unreadable",
              "none", "voting.votes:repaired"),
     Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"},
@@ -199,7 +199,7 @@ NEGOTIATIONS = _table(
              settings=(Hyperparameter("rounds", 3, _AT_LEAST_1),
                        Hyperparameter("pass", "supported", Option("", choices=("supported", "different"))),
                        Hyperparameter("budget", 256, Option("", least=0)))),
-    Strategy("consensus", "proposals and a quorum, though members fail (Lamport 1998)",
+    Strategy("consensus", "proposals and a quorum, despite failures (Lamport 1998)",
              "Lamport 1998", "negotiation.paxos:consensus", {"texts"},
              settings=(Hyperparameter("quorum", 0, Option("", least=0)),), tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
@@ -208,7 +208,7 @@ NEGOTIATIONS = _table(
     Strategy("stackelberg", "leader and follower (Conitzer 2006)",
              "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
              {"dev", "choices"}),
-    Strategy("coalition", "plan, slots and answer by who does each best (Mangal 2024)",
+    Strategy("coalition", "members share plan, slots and answer (Mangal 2024)",
              "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
              {"dev", "texts"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
@@ -254,7 +254,7 @@ def find_names(names: Sequence[str], table: Collection[str]) -> list[str]:
         else:
             expanded.append(name)
     if not expanded:
-        raise UserError(f"`strategy`: none given; use all or some of: {', '.join(table)}")
+        raise UserError(f"`strategy` is missing; use all or some of: {', '.join(table)}")
     return list(dict.fromkeys(expanded))
 
 

@@ -31,7 +31,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     """
     if not task.test:
         raise UserError(
-            f"{config.task}: has no test examples, on which a group is reported; add some"
+            f"{config.task}: has no test examples, which groups are scored on; add some"
         )
     if task.metric not in (None, "accuracy"):
         raise UserError(
@@ -43,7 +43,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
             raise InvalidOption(
-                name, value, "goes with options, some examples have none; remove it"
+                name, value, "needs options, which some examples do not have; remove it"
             )
 
 
@@ -62,7 +62,7 @@ def check_members(
         UserError: names the member, what is wrong and what to do.
     """
     if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
-        why = "no member gives likelihoods, so that all write their answers; remove it"
+        why = "no member returns likelihoods, so all write their answers; remove it"
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})
@@ -71,7 +71,7 @@ def check_members(
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
             if not reply.text:
                 raise UserError(
-                    f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
+                    f"{member.name}: does not answer {_PROBE!r}; check its model, or remove it"
                 )
     if task.dev:  # members on one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
@@ -136,11 +136,9 @@ def _reasons(
             f"{config.epsilon:g} shares"
         )
     if "dev" in needs and not config.task:
-        yield "needs dev examples, a single prompt has none; give `task`"
+        yield "needs dev examples, which a single prompt does not have; add `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        yield (
-            "chooses among options, which not all examples have; give others, or all that can: all"
-        )
+        yield ("needs options, which not all examples have; use other strategies, or all")
     yield from _unable(strategy, members)
     for member in members if "texts" in needs else ():
         room = room_for_replies(strategy, member, task, len(members))
@@ -158,15 +156,15 @@ def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:
     """Why a strategy cannot be used by these members."""
     mute = [member.name for member in members if not member.gives_likelihoods]
     if "likelihoods" in strategy.needs and mute:
-        yield f"needs likelihoods, which the endpoint {mute[0]} does not give; remove one of them"
+        yield f"needs likelihoods, which the endpoint {mute[0]} does not return; remove one"
     n = len(members)
     quorum = strategy.value("quorum")
     if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
-        yield f"of {n} members, give more than half and at most all"
+        yield f"of {n} members, require more than half and at most all"
     judge = strategy.value("judge")
     names = [member.name for member in members]
     if judge and judge not in names:
-        yield f"is no member; name one of: {', '.join(names)}"
+        yield f"is not a member; use one of: {', '.join(names)}"
     if "embeddings" in strategy.needs:
         try:
             embedding_member(members)

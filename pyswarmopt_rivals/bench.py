@@ -233,7 +233,7 @@ class Trial:
     def spend(self, items: int) -> None:
         """Charge passes over single items; a forward and a backward pass together cost `PASSES`."""
         if items > self.items_left:
-            raise RuntimeError("the budget of item evaluations is spent")
+            raise RuntimeError("the budget of item evaluations is used up")
         self.spent += items
 
     def prompts(self, expert: str) -> Sequence[str]:

@@ -144,9 +144,9 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         raise InvalidOption("method", name, why)
     looks = bool(method.needs - {"seed"})
     if looks and task is None:
-        raise InvalidOption("method", name, "looks at dev examples; give `task`")
+        raise InvalidOption("method", name, "needs dev examples; add `task`")
     if task is not None and not looks:
-        raise InvalidOption("task", task, f"{name} is a fixed rule and looks at no task; remove it")
+        raise InvalidOption("task", task, f"{name} is a fixed rule and uses no task; remove it")
     return method, method.settings(
         len(config.experts),
         config.space,
@@ -195,7 +195,7 @@ def _weights(config: MergeConfig) -> tuple[float, ...] | None:
     except ValueError:
         weights = (math.nan,)
     if not all(map(math.isfinite, weights)):
-        why = "give finite numbers with commas between them, such as 0.5,0.3,0.2"
+        why = "use finite numbers separated by commas, such as 0.5,0.3,0.2"
         raise InvalidOption("weights", config.weights, why)
     return weights
 

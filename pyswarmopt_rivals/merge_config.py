@@ -22,7 +22,7 @@ class MergeConfig:
     base: opt.Base
     experts: opt.Experts
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", opt.OUTPUT)]
-    method: Annotated[str, Option("A method (the long help names them).", "M")] = "uniform-soup"
+    method: Annotated[str, Option("A method (listed below).", "M")] = "uniform-soup"
     space: Annotated[
         str | None, Option("delta (B A) or factor (A and B); default: the method's own.", "S")
     ] = None

@@ -20,6 +20,6 @@ def made_recipe(made: Any, where: str) -> Recipe:
     if not isinstance(recipe, Recipe):
         variable = where.rpartition(":")[2]
         raise ValueError(
-            f"{where}: {variable} is no recipe; assign {variable} = pso.compose(...) there"
+            f"{where}: {variable} is not a recipe; assign {variable} = pso.compose(...) there"
         )
     return recipe

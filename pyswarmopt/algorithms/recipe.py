@@ -164,7 +164,7 @@ def compose(
     """
     if velocity is not None and (terms is not None or normalise or max_velocity is not None):
         raise ValueError(
-            "give either velocity terms or a velocity rule; only terms can be normalised and cut"
+            "use velocity terms or a velocity rule; only terms can be normalised and clamped"
         )
     if velocity is None:
         velocity = SumOfTerms(tuple(terms or ()), normalise, max_velocity)

@@ -206,7 +206,7 @@ def copied(source: Array, device: Any = None) -> Array:
 def too_large(shape: tuple[int, ...]) -> ValueError:
     """Error for an array of this shape that does not fit into memory."""
     numbers = " x ".join(map(str, shape))
-    return ValueError(f"{numbers} numbers find no memory: use fewer particles or coordinates")
+    return ValueError(f"{numbers} numbers do not fit into memory: use fewer particles")
 
 
 def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:

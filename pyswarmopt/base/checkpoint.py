@@ -133,7 +133,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such checkpoint")
     with taking_over(path):
         if not os.path.isfile(path):  # a pipe or a device may not end
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         with np.load(path, allow_pickle=False) as archive:
             if any(entry.compress_type for entry in archive.zip.infolist()):
                 raise ValueError("compressed entries")  # may be larger than the memory
@@ -181,7 +181,7 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     if differs:
         settings = ", ".join(f"{name}={cut(repr(before.get(name)), 20)}" for name in differs)
         raise ValueError(
-            f"{path}: written by a search with {settings}; go on with that, or give another path"
+            f"{path}: written by a search with {settings}; use those settings, or another path"
         )
     return saved
 

@@ -139,8 +139,8 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
     for name, tensor in named.items():
         if not tensor.is_floating_point():
             raise TypeError(
-                f"{name} holds {tensor.dtype}, no floating-point numbers; leave it out, or use "
-                "FlatView(module), which takes the parameters alone"
+                f"{name} holds {tensor.dtype}, not floating-point numbers; remove it, or use "
+                "FlatView(module), which keeps only the parameters"
             )
 
 

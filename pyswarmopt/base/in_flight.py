@@ -79,7 +79,7 @@ class InFlight(StateRecord):
         """Mark the particle as idle again; return whether this was its first evaluation."""
         if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
             raise ValueError(
-                f"ticket {ticket} of particle {particle} was told already, or is not of this swarm"
+                f"ticket {ticket} of particle {particle} was already told or belongs to another swarm"
             )
         first = bool(self.completed_at[particle] == NEVER)
         self.tickets[particle] = IDLE

@@ -50,15 +50,15 @@ def matrix(
     given = data.detach() if is_tensor(data) else np.asarray(data)
     imaginary = given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex()
     if imaginary:
-        raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")
+        raise ValueError(f"{name} are complex: a swarm needs real numbers, such as abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
             given = np.asarray(given, dtype=np.float64)
         except OverflowError:
-            raise ValueError(f"{name} hold a number beyond the range of float64") from None
+            raise ValueError(f"{name} contain a number beyond the range of float64") from None
         except TypeError:
             raise TypeError(
-                f"{name} are no numbers but a {type(data).__name__}; of the weights of a module say "
+                f"{name} must be numbers, got {type(data).__name__}; for a module use "
                 "pso.FlatView(module).flatten(module)"
             ) from None
     if shape is not None and tuple(given.shape) != shape:
@@ -150,7 +150,7 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
-        raise ValueError(f"values hold {given.dtype}, which are no real numbers")
+        raise ValueError(f"values hold {given.dtype}, which are not real numbers")
     if given.shape != shape:
         raise ValueError(
             f"values must have shape {shape}, one for each position; got {given.shape}"
@@ -158,7 +158,7 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     try:
         return np.array(given, dtype=np.float64)
     except (OverflowError, TypeError):
-        raise ValueError("values hold something else than numbers of float64") from None
+        raise ValueError("values must be numbers in the range of float64") from None
 
 
 def require_callable(name: str, value: Any) -> None:

@@ -35,13 +35,11 @@ FOREIGN = {
 
 # Arguments of other libraries without a counterpart, and what to do.
 ELSEWHERE = {
-    "direction maximize maximise minmax": "for the largest value negate what fun returns, or call "
-    "pso.maximize",
+    "direction maximize maximise minmax": "to maximise, call pso.maximize",
     "directions n_obj n_objectives objectives": "for several objectives call pso.minimize_multi",
-    "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= ends a search that gains nothing "
-    "any more; others that do are "
-    "max_evals=, max_iter=, timeout= and target=",
-    "feasibility_tol catol": "an equality may be missed by equality_tolerance=",
+    "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= stops without "
+    "improvement; max_evals=, max_iter=, timeout= and target= also stop",
+    "feasibility_tol catol": "equalities hold within equality_tolerance=",
     "constraints_func": "constraints='returned' where fun returns (value, constraints)",
     "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "say "
     "bounds=[(low, high), ...]",
@@ -52,7 +50,7 @@ ELSEWHERE = {
     "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
     "velocity_clamp v_max vmax": "it belongs to a recipe: recipe=pso.compose(terms, max_velocity=)",
     "bh_strategy boundary topology": "it belongs to a recipe: recipe=pso.compose(terms, topology=, boundary=)",
-    "init": "starting points are drawn in the bounds; a point to begin with is x0=",
+    "init": "starting points are drawn in the bounds; x0= sets a starting point",
     "polish": "leave it out: the default search refines what it finds",
     "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",
 }
@@ -83,8 +81,8 @@ ATTRIBUTES = {
     "best_params best_trial best_trials": "result().params has the best parameters",
     "best_value": "result().fun has the best value",
     "trials trials_dataframe get_trials": "result().history has every trial, and to_pandas()",
-    "optimize": "pso.minimize calls a function; a study is asked and told",
-    "add_trial enqueue_trial": "tell(point, value) takes any point, and x0= begins with one",
+    "optimize": "pso.minimize calls a function; a study uses ask and tell",
+    "add_trial enqueue_trial": "tell(point, value) accepts any point, and x0= sets the first",
     "suggest_float suggest_int suggest_categorical": "parameters are declared as space={name: ...}",
 }
 

@@ -116,7 +116,7 @@ class State(StateRecord):
         due = number == self.generation and particle in range(len(self.arrived))
         if not due or self.arrived[particle]:
             raise ValueError(
-                f"ticket {number} of particle {particle} was told already, or is not of this round"
+                f"ticket {number} of particle {particle} was already told or belongs to another round"
             )
         self.incoming[particle] = cost
         self.arrived[particle] = True
@@ -147,7 +147,7 @@ class State(StateRecord):
         check(saved, {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}, sizes)
         for name in (MEMORY + "links", MEMORY + EXEMPLARS):
             if name in saved and not ((saved[name] >= 0) & (saved[name] < n)).all():
-                raise ValueError(f"{name} names particles that are not there")
+                raise ValueError(f"{name} names particles that do not exist")
         if f"{IN_FLIGHT}.tickets" in saved:
             state.in_flight = InFlight.from_state(saved, IN_FLIGHT, sizes)
         state.memory = {}

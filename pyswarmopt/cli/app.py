@@ -125,15 +125,15 @@ def run(
 def compare(
     functions: Annotated[list[str], typer.Argument(metavar="FUNCTION...", help="As for `run`.")],
     recipes: Annotated[
-        str, typer.Option(metavar="R,R", help="Recipes, with commas; FILE.py:NAME for yours.")
+        str, typer.Option(metavar="R,R", help="Recipes, comma-separated; FILE.py:NAME for yours.")
     ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,
     max_evals: Annotated[
-        int, typer.Option(min=1, max=COUNT, metavar="E", help="Calls of each search.")
+        int, typer.Option(min=1, max=COUNT, metavar="E", help="Evaluations per search.")
     ] = 5000,
     seeds: Annotated[
-        int, typer.Option(min=1, max=LARGE, metavar="N", help="Searches of each pair.")
+        int, typer.Option(min=1, max=LARGE, metavar="N", help="Searches per pair.")
     ] = 15,
     as_json: Json = False,
 ) -> None:
@@ -171,7 +171,7 @@ def _recipes(words: str) -> dict[str, Recipe | None]:
     for word in map(str.strip, words.split(",")):
         name = word.rpartition(":")[2].replace("-", "_")
         if name in found:
-            raise ValueError(f"--recipes: {name} is there twice")
+            raise ValueError(f"--recipes: {name} appears twice")
         if ":" in word:
             found[name] = made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
         else:

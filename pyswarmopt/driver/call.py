@@ -136,9 +136,9 @@ class Form:
         """What to do about a coroutine, or several numbers instead of one."""
         if hasattr(value, "cr_frame"):
             value.close()
-            return "; an async fun is called as lambda x: asyncio.run(fun(x))"
+            return "; wrap an async fun: lambda x: asyncio.run(fun(x))"
         if isinstance(value, np.ndarray) and value.size > 1 and not self.returned:
-            return "; one that takes many points, shape (m, D), needs vectorized=True"
+            return "; if it accepts many points, shape (m, D), pass vectorized=True"
         if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
             return ""
         if self.shape == (len(value),):
@@ -165,12 +165,13 @@ def add_hint(error: Exception, x: Floats) -> None:
     wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
     if wrong_kind and "torch" in sys.modules:
         error.add_note(
-            "fun gets float64 NumPy arrays; where it takes tensors, call it with "
-            "torch.from_numpy(x), and .float() for float32"
+            "fun gets float64 NumPy arrays; convert them with torch.from_numpy(x), and .float() "
+            "for float32"
         )
     if x.ndim == 1 and isinstance(error, IndexError):
         error.add_note(
-            f"fun gets one point of shape {x.shape}; if it takes many, (m, D), say vectorized=True"
+            f"fun gets one point of shape {x.shape}; if it accepts many, (m, D), pass "
+            "vectorized=True"
         )
 
 

@@ -132,7 +132,7 @@ class Evaluator(StateRecord):
         require_callable("fun", options.fun)
         if options.vectorized not in (True, False):
             raise ValueError(
-                f"vectorized={options.vectorized!r}: use True if fun takes many points, (m, D)"
+                f"vectorized={options.vectorized!r}: use True if fun accepts many points, (m, D)"
             )
         seconds = options.evaluation_timeout
         self._forgive, self._retries = _read_on_error(options.on_error)
@@ -140,8 +140,8 @@ class Evaluator(StateRecord):
         self.workers = Workers(options.workers, self._call, self._forgive or self._retries > 0)
         if seconds is not None and self.workers.serial and not can_interrupt():
             raise ValueError(
-                "evaluation_timeout= cannot end calls outside of the main thread, nor on Windows: "
-                "use workers=2 and more, or an executor"
+                "evaluation_timeout= cannot end calls outside the main thread or on Windows: use "
+                "workers=2 or more, or an executor"
             )
         limited = seconds is not None or deadline < math.inf or options.asynchronous
         # workers may be handed more points than they are

@@ -34,7 +34,7 @@ AIM = 0.1
 ROUNDING = 1e-9
 SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
-    "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
+    "; fun gave {:.6g} at x and {:.6g} when called there again, so it is noisy and its lowest "
     "value is luck: say noisy=True"
 )
 
@@ -350,7 +350,7 @@ def check_value(
     after = np.asarray(now, dtype=np.float64)
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
-            f"{path}: the checkpoint of another objective: at its best point {what} "
+            f"{path}: belongs to a different objective: at its best point {what} "
             f"{before.tolist()} there, {after.tolist()} now; use another path"
         )
 

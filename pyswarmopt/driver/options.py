@@ -130,7 +130,7 @@ class Options:
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         tolerance = self.equality_tolerance
         if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
-            raise ValueError(f"equality_tolerance={tolerance!r}: it must be a number from 0 on")
+            raise ValueError(f"equality_tolerance={tolerance!r}: it must be a number of at least 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
@@ -220,7 +220,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         ValueError: see `Space`; or inconsistent options.
     """
     if callable(arguments.bounds) and not callable(arguments.fun):
-        raise ValueError("fun and bounds are exchanged: use minimize(fun, bounds)")
+        raise ValueError("fun and bounds are swapped: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
     start = None if options.x0 is None else starting_points(options.x0, space)
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
@@ -232,7 +232,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         options = _with_returned(options)
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
-        raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
+        raise ValueError("noisy=True: known= needs means, not single draws; pass the points as x0=")
     rounded, orders = (None, ()) if space is None else (space.rounded, space.orders)
     coding = make_coding(bounds, options.integrality, options.categorical, rounded, orders)
     identity = {
@@ -253,8 +253,8 @@ def _with_returned(options: Options) -> Options:
     """The options with an objective that returns value and constraints in one array."""
     if options.noisy:
         raise ValueError(
-            "noisy=True and constraints='returned': bests are means, but constraints have none; give "
-            "constraints without noise as functions"
+            "noisy=True and constraints='returned': bests are means, but constraints have none; "
+            "pass noiseless constraints as functions"
         )
     if options.vectorized:
         raise ValueError("constraints='returned' and vectorized=True: fun takes one point then")
@@ -268,14 +268,14 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
     if options.space is None:
         if options.bounds is None:
             raise ValueError(
-                "give bounds, a pair (low, high) for each coordinate, or space={name: ...}"
+                "pass bounds, one pair (low, high) per coordinate, or space={name: ...}"
             )
         if not len(options.args):
             return options, None
         return replace(options, fun=functools.partial(_with_more, options.fun, options.args)), None
     for name in ("bounds", "integrality", "categorical"):
         if getattr(options, name) is not None:
-            raise ValueError(f"space= and {name}=: the space says it all; give one of them")
+            raise ValueError(f"space= and {name}=: use one or the other")
     if len(options.args):
         raise ValueError(
             "space= and args=: fun gets its parameters by name; use functools.partial for others"
@@ -375,8 +375,8 @@ def known_points(
         )
     if len(known) == 3 and not returned:
         raise ValueError(
-            "known=(points, values, constraints): the constraints are called for; say "
-            "constraints='returned' if fun returns them, else use (points, values)"
+            "known=(points, values, constraints): the constraints are functions; pass "
+            "constraints='returned' if fun returns them, else (points, values)"
         )
     rows, allowed = _allowed(points, space, low, high)
     if len(allowed) != len(values):

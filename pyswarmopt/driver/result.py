@@ -30,10 +30,10 @@ REASONS = {
     INTERRUPTED: ("interrupted", "interrupted"),
     FAILED: ("exception", "an exception was raised"),
     stopping.Target.reason: ("target", "the target was reached"),
-    "callback": ("callback", "the callback said stop"),
+    "callback": ("callback", "the callback stopped it"),
     TIMEOUT: ("time", "the limit of time was reached"),
-    stopping.Patience.reason: ("converged", "nothing was gained for too long"),
-    EXHAUSTED: ("exhausted", "all points that were proposed are known"),
+    stopping.Patience.reason: ("converged", "no improvement within the patience"),
+    EXHAUSTED: ("exhausted", "every proposed point is already known"),
     stopping.MaxIter.reason: ("budget", "the limit of iterations was reached"),
     stopping.MaxEvals.reason: ("budget", "the limit of evaluations was reached"),
 }
@@ -238,7 +238,7 @@ def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     feasibility.
     """
     words = [REASONS[reason][1] if reason in REASONS else reason for reason in stop]
-    text = "; ".join(words) or "the search goes on"
+    text = "; ".join(words) or "the search continues"
     if not breach.feasible:
         return f"{text}; no feasible point was found: {breach.words}"
     return text if finite else f"{text}; no finite value was found"

@@ -472,7 +472,7 @@ class Search:
             part.load_state_dict(saved)
         first = next(iter(self._history), None)
         if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
-            raise ValueError("a history of other coordinates")
+            raise ValueError("the history has different coordinates")
         self.pending = {}
         self._alike = {}
         self._again = self._swarm.tickets() if self._options.asynchronous else []

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
 
 TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
 HANGS = (
-    "a call of fun hangs in its thread, and Python ends only after it: a ProcessPoolExecutor as "
-    "workers= can be killed"
+    "a call of fun hangs in its thread, so Python cannot exit; workers=ProcessPoolExecutor() can "
+    "be killed"
 )
 
 
@@ -95,7 +95,7 @@ class Workers:
         if not hasattr(future, "result"):
             raise ValueError(
                 f"workers=: submit() of {type(self._executor).__name__} gave "
-                f"{type(future).__name__}; it must give a future, with result()"
+                f"{type(future).__name__}; it must return a future, with result()"
             )
         self._sent[id(future)] = Sent(key, x, tries, time.monotonic(), future)
         if hasattr(future, "add_done_callback"):
@@ -145,8 +145,7 @@ class Workers:
             return CallOutcome(None, error)
         if not isinstance(outcome, CallOutcome):
             raise ValueError(
-                f"workers= gave {type(outcome).__name__} where it must give what the function that "
-                "it was handed returns"
+                f"workers= gave {type(outcome).__name__} instead of the result of the function"
             )
         return outcome
 

@@ -198,7 +198,7 @@ class Update:
         elif not _same_numbers(taken, x):
             raise ValueError(
                 "tell() must be given the positions that ask() returned; if you repaired them, "
-                "say repaired=True"
+                "pass repaired=True"
             )
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:

@@ -423,7 +423,9 @@ class PhasedSearch:
         progress = self.progress
         mine = progress.sent[:, TICKET] == ticket.number
         if not mine.any():
-            raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
+            raise ValueError(
+                f"ticket {ticket.number} was already told or belongs to another search"
+            )
         beside = progress.sent[mine, BESIDE].any()
         progress.sent = progress.sent[~mine]
         cost = progress.sign * value if math.isfinite(value) else math.inf

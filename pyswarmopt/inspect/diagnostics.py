@@ -156,8 +156,8 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
 def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:
     if radii is None:
         return (
-            f"The velocity of {recipe.name!r} is no sum of the four known terms: its stability is not "
-            "known here."
+            f"The velocity of {recipe.name!r} is not a sum of the four known terms, so its "
+            "stability is unknown."
         )
     mean = f"the mean of a particle's position {_trend(radii.order1)}"
     variance = f"its variance {_trend(radii.order2)}"

@@ -121,7 +121,7 @@ class NevergradOptimizer(Replayed):
             # of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
         if self._positions is None:
-            raise ValueError("nevergrad needs to know where to start: give bounds or positions")
+            raise ValueError("nevergrad needs to know where to start: pass bounds or positions")
         sigma = float(self._positions.std(axis=0).mean()) or 1.0
         return ng.p.Array(init=self._positions.mean(axis=0)).set_mutation(sigma=sigma)
 

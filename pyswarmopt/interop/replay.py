@@ -135,7 +135,7 @@ class Replayed(ABC):
         """
         differs = [name for name, value in self._settings.items() if saved.get(name) != value]
         if differs:
-            raise ValueError(f"saved by an optimiser with another {', '.join(differs)}")
+            raise ValueError(f"saved by an optimiser with a different {', '.join(differs)}")
         self._begin(saved["seed"])
         costs = as_array(saved["told"])
         while len(self._told) < len(costs):
@@ -144,7 +144,7 @@ class Replayed(ABC):
             self.tell(x, self._sign * now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
-                "the optimiser asked for other positions than when it was saved: other bounds, "
+                "the optimiser asks for different positions than when it was saved: other bounds, "
                 "positions or version of its library, or one that is not deterministic"
             )
         if saved["asked"]:

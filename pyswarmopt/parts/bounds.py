@@ -32,7 +32,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     low, high = _low_high(bounds)
     if low.ndim == 0 and high.ndim == 0 and dim is None:
         raise ValueError(
-            f"bounds={bounds!r} do not tell the dimension; give one (low, high) pair per coordinate"
+            f"bounds={bounds!r} do not determine the dimension; pass one (low, high) per coordinate"
         )
     size = dim if dim is not None else max(low.size, high.size)
     if max(low.ndim, high.ndim) > 1 or not {low.size, high.size} <= {1, size}:
@@ -48,7 +48,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
         i = int(fine.argmin())
         raise ValueError(
             f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, low <= high "
-            "and not wider than float64 can measure; where there is none (None, inf) give a wide one"
+            "and not wider than float64 can measure; in place of None or inf use a wide bound"
         )
     if not (low < high).any():
         raise ValueError(
@@ -80,8 +80,8 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
     unclear = isinstance(bounds, tuple) or (vectors and isinstance(bounds, Sequence))
     if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in sides):
         raise ValueError(
-            f"bounds={_brief(bounds)}: these may be two pairs, or (low, high); write the pairs as "
-            "a list of tuples, or low and high as two NumPy arrays"
+            f"bounds={_brief(bounds)}: ambiguous: two pairs, or (low, high)? Use a list of tuples, "
+            "or two NumPy arrays"
         )
     return pairs[:, 0], pairs[:, 1]
 

@@ -58,8 +58,7 @@ class Interpolate:
         count = len(out)
         if n < 2:
             raise ValueError(
-                f"{count} particles are to be added between {n} position; give at least 2, or "
-                "bounds"
+                f"cannot add {count} particles between {n} position; pass at least 2, or bounds"
             )
         u = generator.random((count, 3))
         parents = n + np.arange(count) * self.from_added
@@ -97,7 +96,7 @@ def uniform(
     elif start is not None:
         Interpolate()(start, out, None, generator)
     else:
-        raise ValueError("a swarm needs to know where to start: give bounds or positions")
+        raise ValueError("a swarm needs to know where to start: pass bounds or positions")
 
 
 @dataclass(frozen=True)

@@ -232,11 +232,12 @@ class SumOfTerms:
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise ValueError("a sum of no velocity terms: give at least one")
+            raise ValueError("no velocity terms: pass at least one")
         for number, term in enumerate(self.terms):
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"terms[{number}] is a {type(term).__name__}, no Term; a function becomes one by "
+                    f"terms[{number}] is a {type(term).__name__}, not a Term; make one of a "
+                    "function: "
                     'pso.Term("mine", 0.5, function)'
                 )
         if self.limit is not None and not self.limit > 0:

@@ -48,7 +48,7 @@ def council_command(
         *,
         prompt: Prompt = None,
         strategy: Annotated[
-            str, Option("all, or some strategies (the long help names them).", "S,S")
+            str, Option("all, or some strategies (listed below).", "S,S")
         ] = default,
         config: Config = None,
         quiet: Quiet = False,
@@ -68,9 +68,7 @@ def council_command(
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
     """Answer the prompt, or decide the task and show the table."""
     if (prompt is None) == (not config.task):
-        raise UserError(
-            "give one of both: --task T, or a PROMPT (after an option other than --members)"
-        )
+        raise UserError("use either --task T or a PROMPT (after an option other than --members)")
     if prompt is not None:
         _answer(config, prompt, as_json)
         return

@@ -126,7 +126,7 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
             for row in content["nodes"]
         )
     if not nodes or any(not 0 <= k < index for index, node in enumerate(nodes) for k in node.reads):
-        raise UserError(f"{file}: damaged (a node reads what does not come before it); restore it")
+        raise UserError(f"{file}: damaged (a node reads a later node); restore it")
     return members, Patch(graph=nodes)
 
 
@@ -159,7 +159,7 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     particles = config.particles or PARTICLES
     if particles <= len(config.experts):
         first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
-        raise InvalidOption("particles", particles, f"{first}; give more particles than experts")
+        raise InvalidOption("particles", particles, f"{first}; use more particles than experts")
     members, loaded = open_members(config)
     return pool_of(GraphSpace(members, config.seed), members), GraphEngine(loaded)
 

@@ -75,8 +75,8 @@ class ClassifierMember(Member):
     def refuse(self) -> NoReturn:
         """See `Member`."""
         raise UserError(
-            f"{self.name}: a sequence classifier votes and writes nothing; use a vote such as "
-            "majority, or remove it"
+            f"{self.name}: a sequence classifier cannot write; use a vote such as majority, or "
+            "remove it"
         )
 
     def _columns(self, item: Item) -> dict[str, int]:

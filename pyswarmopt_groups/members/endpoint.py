@@ -90,7 +90,7 @@ class EndpointMember(Member):
     def refuse(self) -> NoReturn:
         """See `Member`; the protocol has no likelihoods."""
         raise UserError(
-            f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy"
+            f"{self.name}: an endpoint has no likelihoods; remove it, or choose another strategy"
         )
 
     def count(self, text: str) -> int:

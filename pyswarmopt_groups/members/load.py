@@ -45,7 +45,7 @@ def open_members(
         UserError: no member is given, one cannot be used, or two are the same.
     """
     if not specs:
-        raise InvalidOption("members", None, "none given; name models, adapters, runs or endpoints")
+        raise InvalidOption("members", None, "missing; list models, adapters, runs or endpoints")
     loader = _Loader(dtype, device, threads)
     loading = [loader.find(spec, base) for spec in specs]
     members = [load(name) for load, name in zip(loading, _names(specs), strict=True)]
@@ -114,5 +114,5 @@ def _refuse_twins(members: Sequence[Member]) -> None:
         twin = seen.setdefault(member.fingerprint, member.name)
         if twin != member.name:
             raise UserError(
-                f"{member.name}: is the same as {twin} and would count twice; remove one of them"
+                f"{member.name}: is the same as {twin} and would count twice; remove one"
             )

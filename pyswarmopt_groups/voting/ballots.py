@@ -53,7 +53,7 @@ def cluster(answers: Answers) -> list[str | None]:
     """
     if isinstance(answers, str):
         raise ValueError(
-            f"answers is the single text {answers!r}: give a list with one answer per member"
+            f"answers is the single text {answers!r}: pass a list with one answer per member"
         )
     texts = ["" if answer is None else str(answer).strip() for answer in answers]
     ballots: list[str | None] = []
@@ -211,9 +211,9 @@ def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
         raise ValueError("no members: a vote needs at least one answer, be it None")
     if len(numbers) != members:
         raise ValueError(
-            f"{len(numbers)} {name} for {members} answers: give one per member, abstentions "
+            f"{len(numbers)} {name} for {members} answers: pass one per member, abstentions "
             "included"
         )
     for i, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise ValueError(f"{name}[{i}] is {number}: give finite numbers")
+            raise ValueError(f"{name}[{i}] is {number}: use finite numbers")

@@ -19,8 +19,8 @@ from pyswarmopt_llm.cli.options import SwarmCommand, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
 
-REPEAT = "put that right, and resume the run or repeat the command"
-NO_ROOM = f"out of memory; end other programs, or use a smaller base or fewer workers; {REPEAT}"
+REPEAT = "fix that, then resume the run or repeat the command"
+NO_ROOM = f"out of memory; close other programs, or use a smaller base or fewer workers; {REPEAT}"
 MORE = "--help-all shows the rare options, too."
 
 

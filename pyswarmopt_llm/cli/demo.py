@@ -1,10 +1,12 @@
-"""`swarm-llm demo`: a real search on the experts of the checkout."""
+"""`swarm-llm demo`: a real search, over adapters in a clone or over those in the package."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.running import print_plan, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
@@ -13,29 +15,31 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 UNLIKE = ("llama", "gpt2", "gemma3")
+TOY = "a toy: a model with 0.9 million weights reorders letters, and a program checks its replies"
 
 
 def command(
     out: Annotated[
         Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
     ] = None,
-    seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
-    score: Annotated[bool, Option("Without labels: a program scores written letters.")] = False,
+    seed: Annotated[int, Option("Random seed, also for the questions.", "S", least=0)] = 0,
+    score: Annotated[bool, Option("Without labels: a program scores replies.")] = False,
     token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
+    quick: Annotated[bool, Option("Half a minute, without a clone: a tiny model.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A real search in a few minutes: eleven small experts, five of them useful; with --score, a
-    metric without labels; with --token, models of three architectures.
+    """A real search in a few minutes: eleven small experts, five of them useful.
 
-    Example: swarm-llm demo --out runs/demo
+    Example: swarm-llm demo --quick
     """
-    run = out or Path("runs", f"demo{'-score' * score}{'-token' * token}")
-    if score and token:
-        raise UserError("--score and --token are two demos; give one of them")
-    labelled = token_search if token else demo_search
-    config = (letters_search if score else labelled)(seed, run)
+    chosen = [name for name, on in (("score", score), ("token", token), ("quick", quick)) if on]
+    if len(chosen) > 1:
+        raise UserError(f"--{' and --'.join(chosen)} are different demos; choose one")
+    run = out or Path("runs", "-".join(["demo", *chosen]))
+    searches = {"score": letters_search, "token": token_search, "quick": quick_search}
+    config = searches.get("".join(chosen), demo_search)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -43,16 +47,23 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
+    if quick and not quiet:
+        echo(TOY, err=True)
     with watched(run, quiet) as on_event:
         found = search(config, on_event)
     print_result(found, as_json)
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:
-    """The demo's search; `seed` is for the questions and the search."""
+    """The demo's search; `seed` is for the questions and the search.
+
+    The base is the embedded model if it is installed, else its hub id: a download of 270 MB.
+    """
+    from pyswarmopt_llm.experts.quantised import NAME, spec_of
+
     return SearchConfig(
-        base=demo_base(),
-        experts=adapters(demo_folder("experts"), demo_folder("others")),
+        base=spec_of(NAME) or NAME,
+        experts=adapters("experts", "others"),
         tasks=(f"builtin:five-desks:{seed}",),
         out=str(out),
         dev=100,
@@ -69,7 +80,7 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
     folder = demo_folder("letters")
     return SearchConfig(
         base=str(folder / "base"),
-        experts=adapters(folder / "experts"),
+        experts=adapters("letters/experts"),
         tasks=(),
         prompts=str(folder / "prompts.jsonl"),
         metrics=(f"{folder / 'check.py'}:check",),
@@ -80,6 +91,11 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         dtype="float32",
         seed=seed,
     )
+
+
+def quick_search(seed: int, out: Path) -> SearchConfig:
+    """The demo's search of a score, without training on the replies."""
+    return replace(letters_search(seed, out), spare=0, train="off")
 
 
 def token_search(seed: int, out: Path) -> SearchConfig:
@@ -102,30 +118,23 @@ def token_search(seed: int, out: Path) -> SearchConfig:
 
 
 def demo_folder(name: str) -> Path:
-    """A folder of the demo's files, in ``examples`` of this package's clone.
+    """A folder of the demo's files, in ``examples`` of this package's clone or in the package.
 
     The working directory is not searched: `--score` executes a program from the folder.
 
     Raises:
-        UserError: there is no clone of the package.
+        UserError: the folder needs a clone of the package.
     """
-    folder = PACKAGE.parent / "examples" / name
-    if any(folder.glob("**/*config.json")):
-        return folder
+    for parent in (PACKAGE.parent / "examples", PACKAGE / "published" / "builtin"):
+        if any((parent / name).glob("**/*config.json")):
+            return parent / name
     raise UserError(
-        "the demos' models come with a clone of the repository, not with the package; run "
-        "`make demo` in a clone, or install the package from it: pip install -e '.[llm]'"
+        "this demo's models are in a clone of the repository, not in the package; run make demo "
+        "in a clone, or swarm-llm demo --quick, which needs no clone"
     )
 
 
-def adapters(*folders: Path) -> tuple[str, ...]:
-    """The adapters in these folders, by path."""
-    configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
+def adapters(*names: str) -> tuple[str, ...]:
+    """The adapters in these folders of the demos, by path."""
+    configs = [found for name in names for found in demo_folder(name).glob("*/adapter_config.json")]
     return tuple(sorted(str(config.parent) for config in configs))
-
-
-def demo_base() -> str:
-    """The embedded model if installed, else its hub id, for a download of 270 MB."""
-    from pyswarmopt_llm.experts.quantised import NAME, spec_of
-
-    return spec_of(NAME) or NAME

@@ -28,23 +28,22 @@ def command(
     options: EvalConfig,
     forgetting: Annotated[
         bool,
-        Option("Ask 119 everyday questions; against the base, if no other is given.", group=TASK),
+        Option("Ask 119 everyday questions, by default compared with the base.", group=TASK),
     ] = False,
     fail_if_worse: Annotated[
         bool,
         Option(
-            "End with exit code 3 if the model is worse than that of --against: the interval of "
-            "the difference lies below 0.",
+            "Exit with code 3 if the model is worse: the interval of the difference is below 0.",
             group=OUTPUT,
         ),
     ] = False,
     blind: Annotated[
         str | None,
-        Option("Write the replies of both models as pairs for people to judge.", "FILE", OUTPUT),
+        Option("Write pairs of replies of both models for people to judge.", "FILE", OUTPUT),
     ] = None,
     votes: Annotated[
         tuple[str, ...],
-        Option("Count the votes in this file, one copy for each voter.", "FILE...", OUTPUT),
+        Option("Count the votes in this file, one copy per voter.", "FILE...", OUTPUT),
     ] = (),
     quiet: Quiet = False,
     as_json: Json = False,
@@ -61,7 +60,7 @@ def command(
             raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
         options = replace(options, task=GENERAL, against=options.against or BARE)
     if fail_if_worse and options.against is None:
-        why = "compares two models; name the second one with --against"
+        why = "compares two models; set the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
     if blind is not None:
         for name in ("metric", "scoring"):  # those of a run are for its search
@@ -153,9 +152,9 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
     key = str(key_of(path))
     record = {"pairs": len(written.ours), "file": file, "key": key}
     lines = [
-        f"{file}: {record['pairs']} pairs of replies; vote 1, 2 or tie in the last column.",
-        "Equal replies are left out.",
-        f"Which is whose: {key} (keep it from those who vote).",
+        f"{file}: {record['pairs']} pairs of replies; enter 1, 2 or tie in the last column.",
+        "Identical replies are skipped.",
+        f"Key: {key} (do not show it to the voters).",
         f"Then: swarm-llm eval --votes {file}",
     ]
     return lines, record, ""

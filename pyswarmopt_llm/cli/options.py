@@ -34,7 +34,7 @@ REMOVED = {
     "--utility": "write the score as a --metric FILE.py:NAME",
     "--labels": "use one spelling of each label in the file",
     "--from": "train a new adapter, or continue one with PEFT",
-    "--max-len": "chats are cut to 448 tokens; TrainingOptions(max_len=...) in Python sets it",
+    "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
     "--max-tokens": "use --epochs or --examples",
     "--split": "all of --data is trained on",
     "--seed": "this command draws nothing",
@@ -120,15 +120,15 @@ def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collec
     Example:
         >>> refuse_unclear(["--base", "", "--out", "run"], ["--base", "--out"], [])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --base: is empty; give it a value, or leave the option out
+        pyswarmopt_llm.common.errors.UserError: --base: is empty; set a value, or omit the option
     """
     seen = set[str]()
     for option, after in itertools.pairwise([*args, "-"]):
         name, equals, value = option.partition("=")
         if name in options and not (value if equals else after):
-            raise UserError(f"{name}: is empty; give it a value, or leave the option out")
+            raise UserError(f"{name}: is empty; set a value, or omit the option")
         if name in single and name in seen:
-            raise UserError(f"{name}: is given twice; this command takes one, so run it for each")
+            raise UserError(f"{name}: appears twice; this command accepts one, so run it for each")
         seen.add(name)
 
 
@@ -224,7 +224,7 @@ Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 Allow = Annotated[
     tuple[str, ...],
     Option(
-        "Allow code or a judge of the run (mine.py:score, ray, judge, ...); repeatable.",
+        "Allow code or a judge that the run names (mine.py:score, ray, judge, ...); repeatable.",
         "CODE",
         OUTPUT,
     ),

@@ -61,7 +61,7 @@ def check_model(name: str | None) -> None:
     if user_path(name).exists():
         return
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise UserError(f"{name}: no such directory; check path and folder")
+        raise UserError(f"{name}: no such directory; check the path")
 
 
 @contextmanager

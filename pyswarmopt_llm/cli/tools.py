@@ -32,7 +32,7 @@ def analyse(
     Example: swarm-llm analyse runs/first
     """
     if not any((run / about).is_file() for about in ("run.json", "about.json")):
-        raise UserError(f"{run}: is no directory of a run or a group; check the path")
+        raise UserError(f"{run}: is not the directory of a run or a group; check the path")
     folder = out or run / "analysis"
     from pyswarmopt_llm.tools.analyse import analyse
 
@@ -63,15 +63,13 @@ def export(
         str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
     ],
     out: Annotated[str, Option("Directory to create.", "DIR", OUTPUT)],
-    base: Annotated[
-        str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)
-    ] = None,
+    base: Annotated[str | None, Option("Base model, if SOURCE is an adapter.", "B", TASK)] = None,
     form: Annotated[
         str,
         Option("merged or peft.", "F", choices=("merged", "peft")),
     ] = "merged",
     rank: Annotated[
-        int | None, Option("Truncate the adapter to rank R (peft); flatten others.", "R", least=1)
+        int | None, Option("Truncate to rank R (peft); flattens other kinds.", "R", least=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -85,11 +83,11 @@ def export(
     out = out.rstrip("/")
     check_free(user_path(out))
     if rank is not None and form == "merged":
-        why = "goes with `form` peft; a merged model takes the whole adapter"
+        why = "requires `form` peft; a merged model contains the whole adapter"
         raise InvalidOption("rank", rank, why)
     if not (user_path(source) / "run.json").is_file():
         if base is None:
-            raise InvalidOption("base", None, f"missing; name the model that {source} is made for")
+            raise InvalidOption("base", None, f"missing; set it to the base model of {source}")
         require_inputs([source], base)
     from pyswarmopt_llm.tools.export import export_model
 

@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
 from pyswarmopt_llm.searching.use.config import Machine, check_run, check_table_out
 
-OneTask = Annotated[str | None, Option("Which one, of a run with several tasks.", "T", TASK)]
+OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "T", TASK)]
 
 
 def predict(
@@ -36,7 +36,7 @@ def predict(
         Path | None,
         Option("File to write: the rows with labels and probabilities.", "F", OUTPUT),
     ] = None,
-    text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", TASK)] = None,
+    text: Annotated[str | None, Option("A question instead of a file.", "TEXT", TASK)] = None,
     task: OneTask = None,
     columns: Columns = (),
     *,
@@ -52,7 +52,7 @@ def predict(
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
     if (file is None) == (text is None) or (file is None) != (out is None):
-        raise UserError("give a file of rows with --out, or --text alone")
+        raise UserError("use a file of rows with --out, or --text alone")
     check_run(user_path(run))
     if out is not None:
         check_table_out(user_path(out))
@@ -79,7 +79,7 @@ def generate(
     prompt: Annotated[
         str,
         typer.Argument(
-            metavar="PROMPT", help="A question, worded as in the run's search; else the prompt."
+            metavar="PROMPT", help="With `run` a question, worded as in its search; else a prompt."
         ),
     ],
     run: Annotated[
@@ -103,7 +103,7 @@ def generate(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     if (run is None) == (base is None) or (run is not None and adapter is not None):
-        raise InvalidOption("run", None, "give a finished run, or `base` with `adapter`")
+        raise InvalidOption("run", None, "use a finished run, or `base` with `adapter`")
     if run is not None:
         check_run(user_path(run))
     for name in (base, adapter):

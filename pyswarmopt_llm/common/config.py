@@ -78,7 +78,7 @@ class SearchConfig:
     # "" in spaces token and graph, where each expert has its own base
     base: Annotated[str, replace(BASE, required=False)]
     experts: Annotated[
-        tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)
+        tuple[str, ...], Option("LoRA adapters; `space` token also accepts models.", "DIR...", TASK)
     ]
     tasks: Annotated[
         tuple[str, ...],
@@ -99,7 +99,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1, keep:0.62.",
+            "harmonic, arithmetic (auto, if scores can be negative), weighted:2,1, keep:0.62.",
             "C",
             RARE,
         ),
@@ -112,7 +112,7 @@ class SearchConfig:
     settings: Annotated[
         tuple[str, ...],
         Option(
-            "Swarm coefficients, such as inertia=0.1; a grid with commas.",
+            "Swarm coefficients, such as inertia=0.1; commas make a grid.",
             "NAME=VALUE",
             RARE,
         ),
@@ -134,7 +134,7 @@ class SearchConfig:
     reference: Annotated[
         bool, Option("The procedure of the authors' released scripts.", group=RARE)
     ] = False
-    quick: Annotated[bool, Option("Only fine-tune the best of base and experts.")] = False
+    quick: Annotated[bool, Option("Only fine-tune the best of the base and the experts.")] = False
     method: Annotated[
         str,
         Option(
@@ -163,7 +163,7 @@ class SearchConfig:
     start: Annotated[
         str,
         Option(
-            "Points besides the experts: segments, sums, even, base.",
+            "Extra starting points: segments, sums, even, base.",
             "S",
             RARE,
             choices=("auto", "segments", "sums", "even", "base"),
@@ -174,7 +174,7 @@ class SearchConfig:
     ] = None
     proposals: Annotated[
         int | None,
-        Option("Candidates that a model proposes (6, or up to 40 in all).", "N", RARE, least=0),
+        Option("Candidates proposed by a surrogate (6, or up to 40 in all).", "N", RARE, least=0),
     ] = None
     patience: Annotated[
         int | None,
@@ -201,18 +201,18 @@ class SearchConfig:
     no_rivals: Annotated[
         bool,
         Option(
-            "Do not score the base, nor fine-tune it and the best expert for comparison.",
+            "Skip the base-model and fine-tuned baselines.",
             group=RARE,
         ),
     ] = False
     # Partial evaluation.
     drop_k: Annotated[
         float | None,
-        Option("Probability that an iteration is left out.", "P", RARE, least=0, below=1),
+        Option("Probability of skipping an iteration.", "P", RARE, least=0, below=1),
     ] = None
     drop_n: Annotated[
         float | None,
-        Option("Probability that an evaluation is left out.", "P", RARE, least=0, below=1),
+        Option("Probability of skipping an evaluation.", "P", RARE, least=0, below=1),
     ] = None
     budget_minutes: Annotated[
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)

@@ -76,7 +76,7 @@ class Option:
         Example:
             >>> Option("", least=0, below=1).check("drop_k", 1.5)
             Traceback (most recent call last):
-            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; give less than 1
+            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; use less than 1
         """
         if self.choices and value is not None and value not in self.choices:
             raise InvalidOption(field, value, f"unknown; use {' or '.join(self.choices)}")
@@ -90,7 +90,7 @@ class Option:
             ("at most", most, le),
         ):
             if bound is not None and not satisfies(value, bound):  # NaN satisfies none
-                raise InvalidOption(field, value, f"out of range; give {words} {bound}")
+                raise InvalidOption(field, value, f"out of range; use {words} {bound}")
 
 
 def options_of(config: type[Any]) -> dict[str, Option]:
@@ -155,23 +155,23 @@ Columns = Annotated[
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", RARE)]
 System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
 Thinking = Annotated[
-    int, Option("Think up to N tokens before a reply, if the template can.", "N", RARE, least=0)
+    int, Option("Let the model think for up to N tokens, if the template can.", "N", RARE, least=0)
 ]
-SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", RARE, least=0)]
-SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=RARE)]
+SplitSeed = Annotated[int, Option("Seed of the split, if a file has none.", "S", RARE, least=0)]
+SkipBad = Annotated[bool, Option("Skip invalid rows and list them.", group=RARE)]
 PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Longest reply in tokens (the metric's, mostly 128).", "N", RARE, least=1),
+    Option("Maximum tokens per reply (the metric's, mostly 128).", "N", RARE, least=1),
 ]
 Temperature = Annotated[
     float,
-    Option("Sample replies that are scored, at this temperature (0: greedy).", "T", RARE, least=0),
+    Option("Sampling temperature for scored replies (0: greedy).", "T", RARE, least=0),
 ]
 Samples = Annotated[
     int,
-    Option("Sampled replies to a prompt, whose mean score counts.", "N", RARE, least=1, most=1000),
+    Option("Replies sampled per prompt; scores are averaged.", "N", RARE, least=1, most=1000),
 ]
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)

@@ -437,7 +437,7 @@ def compare_paired(
     """
     if not first or len(first) != len(second):
         raise ValueError(
-            f"{len(first)} and {len(second)} values: give the same examples of both, at least one"
+            f"{len(first)} and {len(second)} values: pass the same examples for both, at least one"
         )
     low, high = scale or assumed_scale([*first, *second])
     d = without_rounding(np.subtract(first, second, dtype=np.float64), high - low)

@@ -80,9 +80,11 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
             turns = _without_system_turn(turns)
         text = _render(tokenizer, turns, **{"enable_thinking": False, **options})
     except Exception as error:  # a template may raise any error, with any text
-        raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
+        raise UserError(
+            f"{where} fails ({first_line(error)}); use the template of another copy"
+        ) from error
     if turns[-1]["content"].strip() not in text and not _takes(tokenizer, 1):
-        raise UserError(f"{where} leaves out what a user says; use that of another copy")
+        raise UserError(f"{where} omits the user's text; use the template of another copy")
     return text
 
 
@@ -109,7 +111,7 @@ def _takes(tokenizer: Any, turn: int) -> bool:
             text = ""
         _TAKEN[key] = _TRIAL[turn]["content"] in text
         if turn == 0 and not _TAKEN[key]:
-            log.warning("the chat template takes no system turn: it stands before the question")
+            log.warning("the chat template has no system turn: the text is put before the question")
     return _TAKEN[key]
 
 
@@ -172,8 +174,8 @@ class PromptTokenizer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if max(ids, default=0) >= self.rows:
             raise UserError(
-                f"the tokenizer writes token {max(ids)}, and the model has {self.rows}; give it with "
-                "its own tokenizer, or resize its embeddings"
+                f"the tokenizer writes token {max(ids)}, but the model has {self.rows}; use its "
+                "own tokenizer, or resize its embeddings"
             )
         whole = ids[: len(self._lead)] == self._lead or self._is_chat(text)
         return ids if whole else self._lead + ids
@@ -214,7 +216,8 @@ class PromptTokenizer:
         if self.window is not None and n + reply > self.window:
             raise UserError(
                 f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, the model's "
-                f"context window holds {self.window:,}; shorten it, or take a model with a larger window"
+                f"context window holds {self.window:,}; shorten it, or use a model with a larger "
+                "window"
             )
 
 

@@ -43,9 +43,7 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for part in (patch.dense, patch.low_rank, patch.full_rank):
         for name, shape in shapes_of(part).items():
             if name in known:
-                raise ValueError(
-                    f"{name}: a patch has two values or changes for it; give one of them"
-                )
+                raise ValueError(f"{name}: a patch has two values or changes for it; use one")
             if name not in shapes:
                 raise KeyError(f"{name}: the base has no such parameter")
             if shape != shapes[name]:

@@ -254,8 +254,8 @@ class Passes:
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             if args[0].dim() != 3:
                 raise UserError(
-                    f"{self.name}: it predicts several tokens at each position, which are not "
-                    "scored; choose a base that predicts the next one"
+                    f"{self.name}: it predicts several tokens per position; use a base that "
+                    "predicts only the next one"
                 )
             return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
 

@@ -30,9 +30,8 @@ class PlainPasses(Passes):
         super().__init__(model)
         self.windows = {}
         self.note = (
-            f"{model.config.get_text_config().model_type}: it does not take a mask and a position "
-            "for each token, so every text is read whole and nothing that texts share is computed "
-            "once: slower, with the same results"
+            f"{model.config.get_text_config().model_type}: it accepts no mask and position per "
+            "token, so shared text is computed again: slower, with the same results"
         )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:

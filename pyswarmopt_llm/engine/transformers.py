@@ -51,8 +51,8 @@ def within_memory(
             if not engine.halve_batches():
                 raise NoRoomError
             log.warning(
-                "out of memory: continuing with %d tokens a batch, in which the last digits of "
-                "scores may differ; to repeat them, set `batch_tokens` to that from the start",
+                "out of memory: continuing with %d tokens per batch, which may change the last "
+                "digits of scores; to repeat them, start with that as `batch_tokens`",
                 engine.batch_tokens,
             )
 

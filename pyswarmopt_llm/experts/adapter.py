@@ -82,7 +82,7 @@ class NotPlain(UserError):
     def __init__(self, file: Path, what: str) -> None:
         way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
         super().__init__(
-            f"{file}: {what}; flatten it to a LoRA of its linear layers, the rest is lost ({way})"
+            f"{file}: {what}; flatten it to a LoRA of its linear layers, losing the rest ({way})"
         )
 
 
@@ -197,7 +197,7 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     except WrongType as error:
         raise UserError(f"{path}: {error}; export the adapter again") from error
     if not (config.base_model_name_or_path or "").isprintable():
-        raise UserError(f"{path}: base_model_name_or_path is no name; name the base model there")
+        raise UserError(f"{path}: base_model_name_or_path is not a name; set it to the base model")
     if not (config.target_modules or content.get("target_parameters")):
         raise UserError(f"{path}: has no target_modules; list the modules that it changes there")
     return config
@@ -389,7 +389,7 @@ def read_adapter(
         for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
             module = _in_base(stored, linear)
             if module in modules:
-                raise UserError(f"{weights}: has {module} twice, as {stored}; keep one of them")
+                raise UserError(f"{weights}: has {module} twice, as {stored}; keep one")
             if config.selects(module) or config.selects(stored):
                 modules[module] = _shape(weights, config, module, pair)
             else:
@@ -446,7 +446,7 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
         pair = pairs.setdefault(match["module"], {})
         if match["factor"] in pair:
             raise UserError(
-                f"{file}: holds several adapters, such as {key!r}; save them one by one"
+                f"{file}: holds several adapters, such as {key!r}; save them separately"
             )
         pair[match["factor"]] = (key, tensor)
     if not pairs:

@@ -84,7 +84,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     Example:
         >>> resolve_base("no/such/directory")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check path and folder
+        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
     """
     if not spec:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
@@ -138,8 +138,7 @@ def refuse_quantised(base: BaseModel) -> None:
     if base.packing:
         raise UserError(
             f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be "
-            "added "
-            "to them; give the original checkpoint in bf16, and quantise the result"
+            "added to them; use the original checkpoint in bf16, and quantise the result"
         )
 
 
@@ -163,7 +162,7 @@ def load_tokenizer(base: BaseModel) -> Any:
     """
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token is None and tokenizer.eos_token is None:
-        raise UserError(f"{base.spec}: its tokenizer has no padding and no end token; set one")
+        raise UserError(f"{base.spec}: its tokenizer has no padding or end token; set one")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -246,7 +245,7 @@ def skeleton(base: BaseModel) -> Skeleton:
         if getattr(module, "weight", None) is None:
             continue
         if not isinstance(module, torch.nn.Linear):
-            others[name] = f"is no linear layer there ({type(module).__name__})"
+            others[name] = f"is not a linear layer there ({type(module).__name__})"
         elif f"{name}.weight" not in parameters:
             others[name] = "shares its weight with another module there"
         else:
@@ -281,7 +280,7 @@ def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
     """
     if base.packing:
         raise UserError(
-            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
+            f"{spec}: {base.spec} is already quantised ({base.packing}); omit {scheme}:"
         )
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
     packing = INT8 if scheme == "int8" else BITSANDBYTES

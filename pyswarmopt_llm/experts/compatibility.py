@@ -143,7 +143,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         []
     """
     if not paths:
-        raise UserError("no experts given; name their directories with `experts`")
+        raise UserError("no experts; list their directories with `experts`")
     refuse_unmatched(paths)
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
@@ -206,7 +206,7 @@ def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
     for name, weights in fingerprints.items():
         other = first.setdefault(weights, name)
         if other != name:
-            text = f"has the same weights as {other}; remove one of them"
+            text = f"has the same weights as {other}; remove one"
             found[name] = ExpertProblem(name, text, "warning")
     return found
 
@@ -361,5 +361,5 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
         there = first.modules[module].weight_shape
         if here != there:
             text = f"changes {module} of shape {in_digits(here)}, {first.name} one of {in_digits(there)}"
-            yield ExpertProblem(info.name, f"{text}: they have different bases; remove one of them")
+            yield ExpertProblem(info.name, f"{text}: they have different bases; remove one")
             return

@@ -46,9 +46,9 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise UserError(f"{spec}: is a file; give its directory, or unpack it first")
+        raise UserError(f"{spec}: is a file; use its directory, or unpack it first")
     if not _HUB_ID.fullmatch(str(spec)) or str(spec).startswith("."):
-        raise UserError(f"{spec}: no such directory; check path and folder")
+        raise UserError(f"{spec}: no such directory; check the path")
     from huggingface_hub import snapshot_download
 
     try:
@@ -93,11 +93,11 @@ def refuse_unmatched(specs: Sequence[str | Path]) -> None:
     Example:
         >>> refuse_unmatched(["none-here/*"])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: none-here/* does not exist; check path and folder
+        pyswarmopt_llm.common.errors.UserError: none-here/* does not exist; check the path
     """
     for spec in specs:
         if any(letter in str(spec) for letter in "*?[") and not user_path(spec).exists():
-            raise UserError(f"{spec} does not exist; check path and folder")
+            raise UserError(f"{spec} does not exist; check the path")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def use_own(name: str) -> None:
         return
     kind = own("space", name)
     if not isinstance(kind, SpaceKind):
-        raise InvalidOption("space", name, "is no SpaceKind; assign one to that name")
+        raise InvalidOption("space", name, "is not a SpaceKind; assign one to that name")
     _OWN[name] = kind
 
 
@@ -137,5 +137,5 @@ def build_space(name: str, experts: Sequence[Adapter]) -> Space:
         why = "mixes whole models, not adapters; use one of: factor, delta"
         raise InvalidOption("space", name, why)
     if not experts:
-        raise UserError("no experts given; name their directories with `experts`")
+        raise UserError("no experts; list their directories with `experts`")
     return over(experts)

@@ -98,8 +98,8 @@ class SpaceKind:
         for name, where in _OPTIONS.items():
             value = getattr(config, name)
             if name not in self.options and value != getattr(SearchConfig, name):
-                why = f"goes with {where} only, not with {self.name}; remove it"
+                why = f"works with {where} only, not with {self.name}; remove it"
                 raise InvalidOption(name, value, why)
         if not self.several_models and not config.base:
-            why = "missing; name the model that the experts are adapters of"
+            why = "missing; set it to the experts' base model"
             raise InvalidOption("base", None, why)

@@ -209,7 +209,7 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
     """
     if not verbose or len(verbose) != len(concise):
         raise ValueError(
-            f"{len(verbose)} and {len(concise)} replies: give as many of each, and at least one"
+            f"{len(verbose)} and {len(concise)} replies: pass equally many of each, at least one"
         )
     pairs = zip(verbose, concise, strict=True)
     words = [(len(long.split()), len(short.split())) for long, short in pairs]

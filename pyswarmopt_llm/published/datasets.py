@@ -56,7 +56,7 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
     elif source.hub is not None:
         splits = download(*source.hub)
     else:
-        raise UserError(f"{where}: its authors publish files; give their path: {where}:PATH")
+        raise UserError(f"{where}: its authors publish files; add their path: {where}:PATH")
     read = source.read if callable(source.read) else _reader(splits, source.read, where, True)
     return Task(name, *draw(where, splits, read, dev, test), source=where, metric=source.metric)
 
@@ -238,7 +238,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     if not files and not path.is_file():
-        raise UserError(f"{path}: no .json or .jsonl file there; give the published file or folder")
+        raise UserError(f"{path}: no .json or .jsonl file there; use the published file or folder")
     splits: dict[str, list[Row]] = {}
     for file in files or [path]:
         if file.suffix == ".jsonl":

@@ -88,7 +88,7 @@ class ChatClient:
         self._model = model
         self._key = os.environ.get(variable, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise UserError(f"{variable}: holds a character that a key cannot have")
+            raise UserError(f"{variable}: contains a character that is not allowed in a key")
         self._where = f"{who} at {self._url}"
         self._when_down = when_down
         # the client needs a key; servers that need none ignore it

@@ -109,7 +109,7 @@ def verdict(result: Result) -> Verdict:
     pair = result.lead(control) if control else None
     if pair is None:
         return Verdict(
-            "unpaired", f"Not known: one number per model is no test; {best} scores {ours:.3f}."
+            "unpaired", f"Not known: single numbers cannot be tested; {best} scores {ours:.3f}."
         )
     other = known[control]
     theirs = _on_test(result, control)

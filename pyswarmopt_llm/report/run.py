@@ -117,12 +117,12 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
     try:
         tasks = load_split(run.config)
     except UserError as error:
-        log.warning("the report shows no questions: %s", error)
+        log.warning("the report omits all questions: %s", error)
         return {}
     stored = run.about.fingerprints.get("tasks", {})
     same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
     for name in tasks.keys() - same.keys():
-        log.warning("the report shows no questions of %s: its file has changed since the run", name)
+        log.warning("the report omits the questions of %s: its file has changed", name)
     return same
 
 
@@ -135,10 +135,10 @@ def read_run(path: Path) -> tuple[Run, Result]:
     run = Run(path)
     result = run.result
     if result is None:
-        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+        raise UserError(f"{path}: is not finished; continue it with: swarm-llm resume {path}")
     if {len(row.coefficients) for row in searched(run.rows)} - {len(result.coefficients)}:
         raise UserError(
-            f"{path}/history.jsonl: of other experts than result.json; restore the file"
+            f"{path}/history.jsonl: has different experts than result.json; restore the file"
         )
     return run, result
 

@@ -66,15 +66,11 @@ _SWARM = {
     "train": "off",
 }
 # Why nothing is trained by default with a score that costs money.
-UNPAID = (
-    "nothing is trained: every reply that is tried would be a request to pay for; to train use "
-    "`train on`"
-)
+UNPAID = "nothing is trained, because every reply would be a paid request; to train, use `train on`"
 # Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
-    "a model rates the replies, and a search may please it without answering better; on synthetic "
-    "statements the rating rose from 5.4 to 7.5 and the right facts fell from 0.42 to 0.35: read "
-    "the replies"
+    "a model rates the replies, and a search may game it; on synthetic statements its rating rose "
+    "from 5.4 to 7.5 while right facts fell from 0.42 to 0.35: read the replies"
 )
 
 
@@ -238,7 +234,7 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     items = request.distinct("dev")
     if items >= least:
         return "on"
-    few = f"{counted(items, 'dev example')} are too few, a search trains from {least} on"
+    few = f"{counted(items, 'dev example')} are too few to train on (at least {least})"
     remedy = "add examples, or use `train on`" if items >= LEAST_TRAINED else "add examples"
     why["train"] = f"nothing is trained: {few}; {remedy}"
     return "off"
@@ -292,7 +288,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         (
             "workers",
             not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)),
-            "give a number from 1 on, ray, or ray://HOST",
+            "use a number of at least 1, ray, or ray://HOST",
         ),
         (
             "draws",
@@ -362,11 +358,11 @@ def why_no_training(request: Plan) -> str:
     """
     config = request.config
     if not request.kind.linear:
-        return f"goes with `space` delta only, not with {request.kind.name}; remove it"
+        return f"works with `space` delta only, not with {request.kind.name}; remove it"
     if not request.alone:
-        return "goes with one worker; remove it, or remove `workers`"
+        return "works with one worker only; remove it, or remove `workers`"
     if config.temperature and request.objectives.written:
-        return "learns from greedy replies, `temperature` samples them; remove it"
+        return "learns from greedy replies, but `temperature` samples them; remove it"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs the scores of options, {why}; remove it"

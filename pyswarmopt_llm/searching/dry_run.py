@@ -51,7 +51,7 @@ class Fit:
         taken = f"the weights take {self.weights / GB:.1f} GB, without passes and merged copies"
         lines = [f"{self.device}, {self.free / GB:.1f} GB free: {taken}"]
         if self.short > 0:
-            remedy = "put nf4: before the base (four bits), or take a smaller one"
+            remedy = "write nf4: before the base (four bits), or use a smaller one"
             lines.append(f"does not fit, {self.short / GB:.1f} GB short: {remedy}")
         return lines
 
@@ -74,7 +74,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     kind = space_kind(asked.space)
     if kind.several_models:
         if memory is not None:
-            raise InvalidOption("memory", memory, "says what one base needs; remove it")
+            raise InvalidOption("memory", memory, "estimates a single base; remove it")
         return None
     if memory is None:
         device = pick_device(asked.device)
@@ -218,7 +218,7 @@ def _notes(job: Job) -> list[str]:
     plan = job.plan
     notes = [*job.notes.values(), *plan.prices]
     for name in job.objectives.externals:
-        notes.append(f"{name} has no examples and is not in the time")
+        notes.append(f"{name} has no examples, so its time is not included")
     if plan.trains and not (job.objectives.written or plan.config.quick):
-        notes.append("faster: with `quick` only the best of base and experts is fine-tuned")
+        notes.append("faster: `quick` fine-tunes only the best of the base and the experts")
     return notes

@@ -216,9 +216,9 @@ class Start:
         """What the race dropped, in words, given the experts' names."""
         if self.dropped:
             kept = len(names) - len(self.dropped)
-            return [f"of {len(names)} experts a race left {kept}; mixtures of these are proposed"]
+            return [f"successive halving kept {kept} of {len(names)} experts for mixtures"]
         if self.decided:
-            ahead = f"{names[self.single]} is ahead of every other expert by more than {ERRORS:g}"
+            ahead = f"{names[self.single]} leads every other expert by more than {ERRORS:g}"
             return [f"{ahead} standard errors: they drop out, and no mixture is proposed"]
         return []
 

@@ -140,12 +140,12 @@ class Plan:
         none.
         """
         for name in self.objectives.externals:
-            return f"{name} is scored by its own score"
+            return f"{name} is scored by its own metric"
         for name, metric in self.objectives.metrics.items():
             if metric.name != "accuracy":
                 return f"{name} is scored by {metric.name}"
             if "generate" in self.objectives.scorings(name, self.config.scoring):
-                return f"{name} is answered by writing"
+                return f"{name} has free-form answers"
         return ""
 
     @property
@@ -246,7 +246,7 @@ class Plan:
         if not self.paid_metric:
             return []
         most = sum(self.passes.values())
-        return [f"{self.paid_metric}: at most {most:,} requests, one for each reply that differs"]
+        return [f"{self.paid_metric}: at most {most:,} requests, one per distinct reply"]
 
     @property
     def _training_passes(self) -> int:

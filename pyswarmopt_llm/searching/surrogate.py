@@ -356,9 +356,7 @@ class Surrogate:
         self.left_out = sorted({*self.left_out, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
-            self.remarks.append(
-                f"{names}: clearly worse than the base, and so in no proposed mixture"
-            )
+            self.remarks.append(f"{names}: clearly worse than the base, so excluded from mixtures")
 
 
 def harmful(seen: Sequence[Candidate]) -> list[int]:

@@ -104,7 +104,7 @@ class Handler:
         row = self._evaluators[questions].evaluate(request)
         if _batch_tokens(self._job) < self._tokens and not request.last:
             # In smaller batches the last bits of values may differ.
-            raise MemoryError(f"batches of {self._tokens} tokens do not fit any more")
+            raise MemoryError(f"batches of {self._tokens} tokens no longer fit")
         return row
 
 
@@ -150,8 +150,8 @@ class Pool:
             with self._lock:
                 self._on_failure(reply.kind, reply.text)
         raise UserError(
-            f"{TRIES} workers failed at one candidate, the last one so: {why}; every score so far "
-            "is kept: correct it and resume"
+            f"{TRIES} workers failed on one candidate, most recently: {why}; scores are kept: fix "
+            "it and resume"
         )
 
     def answer(self, questions: Questions, request: Request) -> Reply:

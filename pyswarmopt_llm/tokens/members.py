@@ -99,9 +99,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
 def _stated_base(name: str, config: AdapterConfig) -> BaseModel:
     named = config.base_model_name_or_path
     if not named:
-        raise UserError(
-            f"{name}: does not name its base in adapter_config.json; give it with `base`"
-        )
+        raise UserError(f"{name}: does not name its base in adapter_config.json; set `base`")
     return resolve_base(spec_of(named) or named)
 
 
@@ -159,7 +157,7 @@ def check_templates(members: Mapping[str, bool]) -> None:
     without = [name for name, has in members.items() if not has]
     if 0 < len(without) < len(members):
         raise UserError(
-            f"{without[0]}: has no chat template, other members have one; "
+            f"{without[0]}: has no chat template, but other members do; "
             "put a chat_template.jinja beside its tokenizer, or remove it"
         )
 
@@ -233,7 +231,7 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
             members.append(replace(found, name=str(row["name"])))
             if found.fingerprint != row["fingerprint"]:
                 raise UserError(
-                    f"{file}: {row['name']} ({found.spec}) is not what it was when the file was made"
+                    f"{file}: {row['name']} ({found.spec}) has changed since the file was made"
                 )
     return content, tuple(members)
 

@@ -86,7 +86,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         UserError: bad input, in one line; existing files are not overwritten.
     """
     if config.against is None:
-        raise InvalidOption("against", None, "missing; name the model of the other replies")
+        raise InvalidOption("against", None, "missing; set it to the model of the other replies")
     for path in (file, key_of(file)):
         check_free(path)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
@@ -134,7 +134,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     try:
         key: Key = typed(read_json(beside), Key)
     except ValueError as error:
-        raise UserError(f"{beside}: is no key of eval --blind ({error}); restore it") from error
+        raise UserError(f"{beside}: is not a key of eval --blind ({error}); restore it") from error
     votes: dict[str, list[float]] = {}
     prompts: dict[str, str] = {}
     for name in files:

@@ -144,13 +144,13 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
     norm = max(_norm(changes), _norm(by_peft))
     minus = {name: LowRank(-change.b, change.a) for name, change in by_peft.items()}
     apart = _norm(Patch(low_rank=changes).with_low_rank(minus).low_rank)
-    report = "report it with its adapter_config.json, and mix it nowhere until then"
+    report = "report this with its adapter_config.json, and do not mix it"
     if norm <= 0:
-        yield "changes nothing, in PEFT neither; train it, or export it again"
+        yield "changes nothing, not even in PEFT; train it, or export it again"
     elif foreign:
         yield (
-            f"PEFT leaves out {in_words(foreign)}, whose names it does not know: read here, but not "
-            "compared; for use elsewhere, rename its tensors"
+            f"PEFT leaves out {in_words(foreign)}, whose names it does not know; to use it "
+            "elsewhere, rename these tensors"
         )
     elif not apart <= ROUNDING * norm:
         yield (
@@ -159,8 +159,8 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
         )
     elif not float((applied - bare).abs().max()) > 0:
         yield (
-            "is not applied: log-probabilities with it are those of the base: its change may be "
-            f"lost in rounding the weights (use it in float32); else {report}"
+            "is not applied: log-probabilities equal the base's. Its change may be lost in "
+            f"rounding (use float32); else {report}"
         )
 
 

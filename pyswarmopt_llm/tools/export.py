@@ -130,9 +130,9 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
         base, adapter = result_of(run)
         check_unchanged((base, adapter))
     if adapter is None or is_whole_model(user_path(adapter)):
-        raise UserError(f"{source}: is a whole model, no adapter; use it (RUN/best) as it is")
+        raise UserError(f"{source}: is a whole model, not an adapter; use it (RUN/best) as is")
     if base is None:
-        raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
+        raise InvalidOption("base", None, f"missing; set it to the base model of {source}")
     return resolve_base(base), adapter
 
 
@@ -186,7 +186,7 @@ def _card(run: Path, form: str, loss: Loss | None) -> str:
     if loss is not None:
         truncation = (
             f"It is truncated to a smaller rank, which changes its weights by {loss.whole:.1%} in "
-            "the Frobenius norm. The scores below are those of the whole adapter."
+            "the Frobenius norm. The scores below were measured with the whole adapter."
         )
         kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
     parents = parents_of(opened.config, result.coefficients.values())
@@ -241,8 +241,8 @@ def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
     adapted, ignored = load_by_peft(model, folder)
     if ignored:
         raise UserError(
-            f"{folder}: {base.spec} has no {in_words(ignored)}, which it changes: PEFT leaves that "
-            "out; give the model that it was trained on, or remove those tensors from its file"
+            f"{folder}: {base.spec} has no {in_words(ignored)}, which it changes, so PEFT ignores "
+            "them; use the model it was trained on, or remove those tensors"
         )
     try:
         return adapted.merge_and_unload()
@@ -278,7 +278,7 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
             raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"PEFT does not load it ({reason}); export it again, or give the model that it was "
-            "trained on, with its added tokens"
+            f"PEFT cannot load it ({reason}); export it again, or use the model it was trained on, "
+            "with its added tokens"
         ) from error
     return adapted, [key.removeprefix(PREFIX) for key in found.unexpected_keys]

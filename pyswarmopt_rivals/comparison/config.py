@@ -37,7 +37,7 @@ class CompareConfig:
     _: KW_ONLY
     methods: Annotated[
         tuple[str, ...],
-        Option("all, or some (the long help names them), FILE.py:NAME too.", "M,M", commas=True),
+        Option("all, or some (listed below), or FILE.py:NAME.", "M,M", commas=True),
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[

@@ -125,7 +125,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     directory_of(config).check()
     tasks = load_tasks(config, config.tasks)
     if not tasks:
-        raise UserError("no task; give one with `task`, or `prompts` and `metric`")
+        raise UserError("no task; add `task`, or `prompts` and `metric`")
     metrics = find_metrics(
         tasks,
         config.metrics,
@@ -168,7 +168,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     chats = {}
     for name, spec in config.data:
         if name not in experts:
-            why = f"no expert is called {name}; there are {', '.join(experts)}"
+            why = f"no expert is called {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
         count = config.examples if spec.startswith(BUILTIN) else None
         chats[name] = load_examples(spec, count, 0).examples
@@ -208,7 +208,7 @@ def plan(
                 able.append((method, bench))
     if not able:
         reasons = "; ".join(map(": ".join, left_out.items()))
-        raise InvalidOption("methods", None, f"none can take part; {reasons}")
+        raise InvalidOption("methods", None, f"none can run; {reasons}")
     # Ordered by seed: an interrupted comparison has every method's first seed first.
     entries = [
         (method, bench, seed, budget)
@@ -238,7 +238,7 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
     key = f"{task} {method.name} {seed}"
     row = store.get(OUTCOME, key, outcome, lambda row: wrong_field(row, _SHAPE))
     if row.get("source") != source.get("source"):
-        why = "changed since this comparison scored it; put it back, or give another `out`"
+        why = "changed since this comparison scored it; restore it, or use another `out`"
         raise InvalidOption("methods", method.name, why)
     on_step(done + 1, total, name, row)
 

@@ -120,7 +120,7 @@ def _unanswerable(method: Method, bench: Bench) -> Iterator[str]:
     if not bench.accuracy:
         yield f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     if method.name == "few-shot" and bench.dev_items < 2:
-        yield "needs a dev example to show and another one to score"
+        yield "needs one dev example to show and another to score"
     if not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
         if open_ones or bench.scoring == "generate":
@@ -146,7 +146,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
     if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
         yield "its result is trained on options"
     if experts > MOST_COEFFICIENTS:
-        yield f"goes with at most {MOST_COEFFICIENTS} experts"
+        yield f"works with at most {MOST_COEFFICIENTS} experts"
     needed = training(bench) + starting(bench, experts)
     if budget < needed:
         yield f"training and the experts alone take {needed} examples"
@@ -191,8 +191,6 @@ def ordered(names: Sequence[str]) -> list[Method]:
     for name in names:
         names_in_full += known_methods() if name == "all" else [name]
     if not names_in_full:
-        raise InvalidOption(
-            "methods", None, "none given; use all, or names with commas between them"
-        )
+        raise InvalidOption("methods", None, "missing; use all, or names separated by commas")
     methods = [contestant(name) for name in dict.fromkeys(names_in_full)]
     return sorted(methods, key=lambda method: get_args(Kind).index(method.kind))

@@ -153,10 +153,10 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
         f"corrected for {counted(test['rivals'], 'baseline')}"
     )
     if split != "test":
-        return f"{name} is first on dev: {seen}; there is no test split."
+        return f"{name} ranks first on dev: {seen}; there is no test split."
     if low > 0:
-        return f"{name} is first, and better than the best single expert: {seen}."
-    return f"{name} is first, not significantly different from the best single expert: {seen}."
+        return f"{name} ranks first, significantly better than the best single expert: {seen}."
+    return f"{name} ranks first, not significantly better than the best single expert: {seen}."
 
 
 def trained_on_dev(names: Sequence[str]) -> str:

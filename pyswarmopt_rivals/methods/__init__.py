@@ -75,10 +75,10 @@ METHODS = _table(
 )
 SEARCHING = _table(
     "searching",
-    Method("best-single", "the expert that is best on dev",
-           "none: the choice that everything else is compared with",
+    Method("best-single", "the expert with the highest dev score",
+           "none: the baseline of every comparison",
            "methods.searching.soups:best_single", spaces=FACTOR_FIRST, needs=_DEV),
-    Method("greedy-soup", "average of those that help on dev (Wortsman 2022)",
+    Method("greedy-soup", "average of experts that help on dev (Wortsman 2022)",
            "Wortsman et al. 2022, arXiv 2203.05482",
            "methods.searching.soups:greedy_soup", needs=_DEV),
     Method("regmean", "nearest outputs in least squares (Jin 2023)",

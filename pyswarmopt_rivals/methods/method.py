@@ -181,6 +181,6 @@ def _spread(weights: tuple[float, ...] | None, default: float | None, n: int) ->
     if weights is None:
         return (1.0 if default is None else default,) * n
     if len(weights) not in (1, n):
-        why = f"has {len(weights)} numbers for {n} experts; give one for each, or one for all"
+        why = f"has {len(weights)} numbers for {n} experts; use one each, or one for all"
         raise InvalidOption("weights", None, why)
     return weights if len(weights) == n else weights * n

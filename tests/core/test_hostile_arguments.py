@@ -14,13 +14,13 @@ HUGE = 10**400
 
 # one for each reader of an argument
 MINIMIZE = [
-    ({"bounds": ([0, 0], [1, 1])}, "may be two pairs"),
+    ({"bounds": ([0, 0], [1, 1])}, "ambiguous: two pairs"),
     ({"on_error": ("retry", 1.5)}, "on_error"),
     ({"workers": 1.5}, "use a number >= 1"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),
     ({"equality_tolerance": float("nan")}, "equality_tolerance"),
-    ({"bounds": bowl, "fun": BOX}, "fun and bounds are exchanged"),
+    ({"bounds": bowl, "fun": BOX}, "fun and bounds are swapped"),
     ({"known": 3}, r"use \(points, values\)"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
@@ -37,15 +37,18 @@ MINIMIZE = [
     ({"omega": 0.5}, r"pso\.inertia\(w\)"),
     ({"bounds": None, "space": {"a": (1, 0)}}, "bounds must be finite numbers, low below high"),
     ({"bounds": None, "space": {"a": (1, 2, 3)}}, "choices are a list"),
-    ({"bounds": None, "space": {"a": (0, 1), "b": pso.when("c", 1, (0, 1))}}, "must name choices"),
+    (
+        {"bounds": None, "space": {"a": (0, 1), "b": pso.when("c", 1, (0, 1))}},
+        "must name an earlier choice",
+    ),
 ]
 SWARMS = [
-    ({"bounds": (0, 1)}, "do not tell the dimension"),
-    ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions hold a number"),
+    ({"bounds": (0, 1)}, "do not determine the dimension"),
+    ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions contain a number"),
     ({"bounds": BOX, "dtype": "foo"}, "dtype='foo': use"),
     ({"positions": [[0.0]], "dtype": torch.int64}, "a floating dtype of torch"),
-    ({"positions": torch.nn.Linear(2, 1)}, r"a Linear; .*pso\.FlatView\(module\)\.flatten"),
-    ({"bounds": (-1, 1), "dim": 10**6, "population": 10**7}, "find no memory"),
+    ({"positions": torch.nn.Linear(2, 1)}, r"got Linear; .*pso\.FlatView\(module\)\.flatten"),
+    ({"bounds": (-1, 1), "dim": 10**6, "population": 10**7}, "do not fit into memory"),
     ({"n_particles": 3, "bounds": BOX}, "population="),
 ]
 # what a recipe is composed of

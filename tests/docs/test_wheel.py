@@ -100,9 +100,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    # source, the texts of builtin:requests, the lesson's recordings; the demos' adapters are not in it
-    assert wheel.stat().st_size < 1_500_000
-    assert not [name for name in names if name.endswith(".safetensors")]
+    # source, the texts of builtin:requests, the lesson's recordings, a base and ten adapters of a toy
+    assert wheel.stat().st_size < 4_200_000
+    assert len([name for name in names if name.endswith(".safetensors")]) == 11
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
@@ -125,11 +125,19 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
 def test_without_a_clone_a_demo_says_where_its_models_are(
     environment: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(ROOT / "examples" / "letters", tmp_path / "examples" / "letters")
-    done = called(environment / "bin" / "swarm-llm", "demo", "--score", where=tmp_path)
+    shutil.copytree(ROOT / "examples" / "unlike", tmp_path / "examples" / "unlike")
+    done = called(environment / "bin" / "swarm-llm", "demo", "--token", where=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
-    assert "make demo" in done.stderr and "pip install -e" in done.stderr
+    assert "run make demo" in done.stderr and "or swarm-llm demo --quick" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_quick_demo_needs_no_clone(environment: Path, tmp_path: Path) -> None:
+    words = "demo --quick --json --out run".split()
+    done = called(environment / "bin" / "swarm-llm", *words, where=tmp_path)
+    assert done.returncode == 0 and done.stderr.startswith("a toy: ")
+    found = json.loads(done.stdout)
+    assert found["best_test"] > found["best_single_test"]
 
 
 DEMOS = """

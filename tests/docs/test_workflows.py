@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import pyswarmopt as pso
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -55,6 +57,12 @@ def test_each_step_is_a_target_of_the_makefile(workflow: Path) -> None:
             assert arguments[0] in targets, command
         else:
             assert command in (".ci/run", "mv dist/SHA256SUMS ."), command
+
+
+@pytest.mark.parametrize(("tag", "code"), [(f"v{pso.__version__}", 0), ("v0.0.0", 2)])
+def test_a_release_asks_for_the_tag_of_the_version(tag: str, code: int) -> None:
+    done = subprocess.run(["make", "check-tag", f"TAG={tag}"], cwd=ROOT, check=False)
+    assert done.returncode == code
 
 
 def test_the_continuous_run_is_the_one_of_this_repository() -> None:

@@ -110,7 +110,7 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     lines = (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
     assert [json.loads(line)["strategy"] for line in lines] == ["majority"] * 12 + ["borda"] * 12
     code, _, err = swarm_llm(capsys, *words, "--seed", "3")
-    assert code == 2 and "--seed: " in err and "begun with another (0)" in err
+    assert code == 2 and "--seed: " in err and "was started with 0" in err
 
 
 @pytest.mark.parametrize("command", ["ensemble", "negotiate"])

@@ -250,7 +250,7 @@ def test_what_was_asked_outlives_the_process_and_a_half_written_line(
     again.answer([ITEMS[0], ITEMS[1], ITEMS[1]], "likelihood")
     assert asked == [1], "the line that was cut, once"
     file.write_text(whole[0].replace('"response": {', '"response": 7, "other": {') + "\n")
-    with pytest.raises(UserError, match="response is missing or of a wrong type"):
+    with pytest.raises(UserError, match="response is missing or has the wrong type"):
         CachedMember(inner, Store(file)).answer(ITEMS, "letter")
 
 

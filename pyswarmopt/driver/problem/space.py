@@ -98,8 +98,8 @@ class Integer(Real):
         whole = all(_is_number(n) and n == int(n) for n in (self.low, self.high, self.step))
         if not whole or self.step < 1 or (self.log and self.step != 1):
             raise ValueError(
-                f"({self.low}, {self.high}), step {self.step}: use whole numbers, a step from 1 on, and "
-                "none on a logarithmic scale"
+                f"({self.low}, {self.high}), step {self.step}: use whole numbers, a step of at "
+                "least 1, and none on a logarithmic scale"
             )
 
     @property
@@ -192,7 +192,7 @@ class Keyed:
     def __post_init__(self) -> None:
         items = tuple(self.items)
         if not items or any(_among(item, items[:i]) for i, item in enumerate(items)):
-            raise ValueError(f"{list(items)}: give at least one item, each once")
+            raise ValueError(f"{list(items)}: list at least one item, each once")
         object.__setattr__(self, "items", items)
 
     @property
@@ -282,7 +282,7 @@ class Shares:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.n, int) and self.n >= 2):
-            raise ValueError(f"n={self.n!r}: use a whole number from 2 on")
+            raise ValueError(f"n={self.n!r}: use a whole number of at least 2")
 
     @property
     def sides(self) -> list[tuple[float, float]]:
@@ -656,8 +656,8 @@ class Space:
         except TypeError as error:
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({error}); "
-                "take these names, with a default where a condition leaves one out, or one "
-                "parameter of another name, which gets them as a dict"
+                "use these names (with defaults for conditional ones), or a single parameter, "
+                "which gets a dict"
             ) from None
         return functools.partial(_call, fun, self, names)
 
@@ -669,8 +669,8 @@ class Space:
             or not all(map(parent.allows, condition.values))
         ):
             raise ValueError(
-                f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
-                "integer before this one, and values that it may have, several as a list"
+                f"space[{name!r}]: when({condition.name!r}, ...) must name an earlier choice or "
+                "integer, and values that it can have (several as a list)"
             )
 
 
@@ -692,8 +692,8 @@ def _read(name: str, spec: Any) -> Parameter:
             pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
             if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec}: a list is a choice, here of pairs. For several numbers name each; for a "
-                    "choice among pairs write them as lists, [[low, high], ...]"
+                    f"{spec}: a list is a choice, here of pairs. For several numbers name each; "
+                    "for a choice of pairs use lists, [[low, high], ...]"
                 )
             return Choice(tuple(spec))
     except ValueError as error:

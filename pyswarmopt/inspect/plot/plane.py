@@ -68,8 +68,8 @@ def landscape(
     z = np.asarray(function(grid), dtype=np.float64)
     if z.shape != (len(grid),):
         raise ValueError(
-            f"function gave shape {z.shape} for points of shape {grid.shape}: it takes many at once; "
-            "give one of a single point as lambda points: [function(x) for x in points]"
+            f"function gave shape {z.shape} for points of shape {grid.shape}: it must accept many "
+            "at once; wrap a function of one point: lambda points: [function(x) for x in points]"
         )
     z = z.reshape(points, points)
     height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
@@ -155,7 +155,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     """
     if step.origin is None or not step.forces:
         raise ValueError(
-            "this step has no forces: it is the start, or its velocity is no sum of terms"
+            "this step has no forces: it is the start, or its velocity is not a sum of terms"
         )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")

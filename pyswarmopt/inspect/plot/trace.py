@@ -92,7 +92,7 @@ def trace(source: Any) -> Trace:
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
         return _of_steps(source)
     raise ValueError(
-        f"{type(source).__name__} cannot be plotted: give a Result, recorded steps or a run's "
+        f"{type(source).__name__} cannot be plotted: pass a Result, recorded steps or a run's "
         "folder"
     )
 
@@ -130,7 +130,7 @@ def _of_steps(steps: Sequence[Step]) -> Trace:
 
 def _of_folder(folder: Path) -> Trace:
     if not (folder / "history.jsonl").is_file():
-        raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
+        raise ValueError(f"{folder}: has no history.jsonl; pass the folder of a swarm-llm run")
     lines = (folder / "history.jsonl").read_text(encoding="utf-8").split("\n")
     # an unterminated last line is incomplete
     records = [json.loads(line) for line in lines[:-1] if line]

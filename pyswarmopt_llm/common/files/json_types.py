@@ -23,7 +23,7 @@ class WrongType(ValueError):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is missing or of a wrong type")
+        super().__init__(f"{path} is missing or has the wrong type")
         self.path = path
 
 
@@ -130,6 +130,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise ValueError(f'"{key}" is given twice in one object; rename or remove one')
+            raise ValueError(f'"{key}" appears twice in one object; rename or remove one')
         content[key] = value
     return content

@@ -95,10 +95,7 @@ def refuse_link(path: Path) -> None:
         UserError: `path` is a symbolic link.
     """
     if path.is_symlink():
-        raise UserError(
-            f"{path}: is a symbolic link, which is not written through; remove it, or put a file "
-            "there"
-        )
+        raise UserError(f"{path}: is a symbolic link; replace it by a file, or remove it")
 
 
 def refuse_links(folder: Path) -> None:
@@ -120,7 +117,7 @@ def temporary(path: Path) -> Path:
             continue
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
-            log.warning("%s: removed, an interrupted command had left it", left)
+            log.warning("%s: removed; it was left by an interrupted command", left)
         else:
             left.unlink(missing_ok=True)
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -153,9 +150,7 @@ def check_free(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
-        raise UserError(
-            f"{out}: exists already and is not overwritten; choose another name or remove it"
-        )
+        raise UserError(f"{out}: already exists; choose another name, or remove it")
 
 
 @contextmanager
@@ -188,7 +183,7 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         check_free(out)
         os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
-        raise UserError(f"{out}: cannot be written ({first_line(error)}); make room") from error
+        raise UserError(f"{out}: cannot be written ({first_line(error)}); free space") from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -234,7 +229,7 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"{path}: another process writes it; wait for that one, or stop it"
+                f"{path}: another process is writing it; wait for that process, or stop it"
             ) from error
         yield
 
@@ -341,7 +336,7 @@ class AppendLog:
             return dict(row)
         if self._remedy is None:
             return None
-        what = f"line {self._lines}: {field} is missing or of a wrong type"
+        what = f"line {self._lines}: {field} is missing or has the wrong type"
         raise UserError(f"{self._path}: {what}; {self._remedy}")
 
 

@@ -161,12 +161,12 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         labels = metric_labels(general)
         if list(labels) == list(tasks):
             return labels
-        why = f"a second metric for several tasks; write TASK={general[1]}"
+        why = f"a second metric for all tasks; use TASK={general[1]}"
         raise InvalidOption("metric", general[1], why)
     pairs = [spec.partition("=") for spec in specs if "=" in spec]
     own = {task: metric for task, _, metric in pairs}
     if len(own) < len(pairs) or not own.keys() <= {*tasks}:
-        why = f"give one metric to each task, of {', '.join(tasks) or 'none'}"
+        why = f"use one metric per task: {', '.join(tasks) or 'none'}"
         raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
     return dict.fromkeys(tasks, *general) | own if general else own
 
@@ -185,7 +185,7 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
     for spec in specs:
         label = spec.rpartition(":")[2] if ".py:" in spec else re.sub("[:/]", "-", spec)
         if label in labels:
-            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+            raise InvalidOption("metric", spec, f"a second metric called {label}")
         labels[label] = spec
     return labels
 
@@ -227,7 +227,7 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = f"is for scores of written replies, not for {metric.name}; remove it"
+        why = f"affects scores of written replies only, not {metric.name}; remove it"
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)

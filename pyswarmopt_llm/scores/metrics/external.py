@@ -181,7 +181,7 @@ class EvaluateMetric:
             self._metric: Any = evaluate.load(source, experiment_id=uuid.uuid4().hex)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise self._refusal(
-                f"{first_line(error)}; give a folder, ./NAME, or a name online"
+                f"{first_line(error)}; use a folder, ./NAME, or a name on the hub"
             ) from error
         try:
             right, wrong = (
@@ -191,7 +191,7 @@ class EvaluateMetric:
         except UserError:  # it takes other texts than these
             return
         if right < wrong:
-            why = "is larger for worse replies; write a function that returns its negative"
+            why = "is higher for worse replies; write a function that returns its negative"
             raise self._refusal(why)
 
     def _refusal(self, why: str) -> InvalidOption:

@@ -132,7 +132,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
             task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
             externals[task.name] = task
     if not tasks and not externals:
-        raise UserError("no task; give one with `task`, or `prompts` and `metric`")
+        raise UserError("no task; add `task`, or `prompts` and `metric`")
     metrics = find_metrics(
         tasks,
         config.metrics,
@@ -169,7 +169,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
         if task.name in tasks:
-            why = f"another task is also called {task.name}; rename the file"
+            why = f"two tasks are called {task.name}; rename one file"
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     tasks = prompted(tasks, config.template)
@@ -212,7 +212,7 @@ def check_answers(
         why = f"{names} is scored by {', '.join(sorted(used)) or 'the harness'}; remove it"
         raise InvalidOption("scoring", scoring, why)
     if thinking and metrics and "generate" not in used:
-        why = "is before written replies, and here options are scored; add `scoring generate`"
+        why = "affects written replies only, but options are scored here; add `scoring generate`"
         raise InvalidOption("thinking", thinking, why)
 
 
@@ -234,7 +234,7 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
             count = SPARE * len(task.dev) if len(task.spare) >= len(task.dev) else 0
         elif count > len(task.spare):
             why = f"{name} has only {len(task.spare)} examples without options beyond its dev"
-            raise InvalidOption("spare", count, f"{why}; give fewer, or a lower `dev`")
+            raise InvalidOption("spare", count, f"{why}; use fewer, or a lower `dev`")
         tasks[name] = replace(task, test=test, spare=task.spare[:count], fingerprint="")
     return tasks
 
@@ -302,6 +302,6 @@ def check_window(
                 if length + new > window:
                     raise UserError(
                         f"{task.source}: {split} example {item.id}: {how} scoring needs "
-                        f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
-                        "shorten the example or remove it"
+                        f"{needed_tokens(length, new)}, but {model}'s context window holds "
+                        f"{window:,}; shorten or remove it"
                     )

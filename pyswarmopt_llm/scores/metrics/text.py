@@ -142,7 +142,7 @@ def truthfulness(
         unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
         if unknown:
             why = f'"right" names {", ".join(unknown)}, which no option has'
-            raise UserError(f"example {item.id}: {why}; give the letters of right options")
+            raise UserError(f"example {item.id}: {why}; use the letters of right options")
     return Likelihoods(Accuracy(items, "likelihood", chat, template), _share)
 
 

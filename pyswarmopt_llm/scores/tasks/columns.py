@@ -174,7 +174,7 @@ def find_columns(
     replied = _first(("answer",) if verbatim else ANSWER, names, told)
     if not asked or (answered and not replied and not verbatim):
         missing = "answer" if asked else "question"
-        why = f"no column for the {missing} (found: {found}); give `columns` {missing}=COLUMN"
+        why = f"no column for the {missing} (found: {found}); add `columns` {missing}=COLUMN"
         raise UserError(f"{table.path}: {why}")
     options = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     kept = ("choices", "id", "domain", "split", *options)

@@ -123,7 +123,7 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     pairs = zip(letters, texts, strict=True)
     choices = {letter: _text(text, f"choice {letter}", where) for letter, text in pairs}
     if len({*choices.values()}) < 2:
-        raise UserError(f"{where}: give two choices that differ, or none for an open question")
+        raise UserError(f"{where}: use two different choices, or none for an open question")
     return choices, dict(zip(map(str, labels or letters), letters, strict=True))
 
 

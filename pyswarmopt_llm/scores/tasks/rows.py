@@ -107,12 +107,12 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
 
     items, _ = parse_rows(table, parse)
     if not any(items):
-        raise UserError(f"{table.path}: nothing in {form.column} in any row; fill it in")
+        raise UserError(f"{table.path}: {form.column} is empty in every row; fill it in")
     pairs = zip(table.rows, items, strict=True)
     blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
     if blank:
         places = ", ".join(blank[:LISTED])
-        log.warning("%s: %d rows left out (%s): they are blank", table.path, len(blank), places)
+        log.warning("%s: skipped %d blank rows (%s)", table.path, len(blank), places)
     return items
 
 
@@ -126,7 +126,7 @@ def _new_question(form: Form, columns: Columns, row: FileRow) -> Item:
     if form.choices is not None:
         asked["choices"] = None
     elif not asked["choices"]:
-        raise UserError(f"{row.location}: no choices; add them, as the search's questions have")
+        raise UserError(f"{row.location}: no choices; add them, as in the search")
     item = parse_item(asked, row.location, row.location, answered=False)
     return item if form.choices is None else replace(item, choices=dict(form.choices))
 
@@ -187,7 +187,7 @@ def parse_rows(
         return results, ""
     told = "; ".join(faults[:FAULTS])
     if skip and results:
-        return results, f"{len(faults)} of {len(table.rows)} rows left out ({told})"
+        return results, f"skipped {len(faults)} of {len(table.rows)} rows ({told})"
     raise UserError(
         f"{table.path}: {counted(len(faults), 'bad row')}: {told}; fix them, or set `skip_bad_rows` "
         "to leave them out of a task"
@@ -260,14 +260,14 @@ def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> N
     for item in items:
         if item.meta.get("answers"):
             raise UserError(
-                f"{item.location}: several labels, {', '.join(item.references)}; give one to each "
+                f"{item.location}: several labels, {', '.join(item.references)}; use one per "
                 'row, or call the column "answer" where each is right'
             )
     free_text = len(items) > 10 and 2 * len(labels) > len(items)
     if free_text or not 2 <= len(labels) <= MOST_LABELS:
         raise UserError(
             f"{where}: {len(labels)} different labels in {len(items)} rows; choices need 2 to "
-            f"{MOST_LABELS}, each in two rows on average; join some, or call the column "
+            f"{MOST_LABELS}, each in two rows on average; merge some, or call the column "
             '"answer" for written answers'
         )
 
@@ -287,7 +287,7 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
     for key in _spread(strata, seed):
         (dev if len(dev) + len(groups[key]) <= size else test).extend(groups[key])
     if not dev or not test:
-        why = "too few different questions to draw dev and test"
+        why = "too few different questions to draw dev and test from"
         raise UserError(f"{where}: {why}; add some, or a column `split`")
     return tuple(dev), tuple(test)
 

@@ -71,7 +71,7 @@ def read_table(path: Path, text: str = "") -> Table:
     if suffix not in known or path.is_dir():
         endings = ", ".join(filter(None, known))
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
-        raise UserError(f"{path}: no such task; give a file that ends in {endings}, or {sources}")
+        raise UserError(f"{path}: no such task; use a file that ends in {endings}, or {sources}")
     if suffix in DELIMITED:
         table = _delimited(path)
     elif suffix == ".json":
@@ -79,7 +79,7 @@ def read_table(path: Path, text: str = "") -> Table:
     else:
         table = table_of(path, json_lines(path) if suffix == ".jsonl" else text_lines(path), text)
     if not table.rows:
-        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+        raise UserError(f"{path}: no rows; add some (in CSV below the column names)")
     return table
 
 
@@ -172,7 +172,7 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
         return quoted
     if separator == "\t":
         return literal
-    log.warning("%s: a row takes several lines by its quotation marks; check them", path)
+    log.warning("%s: a quoted row spans several lines; check its quotation marks", path)
     return quoted
 
 

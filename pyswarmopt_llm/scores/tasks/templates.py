@@ -42,7 +42,7 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
         elif general is None and named is None:
             general = template
         else:
-            why = f"give one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}"
+            why = f"use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}"
             raise InvalidOption("template", template, why)
     return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
 

@@ -260,7 +260,7 @@ class Store:
         if content is None:
             return self.add(what, who, compute())
         if (what, who) in self.earlier and (field := wrong(content)):
-            why = f"{field} is missing or of a wrong type"
+            why = f"{field} is missing or has the wrong type"
             raise UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
         return content
 

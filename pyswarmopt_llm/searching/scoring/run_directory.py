@@ -240,9 +240,8 @@ class Checkpoint:
                 return
             if not swarm.positions.equal(self._earlier.positions):
                 raise UserError(
-                    f"{self._file}: iteration {swarm.iteration} is not what it was; resume with "
-                    "the versions in "
-                    "run.json on the same machine, or begin a new run"
+                    f"{self._file}: iteration {swarm.iteration} differs from before; resume with "
+                    "the versions in run.json on the same machine, or start a new run"
                 )
             self._earlier = None
         swarm.save(self._file)
@@ -266,7 +265,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         held = FileLock(path / LOCK, timeout=0).acquire()
     except Timeout as error:
         raise UserError(
-            f"{path}: another process is at work on this {what}; wait for it or stop it"
+            f"{path}: another process is using this {what}; wait for it, or stop it"
         ) from error
     with held:
         yield
@@ -291,7 +290,7 @@ def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" {', '.join(sorted(changed))}"
         raise UserError(
-            f"{run.path}: {kind}{names} changed since the run began; put it back, or begin a new run"
+            f"{run.path}: {kind}{names} changed since the run began; restore it, or start a new run"
         )
 
 
@@ -306,7 +305,7 @@ def check_best(run: Path, about: About) -> None:
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             raise UserError(
-                f"{run / 'best' / name}: changed since the search; put it back, or copy the folder "
+                f"{run / 'best' / name}: changed since the search; restore it, or copy the folder "
                 "and use it as an adapter or a model of its own"
             )
 
@@ -319,7 +318,7 @@ def check_new(path: Path) -> None:
     """
     if (path / "run.json").exists():
         raise UserError(
-            f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose "
+            f"{path}: already contains a run; continue it with `swarm-llm resume {path}` or choose "
             "another `out`"
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -157,7 +157,7 @@ def _item_steps(
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
-            "loss", "options", "no example has a right answer; give a task with answers"
+            "loss", "options", "no example has a right answer; use a task with answers"
         )
     return [*chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))]
 
@@ -174,7 +174,7 @@ def _chat_steps(
     held = min(options.heldout, len(items) // 5)
     chats = items[held:]
     if not chats:
-        raise UserError("no training example is left; give more or shorter examples")
+        raise UserError("no training example is left; add more or shorter examples")
     sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
     budget = min(options.max_tokens, options.epochs * sum(sizes))
     steps: list[list[Choices]] = []
@@ -225,7 +225,7 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
             tokens = len(engine.encode_continuation(prompt, answer)[1])
             items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
     if cut:
-        log.warning("%d of %d chats are cut to %d tokens", cut, len(examples), max_len)
+        log.warning("%d of %d chats are truncated to %d tokens", cut, len(examples), max_len)
     return items
 
 

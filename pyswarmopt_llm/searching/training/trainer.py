@@ -245,10 +245,10 @@ def _gradients(
 def _less_memory(engine: TransformersEngine) -> Generator[bool]:
     """Take one memory-saving measure after another, until closed."""
     with checkpointed_layers(engine.model):
-        log.warning("out of memory: training goes on with gradient checkpointing")
+        log.warning("out of memory: training continues with gradient checkpointing")
         yield True
         while engine.halve_batches():
-            log.warning("out of memory: training goes on with smaller batches")
+            log.warning("out of memory: training continues with smaller batches")
             yield True
 
 

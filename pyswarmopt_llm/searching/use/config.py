@@ -40,13 +40,11 @@ class EvalConfig:
     ] = None
     against: Annotated[
         str | None,
-        Option(
-            "Compare with this adapter, run or model, or with `base` itself: base.", "B", opt.TASK
-        ),
+        Option("Adapter, run or model to compare with; base: the bare `base`.", "B", opt.TASK),
     ] = None
     run: Annotated[
         str | None,
-        Option("Finished run; provides base, task and adapter where not given.", "RUN", opt.TASK),
+        Option("Finished run; provides base, task and adapter if not set.", "RUN", opt.TASK),
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None
@@ -92,7 +90,7 @@ def check_run(run: Path) -> None:
     if not (run / "run.json").is_file():
         raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
     if not (run / "best").is_dir():
-        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+        raise UserError(f"{run}: has no best/ yet; continue it with: swarm-llm resume {run}")
 
 
 def check_table_out(out: Path) -> None:
@@ -102,8 +100,8 @@ def check_table_out(out: Path) -> None:
         UserError: wrong file type, existing file, or missing folder.
     """
     if out.suffix.lower() not in SUFFIXES:
-        raise InvalidOption("out", out, f"not a table; let it end in {', '.join(SUFFIXES)}")
+        raise InvalidOption("out", out, f"not a table; use a name ending in {', '.join(SUFFIXES)}")
     if not out.parent.is_dir():
-        raise InvalidOption("out", out, f"no folder {out.parent}; make it, or use another file")
+        raise InvalidOption("out", out, f"no folder {out.parent}; create it, or use another file")
     if out.exists():
-        raise InvalidOption("out", out, "is there already; remove it, or give another file")
+        raise InvalidOption("out", out, "already exists; remove it, or use another file")

@@ -177,7 +177,7 @@ def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Ite
         result = None if run is None else read_result(run)
         if result is not None and result.best.trained and task.name in result.best.dev.tasks:
             known = result.best.dev.tasks[task.name].value
-            yield f"{run} was trained on these dev examples; cross-fitted it has {known:.3f}"
+            yield f"{run} was trained on these dev examples; its cross-fitted score is {known:.3f}"
 
 
 def evaluate_model(
@@ -306,14 +306,12 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
         why = "only the harness knows its examples; use a task file"
         raise InvalidOption("task", config.task, why)
     if config.temperature:
-        why = "is for the score of one model, not with `against`; remove it"
+        why = "scores one model, so it does not work with `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)
     model = model_of(config.base, config.adapter)
     other = model_of(config.base, config.against)
     if model == other:
-        raise InvalidOption(
-            "against", config.against, "is the model that is scored itself; name another"
-        )
+        raise InvalidOption("against", config.against, "is the scored model itself; use another")
     return model, other
 
 

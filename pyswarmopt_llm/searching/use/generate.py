@@ -63,7 +63,7 @@ def worded(
     """
     if run is None:
         if task is not None:
-            raise InvalidOption("task", task, "is for a run with several tasks; give `run`")
+            raise InvalidOption("task", task, "is for a run with several tasks; add `run`")
         return question
     about = about or read_about(user_path(run))
     names = about.task_names if task is None else [named_task(about, task)]

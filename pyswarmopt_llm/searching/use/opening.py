@@ -53,7 +53,7 @@ def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
     base, adapter = model
     where = (machine.dtype, machine.device, machine.threads)
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
-        raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
+        raise InvalidOption("fusion", fusion, "works with a mixture of models only; remove it")
     check_unchanged(model)
     engine: Engine
     if fusion == "auto":
@@ -81,7 +81,7 @@ def model_of(base: str, name: str | None) -> Model:
         else:
             model = (name, None) if is_whole_model(folder) else (base, name)
     if not model[0]:
-        why = "missing; name the model that is scored, or a finished run with `run`"
+        why = "missing; set it, or use a finished run with `run`"
         raise InvalidOption("base", None, why)
     return model
 
@@ -116,7 +116,7 @@ def check_unchanged(model: Model) -> None:
     searched = adapter is not None and before is not None and base == about.config.base
     if searched and resolve_base(base).fingerprint != before:
         raise UserError(
-            f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
+            f"{run}: the base {base} has changed since the search; restore it, or copy "
             "best/ and use it as an adapter of its own"
         )
 
@@ -145,7 +145,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     """
     if config.run is None:
         if not config.task:
-            why = "missing; name a file or builtin:NAME, or a finished run with `run`"
+            why = "missing; use a file or builtin:NAME, or a finished run with `run`"
             raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)

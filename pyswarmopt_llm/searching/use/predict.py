@@ -209,12 +209,12 @@ def _progress(
     check_table_out(out)
     taken = {LABEL, PROBABILITIES, *map(_column, labels)}.intersection(table.names)
     if taken:
-        raise UserError(f'the input has a column "{min(taken)}", which `out` is to have; rename it')
+        raise UserError(f'the input has a column "{min(taken)}", which `out` also needs; rename it')
     path = out.with_name(f"{out.name}.progress")
     with locked(path):
         store = Store(path)
         if any(whose != inputs for _, whose in store.known):
-            why = "is of other inputs; remove the file to begin anew, or give another `out`"
+            why = "has rows of another input; remove it to start over, or use another `out`"
             raise UserError(f"{path}: {why}")
         yield store
         path.unlink(missing_ok=True)

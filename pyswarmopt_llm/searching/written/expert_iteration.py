@@ -216,7 +216,7 @@ class ExpertIteration:
         for number in range(1, ROUNDS + 1):
             name = f"round-{number}" if start == START else f"{start}-round-{number}"
             if seconds is not None and max(log.seconds for log in self._logs) > seconds:
-                meter.tell(note(f"{name}: no time is left for it"))
+                meter.tell(note(f"{name}: skipped, no time is left"))
                 break
             replies += self._written(rounds[-1], teachers if number == 1 else ())
             items = self.log.training_items(replies, best_replies(replies, floor))

@@ -27,7 +27,7 @@ SHOWN = 5  # prompts per task
 RESULT = "result"  # the last model shown
 _LEAST = 100  # shorter replies, in bytes, do not count as repetitive
 _REPEATED = 0.2  # a repetitive reply compresses to less than this share
-_GAMED = "the result's replies repeat one thing over and over, which the score rewards"
+_GAMED = "the result's replies repeat the same thing over and over, which the score rewards"
 
 
 def keep_replies(
@@ -141,5 +141,5 @@ def read_replies(run: Run) -> list[Any]:
     file = run.path / REPLIES
     content = read_json(file) if file.is_file() else {"tasks": []}
     if wrong_field(content, {"tasks": list[dict[str, Any]]}):
-        raise UserError(f"{file}: damaged; remove it: the report then shows no replies")
+        raise UserError(f"{file}: damaged; remove it (the report will then omit replies)")
     return list(content["tasks"])

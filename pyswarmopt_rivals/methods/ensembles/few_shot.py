@@ -131,7 +131,7 @@ def fit(settings: Settings) -> FewShot:
             most = value
     if best is None:
         raise UserError(
-            "few-shot: needs two dev examples and a budget that covers them; give more dev examples"
+            "few-shot: needs two dev examples and a budget that covers them; use more dev examples"
         )
     return best
 

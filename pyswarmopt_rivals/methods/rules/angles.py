@@ -72,7 +72,7 @@ def _shares(settings: Settings, name: str) -> Tensor:
         raise InvalidOption(
             "weights",
             None,
-            f"{name} takes shares, so none is negative and one is above 0; fix them",
+            f"{name} needs shares: none negative, at least one above 0",
         )
     return weights
 

@@ -205,7 +205,7 @@ def test_a_good_file_is_taken_up(tmp_path, good, kind):
 def test_particles_that_are_not_there_are_refused(tmp_path, good, kind, name, particle):
     names = np.full_like(good[kind][f"memory.{name}"], particle)
     checkpoint.write(tmp_path / "c", good[kind] | {f"memory.{name}": names})
-    assert "not there" in refused(kind, tmp_path / "c")
+    assert "do not exist" in refused(kind, tmp_path / "c")
 
 
 ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True]

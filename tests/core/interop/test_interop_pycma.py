@@ -56,7 +56,7 @@ def test_a_saved_one_goes_on_to_the_bit():
     back.load_state_dict(half.state_dict())
     assert np.array_equal(drive(back, bowl, 3).ask(), whole.ask())
     assert back.best.value == whole.best.value
-    with pytest.raises(ValueError, match="another budget"):
+    with pytest.raises(ValueError, match="a different budget"):
         PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
-    with pytest.raises(ValueError, match="other positions"):
+    with pytest.raises(ValueError, match="different positions"):
         PycmaOptimizer(START + 1).load_state_dict(half.state_dict())

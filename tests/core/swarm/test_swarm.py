@@ -84,14 +84,14 @@ def test_a_ticket_is_good_for_one_value_of_its_round():
     swarm = pso.Swarm(bounds=[(-5, 5)], population=2, seed=0)
     first, second = swarm.tickets()
     swarm.tell(first, 1.0)
-    with pytest.raises(ValueError, match="told already"):
+    with pytest.raises(ValueError, match="already told"):
         swarm.tell(first, 1.0)
     with pytest.raises(ValueError, match="by tickets"):
         swarm.tell(swarm.ask(), [1.0, 2.0])
     assert [t.particle for t in swarm.tickets()] == [1]
     swarm.tell(second, 2.0)
     swarm.ask()
-    with pytest.raises(ValueError, match="not of this round"):
+    with pytest.raises(ValueError, match="belongs to another round"):
         swarm.tell(second, 2.0)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from line_rules import tree_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from search_helpers import louder, questions, small, swarm_llm, write_task
@@ -48,6 +50,17 @@ def test_the_extra_installs_the_module(module: str) -> None:
     if module == "pyarrow":
         owners = {"datasets"}  # which cannot do without it
     assert owners & packages(EXTRAS[module])
+
+
+def test_the_extra_llm_installs_what_is_imported_at_the_top_of_a_module() -> None:
+    tops = [node for file in (ROOT / "pyswarmopt_llm").rglob("*.py") for node in tree_of(file).body]
+    named = [alias.name for node in tops if isinstance(node, ast.Import) for alias in node.names]
+    named += [str(node.module) for node in tops if isinstance(node, ast.ImportFrom)]
+    owners = packages_distributions()
+    modules = {name.partition(".")[0] for name in named} & set(owners)
+    own = {"numpy", "pyswarmopt", "markupsafe"}  # of every install; of jinja2
+    here = packages("llm") | packages("torch") | own
+    assert {name for name in modules if not {*map(canonicalize_name, owners[name])} & here} == set()
 
 
 def test_a_search_needs_no_extra(

@@ -179,7 +179,7 @@ def test_a_template_without_system_turns_has_the_text_before_the_first_question(
         )
         assert prompt_of(tokenizer, "", TALK[-1]["content"], [system, *TALK[:-1]]) == asked
         assert prompt_of(tokenizer, "Be brief.", TALK[-1]["content"], TALK[:-1]) == asked
-    assert caplog.text.count("takes no system turn") == 2
+    assert caplog.text.count("has no system turn") == 2
 
 
 def test_a_template_that_drops_what_a_user_says_is_refused(tokenizer: Any) -> None:

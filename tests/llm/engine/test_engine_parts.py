@@ -90,7 +90,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(
         assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)
         assert engine.generate(PROMPTS, 4) == texts
     said = [record.message.partition(",")[0] for record in caplog.records]
-    assert said == [f"out of memory: continuing with {tokens} tokens a batch" for tokens in SIZES]
+    assert said == [f"out of memory: continuing with {tokens} tokens per batch" for tokens in SIZES]
     assert engine.batch_tokens == SIZES[-1]
 
 

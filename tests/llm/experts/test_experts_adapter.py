@@ -70,7 +70,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "huge": (stored(lambda t: t[KEY_A].fill_(3e38)), f"weights of {MODULE} are"),
     "integers": (stored(lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
     "embedding": (added("base_model.model.embed_tokens.lora_embedding_A"), "is not a LoRA weight"),
-    "alpha": (configured(lora_alpha=float("nan")), "lora_alpha is missing or of a wrong type"),
+    "alpha": (configured(lora_alpha=float("nan")), "lora_alpha is missing or has the wrong type"),
     **{
         case["case"]: (configured(**case["config"]), case["says"])
         for case in map(json.loads, CORPUS)

@@ -97,7 +97,7 @@ def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
         assert realised.keys() == read.keys() == loaded.keys()
         for name in realised:
             assert torch.equal(realised[name], read[name]) and torch.equal(read[name], loaded[name])
-        with pytest.raises(UserError, match="exists already"):
+        with pytest.raises(UserError, match="already exists"):
             space.save(position, out)
 
 

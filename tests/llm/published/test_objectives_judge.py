@@ -109,7 +109,7 @@ def test_other_protocols(serve: Serve, reply: Answer, message: str) -> None:
         ("127.0.0.1:9999", "", "has only host, port and path"),
         ("http://me:hush@a/v1", "", "has only host, port and path"),
         ("http://a/v1?key=hush", "", "has only host, port and path"),
-        ("http://127.0.0.1:9/v1", "hush\nX-Other: 1", f"{KEY}: holds a character"),
+        ("http://127.0.0.1:9/v1", "hush\nX-Other: 1", f"{KEY}: contains a character"),
     ],
 )
 def test_a_bad_url_or_key_is_refused_and_no_secret_shown(

@@ -62,7 +62,7 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
     history = found.run / "history.jsonl"
     rows = history.read_text()
     history.write_text(re.sub(r'("coefficients": ?\[)', r"\g<1>0.5, ", rows))
-    with pytest.raises(UserError, match=r"history\.jsonl: of other experts than"):
+    with pytest.raises(UserError, match=r"history\.jsonl: has different experts than"):
         write_report(found.run)
     history.write_text(rows)
     (found.run / "best" / "README.md").unlink()

@@ -170,7 +170,9 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     for wrong in ({"cut": 1}, {"scores": [[0.5]] * DEV}):
         (tmp_path / "wrong").write_text(json.dumps({**rows[0], **wrong}) + "\n")
         log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
-        with pytest.raises(UserError, match=f"{next(iter(wrong))} is missing or of a wrong type"):
+        with pytest.raises(
+            UserError, match=f"{next(iter(wrong))} is missing or has the wrong type"
+        ):
             log.samples("start", Answerer(Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
         assert sample.texts == row["replies"]
@@ -387,7 +389,7 @@ def test_rounds_end_with_the_time(
     _, events = told(config)
     rounds = {path.name for path in train_folder(config).glob("*round-*")}
     assert "base-round-1" in rounds and not rounds & {"base-round-3", "round-3"}
-    assert any(note.endswith("no time is left for it") for note in notes(events))
+    assert any(note.endswith("skipped, no time is left") for note in notes(events))
 
 
 def test_without_replies_that_are_better_nothing_is_trained(

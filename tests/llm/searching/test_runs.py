@@ -40,7 +40,7 @@ def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "r").mkdir()
     new_run(tmp_path / "r")  # it was empty
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already contains a run"):
         new_run(tmp_path / "r")
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / ".file").touch()
@@ -96,7 +96,7 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
     with pytest.raises(
         UserError,
-        match=rf"history\.jsonl: line 1: {column}( t)? is missing or of a wrong type; restore",
+        match=rf"history\.jsonl: line 1: {column}( t)? is missing or has the wrong type; restore",
     ):
         _ = Run(run.path).rows
     stored = {"what": "search", "who": "k", **ROW, column: value}

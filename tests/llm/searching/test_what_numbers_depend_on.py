@@ -157,6 +157,6 @@ def test_a_score_on_what_was_trained_on_says_so(
     best = ["--base", tiny_base, "--adapter", run / "best", "--task", task]
     for words in (["--run", run], best):
         code, out, err = swarm_llm(capsys, "eval", *words, "--split", "dev", "--threads", "1")
-        assert code == 0 and f"cross-fitted it has {known:.3f}" in (out + err)
+        assert code == 0 and f"its cross-fitted score is {known:.3f}" in (out + err)
         code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
         assert code == 0 and "trained on these" not in out + err

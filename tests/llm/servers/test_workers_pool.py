@@ -47,7 +47,7 @@ def test_a_failure_is_counted_and_the_candidate_evaluated_again_three_times_at_m
     assert [future.result(60).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
     assert pool.failures == ["out of memory"]
     pool = Scripted([full] * TRIES)
-    with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
+    with pytest.raises(UserError, match=f"{TRIES} workers failed on one candidate.*memory: full"):
         submitted(pool, 0)[0].result(60)
     assert pool.failures == ["out of memory"] * TRIES
 

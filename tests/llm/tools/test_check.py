@@ -63,7 +63,7 @@ def enormous(tensors: Tensors) -> None:
 
 
 WRONG: dict[str, tuple[Edit, str]] = {
-    "zero B": (zero_b, "changes nothing, in PEFT neither; train"),
+    "zero B": (zero_b, "changes nothing, not even in PEFT; train"),
     "module missing": (
         without_q_of_layer_0,
         ("selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; "
