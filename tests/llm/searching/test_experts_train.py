@@ -102,7 +102,7 @@ def test_chats_beyond_the_limit_are_cut_counted_or_left_out(
     engine = load_engine(base, "float32", "cpu", 1)
     chats = [chat("why?", "ha"), chat("why?", "ha " * 200), chat("why? " * 200, "ha")]
     whole, cut = chat_items(engine, chats, 60)
-    assert "2 of 3 chats are cut to 60 tokens" in caplog.text
+    assert "2 of 3 chats are truncated to 60 tokens" in caplog.text
     for item, reply in ((whole, "ha"), (cut, "ha " * 200)):
         ((prompt, answer),) = item.pairs
         assert reply.startswith(answer) or answer.startswith(reply)
