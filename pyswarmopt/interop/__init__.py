@@ -1,11 +1,11 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma` and `.sklearn`."""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma` and `.sklearn`."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-__all__ = ["nevergrad", "pycma", "sklearn"]
+__all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:
