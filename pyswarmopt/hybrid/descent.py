@@ -133,6 +133,9 @@ class LineSearchDescent(Run):
         self.gradient = gradient
         self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
         pushed = ((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0))
+        if not gradient[~pushed].any():  # in a corner
+            self.done = True
+            return
         direction = self._downhill(gradient, ~pushed)
         slope = float(direction @ gradient)
         if not slope < 0:

@@ -4,6 +4,9 @@ with growing populations.
 Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
 1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
+   `Scout`, above 100 coordinates: ten particles in opposite pairs about the first point. If a pair is
+   better than that point, which is then no bottom of a bowl, they go on for 10 evaluations per
+   dimension, before any gradient. Weights of a policy are such: all small, it does nothing.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
@@ -57,6 +60,7 @@ from pyswarmopt.hybrid.descent import (
 from pyswarmopt.hybrid.gaussian import Proposals
 from pyswarmopt.hybrid.phases import MATRIX_DIM, Phase, PhasedSearch, Run, S
 from pyswarmopt.hybrid.regression import RegressionDescent
+from pyswarmopt.hybrid.ring import Ring
 
 MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
@@ -68,6 +72,8 @@ FIRST_DESCENT = 100  # evaluations per dimension reserved for the first descent
 SHARE_AHEAD = 0.5
 SHARE_BEHIND = 0.125
 LATE = 2000  # evaluations per dimension before mutations start
+PAIRS = 5  # of particles, if no population is given
+SCOUTED = 10  # most evaluations per dimension before gradients
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
 GROWTH = 2  # growth of its population at a restart
@@ -150,6 +156,21 @@ class ModelPhase(Phase[S]):
     def keep(self, points: Floats, costs: Floats) -> None:
         """Give the model the costs, (n,), of points, (n, free coordinates)."""
         self.run.take_in(points, costs)
+
+
+class Scout(Phase["MemeticSwarm"]):
+    """Particles before the gradients of many coordinates, if these would start on a top."""
+
+    name = "scout"
+    kinds = (Ring,)
+
+    def due(self) -> bool:
+        if self.run is None:
+            return self.search.box.dim > MATRIX_DIM
+        return not self.run.done and self.spent < SCOUTED * self.search.box.dim
+
+    def begin(self) -> Ring:
+        return Ring(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
 
 
 class Check(Phase["MemeticSwarm"]):
@@ -284,7 +305,7 @@ class Descent(Phase["MemeticSwarm"]):
 
     def begin(self) -> LineSearchDescent | RegressionDescent:
         """Start from the first point, later from random ones, or with expensive gradients from the
-        swarm's best.
+        swarm's best. Where that point is no top, particles beside it do not matter.
         """
         s = self.search
         if self._needs_regression():
@@ -295,6 +316,9 @@ class Descent(Phase["MemeticSwarm"]):
         if first or self._follows_the_swarm():
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
+        if first and s.scout.run is not None and s.scout.run.done:
+            x = s.scout.run.middle
+            cost = s.scout.run.level
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
         return QuasiNewton(x, cost, s.affords_hessian)
@@ -489,8 +513,20 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (ModelPhase, Check, Probe, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
+    PHASES: ClassVar = (
+        ModelPhase,
+        Scout,
+        Check,
+        Probe,
+        Test,
+        Descent,
+        Axes,
+        Mutate,
+        Scan,
+        SwarmPhase,
+    )
     model: ModelPhase[PhasedSearch]
+    scout: Scout
     test: Test
     descent: Descent
     axes: Axes

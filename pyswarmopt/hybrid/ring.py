@@ -1,0 +1,75 @@
+"""A ring of particles, as a run: constricted (Clerc & Kennedy 2002, IEEE Trans. Evol. Comput. 6),
+each informed by its two neighbours, and stopped by walls (Bratton & Kennedy 2007).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import array, given
+from pyswarmopt.hybrid.phases import Run
+
+INERTIA = 0.7298
+PULL = 1.4962
+ABOVE = 0.01  # share of the first costs' range by which the middle is a top
+
+
+@dataclass(repr=False, eq=False)
+class Ring(Run):
+    """Particles in opposite pairs about a point. It ends at once unless that point is a top: worse
+    than what a plane through the pairs says, which no convex function is.
+    """
+
+    middle: Floats = given("D")
+    pairs: int = 5
+    _: KW_ONLY
+    x: Floats = array("nD")
+    velocity: Floats = array("nD")
+    best: Floats = array("nD")  # the best point of each
+    costs: Floats = array("n")  # theirs
+    level: float = math.inf  # cost at the middle
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        if not len(self.x):
+            self._scatter(random)
+            return np.vstack([self.middle, self.x])
+        own, social = random.random((2, *self.x.shape))
+        pull = own * (self.best - self.x) + social * (self._informants() - self.x)
+        self.velocity = INERTIA * self.velocity + PULL * pull
+        moved = self.x + self.velocity
+        self.x = np.clip(moved, 0.0, 1.0)
+        self.velocity[self.x != moved] = 0.0
+        return self.x
+
+    def _scatter(self, random: np.random.Generator) -> None:
+        reach = np.minimum(self.middle, 1 - self.middle)
+        away = reach * random.uniform(-1, 1, (self.pairs, len(reach)))
+        self.x = self.middle + np.vstack([away, -away])
+        self.velocity = (random.random(self.x.shape) - self.x) / 2
+
+    def _informants(self) -> Floats:
+        """The best point of each particle's neighbourhood, (n, D)."""
+        around = np.stack([np.roll(self.costs, 1), self.costs, np.roll(self.costs, -1)])
+        better = np.arange(len(self.x)) + around.argmin(axis=0) - 1
+        return self.best[better % len(self.x)]
+
+    def learn(self, costs: Floats) -> None:
+        if not len(self.costs):
+            self._judge(costs)
+            costs = costs[1:]
+            self.costs = np.full(len(costs), np.inf)
+            self.best = self.x.copy()
+        improved = costs < self.costs
+        self.costs = np.where(improved, costs, self.costs)
+        self.best[improved] = self.x[improved]
+
+    def _judge(self, costs: Floats) -> None:
+        """Whether the middle, the first point, is a top."""
+        self.level = float(costs[0])
+        pairs = costs[1:].reshape(2, -1).mean(axis=0)
+        reach = float(np.ptp(costs[np.isfinite(costs)])) if np.isfinite(costs).any() else 0.0
+        self.done = not float((self.level - pairs).max()) > ABOVE * reach
