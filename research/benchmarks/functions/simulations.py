@@ -170,16 +170,11 @@ def _space(job: str) -> dict[str, Any]:
 class Watched:
     """What a solver calls: it counts, and keeps the best feasible value."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, fun: Callable[..., Answer], limit: int) -> None:
         self.calls = 0
         self.best = math.inf
-        if job in DESIGNS:
-            design = designs.DESIGNS[job]
-            self.fun = lambda **p: (float(design.fun(**p)), list(design.rules(**p)))
-            self.limit = DESIGNS[job]
-        else:
-            self.fun = lambda **p: REAL[job][0](list(p.values()))
-            self.limit = REAL[job][2]
+        self.fun = fun
+        self.limit = limit
 
     def __call__(self, **p: Any) -> Answer:
         if self.calls >= self.limit:
@@ -198,7 +193,11 @@ class Watched:
 
 def run(job: str, solver: str, seed: int) -> float:
     """The best feasible value seen."""
-    watched = Watched(job)
+    if job in DESIGNS:
+        design = designs.DESIGNS[job]
+        watched = Watched(lambda **p: (design.fun(**p), design.rules(**p)), DESIGNS[job])
+    else:
+        watched = Watched(lambda **p: REAL[job][0](list(p.values())), REAL[job][2])
     space = _space(job)
     with contextlib.suppress(Enough):
         SOLVE[solver](watched, space, seed)
@@ -206,7 +205,7 @@ def run(job: str, solver: str, seed: int) -> float:
 
 
 def _default(watched: Watched, space: dict[str, Any], seed: int) -> None:
-    constrained = bool(watched.fun(**_middle(space))[1])
+    constrained = bool(watched.fun(**_some_point(space))[1])
     if constrained:
         pso.minimize(
             lambda **p: watched(**p), space=space, constraints="returned",
@@ -216,8 +215,10 @@ def _default(watched: Watched, space: dict[str, Any], seed: int) -> None:
         pso.minimize(lambda **p: watched(**p)[0], space=space, max_evals=watched.limit, seed=seed)
 
 
-def _middle(space: dict[str, Any]) -> dict[str, Any]:
-    return _decoded(space, np.full(len(space), 0.5))
+def _some_point(space: dict[str, Any]) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+    pso.minimize(lambda **p: found.append(p) or 0.0, space=space, max_evals=1, seed=0)
+    return found[0]
 
 
 def _decoded(space: dict[str, Any], unit: Any) -> dict[str, Any]:
