@@ -6,9 +6,8 @@
 The outcome is the best feasible value seen, median of the seeds. One call gives value and constraints.
 TPE gets the constraints, the others a penalty of `WEIGHT` times their sum. pycma and NGOpt move whole
 numbers and catalogues as reals that are rounded. Panel and tower are those of designs.py, with 120 and
-300 calls. `--jobs drawn` are exchangers, ODEs and batteries whose constants are drawn by a number; nothing
-was chosen on them. A run that is in the file is not made again. Needs: pip install cma nevergrad optuna
-scipy.
+300 calls. Jobs whose constants are drawn by a number are in commit e556495b. A run that is in the file
+is not made again. Needs: pip install cma nevergrad optuna scipy.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import designs
@@ -42,18 +40,18 @@ class Enough(Exception):
 # ---- the jobs, on real numbers ----
 
 
-def exchanger(x, films: float = 1.0, pumps: float = 1.0, metal: float = 0.9) -> Answer:
+def exchanger(x) -> Answer:
     """Cost of a shell with tubes: surface, pumps on either side; heat and pressure as constraints."""
     length, tube, count, baffle, flow = x
     count = 40 + 360 * count
     speed = flow / (count * tube**2 * 0.6)
-    film = 900 * films * speed**0.8 / tube**0.2
+    film = 900 * speed**0.8 / tube**0.2
     shell = 700 * (flow / baffle) ** 0.6 / tube**0.4
     u = 1 / (1 / film + 1 / shell + 2e-4)
     surface = math.pi * tube * 0.02 * length * count
     passed = 1 - math.exp(-u * surface / (4200 * flow))
     drop = 0.03 * speed**1.8 * length / tube**1.2 + 0.02 * (flow / baffle) ** 1.8 * length
-    cost = 3 + metal * surface**0.7 + 2.2 * pumps * drop * flow + 0.5 / baffle
+    cost = 3 + 0.9 * surface**0.7 + 2.2 * drop * flow + 0.5 / baffle
     return cost, [0.62 / max(passed, 1e-9) - 1, drop / 1.5 - 1]
 
 
@@ -85,10 +83,10 @@ def _kinetics(p) -> Any:
 DATA = _kinetics(TRUE) * (1 + 0.02 * np.random.default_rng(8).normal(size=(25, 3)))
 
 
-def ode(x, data: Any = DATA) -> Answer:
+def ode(x) -> Answer:
     """Misfit of seven rates and amounts on logarithmic scales; some crash."""
     with np.errstate(all="ignore"):
-        away = _kinetics(10.0 ** np.asarray(x)) - data
+        away = _kinetics(10.0 ** np.asarray(x)) - DATA
     loss = float((away**2).sum())
     return (loss if math.isfinite(loss) and loss < 1e6 else math.nan), []
 
@@ -101,14 +99,14 @@ LOAD = (
 )
 
 
-def battery(x, price: Any = PRICE, load: Any = LOAD) -> Answer:
+def battery(x) -> Answer:
     """A day's bill with 24 powers of a battery: losses with a kink at 0, a price of the peak, and its
     charge between two limits.
     """
     x = np.asarray(x)
     charge = 4 + np.cumsum(np.where(x > 0, 0.93 * x, x / 0.93))
-    grid = load + x
-    bill = float((price * np.maximum(grid, 0)).sum() + 0.9 * grid.max() + 0.01 * np.abs(x).sum())
+    grid = LOAD + x
+    bill = float((PRICE * np.maximum(grid, 0)).sum() + 0.9 * grid.max() + 0.01 * np.abs(x).sum())
     return bill, [
         float(max(-charge.min(), charge.max() - 10) / 10),
         float(abs(charge[-1] - 4) - 0.2),
@@ -136,35 +134,13 @@ JOBS: dict[str, tuple[Callable[[Any], Answer], Box, int]] = {
 DESIGNS = {"panel": 120, "tower": 300}
 
 
-def _another(job: str, number: int) -> Callable[[Any], Answer]:
-    """The job with other constants."""
-    random = np.random.default_rng([11, number])
-    if job == "exchanger":
-        films, pumps, metal = np.exp(random.normal(scale=0.4, size=3))
-        return partial(exchanger, films=films, pumps=pumps, metal=0.9 * metal)
-    if job == "ODE":
-        truth = 10 ** np.array([random.uniform(0.7 * low, 0.7 * high) for low, high in RATES])
-        return partial(ode, data=_kinetics(truth) * (1 + 0.02 * random.normal(size=(25, 3))))
-    price = np.roll(PRICE, random.integers(24)) * np.exp(random.normal(scale=0.15, size=24))
-    load = np.roll(LOAD, random.integers(24)) * np.exp(random.normal(scale=0.15, size=24))
-    return partial(battery, price=price, load=load)
-
-
-# exchangers 2 and 5 are left out: no point meets their constraints
-NUMBERS = {"exchanger": (1, 3, 4, 6), "ODE": (1, 2, 3, 4, 5, 6), "battery": (1, 2)}
-DRAWN = {
-    f"{job} no. {number}": (_another(job, number), *JOBS[job][1:])
-    for job, numbers in NUMBERS.items()
-    for number in numbers
-}
-REAL = JOBS | DRAWN
-GROUPS = {"first": (*JOBS, *DESIGNS), "drawn": tuple(DRAWN), "ODE": ("ODE", "ODE, 6 digits")}
+GROUPS = {"first": (*JOBS, *DESIGNS), "ODE": ("ODE", "ODE, 6 digits")}
 
 
 def _space(job: str) -> dict[str, Any]:
     if job in DESIGNS:
         return designs.DESIGNS[job].space
-    return {f"x{i}": pair for i, pair in enumerate(REAL[job][1])}
+    return {f"x{i}": pair for i, pair in enumerate(JOBS[job][1])}
 
 
 class Watched:
@@ -197,7 +173,7 @@ def run(job: str, solver: str, seed: int) -> float:
         design = designs.DESIGNS[job]
         watched = Watched(lambda **p: (design.fun(**p), design.rules(**p)), DESIGNS[job])
     else:
-        watched = Watched(lambda **p: REAL[job][0](list(p.values())), REAL[job][2])
+        watched = Watched(lambda **p: JOBS[job][0](list(p.values())), JOBS[job][2])
     space = _space(job)
     with contextlib.suppress(Enough):
         SOLVE[solver](watched, space, seed)

@@ -157,10 +157,17 @@ def apart(**p):
 # ---- orders and selections ----
 
 TIMES = DRAWN.integers(5, 60, (10, 5))
-SETUPS, WORK, DUE = DRAWN.integers(1, 30, (13, 12)), DRAWN.integers(10, 40, 12), DRAWN.integers(60, 400, 12)
+SETUPS, WORK, DUE = (
+    DRAWN.integers(1, 30, (13, 12)),
+    DRAWN.integers(10, 40, 12),
+    DRAWN.integers(60, 400, 12),
+)
 SITES, PEOPLE = DRAWN.random((30, 2)), DRAWN.random((400, 2)) ** 2
 FACTORS = DRAWN.normal(size=(15, 4)) * [0.2, 0.1, 0.1, 0.05]
-RISKS, GAINS = FACTORS @ FACTORS.T + np.diag(DRAWN.uniform(0.005, 0.05, 15)), DRAWN.uniform(0.02, 0.15, 15)
+RISKS, GAINS = (
+    FACTORS @ FACTORS.T + np.diag(DRAWN.uniform(0.005, 0.05, 15)),
+    DRAWN.uniform(0.02, 0.15, 15),
+)
 TASKS = DRAWN.uniform(2, 12, (14, 4)) * DRAWN.uniform(0.6, 1.4, (14, 1))
 
 
@@ -219,7 +226,9 @@ def coating(**p):
     matrix = np.broadcast_to(np.eye(2, dtype=complex), (40, 2, 2))
     for i in range(6):
         n, phase = INDEX[p[f"m{i}"]], 2 * math.pi * INDEX[p[f"m{i}"]] * p[f"d{i}"] / LIGHT
-        layer = np.array([[np.cos(phase), 1j * np.sin(phase) / n], [1j * n * np.sin(phase), np.cos(phase)]])
+        layer = np.array(
+            [[np.cos(phase), 1j * np.sin(phase) / n], [1j * n * np.sin(phase), np.cos(phase)]]
+        )
         matrix = matrix @ layer.transpose(2, 0, 1)
     field = (matrix @ np.array([1, 1.52])).T
     reflected = (field[0] - field[1]) / (field[0] + field[1])
