@@ -111,7 +111,9 @@ def __getattr__(name: str) -> Any:
 
     with needing_torch(f"pyswarmopt.{name}"):
         loaded = import_module(f"{__name__}.{module}")
-    return getattr(loaded, name) if name in _HOME else loaded
+    if name in _HOME:
+        return getattr(loaded, name)
+    return loaded
 
 
 def __dir__() -> list[str]:

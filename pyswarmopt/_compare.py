@@ -184,7 +184,9 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
 def _label(recipe: str | Recipe | None) -> str:
     if recipe is None:
         return DEFAULT
-    return recipe if isinstance(recipe, str) else as_recipe(recipe).name
+    if isinstance(recipe, str):
+        return recipe
+    return as_recipe(recipe).name
 
 
 def sign_test(better: int, worse: int) -> float:

@@ -188,7 +188,10 @@ class Study:
             raise ValueError(
                 "tell: constraints= is required with constraints='returned', and only then"
             )
-        row = told if constraints is None else returned_row(lambda x: (told, constraints), None)
+        if constraints is None:
+            row = told
+        else:
+            row = returned_row(lambda x: (told, constraints), None)
         try:
             return search.evaluator.value(CallOutcome(row, None))
         except ValueError as error:

@@ -95,13 +95,22 @@ class Swarm:
         device: Any = None,
     ) -> None:
         self.recipe = recipes.as_recipe(recipe)
-        start = None if positions is None else matrix("positions", positions)
+        if positions is None:
+            start = None
+        else:
+            start = matrix("positions", positions)
         dtype, device = kind_of(dtype, device, start)
         generator = np.random.default_rng(as_seed(seed))
         box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
-        usual = self.recipe.population if start is None else len(start)
+        if start is None:
+            usual = self.recipe.population
+        else:
+            usual = len(start)
         n = as_limit("population", population, 1) or usual
-        v = None if velocities is None else matrix("velocities", velocities, (n, dim))
+        if velocities is None:
+            v = None
+        else:
+            v = matrix("velocities", velocities, (n, dim))
         state = _first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
         )
@@ -251,7 +260,10 @@ class Swarm:
         st = self._state
         costs = self._costs(values, (len(st.positions),))
         costs[~np.isfinite(costs)] = math.inf
-        best_cost = st.best_cost if best is None else st.user_value(best)
+        if best is None:
+            best_cost = st.best_cost
+        else:
+            best_cost = st.user_value(best)
         self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
@@ -351,12 +363,16 @@ class Swarm:
         """Each particle's latest value, (N,), in the user's sense; NaN before the first
         evaluation.
         """
-        return -self._state.costs if self._state.maximize else self._state.costs.copy()
+        if self._state.maximize:
+            return -self._state.costs
+        return self._state.costs.copy()
 
     @property
     def personal_best_values(self) -> Floats:
         """Each particle's best value, (N,), in the user's sense."""
-        return -self._state.best_costs if self._state.maximize else self._state.best_costs.copy()
+        if self._state.maximize:
+            return -self._state.best_costs
+        return self._state.best_costs.copy()
 
     @property
     def iteration(self) -> int:

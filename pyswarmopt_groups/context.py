@@ -141,7 +141,9 @@ class GroupContext:
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
         """The answers of member k; without items it receives no request."""
-        return self.members[k].answer(items, self.scoring, self.template) if items else []
+        if items:
+            return self.members[k].answer(items, self.scoring, self.template)
+        return []
 
     @cached_property
     def dev(self) -> Responses:
@@ -177,7 +179,9 @@ class GroupContext:
         dev the first.
         """
         by_name = {member.name: member for member in self.members}
-        return by_name[name] if name else self.members[self.order[0]]
+        if name:
+            return by_name[name]
+        return self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:

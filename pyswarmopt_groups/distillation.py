@@ -61,7 +61,10 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
     context = group.context(Store(None))
-    examples = soft_chats(context) if config.soft else hard_chats(context, strategy)
+    if config.soft:
+        examples = soft_chats(context)
+    else:
+        examples = hard_chats(context, strategy)
     kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
@@ -124,7 +127,10 @@ def quotas(shares: Floats, total: int) -> list[int]:
 def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
     """The question's prompt, and the answer in its scored form."""
     scoring = context.scoring
-    words = item.choices[answer] if item.choices and scoring == "likelihood" else answer
+    if item.choices and scoring == "likelihood":
+        words = item.choices[answer]
+    else:
+        words = answer
     return {
         "messages": [
             {"role": "user", "content": render_prompt(item, scoring, context.template)},

@@ -267,7 +267,9 @@ def load_strategy(name: str) -> Strategy:
     kind, colon, text = name.partition(":")
     if kind != SOCIETY:
         strategy = lookup("strategy", kind, {**VOTES, **NEGOTIATIONS})
-        return strategy.with_settings(text) if colon else strategy
+        if colon:
+            return strategy.with_settings(text)
+        return strategy
     traits, _, patterns = text.partition(":")
     if not traits or not patterns or set(traits) - set("ce") or set(patterns) - set("dr"):
         raise UserError(

@@ -73,11 +73,15 @@ def read_ballot(item: Item, text: str) -> str | None:
     """
     if item.choices is None:
         return text.strip() or None
-    return text if text in item.choices else extract_choice(text, item.choices)
+    if text in item.choices:
+        return text
+    return extract_choice(text, item.choices)
 
 
 def is_right(item: Item, ballot: str | None) -> bool:
     """Whether a vote is the correct answer; an abstention is not."""
     if ballot is None:
         return False
-    return ballot == item.answer if item.choices else is_correct(item, ballot)
+    if item.choices:
+        return ballot == item.answer
+    return is_correct(item, ballot)

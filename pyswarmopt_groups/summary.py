@@ -94,9 +94,16 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
     test = row["against_single"]["corrected"]
     low, high = test["interval"]
     many = test["strategies"] > 1
-    correction = f", corrected for {test['strategies']} strategies" if many else ""
-    price = row["tokens"] / single["tokens"] if single["tokens"] else None
-    cost = "" if price is None else f", at {price:.1f} times its tokens"
+    correction = ""
+    if many:
+        correction = f", corrected for {test['strategies']} strategies"
+    price = None
+    if single["tokens"]:
+        price = row["tokens"] / single["tokens"]
+    if price is None:
+        cost = ""
+    else:
+        cost = f", at {price:.1f} times its tokens"
     return (
         f"{name} is better than the best member, {result['best_single']}: {row['test']:.3f} "
         f"against {single['test']:.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"

@@ -88,11 +88,18 @@ def room_for_replies(strategy: Strategy, member: Member, task: Task, speakers: i
     replies = 1
     if strategy.function in DEBATES:
         trait = TRAITS["e"] if strategy.arguments else ""
-        speakers = len(str(strategy.arguments[0])) if strategy.arguments else speakers
+        if strategy.arguments:
+            speakers = len(str(strategy.arguments[0]))
+        else:
+            speakers = speakers
         turns = [f"{trait}\n{later_turn(item, task.prompt, '', [''])}" for item in items]
         replies = 1 + speakers
-    room = member.room(turns) if isinstance(member, LocalMember) else None
-    return MAX_NEW_TOKENS if room is None else room // replies
+    room = None
+    if isinstance(member, LocalMember):
+        room = member.room(turns)
+    if room is None:
+        return MAX_NEW_TOKENS
+    return room // replies
 
 
 def usable(

@@ -129,7 +129,10 @@ class Bench:
 
     def score(self, patch: Patch, split: str, items: Sequence[int] | None = None) -> Score:
         """A candidate's score on a split, or on some of its items."""
-        kind = split if items is None else f"{split} {','.join(map(str, items))}"
+        if items is None:
+            kind = split
+        else:
+            kind = f"{split} {','.join(map(str, items))}"
         return self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
 
     def loss(self, patch: Patch) -> float:

@@ -255,8 +255,13 @@ def _made_by(task: str | None, items: int) -> str:
 
 def _how(method: Method, settings: Settings, result: MergeResult) -> str:
     """The method with its settings, and the loss."""
-    density = "" if method.density is None else f", density {settings.density:g}"
-    seed = f", seed {settings.seed}" if "seed" in method.needs else ""
+    if method.density is None:
+        density = ""
+    else:
+        density = f", density {settings.density:g}"
+    seed = ""
+    if "seed" in method.needs:
+        seed = f", seed {settings.seed}"
     ranks = ", ".join(map(str, result.ranks))
     return (
         f"Method: {method.name} ({method.paper}), in {result.space} space{density}{seed}. "

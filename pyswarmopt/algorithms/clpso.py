@@ -47,7 +47,9 @@ class Exemplars:
 
 def _gathered(p: Array, chosen: Array) -> Array:
     """Each coordinate taken from its chosen row, (N, D)."""
-    return p.gather(0, chosen) if is_tensor(p) else np.take_along_axis(p, chosen, axis=0)
+    if is_tensor(p):
+        return p.gather(0, chosen)
+    return np.take_along_axis(p, chosen, axis=0)
 
 
 def learning_probability(n: int) -> Floats:

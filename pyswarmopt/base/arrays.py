@@ -74,7 +74,9 @@ def beside(source: Array, array: Array) -> Array:
     if not is_tensor(array):
         return as_array(source)
     tensor = _as_tensor(source)
-    return tensor if array.is_cpu and tensor.is_cpu else tensor.to(array.device)
+    if array.is_cpu and tensor.is_cpu:
+        return tensor
+    return tensor.to(array.device)
 
 
 def _as_tensor(source: Array) -> Tensor:
@@ -168,7 +170,10 @@ def as_array(tensor: Array) -> npt.NDArray[Any]:
     """
     if not is_tensor(tensor):
         return np.asarray(tensor)
-    wide = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+    if str(tensor.dtype) == "torch.bfloat16":
+        wide = tensor.float()
+    else:
+        wide = tensor
     return wide.detach().cpu().numpy()
 
 
@@ -238,7 +243,10 @@ def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, 
     if dtype is None and is_tensor(positions) and positions.is_floating_point():
         dtype = positions.dtype
     try:
-        name = str(dtype).removeprefix("torch.") if is_of_torch(dtype) else np.dtype(dtype).name
+        if is_of_torch(dtype):
+            name = str(dtype).removeprefix("torch.")
+        else:
+            name = np.dtype(dtype).name
     except TypeError:
         name = ""
     if name not in FLOATING[: 3 if of_arrays else 4]:

@@ -90,7 +90,9 @@ class FlatView:
         """
         named = self._checked(named)
         parts = [named[name].detach().flatten() for name in self.names]
-        return torch.cat(parts) if parts else torch.empty(0)
+        if parts:
+            return torch.cat(parts)
+        return torch.empty(0)
 
     def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor | Floats) -> None:
         """Copy a vector, (size,), into the tensors or the module's parameters, which keep their
@@ -132,7 +134,9 @@ class FlatView:
 
 def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
     """Tensors by name."""
-    return dict(named.named_parameters()) if isinstance(named, Module) else named
+    if isinstance(named, Module):
+        return dict(named.named_parameters())
+    return named
 
 
 def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:

@@ -67,7 +67,9 @@ class InFlight(StateRecord):
         paused.
         """
         idle = np.flatnonzero(self.tickets == IDLE)
-        return None if self.paused or not idle.size else int(idle[self.completed_at[idle].argmin()])
+        if self.paused or not idle.size:
+            return None
+        return int(idle[self.completed_at[idle].argmin()])
 
     def dispatch(self, particle: int) -> int:
         """Mark the particle as pending; return its ticket number."""

@@ -48,7 +48,10 @@ def matrix(
 
         data = torch.stack(list(data))
     given = data.detach() if is_tensor(data) else np.asarray(data)
-    imaginary = given.dtype.kind == "c" if isinstance(given, np.ndarray) else given.is_complex()
+    if isinstance(given, np.ndarray):
+        imaginary = given.dtype.kind == "c"
+    else:
+        imaginary = given.is_complex()
     if imaginary:
         raise ValueError(f"{name} are complex: a swarm needs real numbers, such as abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
@@ -127,7 +130,9 @@ def as_count(name: str, count: float, least: int) -> int:
 
 def as_limit(name: str, count: float | None, least: int) -> int | None:
     """As `as_count`; None means no limit."""
-    return None if count is None else as_count(name, count, least)
+    if count is None:
+        return None
+    return as_count(name, count, least)
 
 
 def as_target(target: float, maximize: bool) -> float:

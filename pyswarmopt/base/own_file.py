@@ -56,12 +56,17 @@ def sources(file: Path) -> bytes:
 def raised(error: BaseException, file: Path) -> str:
     """An exception of a user's code on one line, with the line of their file that raised it."""
     text = next(iter(str(error).splitlines()), "").replace("`", "'")  # which mark options
-    shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if text:
+        shown = f"{type(error).__name__}: {text}"
+    else:
+        shown = type(error).__name__
     if isinstance(error, SyntaxError):
         return f"{shown} in line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(file)]
-    return f"{shown} in line {lines[-1]} of {file.name}" if lines else shown
+    if lines:
+        return f"{shown} in line {lines[-1]} of {file.name}"
+    return shown
 
 
 def _module(where: str, file: Path) -> ModuleType:

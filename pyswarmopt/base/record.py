@@ -44,8 +44,12 @@ def given(axes: str, dtype: str = "float64") -> Any:
 def _copied(value: Any) -> Any:
     """A copy of an array, a dict or (nested) lists; other values cannot change."""
     if isinstance(value, list):
-        return [*map(_copied, value)] if value and isinstance(value[0], list) else value.copy()
-    return value.copy() if isinstance(value, np.ndarray | dict) else value
+        if value and isinstance(value[0], list):
+            return [*map(_copied, value)]
+        return value.copy()
+    if isinstance(value, np.ndarray | dict):
+        return value.copy()
+    return value
 
 
 @dataclass(repr=False, eq=False)

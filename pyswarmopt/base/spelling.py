@@ -141,7 +141,9 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
         'did you mean sphere?'
     """
     near = nearest(name, names)
-    return f"did you mean {near}?" if near is not None else otherwise
+    if near is not None:
+        return f"did you mean {near}?"
+    return otherwise
 
 
 def nearest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
@@ -157,4 +159,6 @@ def _hint(names: list[str], hints: dict[str, str], name: str) -> str:
     if known is not None:
         return hints[known]
     near = nearest(name, names, 0.7)
-    return f"here it is {near}=" if near is not None else f"there is {', '.join(names)}"
+    if near is not None:
+        return f"here it is {near}="
+    return f"there is {', '.join(names)}"

@@ -104,7 +104,9 @@ class State(StateRecord):
     @property
     def mover(self) -> int | None:
         """The particle that moves next alone; None if all move at once."""
-        return None if self.in_flight is None else self.in_flight.next()
+        if self.in_flight is None:
+            return None
+        return self.in_flight.next()
 
     def count(self, evaluated: Bools | None) -> None:
         """Count an evaluation round of the particles in a mask, (N,), or of all."""

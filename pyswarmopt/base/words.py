@@ -97,7 +97,9 @@ def cut(text: str, limit: int = LIMIT) -> str:
         >>> cut("a long text", 10) == "a long ...", cut("a long text", 11)
         (True, 'a long text')
     """
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if len(text) <= limit:
+        return text
+    return text[: limit - 3] + "..."
 
 
 def one_line(text: str) -> str:
@@ -108,4 +110,6 @@ def one_line(text: str) -> str:
         '--split  ... : unknown; use dev or test'
     """
     text = visible(" ".join(text.split()))
-    return text if len(text) <= _WHOLE else f"{text[: _WHOLE // 2]} ... {text[-_WHOLE // 2 :]}"
+    if len(text) <= _WHOLE:
+        return text
+    return f"{text[: _WHOLE // 2]} ... {text[-_WHOLE // 2 :]}"

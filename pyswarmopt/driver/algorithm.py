@@ -87,7 +87,9 @@ def _recipes() -> Any:
 
 def _affordable(population: int, max_evals: int | None) -> int:
     """A smaller population for a small budget: at least 20 iterations, but 5 particles."""
-    return population if max_evals is None else min(population, max(5, max_evals // 20))
+    if max_evals is None:
+        return population
+    return min(population, max(5, max_evals // 20))
 
 
 # ---- the search ----
@@ -126,7 +128,9 @@ def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
 
         if binary:
             return constrained.ConstrainedBinarySearch
-        return constrained.ConstrainedSearch if smooth else constrained.ConstrainedMixedSearch
+        if smooth:
+            return constrained.ConstrainedSearch
+        return constrained.ConstrainedMixedSearch
     if smooth and not options.noisy:
         return MemeticSwarm
     from pyswarmopt.hybrid import mixed
@@ -135,7 +139,9 @@ def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
         return mixed.NoisySearch
     if binary:
         return mixed.BinarySearch
-    return mixed.OrderSearch if problem.coding.kinds.orders_only else mixed.MixedSearch
+    if problem.coding.kinds.orders_only:
+        return mixed.OrderSearch
+    return mixed.MixedSearch
 
 
 def _swarm(

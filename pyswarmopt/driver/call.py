@@ -37,7 +37,10 @@ class Call:
 
     def __call__(self, x: Floats) -> CallOutcome:
         try:
-            value = self.fun(x.copy()) if self.seconds is None else self._at_most(self.seconds, x)
+            if self.seconds is None:
+                value = self.fun(x.copy())
+            else:
+                value = self._at_most(self.seconds, x)
         except Exception as error:  # on_error decides about any error of the user's objective
             return CallOutcome(None, error)
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
@@ -118,7 +121,9 @@ class Form:
 
     def objectives(self, value: Value) -> Value:
         """A value without its constraints."""
-        return float(np.ravel(value)[0]) if self.returned else value
+        if self.returned:
+            return float(np.ravel(value)[0])
+        return value
 
     def _fits(self, value: Any) -> bool:
         try:
@@ -130,7 +135,9 @@ class Form:
         array = _as_floats(numbers)
         if self.returned and not self.shape:
             return isinstance(value, np.ndarray) and array.size > 1
-        return array.shape == self.shape if self.shape else array.size == 1
+        if self.shape:
+            return array.shape == self.shape
+        return array.size == 1
 
     def _hint(self, value: Any) -> str:
         """What to do about a coroutine, or several numbers instead of one."""
@@ -142,7 +149,9 @@ class Form:
         if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
             return ""
         if self.shape == (len(value),):
-            return "; one that failed is NaN, not None" if None in value else ""
+            if None in value:
+                return "; one that failed is NaN, not None"
+            return ""
         if self.shape:
             return f"; say n_objectives={len(value)}"
         return (
@@ -153,8 +162,12 @@ class Form:
     @property
     def _wanted(self) -> str:
         if not self.returned:
-            return f"{self.shape[0]} numbers" if self.shape else "a number"
-        as_before = f" with {self.shape[0] - 1} constraints, as before," if self.shape else ""
+            if self.shape:
+                return f"{self.shape[0]} numbers"
+            return "a number"
+        as_before = ""
+        if self.shape:
+            as_before = f" with {self.shape[0] - 1} constraints, as before,"
         return f"(value, constraints){as_before}"
 
 

@@ -83,7 +83,10 @@ class Memory:
         check(saved, {"memory.points": ("float64", "nD"), "memory.values": ("float64", "nv")})
         points = saved["memory.points"]
         values = saved["memory.values"]
-        rows = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())
+        if values.shape[1] == 1:
+            rows = values[:, 0].tolist()
+        else:
+            rows = list(values.copy())
         self.known = dict(zip((x.tobytes() for x in points), rows, strict=True))
 
 
@@ -257,7 +260,9 @@ class Evaluator(StateRecord):
     # ---- one point at a time ----
 
     def _known(self, key: Any) -> Value | None:
-        return None if self.afresh else self.memory.known.get(key)
+        if self.afresh:
+            return None
+        return self.memory.known.get(key)
 
     def recall(self, key: bytes) -> Value | None:
         """The value of the point with this key, if known and not to be called again."""
@@ -323,7 +328,10 @@ class Evaluator(StateRecord):
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
         line = text.partition("\n")[0]
-        line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]} ..."
+        if len(line) <= LONGEST_TEXT:
+            line = line
+        else:
+            line = f"{line[:LONGEST_TEXT]} ..."
         known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1

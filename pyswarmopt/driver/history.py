@@ -73,7 +73,9 @@ class ParticleRecord(NamedTuple):
     @property
     def feasible_value(self) -> Any:
         """The value, NaN if a constraint is broken."""
-        return self.value if self.violation == 0 else math.nan
+        if self.violation == 0:
+            return self.value
+        return math.nan
 
 
 class Table(ABC):
@@ -171,7 +173,9 @@ class History(list[Any], Table):
         if not self:
             return math.nan
         first = self[0]
-        return first.best if isinstance(first, Record) else first.feasible_value
+        if isinstance(first, Record):
+            return first.best
+        return first.feasible_value
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
         """The particles' positions, (n, D), with finite values, and these, (n,) or (n, M); with

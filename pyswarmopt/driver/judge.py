@@ -150,7 +150,10 @@ class Judge:
         row = np.atleast_1d(value)
         cost = self._sign * float(row[0])
         amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
-        violation = math.inf if math.isnan(cost) else float(np.maximum(amounts, 0.0).sum())
+        if math.isnan(cost):
+            violation = math.inf
+        else:
+            violation = float(np.maximum(amounts, 0.0).sum())
         return draft._replace(cost=cost, violation=violation, amounts=amounts)
 
     def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
@@ -256,7 +259,10 @@ class Judge:
         """
         x = self.best.x
         cost = self.best.cost
-        value = self._sign * cost if math.isfinite(cost) else self.value
+        if math.isfinite(cost):
+            value = self._sign * cost
+        else:
+            value = self.value
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)
         return self._found(fun, note="" if sure else NOISE.format(value, fun))

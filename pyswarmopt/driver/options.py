@@ -209,7 +209,9 @@ class Problem:
         each has its own.
         """
         several = self.space is not None and self.space.repeats
-        return self.space.canonical if several and self.space is not None else None
+        if several and self.space is not None:
+            return self.space.canonical
+        return None
 
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:
@@ -222,7 +224,10 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     if callable(arguments.bounds) and not callable(arguments.fun):
         raise ValueError("fun and bounds are swapped: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
-    start = None if options.x0 is None else starting_points(options.x0, space)
+    if options.x0 is None:
+        start = None
+    else:
+        start = starting_points(options.x0, space)
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
     if start is not None:
         check_inside(start, *bounds)
@@ -341,8 +346,13 @@ def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] |
     if hasattr(points, "to_dict") and hasattr(points, "columns"):  # empty cells are inactive
         rows = points.to_dict("records")
         return [{n: v for n, v in row.items() if v is not None and v == v} for row in rows]
-    several = points if isinstance(points, list) and points else [points]
-    return several if all(isinstance(params, Mapping) for params in several) else None
+    if isinstance(points, list) and points:
+        several = points
+    else:
+        several = [points]
+    if all(isinstance(params, Mapping) for params in several):
+        return several
+    return None
 
 
 def known_points(
@@ -410,7 +420,9 @@ def _numbers(columns: Sequence[Any]) -> Floats:
     """Values, (k,), or values and constraints, (k, 1 + K)."""
     try:
         read = [np.asarray(untensored(column), dtype=np.float64) for column in columns]
-        return read[0] if len(read) == 1 else np.column_stack(read)
+        if len(read) == 1:
+            return read[0]
+        return np.column_stack(read)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "known: values and constraints must be numbers, a row for each point"

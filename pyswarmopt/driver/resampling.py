@@ -62,7 +62,9 @@ class Sample:
     @property
     def stderr(self) -> float:
         """Standard error of the mean; infinite for fewer than two draws."""
-        return math.sqrt(self.square_sum / (self.n - 1) / self.n) if self.n > 1 else math.inf
+        if self.n > 1:
+            return math.sqrt(self.square_sum / (self.n - 1) / self.n)
+        return math.inf
 
 
 def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Ints:
@@ -192,7 +194,9 @@ class ByMeans(Judge):
         if self._cost_to_reach is None or sample.n < DECISIVE_DRAWS:
             return {}
         sure = sample.mean + 2 * sample.stderr <= self._cost_to_reach
-        return {"target": self._sign * sample.mean} if sure else {}
+        if sure:
+            return {"target": self._sign * sample.mean}
+        return {}
 
     # ---- the end ----
 

@@ -187,7 +187,9 @@ class Result(Mapping[str, Any]):
 
     def best_words(self) -> str:
         """The best value, or the size of the front, in words."""
-        return f"best {self.fun:.6g}" if np.ndim(self.fun) == 0 else f"{len(self.x)} points"
+        if np.ndim(self.fun) == 0:
+            return f"best {self.fun:.6g}"
+        return f"{len(self.x)} points"
 
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]
@@ -241,7 +243,9 @@ def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     text = "; ".join(words) or "the search continues"
     if not breach.feasible:
         return f"{text}; no feasible point was found: {breach.words}"
-    return text if finite else f"{text}; no finite value was found"
+    if finite:
+        return text
+    return f"{text}; no finite value was found"
 
 
 def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:

@@ -115,7 +115,10 @@ class Search:
         self._algorithm = "default" if recipe is None else recipe.name
         self._recipe = "" if recipe is None else str(recipe)
         self._options = options = _with_limit(self._options, self.problem, recipe)
-        limit = math.inf if options.max_evals is None else options.max_evals
+        if options.max_evals is None:
+            limit = math.inf
+        else:
+            limit = options.max_evals
         # not for a named recipe: a swarm's last iteration would be cut
         confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
         self.evaluator = self._make_evaluator(limit, confirms)
@@ -229,7 +232,9 @@ class Search:
         swarm = self._swarm
         began = swarm.rounds
         while swarm.rounds == began and not swarm.stop():
-            ticket = self.next_ticket() if self.evaluator.free else None
+            ticket = None
+            if self.evaluator.free:
+                ticket = self.next_ticket()
             if ticket is not None:
                 x = self.take_up(ticket)
                 if x is not None:
@@ -383,7 +388,10 @@ class Search:
 
     def _result(self, stop: Reasons, final: bool = False) -> Any:
         scale = self._history.first_value()
-        found = self._judge.final(scale) if final else self._judge.found()
+        if final:
+            found = self._judge.final(scale)
+        else:
+            found = self._judge.found()
         space = self.problem.space
         feasible = found.breach.feasible
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
@@ -423,7 +431,9 @@ class Search:
         if not self._phased or not math.isfinite(fun):
             return ""
         digits = self._swarm.resolution.digits_of(fun)
-        few = f"; values have about {counted(digits, 'digit')}" if digits else ""
+        few = ""
+        if digits:
+            few = f"; values have about {counted(digits, 'digit')}"
         return few + self._swarm.remark
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
@@ -542,5 +552,7 @@ def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Op
 def _bar(share: float, elapsed: float) -> str:
     """Progress as a bar, with the share done and the time left."""
     done = int(BAR * share)
-    left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
+    left = "?"
+    if share:
+        left = str(timedelta(seconds=round(elapsed / share - elapsed)))
     return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "

@@ -183,7 +183,9 @@ def number_of_workers(spec: int | Executor) -> int:
     cores = os.cpu_count() or 1
     if hasattr(spec, "submit"):
         size: Any = getattr(spec, "_max_workers", None)
-        return size if type(size) is int and size > 0 else cores
+        if type(size) is int and size > 0:
+            return size
+        return cores
     if type(spec) is int and (spec >= 1 or spec == -1):
         return cores if spec == -1 else spec
     raise ValueError(
@@ -194,4 +196,6 @@ def number_of_workers(spec: int | Executor) -> int:
 
 def _cancel(future: Any) -> bool:
     """Whether a call could be cancelled before it started."""
-    return bool(future.cancel()) if hasattr(future, "cancel") else False
+    if hasattr(future, "cancel"):
+        return bool(future.cancel())
+    return False

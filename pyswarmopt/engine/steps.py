@@ -115,7 +115,10 @@ def remember(
     worst = costs.argmax()
     # Comparisons with NaN are false, and argmin returns a NaN's index if there is one.
     if counted is not None or not (costs.item(best) > -math.inf and costs.item(worst) < math.inf):
-        finite = np.isfinite(costs) if counted is None else np.isfinite(costs) & counted
+        if counted is None:
+            finite = np.isfinite(costs)
+        else:
+            finite = np.isfinite(costs) & counted
         low = np.where(finite, costs, math.inf)
         high = np.where(finite, costs, -math.inf)
         best = low.argmin()

@@ -258,7 +258,9 @@ class Update:
     def _idle(self, rows: Bools) -> Bools:
         """The particles of a mask, (N,), that are not under evaluation."""
         in_flight = self.state.in_flight
-        return rows if in_flight is None else rows & ~in_flight.pending
+        if in_flight is None:
+            return rows
+        return rows & ~in_flight.pending
 
     def _drawn(self, count: int) -> tuple[Array, Array]:
         """Positions and velocities of `count` particles, as started by the recipe."""
@@ -294,4 +296,6 @@ def _same_numbers(told: Array, x: Array) -> bool:
     """Whether two arrays of one kind have the same shape and numbers."""
     if told.shape != x.shape or told.device != x.device:
         return False
-    return not (told != x).any() if is_tensor(x) else not np.count_nonzero(told != x)
+    if is_tensor(x):
+        return not (told != x).any()
+    return not np.count_nonzero(told != x)

@@ -102,8 +102,14 @@ class _WatchedSum(SumOfTerms):
         for term, c in zip(self.terms, coefficients, strict=True):
             self.notes.forces[term.name] = _copy(c * term.direction(block))
             weight = as_schedule(term.weight)(block.move)
-            factor = np.zeros_like(c) if weight == 0 else as_array(c) / weight
-            each = factor if np.ndim(factor) else np.full((len(block.x), 1), factor)
+            if weight == 0:
+                factor = np.zeros_like(c)
+            else:
+                factor = as_array(c) / weight
+            if np.ndim(factor):
+                each = factor
+            else:
+                each = np.full((len(block.x), 1), factor)
             self.notes.factors[term.name] = _copy(each)
         return super().on(block, coefficients)
 

@@ -98,7 +98,10 @@ class NevergradOptimizer(Replayed):
             )
         self._name = name
         self._positions = None if positions is None else as_points("positions", positions)
-        dim = None if self._positions is None else self._positions.shape[1]
+        if self._positions is None:
+            dim = None
+        else:
+            dim = self._positions.shape[1]
         self._box = None if bounds is None else read_bounds(bounds, dim)
         super().__init__(population, budget, seed, maximize, positions, name=name)
 

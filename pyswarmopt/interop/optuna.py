@@ -125,4 +125,6 @@ def _parameter(distribution: BaseDistribution) -> Any:
     if distribution.step is not None:
         count = round((high - low) / distribution.step)
         return ordered(min(low + i * distribution.step, high) for i in range(count + 1))
-    return log(low, high) if distribution.log else (low, high)
+    if distribution.log:
+        return log(low, high)
+    return (low, high)

@@ -79,8 +79,14 @@ class PycmaOptimizer(Replayed):
         return mean
 
     def _propose(self) -> tuple[Floats, Floats]:
-        asked = np.array(self._strategy.ask(), dtype=np.float64) if self._told else self._first
-        left = len(asked) if self._budget is None else max(self._budget - len(self._told), 1)
+        if self._told:
+            asked = np.array(self._strategy.ask(), dtype=np.float64)
+        else:
+            asked = self._first
+        if self._budget is None:
+            left = len(asked)
+        else:
+            left = max(self._budget - len(self._told), 1)
         return asked, asked[:left]
 
     def _learn(self, candidates: Floats, costs: Floats) -> None:

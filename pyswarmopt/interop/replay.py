@@ -113,7 +113,9 @@ class Replayed(ABC):
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
         spent = self._budget is not None and len(self._told) >= self._budget
-        return {"max_evals": len(self._told)} if spent else {}
+        if spent:
+            return {"max_evals": len(self._told)}
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """The settings, and the told values."""

@@ -65,7 +65,10 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
         if isinstance(bounds, Sequence):
             sides = [as_array(side) if is_tensor(side) else side for side in bounds]
         else:
-            sides = list(as_array(bounds)) if hasattr(bounds, "ndim") else []
+            if hasattr(bounds, "ndim"):
+                sides = list(as_array(bounds))
+            else:
+                sides = []
         vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
         plain = isinstance(bounds, tuple) or (vectors == 2 and len(sides[0]) != 2)
         if len(sides) == 2 and vectors and plain and isinstance(bounds, Sequence):

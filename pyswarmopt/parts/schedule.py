@@ -135,7 +135,9 @@ def as_schedule(value: float | Schedule) -> Schedule:
     """
     if not isinstance(value, Real):
         require_callable("a weight or step length", value)
-    return value if callable(value) else Constant(float(value))
+    if callable(value):
+        return value
+    return Constant(float(value))
 
 
 def planned(value: float | Schedule, moves: int) -> float | Schedule:

@@ -54,7 +54,9 @@ class MaxIter:
     reason = "max_iter"
 
     def __call__(self, state: State) -> float | None:
-        return state.iteration if state.generation > 0 and state.iteration >= self.limit else None
+        if state.generation > 0 and state.iteration >= self.limit:
+            return state.iteration
+        return None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class MaxEvals:
     reason = "max_evals"
 
     def __call__(self, state: State) -> float | None:
-        return state.evaluations if state.evaluations >= self.limit else None
+        if state.evaluations >= self.limit:
+            return state.evaluations
+        return None
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,9 @@ class Target:
     reason = "target"
 
     def __call__(self, state: State) -> float | None:
-        return (
-            state.user_value(state.best_cost)
-            if state.best_cost <= state.user_value(self.value)
-            else None
-        )
+        if state.best_cost <= state.user_value(self.value):
+            return state.user_value(state.best_cost)
+        return None
 
 
 def extent(state: State) -> float:

@@ -42,7 +42,9 @@ class ByInformants(ABC):
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         best = state.best_positions
         informants = self.informants(state, generator)
-        return best[beside(informants, best)] if is_tensor(best) else best.take(informants, axis=0)
+        if is_tensor(best):
+            return best[beside(informants, best)]
+        return best.take(informants, axis=0)
 
 
 class Lattice(ByInformants):

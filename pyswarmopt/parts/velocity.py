@@ -254,7 +254,9 @@ class SumOfTerms:
         named = zip(weights, self.terms, strict=True)
         text = " + ".join(f"{weight} {term.name} ({term.random})" for weight, term in named)
         text += ", normalised" if self.normalise else ""
-        return text if self.limit is None else f"{text}, at most {self.limit}"
+        if self.limit is None:
+            return text
+        return f"{text}, at most {self.limit}"
 
     def planned(self, moves: int) -> SumOfTerms:
         """The sum for a run of `moves` moves."""
@@ -324,7 +326,9 @@ class SumOfTerms:
                 velocity = pull
             else:
                 velocity += pull
-        return velocity if self.limit is None else velocity.clip(-self.limit, self.limit)
+        if self.limit is None:
+            return velocity
+        return velocity.clip(-self.limit, self.limit)
 
 
 def _normalised(c: list[Any]) -> list[Any]:

@@ -122,7 +122,9 @@ def with_messages(question: str, messages: Sequence[str]) -> str:
     """
     said = [" ".join(message.split()) for message in messages]
     lines = "".join(f"- {message}\n" for message in said if message)
-    return f"{_LEAD}{lines}{question}" if lines else question
+    if lines:
+        return f"{_LEAD}{lines}{question}"
+    return question
 
 
 def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:

@@ -83,7 +83,10 @@ def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) 
     name = liar.removesuffix(ON_TEST)
     if name not in (names := [member.name for member in members]):
         raise InvalidOption("liar", liar, f"is not a member; use one of: {', '.join(names)}")
-    truthful = [item.question for item in dev] if liar.endswith(ON_TEST) else []
+    if liar.endswith(ON_TEST):
+        truthful = [item.question for item in dev]
+    else:
+        truthful = []
     return [LyingMember(member, truthful) if member.name == name else member for member in members]
 
 

@@ -70,7 +70,9 @@ class _Loader:
         path = user_path(spec)
         if (path / "run.json").is_file():
             best, adapter = result_of(path)
-            return self.find(best, None) if adapter is None else self.find(adapter, best)
+            if adapter is None:
+                return self.find(best, None)
+            return self.find(adapter, best)
         check_unchanged((base or "", spec))
         kind = saved_kind(path)
         if kind is not None and kind.name == "token":
@@ -95,7 +97,10 @@ class _Loader:
         if key not in self.bases:
             engine = load_engine(found.base, self.dtype, self.device, self.threads)
             self.bases[key] = SharedBase(engine)
-        low_rank = {} if found.adapter is None else load_factors(found.adapter)
+        if found.adapter is None:
+            low_rank = {}
+        else:
+            low_rank = load_factors(found.adapter)
         return LocalMember(name, found.fingerprint, self.bases[key], Patch(low_rank=low_rank))
 
 

@@ -87,7 +87,9 @@ class LocalMember(Member):
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
             # otherwise it abstains (for example after an overflow in float16)
             finite = all(map(math.isfinite, scores.values()))
-            text = max(scores, key=lambda letter: scores[letter]) if finite else ""
+            text = ""
+            if finite:
+                text = max(scores, key=lambda letter: scores[letter])
             tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
             answers.append(Answer(text, tokens, scores if finite else {}))
         return answers
@@ -184,4 +186,6 @@ def _header(engine: Engine) -> str:
 
 def _after_first_word(text: str) -> tuple[str, str]:
     head, space, tail = text.partition(" ")
-    return (head, space + tail) if tail.strip() else (text[:1], text[1:])
+    if tail.strip():
+        return (head, space + tail)
+    return (text[:1], text[1:])

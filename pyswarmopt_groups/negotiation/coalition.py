@@ -32,7 +32,10 @@ def coalition(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     ones for others. With more, the best single member starts with all jobs, and from the pipeline's
     last job on, each job goes to the first member that improves it.
     """
-    jobs = _best_of_all(context) if context.n**3 <= MOST_PIPELINES else _one_by_one(context)
+    if context.n**3 <= MOST_PIPELINES:
+        jobs = _best_of_all(context)
+    else:
+        jobs = _one_by_one(context)
     names = {job: context.members[k].name for job, k in jobs.items()}
     verdicts = []
     for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):

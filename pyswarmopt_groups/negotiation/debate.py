@@ -16,7 +16,9 @@ Argument = tuple[str | None, str]  # ballot and wording
 
 def question_of(item: Item, template: str | None) -> str:
     """The question and its options, or the task's prompt."""
-    return with_options(item) if template is None else render_prompt(item, "generate", template)
+    if template is None:
+        return with_options(item)
+    return render_prompt(item, "generate", template)
 
 
 def ending_of(item: Item) -> str:

@@ -101,7 +101,9 @@ class Round:
             return None
         if latest.accepted is not None:
             return latest.accepted
-        return candidate if approvals >= self.quorum else None
+        if approvals >= self.quorum:
+            return candidate
+        return None
 
     def propose(self, answer: str) -> bool:
         """Whether the leader learns that a quorum has accepted the answer."""

@@ -46,7 +46,10 @@ def society(
     def reply(debate: Debate, k: int) -> str:
         (_, wording), others = debate.before(k)
         debates = patterns[len(debate.rounds) - 2] == "d"
-        texts = [text for _, text in others if text] if debates else []
+        if debates:
+            texts = [text for _, text in others if text]
+        else:
+            texts = []
         return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, wording, texts)}"
 
     debates = [Debate(item) for item in items]
@@ -95,7 +98,9 @@ def leading(ballots: Sequence[str | None]) -> set[str]:
         (['A', 'B'], set())
     """
     votes = voting.majority(ballots)
-    return set(votes.tied) if max(votes.scores.values(), default=0) > 1 else set()
+    if max(votes.scores.values(), default=0) > 1:
+        return set(votes.tied)
+    return set()
 
 
 def _verdict(debate: Debate) -> Verdict:

@@ -33,7 +33,10 @@ def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Ver
     verdicts = []
     for i, item in enumerate(items):
         texts = candidates(responses, i)
-        values = judge.scores([item] * len(texts), list(texts.values())) if texts else []
+        if texts:
+            values = judge.scores([item] * len(texts), list(texts.values()))
+        else:
+            values = []
         outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
         cost = sum(count(item.question) + count(text) for text in texts.values())
         verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
@@ -150,11 +153,9 @@ def comparison_prompt(item: Item, a: str, b: str) -> str:
 def fusion_prompt(item: Item, texts: Sequence[str]) -> str:
     """Request an answer after reading candidates."""
     proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
-    ending = (
-        "Reply with the letter of the right option."
-        if item.choices
-        else "Reply with the right answer alone."
-    )
+    ending = "Reply with the right answer alone."
+    if item.choices:
+        ending = "Reply with the letter of the right option."
     return (
         f"{with_options(item)}\nOthers have proposed these answers, the most "
         "convincing one first.\n"

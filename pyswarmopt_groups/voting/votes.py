@@ -117,6 +117,10 @@ def repaired(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 
 def _retry(item: Item, text: str, template: str | None) -> str:
-    form = "with the letter of one option, and nothing else" if item.choices else "in a few words"
-    said = f"\nYou wrote: {text}\nThat cannot be read as an answer." if text else ""
+    form = "in a few words"
+    if item.choices:
+        form = "with the letter of one option, and nothing else"
+    said = ""
+    if text:
+        said = f"\nYou wrote: {text}\nThat cannot be read as an answer."
     return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {form}."

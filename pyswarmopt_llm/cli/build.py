@@ -117,7 +117,10 @@ def _read(name: str, hint: Any, value: Any) -> Any:
         return value
     kind = get_args(hint)[0]
     if get_origin(kind) is tuple:
-        texts = map(str.strip, value.split(",")) if option.commas else value
+        if option.commas:
+            texts = map(str.strip, value.split(","))
+        else:
+            texts = value
         value = tuple(filter(None, texts))
         if get_args(kind)[0] is not str:
             value = tuple(_pair(name, text, option.metavar) for text in value)

@@ -64,8 +64,12 @@ def command(
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
     for spec, source in sources.items():
         if not (as_json or quiet):
-            rest = f"; the rest, {source.tested:,}, is what eval tests on" if source.tested else ""
-            note = with_flags(f" ({source.note})") if source.note else ""
+            rest = ""
+            if source.tested:
+                rest = f"; the rest, {source.tested:,}, is what eval tests on"
+            note = ""
+            if source.note:
+                note = with_flags(f" ({source.note})")
             echo(f"{spec}: {counted(len(source.examples), 'row')}{rest}{note}")
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert

@@ -269,12 +269,16 @@ class SearchConfig:
         """Most iterations; 0 if a model proposes candidates."""
         if self.method in MODELS:
             return 0
-        return MAX_ITER if self.max_iter is None else self.max_iter
+        if self.max_iter is None:
+            return MAX_ITER
+        return self.max_iter
 
     @property
     def processes(self) -> int:
         """Worker processes on this machine; 0 for a Ray cluster."""
-        return int(self.workers) if self.workers.isdecimal() else 0
+        if self.workers.isdecimal():
+            return int(self.workers)
+        return 0
 
     @property
     def published(self) -> bool:
@@ -377,7 +381,10 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
         if value is True:
             yield flag
             continue
-        values = value if isinstance(value, list | tuple) else [value]
+        if isinstance(value, list | tuple):
+            values = value
+        else:
+            values = [value]
         texts = [str(each) for each in values if each is not None and each is not False]
         texts = list(filter(None, texts))
         if option.commas and texts:

@@ -70,8 +70,14 @@ class InvalidOption(UserError):
     @property
     def text(self) -> str:
         """The message with its settings in backticks."""
-        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
-        value = "" if self.value is None or self.value is True else value.replace("`", "'")
+        if isinstance(self.value, float):
+            value = f"{self.value:g}"
+        else:
+            value = str(self.value)
+        if self.value is None or self.value is True:
+            value = ""
+        else:
+            value = value.replace("`", "'")
         return f"`{f'{self.field} {value}'.rstrip()}`: {self.why}"
 
 

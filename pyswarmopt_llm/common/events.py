@@ -51,7 +51,9 @@ def duration(seconds: float) -> str:
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}"
 
 
 def mixture_text(coefficients: Mapping[str, float]) -> str:
@@ -65,5 +67,8 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     """
     used = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
     large = [f"{weight:.2f} {name}" for name, weight in used if abs(weight) >= SMALL]
-    rest = ["..."] if any(0 < abs(weight) < SMALL for _, weight in used) else []
+    if any(0 < abs(weight) < SMALL for _, weight in used):
+        rest = ["..."]
+    else:
+        rest = []
     return " + ".join(large + rest).replace("+ -", "- ") or "the base"

@@ -136,7 +136,9 @@ class Patch:
             if name not in self.low_rank:
                 return changes[name]
             own = self.low_rank[name]
-            return own.plus(changes[name]) if name in changes else own
+            if name in changes:
+                return own.plus(changes[name])
+            return own
 
         shapes = {**shapes_of(self.low_rank), **shapes_of(changes)}
         return replace(self, low_rank=Computed(shapes, both))

@@ -37,7 +37,11 @@ def is_swarm(name: str) -> bool:
 
 def module_of(name: str) -> str | None:
     """The module of an extra that an optimizer needs (`common.extras`)."""
-    return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
+    if name.startswith(NEVERGRAD):
+        return "nevergrad"
+    if name == PYCMA:
+        return "cma"
+    return None
 
 
 def optimizer_names() -> tuple[str, ...]:
@@ -136,7 +140,9 @@ def _points_at_once(name: str, population: int) -> int:
     from pyswarmopt.interop.nevergrad import one_at_a_time
 
     try:
-        return 1 if one_at_a_time(name.removeprefix(NEVERGRAD)) else population
+        if one_at_a_time(name.removeprefix(NEVERGRAD)):
+            return 1
+        return population
     except ValueError as error:
         raise InvalidOption(OPTIMIZER, name, str(error)) from error
 

@@ -74,7 +74,10 @@ def use_names(config: Any) -> None:
     for each in fields(config):
         value = getattr(config, each.name)
         if get_origin(hints[each.name]) is tuple:
-            several = value if isinstance(value, tuple | list) else (value,)
+            if isinstance(value, tuple | list):
+                several = value
+            else:
+                several = (value,)
             value = tuple(_plain(each.name, one) for one in several)
         object.__setattr__(config, each.name, _plain(each.name, value))
 

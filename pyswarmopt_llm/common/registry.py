@@ -41,11 +41,10 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     names = list(names)
     prefix = where.split()[-1] if where.endswith(":") else ""
     close = nearest(name, names)
-    hint = (
-        f"did you mean {prefix}{close}?"
-        if close is not None
-        else advice or f"use one of: {', '.join(names)}"
-    )
+    if close is not None:
+        hint = f"did you mean {prefix}{close}?"
+    else:
+        hint = advice or f"use one of: {', '.join(names)}"
     if where.isidentifier():
         return InvalidOption(where, name, f"unknown; {hint}")
     return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")

@@ -52,7 +52,10 @@ def prompt_of(
         UserError: the chat template fails.
     """
     own = any(message["role"] == "system" for message in earlier)
-    first = [{"role": "system", "content": system}] if system and not own else []
+    if system and not own:
+        first = [{"role": "system", "content": system}]
+    else:
+        first = []
     messages = [*first, *earlier, {"role": "user", "content": user}]
     if tokenizer.chat_template is None:
         return "".join(f"{message['content']}\n" for message in messages)
@@ -228,7 +231,9 @@ def needed_tokens(prompt: int, reply: int) -> str:
         >>> needed_tokens(174, 128), needed_tokens(300, 0)
         ('302 tokens (174 with all instructions, 128 for the reply)', '300 tokens')
     """
-    parts = f" ({prompt:,} with all instructions, {reply:,} for the reply)" if reply else ""
+    parts = ""
+    if reply:
+        parts = f" ({prompt:,} with all instructions, {reply:,} for the reply)"
     return f"{prompt + reply:,} tokens{parts}"
 
 

@@ -33,7 +33,9 @@ def free_memory(device: torch.device) -> int | None:
     except OSError:
         return None
     available = [line for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(available[0].split()[1]) if available else None
+    if available:
+        return 1024 * int(available[0].split()[1])
+    return None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def decide(
     kept, merging = copies(model, changed)
     if mix == "auto" and changed:
         needed = kept + merging + sizes.scoring(LEAST_TOKENS)
-        mix = "merged" if free is None or needed <= free else "runtime"
+        mix = "runtime"
+        if free is None or needed <= free:
+            mix = "merged"
         if mix == "runtime":
             why = (
                 f"merged, they would need {needed / 1e9:.1f} GB beside the base, and "

@@ -58,7 +58,9 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
         or getattr(config, "alibi", False)
         or "local" in getattr(config, "attention_layers", ())
     )
-    return None if unfit else {kind: windows[kind] for kind in sorted(set(kinds))}
+    if unfit:
+        return None
+    return {kind: windows[kind] for kind in sorted(set(kinds))}
 
 
 def attention_mask(
@@ -101,7 +103,9 @@ def additive_mask(
         near = seen if window is None else seen & (distance < window)
         mask = torch.zeros(near.shape, dtype=model.dtype).masked_fill_(~near, hidden)
         masks[kind] = mask.unsqueeze(1).to(model.device)
-    return masks if len(masks) > 1 else next(iter(masks.values()))
+    if len(masks) > 1:
+        return masks
+    return next(iter(masks.values()))
 
 
 class PrefixCache(Cache):

@@ -264,7 +264,9 @@ def load_engine(
 
         mixing = AddedOutputs(model)
     else:
-        stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
+        stored = None
+        if on_cpu or whole_models:
+            stored = StoredTensors(base.weight_files)
         mixing = PatchedWeights(model, stored)
     tokens = decided.get("batch_tokens", batch_tokens) or 1024
     engine = TransformersEngine(model, tokenizer, tokens, mixing)

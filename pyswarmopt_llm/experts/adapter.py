@@ -125,7 +125,9 @@ class AdapterConfig:
         "all-linear" excludes.
         """
         left = frozenset(module for module in modules if self.selects(module))
-        return left - {output or ""} if self.all_linear else left
+        if self.all_linear:
+            return left - {output or ""}
+        return left
 
     def selects(self, module: str) -> bool:
         """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does; "all-linear"
@@ -145,7 +147,10 @@ class AdapterConfig:
             return True
         names = self.layers_pattern or []
         for name in [names] if isinstance(names, str) else names or [r"[^.]*"]:
-            begin = rf"(?:^|.*?\.){name}" if names else rf".*?\.{name}"
+            if names:
+                begin = rf"(?:^|.*?\.){name}"
+            else:
+                begin = rf".*?\.{name}"
             found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
             if found is not None:
                 return int(found["layer"]) in ([layers] if isinstance(layers, int) else layers)
@@ -330,7 +335,9 @@ class Adapter:
     @property
     def factors(self) -> Mapping[str, Factors]:
         """Module -> factors, in the order of `info.modules`."""
-        return load_adapter(self.info).factors if self.held is None else self.held
+        if self.held is None:
+            return load_adapter(self.info).factors
+        return self.held
 
 
 def adapter_folder(spec: str | Path) -> Path:

@@ -103,7 +103,10 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         name = str(path.resolve())
     else:
         path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
-        name = str(path.resolve()) if user_path(spec).is_dir() else spec
+        if user_path(spec).is_dir():
+            name = str(path.resolve())
+        else:
+            name = spec
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
             f"{spec}: has no *.safetensors (pickles are not read, GGUF files by their own names); "
@@ -122,9 +125,13 @@ def packing_of(config: Mapping[str, Any]) -> str:
     """
     quantisation = config.get("quantization_config")
     if quantisation:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+        method = None
+        if isinstance(quantisation, dict):
+            method = quantisation.get("quant_method")
         in_8_bits = method == BITSANDBYTES and quantisation.get("load_in_8bit")
-        return INT8 if in_8_bits else str(method or "quantization_config")
+        if in_8_bits:
+            return INT8
+        return str(method or "quantization_config")
     inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
     return next(filter(None, inner), "")
 

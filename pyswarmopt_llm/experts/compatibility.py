@@ -232,7 +232,9 @@ def in_words(modules: Sequence[str]) -> str:
         'q_proj and 1 more module'
     """
     first, *more = modules
-    return f"{first} and {counted(len(more), 'more module')}" if more else first
+    if more:
+        return f"{first} and {counted(len(more), 'more module')}"
+    return first
 
 
 def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iterator[ExpertProblem]:
@@ -270,8 +272,12 @@ def _misfit(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> str:
             )
         shape = modules.shapes.get(f"{module}.weight")
         if shape != adapted.weight_shape:
-            there = f" (there it is {in_digits(shape)})" if shape else ""
-            named = f", {info.base_model_name}" if info.base_model_name else ""
+            there = ""
+            if shape:
+                there = f" (there it is {in_digits(shape)})"
+            named = ""
+            if info.base_model_name:
+                named = f", {info.base_model_name}"
             return (
                 f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which {base.spec} "
                 f"does not have{there}: trained on another base{named}; remove it"

@@ -68,7 +68,9 @@ def scheme_of(spec: str) -> tuple[str, str]:
         (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
     """
     scheme, colon, base = spec.partition(":")
-    return (scheme, base) if colon and scheme in QUANTISED else ("", spec)
+    if colon and scheme in QUANTISED:
+        return (scheme, base)
+    return ("", spec)
 
 
 def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> None:

@@ -62,7 +62,10 @@ def refuse_kernels(path: str | Path, where: str) -> None:
 
     with loading(where, "its config.json cannot be read"):
         file = cached_file(path, "config.json", _raise_exceptions_for_missing_entries=False)
-    named = set() if file is None else attention_in(read_json(Path(file)))
+    if file is None:
+        named = set()
+    else:
+        named = attention_in(read_json(Path(file)))
     foreign = sorted(named - _ATTENTION)
     if foreign:
         raise UserError(
@@ -84,7 +87,9 @@ def attention_in(config: Any, named: bool = False) -> set[str]:
             for key, value in config.items()
         )
         return set().union(*parts)
-    return {config} if named and isinstance(config, str) else set()
+    if named and isinstance(config, str):
+        return {config}
+    return set()
 
 
 def refuse_codes(files: Sequence[Path], where: str) -> None:

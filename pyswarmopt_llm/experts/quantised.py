@@ -76,7 +76,10 @@ def gguf_file(spec: str) -> Path:
     if spec != SPEC:
         raise unknown(EMBEDDED, spec.removeprefix(EMBEDDED), [SPEC.removeprefix(EMBEDDED)])
     package = importlib.util.find_spec(PACKAGE)
-    folders = list(package.submodule_search_locations or []) if package else []
+    if package:
+        folders = list(package.submodule_search_locations or [])
+    else:
+        folders = []
     files = sorted(file for folder in folders for file in Path(folder).rglob(f"*{GGUF}"))
     if not files:
         raise UserError(f"{NAME}: its package is not installed; install it with: {_INSTALL}")

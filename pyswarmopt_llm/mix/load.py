@@ -45,7 +45,10 @@ def open_model(
     """
     kind = saved_kind(base)
     if kind is None or kind.open is None:
-        patch = Patch() if adapter is None else adapter_patch(base, adapter)
+        if adapter is None:
+            patch = Patch()
+        else:
+            patch = adapter_patch(base, adapter)
         engine = load_engine(
             resolve_base(base),
             dtype,

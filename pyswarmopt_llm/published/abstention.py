@@ -60,7 +60,10 @@ class Abstention:
         answered = self._accuracy(engine, indices)
         prompts = []
         for item, answer in zip(at(self.items, indices), answered.answers, strict=True):
-            proposed = without_thoughts(answer) if self._writes else item.in_words(answer)
+            if self._writes:
+                proposed = without_thoughts(answer)
+            else:
+                proposed = item.in_words(answer)
             prompts.append(self._reflection(item, proposed))
         pairs = zip(answered.per_item, self._withheld(engine, prompts), strict=True)
         score = score_of([0.0 if withheld else 2.0 * right - 1.0 for right, withheld in pairs])
@@ -82,4 +85,6 @@ class Abstention:
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."
         )
-        return self._chat(doubted, item.earlier) if item.earlier else self._chat(doubted)
+        if item.earlier:
+            return self._chat(doubted, item.earlier)
+        return self._chat(doubted)

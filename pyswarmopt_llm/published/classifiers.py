@@ -228,7 +228,9 @@ def judged(text: str) -> str:
         ('he went home.', '', 'ok')
     """
     stripped = text.strip()
-    return stripped.split("\n")[0].strip() if len(stripped) >= SHORTEST else ""
+    if len(stripped) >= SHORTEST:
+        return stripped.split("\n")[0].strip()
+    return ""
 
 
 def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -272,7 +274,10 @@ class ToxicityModel(Classifier):
         logits = self.logits(self.encode([line or "." for line in lines]))
         two = config.problem_type is None and config.num_labels == 2
         exclusive = two or config.problem_type == "single_label_classification"
-        shares = logits.softmax(-1) if exclusive else logits.sigmoid()
+        if exclusive:
+            shares = logits.softmax(-1)
+        else:
+            shares = logits.sigmoid()
         return _harmless(lines, shares[:, self._label].tolist())
 
 

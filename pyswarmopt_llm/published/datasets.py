@@ -57,7 +57,10 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
         splits = download(*source.hub)
     else:
         raise UserError(f"{where}: its authors publish files; add their path: {where}:PATH")
-    read = source.read if callable(source.read) else _reader(splits, source.read, where, True)
+    if callable(source.read):
+        read = source.read
+    else:
+        read = _reader(splits, source.read, where, True)
     return Task(name, *draw(where, splits, read, dev, test), source=where, metric=source.metric)
 
 

@@ -161,7 +161,10 @@ class ChatClient:
 
     def _error(self, problem: str) -> UserError:
         """An error without the key, which some servers repeat."""
-        text = problem.replace(self._key, "***") if self._key else problem
+        if self._key:
+            text = problem.replace(self._key, "***")
+        else:
+            text = problem
         return UserError(f"{self._where} {' '.join(text.split())[:300]}".replace("`", "'"))
 
     def _remember(self, row: Mapping[str, Any]) -> Completion:

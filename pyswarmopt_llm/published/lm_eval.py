@@ -135,7 +135,9 @@ class LmEvalTask:
 def _file(name: str) -> Path | None:
     """The YAML file that a spec names, if it is one."""
     path = user_path(name).resolve()
-    return path if path.suffix in (".yaml", ".yml") else None
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    return None
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -185,7 +187,10 @@ def _harness_model(engine: Engine) -> Any:
     from lm_eval.api.model import LM
 
     tokenizer = getattr(engine, "tokenizer", None)
-    nothing = "" if tokenizer is None else tokenizer.bos_token or tokenizer.eos_token or ""
+    if tokenizer is None:
+        nothing = ""
+    else:
+        nothing = tokenizer.bos_token or tokenizer.eos_token or ""
 
     def split(context: str, continuation: str) -> tuple[str, str]:
         # White space goes with the following text, and the first token of a text has no context.

@@ -173,7 +173,9 @@ def _embeddings(item: Item, text: str) -> bool:
 
 def _number(text: str) -> int | None:
     found = stated_quantity(text)
-    return found.value.numerator if found and found.value.denominator == 1 else None
+    if found and found.value.denominator == 1:
+        return found.value.numerator
+    return None
 
 
 def _stated_sequence(text: str) -> list[str]:

@@ -103,10 +103,12 @@ def model_card(
 def _origin(found: Findings) -> str:
     """What the files are, and how they were found, in Markdown."""
     result = found.result
-    data = "its own best replies" if result.expert_iteration else "the dev examples"
-    trained = (
-        f"It was then fine-tuned on {data}." if result.best.trained else "Nothing was trained."
-    )
+    data = "the dev examples"
+    if result.expert_iteration:
+        data = "its own best replies"
+    trained = "Nothing was trained."
+    if result.best.trained:
+        trained = f"It was then fine-tuned on {data}."
     experts = f"{len(result.coefficients)} experts, found in {result.evaluations:,} evaluations"
     search = f"{experts} by {plain(method(found.about))}. {trained}"
     return found.about.kind.description.format(base=code(found.about.base), experts=search)

@@ -134,7 +134,9 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
         'No: the mixture is not significantly better than the fine-tuned base model, 0.850 on test.'
     """
     if kind == "better":
-        without = "without your adapters, " if best == "the fine-tuned base model" else ""
+        without = ""
+        if best == "the fine-tuned base model":
+            without = "without your adapters, "
         return f"Yes: {without}{best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
         return f"No: {best} is not significantly better than {other}, {theirs:.3f} on test."
@@ -250,7 +252,10 @@ def method(about: About) -> str:
     config = about.config
     if config.method in MODELS:
         return f"a surrogate of the {config.method}, space {one_line(config.space)}"
-    name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
+    if config.optimizer == MODEL_SWARMS:
+        name = "Model Swarms"
+    else:
+        name = config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
 

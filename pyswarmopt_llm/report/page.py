@@ -65,7 +65,9 @@ def _other_experts(result: Result) -> dict[str, Model]:
     most = max((model.dev.n for model in result.experts.values()), default=0)
     others = {}
     for name, model in result.experts.items():
-        mark = f", on {model.dev.n} dev examples" if model.dev.n < most else ""
+        mark = ""
+        if model.dev.n < most:
+            mark = f", on {model.dev.n} dev examples"
         if name != result.best_single:
             others[name + mark] = model
     return others

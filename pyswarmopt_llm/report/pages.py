@@ -59,7 +59,9 @@ def split_interval(cell: str) -> tuple[str, str]:
         (('0.6', '[0.5, 0.7]'), ('-', ''))
     """
     found = re.search(r" (?=[\[(])", cell)
-    return (cell, "") if found is None else (cell[: found.start()], cell[found.end() :])
+    if found is None:
+        return (cell, "")
+    return (cell[: found.start()], cell[found.end() :])
 
 
 def upper_first(text: str) -> str:
@@ -81,7 +83,9 @@ def render(template: str, **content: Any) -> str:
             characters are shown as escapes.
     """
     text = _template(template).render(**content)
-    return visible(text) if template.endswith(".md.j2") else text
+    if template.endswith(".md.j2"):
+        return visible(text)
+    return text
 
 
 def front_matter(content: Mapping[str, Any]) -> str:

@@ -28,7 +28,9 @@ def score_text(value: float | None, interval: Ends | None = None) -> str:
 
 def score(scores: Scores | None) -> str:
     """A model's score on a split, as text."""
-    return "-" if scores is None else score_text(scores.value, scores.interval)
+    if scores is None:
+        return "-"
+    return score_text(scores.value, scores.interval)
 
 
 def p_text(p_value: float) -> str:
@@ -44,7 +46,9 @@ def p_text(p_value: float) -> str:
         return "p < 0.001"
     if 0.0495 < p_value < 0.0505:
         return f"p = {p_value:.4g}"
-    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+    if p_value < 0.1:
+        return f"p = {p_value:.3f}"
+    return f"p = {p_value:.2f}"
 
 
 def tested(pair: Comparison) -> str:

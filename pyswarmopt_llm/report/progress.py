@@ -89,7 +89,9 @@ class Display:
         planned = start["evaluations_planned"]
         self._bars.reset(self._bar, total=planned or None, description="getting ready")
         experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
-        of = f" of {start['dev_items']:,} dev examples" if start["dev_items"] else ""
+        of = ""
+        if start["dev_items"]:
+            of = f" of {start['dev_items']:,} dev examples"
         self._say(f"{start['run']}: {experts}; at most {planned:,} evaluations{of}")
         self._say(decided(start))
         self._say(few(start["dev_items"]))

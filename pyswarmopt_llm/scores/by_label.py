@@ -155,4 +155,6 @@ def _macro_f1(counts: Array) -> float:
     """Mean F1 of the labels that occur."""
     total = counts.sum(axis=1) + counts.sum(axis=0)[:-1]
     occurs = total > 0
-    return float((2 * np.diag(counts)[occurs] / total[occurs]).mean()) if occurs.any() else 0.0
+    if occurs.any():
+        return float((2 * np.diag(counts)[occurs] / total[occurs]).mean())
+    return 0.0

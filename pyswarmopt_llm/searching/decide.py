@@ -161,7 +161,10 @@ def _published(config: SearchConfig) -> dict[str, Any]:
     """The published procedure, or that of the authors' scripts."""
     chosen = dict(_SWARM)
     if config.reference and config.optimizer in ("auto", MODEL_SWARMS):
-        values = _OF_SCRIPTS if config.is_grid else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
+        if config.is_grid:
+            values = _OF_SCRIPTS
+        else:
+            values = {**_OF_SEARCH_PY, **_OF_SCRIPTS}
         names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
         added = [f"{name}={value}" for name, value in values.items() if name not in names]
         chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
@@ -230,12 +233,17 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     if request.paid_metric:
         why["train"] = UNPAID
         return "off"
-    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
+    if request.objectives.spare:
+        least = LEAST_DEV_BESIDE_SPARE
+    else:
+        least = LEAST_DEV
     items = request.distinct("dev")
     if items >= least:
         return "on"
     few = f"{counted(items, 'dev example')} are too few to train on (at least {least})"
-    remedy = "add examples, or use `train on`" if items >= LEAST_TRAINED else "add examples"
+    remedy = "add examples"
+    if items >= LEAST_TRAINED:
+        remedy = "add examples, or use `train on`"
     why["train"] = f"nothing is trained: {few}; {remedy}"
     return "off"
 
@@ -302,7 +310,10 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         ),
     ]
     _refuse(config, conflicts)
-    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+    if config.optimizer == "auto":
+        optimizer = MODEL_SWARMS
+    else:
+        optimizer = config.optimizer
     check_optimizer(optimizer, draws_of(config)[0] if config.is_grid else config.settings)
 
 
@@ -322,7 +333,9 @@ def check_tasks(plan: Plan) -> None:
     config = plan.config
     untrained = why_no_training(plan)
     by_model = config.method in MODELS
-    unmodelled = why_no_model(config.method, plan) if by_model else ""
+    unmodelled = ""
+    if by_model:
+        unmodelled = why_no_model(config.method, plan)
     needed = config.population * plan.items
     conflicts = [
         ("quick", config.quick and untrained, f"it trains, and training {untrained}"),
@@ -378,7 +391,9 @@ def why_no_model(method: str, request: Plan) -> str:
         if request.kind.several_models:
             return f"`space` {request.kind.name} scores all examples at once; remove it"
         why = request.without_options
-        return f"learns from the scores of options, {why}; remove it" if why else ""
+        if why:
+            return f"learns from the scores of options, {why}; remove it"
+        return ""
     size = request.kind.size(len(request.config.experts))
     if size <= MOST_COEFFICIENTS:
         return ""

@@ -114,7 +114,10 @@ def bytes_of(memory: str) -> int:
 def weights_of(model: Any, base: BaseModel) -> int:
     """Bytes of a model's weights; linear layers are packed if the base's are."""
     itemsize = model.dtype.itemsize
-    bits = _BITS.get(base.scheme or base.packing, _PACKED_BITS) if base.packing else 8 * itemsize
+    if base.packing:
+        bits = _BITS.get(base.scheme or base.packing, _PACKED_BITS)
+    else:
+        bits = 8 * itemsize
     output = model.get_output_embeddings()
     linear = 0
     for layer in model.modules():

@@ -84,7 +84,9 @@ class Fitting:
     @cached_property
     def folds(self) -> list[list[int]]:
         """The indices of each fold's items; empty if the schedule has no folds."""
-        return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
+        if self.schedule.without_fold:
+            return folds(self.items, self.seed, self.identities)
+        return []
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
         """The indices of each fold's items, and the model trained without them."""
@@ -100,7 +102,9 @@ class Fitting:
     def passes(self, whole: bool) -> int:
         """Forward passes per item, with or without the training on all items."""
         count = len(self.items)
-        return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
+        if whole:
+            return self.schedule.passes(count)
+        return self.schedule.fold_passes(count)
 
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""

@@ -126,7 +126,9 @@ class Plan:
     def distinct(self, split: str) -> int:
         """Items of a split; items shared by all tasks count once."""
         counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
-        return counts[0] if self.objectives.alike else sum(counts)
+        if self.objectives.alike:
+            return counts[0]
+        return sum(counts)
 
     @property
     def paid_metric(self) -> str:
@@ -156,7 +158,9 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
-        draws = len(draws_of(self.config)) if self.config.is_grid else 1
+        draws = 1
+        if self.config.is_grid:
+            draws = len(draws_of(self.config))
         return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
     def affordable(self, evaluations: int) -> int:
@@ -170,7 +174,9 @@ class Plan:
         """The training at the end, in words."""
         if not self.objectives.written:
             return f"training on the {counted(self.items, 'dev example')}"
-        kind = "training prompt" if self.objectives.spare else "dev prompt"
+        kind = "dev prompt"
+        if self.objectives.spare:
+            kind = "training prompt"
         return f"training on the best replies to the {counted(self.trained_items, kind)}"
 
     @property
@@ -215,7 +221,9 @@ class Plan:
         for name, task in self.objectives.tasks.items():
             if len(self.objectives.scorings(name, self.config.scoring)) > 1:
                 tried += min(len(task.dev), TRIAL)
-        plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
+        plain = 0
+        if self.tests_plain:
+            plain = 2 * labelled(self.items).whole_passes(self.items)
         return {
             "search": other * tried * min(experts, TRIED) + dev * scored,
             "training": other * (self._training_passes + plain),
@@ -256,7 +264,9 @@ class Plan:
         if self.objectives.written:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 
-            spare = self.trained_items if self.objectives.spare else 0
+            spare = 0
+            if self.objectives.spare:
+                spare = self.trained_items
             return planned_passes(self.distinct("dev"), spare)
         starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)

@@ -90,7 +90,10 @@ class Job:
         needs them.
         """
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        margins = self.plan.config.method == "items" if margins is None else margins
+        if margins is None:
+            margins = self.plan.config.method == "items"
+        else:
+            margins = margins
         return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
@@ -140,7 +143,9 @@ class Contestant:
 
     def realise(self, space: Space) -> Patch:
         """The patch for an engine."""
-        return space.realise(self.position) if self.patch is None else self.patch
+        if self.patch is None:
+            return space.realise(self.position)
+        return self.patch
 
 
 @dataclass(frozen=True)

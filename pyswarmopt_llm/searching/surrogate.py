@@ -298,7 +298,10 @@ class Surrogate:
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
             with one_thread():
                 model = self._model(inside)
-                region = model.positions[:learnt] if self.method == "scores" else model.positions
+                if self.method == "scores":
+                    region = model.positions[:learnt]
+                else:
+                    region = model.positions
                 found = proposed(model, region, self.seed + done, min(self.at_once, left))
             positions = [active.masked_scatter(active > 0, position) for position in found]
             numbers = range(first + done, first + done + len(found))
@@ -381,4 +384,6 @@ def harmful(seen: Sequence[Candidate]) -> list[int]:
         if alone and base.value - one.value > ERRORS * math.hypot(base.error, one.error):
             experts.add(int(one.position.argmax()))
     without = [one for one in seen if not one.position[list(experts)].any()]
-    return sorted(experts) if 2 * len(without) > len(seen) else []
+    if 2 * len(without) > len(seen):
+        return sorted(experts)
+    return []

@@ -81,7 +81,9 @@ class SwarmProposer:
         """Tell the optimizer the values, and save the swarm."""
         values = np.full(len(self._asked), math.nan)
         values[~self._dropped] = [row.value for row in rows]
-        dropped = self._dropped.tolist() if self._dropped.any() else None
+        dropped = None
+        if self._dropped.any():
+            dropped = self._dropped.tolist()
         self.optimizer.tell(self._asked, values.tolist(), dropped)
         if self.saved is not None:
             self.saved.keep(self.optimizer)

@@ -184,7 +184,9 @@ def _untrained(job: Job, found: Found) -> Tensor:
     if position.equal(expert) or not position.any():
         return position
     mixture, alone = expected(found.scorer.score([position, expert], 0), job.objectives)
-    return expert if not_worse(alone, mixture) else position
+    if not_worse(alone, mixture):
+        return expert
+    return position
 
 
 def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:

@@ -225,7 +225,9 @@ class Processes(Pool):
                 if first:
                     _kill(executor)
                     self._executor = self._start()
-        return Failure("died", "its process ended") if first else self.answer(questions, request)
+        if first:
+            return Failure("died", "its process ended")
+        return self.answer(questions, request)
 
     def close(self) -> None:
         """See `Pool`."""
@@ -259,7 +261,10 @@ class Actors(Pool):
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
-            address = None if config.workers == RAY else config.workers
+            if config.workers == RAY:
+                address = None
+            else:
+                address = config.workers
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -267,7 +272,9 @@ class Actors(Pool):
                 raise InvalidOption("workers", config.workers, why) from error
         room = ray.cluster_resources()
         cores = config.threads or 1
-        gpus = int(room.get("GPU", 0)) if config.device != "cpu" else 0
+        gpus = 0
+        if config.device != "cpu":
+            gpus = int(room.get("GPU", 0))
         size = max(gpus or int(room.get("CPU", 0) // cores), 1)
         actor = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0), max_restarts=0)(Handler)
         super().__init__(size, on_failure)

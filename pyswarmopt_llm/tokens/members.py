@@ -201,7 +201,10 @@ def write_members(
     """
     rows: list[dict[str, Any]] = []
     for place, member in enumerate(members):
-        base = None if member.adapter is None else _absolute(member.base.spec)
+        if member.adapter is None:
+            base = None
+        else:
+            base = _absolute(member.base.spec)
         rows.append({"name": member.name, "expert": member.spec, "base": base})
         rows[-1]["fingerprint"] = member.fingerprint
         if weights:

@@ -96,7 +96,9 @@ def _from_stand_ins(token: str) -> bytes:
     """GPT-2's alphabet: a printable character for each byte (Radford et al. 2019)."""
     byte_of = _stand_ins()
     known = all(sign in byte_of for sign in token)
-    return bytes(byte_of[sign] for sign in token) if known else token.encode()
+    if known:
+        return bytes(byte_of[sign] for sign in token)
+    return token.encode()
 
 
 @cache
@@ -108,7 +110,9 @@ def _stand_ins() -> dict[str, int]:
 
 def _from_pieces(token: str) -> bytes:
     byte = _BYTE.fullmatch(token)
-    return bytes([int(byte[1], 16)]) if byte else token.replace(_SPACE, " ").encode()
+    if byte:
+        return bytes([int(byte[1], 16)])
+    return token.replace(_SPACE, " ").encode()
 
 
 class Vocabulary:
@@ -169,7 +173,9 @@ class Vocabulary:
             b'aab'
         """
         parts = [self._tokens[i] for i in ids if i < len(self._tokens)]
-        return b"".join(part for part in parts if part) if all(parts) else None
+        if all(parts):
+            return b"".join(part for part in parts if part)
+        return None
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, longest token first; None if impossible.

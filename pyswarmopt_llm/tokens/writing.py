@@ -202,7 +202,9 @@ def union(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
         for weight, places, read in zip(weights, rows, reads, strict=True):
             np.add.at(total, places, weight * read.texts)
         best = int(total.argmax())
-        return every[best] if total[best] > _end(weights, reads) else None
+        if total[best] > _end(weights, reads):
+            return every[best]
+        return None
 
     return choose
 
@@ -239,7 +241,9 @@ def relative(
         found = search(own[main] / own[main].sum(), aim / aim.sum(), spaces[main], rate)
         best = int(found.argmax())
         end = _end(weights, reads)
-        return texts[best] if (1.0 - end) * float(found[best]) > end else None
+        if (1.0 - end) * float(found[best]) > end:
+            return texts[best]
+        return None
 
     return choose
 
@@ -317,7 +321,10 @@ def token_pieces(
     reads = start
     written = b""
     for _ in range(max_new_tokens):
-        piece = None if any(read.full for read in reads) else choose(reads)
+        if any(read.full for read in reads):
+            piece = None
+        else:
+            piece = choose(reads)
         if piece is None:
             return
         yield piece

@@ -122,4 +122,6 @@ def _candidate(job: Job, run: Run, result: Result, without: str) -> Patch:
     if not result.best.trained:
         return space.realise(weights * ~lost)
     best = space.read(run.path / "best")
-    return best.with_low_rank(space.realise(-weights * lost).low_rank) if without else best
+    if without:
+        return best.with_low_rank(space.realise(-weights * lost).low_rank)
+    return best

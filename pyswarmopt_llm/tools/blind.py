@@ -113,7 +113,9 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
 
 def _no_formula(text: str) -> str:
     """A text that a spreadsheet does not evaluate."""
-    return f" {text}" if text.startswith(("=", "+", "@", "-")) else text
+    if text.startswith(("=", "+", "@", "-")):
+        return f" {text}"
+    return text
 
 
 def key_of(file: Path) -> Path:

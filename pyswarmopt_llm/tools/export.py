@@ -104,7 +104,9 @@ def export_model(
     Raises:
         UserError: bad input, in one line; nothing is written.
     """
-    run = user_path(source) if (user_path(source) / "run.json").is_file() else None
+    run = None
+    if (user_path(source) / "run.json").is_file():
+        run = user_path(source)
     model, adapter = _adapter_of(source, run, base)
     changes, loss = _changes(model, adapter, rank)
     card = None if run is None else _card(run, form, loss)

@@ -225,7 +225,10 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
     task = bench.task.name
     name = f"{task}: {method.name}, seed {seed}"
 
-    source = {"source": fingerprint(method.name)} if is_function(method.name) else {}
+    if is_function(method.name):
+        source = {"source": fingerprint(method.name)}
+    else:
+        source = {}
 
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)

@@ -127,7 +127,9 @@ def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
 def _mean(values: Sequence[float | None]) -> float | None:
     """The mean; None if a value is missing."""
     numbers = [value for value in values if value is not None]
-    return float(np.mean(numbers)) if len(numbers) == len(values) else None
+    if len(numbers) == len(values):
+        return float(np.mean(numbers))
+    return None
 
 
 def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
@@ -224,7 +226,9 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
 def _gain(method: str, rows: Json) -> float | None:
     """Test / test of the best single expert - 1 on one task; None if unknown."""
     single = rows.get(SINGLE, {}).get("test")
-    return rows[method]["test"] / single - 1 if single and single > 0.0 else None
+    if single and single > 0.0:
+        return rows[method]["test"] / single - 1
+    return None
 
 
 def interval_over_seeds(

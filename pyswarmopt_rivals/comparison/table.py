@@ -101,7 +101,9 @@ def rank_text(row: Json) -> str:
     """
     if row.get("rank") is None:
         return "-"
-    lost = f", {row['relative_error']:.1%} cut" if row.get("relative_error") else ""
+    lost = ""
+    if row.get("relative_error"):
+        lost = f", {row['relative_error']:.1%} cut"
     return f"{row['rank']}{lost}"
 
 

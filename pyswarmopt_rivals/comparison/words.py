@@ -53,7 +53,9 @@ def by_task(result: Json) -> dict[str, Json]:
 def first_of(result: Json) -> tuple[str, str]:
     """The best method, and the split that shows it: test, or dev if a method has no test score."""
     rows = result["methods"]
-    split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
+    split = "dev"
+    if all(row["test"] is not None for row in rows.values()):
+        split = "test"
     return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
 
 
@@ -125,7 +127,10 @@ def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
         >>> text.partition(": ")[0], text.partition("; ")[2]
         ('ties is first on average over 3 tasks', 'it is first on 2 of them.')
     """
-    gain = "" if row["gain"] is None else f" ({row['gain']:+.1%} in the mean)"
+    if row["gain"] is None:
+        gain = ""
+    else:
+        gain = f" ({row['gain']:+.1%} in the mean)"
     return (
         f"{name} is first on average over {counted(tasks, 'task')}: {scores} for the best single "
         f"expert{gain}; it is first on {row['wins']} of them."

@@ -170,7 +170,9 @@ class Method:
         }
         for name in given:
             if not takes[name]:
-                where = f" in {space} space" if name == "rank" else ""
+                where = ""
+                if name == "rank":
+                    where = f" in {space} space"
                 rest = ", ".join(f"`{other}`" for other in takes if takes[other]) or "none"
                 why = f"{self.name} takes no such option{where}; it takes {rest}"
                 raise InvalidOption(name, None, why)

@@ -333,7 +333,10 @@ class FrontSearch(Search):
         """Particles for this many evaluations, at least one for each starting point."""
         if self._options.population:
             return self._options.population
-        share = CONSTRAINED_SHARE if self.problem.constraints else PARTICLE_SHARE
+        if self.problem.constraints:
+            share = CONSTRAINED_SHARE
+        else:
+            share = PARTICLE_SHARE
         start = self.problem.start
         usual = int(np.clip(limit // share, *PARTICLES))
         return max(usual, 0 if start is None else len(start))

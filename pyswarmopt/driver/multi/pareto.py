@@ -32,7 +32,10 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
     ordered = v[rows]
     new = np.append(True, (ordered[1:] != ordered[:-1]).any(-1))[: len(rows)]
     distinct = ordered[new]
-    kept = _front_of_two(distinct) if v.shape[1] == 2 else _front(distinct)
+    if v.shape[1] == 2:
+        kept = _front_of_two(distinct)
+    else:
+        kept = _front(distinct)
     best = np.zeros(len(v), dtype=np.bool_)
     best[rows] = kept[np.cumsum(new) - 1]  # equal points all count or none
     return best

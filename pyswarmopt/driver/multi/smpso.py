@@ -265,7 +265,9 @@ class MultiSwarm(StateRecord):
     ) -> dict[str, Any]:
         """Everything needed for resuming."""
         saved = super().state_dict(prefix, copied) | {"random": self._random.bit_generator.state}
-        return saved if self.model is None else saved | self.model.state_dict("model")
+        if self.model is None:
+            return saved
+        return saved | self.model.state_dict("model")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.

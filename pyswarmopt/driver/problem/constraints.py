@@ -266,7 +266,9 @@ def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
     high = np.inf if constraint["type"] == "ineq" else 0.0
     made = _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
     args = tuple(constraint.get("args", ()))
-    return replace(made, fun=lambda x: made.fun(x, *args)) if args else made
+    if args:
+        return replace(made, fun=lambda x: made.fun(x, *args))
+    return made
 
 
 def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _Constraint:

@@ -56,7 +56,9 @@ class Coding:
     def count(self) -> float:
         """Points of the grid, infinite if there is none."""
         whole = self.integers | self.categories
-        return float((self.high - self.low + 1).prod()) if whole.all() else np.inf
+        if whole.all():
+            return float((self.high - self.low + 1).prod())
+        return np.inf
 
     def bounds(self) -> tuple[Floats, Floats]:
         """The swarm's box, (M,) each: the user's, (0, 1) for every label, and half a step more on

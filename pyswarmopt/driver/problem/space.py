@@ -130,7 +130,9 @@ class Integer(Real):
 
     def encode(self, value: float) -> list[float]:
         """The coordinates of a value."""
-        return [(value - self.low) / self.step] if self._counts else super().encode(value)
+        if self._counts:
+            return [(value - self.low) / self.step]
+        return super().encode(value)
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -203,7 +205,9 @@ class Keyed:
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
         count = getattr(self, "k", len(self.items))
-        there = sum(_among(item, value) for item in self.items) if _is_list(value) else 0
+        there = 0
+        if _is_list(value):
+            there = sum(_among(item, value) for item in self.items)
         return there == count == len(value)
 
 

@@ -50,9 +50,13 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
     """
 
     def heights(t: Trace) -> Floats:
-        return t.best if optimum is None else np.maximum(np.abs(t.best - optimum), SMALLEST)
+        if optimum is None:
+            return t.best
+        return np.maximum(np.abs(t.best - optimum), SMALLEST)
 
-    label = "best value" if optimum is None else "best value, distance to the optimum"
+    label = "best value, distance to the optimum"
+    if optimum is None:
+        label = "best value"
     return _curves(ax, runs, heights, label, "linear" if optimum is None else "log")
 
 
@@ -152,7 +156,10 @@ def interval_name(n: int) -> str:
 def _curves(
     ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats], label: str, scale: str
 ) -> Axes:
-    named = runs if isinstance(runs, Mapping) and not isinstance(runs, Result) else {"": runs}
+    if isinstance(runs, Mapping) and not isinstance(runs, Result):
+        named = runs
+    else:
+        named = {"": runs}
     curves = {name: _table(sources, heights) for name, sources in named.items()}
     ax = axes_or_new(ax)
     ax.set(xlabel="evaluations", ylabel=label, yscale=scale)

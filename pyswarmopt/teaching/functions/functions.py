@@ -80,7 +80,9 @@ class ToyFunction:
 
     def dimensions(self) -> str:
         """The dimensions in which it is defined, in words."""
-        return f"at least {self.min_dim}" if self.max_dim is None else f"{self.max_dim}"
+        if self.max_dim is None:
+            return f"at least {self.min_dim}"
+        return f"{self.max_dim}"
 
     def bounds(self, dim: int) -> list[tuple[float, float]]:
         """The usual box, one (low, high) per coordinate."""

@@ -46,7 +46,10 @@ def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
             raise ValueError(
                 f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
             )
-        function = rotated(function, seed) if wrapper == "rotated" else _moved(function, dim, seed)
+        if wrapper == "rotated":
+            function = rotated(function, seed)
+        else:
+            function = _moved(function, dim, seed)
     return ToyProblem(name, function, function.bounds(dim), function.optimal_value(dim))
 
 

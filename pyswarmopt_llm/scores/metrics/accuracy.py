@@ -76,7 +76,10 @@ class Accuracy:
             return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
         options = item.letters
         lengths = [1.0] * len(options)
-        right = options.index(item.answer) if item.answer in options else UNKNOWN
+        if item.answer in options:
+            right = options.index(item.answer)
+        else:
+            right = UNKNOWN
         if self.scoring == "likelihood":
             options = item.options
             lengths = [float(len(option.encode())) for option in options]
@@ -132,7 +135,9 @@ def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:
 
 def at(rows: Sequence[T], indices: Sequence[int] | None) -> Sequence[T]:
     """The rows at these indices; None: all."""
-    return rows if indices is None else [rows[index] for index in indices]
+    if indices is None:
+        return rows
+    return [rows[index] for index in indices]
 
 
 def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
@@ -216,7 +221,9 @@ def choose_scoring(
     scores = letters()
     if not scores:
         return "generate"
-    return "letter" if knows_letters(items[: scores[0].n], scores) else "likelihood"
+    if knows_letters(items[: scores[0].n], scores):
+        return "letter"
+    return "likelihood"
 
 
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
@@ -240,4 +247,6 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
         return (cast(Scoring, scoring),)
     if not most:
         return ("generate",)
-    return ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
+    if most <= LETTERS:
+        return ("letter", "likelihood")
+    return ("likelihood",)

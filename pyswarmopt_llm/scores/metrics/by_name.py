@@ -168,7 +168,9 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     if len(own) < len(pairs) or not own.keys() <= {*tasks}:
         why = f"use one metric per task: {', '.join(tasks) or 'none'}"
         raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
-    return dict.fromkeys(tasks, *general) | own if general else own
+    if general:
+        return dict.fromkeys(tasks, *general) | own
+    return own
 
 
 def metric_labels(specs: Sequence[str]) -> dict[str, str]:
@@ -183,7 +185,10 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
     """
     labels: dict[str, str] = {}
     for spec in specs:
-        label = spec.rpartition(":")[2] if ".py:" in spec else re.sub("[:/]", "-", spec)
+        if ".py:" in spec:
+            label = spec.rpartition(":")[2]
+        else:
+            label = re.sub("[:/]", "-", spec)
         if label in labels:
             raise InvalidOption("metric", spec, f"a second metric called {label}")
         labels[label] = spec

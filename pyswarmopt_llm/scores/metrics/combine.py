@@ -56,7 +56,9 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         True
     """
     if spec in ("harmonic", "arithmetic"):
-        return harmonic if spec == "harmonic" else arithmetic
+        if spec == "harmonic":
+            return harmonic
+        return arithmetic
     kind, _, rest = spec.partition(":")
     if kind not in ("weighted", "keep"):
         raise unknown("combine", spec, ["harmonic", "arithmetic", "weighted:2,1", "keep:0.62"])

@@ -148,7 +148,9 @@ def _number(value: Any) -> float:
         (1.0, nan, nan)
     """
     try:
-        return math.nan if isinstance(value, str | bytes) else float(value)
+        if isinstance(value, str | bytes):
+            return math.nan
+        return float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return math.nan
 

@@ -192,7 +192,9 @@ def task_print(task: Task) -> str:
 
 def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
     """The possible answer formats of a task; two if ``auto`` has to try letters first."""
-    return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
+    if metric.scoring is None:
+        return possible_scorings(scoring, task.dev)
+    return (metric.scoring,)
 
 
 def check_answers(
@@ -231,7 +233,9 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
         test = () if config.test == 0 else task.test
         count = config.spare
         if count is None:
-            count = SPARE * len(task.dev) if len(task.spare) >= len(task.dev) else 0
+            count = 0
+            if len(task.spare) >= len(task.dev):
+                count = SPARE * len(task.dev)
         elif count > len(task.spare):
             why = f"{name} has only {len(task.spare)} examples without options beyond its dev"
             raise InvalidOption("spare", count, f"{why}; use fewer, or a lower `dev`")
@@ -288,7 +292,10 @@ def check_window(
     """
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
-    window = math.inf if engine.members else engine.window or math.inf
+    if engine.members:
+        window = math.inf
+    else:
+        window = engine.window or math.inf
     for how, split in product(scorings_of(metric, scoring, task), splits):
         try:
             questions = metric.on(task.split(split), how, engine.chat, task.prompt)

@@ -131,12 +131,17 @@ def stated_answer(text: str) -> Quantity | str:
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole
-    clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
+    if marked:
+        clause = _EXPLAINED.split(explicit, maxsplit=1)[0]
+    else:
+        clause = whole
     said = _SAID.search(clause.strip())
     number = written_quantity(clause) or (said and written_quantity(said["said"]))
     if number:
         return number
-    return _REASON.split(first_sentence(explicit), maxsplit=1)[0] if marked else whole
+    if marked:
+        return _REASON.split(first_sentence(explicit), maxsplit=1)[0]
+    return whole
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
@@ -150,7 +155,9 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     same = [letter for letter in alike if letter in exact] or alike or exact
     if same:
         return same[0] if len(same) == 1 else None
-    return bare.upper() if bare.upper() in choices else None
+    if bare.upper() in choices:
+        return bare.upper()
+    return None
 
 
 def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
@@ -170,7 +177,9 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
     named = set()
     for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
         option = _words(choices[letter])
-        words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)" if option not in ("", "a", "i") else None
+        words = None
+        if option not in ("", "a", "i"):
+            words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)"
         for pattern in filter(None, (words, rf"(?<!\w-)(?<![\w']){_letter(letter)}")):
             rest = re.sub(f"{_DENIED}{pattern}|{pattern}{_REFUTED}", "\0", rest)
             if re.search(pattern, rest):

@@ -102,7 +102,10 @@ class Columns:
         split = row.values.get(self.header("split"))
         if "split" in self.names and split not in SPLITS:
             raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        needed = ["prompt"] if self.question == "prompt" else ["question", "answer"]
+        if self.question == "prompt":
+            needed = ["prompt"]
+        else:
+            needed = ["question", "answer"]
         for header in self.missing(row, needed):
             raise UserError(f'{row.location}: nothing in column "{header}"')
         return parse_item(self.record(row), row.location, row.id)
@@ -176,7 +179,10 @@ def find_columns(
         missing = "answer" if asked else "question"
         why = f"no column for the {missing} (found: {found}); add `columns` {missing}=COLUMN"
         raise UserError(f"{table.path}: {why}")
-    options = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
+    if verbatim:
+        options = []
+    else:
+        options = list(takewhile(names.__contains__, ascii_uppercase))
     kept = ("choices", "id", "domain", "split", *options)
     ours = {name: names[name] for name in kept if name in names}
     question = "prompt" if verbatim else "question"

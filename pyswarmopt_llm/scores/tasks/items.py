@@ -153,7 +153,9 @@ def _right_letter(
 
 def _text(value: object, what: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        inside = f" of {', '.join(map(str, value))}" if value and isinstance(value, Mapping) else ""
+        inside = ""
+        if value and isinstance(value, Mapping):
+            inside = f" of {', '.join(map(str, value))}"
         raise UserError(f"{where}: {what} must be a text, not {type(value).__name__}{inside}")
     text = str(value).strip()
     if not text:
@@ -162,4 +164,6 @@ def _text(value: object, what: str, where: str) -> str:
 
 
 def _meta(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)

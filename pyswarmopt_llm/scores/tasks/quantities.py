@@ -113,7 +113,9 @@ def written_quantity(text: str) -> Quantity | None:
     _, end = unit_after(match.string, match.end(), match["money"])
     if _UNIT.fullmatch(match.string, end) is None:
         return None
-    return _of_phrase(shown) if all(map(_NUMBER.search, terms)) else None
+    if all(map(_NUMBER.search, terms)):
+        return _of_phrase(shown)
+    return None
 
 
 def _readable(text: str) -> str:

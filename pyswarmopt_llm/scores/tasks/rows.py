@@ -103,7 +103,9 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
 
     def parse(row: FileRow) -> Item | None:
-        return None if columns.missing(row, needed) else _new_question(form, columns, row)
+        if columns.missing(row, needed):
+            return None
+        return _new_question(form, columns, row)
 
     items, _ = parse_rows(table, parse)
     if not any(items):
@@ -128,7 +130,9 @@ def _new_question(form: Form, columns: Columns, row: FileRow) -> Item:
     elif not asked["choices"]:
         raise UserError(f"{row.location}: no choices; add them, as in the search")
     item = parse_item(asked, row.location, row.location, answered=False)
-    return item if form.choices is None else replace(item, choices=dict(form.choices))
+    if form.choices is None:
+        return item
+    return replace(item, choices=dict(form.choices))
 
 
 def _task(

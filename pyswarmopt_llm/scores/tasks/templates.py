@@ -117,7 +117,9 @@ def fill(template: str, item: Item) -> str:
 
     def replacement(match: re.Match[str]) -> str:
         name = match.group(1)
-        return match.group(0)[0] if name is None else values[name]
+        if name is None:
+            return match.group(0)[0]
+        return values[name]
 
     return _PLACEHOLDER.sub(replacement, template)
 
@@ -173,4 +175,6 @@ def chat_prompt(
 ) -> str:
     """The user turn of an item in a chat template, after its earlier turns."""
     turn = render_prompt(item, scoring, template)
-    return chat(turn, item.earlier) if item.earlier else chat(turn)
+    if item.earlier:
+        return chat(turn, item.earlier)
+    return chat(turn)

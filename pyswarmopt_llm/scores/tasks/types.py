@@ -149,8 +149,12 @@ def form_of(task: Task) -> Form:
     first = items[0]
     written = not all(item.choices for item in items)
     same = all(item.choices == first.choices for item in items)
-    verbatim = "{question}" if first.plain else "Question: {question}"
-    example = " ".join(task.dev[0].question.split()) if task.dev else ""
+    verbatim = "Question: {question}"
+    if first.plain:
+        verbatim = "{question}"
+    example = ""
+    if task.dev:
+        example = " ".join(task.dev[0].question.split())
     return Form(
         column="prompt" if first.plain else task.column,
         choices=first.choices if same else None,

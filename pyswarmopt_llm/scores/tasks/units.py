@@ -101,7 +101,10 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
         >>> unit_after("5 million km/h", 1, None)
         (Unit(kind='metre/second', size=Fraction(2500000, 9)), 14)
     """
-    unit = UNITS[currency.strip(" .").casefold()] if currency else Unit()
+    if currency:
+        unit = UNITS[currency.strip(" .").casefold()]
+    else:
+        unit = Unit()
     end = start
     while word := _WORD.match(text, end):
         name = word["name"]

@@ -128,4 +128,6 @@ def _side(match: re.Match[str]) -> str:
 def _rated(match: re.Match[str]) -> float | None:
     """The number of a match, if it is one of 1 to 10."""
     value = float(match["value"].replace(",", "."))
-    return value if match["most"] in (None, "10") and 1.0 <= value <= 10.0 else None
+    if match["most"] in (None, "10") and 1.0 <= value <= 10.0:
+        return value
+    return None

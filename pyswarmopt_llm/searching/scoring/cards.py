@@ -91,7 +91,9 @@ def stated_licence(folder: Path) -> str | None:
         if isinstance(licence, list):
             (licence,) = licence
         licence = licence.lower()
-        return f"{licence} ({header['license_name'].lower()})" if licence == "other" else licence
+        if licence == "other":
+            return f"{licence} ({header['license_name'].lower()})"
+        return licence
     except Exception:  # a stranger's card may hold anything
         return None
 
@@ -110,7 +112,9 @@ def digest_of(question: str) -> str:
 def learnt_items(adapter: Path, task: Task) -> int:
     """Number of a task's dev items whose questions an adapter was trained on, by its card."""
     card = adapter / "README.md"
-    text = card.read_text("utf-8", "replace") if card.is_file() else ""
+    text = ""
+    if card.is_file():
+        text = card.read_text("utf-8", "replace")
     learnt = {*text.partition(QUESTIONS)[2].split()}
     count = 0
     for item in task.dev if learnt else ():

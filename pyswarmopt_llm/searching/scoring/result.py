@@ -304,7 +304,9 @@ class Result:
     def _difference(self, over: str, split: str, level: float = LEVEL) -> Comparison | None:
         """The result minus another model."""
         ours = self.best.on(split)
-        theirs = self.models[over].on(split) if over in self.models else None
+        theirs = None
+        if over in self.models:
+            theirs = self.models[over].on(split)
         if not ours or not theirs:
             return None
         scales = {name: objective.scale for name, objective in self.objectives.items()}

@@ -276,7 +276,9 @@ class Scorer:
 
     def called(self, what: str) -> str:
         """The store's name of another kind of result; in a comparison it includes the tasks."""
-        return what if self._phase == "search" else f"{self._phase} {what}"
+        if self._phase == "search":
+            return what
+        return f"{self._phase} {what}"
 
     def _what(self, share: Share | None) -> str:
         """The store's name of an evaluation: the phase, and the share's number of items."""
@@ -307,7 +309,9 @@ class Scorer:
     def known(self, position: Tensor) -> Row | None:
         """The complete row of a position, if it has been scored."""
         row = self._latest.get(position_key(position))
-        return row if row is not None and row.complete else None
+        if row is not None and row.complete:
+            return row
+        return None
 
     def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
         """Count a row in place of the position's previous row."""

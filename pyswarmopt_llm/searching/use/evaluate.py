@@ -154,7 +154,9 @@ class Exam:
         """A score with its interval."""
         metric = self.metric.name
         ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
-        errors = errors_by_label(self.items, score.answers) if metric == "accuracy" else None
+        errors = None
+        if metric == "accuracy":
+            errors = errors_by_label(self.items, score.answers)
         return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
 
 

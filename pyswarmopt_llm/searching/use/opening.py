@@ -77,9 +77,15 @@ def model_of(base: str, name: str | None) -> Model:
         folder = user_path(name)
         if (folder / "run.json").is_file():
             best, adapter = result_of(folder)
-            model = (best, None) if adapter is None else (base or best, adapter)
+            if adapter is None:
+                model = (best, None)
+            else:
+                model = (base or best, adapter)
         else:
-            model = (name, None) if is_whole_model(folder) else (base, name)
+            if is_whole_model(folder):
+                model = (name, None)
+            else:
+                model = (base, name)
     if not model[0]:
         why = "missing; set it, or use a finished run with `run`"
         raise InvalidOption("base", None, why)
@@ -126,7 +132,9 @@ def run_of(model: Model) -> Path | None:
     base, adapter = model
     best = user_path(adapter or base)
     run = best.resolve().parent
-    return run if best.name == "best" and (run / "run.json").is_file() else None
+    if best.name == "best" and (run / "run.json").is_file():
+        return run
+    return None
 
 
 def is_whole_model(folder: Path) -> bool:

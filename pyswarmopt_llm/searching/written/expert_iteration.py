@@ -90,7 +90,10 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
     base = Contestant(starts[BASE], Patch(), dev=iteration.measured(BASE, Answerer(Patch()), 0).row)
-    before = base if kept and own == BASE else replace(found.chosen, dev=row)
+    if kept and own == BASE:
+        before = base
+    else:
+        before = replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
@@ -120,7 +123,10 @@ def _iterated(
         teachers: Sequence[Tensor] = ()
         if name == START:
             teachers = complementary(run.searched, position, job.objectives.names)
-        seconds = None if left is None else left * number / len(starts)
+        if left is None:
+            seconds = None
+        else:
+            seconds = left * number / len(starts)
         rounds = iteration.run(name, position, meter, teachers, seconds)
         if rounds:
             outcomes[name] = rounds
@@ -214,7 +220,10 @@ class ExpertIteration:
         floor = np.minimum.reduce([of_model.values for of_model in replies])
         rounds = [self.measured(start, models[start], 0)]
         for number in range(1, ROUNDS + 1):
-            name = f"round-{number}" if start == START else f"{start}-round-{number}"
+            if start == START:
+                name = f"round-{number}"
+            else:
+                name = f"{start}-round-{number}"
             if seconds is not None and max(log.seconds for log in self._logs) > seconds:
                 meter.tell(note(f"{name}: skipped, no time is left"))
                 break

@@ -210,7 +210,9 @@ class ReplyLog:
         counts = Counter(number for numbers in self._numbers.values() for number in numbers)
         scored = [counts[number] for number in range(len(self.prompts))]
         same = len(row["replies"]) == len(row["cut"]) == len(scored)
-        return None if same and [*map(len, row["scores"])] == scored else "scores"
+        if same and [*map(len, row["scores"])] == scored:
+            return None
+        return "scores"
 
     def _written(
         self, model: str, who: Answerer, samples: Sequence[int]
@@ -222,7 +224,10 @@ class ReplyLog:
             for asked in self._asked.values():
                 numbers = [number for number in share if number in asked.numbers]
                 prompts = [self.prompts[number] for number in numbers] * len(samples)
-                draw = None if samples == [GREEDY] else self._draw(model, samples, asked, numbers)
+                if samples == [GREEDY]:
+                    draw = None
+                else:
+                    draw = self._draw(model, samples, asked, numbers)
                 written = iter(self._engine.write(prompts, asked.most, draw) if prompts else ())
                 for replies in found:
                     replies |= zip(numbers, written, strict=False)
@@ -257,7 +262,10 @@ class ReplyLog:
         """A line of the store; rounding errors of combined scores decide nothing."""
         values = []
         for scores in row["scores"]:
-            value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
+            if len(scores) == 1:
+                value = scores[0]
+            else:
+                value = combined_value(self._combine, scores)
             values.append(float(f"{round(value, 12):.12g}") + 0.0)
         return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
 

@@ -35,7 +35,9 @@ class Answerer:
     def tokens(self, bench: Bench) -> float | None:
         """Tokens per item in use, counted once for each model; None: unknown."""
         of_one = bench.tokens_per_item
-        return None if of_one is None else (self.models or len(bench.experts)) * of_one
+        if of_one is None:
+            return None
+        return (self.models or len(bench.experts)) * of_one
 
 
 class LikelihoodAnswerer(Answerer):

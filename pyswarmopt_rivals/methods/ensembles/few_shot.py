@@ -108,7 +108,9 @@ def answer_of(item: Item, scoring: Scoring) -> str:
     """An example's right answer: its letter if the prompt shows letters (`render_prompt`), else the
     text.
     """
-    return item.answer_text if scoring == "likelihood" else item.answer
+    if scoring == "likelihood":
+        return item.answer_text
+    return item.answer
 
 
 def fit(settings: Settings) -> FewShot:

@@ -156,7 +156,9 @@ def ratio(cosine: float, n: int) -> float:
         >>> ratio(cosine=0.5, n=2), ratio(cosine=1.0, n=5), ratio(cosine=-0.2, n=2)
         (0.6666666666666666, 1.0, 0.0)
     """
-    return n * cosine / (1 + (n - 1) * cosine) if cosine > 0 else 0.0
+    if cosine > 0:
+        return n * cosine / (1 + (n - 1) * cosine)
+    return 0.0
 
 
 def model_stock_weights(gram: Tensor) -> Tensor:

@@ -107,7 +107,9 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     trial = settings.trial
     bench = trial.bench
     task = bench.task.name
-    most = most_trained(bench, trial.items_left, len(space.expert_names)) if trains else 0
+    most = 0
+    if trains:
+        most = most_trained(bench, trial.items_left, len(space.expert_names))
     job = job_of(settings, space, trial.items_left - most * training(bench), trains)
     journal = Journal()
     journal.store = bench.store

@@ -53,7 +53,9 @@ def schedule(
 def _of_card(expert: AdapterInfo) -> tuple[float | None, float | None]:
     """Peak learning rate and epochs, as an adapter's card says."""
     card = expert.path / "README.md"
-    match = CARD.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    match = None
+    if card.is_file():
+        match = CARD.search(card.read_text(encoding="utf-8"))
     if match is None:
         return None, None
     return float(match["lr"]), float(match["epochs"])
