@@ -155,7 +155,9 @@ def _refined(t: Floats, v: Floats) -> float | None:
     k = int(v.argmin())
     if k in (0, len(t) - 1):
         other = t[1] if k == 0 else t[-2]
-        return float(t[k] + other) / 2 if abs(other - t[k]) > SMALLEST_INTERVAL else None
+        if abs(other - t[k]) > SMALLEST_INTERVAL:
+            return float(t[k] + other) / 2
+        return None
     left, best, right = t[k - 1 : k + 2]
     if right - left < SMALLEST_INTERVAL:
         return None

@@ -104,7 +104,9 @@ class Kinds:
     @property
     def count(self) -> int:
         """Number of parameters."""
-        return int(self.parameter[-1]) + 1 if len(self.parameter) else 0
+        if len(self.parameter):
+            return int(self.parameter[-1]) + 1
+        return 0
 
     @cached_property
     def blocks(self) -> list[slice]:

@@ -87,7 +87,9 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         if self.is_stuck():
             return SHARE_IDLE * others > self.spent - self.granted
         first = not self.run.done and self.spent < FIRST_DESCENT * self.search.box.dim
-        return first if not others else others > self.spent - self.granted
+        if not others:
+            return first
+        return others > self.spent - self.granted
 
     def is_stuck(self) -> bool:
         """Whether descents find nothing better."""

@@ -102,7 +102,9 @@ class ConstrainedDescent(Run):
         axes = self.smooth[lacking]
         points = np.repeat(self.x[None], len(axes), axis=0)
         points[np.arange(len(axes)), axes] += self.moves[lacking]
-        return points if len(self.values) else np.concatenate([self.x[None], points])
+        if len(self.values):
+            return points
+        return np.concatenate([self.x[None], points])
 
     def learn(self, costs: Floats) -> None:
         if self.mode == "line":

@@ -28,7 +28,9 @@ def signed_log(values: Floats) -> Floats:
     unit = (median(size[size > 0]) if (size > 0).any() else 0.0) or 1.0
     scores = np.zeros(len(values))
     scores[finite] = np.sign(values[finite]) * np.log1p(size / unit)
-    greatest = max(float(scores[finite].max()), 0.0) if finite.any() else 0.0
+    greatest = 0.0
+    if finite.any():
+        greatest = max(float(scores[finite].max()), 0.0)
     scores[~finite] = greatest + 1.0
     return scores
 
@@ -48,7 +50,10 @@ class ConstrainedProposals(Proposals):
     def take_in_rows(self, points: Floats, rows: Floats) -> None:
         """Learn cost and constraints of points, (n, M): (n, 1 + J)."""
         width = max(rows.shape[1], self.rows.shape[1] if len(self.rows) else 0)
-        before = self.rows if len(self.rows) else np.empty((0, width))
+        if len(self.rows):
+            before = self.rows
+        else:
+            before = np.empty((0, width))
         self.rows = np.concatenate([_wide(before, width), _wide(rows, width)])
         self.take_in(points, rows[:, 0])
 

@@ -78,7 +78,10 @@ class LineSearchDescent(Run):
         """Whether it has ended, or the last iterations gained little, as is usual in the local
         minima of a rugged function.
         """
-        gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
+        if len(self.latest) > SLOW_AFTER:
+            gain = self.latest[0] - self.latest[-1]
+        else:
+            gain = math.inf
         return self.done or gain < SLOW_GAIN * abs(self.cost)
 
     def check(self) -> None:
@@ -89,7 +92,9 @@ class LineSearchDescent(Run):
         if self.mode == "line":
             return np.clip(self.x + self.t * self.direction, 0.0, 1.0)[None]
         points = self._points_around()
-        return np.concatenate([self.x[None], points]) if math.isinf(self.cost) else points
+        if math.isinf(self.cost):
+            return np.concatenate([self.x[None], points])
+        return points
 
     def learn(self, costs: Floats) -> None:
         if self.mode == "line":
@@ -114,7 +119,9 @@ class LineSearchDescent(Run):
 
     def largest_difference(self) -> float:
         """The longest difference, as a share of the box."""
-        return COARSE_DIFFERENCE if self.error else LARGEST_DIFFERENCE
+        if self.error:
+            return COARSE_DIFFERENCE
+        return LARGEST_DIFFERENCE
 
     @abstractmethod
     def _points_around(self) -> Floats:
@@ -162,7 +169,10 @@ class LineSearchDescent(Run):
             self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
         # of the parabola, equation 3.58
-        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t
+        if bend > 0:
+            vertex = -self.slope * t * t / (2 * bend)
+        else:
+            vertex = 10 * t
         if self.best_t == 0:
             if self.tries < TRIES:
                 self.t = t * min(max(vertex / t, 0.03), 0.5)
@@ -244,7 +254,9 @@ class QuasiNewton(LineSearchDescent):
     costs: Floats = array("k")  # theirs
 
     def _points_around(self) -> Floats:
-        return self._newton_points() if self.mode == "newton" else self._gradient_points()
+        if self.mode == "newton":
+            return self._newton_points()
+        return self._gradient_points()
 
     def _learn_around(self, costs: Floats) -> None:
         if self.mode == "newton":
@@ -430,7 +442,10 @@ class LimitedMemory(LineSearchDescent):
         if self.mode == "newton":
             return parabola(rises.reshape(2, -1), moves)
         a = moves[0]
-        second = self.curvature[part] if len(self.curvature) else np.zeros(len(a))
+        if len(self.curvature):
+            second = self.curvature[part]
+        else:
+            second = np.zeros(len(a))
         return np.stack([rises / a - 0.5 * a * second, second])
 
     def _take_in(self, gradient: Floats, curvature: Floats) -> None:
@@ -467,7 +482,10 @@ class LimitedMemory(LineSearchDescent):
 
     def _first_inverse(self, gradient: Floats) -> Floats:
         """The inverse Hessian's diagonal before any pair is known, (D,)."""
-        inverse = 1 / self.curvature if len(self.curvature) else np.ones(len(self.x))
+        if len(self.curvature):
+            inverse = 1 / self.curvature
+        else:
+            inverse = np.ones(len(self.x))
         if len(self.pairs):
             s, y = self.pairs[-1]
             return inverse * (float(s @ y) / float(y @ (inverse * y)))

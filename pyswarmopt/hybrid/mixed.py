@@ -47,7 +47,10 @@ class EarlyMutate(Mutate):
     def due(self) -> bool:
         """Whether it has had at most its share, or nothing else can propose."""
         s = self.search
-        share = SHARE_BEHIND if s.progress.best_by == SwarmPhase.name else SHARE_AHEAD
+        if s.progress.best_by == SwarmPhase.name:
+            share = SHARE_BEHIND
+        else:
+            share = SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.phases["swarm"].spent >= self.spent
 
 

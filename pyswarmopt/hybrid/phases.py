@@ -230,7 +230,10 @@ class PhasedSearch:
         kinds: Kinds | None = None,
         known: int = 0,
     ) -> None:
-        given = None if positions is None else as_points("positions", positions)
+        if positions is None:
+            given = None
+        else:
+            given = as_points("positions", positions)
         low, high = read_bounds(bounds, None if given is None else given.shape[1])
         start = np.empty((0, len(low))) if given is None else given
         best = start[0].copy() if len(start) else (low + high) / 2
@@ -428,7 +431,10 @@ class PhasedSearch:
             )
         beside = progress.sent[mine, BESIDE].any()
         progress.sent = progress.sent[~mine]
-        cost = progress.sign * value if math.isfinite(value) else math.inf
+        if math.isfinite(value):
+            cost = progress.sign * value
+        else:
+            cost = math.inf
         if beside:
             progress.evaluations += 1
             self._see(ticket.x[None], np.array([cost]), "beside")

@@ -72,7 +72,9 @@ class RegressionDescent(Run):
             return lowest
         spread = model.axes @ random.standard_normal(len(self.x))
         beside = np.clip(model.centre + spread, 0.0, 1.0)[None]
-        return np.concatenate([lowest, beside]) if new else beside
+        if new:
+            return np.concatenate([lowest, beside])
+        return beside
 
     def _fitted(self) -> Ints:
         """Numbers of the points for the fit, the best ones."""
@@ -82,7 +84,10 @@ class RegressionDescent(Run):
         return best_first[: math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))]
 
     def learn(self, costs: Floats) -> None:
-        before = float(self.costs.min()) if len(self.costs) else math.inf
+        if len(self.costs):
+            before = float(self.costs.min())
+        else:
+            before = math.inf
         self.points = np.concatenate([self.points, self.batch])
         self.costs = np.concatenate([self.costs, costs])
         better = float(costs.min()) < before
@@ -129,13 +134,18 @@ class Quadratic:
             middle = (low + high) / 2
             inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
             low, high = (low, middle) if inside else (middle, high)
-        z = -slope / (curvature + base + high) if high > 0 else 0 * slope
+        if high > 0:
+            z = -slope / (curvature + base + high)
+        else:
+            z = 0 * slope
         return np.asarray(self.centre + self.axes @ (turned @ z))
 
 
 def unknowns(dim: int, mixed: bool) -> int:
     """Coefficients of a quadratic in D coordinates, with or without mixed terms."""
-    return (dim + 1) * (dim + 2) // 2 if mixed else 2 * dim + 1
+    if mixed:
+        return (dim + 1) * (dim + 2) // 2
+    return 2 * dim + 1
 
 
 def fit(points: Floats, values: Floats) -> Quadratic | None:

@@ -73,7 +73,10 @@ class Resolution(StateRecord):
             return 0.0
         if self.digits > MOST_DIGITS:
             return abs(value) * 2.0**-self.bits
-        leading = math.floor(math.log10(abs(value))) if value else -self.places
+        if value:
+            leading = math.floor(math.log10(abs(value)))
+        else:
+            leading = -self.places
         return 0.5 * 10.0 ** max(-self.places, leading + 1 - self.digits)
 
     def digits_of(self, value: float) -> int | None:

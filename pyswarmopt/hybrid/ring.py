@@ -71,5 +71,7 @@ class Ring(Run):
         """Whether the middle, the first point, is a top."""
         self.level = float(costs[0])
         pairs = costs[1:].reshape(2, -1).mean(axis=0)
-        reach = float(np.ptp(costs[np.isfinite(costs)])) if np.isfinite(costs).any() else 0.0
+        reach = 0.0
+        if np.isfinite(costs).any():
+            reach = float(np.ptp(costs[np.isfinite(costs)]))
         self.done = not float((self.level - pairs).max()) > ABOVE * reach
