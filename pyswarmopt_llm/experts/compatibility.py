@@ -199,7 +199,7 @@ def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
 
     Example:
         >>> str(same_weights({"ant": "5f", "bee": "9a", "cat": "5f"})["cat"])
-        'cat: has the same weights as ant; remove one of them'
+        'cat: has the same weights as ant; remove one'
     """
     first: dict[str, str] = {}
     found = {}

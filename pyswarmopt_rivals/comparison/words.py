@@ -149,7 +149,7 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
     Example:
         >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
         >>> first_on("test", "ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
-        'ties is first, not significantly different from the best single expert'
+        'ties ranks first, not significantly better than the best single expert'
     """
     test = against["corrected"]
     low, high = test["interval"]

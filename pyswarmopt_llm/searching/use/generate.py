@@ -114,6 +114,9 @@ def generate_text(
         run: the model's run, if any.
         task: whose wording, of a run with several tasks.
 
+    Returns:
+        The text, with the user turn as ``asked``.
+
     Raises:
         UserError: the base or the adapter cannot be used.
 

@@ -187,7 +187,7 @@ def test_a_template_that_drops_what_a_user_says_is_refused(tokenizer: Any) -> No
     tokenizer.chat_template = (
         "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}A:"
     )
-    with pytest.raises(UserError, match="leaves out"):
+    with pytest.raises(UserError, match="omits"):
         prompt_of(tokenizer, "", "Which team?")
 
 

@@ -155,10 +155,10 @@ def test_goes_on_where_it_was_interrupted(runs: dict[str, Path], new: Path, whol
 def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path) -> None:
     run, out = shutil.copytree(runs["letter"], tmp_path / "run"), tmp_path / "out.csv"
     progress = stopped(run, new, out, 4)
-    with pytest.raises(UserError, match="other inputs"):
+    with pytest.raises(UserError, match="another input"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress: .* other inputs"):
+    with pytest.raises(UserError, match=r"out.csv.progress: .* another input"):
         sl.predict(run, new, out)
     write_rows(new, 11, 3)
     out.write_text("mine")
@@ -213,7 +213,7 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
     shown = shell("predict", new, "--run", runs["letter"], "--out", out)
     (said,) = (line for line in caplog.messages if "blank" in line)
-    assert "left out (line 2, line 4)" in said
+    assert "blank rows (line 2, line 4)" in said
     assert "2 rows labelled in" in shown
     rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
     assert [row["nr"] for row in rows] == list("1234")

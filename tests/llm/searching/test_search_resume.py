@@ -205,7 +205,7 @@ def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConf
     swarm.load_state_dict(state)
     swarm.save(checkpoint)
     before = files(Path(OUT))
-    with pytest.raises(UserError, match="iteration 1 is not"):
+    with pytest.raises(UserError, match="iteration 1 differs"):
         resume(OUT)
     assert files(Path(OUT)) == before
 
