@@ -163,7 +163,7 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path)
     write_rows(new, 11, 3)
     out.write_text("mine")
     progress.unlink()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         sl.predict(runs["letter"], new, out)
     assert out.read_text() == "mine"
 
