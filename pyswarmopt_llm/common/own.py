@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import EntryPoint
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, get_origin, get_type_hints
 
 from pyswarmopt.base.own_file import object_of, sources
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import plugins
 
-_PLAIN = (str, int, float, tuple)  # settings are of these types
+# Fields of configurations that may name an object.
+_OBJECTS = ("metric", "metrics", "methods", "optimizer", "space")
 
 
 def is_function(spec: str) -> bool:
@@ -37,6 +40,32 @@ def of_packages(setting: str) -> dict[str, EntryPoint]:
     setting metric, and so on.
     """
     return plugins(setting if setting.endswith("s") else f"{setting}s")
+
+
+def named(value: Any) -> str:
+    """A name in settings for a function of a file: FILE.py:NAME, which any process can load. Texts
+    and paths are already names.
+
+    Raises:
+        UserError: the object has no name in a file, as one of a notebook.
+
+    Example:
+        >>> named("f1"), named(named).endswith("own.py:named")
+        ('f1', True)
+    """
+    if isinstance(value, str | PurePath):
+        return str(value)
+    name = getattr(value, "__name__", "")
+    module = sys.modules.get(getattr(value, "__module__", ""))
+    file = Path(getattr(module, "__file__", None) or "")
+    if file.suffix != ".py" or vars(module).get(name) is not value:
+        shown = name or type(value).__name__
+        raise UserError(
+            f"{shown}: is not in a file, so a resumed run could not load it; write it to a file and "
+            "give FILE.py:NAME"
+        )
+    here = Path.cwd()
+    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{name}"
 
 
 def own(setting: str, spec: str) -> Any:
@@ -64,30 +93,29 @@ def fingerprint(spec: str) -> str:
 
 
 def use_names(config: Any) -> None:
-    """Turn paths in a configuration into texts, and a single value of a tuple field into a tuple.
-
-    Raises:
-        UserError: a value is an object, which a resumed run could not load.
+    """Replace paths and objects in a configuration by names. Of a tuple field a single value becomes a
+    tuple, and a dictionary its ``name=value``.
     """
     kind: Any = type(config)
-    hints = _hints(kind)
-    for each in fields(config):
-        value = getattr(config, each.name)
-        if get_origin(hints[each.name]) is tuple:
-            if isinstance(value, tuple | list):
-                several = value
-            else:
-                several = (value,)
-            value = tuple(_plain(each.name, one) for one in several)
-        object.__setattr__(config, each.name, _plain(each.name, value))
+    for name, several in _several(kind).items():
+        value = getattr(config, name)
+        if several and isinstance(value, Mapping):
+            value = [f"{key}={_one(name, each)}" for key, each in value.items()]
+        elif several and not isinstance(value, tuple | list):
+            value = [value]
+        names = tuple(_one(name, each) for each in value) if several else _one(name, value)
+        object.__setattr__(config, name, names)
 
 
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, PurePath):
-        return str(value)
-    if value is None or isinstance(value, _PLAIN):
-        return value
-    raise InvalidOption(name, type(value).__name__, "is an object; write FILE.py:NAME or its name")
+def _one(name: str, value: Any) -> Any:
+    plain = value is None or isinstance(value, str | tuple | list)
+    if isinstance(value, PurePath) or (name in _OBJECTS and not plain):
+        return named(value)
+    return value
 
 
-_hints = cache(get_type_hints)
+@cache
+def _several(config: type[Any]) -> dict[str, bool]:
+    """Field of a configuration -> whether it is a tuple."""
+    hints = get_type_hints(config)
+    return {each.name: get_origin(hints[each.name]) is tuple for each in fields(config)}

@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import render_report, searched
@@ -63,7 +64,8 @@ def resume(
     Args:
         run: run directory.
         on_event: called with progress.
-        allowed: parts of its configuration that may run code, as given at the start.
+        allowed: parts of its configuration that may run code, as given at the start, or the
+            objects.
 
     Returns:
         The finished run.
@@ -77,7 +79,7 @@ def resume(
             have changed.
     """
     with _listening(on_event) as listener:
-        return _shown(job.resume(run, listener, allowed))
+        return _shown(job.resume(run, listener, [named(each) for each in allowed]))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pyswarmopt_llm.searching.use.evaluate import evaluate, evaluate_against
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.
-ELSEWHERE = {"base", "dtype", "device", "threads", "run", "prompts"}
+ELSEWHERE = {"base", "dtype", "device", "threads", "run"}
 ELSEWHERE |= {"allow_overlap", "skip_bad_rows"}
 
 

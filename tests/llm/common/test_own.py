@@ -14,10 +14,11 @@ from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import check_optimizer, other_recipe
-from pyswarmopt_llm.common.own import fingerprint
+from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.use.config import EvalConfig
 
 
 @pytest.mark.parametrize(
@@ -36,13 +37,15 @@ def test_a_wrong_name_of_a_setting_is_answered_with_the_nearest(
         config(**{wrong: "x"})
 
 
-def test_paths_become_texts_and_an_object_is_refused(tmp_path: Path) -> None:
-    config = SearchConfig("b", tmp_path, ("t", tmp_path), "r", metrics="f1")  # type: ignore[arg-type]
-    assert (config.experts, config.metrics) == ((str(tmp_path),), ("f1",))
-    assert config.tasks == ("t", str(tmp_path))
-    for other in (find_metric, pso.compose([pso.inertia(0.5)]), {"t": "f1"}):
-        with pytest.raises(UserError, match=r"metrics \w+: is an object; write FILE.py:NAME"):
-            SearchConfig("b", ("x", "y"), ("t",), "r", metrics=other)  # type: ignore[arg-type]
+def test_a_function_of_a_file_is_named_by_it_and_an_object_of_no_file_is_refused() -> None:
+    def mine() -> None: ...
+
+    name = EvalConfig(metric=find_metric).metric
+    assert name is not None and own("metric", name).__name__ == "find_metric"
+    assert Path(name.rpartition(":")[0]).is_file()
+    for other in (mine, pso.compose([pso.inertia(0.5)])):
+        with pytest.raises(UserError, match="is not in a file"):
+            SearchConfig("b", ("x", "y"), ("t",), "r", optimizer=other)  # type: ignore[arg-type]
 
 
 def test_a_fingerprint_is_of_what_is_imported_from_beside_the_file_too(
