@@ -52,14 +52,14 @@ def on_log_scale(costs: Floats) -> Floats:
         [-0.96, 1.0, -1.04, 1.0]
     """
     finite = np.isfinite(costs)
-    if finite.any():
-        away = costs - costs[finite].min()
-    else:
-        away = np.zeros(len(costs))
+    away = np.zeros(len(costs))
+    greatest = 0.0
     unit = 1.0
     if finite.any():
-        unit = median(away[finite]) or float(away[finite].max()) or 1.0
-    away[~finite] = (float(away[finite].max()) if finite.any() else 0.0) + unit
+        away = costs - costs[finite].min()
+        greatest = float(away[finite].max())
+        unit = median(away[finite]) or greatest or 1.0
+    away[~finite] = greatest + unit
     scores = np.log1p(away / unit)
     return (scores - scores.mean()) / (float(scores.std()) or 1.0)
 

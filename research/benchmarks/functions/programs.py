@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from resumed import arguments, medians, outcomes
+from resumed import compared
 from scipy import optimize
 
 import pyswarmopt as pso
@@ -183,12 +183,5 @@ def _scipy(given: Program, watched: Watched, solver: str, seed: int) -> None:
     )  # fmt: skip
 
 
-def main() -> None:
-    args = arguments(__doc__, seeds=1).parse_args()
-    wanted = itertools.product(PROGRAMS, SOLVERS, range(0 if args.table else args.seeds))
-    rows = outcomes(args.out, ("program", "solver", "seed"), wanted, "calls", run)
-    print(medians(rows, "program", ("solver",), "calls"))
-
-
 if __name__ == "__main__":
-    main()
+    compared(__doc__, 1, {"program": PROGRAMS, "solver": SOLVERS}, "calls", run)

@@ -5,9 +5,10 @@ optuna's draws.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,26 @@ def suggested(trial: Any, name: str, kind: Any) -> Any:
     if isinstance(kind.low, int):
         return trial.suggest_int(name, kind.low, kind.high, log=kind.log)
     return trial.suggest_float(name, kind.low, kind.high, log=kind.log)
+
+
+def compared(
+    about: str | None,
+    seeds: int,
+    tried: Mapping[str, Iterable[str]],
+    outcome: str,
+    run: Callable[..., Any],
+) -> None:
+    """The script of a table: run every combination with every seed, and print the medians.
+
+    Args:
+        about: what the script says of itself.
+        seeds: how many, if the command does not say.
+        tried: name of what has a line each, and of what has a column each, with all of them.
+        outcome: name of the figure.
+        run: as in `outcomes`.
+    """
+    args = arguments(about, seeds).parse_args()
+    wanted = itertools.product(*tried.values(), range(0 if args.table else args.seeds))
+    rows = outcomes(args.out, (*tried, "seed"), wanted, outcome, run)
+    row, *columns = tried
+    print(medians(rows, row, columns, outcome))

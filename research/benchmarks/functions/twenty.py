@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from resumed import arguments, medians, outcomes
+from resumed import compared
 from simulations import SOLVE, Answer, Enough, Watched
 
 import pyswarmopt as pso
@@ -369,12 +369,5 @@ def run(problem: str, solver: str, seed: int) -> float:
     return watched.best
 
 
-def main() -> None:
-    args = arguments(__doc__, seeds=3).parse_args()
-    wanted = itertools.product(PROBLEMS, SOLVERS, range(0 if args.table else args.seeds))
-    rows = outcomes(args.out, ("problem", "solver", "seed"), wanted, "best", run)
-    print(medians(rows, "problem", ("solver",), "best"))
-
-
 if __name__ == "__main__":
-    main()
+    compared(__doc__, 3, {"problem": PROBLEMS, "solver": SOLVERS}, "best", run)
