@@ -181,13 +181,13 @@ class Evaluator(StateRecord):
 
     # ---- a round of points ----
 
-    def __call__(self, points: Floats) -> tuple[list[Value | None], Exception | None]:
+    def __call__(self, points: Floats) -> tuple[list[Value | None], list[bool], Exception | None]:
         """Evaluate the points, (N, D), in order, as far as the calls last; equal ones once.
 
         Returns:
-            A value for each, NaN where a call failed, None where it was not made; and the error
-            that ends the search, depending on `on_error`: `fun`'s, or a ValueError if it did not
-            return a number per point.
+            A value for each, NaN where a call failed, None where it was not made; whether it was
+            known already; and the error that ends the search, depending on `on_error`: `fun`'s, or
+            a ValueError if it did not return a number per point.
         """
         memory = self.memory
         keys: list[Any] = [memory.key(x) for x in points]
@@ -195,19 +195,21 @@ class Evaluator(StateRecord):
             keys = list(range(len(points)))
         values: dict[Any, Value] = {}
         new: dict[Any, Floats] = {}
+        again = []
         for key, x in zip(keys, points, strict=True):
             value = self._known(key)
+            again.append(value is not None or key in new)
             if value is not None:
                 values[key] = value
             elif key not in new:
                 new[key] = x
-        self.idle += len(points) - len(new)
+        self.idle += sum(again)
         called, error = self._call_many(new) if self.vectorized else self._call_each(new)
         for key in new:
             if key in called:
                 self.learn(key, called[key])
         values |= called
-        return [values.get(key) for key in keys], error
+        return [values.get(key) for key in keys], again, error
 
     def _call_each(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
         """Values by key, of calls by workers, and the error that ends the search."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
 LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
-BEFORE_VALUE = 3  # numbers of a saved `ParticleRecord` before its value
+BEFORE_VALUE = 4  # numbers of a saved `ParticleRecord` before its value
 Granularity = Literal["iteration", "particles"]
 
 
@@ -56,6 +56,7 @@ class ParticleRecord(NamedTuple):
             several objectives (M,).
         x: position, (D,), as the objective saw it.
         violation: sum of the amounts by which it breaks constraints; 0 if it is feasible.
+        again: whether its value was known, so that it was not called again.
 
     Example:
         >>> import pyswarmopt as pso
@@ -69,6 +70,7 @@ class ParticleRecord(NamedTuple):
     value: Any
     x: Floats
     violation: float = 0.0
+    again: bool = False
 
     @property
     def feasible_value(self) -> Any:
@@ -111,7 +113,7 @@ class History(list[Any], Table):
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
-            point, also for one that came up again and was not called again.
+            point, also for one that was not called `again`.
         space: parameters by name, which replace coordinates in tables.
         constrained: whether tables of particles have a column for violations.
         objectives: how many numbers a particle's value has; 0: it is a number.
@@ -192,12 +194,13 @@ class History(list[Any], Table):
         if self.granularity != "particles":
             return list(Record._fields), [list(record) for record in self]
         values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
-        header = ["iteration", "particle", *values, *["violation"] * self._constrained]
+        header = ["iteration", "particle", *values, *["violation"] * self._constrained, "again"]
         dim = len(self[0].x) if self else 0
         names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
         rows = []
         for r in self:
-            row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
+            violations = [r.violation] * self._constrained
+            row = [r.iteration, r.particle, *np.ravel(r.value), *violations, r.again]
             if self._space is None:
                 rows.append([*row, *r.x])
             else:
@@ -211,7 +214,7 @@ class History(list[Any], Table):
         if self and self.granularity == "iteration":
             rows = np.array(self, dtype=np.float64)
         elif self:
-            numbers = np.array([(r.iteration, r.particle, r.violation) for r in self])
+            numbers = np.array([(r.iteration, r.particle, r.violation, r.again) for r in self])
             values = np.array([r.value for r in self])
             rows = np.column_stack([numbers, values, np.array([r.x for r in self])])
         saved = {"granularity": self.granularity, "stride": self._stride, "rows": rows}
@@ -242,10 +245,10 @@ class History(list[Any], Table):
         self[:] = [read(row) for row in rows]
 
     def _particle_of(self, row: Floats) -> ParticleRecord:
-        iteration, particle, violation = row[:BEFORE_VALUE].tolist()
+        iteration, particle, violation, again = row[:BEFORE_VALUE].tolist()
         value, x = np.split(row[BEFORE_VALUE:].copy(), [self.objectives or 1])
         read = value if self.objectives else plain(value[0])
-        return ParticleRecord(int(iteration), int(particle), read, x, violation)
+        return ParticleRecord(int(iteration), int(particle), read, x, violation, again > 0)
 
 
 def _iteration_of(row: Floats) -> Record:

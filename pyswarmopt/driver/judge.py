@@ -48,6 +48,7 @@ class Evaluated(NamedTuple):
         violation: sum of the amounts by which it breaks constraints, beyond their slack.
         amounts: constraints as the search sees them, (K,), at most 0 if met.
         counts: whether it was called, or breaks a constraint so that it need not be.
+        again: whether its value was known, so that it was not called again.
     """
 
     x: Floats
@@ -55,6 +56,7 @@ class Evaluated(NamedTuple):
     violation: float = 0.0
     amounts: Floats = NONE
     counts: bool = True
+    again: bool = False
 
     @property
     def rank(self) -> tuple[bool, float, float]:
@@ -146,7 +148,7 @@ class Judge:
         if value is None:
             return draft._replace(counts=False)
         if not self._returned:
-            return Evaluated(draft.x, self._sign * value, draft.violation, draft.amounts)
+            return draft._replace(cost=self._sign * value)
         row = np.atleast_1d(value)
         cost = self._sign * float(row[0])
         amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
@@ -160,9 +162,9 @@ class Judge:
         """Evaluate points, (N, D); the error is the one that ends the search."""
         judged = [self.draft(x) for x in points]
         rows = [i for i, draft in enumerate(judged) if self.needs_call(draft)]
-        values, error = self._evaluator(points[rows])
-        for i, value in zip(rows, values, strict=True):
-            judged[i] = self.read(judged[i], value)
+        values, known, error = self._evaluator(points[rows])
+        for i, value, again in zip(rows, values, known, strict=True):
+            judged[i] = self.read(judged[i]._replace(again=again), value)
         self._evaluator.skipped += len(points) - len(rows)
         unkept = self._by_amounts and not self._returned
         if error is not None and unkept and any(each.violation > 0 for each in judged):
@@ -174,7 +176,7 @@ class Judge:
 
     def draw(self, points: Floats) -> Floats:
         """Costs of points, (n, D), called again: (n,), NaN where that failed."""
-        values, error = self._evaluator(points)
+        values, _, error = self._evaluator(points)
         if error is not None:
             raise error
         return np.array([math.nan if v is None else self._sign * float(v) for v in values])

@@ -262,7 +262,7 @@ class Search:
         self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         known = self.evaluator.recall(key)
         if known is not None:
-            self._tell_one(ticket, self._judge.read(draft, known))
+            self._tell_one(ticket, self._judge.read(draft._replace(again=True), known))
             return None
         alike = self._alike.setdefault(key, [])
         alike.append(ticket)
@@ -283,6 +283,7 @@ class Search:
         for ticket in tickets:
             del self.pending[ticket.number]
             self._tell_one(ticket, judged)
+            judged = judged._replace(again=True)
         return None if tickets else judged
 
     def take(self, x: Floats, value: Value) -> None:
@@ -344,8 +345,8 @@ class Search:
         """Keep an evaluation for the history."""
         if judged.counts:
             value = plain(self._sign * judged.cost)
-            record = ParticleRecord(iteration, particle, value, judged.x, judged.violation)
-            self._record.append(record)
+            found = value, judged.x, judged.violation, judged.again
+            self._record.append(ParticleRecord(iteration, particle, *found))
 
     def _write_record(self, iteration: int) -> None:
         """Record the evaluations of an iteration."""

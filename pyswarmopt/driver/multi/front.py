@@ -275,7 +275,7 @@ class FrontJudge(Judge):
             return points, values, np.full_like(values, np.inf)
         rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
         points = points[rows]
-        drawn, error = evaluator(np.repeat(points, draws, axis=0))
+        drawn, _, error = evaluator(np.repeat(points, draws, axis=0))
         if error is not None:
             raise error
         known = [value for value in drawn if value is not None]

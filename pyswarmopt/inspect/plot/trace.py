@@ -143,18 +143,17 @@ def _of_folder(folder: Path) -> Trace:
 
 
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
-    """A trace from one row per evaluation."""
+    """A trace from one row per particle and round."""
     if not rows:
         raise ValueError("this search has no evaluation yet")
     rows = sorted(rows, key=lambda row: row.iteration)
     values = np.array([row.feasible_value for row in rows])
-    _, rounds, counts = np.unique(
-        [row.iteration for row in rows], return_inverse=True, return_counts=True
-    )
-    ends = np.cumsum(counts)
+    iterations, rounds = np.unique([row.iteration for row in rows], return_inverse=True)
+    ends = np.searchsorted(rounds, range(len(iterations)), side="right")
+    evaluations = np.cumsum([not row.again for row in rows])
     better: Any = np.fmax if maximize else np.fmin
     return Trace(
-        evaluations=ends,
+        evaluations=evaluations[ends - 1],
         best=better.accumulate(np.where(np.isfinite(values), values, np.nan))[ends - 1],
         maximize=maximize,
         rounds=rounds,

@@ -42,6 +42,19 @@ def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_kno
     assert (r.fun, r.status) == (0, "exhausted")
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_points_from_memory_are_marked_and_no_evaluation_of_a_plot(asynchronous):
+    fun = Called(on_grid)
+    options = {"recipe": "constriction", "asynchronous": asynchronous, "seed": 0}
+    r = pso.minimize(fun, space=GRID, max_evals=25, **options)
+    called = [record for record in r.history if not record.again]
+    assert len(called) == len(fun.points) == r.nfev <= 25 < len(r.history)
+    assert r.space.decode(np.array([record.x for record in called])) == [
+        dict(zip(GRID, point, strict=True)) for point in fun.points
+    ]
+    assert pso.plot.trace(r).evaluations[-1] == r.nfev
+
+
 def test_a_search_with_memory_is_resumed_bit_for_bit(tmp_path):
     fun = Called(on_grid)
     options = {"space": GRID, "max_evals": 60, "seed": 0}
@@ -53,6 +66,7 @@ def test_a_search_with_memory_is_resumed_bit_for_bit(tmp_path):
     assert len(halved.points) == len(fun.points) + 2  # the best is called again at each end
     assert r.nfev == whole.nfev
     assert r.x.tolist() == whole.x.tolist()
+    assert [e.again for e in r.history] == [e.again for e in whole.history]
 
 
 # ---- known points ----
