@@ -29,7 +29,6 @@ from pyswarmopt.base.arrays import (
 from pyswarmopt.base.in_flight import InFlight, Ticket
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.record import check
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
@@ -467,7 +466,6 @@ class Swarm:
                     "recipe=..."
                 )
             with checkpoint.taking_over(path):
-                check(saved, {"recipe": str, "options": dict})
                 recipe = recipes.get(saved["recipe"], **saved["options"])
         swarm = cls.__new__(cls)
         swarm.recipe = recipe

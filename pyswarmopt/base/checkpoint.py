@@ -1,12 +1,13 @@
 """A checkpoint file: arrays or tensors and plain values, without pickle, written atomically.
 
-The format is NumPy's npz, whose entries carry checksums; all values that are neither array nor
-tensor are one JSON entry. torch is needed only for tensors.
+The format is NumPy's npz; all values that are neither array nor tensor are one JSON entry, and a
+digest of all entries is another. torch is needed only for tensors.
 """
 
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import math
 import os
@@ -22,11 +23,12 @@ import numpy as np
 
 from pyswarmopt.base.arrays import dtype_name, is_tensor
 from pyswarmopt.base.files import is_running
-from pyswarmopt.base.record import DAMAGE, check
+from pyswarmopt.base.record import DAMAGE
 from pyswarmopt.base.words import cut, one_line
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "header.json"
+DIGEST = "header.digest"  # of the other entries
 WRITING = 0.1  # most share of a search's time
 
 
@@ -46,6 +48,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     }
     arrays |= {name: _to_numpy(tensor) for name, tensor in tensors.items()}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    arrays[DIGEST] = _digest(arrays)
     path = Path(path)
     temporary = _temporary(path)
     try:
@@ -61,6 +64,15 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
                 left.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
 def _temporary(path: Path) -> Path:
@@ -138,9 +150,12 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
             if any(entry.compress_type for entry in archive.zip.infolist()):
                 raise ValueError("compressed entries")  # may be larger than the memory
             arrays = dict(archive)
-        header = json.loads(arrays.pop(HEADER).tobytes())
+        header = json.loads(arrays[HEADER].tobytes())
         if header["format"] != FORMAT:
             raise ValueError(f"it has format {header['format']}, this version reads {FORMAT}")
+        if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
+            raise ValueError("it was changed after it was written")
+        del arrays[HEADER]
         return arrays | (_tensors(arrays, header) if tensors else {}) | header["values"]
 
 
@@ -174,8 +189,7 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     """
     saved = read(path)
     with taking_over(path):
-        check(saved, {"problem": dict})
-    before = saved["problem"]
+        before = dict(saved["problem"])
     names = {**before, **problem}
     differs = [name for name in names if before.get(name) != problem.get(name)]
     if differs:

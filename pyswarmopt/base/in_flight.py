@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Ints
-from pyswarmopt.base.record import StateRecord, given
+from pyswarmopt.base.record import StateRecord
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -41,9 +41,9 @@ class InFlight(StateRecord):
     """Particles that are being evaluated."""
 
     # number of each particle's pending ticket, (N,), or `IDLE`
-    tickets: Ints = given("N", "int64")
+    tickets: Ints  # (N,)
     # value of `completed` before each particle's latest evaluation, (N,), or `NEVER`
-    completed_at: Ints = given("N", "int64")
+    completed_at: Ints  # (N,)
     dispatched: int = 0  # number of the next ticket
     completed: int = 0  # completed evaluations
     in_round: int = 0  # evaluations completed in the present round, which ends after N

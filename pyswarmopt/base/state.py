@@ -17,11 +17,11 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.record import OWN, StateRecord, check, given
+from pyswarmopt.base.record import StateRecord
 
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions' place
-IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
+IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
 
 
 @dataclass(repr=False, eq=False)
@@ -30,19 +30,24 @@ class State(StateRecord):
     first particle.
     """
 
-    positions: Array = given("ND", OWN)  # x
-    velocities: Array = given("ND", OWN)  # v
-    best_positions: Array = given("ND", OWN)  # p, the personal bests
-    leader_position: Array = given("D", OWN)  # g, the best position of the present population
+    large = (
+        "positions", "velocities", "best_positions", "leader_position", "best_position",
+        "worst_position",
+    )  # fmt: skip
+
+    positions: Array  # (N, D): x
+    velocities: Array  # (N, D): v
+    best_positions: Array  # (N, D): p, the personal bests
+    leader_position: Array  # (D,): g, the best position of the present population
     # the best of all: the leader's, unless an earlier population's is better
-    best_position: Array = given("D", OWN)
-    worst_position: Array = given("D", OWN)  # w, the worst of all
-    costs: Floats = given("N")  # cost of each particle's latest evaluation; NaN before it
-    best_costs: Floats = given("N")  # cost at p; +inf before any finite value
+    best_position: Array  # (D,)
+    worst_position: Array  # (D,): w, the worst of all
+    costs: Floats  # (N,): cost of each particle's latest evaluation; NaN before it
+    best_costs: Floats  # (N,): cost at p; +inf before any finite value
     # iterations since each particle's p changed or it was restarted
-    stagnation: Ints = given("N", "int64")
-    arrived: Bools = given("N", "bool")  # which values of a ticketed round have arrived
-    incoming: Floats = given("N")  # those values as costs
+    stagnation: Ints  # (N,)
+    arrived: Bools  # (N,): which values of a ticketed round have arrived
+    incoming: Floats  # (N,): those values as costs
     leader_cost: float = math.inf  # cost at g
     leader_stagnation: int = 0  # iterations since g changed
     best_cost: float = math.inf  # cost at the best of all
@@ -139,19 +144,13 @@ class State(StateRecord):
         """The inverse of `saved`; `owned` converts a saved array or tensor to the state's own.
 
         Raises:
-            ValueError: a field is missing, or has another type or shape.
+            ValueError: a field is missing.
         """
         state = cls.__new__(cls)
         state.in_flight = None
-        state.restore(saved, "", {}, owned)
-        n, dim = state.positions.shape
-        sizes = {"N": n, "D": dim}
-        check(saved, {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}, sizes)
-        for name in (MEMORY + "links", MEMORY + EXEMPLARS):
-            if name in saved and not ((saved[name] >= 0) & (saved[name] < n)).all():
-                raise ValueError(f"{name} names particles that do not exist")
-        if f"{IN_FLIGHT}.tickets" in saved:
-            state.in_flight = InFlight.from_state(saved, IN_FLIGHT, sizes)
+        state.restore(saved, "", owned)
+        if f"{IN_FLIGHT}tickets" in saved:
+            state.in_flight = InFlight.from_state(saved, IN_FLIGHT)
         state.memory = {}
         for name, value in saved.items():
             if name.startswith(MEMORY):
@@ -160,12 +159,6 @@ class State(StateRecord):
                 state.memory[mine] = owned(value) if placed else value.copy()
         return state
 
-
-# of the library's topologies and restarts
-KNOWN_MEMORY = {
-    MEMORY + "links": ("int64", "Nk"), MEMORY + "links_of": ("int64", ""),
-    MEMORY + EXEMPLARS: ("int64", "ND"), MEMORY + "starting_extent": ("float64", ""),
-}  # fmt: skip
 
 # Fields of the present population, replaced along with it.
 POPULATION = (

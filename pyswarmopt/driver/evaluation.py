@@ -16,7 +16,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
-from pyswarmopt.base.record import StateRecord, check
+from pyswarmopt.base.record import StateRecord
 from pyswarmopt.driver.call import Call, CallOutcome, Form, OnError, Value, add_hint, can_interrupt
 from pyswarmopt.driver.workers import Workers
 
@@ -80,14 +80,13 @@ class Memory:
         Raises:
             ValueError: an entry is missing, or has another kind.
         """
-        check(saved, {"memory.points": ("float64", "nD"), "memory.values": ("float64", "nv")})
-        points = saved["memory.points"]
         values = saved["memory.values"]
         if values.shape[1] == 1:
             rows = values[:, 0].tolist()
         else:
-            rows = list(values.copy())
-        self.known = dict(zip((x.tobytes() for x in points), rows, strict=True))
+            rows = list(values)
+        keys = [x.tobytes() for x in saved["memory.points"]]
+        self.known = dict(zip(keys, rows, strict=True))
 
 
 @dataclass(repr=False, eq=False, init=False)

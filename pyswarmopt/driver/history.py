@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE, check
+from pyswarmopt.base.record import NONE
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
@@ -226,23 +226,16 @@ class History(list[Any], Table):
         Raises:
             ValueError: not a history, or another granularity.
         """
-        check(saved, {"history.granularity": str, "history.stride": int})
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
                 f"history={self.granularity!r}, but the saved one has "
                 f"{saved['history.granularity']!r}: use that"
             )
-        check(saved, {"history.rows": ("float64", "nc")})
-        rows = saved["history.rows"]
-        width = rows.shape[1]
-        by_iteration = self.granularity == "iteration"
-        least = BEFORE_VALUE + (self.objectives or 1)
-        fits = width == len(Record._fields) if by_iteration else width > least
-        if len(rows) and not (fits and np.isfinite(rows[:, :2]).all()):
-            raise ValueError("history.rows holds no records")
-        read = _iteration_of if by_iteration else self._particle_of
-        self._stride = max(saved["history.stride"], 1)
-        self[:] = [read(row) for row in rows]
+        read: Callable[[Floats], Any] = self._particle_of
+        if self.granularity == "iteration":
+            read = _iteration_of
+        self._stride = saved["history.stride"]
+        self[:] = [read(row) for row in saved["history.rows"]]
 
     def _particle_of(self, row: Floats) -> ParticleRecord:
         iteration, particle, violation, again = row[:BEFORE_VALUE].tolist()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, StateRecord, check
+from pyswarmopt.base.record import NONE, StateRecord
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
@@ -288,8 +288,6 @@ class Judge:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        arrays = {"incumbent.x": ("float64", "D"), "incumbent.numbers": ("float64", "n")}
-        check(saved, arrays, {"D": len(self.best.x)})
         cost, violation, *amounts = saved["incumbent.numbers"].tolist()
         self.best = Evaluated(saved["incumbent.x"].copy(), cost, violation, np.array(amounts))
         self.calls = self._evaluator.calls

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.record import check
 from pyswarmopt.driver.judge import Evaluated, Found, Judge
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
@@ -290,7 +289,6 @@ class ByMeans(Judge):
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         super().load_state_dict(saved)
         dim = len(self.best.x)
-        check(saved, {"noise.samples": ("float64", "nc")}, {"c": dim + 3})
         self._samples = {}
         for row in saved["noise.samples"]:
             x = row[:dim].copy()

@@ -456,7 +456,7 @@ class Search:
     def _state(self) -> dict[str, Any]:
         """Everything needed for resuming."""
         state: dict[str, Any] = {"problem": self._identity}
-        state |= self.evaluator.state_dict("evaluator") | self._gains.state_dict("gains")
+        state |= self.evaluator.state_dict("evaluator.") | self._gains.state_dict("gains.")
         for part in self._parts():
             state |= part.state_dict()
         return state
@@ -477,13 +477,10 @@ class Search:
             self._restore(saved)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.evaluator.restore(saved, "evaluator", {})
-        self._gains.restore(saved, "gains", {})
+        self.evaluator.restore(saved, "evaluator.")
+        self._gains.restore(saved, "gains.")
         for part in self._parts():
             part.load_state_dict(saved)
-        first = next(iter(self._history), None)
-        if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
-            raise ValueError("the history has different coordinates")
         self.pending = {}
         self._alike = {}
         self._again = self._swarm.tickets() if self._options.asynchronous else []

@@ -24,7 +24,6 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import matrix, take_over
 from pyswarmopt.base.random import generator_at
-from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
 from pyswarmopt.parts import boundary
@@ -81,8 +80,6 @@ class Update:
         state = State.of(saved, owned)
         box = None
         if "low" in saved:
-            side = dtype_name(state.positions), "D"
-            check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
             box = Box(owned(saved["low"]), owned(saved["high"]))
         return cls(recipe, state, box, generator_at(saved.get("generator")))
 

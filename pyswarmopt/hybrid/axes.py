@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array, given
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.descent import parabola
 from pyswarmopt.hybrid.phases import BATCH, Run
 
@@ -32,7 +32,7 @@ STEPS = 400  # points on each axis
 class SeparabilityTest(Run):
     """Exchanges coordinates between x, the best point, and a random point; five points."""
 
-    x: Floats = given("D")
+    x: Floats  # (D,)
     cost: float = math.inf
     error: float = 0.0  # error of the values beyond double's rounding
     separable: bool = False
@@ -70,24 +70,19 @@ class AxisSearch(Run):
     rounds of 100 coordinates.
     """
 
-    x: Floats = given("D")  # the start; then the best coordinates combined
+    x: Floats  # (D,): the start; then the best coordinates combined
     cost: float = math.inf  # cost at x
     steps: int = STEPS
     _: KW_ONLY
     points: list[list[float]] = field(default_factory=list)  # on each axis
     # the axis' part of the cost at each; infinite if the call failed
     values: list[list[float]] = field(default_factory=list)
-    coordinates: Floats = array("a")
+    coordinates: Floats = array()  # (a,)
     searched: int = 0  # points on the axes
 
     def __post_init__(self) -> None:
         self.points = [[x] for x in self.x.tolist()]
         self.values = [[0.0] for _ in self.points]
-
-    def check(self) -> None:
-        axes = zip(self.x, self.points, self.values, strict=True)
-        if not all(len(points) == len(values) > 0 for _, points, values in axes):
-            raise ValueError("points on the axes without values")
 
     def propose(self, random: np.random.Generator) -> Floats:
         refine = self.searched // len(self.x) % 2 == 0

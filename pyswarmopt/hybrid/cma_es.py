@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median
-from pyswarmopt.base.record import array, given
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.phases import EPS, Run
 
 LARGEST_CONDITION = 1e14
@@ -60,17 +60,17 @@ class Rates:
 class CovarianceSwarm(Run):
     """One run from a mean and a step size until convergence or stagnation."""
 
-    mean: Floats = given("D")  # in the box [0, 1]^D
+    mean: Floats  # (D,): in the box [0, 1]^D
     sigma: float = 0.2
     population: int = 4  # lambda >= 4
     _: KW_ONLY
     iteration: int = 0
-    covariance: Floats = array("DD", filled=True)
-    axes: Floats = array("DD")  # eigenvectors of C, in columns
-    lengths: Floats = array("D", filled=True)  # square roots of its eigenvalues
+    covariance: Floats = array()  # (D, D)
+    axes: Floats = array()  # (D, D): eigenvectors of C, in columns
+    lengths: Floats = array()  # (D,): square roots of its eigenvalues
     decomposed: int = 0  # iteration of the last eigendecomposition
-    path_sigma: Floats = array("D", filled=True)
-    path_c: Floats = array("D", filled=True)
+    path_sigma: Floats = array()  # (D,)
+    path_c: Floats = array()  # (D,)
     first_range: float = 0.0
     bests: list[float] = field(default_factory=list)  # medians and bests of the iterations
     medians: list[float] = field(default_factory=list)
@@ -81,10 +81,6 @@ class CovarianceSwarm(Run):
         self.axes = np.eye(dim)
         self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
-
-    def check(self) -> None:
-        if len(self.batch) not in (0, self.population):
-            raise ValueError(f"a population of {self.population} with {len(self.batch)} points")
 
     @property
     def width(self) -> float:
@@ -192,13 +188,11 @@ class CovarianceSwarm(Run):
 
 @dataclass(repr=False, eq=False)
 class SeparableSwarm(CovarianceSwarm):
-    """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
+    """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal, (D,).
 
     It learns (D + 2) / 3 times faster, with memory and time of order D per particle. The worse half
     does not count, as in that paper.
     """
-
-    covariance: Floats = array("D", filled=True)  # diagonal of C
 
     def __post_init__(self) -> None:
         dim = len(self.mean)

@@ -163,8 +163,8 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # half the spread of its first costs
-    weights: Floats = array("J")  # scale of the violations; none before the swarm's first values
-    worst: Floats = array("J")  # largest finite violations in the swarm's values
+    weights: Floats = array()  # (J,): scale of the violations; none before the swarm's first values
+    worst: Floats = array()  # (J,): largest finite violations in the swarm's values
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
@@ -215,10 +215,11 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
 class Kept(StateRecord):
     """State of a search with constraints besides its progress."""
 
-    told: Floats = array("mr")  # cost and constraints of the round's told points
-    best: Floats = array("b")  # cost and constraints of the best point
+    told: Floats = array()  # (m, r): cost and constraints of the round's told points
+    best: Floats = array()  # (b,): cost and constraints of the best point
     rescuing: bool = False  # whether only feasibility counts
-    kinked: Floats = array("J")  # 1 for constraints whose slopes jumped where descents were stuck
+    # (J,): 1 for constraints whose slopes jumped where descents were stuck
+    kinked: Floats = array()
 
 
 class ConstrainedSearch(PhasedSearch):

@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.record import NONE, array, given
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
 from pyswarmopt.hybrid.phases import EPS, Run
 
@@ -53,39 +53,31 @@ class ConstrainedDescent(Run):
     It learns a row per point: the cost, then the constraints, at most 0 where allowed.
     """
 
-    x: Floats = given("D")  # starting point, then current point
-    smooth: Ints = given("S", "int64")  # mask of moving coordinates
+    x: Floats  # (D,): starting point, then current point
+    smooth: Ints  # (S,): mask of moving coordinates
     _: KW_ONLY
-    values: Floats = array("R")  # cost and constraints at x
-    slopes: Floats = array("RT")  # their gradients
-    hessian: Floats = array("SS")  # Hessian of the Lagrangian
-    multipliers: Floats = array("J")  # of the constraints
-    weights: Floats = array("J")  # of the penalty
+    values: Floats = array()  # (R,): cost and constraints at x
+    slopes: Floats = array()  # (R, T): their gradients
+    hessian: Floats = array()  # (S, S): Hessian of the Lagrangian
+    multipliers: Floats = array()  # (J,): of the constraints
+    weights: Floats = array()  # (J,): of the penalty
     farthest: float = math.inf  # a constraint may be broken by this share of the box
-    measured: Floats = array("S")  # the moving coordinates where the slopes hold
+    measured: Floats = array()  # (S,): the moving coordinates where the slopes hold
     scaled: bool = False  # whether the Hessian has the curvature's scale
     mode: str = "gradient"
-    direction: Floats = array("S")
-    outside: Floats = array("D")  # end of a step that breaks constraints, to be pulled in
-    outside_values: Floats = array("R")  # cost and constraints there
+    direction: Floats = array()  # (S,)
+    outside: Floats = array()  # (D,): end of a step that breaks constraints, to be pulled in
+    outside_values: Floats = array()  # (R,): cost and constraints there
     gain: float = 0.0  # slope of the merit per unit of t, to first order
     t: float = 1.0
     tries: int = 0
     failures: int = 0
     trivial: int = 0
-    moves: Floats = array("V")  # of the latest differences
-    found: Floats = array("UQ")  # slopes at x so far by coordinate, NaN where a point failed
+    moves: Floats = array()  # (V,): of the latest differences
+    found: Floats = array()  # (U, Q): slopes at x so far by coordinate, NaN where a point failed
     repeats: int = 0  # measurements of those that failed
     error: float = 0.0  # error of the cost beyond double's rounding
-    kinked: Floats = array("J")  # 1 for constraints whose slopes jump, else 0
-
-    def check(self) -> None:
-        if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
-            raise ValueError("coordinates that there are not")
-        if self.mode in ("line", "pull") and not len(self.direction):
-            raise ValueError("a line search without a direction")
-        if self.mode == "pull" and not len(self.outside):
-            raise ValueError("nothing to pull in")
+    kinked: Floats = array()  # (J,): 1 for constraints whose slopes jump, else 0
 
     @property
     def started(self) -> bool:
@@ -391,7 +383,7 @@ class GridDescent(ConstrainedDescent):
 
     # distance between a coordinate's values in the unit box, 0 for real numbers; empty once only
     # these move
-    units: Floats = array("S")
+    units: Floats = array()  # (S,)
 
     def _differences(self, random: np.random.Generator) -> Floats:
         moves = super()._differences(random)

@@ -45,7 +45,7 @@ class ConstrainedProposals(Proposals):
     point: the cost, then the constraints, at most 0 where allowed.
     """
 
-    rows: Floats = array("kr")  # of the points
+    rows: Floats = array()  # (k, r): of the points
 
     def take_in_rows(self, points: Floats, rows: Floats) -> None:
         """Learn cost and constraints of points, (n, M): (n, 1 + J)."""

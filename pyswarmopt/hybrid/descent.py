@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.record import NONE, array, given
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.phases import BATCH, EPS, Run
 
 FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
@@ -47,12 +47,12 @@ TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 class LineSearchDescent(Run):
     """Descends from x to a local minimum in the box [0, 1]^D."""
 
-    x: Floats = given("D")  # starting point, then current point
+    x: Floats  # (D,): starting point, then current point
     cost: float = math.inf  # cost at x; infinite while unknown
     newton: bool = True  # whether to measure second derivatives once
     _: KW_ONLY
-    gradient: Floats = array("D")
-    before: Floats = array("pD")  # x and gradient one iteration ago
+    gradient: Floats = array()  # (D,)
+    before: Floats = array()  # (p, D): x and gradient one iteration ago
     mode: str = "gradient"  # "newton", "line": what is being evaluated
     # length of differences, in units of what rounding requires
     coarseness: float = 3.0
@@ -65,13 +65,13 @@ class LineSearchDescent(Run):
     interrupted: bool = False  # whether points beside x have failed
     misled: bool = False  # whether the latest line broke its slope's promise
     # the line search: x + t * direction
-    direction: Floats = array("D")
+    direction: Floats = array()  # (D,)
     slope: float = 0.0
     t: float = 1.0
     tries: int = 0
     best_t: float = 0.0
     best_cost: float = math.inf
-    best_x: Floats = array("D")
+    best_x: Floats = array()  # (D,)
 
     @property
     def ended(self) -> bool:
@@ -83,10 +83,6 @@ class LineSearchDescent(Run):
         else:
             gain = math.inf
         return self.done or gain < SLOW_GAIN * abs(self.cost)
-
-    def check(self) -> None:
-        if self.mode == "line" and not len(self.direction):
-            raise ValueError("a line search without a direction")
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
@@ -248,10 +244,10 @@ class QuasiNewton(LineSearchDescent):
     """
 
     _: KW_ONLY
-    inverse: Floats = array("DD")  # inverse of the Hessian
+    inverse: Floats = array()  # (D, D): inverse of the Hessian
     scaled: bool = False  # whether `inverse` has the curvature's scale
-    points: Floats = array("kD")  # of its lines
-    costs: Floats = array("k")  # theirs
+    points: Floats = array()  # (k, D): of its lines
+    costs: Floats = array()  # (k,): theirs
 
     def _points_around(self) -> Floats:
         if self.mode == "newton":
@@ -386,10 +382,10 @@ class LimitedMemory(LineSearchDescent):
     """
 
     _: KW_ONLY
-    curvature: Floats = array("D")  # second derivatives along the coordinates
-    pairs: Floats = array("kpD")  # moves and changes of the gradient
+    curvature: Floats = array()  # (D,): second derivatives along the coordinates
+    pairs: Floats = array()  # (k, p, D): moves and changes of the gradient
     measured: int = 0  # finished coordinates
-    found: Floats = array("pD")  # derivatives at x so far
+    found: Floats = array()  # (p, D): derivatives at x so far
 
     # ---- differences ----
 
@@ -502,7 +498,7 @@ class NoiseProbe(Run):
     differences of a smooth function shrink from order to order, differences of errors do not.
     """
 
-    x: Floats = given("D")
+    x: Floats  # (D,)
     cost: float = math.inf  # cost at x
     error: float = 0.0  # error found; 0 for none
 
@@ -548,7 +544,7 @@ def noise_in(costs: Floats) -> float:
 class RepeatedCall(Run):
     """Evaluates x again: whether differences show slopes, or noise."""
 
-    x: Floats = given("D")
+    x: Floats  # (D,)
     cost: float = math.inf  # previous cost at x
     tolerance: float = 0.0  # a harmless difference
     noisy: bool = False

@@ -222,12 +222,12 @@ class Proposals(Run):
     first: int = 4  # points of the Latin hypercube
     last: int = 0  # points after which it ends
     at_once: int = 1  # points proposed at a time
-    points: Floats = array("kD")  # evaluated, snapped
-    costs: Floats = array("k")  # their costs
+    points: Floats = array()  # (k, D): evaluated, snapped
+    costs: Floats = array()  # (k,): their costs
     growth: ClassVar[float] = GROWTH
-    thetas: Floats = array("pt")  # of the processes, one for each output
+    thetas: Floats = array()  # (p, t): of the processes, one for each output
     fitted: int = 0  # number of points when the lengths were learnt
-    design: Floats = array("fD")  # starting points
+    design: Floats = array()  # (f, D): starting points
     under_way = NONE  # pending points, (k, D), snapped: told before each proposal, so not saved
 
     def __post_init__(self) -> None:

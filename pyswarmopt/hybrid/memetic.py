@@ -44,7 +44,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array, given, known
+from pyswarmopt.base.record import array, known
 from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.box import MUTANTS, Kinds
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
@@ -369,8 +369,8 @@ class Axes(Phase["MemeticSwarm"]):
 class Mutations(Run):
     """Neighbours of the best point, with all widths; it moves to better ones."""
 
+    best: Floats  # (D,): snapped
     kinds: Kinds = known()
-    best: Floats = given("D")  # snapped
     cost: float = math.inf
     at_once: int = MUTANTS
 
@@ -399,7 +399,7 @@ class Mutate(Phase[PhasedSearch]):
         return self.search.known_cost < float(self.run.cost)
 
     def begin(self) -> Mutations:
-        return Mutations(self.search.kinds, self.search.best_point(), self.search.known_cost)
+        return Mutations(self.search.best_point(), self.search.kinds, self.search.known_cost)
 
 
 @dataclass(repr=False, eq=False)
@@ -411,7 +411,7 @@ class Scan(Phase["MemeticSwarm"]):
     beside_swarm: int = 0  # population of the latest swarm beside which it started
     tried: float = math.inf  # best cost when it started
     credit: str = ""  # phase that found its starting point, credited with its results
-    origin: Floats = array("D")  # that point
+    origin: Floats = array()  # (D,): that point
 
     def due(self) -> bool:
         """Whether one is under way, or the swarm is narrow, and neither this run of it nor this best
@@ -461,7 +461,7 @@ class SwarmPhase(Phase[S]):
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        dim = self.dim(s.kinds)
+        dim = self.dim
         mean = None if self.population else self.start()
         if self.population:
             self.population *= GROWTH
@@ -472,6 +472,11 @@ class SwarmPhase(Phase[S]):
             mean = s.random.random(dim)
         kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm
         return kind(mean, SIGMA, self.population)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of its runs."""
+        return self.search.box.dim
 
     def start(self) -> Floats | None:
         """Start of the first swarm: None, a random point, after a descent."""

@@ -19,7 +19,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.hybrid.box import Kinds
 from pyswarmopt.hybrid.gaussian import GaussianProcess, Proposals, on_log_scale
 from pyswarmopt.hybrid.memetic import (
     MODELLED_NOISY,
@@ -79,8 +78,9 @@ class OrderedSwarm(SwarmPhase[S]):
         points[:, s.kinds.ordered] = proposed
         return points
 
-    def dim(self, kinds: Kinds) -> int:
-        return int(kinds.ordered.sum())
+    @property
+    def dim(self) -> int:
+        return int(self.search.kinds.ordered.sum())
 
 
 class MixedSearch(PhasedSearch):

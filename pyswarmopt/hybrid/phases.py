@@ -28,7 +28,8 @@ from pyswarmopt.base.inputs import (
     as_values,
 )
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given, known
+from pyswarmopt.base.random import generator_at
+from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, known
 from pyswarmopt.hybrid.box import Kinds, UnitBox
 from pyswarmopt.hybrid.resolution import Resolution
 from pyswarmopt.parts.bounds import read_bounds
@@ -67,7 +68,7 @@ class Run(StateRecord, ABC):
 
     _: KW_ONLY
     done: bool = False
-    batch: Floats = array("nD")  # the latest proposed points in [0, 1]
+    batch: Floats = array()  # (n, D): the latest proposed points in [0, 1]
 
     def ask(self, random: np.random.Generator) -> Floats:
         """Points to evaluate, (m, D), m >= 1."""
@@ -135,57 +136,47 @@ class Phase(StateRecord, Generic[S], ABC):
     def resize(self) -> None:
         """Take over that the population has changed."""
 
-    def dim(self, kinds: Kinds) -> int:
-        """Coordinates of its runs."""
-        return len(kinds.levels)
-
     def saved(self) -> dict[str, Any]:
         """The state of the phase and its run."""
-        state = {f"{self.name}.kind": "", **self.state_dict(self.name)}
+        state = {f"{self.name}.kind": "", **self.state_dict(f"{self.name}.")}
         if self.run is not None:
             state[f"{self.name}.kind"] = type(self.run).__name__
-            state |= self.run.state_dict(f"{self.name}.run")
+            state |= self.run.state_dict(f"{self.name}.run.")
         return state
 
     def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
-        """The saved phase, with its run in a box of these coordinates."""
+        """The saved phase, with its run on coordinates of these kinds."""
         name = self.name
-        check(saved, {f"{name}.kind": str})
         runs = {kind.__name__: kind for kind in self.kinds}
         run = None
         if saved[f"{name}.kind"]:
             kind = runs[saved[f"{name}.kind"]]
-            run = kind.from_state(saved, f"{name}.run", {"D": self.dim(kinds)}, kinds=kinds)
-        return self.from_state(saved, name, {}, search=self.search, run=run)
+            run = kind.from_state(saved, f"{name}.run.", kinds=kinds)
+        return self.from_state(saved, f"{name}.", search=self.search, run=run)
 
 
 @dataclass(repr=False, eq=False)
 class Progress(StateRecord):
     """State of a search: its findings and choices so far."""
 
-    low: Floats = given("D")  # the user's box
-    high: Floats = given("D")
-    start: Floats = given("nD")  # starting points
-    best_x: Floats = given("D")
+    low: Floats  # (D,): the user's box
+    high: Floats  # (D,)
+    start: Floats  # (n, D): starting points
+    best_x: Floats  # (D,)
     # points handed out one by one and pending, oldest first: ticket, row of the round, whether it
     # is outside the round, and the point
-    sent: Floats = given("kS")
+    sent: Floats  # (k, S)
     _: KW_ONLY
     best_cost: float = math.inf
     best_by: str = ""  # phase that evaluated the best point
     sign: float = 1.0  # -1 for maximisation
     population: int = 0  # as given, 0 if not given
     turn: str = START
-    asked: Floats = array("mD")  # points waiting for values
-    told: Floats = array("m")  # their values, if told one by one; NaN before
+    asked: Floats = array()  # (m, D): points waiting for values
+    told: Floats = array()  # (m,): their values, if told one by one; NaN before
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
     tickets: int = 0  # handed out so far
-
-    def check(self) -> None:
-        read_bounds((self.low, self.high))
-        if len(self.told) not in (0, len(self.asked)):
-            raise ValueError("values that are not those of the requested points")
 
     def open_rows(self) -> Ints:
         """Rows of the round without a value."""
@@ -246,16 +237,14 @@ class PhasedSearch:
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
         self._target = None if target is None else as_target(target, maximize)
-        self._given_kinds = kinds
         self.known = known
         self.cut_short = False
-        self._take_box(UnitBox(low, high))
+        self.box = UnitBox(low, high)
+        if kinds is None:
+            self.kinds = Kinds.real(self.box.dim)
+        else:
+            self.kinds = kinds.of(self.box.free)
         self._take_phases({phase.name: phase(self) for phase in self.PHASES})
-
-    def _take_box(self, box: UnitBox) -> None:
-        given = self._given_kinds
-        self.box = box
-        self.kinds = Kinds.real(box.dim) if given is None else given.of(box.free)
 
     def _take_phases(self, phases: dict[str, Phase[Any]]) -> None:
         self.phases = phases
@@ -536,7 +525,7 @@ class PhasedSearch:
         """Everything needed for resuming: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {"random": self.random.bit_generator.state}
         for name in self.RECORDS:
-            saved |= getattr(self, name).state_dict(name)
+            saved |= getattr(self, name).state_dict(f"{name}.")
         for phase in self.phases.values():
             saved |= phase.saved()
         return saved
@@ -545,7 +534,7 @@ class PhasedSearch:
         """Restore a saved state, bit for bit; the given limits are kept.
 
         Raises:
-            ValueError: not a memetic swarm's state, or one that cannot be continued.
+            ValueError: not a memetic swarm's state, or one in another box.
         """
         read = copy.copy(self)
         try:
@@ -557,27 +546,11 @@ class PhasedSearch:
         vars(self).update(vars(read))
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        dim = len(self.progress.low)
-        sizes = {"D": dim, "S": POINT + dim}
         for name, kind in self.RECORDS.items():
-            setattr(self, name, kind.from_state(saved, name, sizes))
-        check(saved, {"random": dict})
-        self.random = np.random.default_rng(0)
-        self.random.bit_generator.state = copy.deepcopy(saved["random"])
-        self._take_box(UnitBox(self.progress.low, self.progress.high))
+            setattr(self, name, kind.from_state(saved, f"{name}."))
+        here = np.array([self.box.low, self.box.high])
+        if not np.array_equal([self.progress.low, self.progress.high], here):
+            raise ValueError("it has other bounds")
+        self.random = generator_at(saved.get("random"))
         phases = {name: phase.restored(saved, self.kinds) for name, phase in self.phases.items()}
         self._take_phases(phases)
-        self._check_round()
-
-    def _check_round(self) -> None:
-        """Raise ValueError if requested or pending points do not belong to the phase in turn."""
-        progress = self.progress
-        batch = progress.start
-        if progress.turn != START:
-            run = self.phases[progress.turn].run
-            batch = NONE if run is None else run.batch
-        points = progress.sent[:, POINT:]
-        inside = ((points >= progress.low) & (points <= progress.high)).all()
-        known = np.isin(progress.pending_rows(), progress.open_rows()).all()
-        if len(progress.asked) not in (0, len(batch)) or not inside or not known:
-            raise ValueError("points that are not those of the phase whose turn it is")

@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.record import array, given
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.phases import Run
 
 AROUND = 0.05  # standard deviation of the first points if none are known, as a share of the box
@@ -37,9 +37,9 @@ WIDEST = 4.0
 class RegressionDescent(Run):
     """Descends in the box [0, 1]^D from x, or from known points."""
 
-    x: Floats = given("D")  # starting point
-    points: Floats = array("kD")  # evaluated
-    costs: Floats = array("k")  # their costs
+    x: Floats  # (D,): starting point
+    points: Floats = array()  # (k, D): evaluated
+    costs: Floats = array()  # (k,): their costs
     _: KW_ONLY
     error: float = 0.0  # error of the values
     radius: float = FIRST_RADIUS

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array, given
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.phases import Run
 
 INERTIA = 0.7298
@@ -24,13 +24,13 @@ class Ring(Run):
     than what a plane through the pairs says, which no convex function is.
     """
 
-    middle: Floats = given("D")
+    middle: Floats  # (D,)
     pairs: int = 5
     _: KW_ONLY
-    x: Floats = array("nD")
-    velocity: Floats = array("nD")
-    best: Floats = array("nD")  # the best point of each
-    costs: Floats = array("n")  # theirs
+    x: Floats = array()  # (n, D)
+    velocity: Floats = array()  # (n, D)
+    best: Floats = array()  # (n, D): the best point of each
+    costs: Floats = array()  # (n,): theirs
     level: float = math.inf  # cost at the middle
 
     def propose(self, random: np.random.Generator) -> Floats:

@@ -31,7 +31,7 @@ class FrontProposals(Proposals):
     """
 
     growth = 1.3
-    values: Floats = array("kK")  # objectives of the points; infinite if missing
+    values: Floats = array()  # (k, K): objectives of the points; infinite if missing
 
     def learn_front(self, points: Floats, values: Floats, violations: Floats) -> None:
         """Learn objectives, (n, K), and violations, (n,), of points, (n, M)."""

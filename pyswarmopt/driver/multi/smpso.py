@@ -19,7 +19,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, too_large
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import StateRecord, check, given
+from pyswarmopt.base.random import generator_at
+from pyswarmopt.base.record import StateRecord
 from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
@@ -57,15 +58,15 @@ class MultiSwarm(StateRecord):
         numbers: of the points of all rounds before.
     """
 
-    x: Floats = given("PM")
-    v: Floats = given("PM")
-    p: Floats = given("PM")
-    p_values: Floats = given("PK")
-    p_violations: Floats = given("P")
-    archive: Floats = given("AM")
-    archive_values: Floats = given("AK")
-    asked: Floats = given("RM")
-    told: Floats = given("RT")
+    x: Floats  # (P, M)
+    v: Floats  # (P, M)
+    p: Floats  # (P, M)
+    p_values: Floats  # (P, K)
+    p_violations: Floats  # (P,)
+    archive: Floats  # (A, M)
+    archive_values: Floats  # (A, K)
+    asked: Floats  # (R, M)
+    told: Floats  # (R, T)
     iteration: int = 0
     rounds: int = 0
     numbers: int = 0
@@ -261,29 +262,25 @@ class MultiSwarm(StateRecord):
     # ---- saving ----
 
     def state_dict(
-        self, prefix: str = "swarm", copied: Callable[[Any], Any] = copy
+        self, prefix: str = "swarm.", copied: Callable[[Any], Any] = copy
     ) -> dict[str, Any]:
         """Everything needed for resuming."""
         saved = super().state_dict(prefix, copied) | {"random": self._random.bit_generator.state}
         if self.model is None:
             return saved
-        return saved | self.model.state_dict("model")
+        return saved | self.model.state_dict("model.")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or has another type or shape.
+            ValueError: an entry is missing.
         """
-        lengths = *self.x.shape, self.objectives, self.objectives + 2
-        self.restore(saved, "swarm", dict(zip("PMKT", lengths, strict=True)))
-        check(saved, {"random": dict})
-        self._random.bit_generator.state = saved["random"]
+        self.restore(saved, "swarm.")
+        self._random = generator_at(saved.get("random"))
         self._sent = set()
         if self.model is not None:
-            sizes = {"D": self._box.dim, "K": self.objectives}
-            known = {"kinds": self.model.kinds}
-            self.model = FrontProposals.from_state(saved, "model", sizes, **known)
+            self.model = FrontProposals.from_state(saved, "model.", kinds=self.model.kinds)
 
 
 def _outcomes(judged: Sequence[Evaluated]) -> Floats:
