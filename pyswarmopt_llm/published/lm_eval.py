@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
+from pyswarmopt_llm.scores.words import words
 
 _KINDS = ("multiple_choice", "generate_until")
 _EXAMPLES = "examples"  # of few-shot prompts
@@ -170,15 +171,15 @@ def _code(name: str) -> list[str]:
 
 
 def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
-    """What each document asks (its options, where they are the question), and its fields."""
+    """The words of what each document asks (its options, where they are the question), and its
+    fields; typography makes no other question.
+    """
     marks = []
     for document in documents:
         asked = task.doc_to_text(document)
         if not isinstance(asked, str) or not asked.strip():
             asked = task.doc_to_choice(document)
-        # case and blanks make no other question
-        words = "".join(str(asked).casefold().split())
-        marks.append((words, repr(sorted(document.items()))))
+        marks.append(("".join(words(str(asked))), repr(sorted(document.items()))))
     return marks
 
 

@@ -14,7 +14,7 @@ from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, wr
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
-from pyswarmopt_llm.scores.words import same_words
+from pyswarmopt_llm.scores.words import same_words, typography
 
 _AFTER = r"(?![\w'-])"  # of a letter; A and I are also words
 _AFTER_WORD = (
@@ -25,18 +25,13 @@ _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # 
 _DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|be|really|option)\s+)?[\"'*(]*"
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 _REASON = re.compile(r"(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b")
-_QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
+_LATEX = re.compile(r"\\[A-Za-z]{2}|\\[({[%$,]|[_^]\{|\$.*\S\$")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
 # a last sentence: "x = 18", "The sum is 24."
 _SAID = re.compile(
     r"(?:\A|[.!?]\s|\n)[^\d=.!?\n]*?(?:[=:]|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
 )
-
-
-def _words(text: str) -> str:
-    """A text for comparison, with plain quotes: models write both kinds."""
-    return normalise(text.translate(_QUOTES))
 
 
 def is_correct(item: Item, text: str) -> bool:
@@ -69,12 +64,15 @@ def _answers(reference: str, text: str) -> bool:
     if number is not None:
         found = stated_quantity(text)
         return bool(found and found.same(number))
-    answer = _words(gold)
+    answer = normalise(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
+    parts = candidates(text)
+    if _LATEX.search(gold) and any(same_words(plain(gold), plain(part)) for part in parts):
+        return True
     return any(
         same_words(gold, shown)
-        for part in candidates(text)
+        for part in parts
         for shown in (part, plain(part), first_sentence(part), _REASON.split(part, maxsplit=1)[0])
     )
 
@@ -92,7 +90,10 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    *marked, whole = (plain(part).translate(_QUOTES) for part in candidates(text))
+    shown = {letter: plain(option) for letter, option in choices.items()}
+    if len({*shown.values()} - {""}) == len(choices):
+        choices = shown
+    *marked, whole = (typography(plain(part)) for part in candidates(text))
     reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
     lines = [
         rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
@@ -126,8 +127,8 @@ def stated_answer(text: str) -> Quantity | str:
     """The answer that a text states: a number, or else its words.
 
     Example:
-        >>> stated_answer("The sum is 24."), stated_answer("The answer is Lima.")
-        (Quantity(value=Fraction(24, 1), unit=Unit(kind='', size=Fraction(1, 1))), 'Lima.')
+        >>> stated_answer("The sum is 24.").value, stated_answer("The answer is Lima.")
+        (Fraction(24, 1), 'Lima.')
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole
@@ -176,7 +177,7 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
     rest = " ".join(text.split())
     named = set()
     for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
-        option = _words(choices[letter])
+        option = normalise(choices[letter])
         words = None
         if option not in ("", "a", "i"):
             words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)"
@@ -185,7 +186,7 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
             if re.search(pattern, rest):
                 named.add(option)
                 rest = re.sub(pattern, "\0", rest)
-    letters = [letter for letter, option in choices.items() if _words(option) in named]
+    letters = [letter for letter, option in choices.items() if normalise(option) in named]
     return letters[0] if len(letters) == 1 else None
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.words import typography
 
-EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # quotes and brackets around a text
+EDGES = " \t\r\n.,;:!?\"'`*_()[]{}"  # quotes and brackets around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "answers", "id", "split")
 
 
@@ -61,13 +61,13 @@ def parse_item(
 
 
 def normalise(text: str) -> str:
-    """Normalise a text: Unicode NFKC, lower case, single spaces, no punctuation around it.
+    """Normalise a text: plain typography, lower case, single spaces, no punctuation around it.
 
     Example:
         >>> normalise("  The  Answer. ")
         'the answer'
     """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(EDGES)
+    return " ".join(typography(text).casefold().split()).strip(EDGES)
 
 
 def content(item: Item) -> tuple[str, ...]:

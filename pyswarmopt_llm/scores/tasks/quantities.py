@@ -5,7 +5,8 @@ $5 million, 60 km/h, 9 * 2 = 18.
 
 - a number counts by its value, however it is written;
 - a unit on both sides has to be the same quantity: 3 km is 3000 m, but not 3 kg; $5 is not €5;
-- a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%;
+- a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%,
+  but 5k is not 5 km;
 - other words are no units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
 """
 
@@ -37,7 +38,10 @@ _NUMBER = re.compile(
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_SYMBOL = re.compile(r"\s*(?:π|√|(?:pi|[xyn])(?![^\W\d]))")  # a multiple of a symbol is no number
+# a multiple of a symbol is no number, nor is a date
+_SYMBOL = re.compile(
+    r"\s*(?:π|√|(?:pi|[xyn]|(?:Jan|Febr)uary|March|April|May|June|July|August|(?:Septem|Octo|Novem|Decem)ber)(?![^\W\d]))"
+)
 _UNIT = re.compile(r"(?:\s*°?[^\W\d_]+)?[.!*_\s]*")
 # 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours and 30 minutes, 5 hours 30 minutes
 _MORE = re.compile(
@@ -45,9 +49,11 @@ _MORE = re.compile(
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
     r"|\s*[^\W\d_]+\s*[0-9]+\s*(?:min(?:ute)?s?|sec(?:ond)?s?|s|in(?:ch(?:es)?)?|oz|cm|cents?)\b"
 )
-# a last "3 or 4", "between 3 and 4"
-_EITHER = re.compile(r"(?:[0-9](?:\s\w+)?\sor|between\s\S+\sand)\s[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z")
-_EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
+# a last "3 or 4", "3-4", "between 3 and 4"
+_EITHER = re.compile(
+    r"(?:[0-9](?:(?:\s\w+)?\sor\s|[-–])|between\s\S+\sand\s)[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z"
+)
+_EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
 _SQUARE = re.compile(r"\b(?:(square|sq\.?)|cubic)\s+([^\W\d_]+)")
 _DEGREES = re.compile(r"°\s+|\bdegrees?\s+(?=[CF])")
 _POWER = re.compile(r"(?<=[^\W\d_])(?:\s?\^\s?|\*\*|\s\*\*\s)\{?([23])\}?(?!\d)")  # m^2
@@ -70,10 +76,13 @@ class Quantity(NamedTuple):
             >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
             (True, True, False)
         """
-        kinds = {self.unit.kind, other.unit.kind, ""}
         if Unit() in (self.unit, other.unit) and self.value == other.value:
             return True
-        return len(kinds) < 3 and self.value * self.unit.size == other.value * other.unit.size
+        count, theirs = (each.value * each.unit.factor for each in (self, other))
+        if not (self.unit.kind and other.unit.kind):
+            return count == theirs
+        same = self.unit.kind == other.unit.kind
+        return same and count * self.unit.size == theirs * other.unit.size
 
 
 def stated_quantity(text: str) -> Quantity | None:
@@ -106,7 +115,7 @@ def written_quantity(text: str) -> Quantity | None:
         ('1200', None)
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
-    *terms, result = _EQUALS.split(shown)
+    *terms, result = re.split(f"≈|{_EQUALS.pattern}", shown)
     match = _NUMBER.match(result.strip())
     if match is None:
         return None
@@ -127,14 +136,16 @@ def _readable(text: str) -> str:
 
 
 def _of_phrase(text: str) -> Quantity | None:
-    """The number given by a phrase; of a calculation, the result, or else what it begins with."""
+    """The number given by a phrase; of a calculation, the result, or else what it begins with, and
+    exact before rounded.
+    """
     if denied := re.match(r"(?is)[\s*_]*not\b(?:.*?\bbut\b(.*))?", text):
         return _of_phrase(denied[1] or "")
-    first, *others = _EQUALS.split(text.strip())
-    if not others:
-        return _single(_NUMBER.search(first))
-    sides = (_single(_NUMBER.match(side.strip("*_ \t"))) for side in (first, *reversed(others)))
-    return next(filter(None, sides), None)
+    sides = [side for part in text.split("≈") for side in reversed(_EQUALS.split(part))]
+    if len(sides) == 1:
+        return _single(_NUMBER.search(text))
+    found = (_single(_NUMBER.match(side.strip("*_ \t\r\n"))) for side in sides)
+    return next(filter(None, found), None)
 
 
 def _single(match: re.Match[str] | None) -> Quantity | None:

@@ -40,9 +40,8 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}"
 )
-_FRACTION = re.compile(
-    r"(-?)\\[dt]?frac\s*(?:\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}|([0-9])\s*([0-9]))"
-)
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|([0-9])\s*([0-9]))")
+_GROUP = re.compile(r"(?<=[\^_√])\{([^{}]*)\}")
 _COMMANDS = {
     r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!;:()\[\]]": "",
     r"\\(?:times|cdot|ast)(?![A-Za-z])": "×",
@@ -50,15 +49,18 @@ _COMMANDS = {
     r"\\(?:approx|simeq)(?![A-Za-z])": "≈",
     r"\\pi(?![A-Za-z])": "π",
     r"\\sqrt(?![A-Za-z])": "√",
+    r"\\leq?(?![A-Za-z])": "≤",
+    r"\\geq?(?![A-Za-z])": "≥",
+    r"\\infty(?![A-Za-z])": "∞",
+    r"\^\{?\\circ\}?": "°",
     r"\\,|~": "\u2009",  # a thin space
     r"\{,\}": ",",
     # pandoc's rule of $math$; what is left before a number is a currency
     r"\$\$|(?<!\\)\$(?=\S)([^$\n]*)(?<=\S)\$(?!\d)": r"\1",
     r"\b[A-Z]{1,2}\\?\$(?=[0-9])": " $",  # US$15
     r"\\?\$(?!\s?-?\.?[0-9])": "",
-    r"\\": "",
 }
-_NESTED = 3  # depth of \text{\mathbf{...}}
+_NESTED = 3  # depth of \text{\mathbf{...}}, \frac{1}{\sqrt{2}}
 
 
 def without_thoughts(text: str) -> str:
@@ -110,17 +112,28 @@ def plain(text: str) -> str:
     """A text without LaTeX commands around and in an answer.
 
     Example:
-        >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{1}{2}"), plain(r"\\$1{,}000")
-        (' (E) ', ' 1/2 ', '$1,000')
+        >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{a}{x^{12}}"), plain(r"\\$1{,}000")
+        (' (E) ', ' a/(x^12) ', '$1,000')
     """
-    for _ in range(_NESTED):
-        text = _WRAPPED.sub(r" \1 ", text) if "\\" in text else text
-    text = _FRACTION.sub(
-        lambda match: " {}{}/{} ".format(match[1], *filter(None, match.groups()[1:])), text
-    )
     for command, means in _COMMANDS.items():
         text = re.sub(command, means, text)
-    return text
+    for _ in range(_NESTED if "\\" in text or "{" in text else 0):
+        text = _WRAPPED.sub(r" \1 ", text)
+        text = _GROUP.sub(lambda group: _operand(group[1]), text)
+        text = _FRACTION.sub(_quotient, text)
+    return text.replace("\\", "")
+
+
+def _quotient(fraction: re.Match[str]) -> str:
+    sign, *parts = fraction.groups("")
+    top, bottom = map(_operand, (parts[0] or parts[2], parts[1] or parts[3]))
+    return f" {sign}{top}/{bottom} "
+
+
+def _operand(text: str) -> str:
+    """A group of LaTeX, in brackets if it consists of several signs."""
+    text = text.strip()
+    return text if re.fullmatch(r"[-√]*\w*", text) else f"({text})"
 
 
 def first_sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, with_options
 
 log = logging.getLogger(__name__)
@@ -55,14 +56,16 @@ def _with_prompt(task: Task, template: str | None) -> Task:
         where = task.source if template is None else "`template`"
         for item in items:
             check_template(prompt, where, fillers(item))
-    shown = [
-        item.id
-        for item in items
-        if len(item.question) > 8 and f"{prompt} {item.conversation}".count(item.question) > 1
-    ]
+    examples = normalise(prompt or "")
+    shown = 0
+    for item in items:
+        asked = normalise(item.question)
+        told = f"{examples}\n{normalise(item.conversation)}"
+        times = re.findall(rf"(?<!\w){re.escape(asked)}(?!\w)", told)
+        shown += len(asked) > 8 and len(times) > 1
     if shown:
         why = "stand among the examples before them; the scores will be optimistic"
-        log.warning("%s: %d of the questions that it asks %s", task.source, len(shown), why)
+        log.warning("%s: %d of the questions that it asks %s", task.source, shown, why)
     return replace(task, prompt=prompt)
 
 

@@ -166,7 +166,7 @@ def test_a_question_that_repeats_is_in_one_split_alone(
     for split in splits:  # 12 questions in all
         rows = map(json.loads, (tmp_path / f"{split}.jsonl").read_text().splitlines())
         spelt = [
-            (word, word.upper(), f"{word} ")[k // 12 % 3] for k, word in enumerate(WORDS[:12] * 5)
+            (word, word.upper(), f"“{word}” ")[k // 12 % 3] for k, word in enumerate(WORDS[:12] * 5)
         ]
         rows = [
             json.dumps({**row, "question": word}) for row, word in zip(rows, spelt, strict=False)
@@ -175,7 +175,9 @@ def test_a_question_that_repeats_is_in_one_split_alone(
     task = LmEvalTask(str(file), dev=5, test=5)
     (dev, _), (test, _) = questions_of(task, "dev"), questions_of(task, "test")
     assert dev and test
-    assert {word.strip().lower() for word in dev}.isdisjoint(word.strip().lower() for word in test)
+    assert {word.strip("“” ").lower() for word in dev}.isdisjoint(
+        word.strip("“” ").lower() for word in test
+    )
 
 
 @pytest.mark.parametrize("shots", [0, 3])

@@ -50,7 +50,7 @@ def test_braces_in_a_question_are_left_alone(question: str, option: str) -> None
 def test_a_question_among_the_examples_before_it_is_told(
     of: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    example = f"Capital of {of}?"
+    example = f"CAPITAL  of\u200b {of}"
     turns = f'[{{"role": "user", "content": "{example}"}}]'
     for prompt, item in (
         (f"{example} Lima.\n{{question}}", OPEN),
