@@ -12,8 +12,8 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_run
+from pyswarmopt_llm.common.options import BARE, OUTPUT, TASK, Option
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems, check_run
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.evaluate import EvalResult

@@ -24,6 +24,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.report.progress import planned, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
@@ -56,7 +57,7 @@ def check_model(name: str | None) -> None:
     Raises:
         UserError: there is no such directory.
     """
-    if not name or name == "base" or ":" in name or name.endswith(".gguf"):
+    if not name or name == BARE or ":" in name or name.endswith(".gguf"):
         return
     if user_path(name).exists():
         return

@@ -27,6 +27,7 @@ SETTINGS = "Settings"
 MACHINE = "Machine"
 OUTPUT = "Output"
 GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
+BARE = "base"  # as an adapter: no adapter
 RARE = "Rare settings"  # explained by ``--help-all`` only
 # Fields whose option has another name.
 NAMES = {

@@ -21,6 +21,8 @@ TIMEOUT = 300.0  # seconds for one request
 # The client waits at most 8 seconds between two attempts: these last for five minutes, enough to
 # restart a server.
 RETRIES = 40
+# a reply of another protocol: no JSON, or fields that are missing or of another type
+_FOREIGN = (AttributeError, IndexError, RecursionError, TypeError, ValueError)
 _COUNTS = ("prompt_tokens", "completion_tokens")
 _CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
@@ -155,7 +157,7 @@ class ChatClient:
             raise self._error(f"does not answer: {error.__cause__}; {self._when_down}") from error
         except self._openai.APIStatusError as error:
             raise self._error(f"refuses: {error}; {self._when_down}") from error
-        except Exception as error:  # whatever the client makes of another protocol
+        except (self._openai.APIError, *_FOREIGN) as error:
             why = "has no text in choices, message, content; use one that speaks OpenAI's protocol"
             raise self._error(f"{why} ({type(error).__name__})") from error
 

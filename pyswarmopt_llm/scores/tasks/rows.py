@@ -34,7 +34,8 @@ DEV_SHARE = 3  # one item in three becomes dev
 PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer them
 MOST_LABELS = 200
 LISTED = 20  # most labels in a message
-FAULTS = 5  # most bad rows in a message
+FAULTS = 5  # most faults in a message
+PLACES = 1000  # most rows named in a message
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 _UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
@@ -113,7 +114,7 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     pairs = zip(table.rows, items, strict=True)
     blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
     if blank:
-        places = ", ".join(blank[:LISTED])
+        places = ", ".join(blank[:PLACES])
         log.warning("%s: skipped %d blank rows (%s)", table.path, len(blank), places)
     return items
 
@@ -190,6 +191,8 @@ def parse_rows(
     if not faults:
         return results, ""
     told = "; ".join(faults[:FAULTS])
+    if more := [fault.partition(": ")[0] for fault in faults[FAULTS:PLACES]]:
+        told += f"; also {', '.join(more)}"
     if skip and results:
         return results, f"skipped {len(faults)} of {len(table.rows)} rows ({told})"
     raise UserError(

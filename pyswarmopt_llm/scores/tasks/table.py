@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ csv.field_size_limit(INPUT_LIMIT)  # the module's own limit is shorter than a pa
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
+_NEEDLESS = re.compile(r'^(?:.*\t)?"[^",;\t\n]*"(?:\t|\r?$)', re.MULTILINE)
 _ROLES = ("system", "user", "assistant")
 Record = tuple[int, list[str]]  # last line, and values
 
@@ -157,8 +159,9 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
     """The rows of a text, header included.
 
     Quotation marks enclose values. In TSV they are part of the values, as GLUE and WMT write them,
-    if a row would otherwise take several lines or be unreadable although every line has as many
-    values as there are columns; in CSV, where prose also contains commas, that is a warning.
+    if every line has as many values as there are columns, and a row would otherwise take several
+    lines or be unreadable, or a value has marks that it does not need. In CSV, where prose also
+    contains commas, a row of several lines is then a warning.
     """
     literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
     a_row_per_line = len({len(values) for _, values in literal}) == 1
@@ -168,10 +171,11 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
         if a_row_per_line and separator == "\t":
             return literal
         raise UserError(f"{path}: {error}; check the quotes") from error
+    if a_row_per_line and separator == "\t":
+        needless = not text.startswith('"') and _NEEDLESS.search(text)
+        return literal if needless or len(quoted) < len(literal) else quoted
     if not a_row_per_line or len(quoted) == len(literal):
         return quoted
-    if separator == "\t":
-        return literal
     log.warning("%s: a quoted row spans several lines; check its quotation marks", path)
     return quoted
 

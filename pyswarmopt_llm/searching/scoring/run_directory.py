@@ -272,7 +272,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
 
 
 def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
-    """Refuse to go on if base, experts, data or metrics have changed.
+    """Refuse to go on if base, experts, data, metrics or settings have changed.
 
     Args:
         run: the run, with the fingerprints of its beginning.
@@ -283,7 +283,7 @@ def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
     """
     for kind, value in now.items():
         old = run.about.fingerprints.get(kind)
-        if old == value:
+        if old in (None, value):  # of an earlier version
             continue
         names = ""
         if isinstance(value, dict) and isinstance(old, dict):
@@ -327,10 +327,12 @@ def check_new(path: Path) -> None:
 
 class Fingerprints(TypedDict, total=False):
     """Digests of everything a run's numbers depend on: base, experts, tasks, score functions and
-    metrics by name, and the user's own optimizer and space; at the end also the result's files.
+    metrics by name, settings, and the user's own optimizer and space; at the end also the result's
+    files.
     """
 
     base: str
+    settings: str
     experts: dict[str, str]
     tasks: dict[str, str]
     scores: dict[str, str]

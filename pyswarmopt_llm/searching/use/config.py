@@ -13,7 +13,6 @@ from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
 from pyswarmopt_llm.scores.tasks.table import SUFFIXES
 
-BARE = "base"  # as an adapter: no adapter
 OnItems = Callable[[int, int], None]  # items done so far, and in total
 
 

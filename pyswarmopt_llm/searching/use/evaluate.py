@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
-from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.common.options import BARE, check_options
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
@@ -25,7 +25,7 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.opening import (
     NOT_OF_HARNESS,
     Model,

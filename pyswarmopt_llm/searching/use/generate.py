@@ -30,19 +30,7 @@ def named_task(about: About, name: str | None) -> str:
     return chosen
 
 
-class Answer(str):
-    """A model's answer.
-
-    Attributes:
-        asked: the user turn.
-    """
-
-    asked: str = ""
-
-
-def worded(
-    run: str | Path | None, question: str, task: str | None = None, about: About | None = None
-) -> str:
+def worded(run: str | Path | None, question: str, task: str | None = None) -> str:
     """The user turn that asks a question as the search did.
 
     If the search's wording is unknown, or asked with more than a text, the turn is the question
@@ -52,7 +40,6 @@ def worded(
         run: a finished run; None: the question is the turn.
         question: text of a question; a leading ``Question:`` counts as wording.
         task: one task of a search over several: its name, or its spec in the search.
-        about: the run's ``run.json``, if it was read already.
 
     Raises:
         UserError: no such run or task, or no choice among tasks that ask differently.
@@ -65,7 +52,7 @@ def worded(
         if task is not None:
             raise InvalidOption("task", task, "is for a run with several tasks; add `run`")
         return question
-    about = about or read_about(user_path(run))
+    about = read_about(user_path(run))
     names = about.task_names if task is None else [named_task(about, task)]
     turns = {_turn(about, user_path(run), name, question) for name in names} or {question}
     if len(turns) > 1:
@@ -98,7 +85,7 @@ def generate_text(
     threads: int | None = None,
     run: str | Path | None = None,
     task: str | None = None,
-) -> Answer:
+) -> str:
     """The greedy answer to a user turn.
 
     Args:
@@ -115,7 +102,7 @@ def generate_text(
         task: whose wording, of a run with several tasks.
 
     Returns:
-        The text, with the user turn as ``asked``.
+        The text.
 
     Raises:
         UserError: the base or the adapter cannot be used.
@@ -125,13 +112,9 @@ def generate_text(
         'Hello! How can I help you?'
     """
     machine = Machine(dtype, device, threads)
-    about = None
     if run is not None:
-        about = read_about(user_path(run))
-        stored = about.config
+        stored = read_about(user_path(run)).config
         machine = Machine(dtype, device, threads, stored.system, stored.thinking)
-    turn = worded(run, prompt, task, about)
+    turn = worded(run, prompt, task)
     engine = open_model((base, adapter), machine, fusion)
-    answer = Answer(engine.generate([engine.chat(turn)], max_new_tokens)[0].strip())
-    answer.asked = turn
-    return answer
+    return engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()

@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine
+from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
@@ -19,7 +20,7 @@ from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine, check_run
+from pyswarmopt_llm.searching.use.config import EvalConfig, Machine, check_run
 
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.

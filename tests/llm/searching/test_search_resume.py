@@ -180,19 +180,26 @@ def change_dev() -> None:
     write_task(Path("words.json"), questions(8, 3), questions(8, 2))
 
 
+def change_seed() -> None:
+    about = json.loads(Path(OUT, "run.json").read_text())
+    about["config"]["seed"] += 1
+    Path(OUT, "run.json").write_text(json.dumps(about))
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
         (partial(flip_last_byte, BEE), "experts bee"),
         (partial(flip_last_byte, Path("base/model.safetensors")), "base"),
         (change_dev, "tasks words"),
+        (change_seed, "settings"),
     ],
 )
 def test_a_run_does_not_go_on_with_other_files(
     change: Callable[[], None], name: str, begun: Path, shell: Shell
 ) -> None:
-    before = files(begun)
     change()
+    before = files(begun)
     assert f"{name} changed since" in shell.refused("resume", begun, "--quiet")
     assert files(begun) == before
 
