@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -89,6 +89,7 @@ class GroupContext:
         seed: seed of sampled answers.
         device: device of a reward model.
         tolerant: whether unavailable members abstain with a warning, instead of raising an error.
+        down: numbers of the members that were unavailable so far.
     """
 
     members: Sequence[Member]
@@ -97,6 +98,7 @@ class GroupContext:
     seed: int = 0
     device: str = "auto"
     tolerant: bool = False
+    down: set[int] = field(default_factory=set)
 
     @property
     def n(self) -> int:
@@ -108,27 +110,23 @@ class GroupContext:
         """The task's own prompt template."""
         return self.task.prompt
 
-    def collect(
-        self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None
-    ) -> Responses:
-        """The answers of all members.
-
-        The answers of an unavailable member are blank: `on_down` is called with its number, or a
-        tolerant context warns.
-        """
+    def collect(self, items: Sequence[Item]) -> Responses:
+        """The answers of all members; blank for an unavailable one in a tolerant context."""
         rows = []
         for k in range(self.n):
             try:
                 rows.append(self.answers_of(k, items))
             except MemberDown as error:
-                if on_down is not None:
-                    on_down(k, error)
-                elif self.tolerant:
-                    log.warning("%s; it abstains", error)
-                else:
-                    raise
+                self.note_down(k, error)
                 rows.append([BLANK] * len(items))
         return Responses(items, rows)
+
+    def note_down(self, k: int, error: MemberDown) -> None:
+        """Note that member k is unavailable; raise the error unless the context is tolerant."""
+        if not self.tolerant:
+            raise error
+        log.warning("%s; it counts as failed", error)
+        self.down.add(k)
 
     def collect_some(self, items: Sequence[Item], asked: NDArray[np.bool_]) -> Responses:
         """The answers of the queried members, (n, items); all others are blank."""

@@ -21,7 +21,7 @@ from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
-from pyswarmopt_groups.summary import correct, verdict_lines
+from pyswarmopt_groups.summary import compared, verdict_lines
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -29,7 +29,7 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import compare_paired, interval, score_of
+from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
     TRIAL,
@@ -223,7 +223,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
     for done, strategy in enumerate(group.strategies):
         name = strategy.name
         on_step(done, total, name, None)
-        compute = partial(_decided, strategy, context, right)
+        compute = partial(_decided, strategy, context)
         store.get("strategy", name, compute, lambda row: wrong_field(row, _SHAPE))
         decided = store.all("strategy")
         result["strategies"] = _rows(task.test, decided, right)
@@ -259,26 +259,32 @@ def _lines(decided: Sequence[Mapping[str, Any]]) -> str:
 def _rows(
     items: Sequence[Item], decided: Sequence[Mapping[str, Any]], single: Sequence[float]
 ) -> dict[str, Any]:
-    """The rows of all stored strategies, corrected together; `single`: see `_decided`."""
+    """The rows of all stored strategies, compared with the best member; `single`: its values."""
     rows = {each["who"]: each["row"] for each in decided}
     right = {}
     for each in decided:
         answers = [verdict["answer"] for verdict in each["verdicts"]]
         pairs = zip(items, answers, strict=True)
         right[each["who"]] = [float(is_right(item, answer)) for item, answer in pairs]
-    return correct(rows, right, single, repeated(items))
+    return compared(rows, right, single, repeated(items))
 
 
-def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float]) -> dict[str, Any]:
-    """A strategy's row of ``result.json`` and its verdicts on test; `single`: the best member's
-    right answers.
-    """
+def _decided(strategy: Strategy, context: GroupContext) -> dict[str, Any]:
+    """A strategy's row of ``result.json``, without comparisons, and its verdicts on test."""
     began = time.perf_counter()
     items = context.task.test
     verdicts = strategy.decide(context, items)
-    row = _strategy_row(strategy, items, verdicts, single)
+    row = {
+        "source": strategy.source,
+        **verdicts_row(items, verdicts),
+        "agreement": fmean(verdict.agreement for verdict in verdicts),
+        "ties": sum(verdict.tied for verdict in verdicts),
+        "undecided": sum(verdict.answer is None for verdict in verdicts),
+        **strategy.measures(items, verdicts),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
     return {
-        "row": row | {"seconds": round(time.perf_counter() - began, 3)},
+        "row": row,
         "verdicts": [
             {"id": item.id, **vars(verdict)} for item, verdict in zip(items, verdicts, strict=True)
         ],
@@ -319,21 +325,3 @@ def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
         dev = float(context.accuracies[k])
         rows[member.name] = {"dev": dev, **member_row(responses, k), "silent": silent}
     return rows
-
-
-def _strategy_row(
-    strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
-) -> dict[str, Any]:
-    test = compare_paired(rights(items, verdicts), single, questions=repeated(items))
-    return {
-        "source": strategy.source,
-        **verdicts_row(items, verdicts),
-        "agreement": fmean(verdict.agreement for verdict in verdicts),
-        "ties": sum(verdict.tied for verdict in verdicts),
-        "undecided": sum(verdict.answer is None for verdict in verdicts),
-        "against_single": {
-            "difference": test.difference,
-            "interval": list(test.interval),
-            "p": test.p_value,
-        },
-    } | strategy.measures(items, verdicts)

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_groups.registry import VOTES
-from pyswarmopt_llm.common.statistics import Questions, compare_paired, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Questions, compare_paired, corrected
 from pyswarmopt_llm.report.phrases import p_text
 
 Row = dict[str, Any]
 
 
-def correct(
+def compared(
     rows: Mapping[str, Row],
     right: Mapping[str, Sequence[float]],
     single: Sequence[float],
     questions: Questions | None,
 ) -> dict[str, Row]:
-    """The rows of strategies, with each comparison with the best member corrected for the number of
+    """The rows of strategies, each compared with the best member, also corrected for the number of
     strategies.
 
     Args:
@@ -27,17 +27,26 @@ def correct(
         single: 1 for each test example that the best member on dev answers correctly, else 0.
         questions: question of each example, see `compare_paired`.
     """
-    tests = {name: compare_paired(right[name], single, questions=questions) for name in rows}
-    found = corrected(
-        tests,
-        lambda name, level: compare_paired(right[name], single, questions=questions, level=level),
-    )
+
+    def test(name: str, level: float = LEVEL) -> Comparison:
+        return compare_paired(right[name], single, questions=questions, level=level)
+
+    tests = {name: test(name) for name in rows}
+    together = corrected(tests, test)
     changed = {}
     for name, row in rows.items():
-        test = found[name]
-        record = {"strategies": len(rows), "interval": list(test.interval), "p": test.p_value}
-        changed[name] = {**row, "against_single": {**row["against_single"], "corrected": record}}
+        changed[name] = row | {
+            "against_single": {
+                "difference": tests[name].difference,
+                **_found(tests[name]),
+                "corrected": {"strategies": len(rows), **_found(together[name])},
+            }
+        }
     return changed
+
+
+def _found(test: Comparison) -> Row:
+    return {"interval": list(test.interval), "p": test.p_value}
 
 
 def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -93,17 +102,12 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
     single = result["members"][result["best_single"]]
     test = row["against_single"]["corrected"]
     low, high = test["interval"]
-    many = test["strategies"] > 1
     correction = ""
-    if many:
+    if test["strategies"] > 1:
         correction = f", corrected for {test['strategies']} strategies"
-    price = None
+    cost = ""
     if single["tokens"]:
-        price = row["tokens"] / single["tokens"]
-    if price is None:
-        cost = ""
-    else:
-        cost = f", at {price:.1f} times its tokens"
+        cost = f", at {row['tokens'] / single['tokens']:.1f} times its tokens"
     return (
         f"{name} is better than the best member, {result['best_single']}: {row['test']:.3f} "
         f"against {single['test']:.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"

@@ -87,11 +87,10 @@ def room_for_replies(strategy: Strategy, member: Member, task: Task, speakers: i
     turns = [first_turn(item, task.prompt) for item in items]
     replies = 1
     if strategy.function in DEBATES:
-        trait = TRAITS["e"] if strategy.arguments else ""
-        if strategy.arguments:
+        trait = ""
+        if strategy.arguments:  # a society's traits, one for each agent
+            trait = TRAITS["e"]
             speakers = len(str(strategy.arguments[0]))
-        else:
-            speakers = speakers
         turns = [f"{trait}\n{later_turn(item, task.prompt, '', [''])}" for item in items]
         replies = 1 + speakers
     room = None

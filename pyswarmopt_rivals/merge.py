@@ -101,7 +101,6 @@ def merge(config: MergeConfig) -> MergeResult:
     """
     folder = user_path(config.out)
     task = None
-    config = _with_numbers(config)
     method, settings = checked(config)
     check_free(folder)
     if config.task is not None:
@@ -150,54 +149,47 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
     return method, method.settings(
         len(config.experts),
         config.space,
-        weights=_weights(config),
+        weights=weights_of(config),
         density=config.density,
         rank=config.rank,
         seed=config.seed,
     )
 
 
-def _with_numbers(config: MergeConfig) -> MergeConfig:
-    """The configuration with the numbers of a file of weights, in the experts' order; missing
-    experts have 0.
+def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
+    """The experts' weights, as numbers separated by commas or from a JSON file by the experts' names,
+    which gives 0 to those that it does not name.
 
     Raises:
-        UserError: not a file of numbers by names of the merged experts.
+        InvalidOption: not such numbers, or not such a file.
     """
-    if config.weights is None or not config.weights.endswith(".json"):
-        return config
-    path = user_path(config.weights)
-    numbers = _numbers_in(path)
-    names = unique_names(config.experts)
-    if strangers := numbers.keys() - set(names):
-        why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"
-        raise InvalidOption("weights", path, why)
-    ordered = [repr(numbers.get(name, 0.0)) for name in names]
-    return replace(config, weights=",".join(ordered))
+    text = config.weights
+    if text is None:
+        return None
+    if text.endswith(".json"):
+        numbers = _numbers_in(user_path(text), unique_names(config.experts))
+    else:
+        try:
+            numbers = tuple(map(float, text.split(",")))
+        except ValueError:
+            numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        why = "use finite numbers separated by commas, such as 0.5,0.3,0.2"
+        raise InvalidOption("weights", text, why)
+    return numbers
 
 
-def _numbers_in(path: Path) -> dict[str, float]:
-    """Expert -> number, read from a file."""
+def _numbers_in(path: Path, names: Sequence[str]) -> tuple[float, ...]:
+    """The numbers in a file, in the order of the experts' names."""
     try:
         numbers: dict[str, float] = typed(read_json(path), dict[str, float])
     except WrongType as error:
         why = 'a number is asked for by each expert\'s name, such as {"math": 0.5, "code": 0.3}'
         raise InvalidOption("weights", path, why) from error
-    return numbers
-
-
-def _weights(config: MergeConfig) -> tuple[float, ...] | None:
-    """``0.5,0.3`` -> (0.5, 0.3)."""
-    if config.weights is None:
-        return None
-    try:
-        weights = tuple(map(float, config.weights.split(",")))
-    except ValueError:
-        weights = (math.nan,)
-    if not all(map(math.isfinite, weights)):
-        why = "use finite numbers separated by commas, such as 0.5,0.3,0.2"
-        raise InvalidOption("weights", config.weights, why)
-    return weights
+    if strangers := numbers.keys() - set(names):
+        why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"
+        raise InvalidOption("weights", path, why)
+    return tuple(numbers.get(name, 0.0) for name in names)
 
 
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> Trial:
@@ -273,4 +265,6 @@ def _again(config: MergeConfig) -> str:
     """The command, with the given settings."""
     settings = [(field, getattr(config, field.name)) for field in fields(config)]
     given = {field.name: value for field, value in settings if value != field.default}
+    if weights := weights_of(config):
+        given["weights"] = ",".join(map(str, weights))
     return command("merge", of=MergeConfig, **given | {"out": "ADAPTER"})

@@ -81,20 +81,13 @@ class Panel:
         Pairs are evaluated in groups that fit into memory; each expert is loaded once per group.
         """
         vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
-        lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
-        start = 0
-        while start < len(pairs):
-            stop = start
-            held = 0
-            while stop < len(pairs) and (
-                stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)
-            ):
-                held = held + lengths[stop]
-                stop = stop + 1
-            scored = [distributions(self.engine, pairs[start:stop]) for _ in self._each()]
+        longest = max((row.shape[1] for row in self.token_logprobs(pairs)), default=1)
+        size = max(1, _FLOATS // (self.n * vocabulary * longest))
+        for start in range(0, len(pairs), size):
+            group = pairs[start : start + size]
+            scored = [distributions(self.engine, group) for _ in self._each()]
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
-            start = stop
 
     def _each(self) -> Iterator[Patch]:
         for patch in self.experts.values():

@@ -18,7 +18,6 @@ a quorum hears each other, approves of the candidate of one of its members, and 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,8 +28,6 @@ from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
-
-log = logging.getLogger(__name__)
 
 Approves = Callable[[int, str], bool]
 Reaches = Callable[[int, int], bool]  # whether a call or a reply from one member reaches another
@@ -173,13 +170,7 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
     without option scores, it is queried. An unavailable member has failed for the rest of the run,
     but counts for the quorum. A quorum of 0 means more than half.
     """
-    failed: set[int] = set()
-
-    def fail(k: int, error: MemberDown) -> None:
-        log.warning("%s; it counts as failed", error)
-        failed.add(k)
-
-    responses = context.collect(items, on_down=fail)
+    responses = context.collect(items)
 
     def verdict(i: int) -> Verdict:
         ballots = cluster(responses.ballots[i])
@@ -194,7 +185,7 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
             try:
                 accepted, tokens = accepts(context.members[k], items[i], answer, context.template)
             except MemberDown as error:
-                fail(k, error)
+                context.note_down(k, error)
                 return False
             cost += tokens
             return accepted
@@ -202,13 +193,13 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
         decision = agree(
             ballots,
             approves,
-            reaches=lambda sender, receiver: not {sender, receiver} & failed,
+            reaches=lambda sender, receiver: not {sender, receiver} & context.down,
             quorum=quorum or None,
         )
         notes = {
             "rounds": decision.rounds,
             "leader": None if decision.leader is None else context.members[decision.leader].name,
-            "failed": [context.members[k].name for k in sorted(failed)],
+            "failed": [context.members[k].name for k in sorted(context.down)],
         }
         return verdict_for(decision.answer, ballots, cost, **notes)  # type: ignore[arg-type]
 

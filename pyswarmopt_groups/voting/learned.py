@@ -15,7 +15,6 @@ weight within `MEMORY` items. If most are wrong together, trust goes to them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -200,11 +199,11 @@ def posterior(scores: Mapping[str, float], options: int) -> dict[str, float]:
     """Answer -> its probability, from sums of log-odds; options without votes have a score of 0.
 
     Example:
-        >>> {letter: round(p, 2) for letter, p in posterior({"A": math.log(3), "B": 0.0}, 4).items()}
+        >>> {letter: round(p, 2) for letter, p in posterior({"A": float(np.log(3)), "B": 0.0}, 4).items()}
         {'A': 0.5, 'B': 0.17}
     """
-    most = max([0.0, *scores.values()])
-    rest = max(options - len(scores), 0) * math.exp(-most)
-    parts = {answer: math.exp(score - most) for answer, score in scores.items()}
-    whole = sum(parts.values()) + rest
-    return {answer: part / whole for answer, part in parts.items()}
+    from scipy.special import softmax
+
+    without_votes = [0.0] * (options - len(scores))
+    shares = softmax([*scores.values(), *without_votes]).tolist()
+    return dict(zip(scores, shares, strict=False))

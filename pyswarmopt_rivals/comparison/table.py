@@ -41,17 +41,9 @@ HEADINGS = (
 )
 OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
-_WRITING = ("metrics", "max_new_tokens", "temperature", "samples")
 _SEARCHING = (
-    "base",
-    "experts",
-    "tasks",
-    *_READING,
-    *_WRITING,
-    "scoring",
-    "allow_overlap",
-    "dev",
-    "dtype",
+    *("base", "experts", "tasks", *_READING, "metrics", "max_new_tokens", "temperature"),
+    *("samples", "scoring", "allow_overlap", "dev", "test", "dtype"),
 )
 
 
@@ -207,7 +199,7 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
-        how = given(*_SEARCHING, "test") | {"out": f"{out}-search"}
+        how = given(*_SEARCHING) | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:
             how |= {"paper": True}
         elif name != WITH_DEV:

@@ -150,12 +150,13 @@ class Method:
         space = space or self.spaces[0]
         given = {name: value for name, value in options.items() if value is not None}
         self._check_taken(space, given)
+        default = self.weight or 1.0
+        if self.even:
+            default = 1 / n
+        weights = _spread(given.get("weights", (default,)), n)
         return Settings(
             space,
-            torch.tensor(
-                _spread(given.get("weights"), 1 / n if self.even else self.weight, n),
-                dtype=torch.float64,
-            ),
+            torch.tensor(weights, dtype=torch.float64),
             given.get("density", self.density or 1.0),
             seed=given.get("seed", 0),
         )
@@ -178,11 +179,11 @@ class Method:
                 raise InvalidOption(name, None, why)
 
 
-def _spread(weights: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
-    """A weight for each expert; a single one, or the default, applies to all."""
-    if weights is None:
-        return (1.0 if default is None else default,) * n
-    if len(weights) not in (1, n):
-        why = f"has {len(weights)} numbers for {n} experts; use one each, or one for all"
-        raise InvalidOption("weights", None, why)
-    return weights if len(weights) == n else weights * n
+def _spread(weights: tuple[float, ...], n: int) -> tuple[float, ...]:
+    """A weight for each expert; a single one applies to all."""
+    if len(weights) == n:
+        return weights
+    if len(weights) == 1:
+        return weights * n
+    why = f"has {len(weights)} numbers for {n} experts; use one each, or one for all"
+    raise InvalidOption("weights", None, why)

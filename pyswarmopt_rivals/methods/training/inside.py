@@ -8,7 +8,7 @@ at a prompt costs an item evaluation, with gradients `PASSES`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -20,9 +20,11 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.published.classifiers import padded
 from pyswarmopt_llm.scores.choices import PASSES
+from pyswarmopt_llm.searching.training.trainer import training
 from pyswarmopt_rivals.bench import as_patch
-from pyswarmopt_rivals.methods.changes import SideBySide, mixture, side_by_side
+from pyswarmopt_rivals.methods.changes import SideBySide, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
+from pyswarmopt_rivals.methods.training.on_dev import TrainableMixture
 
 BATCH = 8  # texts per batch
 
@@ -229,19 +231,6 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logprobs.exp() * logprobs).sum(-1).mean()
 
 
-def merged_parameters(
-    base: Mapping[str, Tensor], factors: Mapping[str, SideBySide], weights: Tensor
-) -> dict[str, Tensor]:
-    """theta_0 + sum_i lambda_i tau_i of each parameter, in the base's dtype; lambda (modules, n),
-    clipped to [0, 1].
-    """
-    pairs = zip(weights.clamp(0, 1), base.items(), strict=True)
-    return {
-        n: (value.float() + factors[n].weighted(row).dense()).to(value.dtype)
-        for row, (n, value) in pairs
-    }
-
-
 def adamerging(settings: Settings) -> Merged:
     """Learn coefficients per expert and module by gradient descent on the entropy of the
     predictions.
@@ -259,21 +248,13 @@ def adamerging(settings: Settings) -> Merged:
     """
     trial = settings.trial
     trial.engine.load(Patch())
-    model: Any = trial.model
-    parts = side_by_side(settings.experts)
-    on_device = {name: part.to(model.device) for name, part in parts.items()}
-    base = {name: model.get_parameter(name).detach() for name in parts}
     batches = cycle(list(token_batches(trial.engine, trial.prompts(""))))
-    with torch.enable_grad():
-        weights = torch.full(
-            (len(parts), len(settings.experts)), START, device=model.device, requires_grad=True
-        )
-        optimizer = torch.optim.Adam([weights], lr=STEP)
+    mixture = TrainableMixture(settings.experts, False, trial.model, START, (0.0, 1.0))
+    optimizer = torch.optim.Adam(mixture.tensors, lr=STEP)
+    with training(trial.model, mixture.additions()):
         for _ in range(min(MOST_STEPS, trial.items_left // _STEP_PRICE)):
             trial.spend(_STEP_PRICE)
-            loss = entropy(
-                answer_logits(model, next(batches), merged_parameters(base, on_device, weights))
-            )
-            weights.grad = torch.autograd.grad(loss, weights)[0]
+            optimizer.zero_grad()
+            entropy(answer_logits(trial.model, next(batches))).backward()
             optimizer.step()
-    return Merged(mixture(parts, weights.detach().clamp(0, 1).cpu()))
+    return Merged(mixture.patch())

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.statistics import NO_ENDS
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
@@ -136,19 +137,29 @@ class TrainableMixture:
     """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable
     coefficients.
 
-    Coefficients are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta``
-    space, found by AdamW on the cross-entropy over each item's options. Liu et al. 2026 (arXiv
-    2602.12323) merge by gradient on as few items; loss, learning rates and stopping (see
-    `train_on_dev`) are ours.
+    Coefficients are (1 or modules, n) float32: the candidates of a swarm in ``delta`` space.
+
+    Args:
+        experts: the experts.
+        single: whether all modules share the coefficients.
+        model: the model to add the mixture to.
+        start: first value of every coefficient.
+        bounds: range to which coefficients are clipped.
     """
 
-    def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
+    def __init__(
+        self,
+        experts: Sequence[Adapter],
+        single: bool,
+        model: Any,
+        start: float,
+        bounds: tuple[float, float] = NO_ENDS,
+    ) -> None:
+        self._bounds = bounds
         self._parts = side_by_side(experts)
         self._resident = [part.to(model.device, model.dtype) for part in self._parts.values()]
         shape = (1 if single else len(self._parts), len(experts))
-        self.coefficients = torch.full(
-            shape, 1 / len(experts), device=model.device, requires_grad=True
-        )
+        self.coefficients = torch.full(shape, start, device=model.device, requires_grad=True)
         self.tensors: Sequence[Tensor] = [self.coefficients]
 
     def additions(self) -> dict[str, Addition]:
@@ -163,7 +174,7 @@ class TrainableMixture:
 
     def _rows(self, coefficients: Tensor) -> Tensor:
         """The coefficients of each module, (modules, n)."""
-        return coefficients.expand(len(self._parts), -1)
+        return coefficients.clamp(*self._bounds).expand(len(self._parts), -1)
 
     def patch(self) -> Patch:
         """The candidate at the present coefficients."""
@@ -171,12 +182,18 @@ class TrainableMixture:
 
 
 def gradient(single: bool, settings: Settings) -> Merged:
-    """Coefficients by gradient descent: one for each expert, or one for each expert and module."""
+    """Coefficients by gradient descent: one for each expert, or one for each expert and module.
+
+    They start at 1/n and follow AdamW on the cross-entropy over each item's options. Liu et al.
+    2026 (arXiv 2602.12323) merge by gradient on as few items; loss, learning rates and stopping
+    (see `train_on_dev`) are ours.
+    """
     trial = settings.trial
     rates = COEFFICIENT_RATES if single else MODULE_RATES
     trial.engine.load(Patch())
 
     def make() -> TrainableMixture:
-        return TrainableMixture(settings.experts, single, trial.model)
+        experts = settings.experts
+        return TrainableMixture(experts, single, trial.model, 1 / len(experts))
 
     return Merged(train_on_dev(trial, make, rates, settings.seed))
