@@ -24,6 +24,7 @@ from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
 from pyswarmopt.driver.problem.constraints import Breach, ranked
+from pyswarmopt.hybrid.phases import padded
 
 # searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
 # two contradicting limits, and curved ones could only be crept along. The equilibrium of White,
@@ -215,11 +216,7 @@ class Judge:
         """Costs and constraints, (N, 1 + K), for a search that uses them."""
         if not self._by_amounts:
             return {}
-        width = max(len(each.amounts) for each in judged)
-        rows = np.full((len(judged), 1 + width), math.inf)
-        for row, each in zip(rows, judged, strict=True):
-            row[0] = each.cost if each.counts else math.inf
-            row[1 : 1 + len(each.amounts)] = each.amounts
+        rows = padded([each.cost if each.counts else math.inf, *each.amounts] for each in judged)
         return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     # ---- the result so far ----

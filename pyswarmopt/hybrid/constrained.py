@@ -149,7 +149,7 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
     def propose(self) -> Floats:
         s = self.search
         best = s.best_point()
-        row = s.kept.best
+        row = s.progress.best_row
         if self.run is not None and len(row) and not (self.run.points == best).all(axis=1).any():
             self.run.take_in_rows(best[None], row[None])
         return super().propose()
@@ -215,8 +215,6 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
 class Kept(StateRecord):
     """State of a search with constraints besides its progress."""
 
-    told: Floats = array()  # (m, r): cost and constraints of the round's told points
-    best: Floats = array()  # (b,): cost and constraints of the best point
     rescuing: bool = False  # whether only feasibility counts
     # (J,): 1 for constraints whose slopes jumped where descents were stuck
     kinked: Floats = array()
@@ -226,7 +224,6 @@ class ConstrainedSearch(PhasedSearch):
     """A search with constraints; its values are told in Deb's order.
 
     Attributes:
-        rows: cost and constraints of the latest points, (m, 1 + J), at most 0 where allowed.
         kept: data kept from earlier points.
     """
 
@@ -241,7 +238,6 @@ class ConstrainedSearch(PhasedSearch):
 
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)
-        self.rows: Floats = NONE
         self.kept = Kept()
 
     def aims(self) -> Floats:
@@ -259,26 +255,12 @@ class ConstrainedSearch(PhasedSearch):
         dropped: npt.ArrayLike | None = None,
         rows: Floats | None = None,
     ) -> None:
-        """As `PhasedSearch.tell`, with the points' costs and constraints. If nothing is feasible
-        when a tenth of the evaluations is left, only feasibility counts until it is reached, with a
-        new descent from the best point.
-        """
-        if rows is not None:
-            self.rows = rows
-        super().tell(positions, values, dropped)
+        super().tell(positions, values, dropped, rows)
         before = self.kept.rescuing
         self.kept.rescuing = self._needs_rescue()
         if self.kept.rescuing and not before and not len(self.progress.asked):
             self.descent.run = None
             self.progress.turn = self._next_turn()
-
-    def take_in(
-        self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
-    ) -> None:
-        """As `PhasedSearch.take_in`, with the points' costs and constraints."""
-        if rows is not None:
-            self.rows = rows
-        super().take_in(positions, values)
 
     @property
     def remark(self) -> str:
@@ -292,35 +274,11 @@ class ConstrainedSearch(PhasedSearch):
         )
 
     def _needs_rescue(self) -> bool:
-        best = self.kept.best
+        best = self.progress.best_row
         if self.max_evals is None or not len(best):
             return False
         late = self.evaluations - self.known >= (1 - LAST) * self.max_evals
         return late and bool((best[1:] > 0).any())
-
-    def _keep(self, x: Floats, cost: float, by: str) -> None:
-        if cost < self.progress.best_cost:
-            asked = self.progress.asked
-            here = np.flatnonzero((asked == x).all(axis=1)) if len(self.rows) > 1 else [0]
-            self.kept.best = self.rows[here[0]].copy()
-        super()._keep(x, cost, by)
-
-    def _collect(self, row: int, value: float) -> None:
-        """Keep the costs and constraints, too."""
-        super()._collect(row, value)
-        before = self.kept.told
-        width = max(self.rows.shape[1], before.shape[-1])
-        told = np.full((len(self.progress.told), width), math.inf)
-        if len(before):
-            told[:, : before.shape[1]] = before
-        told[row, : self.rows.shape[1]] = self.rows[0]
-        self.kept.told = told
-        if not len(self.progress.open_rows()):
-            self.rows = told
-            self.kept.told = NONE
-
-    def _returned(self, costs: Floats) -> Floats:
-        return self.rows[:, 0]
 
 
 class MixedDescent(ProgramDescent):

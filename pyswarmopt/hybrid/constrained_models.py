@@ -10,6 +10,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.gaussian import GaussianProcess, Merit, Proposals, below, improvement
+from pyswarmopt.hybrid.phases import padded
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
 LEAST = 1e-300  # least probability
@@ -49,12 +50,7 @@ class ConstrainedProposals(Proposals):
 
     def take_in_rows(self, points: Floats, rows: Floats) -> None:
         """Learn cost and constraints of points, (n, M): (n, 1 + J)."""
-        width = max(rows.shape[1], self.rows.shape[1] if len(self.rows) else 0)
-        if len(self.rows):
-            before = self.rows
-        else:
-            before = np.empty((0, width))
-        self.rows = np.concatenate([_wide(before, width), _wide(rows, width)])
+        self.rows = padded([*self.rows, *rows])
         self.take_in(points, rows[:, 0])
 
     def _feasible(self) -> Floats:
@@ -99,9 +95,3 @@ class ConstrainedProposals(Proposals):
         broken = np.maximum(outputs[1:], 0.0).sum(axis=0)
         worst = float(outputs[0].max()) + 1.0
         return merit, np.where(broken > 0, worst + broken, outputs[0])
-
-
-def _wide(rows: Floats, width: int) -> Floats:
-    """Rows, (n, w), padded to a width with unknown constraints."""
-    missing = np.full((len(rows), width - rows.shape[1]), math.inf)
-    return np.column_stack([rows, missing])

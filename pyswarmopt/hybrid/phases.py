@@ -8,14 +8,15 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import zip_longest
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
@@ -58,6 +59,11 @@ def bounded(costs: Floats) -> Floats:
     """
     size = np.abs(costs)
     return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
+
+
+def padded(rows: Iterable[Any]) -> Floats:
+    """Rows of several lengths as one array, filled up with infinity."""
+    return np.array([*zip_longest(*rows, fillvalue=math.inf)], dtype=np.float64).T
 
 
 @dataclass(repr=False, eq=False)
@@ -163,28 +169,27 @@ class Progress(StateRecord):
     high: Floats  # (D,)
     start: Floats  # (n, D): starting points
     best_x: Floats  # (D,)
-    # points handed out one by one and pending, oldest first: ticket, row of the round, whether it
-    # is outside the round, and the point
-    sent: Floats  # (k, S)
     _: KW_ONLY
     best_cost: float = math.inf
+    best_row: Floats = array()  # (1 + J,): cost and constraints of the best point
     best_by: str = ""  # phase that evaluated the best point
     sign: float = 1.0  # -1 for maximisation
     population: int = 0  # as given, 0 if not given
     turn: str = START
     asked: Floats = array()  # (m, D): points waiting for values
-    told: Floats = array()  # (m,): their values, if told one by one; NaN before
+    # if told one by one: their costs, followed by the row of cost and constraints; empty before
+    told: list[list[float]] = field(default_factory=list)
+    # points handed out one by one and pending, oldest first: ticket, row of the round, whether it
+    # is outside the round, and the point
+    sent: list[list[float]] = field(default_factory=list)
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
     tickets: int = 0  # handed out so far
 
-    def open_rows(self) -> Ints:
-        """Rows of the round without a value."""
-        return np.flatnonzero(np.isnan(self.told))
-
-    def pending_rows(self) -> Floats:
-        """Rows of the round whose points are pending."""
-        return self.sent[self.sent[:, BESIDE] == 0, ROW]
+    def waiting_rows(self) -> list[int]:
+        """Rows of the round that have no value and are not pending."""
+        pending = [each[ROW] for each in self.sent if not each[BESIDE]]
+        return [row for row, told in enumerate(self.told) if not told and row not in pending]
 
 
 class PhasedSearch:
@@ -197,6 +202,7 @@ class PhasedSearch:
         progress: findings and choices so far.
         phases: name -> phase; each is also an attribute.
         resolution: how many digits the values have.
+        rows: costs and constraints of the points told last, (m, 1 + J).
         cut_short: whether the present round lacks positions that were not evaluated.
     """
 
@@ -230,8 +236,8 @@ class PhasedSearch:
         best = start[0].copy() if len(start) else (low + high) / 2
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        sent = np.empty((0, POINT + len(low)))
-        self.progress = Progress(low, high, start, best, sent, sign=sign, population=count)
+        self.progress = Progress(low, high, start, best, sign=sign, population=count)
+        self.rows: Floats = NONE
         self.resolution = Resolution()
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
@@ -279,9 +285,11 @@ class PhasedSearch:
         positions: npt.ArrayLike | Ticket,
         values: npt.ArrayLike,
         dropped: npt.ArrayLike | None = None,
+        rows: Floats | None = None,
     ) -> None:
         """Take in the values, (m,), of the positions from `ask`, or the value of a ticket;
-        `dropped`, (m,), are positions not evaluated.
+        `dropped`, (m,), are positions not evaluated. With constraints the values give an order, and
+        `rows`, (m, 1 + J), costs and constraints.
 
         A value that is not finite counts as the worst possible.
 
@@ -290,7 +298,7 @@ class PhasedSearch:
                 is not pending.
         """
         if isinstance(positions, Ticket):
-            self._tell_one(positions, float(as_values(values, ())))
+            self._tell_one(positions, float(as_values(values, ())), rows)
             return
         progress = self.progress
         asked = progress.asked
@@ -300,11 +308,11 @@ class PhasedSearch:
             evaluated = ~as_mask(dropped, len(asked))
         costs[~evaluated] = math.inf
         self.cut_short = not evaluated.all()
-        self._see(asked, costs, progress.turn)
+        self._see(asked, costs, rows, progress.turn)
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         progress.asked = NONE
-        progress.told = NONE
+        progress.told = []
         with one_thread():
             if progress.turn == START:
                 self._hear(asked, costs)
@@ -312,8 +320,10 @@ class PhasedSearch:
                 self.phases[progress.turn].learn(bounded(costs))
         progress.turn = self._next_turn()
 
-    def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
-        """Take in unrequested points, (n, D), and their values, (n,).
+    def take_in(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
+    ) -> None:
+        """Take in unrequested points, (n, D), with their values, (n,), and `rows` as in `tell`.
 
         Raises:
             ValueError: points with another dimension or out of bounds, or not one value for each.
@@ -330,25 +340,23 @@ class PhasedSearch:
         if x.shape[1:] != low.shape or not ((x >= low) & (x <= high)).all():
             raise ValueError(f"positions: not points of {len(low)} coordinates within the bounds")
         costs = as_costs(x, x, values, self.progress.sign)
-        self._see(x, costs, UNASKED)
+        self._see(x, costs, rows, UNASKED)
         self._hear(x, costs)
 
-    def _see(self, x: Floats, costs: Floats, by: str) -> None:
+    def _see(self, x: Floats, costs: Floats, rows: Floats | None, by: str) -> None:
         """Learn how many digits the values have; keep the best of the points, (n, D), if it is the
         best so far.
         """
-        self.resolution.take_in(self._returned(costs))
+        self.rows = costs[:, None] if rows is None else rows
+        self.resolution.take_in(self.rows[:, 0])
         i = int(costs.argmin())
-        self._keep(x[i], float(costs[i]), by)
+        self._keep(x[i], float(costs[i]), self.rows[i], by)
 
-    def _returned(self, costs: Floats) -> Floats:
-        """The costs, (n,), as the function returned them."""
-        return costs
-
-    def _keep(self, x: Floats, cost: float, by: str) -> None:
+    def _keep(self, x: Floats, cost: float, row: Floats, by: str) -> None:
         progress = self.progress
         if cost < progress.best_cost:
             progress.best_cost = cost
+            progress.best_row = row.copy()
             progress.best_x = x.copy()
             progress.best_by = by
 
@@ -381,12 +389,11 @@ class PhasedSearch:
             A ticket; None while the starting points are pending.
         """
         asked = self.ask()
-        if not len(self.progress.told):
-            self.progress.told = np.full(len(asked), math.nan)
-        waiting = np.setdiff1d(self.progress.open_rows(), self.progress.pending_rows())
-        if waiting.size:
-            row = int(waiting[0])
-            return self._send(asked[row], row, beside=False)
+        if not self.progress.told:
+            self.progress.told = [[] for _ in asked]
+        waiting = self.progress.waiting_rows()
+        if waiting:
+            return self._send(asked[waiting[0]], waiting[0], beside=False)
         if self.turn == START:
             return None
         return self._send(self.box.decode(self._beside()[None])[0], len(asked), beside=True)
@@ -394,7 +401,7 @@ class PhasedSearch:
     def _send(self, x: Floats, row: int, beside: bool) -> Ticket:
         progress = self.progress
         ticket = Ticket(x.copy(), row, progress.tickets)
-        progress.sent = np.vstack([progress.sent, [ticket.number, row, beside, *x]])
+        progress.sent.append([ticket.number, row, float(beside), *x.tolist()])
         progress.tickets += 1
         return ticket
 
@@ -409,34 +416,30 @@ class PhasedSearch:
         last. Those of a restored search must be evaluated again.
         """
         sent = self.progress.sent
-        return [Ticket(each[POINT:].copy(), int(each[ROW]), int(each[TICKET])) for each in sent]
+        return [Ticket(np.array(x), int(row), int(number)) for number, row, _, *x in sent]
 
-    def _tell_one(self, ticket: Ticket, value: float) -> None:
+    def _tell_one(self, ticket: Ticket, value: float, rows: Floats | None) -> None:
         progress = self.progress
-        mine = progress.sent[:, TICKET] == ticket.number
-        if not mine.any():
+        mine = [each for each in progress.sent if each[TICKET] == ticket.number]
+        if not mine:
             raise ValueError(
                 f"ticket {ticket.number} was already told or belongs to another search"
             )
-        beside = progress.sent[mine, BESIDE].any()
-        progress.sent = progress.sent[~mine]
+        progress.sent.remove(mine[0])
+        cost = math.inf
         if math.isfinite(value):
             cost = progress.sign * value
-        else:
-            cost = math.inf
-        if beside:
+        if mine[0][BESIDE]:
             progress.evaluations += 1
-            self._see(ticket.x[None], np.array([cost]), "beside")
+            self._see(ticket.x[None], np.array([cost]), rows, "beside")
             self._hear(ticket.x[None], np.array([cost]))
             return
-        self._keep(ticket.x, cost, progress.turn)
-        self._collect(ticket.particle, progress.sign * cost)
-        if not len(progress.open_rows()):
-            self.tell(progress.asked, progress.told)
-
-    def _collect(self, row: int, value: float) -> None:
-        """Keep the value of a row of the round."""
-        self.progress.told[row] = value
+        row = np.array([cost]) if rows is None else rows[0]
+        self._keep(ticket.x, cost, row, progress.turn)
+        progress.told[ticket.particle] = [cost, *row.tolist()]
+        if all(progress.told):
+            told = padded(progress.told)
+            self.tell(progress.asked, progress.sign * told[:, 0], rows=told[:, 1:])
 
     def _beside(self) -> Floats:
         """Propose a point outside the round: a phase's, else a mutation of the best point."""
@@ -449,7 +452,8 @@ class PhasedSearch:
 
     def unit_under_way(self) -> Floats:
         """The pending points in the unit box, (k, M), snapped."""
-        return self.kinds.snap(self.box.encode(self.progress.sent[:, POINT:]))
+        points = np.array([each[POINT:] for each in self.progress.sent])
+        return self.kinds.snap(self.box.encode(points.reshape(-1, len(self.box.low))))
 
     # ---- results ----
 

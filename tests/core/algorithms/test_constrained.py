@@ -161,8 +161,7 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
         x = search.ask()
         costs = size * (x[:, 0] / 10 + 0.02 * np.abs(x[:, 1] - 1))
         rows = np.column_stack([costs, -x[:, 0]])
-        search.rows = rows
-        search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)))
+        search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)), rows=rows)
     assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)
 
 
@@ -171,8 +170,8 @@ def test_where_nothing_is_feasible_the_last_tenth_begins_anew_at_the_best_point(
     while search.evaluations < 180:
         x = search.ask()
         violations = 1 + 0.1 * np.abs(np.sin(2 * x)).sum(axis=1) + 0.01 * (x**2).sum(axis=1)
-        search.rows = np.column_stack([x.sum(axis=1), violations])
-        search.tell(x, ranked(x.sum(axis=1), violations))
+        rows = np.column_stack([x.sum(axis=1), violations])
+        search.tell(x, ranked(x.sum(axis=1), violations), rows=rows)
     assert (search.ask() == search.best.x).all(axis=1).any()
 
 
