@@ -17,7 +17,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.descent import parabola
 from pyswarmopt.hybrid.phases import BATCH, Run
 
 EXCHANGES = 2  # a non-separable function may pass one exchange by chance
@@ -156,8 +155,13 @@ def _refined(t: Floats, v: Floats) -> float | None:
     left, best, right = t[k - 1 : k + 2]
     if right - left < SMALLEST_INTERVAL:
         return None
-    slope, bend = parabola(v[[k - 1, k + 1]] - v[k], np.array([left, right]) - best)
-    vertex = best - slope / bend if bend > 0 else best
+    vertex = best
+    a = left - best
+    b = right - best
+    rise_a = v[k - 1] - v[k]
+    rise_b = v[k + 1] - v[k]
+    if rise_a + rise_b > 0:
+        vertex += (rise_a * b**2 - rise_b * a**2) / (2 * (rise_a * b - rise_b * a))
     if abs(vertex - best) < 0.1 * SMALLEST_INTERVAL or not left < vertex < right:
         wider = right if right - best > best - left else left  # to know the other side as well
         return float(best + 0.1 * (wider - best))

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, median
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.phases import EPS, Run
 
@@ -72,8 +72,7 @@ class CovarianceSwarm(Run):
     path_sigma: Floats = array()  # (D,)
     path_c: Floats = array()  # (D,)
     first_range: float = 0.0
-    bests: list[float] = field(default_factory=list)  # medians and bests of the iterations
-    medians: list[float] = field(default_factory=list)
+    bests: list[float] = field(default_factory=list)  # of the iterations
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
@@ -163,7 +162,6 @@ class CovarianceSwarm(Run):
         dim = len(self.mean)
         middle = float(costs[len(costs) // 2])
         self.bests.append(float(costs[0]))
-        self.medians.append(middle)
         if self.iteration == 1:
             finite = costs[np.isfinite(costs)]
             self.first_range = float(finite[-1] - finite[0]) if len(finite) else 0.0
@@ -172,18 +170,7 @@ class CovarianceSwarm(Run):
         flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial
         collapsed = self.width < SMALLEST_SPREAD
         longest = 100 + 50 * (dim + 3) ** 2 / math.sqrt(self.population)
-        self.done = self.done or flat or collapsed or self.iteration > longest or self._stagnates()
-
-    def _stagnates(self) -> bool:
-        """Whether the bests and medians of the last 30 % of a long history are no better than the
-        first ones.
-        """
-        span = 120 + int(0.2 * self.iteration + 30 * len(self.mean) / self.population)
-        if self.iteration <= span:
-            return False
-        part = int(0.3 * span)
-        histories = self.bests[-span:], self.medians[-span:]
-        return all(median(h[-part:]) >= median(h[:part]) for h in histories)
+        self.done = self.done or flat or collapsed or self.iteration > longest
 
 
 @dataclass(repr=False, eq=False)

@@ -1,4 +1,4 @@
-"""A descent by line searches and differences, as a run: BFGS with one Newton step.
+"""A descent by line searches and differences, as a run: BFGS.
 
 A subclass of `LineSearchDescent` defines the points for the gradient and the direction:
 `QuasiNewton`, or `LimitedMemory` for many coordinates. The line search
@@ -26,7 +26,6 @@ SMALLEST_DIFFERENCE = 1e-11
 FIRST_STEP = 0.2  # length of the first step, as a share of the box
 LONGEST_STEP = 0.5  # longest step, in any coordinate
 TRIES = 8  # points of a line search without improvement
-NEWTON_AFTER = 3  # iterations; fewer suffice for a plain bowl
 # iterations, and the share of the cost below which their gain is small
 SLOW_AFTER = 10
 SLOW_GAIN = 0.005
@@ -39,7 +38,6 @@ WITHOUT_GAIN = 4  # points of the first line search, none of them better
 # or the cost's change after the first step, as a share of the first differences' prediction
 DOUBTFUL = 0.1
 PAIRS = 50  # kept moves and changes of the gradient
-FLATTEST = 1e-10  # the smallest accepted curvature, as a share of the largest
 TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
 
@@ -49,11 +47,10 @@ class LineSearchDescent(Run):
 
     x: Floats  # (D,): starting point, then current point
     cost: float = math.inf  # cost at x; infinite while unknown
-    newton: bool = True  # whether to measure second derivatives once
     _: KW_ONLY
     gradient: Floats = array()  # (D,)
     before: Floats = array()  # (p, D): x and gradient one iteration ago
-    mode: str = "gradient"  # "newton", "line": what is being evaluated
+    searching: bool = False  # along a line; otherwise the gradient is being measured
     # length of differences, in units of what rounding requires
     coarseness: float = 3.0
     iterations: int = 0
@@ -85,7 +82,7 @@ class LineSearchDescent(Run):
         return self.done or gain < SLOW_GAIN * abs(self.cost)
 
     def propose(self, random: np.random.Generator) -> Floats:
-        if self.mode == "line":
+        if self.searching:
             return np.clip(self.x + self.t * self.direction, 0.0, 1.0)[None]
         points = self._points_around()
         if math.isinf(self.cost):
@@ -93,7 +90,7 @@ class LineSearchDescent(Run):
         return points
 
     def learn(self, costs: Floats) -> None:
-        if self.mode == "line":
+        if self.searching:
             self._learn_line(float(costs[0]))
             return
         if math.isinf(self.cost):
@@ -108,10 +105,6 @@ class LineSearchDescent(Run):
     def rounding(self) -> float:
         """The error of a cost near the current one."""
         return max(EPS * max(abs(self.cost), 1e-300), self.error)
-
-    def clear_share(self) -> float:
-        """Share of the cost that second differences resolve: the root of its rounding."""
-        return math.sqrt(max(EPS, self.error / max(abs(self.cost), 1e-300)))
 
     def largest_difference(self) -> float:
         """The longest difference, as a share of the box."""
@@ -151,7 +144,7 @@ class LineSearchDescent(Run):
         self.tries = 0
         self.best_t = 0.0
         self.best_cost = self.cost
-        self.mode = "line"
+        self.searching = True
 
     def _learn_line(self, cost: float) -> None:
         t = self.t
@@ -195,17 +188,16 @@ class LineSearchDescent(Run):
         self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
         self.iterations += 1
         self.done = self.trivial >= 3
-        self.mode = "newton" if self.newton and self.iterations >= NEWTON_AFTER else "gradient"
+        self.searching = False
 
     def _fail(self) -> None:
         """Nothing better along the line: measure once more, with shorter differences."""
         self.failures += 1
         self.done = self.failures >= 2
         self._compare_gain(self.t, 0.0)
-        if not self.newton:
-            self.coarseness *= 10
+        self.coarseness *= 10
         self.before = NONE
-        self.mode = "newton" if self.newton else "gradient"
+        self.searching = False
 
     def _compare_gain(self, t: float, gain: float) -> None:
         """Compare the fall of the cost along a line with what the slope promises (half of it at a
@@ -215,32 +207,13 @@ class LineSearchDescent(Run):
         self.misled = promised > CLEAR * self.rounding() and gain < LITTLE * promised
 
 
-def either_side(x: Floats, a: Floats) -> Floats:
-    """Two moves along each coordinate of x, (2, D): the first is a or -a; both stay in the box."""
-    a = np.where(x + a > 1, -a, a)
-    return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
-
-
-def parabola(rises: Floats, moves: Floats) -> Floats:
-    """First and second derivatives along coordinates, (2, k), from the costs after two moves, (2,
-    k).
-    """
-    rise_a, rise_b = rises
-    a, b = moves
-    first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
-    return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
-
-
 @dataclass(repr=False, eq=False)
 class QuasiNewton(LineSearchDescent):
-    """One descent by BFGS, with these differences from textbooks:
+    """One descent by BFGS.
 
-    - Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes
-      the cost alike, and the model's curvature is taken off: a forward difference then resolves
-      flat directions beside steep ones, which one along the coordinates cannot.
-    - After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2
-      gradients, where BFGS needs D of them to learn as much. Its negative eigenvalues count by
-      their size (Dauphin et al. 2014, "saddle-free").
+    Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes the
+    cost alike, and the model's curvature is taken off: a forward difference then resolves flat
+    directions beside steep ones, which one along the coordinates cannot.
     """
 
     _: KW_ONLY
@@ -250,22 +223,6 @@ class QuasiNewton(LineSearchDescent):
     costs: Floats = array()  # (k,): theirs
 
     def _points_around(self) -> Floats:
-        if self.mode == "newton":
-            return self._newton_points()
-        return self._gradient_points()
-
-    def _learn_around(self, costs: Floats) -> None:
-        if self.mode == "newton":
-            self._learn_newton(costs)
-            return
-        try:
-            self._learn_gradient(self.batch[-len(costs) :] - self.x, costs - self.cost)
-        except np.linalg.LinAlgError:
-            self.done = True
-
-    # ---- gradients ----
-
-    def _gradient_points(self) -> Floats:
         x = self.x
         n = len(self.x)
         if not len(self.inverse):
@@ -287,6 +244,14 @@ class QuasiNewton(LineSearchDescent):
         outside = ((points < 0) | (points > 1)).any(axis=1)
         points[outside] = x - moves[outside]
         return np.clip(points, 0.0, 1.0)
+
+    def _learn_around(self, costs: Floats) -> None:
+        try:
+            self._learn_gradient(self.batch[-len(costs) :] - self.x, costs - self.cost)
+        except np.linalg.LinAlgError:
+            self.done = True
+
+    # ---- gradients ----
 
     def _learn_gradient(self, moves: Floats, rises: Floats) -> None:
         if len(self.inverse):
@@ -322,41 +287,6 @@ class QuasiNewton(LineSearchDescent):
         if np.isfinite(updated).all():
             self.inverse = updated
 
-    # ---- the Hessian ----
-
-    def _newton_points(self) -> Floats:
-        """x + a_i e_i, x + b_i e_i, x + a_i e_i + a_j e_j, (D (D + 3) / 2, D)."""
-        x = self.x
-        a, b = self._newton_moves()
-        i, j = np.triu_indices(len(x), 1)
-        steps = np.diag(a)
-        return np.concatenate([x + steps, x + np.diag(b), x + steps[i] + steps[j]])
-
-    def _newton_moves(self) -> Floats:
-        """Two moves along each coordinate that change the cost by about the root of its rounding."""
-        curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
-        size = np.sqrt(2 * self.clear_share() * abs(self.cost) / np.maximum(curvature, 1e-300))
-        return either_side(self.x, np.clip(size, 1e-8, self.largest_difference()))
-
-    def _learn_newton(self, costs: Floats) -> None:
-        n = len(self.x)
-        rises = costs - self.cost
-        moves = self._newton_moves()
-        gradient, curvature = parabola(rises[: 2 * n].reshape(2, n), moves)
-        i, j = np.triu_indices(n, 1)
-        hessian = np.diag(curvature)
-        mixed = (rises[2 * n :] - rises[i] - rises[j]) / (moves[0, i] * moves[0, j])
-        hessian[i, j] = hessian[j, i] = mixed
-        values, axes = np.linalg.eigh(hessian)
-        values = np.abs(values)
-        self.newton = False
-        if not values.any():
-            self.done = True
-            return
-        self.inverse = (axes / np.maximum(values, 1e-10 * values.max())) @ axes.T
-        self.scaled = True
-        self._head(gradient)
-
     # ---- lines ----
 
     def _learn_line(self, cost: float) -> None:
@@ -376,25 +306,21 @@ class LimitedMemory(LineSearchDescent):
 
     The two-loop recursion of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006,
     algorithm 7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs
-    are kept than with cheap gradients; after a few iterations the Hessian's diagonal is measured by
-    central differences, 2 D points, to start the loops (as in Gilbert & Lemarechal 1989, Math.
-    Programming 45). Batches have at most `BATCH` numbers.
+    are kept than with cheap gradients. Batches have at most `BATCH` numbers.
     """
 
     _: KW_ONLY
-    curvature: Floats = array()  # (D,): second derivatives along the coordinates
     pairs: Floats = array()  # (k, p, D): moves and changes of the gradient
     measured: int = 0  # finished coordinates
-    found: Floats = array()  # (p, D): derivatives at x so far
+    found: Floats = array()  # (D,): derivatives at x so far
 
     # ---- differences ----
 
     def _points_around(self) -> Floats:
         part = self._part()
         axes = np.arange(part.start, part.stop)
-        steps = self._moves()[: 2 if self.mode == "newton" else 1, part].ravel()
-        points = np.tile(self.x, (len(steps), 1))
-        points[np.arange(len(steps)), np.resize(axes, len(steps))] += steps
+        points = np.tile(self.x, (len(axes), 1))
+        points[np.arange(len(axes)), axes] += self._moves()[part]
         return points
 
     def _part(self) -> slice:
@@ -403,55 +329,29 @@ class LimitedMemory(LineSearchDescent):
         return slice(self.measured, min(self.measured + size, len(self.x)))
 
     def _moves(self) -> Floats:
-        """Two moves along each coordinate within the box, (2, D); a forward difference uses the
-        first.
-        """
-        x = self.x
-        a = np.full(len(x), FIRST_DIFFERENCE)
-        curvature = self.curvature
-        if not len(curvature) and len(self.pairs):
+        """A move along each coordinate within the box, (D,)."""
+        size = FIRST_DIFFERENCE
+        if len(self.pairs):
             s, y = self.pairs[-1]
-            curvature = np.full(len(s), float(y @ y) / float(s @ y))
-        if len(curvature):
-            rise = self.clear_share() * abs(self.cost)
-            least = 1e-8
-            if self.mode == "gradient":
-                rise = self.coarseness**2 * (4 * self.rounding())
-                least = SMALLEST_DIFFERENCE
-            a = np.sqrt(rise / np.maximum(curvature, 1e-300))
-            a = np.clip(a, least, self.largest_difference())
-        return either_side(x, a)
+            rise = self.coarseness**2 * (4 * self.rounding())
+            size = math.sqrt(rise * float(s @ y) / float(y @ y))
+            size = min(max(size, SMALLEST_DIFFERENCE), self.largest_difference())
+        return np.where(self.x + size > 1, -size, size)
 
     def _learn_around(self, costs: Floats) -> None:
         part = self._part()
         if not self.measured:
-            self.found = np.zeros((2, len(self.x)))
-        self.found[:, part] = self._derivatives(costs - self.cost, part)
+            self.found = np.zeros(len(self.x))
+        self.found[part] = (costs - self.cost) / self._moves()[part]
         self.measured = part.stop
         if part.stop == len(self.x):
             self.measured = 0
-            self._take_in(*self.found)
+            self._take_in(self.found)
 
-    def _derivatives(self, rises: Floats, part: slice) -> Floats:
-        """First and second derivatives along some coordinates, (2, k)."""
-        moves = self._moves()[:, part]
-        if self.mode == "newton":
-            return parabola(rises.reshape(2, -1), moves)
-        a = moves[0]
-        if len(self.curvature):
-            second = self.curvature[part]
-        else:
-            second = np.zeros(len(a))
-        return np.stack([rises / a - 0.5 * a * second, second])
-
-    def _take_in(self, gradient: Floats, curvature: Floats) -> None:
+    def _take_in(self, gradient: Floats) -> None:
         if not 0 < float(np.linalg.norm(gradient)) < math.inf:
             self.done = True
             return
-        if self.mode == "newton":
-            self.newton = False
-            size = np.abs(curvature)
-            self.curvature = np.maximum(size, FLATTEST * size.max()) if size.any() else NONE
         if len(self.before):
             self._remember(self.x - self.before[0], gradient - self.before[1])
         self._head(gradient)
@@ -464,30 +364,23 @@ class LimitedMemory(LineSearchDescent):
             self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
 
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
-        """Algorithm 7.4 with a diagonal in the middle, scaled to the latest pair."""
+        """Algorithm 7.4, scaled to the latest pair."""
         q = np.where(free, gradient, 0.0)
         sy = [float(s @ y) for s, y in self.pairs]
         weights = []
         for (s, y), product in zip(self.pairs[::-1], sy[::-1], strict=True):
             weights.append(float(s @ q) / product)
             q = q - weights[-1] * y
-        q = q * self._first_inverse(q)
+        q = q * self._scale(q)
         for (s, y), product, weight in zip(self.pairs, sy, weights[::-1], strict=True):
             q = q + (weight - float(y @ q) / product) * s
         return np.where(free, -q, 0.0)
 
-    def _first_inverse(self, gradient: Floats) -> Floats:
-        """The inverse Hessian's diagonal before any pair is known, (D,)."""
-        if len(self.curvature):
-            inverse = 1 / self.curvature
-        else:
-            inverse = np.ones(len(self.x))
-        if len(self.pairs):
-            s, y = self.pairs[-1]
-            return inverse * (float(s @ y) / float(y @ (inverse * y)))
-        if len(self.curvature):
-            return inverse
-        return inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))
+    def _scale(self, gradient: Floats) -> float:
+        if not len(self.pairs):
+            return FIRST_STEP / float(np.linalg.norm(gradient))
+        s, y = self.pairs[-1]
+        return float(s @ y) / float(y @ y)
 
 
 @dataclass(repr=False, eq=False)

@@ -14,7 +14,8 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    `Probe`: where the cost along a line falls far less than the slope says, six points close together
    show whether values have an error, up to three times.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
-   coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
+   coordinate each. Where gradients are dear it comes before: above 100 coordinates, and from 30 on
+   with fewer than 100 evaluations per dimension.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
    basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension. The
    first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
@@ -44,7 +45,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array, known
+from pyswarmopt.base.record import known
 from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.box import MUTANTS, Kinds
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
@@ -58,7 +59,7 @@ from pyswarmopt.hybrid.descent import (
     RepeatedCall,
 )
 from pyswarmopt.hybrid.gaussian import Proposals
-from pyswarmopt.hybrid.phases import MATRIX_DIM, Phase, PhasedSearch, Run, S
+from pyswarmopt.hybrid.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
 from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.ring import Ring
 
@@ -67,7 +68,6 @@ MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
 BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
 ROUGH = 10  # in total, if the first descent's differences are no slopes
-FIRST_DESCENT = 100  # evaluations per dimension reserved for the first descent
 # evaluations of later descents for each of the swarm's; of mutations as of descents that are behind
 SHARE_AHEAD = 0.5
 SHARE_BEHIND = 0.125
@@ -321,7 +321,7 @@ class Descent(Phase["MemeticSwarm"]):
             cost = s.scout.run.level
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
-        return QuasiNewton(x, cost, s.affords_hessian)
+        return QuasiNewton(x, cost)
 
     def _by_regression(self) -> RegressionDescent:
         """Start by regression from the best point if new, first with all the model's points, and by
@@ -409,38 +409,22 @@ class Scan(Phase["MemeticSwarm"]):
     name = "scan"
     kinds = (AxisSearch,)
     beside_swarm: int = 0  # population of the latest swarm beside which it started
-    tried: float = math.inf  # best cost when it started
-    credit: str = ""  # phase that found its starting point, credited with its results
-    origin: Floats = array()  # (D,): that point
 
     def due(self) -> bool:
-        """Whether one is under way, or the swarm is narrow, and neither this run of it nor this best
-        point has had one, nor every axis its own search.
+        """Whether one is under way, or the swarm is narrow, and neither this run of it has had one,
+        nor every axis its own search.
         """
         s = self.search
         if self.run is not None and not self.run.done:
             return True
         if s.box.dim > MATRIX_DIM or not s.has_slopes or s.test.separable:
             return False
-        unseen = s.swarm.population > self.beside_swarm and s.known_cost < self.tried
-        return unseen and s.swarm.is_narrow
+        return s.swarm.is_narrow and s.swarm.population > self.beside_swarm
 
     def begin(self) -> AxisSearch:
         s = self.search
         self.beside_swarm = s.swarm.population
-        self.tried = s.known_cost
-        self.credit = s.progress.best_by
-        self.origin = s.best_unit()
-        return AxisSearch(self.origin.copy(), s.known_cost, SCANNED)
-
-    def learn(self, costs: Floats) -> None:
-        """Let the next descent start where it has found another basin."""
-        super().learn(costs)
-        s = self.search
-        if s.progress.best_by == self.name:
-            s.progress.best_by = self.credit
-        if self.run.done and np.abs(s.best_unit() - self.origin).max() > NARROW:
-            s.descent.run = None
+        return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
 
 
 @dataclass(repr=False, eq=False)

@@ -39,8 +39,8 @@ START = "start"  # the turn of the given points, before any phase
 UNASKED = "unasked"  # instead of a turn, for points told without being asked for
 OFF_CENTRE = 0.01  # share of the box: in the exact middle a symmetrical function has no slope
 MATRIX_DIM = 100  # most coordinates for D x D matrices
-NEWTON_BUDGET = 0.25  # largest share of all evaluations for measuring one Hessian
-TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian is affordable
+FIRST_DESCENT = 100  # evaluations per dimension reserved for the first descent
+TEST_FIRST = 30  # coordinates from which on gradients are dear with fewer evaluations
 BATCH = 2**18  # most numbers in a batch of differences, unless a single point has more
 EPS = float(np.finfo(np.float64).eps)
 HUGE = 2.0**1020  # differences of costs up to this do not overflow
@@ -487,16 +487,11 @@ class PhasedSearch:
         return False
 
     @property
-    def affords_hessian(self) -> bool:
-        """Whether a Hessian may be measured."""
-        points = (self.box.dim + 1) * (self.box.dim + 2) // 2
-        within = self.max_evals is None or points <= NEWTON_BUDGET * self.max_evals
-        return self.box.dim <= MATRIX_DIM and within
-
-    @property
     def gradients_are_dear(self) -> bool:
-        """Whether there are many coordinates, and no affordable Hessian."""
-        return self.box.dim >= TEST_FIRST and not self.affords_hessian
+        """Whether a gradient costs a large share of the evaluations."""
+        dim = self.box.dim
+        few = self.max_evals is not None and self.max_evals < FIRST_DESCENT * dim
+        return dim > MATRIX_DIM or (few and dim >= TEST_FIRST)
 
     @property
     def remark(self) -> str:
