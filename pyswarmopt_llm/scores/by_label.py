@@ -83,7 +83,9 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
     Returns:
         None if items have no options, different options, or no answer.
     """
-    choices = items[0].choices if items and answers else None
+    if not items or not answers:
+        return None
+    choices = items[0].choices
     if not choices or any(item.choices != choices or not item.answer for item in items):
         return None
     from pyswarmopt_llm.scores.tasks.answers import extract_choice
@@ -92,8 +94,10 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
     right = [letters.index(item.answer) for item in items]
     chosen = []
     for answer in answers:
-        letter = answer if answer in choices else extract_choice(answer, choices)
-        chosen.append(len(letters) if letter is None else letters.index(letter))
+        letter: str | None = answer
+        if answer not in choices:
+            letter = extract_choice(answer, choices)
+        chosen.append((*letters, None).index(letter))
     return label_errors(items[0].options, right, chosen, repeated(items))
 
 
@@ -127,9 +131,12 @@ def label_errors(
     for label in range(n):
         own = truth == label
         found = (given[own] == label).astype(float).tolist()
-        same = asked[own].tolist() if questions else None
-        recall.append(float(np.mean(found)) if found else None)
-        ends.append(interval(found, scale=(0.0, 1.0), questions=same) if found else None)
+        if not found:
+            recall.append(None)
+            ends.append(None)
+            continue
+        recall.append(float(np.mean(found)))
+        ends.append(interval(found, scale=(0.0, 1.0), questions=asked[own].tolist()))
     rng = np.random.default_rng(SEED)
     asked_once = np.full(asked.max() + 1, 1 / (asked.max() + 1))
     drawn = rng.multinomial(len(asked_once), asked_once, RESAMPLES)  # bootstrap (Efron 1979)

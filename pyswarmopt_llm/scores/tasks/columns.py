@@ -153,49 +153,76 @@ def find_columns(
         >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "Mood"}).names
         {'question': 'Text', 'answer': 'mood'}
     """
-    found = ", ".join(filter(None, table.names)) or "nothing"
+    told = _existing(table, told)
+    names = _recognised(table, told)
+    verbatim = prompts or _complete_prompts(names, told)
+    question = "question"
+    questions: Sequence[str] = QUESTION
+    answers: Sequence[str] = ANSWER
+    options = list(takewhile(names.__contains__, ascii_uppercase))
+    if verbatim:
+        question = "prompt"
+        questions = ["prompt"]
+        answers = ["answer"]
+        options = []
+    if prompts:
+        questions = ("prompt", *QUESTION)
+    asked = _first(questions, names, told)
+    replied = _first(answers, names, told)
+    if not asked:
+        raise _without(table, "question")
+    if answered and not (replied or verbatim):
+        raise _without(table, "answer")
+    kept = ("choices", "id", "domain", "split", *options)
+    ours = {name: names[name] for name in kept if name in names}
+    ours[question] = names[asked]
+    if replied:
+        ours["answer"] = names[replied]
+    if len(options) < 2:
+        options = []
+    blank = prompts or table.path.suffix.lower() in DELIMITED
+    return Columns(ours, question, replied == "label", options, blank)
+
+
+def _existing(table: Table, told: Mapping[str, str]) -> dict[str, str]:
+    """The user's columns as the table spells them."""
     theirs = {header.strip().casefold(): header for header in table.names}
     theirs |= {header: header for header in table.names}
-    told = {
-        name: theirs.get(column, theirs.get(column.casefold(), column))
-        for name, column in told.items()
-    }
+    found = {}
     for name, column in told.items():
-        if column not in table.names:
-            why = f'no column "{column}" for `columns` {name} (found: {found})'
+        header = theirs.get(column) or theirs.get(column.casefold())
+        if header is None:
+            why = f'no column "{column}" for `columns` {name} (found: {_headers(table)})'
             raise UserError(f"{table.path}: {why}")
+        found[name] = header
+    return found
+
+
+def _recognised(table: Table, told: Mapping[str, str]) -> dict[str, str]:
+    """Our name -> the table's, of the user's columns and of those with a name that we know."""
     free = [header for header in reversed(table.names) if header not in told.values()]
     spelt = {header.strip().casefold(): header for header in free}
     known = [name for name in ("prompt", *QUESTION, *ANSWER) if name.casefold() in spelt]
     names = {name: spelt[name.casefold()] for name in known}
     names |= {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
-    names |= told
-    wanted = "prompt" in told and "question" not in told
-    verbatim = prompts or ("prompt" in names and (wanted or "question" not in names))
-    asks = ("prompt", *QUESTION) if prompts else ("prompt",) if verbatim else QUESTION
-    asked = _first(asks, names, told)
-    replied = _first(("answer",) if verbatim else ANSWER, names, told)
-    if not asked or (answered and not replied and not verbatim):
-        missing = "answer" if asked else "question"
-        why = f"no column for the {missing} (found: {found}); add `columns` {missing}=COLUMN"
-        raise UserError(f"{table.path}: {why}")
-    if verbatim:
-        options = []
-    else:
-        options = list(takewhile(names.__contains__, ascii_uppercase))
-    kept = ("choices", "id", "domain", "split", *options)
-    ours = {name: names[name] for name in kept if name in names}
-    question = "prompt" if verbatim else "question"
-    ours[question] = names[asked]
-    if replied:
-        ours["answer"] = names[replied]
-    return Columns(
-        ours,
-        question,
-        replied == "label",
-        options if options[1:] else (),
-        prompts or table.path.suffix.lower() in DELIMITED,
-    )
+    return names | dict(told)
+
+
+def _complete_prompts(names: Collection[str], told: Collection[str]) -> bool:
+    """Whether a column of prompts is asked, not one of questions."""
+    if "prompt" not in names or "question" in told:
+        return False
+    return "prompt" in told or "question" not in names
+
+
+def _without(table: Table, missing: str) -> UserError:
+    """The error for a table that lacks a column."""
+    why = f"no column for the {missing} (found: {_headers(table)}); add `columns` {missing}=COLUMN"
+    return UserError(f"{table.path}: {why}")
+
+
+def _headers(table: Table) -> str:
+    return ", ".join(filter(None, table.names)) or "nothing"
 
 
 def _first(ours: Sequence[str], names: Collection[str], told: Collection[str]) -> str:

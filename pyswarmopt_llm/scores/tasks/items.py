@@ -34,10 +34,12 @@ def parse_item(
     plain = "prompt" in record and "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    answers = _right_answers(record, location) if answered else []
-    if answered and not (plain or answers):
-        raise UserError(f"{location}: no answer; fill it in or remove the example")
-    answer = answers[0] if answers else ""
+    answers: list[str] = []
+    if answered:
+        answers = _right_answers(record, location)
+        if not (plain or answers):
+            raise UserError(f"{location}: no answer; fill it in or remove the example")
+    answer = next(iter(answers), "")
     choices = None
     if record.get("choices") is not None:
         choices, letters = _choices(record["choices"], location)
@@ -48,9 +50,10 @@ def parse_item(
         choices = {first_of[text]: text for text in choices.values()}
     elif answers[1:]:
         meta["answers"] = _meta(answers[1:])
-    has_id = record.get("id") not in (None, "")
+    if record.get("id") in (None, ""):
+        record = {**record, "id": default_id}
     return Item(
-        id=_text(record["id"], "id", location) if has_id else default_id,
+        id=_text(record["id"], "id", location),
         question=_text(record.get(column), column, location),
         choices=choices,
         answer=answer,
@@ -97,8 +100,9 @@ def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:
             continue
         if isinstance(value, bool):
             value = str(value).lower()
-        for part in value if isinstance(value, list) else [value]:
-            found.append(_text(part, name, where))
+        if not isinstance(value, list):
+            value = [value]
+        found += [_text(part, name, where) for part in value]
     return list(dict.fromkeys(found))
 
 

@@ -292,7 +292,10 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
     dev: list[Item] = []
     test: list[Item] = []
     for key in _spread(strata, seed):
-        (dev if len(dev) + len(groups[key]) <= size else test).extend(groups[key])
+        if len(dev) + len(groups[key]) <= size:
+            dev += groups[key]
+        else:
+            test += groups[key]
     if not dev or not test:
         why = "too few different questions to draw dev and test from"
         raise UserError(f"{where}: {why}; add some, or a column `split`")
@@ -312,7 +315,10 @@ def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     groups = defaultdict[str, list[Item]](list)
     for item in items:
         question, *options = content(item)
-        groups["\0".join((question, *sorted(options))) if shared else question].append(item)
+        key = question
+        if shared:
+            key = "\0".join((question, *sorted(options)))
+        groups[key].append(item)
     return groups
 
 

@@ -147,21 +147,21 @@ def form_of(task: Task) -> Form:
     """
     items = (*task.dev, *task.test)
     first = items[0]
-    written = not all(item.choices for item in items)
-    same = all(item.choices == first.choices for item in items)
+    column = task.column
     verbatim = "Question: {question}"
     if first.plain:
+        column = "prompt"
         verbatim = "{question}"
-    example = ""
-    if task.dev:
-        example = " ".join(task.dev[0].question.split())
-    return Form(
-        column="prompt" if first.plain else task.column,
-        choices=first.choices if same else None,
-        prompt=task.prompt or verbatim if written else task.prompt,
-        example=example if len(example) <= _LONGEST else "",
-        written=written,
-    )
+    choices = first.choices
+    if any(item.choices != choices for item in items):
+        choices = None
+    written = not all(item.choices for item in items)
+    prompt = task.prompt
+    if written and not prompt:
+        prompt = verbatim
+    short = (" ".join(item.question.split()) for item in task.dev[:1])
+    example = next((text for text in short if len(text) <= _LONGEST), "")
+    return Form(column, choices, prompt, example, written)
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
