@@ -258,11 +258,8 @@ class SearchConfig:
             >>> config.population, replace(config, start="even").population
             (2, 5)
         """
-        return self.population_of(self.particles or PARTICLES)
-
-    def population_of(self, particles: int) -> int:
-        """The population for a requested number of particles."""
-        return max(particles, len(self.experts) + SUMS.get(self.start, 0))
+        least = len(self.experts) + SUMS.get(self.start, 0)
+        return max(self.particles or PARTICLES, least)
 
     @property
     def iterations(self) -> int:
