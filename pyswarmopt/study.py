@@ -47,6 +47,10 @@ class Trial:
     x: Floats
     params: dict[str, Any] | None
 
+    def __getattr__(self, name: str) -> Any:
+        """Answer other libraries' names by ours."""
+        raise AttributeError(foreign_attribute("Trial", name))
+
 
 def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's names are
     raise TypeError("a Study calls no function")

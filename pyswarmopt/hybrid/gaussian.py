@@ -225,6 +225,7 @@ class Proposals(Run):
     points: Floats = array()  # (k, D): evaluated, snapped
     costs: Floats = array()  # (k,): their costs
     growth: ClassVar[float] = GROWTH
+    fills: ClassVar[bool] = True  # the hypercube's last round, by promising points
     thetas: Floats = array()  # (p, t): of the processes, one for each output
     fitted: int = 0  # number of points when the lengths were learnt
     design: Floats = array()  # (f, D): starting points
@@ -236,20 +237,28 @@ class Proposals(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         proposed = len(self.points) + len(self.under_way)
-        if proposed < self.first:
-            return self._designed(random)[proposed:][: self.at_once]
+        if proposed >= self.first:
+            return self._promising(self.under_way, self.at_once, random)
+        designed = self._designed(random)[proposed:][: self.at_once]
+        missing = self.at_once - len(designed)
+        if not (missing and self.fills):
+            return designed
+        waiting = np.concatenate([self.under_way.reshape(-1, designed.shape[1]), designed])
+        return np.concatenate([designed, self._promising(waiting, missing, random)])
+
+    def _promising(self, waiting: Floats, count: int, random: np.random.Generator) -> Floats:
+        """The most promising points, (count, M), while others, (k, M), are pending."""
         if not len(self.points):
-            return self.kinds.draw(self.at_once, random)
+            return self.kinds.draw(count, random)
         points = self.points
         processes, outputs = self._modelled()
-        for i in range(len(self.under_way)):
-            beside = self.under_way[i : i + 1]
-            points, outputs = _believed(processes, points, outputs, beside)
+        for i in range(len(waiting)):
+            points, outputs = _believed(processes, points, outputs, waiting[i : i + 1])
         known = len(points)
         while True:
             merit, order = self._judged(processes, points, outputs)
             proposal = most_promising(merit, self.kinds, points, order, random)[None]
-            if len(points) + 1 == known + self.at_once:
+            if len(points) + 1 == known + count:
                 return np.concatenate([points[known:], proposal])
             points, outputs = _believed(processes, points, outputs, proposal)
 

@@ -140,7 +140,9 @@ class ModelPhase(Phase[S]):
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
+        self.run.at_once = 1
         point: Floats = self.run.propose(self.search.random)[0]
+        self.resize()
         return point
 
     def learn(self, costs: Floats) -> None:

@@ -107,6 +107,8 @@ class BinarySearch(PhasedSearch):
 class NoisyProposals(Proposals):
     """As `Proposals`, using expectations at known points."""
 
+    fills = False
+
     def _scores(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         return process.predict(points)[0]
 

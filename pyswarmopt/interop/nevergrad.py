@@ -253,3 +253,7 @@ class _Swarm(base.Optimizer):
 
 
 __all__ = ["NevergradOptimizer", "SwarmOptimizer", "ng", "one_at_a_time"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -128,3 +128,10 @@ def _parameter(distribution: BaseDistribution) -> Any:
     if distribution.log:
         return log(low, high)
     return (low, high)
+
+
+__all__ = ["SwarmSampler"]
+
+
+def __dir__() -> list[str]:
+    return __all__

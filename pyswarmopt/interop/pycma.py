@@ -97,3 +97,10 @@ class PycmaOptimizer(Replayed):
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent, and pycma's own reasons."""
         return super().stop() | dict.fromkeys(map(str, self._strategy.stop()), 1.0)
+
+
+__all__ = ["PycmaOptimizer"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -178,3 +178,10 @@ def _identity(params: dict[str, Any]) -> Hashable:
         (name, type(value), value if type(value) in (int, float, str) else id(value))
         for name, value in params.items()
     )
+
+
+__all__ = ["SwarmSearchCV"]
+
+
+def __dir__() -> list[str]:
+    return __all__

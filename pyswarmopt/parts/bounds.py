@@ -37,8 +37,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     size = dim if dim is not None else max(low.size, high.size)
     if max(low.ndim, high.ndim) > 1 or not {low.size, high.size} <= {1, size}:
         raise ValueError(
-            f"bounds for {max(low.size, high.size)} coordinates, but the dimension is {size} (that "
-            "of dim, positions or x0)"
+            f"bounds are for {max(low.size, high.size)} coordinates; x0, positions or dim for {size}"
         )
     low, high = (np.array(np.broadcast_to(side, (size,))) for side in (low, high))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -77,6 +77,8 @@ def test_no_files_import_each_other_in_a_circle():
 
 
 def test_public_modules_list_the_names_of_users_only():
-    for name in pyswarmopt._MODULES:
-        module = getattr(pyswarmopt, name)
+    modules = [getattr(pyswarmopt, name) for name in pyswarmopt._MODULES]
+    interop = pyswarmopt.interop
+    for module in modules + [getattr(interop, name) for name in interop.__all__]:
+        name = module.__name__
         assert {*dir(module)} == {*module.__all__}, name

@@ -31,6 +31,7 @@ class FrontProposals(Proposals):
     """
 
     growth = 1.3
+    fills = False
     values: Floats = array()  # (k, K): objectives of the points; infinite if missing
 
     def learn_front(self, points: Floats, values: Floats, violations: Floats) -> None:

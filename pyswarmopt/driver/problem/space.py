@@ -696,8 +696,8 @@ def _read(name: str, spec: Any) -> Parameter:
             pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
             if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec}: a list is a choice, here of pairs. For several numbers name each; "
-                    "for a choice of pairs use lists, [[low, high], ...]"
+                    f"{spec}: a list is a choice, here of pairs. For several numbers name each, "
+                    "for some that sum to 1 use pso.Shares; for a choice of pairs use lists"
                 )
             return Choice(tuple(spec))
     except ValueError as error:

@@ -104,6 +104,9 @@ def front(
     Returns:
         The axes.
 
+    Raises:
+        ValueError: a search with one objective.
+
     Example:
         >>> import matplotlib.pyplot
         >>> matplotlib.use("agg")
@@ -113,6 +116,8 @@ def front(
         'objective 1'
         >>> matplotlib.pyplot.close("all")
     """
+    if np.ndim(result.fun) != 2:
+        raise ValueError("a front has several objectives: pass the result of pso.minimize_multi")
     i, j = objectives
     ax = axes_or_new(ax)
     values = result.evaluated()[1]

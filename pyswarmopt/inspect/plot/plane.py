@@ -153,9 +153,10 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         ['inertia', 'cognitive', 'social']
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    if step.origin is None or not step.forces:
+    if not isinstance(step, Step) or step.origin is None or not step.forces:
         raise ValueError(
-            "this step has no forces: it is the start, or its velocity is not a sum of terms"
+            "no forces: pass a step of pso.record, not the start, of a velocity that is a sum of "
+            "terms"
         )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")

@@ -361,11 +361,12 @@ def run(problem: str, solver: str, seed: int) -> float:
     fun, space, calls = PROBLEMS[problem]
     if solver == "default":
         watched = Watched(fun, calls)
+        shown = space
     else:
-        watched = Watched(lambda **p: fun(**_joined(space, p)), calls)
-        space = _keys(space)
+        watched = Watched(lambda **keys: fun(**_joined(space, keys)), calls)
+        shown = _keys(space)
     with contextlib.suppress(Enough):
-        SOLVE[solver](watched, space, seed)
+        SOLVE[solver](watched, shown, seed)
     return watched.best
 
 

@@ -106,6 +106,10 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     for source, why in (([], "cannot be plotted"), (tmp_path, "has no history.jsonl")):
         with pytest.raises(ValueError, match=why):
             pso.plot.convergence(source)
+    result = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, max_evals=20, seed=0)
+    for draw, why in ((pso.plot.front, "minimize_multi"), (pso.plot.forces, "pso.record")):
+        with pytest.raises(ValueError, match=why):
+            draw(result)
 
 
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
