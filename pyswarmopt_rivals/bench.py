@@ -133,30 +133,39 @@ class Bench:
             kind = split
         else:
             kind = f"{split} {','.join(map(str, items))}"
-        return self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
+        row = self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
+        return row.score(self.task.name)
+
+    @cached_property
+    def pace(self) -> float:
+        """Seconds for a dev item, of the first expert; 0 if items cost money."""
+        if self.metric.usage is not None:
+            return 0.0
+        first = as_patch(self.experts[0])
+        row = self._stored(first, "dev", lambda: self.questions["dev"](self.engine))
+        return row.seconds / row.n
 
     def loss(self, patch: Patch) -> float:
         """Mean over dev items of -ln P(right answer | question)."""
         right = [item.pairs[item.right] for item in self.choices]
-        return -self._stored(
-            patch, "loss", lambda: score_of(self.engine.loglikelihood(right))
-        ).value
+        row = self._stored(patch, "loss", lambda: score_of(self.engine.loglikelihood(right)))
+        return -row.score(self.task.name).value
 
-    def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Score:
-        """A candidate's score, from the store or computed now."""
+    def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Row:
+        """A candidate's scores, from the store or computed now."""
         task = self.task.name
         who = patch_key(patch)
         what = f"{task} {kind}"
         row = self.store.find_row(what, who, [task])
         if row is not None:
             self.replayed_seconds += row.seconds
-            return row.score(task)
+            return row
         start = time.perf_counter()
         self.engine.load(patch)
         score = evaluate()
         row = Row.of({task: score}, score, time.perf_counter() - start)
         self.store.add(what, who, row.to_json())
-        return row.score(task)
+        return row
 
 
 def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel, list[Adapter]]:

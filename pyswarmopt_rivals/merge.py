@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +263,7 @@ def _how(method: Method, settings: Settings, result: MergeResult) -> str:
 
 def _again(config: MergeConfig) -> str:
     """The command, with the given settings."""
-    settings = [(field, getattr(config, field.name)) for field in fields(config)]
-    given = {field.name: value for field, value in settings if value != field.default}
+    given = asdict(config) | {"out": "ADAPTER"}
     if weights := weights_of(config):
         given["weights"] = ",".join(map(str, weights))
-    return command("merge", of=MergeConfig, **given | {"out": "ADAPTER"})
+    return command("merge", of=MergeConfig, **given)

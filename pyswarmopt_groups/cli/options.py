@@ -127,7 +127,7 @@ def following(
 
         def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
             if show is not None:
-                said = "" if row is None else f": {scores(row)}"
+                said = f": {scores(row)}" if row else ""
                 show(f"[{done}/{total}] {name}{said}", row is not None)
 
         yield on_step

@@ -349,7 +349,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         verb: name of the command.
         *arguments: arguments before its options.
         of: dataclass whose fields define the options.
-        **settings: options; None, False and empty values are dropped.
+        **settings: options; None, False, empty and default values are dropped.
 
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
@@ -357,7 +357,12 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
         'swarm-llm search --columns question=body,label=team --metric f1 --samples 3'
     """
-    return shlex.join(["swarm-llm", verb, *arguments, *_words(settings, options_of(of))])
+    given = {
+        name: value
+        for name, value in settings.items()
+        if value not in (getattr(of, name, None), [])
+    }
+    return shlex.join(["swarm-llm", verb, *arguments, *_words(given, options_of(of))])
 
 
 def search_command(config: SearchConfig) -> str:
@@ -368,7 +373,7 @@ def search_command(config: SearchConfig) -> str:
         >>> search_command(config)
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    return command("search", **changed(asdict(config)))
+    return command("search", **asdict(config))
 
 
 def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:
@@ -391,17 +396,3 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
             continue
         for text in texts:
             yield from (flag, text)
-
-
-def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a `SearchConfig` that differ from their defaults, or have none.
-
-    Example:
-        >>> changed({"columns": [], "dev": 40, "test": None})
-        {'dev': 40}
-    """
-    return {
-        name: value
-        for name, value in settings.items()
-        if value not in (getattr(SearchConfig, name, None), [])
-    }

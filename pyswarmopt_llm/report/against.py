@@ -24,17 +24,19 @@ _SAID = {
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its p-value; `named`: with the correction for several tests.
+    """A difference with its 95% interval and p-value, both corrected for several tests if there are.
 
     Example:
-        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
-        '+0.021 (p < 0.001) ties'
+        >>> test = {"difference": 0.0213, "interval": (0.01, 0.03), "p": 0.00009}
+        >>> against_text({"method": "ties", **test}, named=True)
+        '+0.021 [+0.010, +0.030] (p < 0.001) ties'
     """
     if against is None:
         return "-"
-    p_value = against.get("corrected", against)["p"]
+    test = against.get("corrected", against)
+    low, high = test["interval"]
     name = f" {against['method']}" if named else ""
-    return f"{against['difference']:+.3f} ({p_text(p_value)}){name}"
+    return f"{against['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}){name}"
 
 
 def between(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -21,6 +23,7 @@ from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.scores.metrics.metric import Sampling
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
@@ -36,7 +39,7 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
-from pyswarmopt_rivals.methods.method import DELTA, Method
+from pyswarmopt_rivals.methods.method import DELTA, WITH_DEV, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 from pyswarmopt_rivals.methods.training.data_merge import schedule
 
@@ -64,7 +67,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
 
     Args:
         config: methods, tasks and budget.
-        on_step: called before and after each entry.
+        on_step: called with the price, and before and after each entry.
 
     Returns:
         The content of ``compare.json``: ``methods``: name -> ``dev``, ``test``, ``dev_interval``,
@@ -81,9 +84,12 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
     with directory.opened(_fingerprints(prepared)) as store:
         benches = [bench.settled(config.scoring, store) for bench in prepared]
         entries, left_out = plan(config, methods, benches)
+        tell = on_step or (lambda *step: None)
+        if missing := [entry for entry in entries if (OUTCOME, _key(entry)) not in store]:
+            tell(0, len(entries), _price(missing), {})
         try:
             for done, entry in enumerate(entries):
-                _run_once(store, entry, done, len(entries), on_step or (lambda *step: None))
+                _run_once(store, entry, done, len(entries), tell)
         finally:  # an interrupted comparison shows its results so far
             outcomes = store.all(OUTCOME)
             begun = {row["task"] for row in outcomes}
@@ -219,16 +225,39 @@ def plan(
     return entries, left_out
 
 
+def _key(entry: Entry) -> str:
+    method, bench, seed, _ = entry
+    return f"{bench.task.name} {method.name} {seed}"
+
+
+def _price(entries: Sequence[Entry]) -> str:
+    """The most that entries take, at the pace of the first expert on dev; without the training of
+    data-merge, which no budget of dev items bounds.
+    """
+    runs = Counter[str]()
+    seconds = defaultdict[str, float](float)
+    for method, bench, _, budget in entries:
+        kind = "search"
+        if method.name == WITH_DEV or method.function.startswith("methods.training"):
+            kind = "training"
+        runs[kind] += 1
+        if "dev" in method.needs:
+            seconds[kind] += bench.pace * budget
+        models = len(bench.experts) if method.kind == "ensemble" else 1
+        seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
+    training = counted(runs["training"], "training")
+    return f"{counted(runs.total(), 'run')}, {training} among them: {price({'seconds': seconds})}"
+
+
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
     method, bench, seed, budget = entry
     task = bench.task.name
     name = f"{task}: {method.name}, seed {seed}"
 
+    source = {}
     if is_function(method.name):
         source = {"source": fingerprint(method.name)}
-    else:
-        source = {}
 
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)
@@ -238,8 +267,7 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
         log.info("%s: %.1f s", name, time.perf_counter() - began)
         return found
 
-    key = f"{task} {method.name} {seed}"
-    row = store.get(OUTCOME, key, outcome, lambda row: wrong_field(row, _SHAPE))
+    row = store.get(OUTCOME, _key(entry), outcome, lambda row: wrong_field(row, _SHAPE))
     if row.get("source") != source.get("source"):
         why = "changed since this comparison scored it; restore it, or use another `out`"
         raise InvalidOption("methods", method.name, why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +108,7 @@ def summarise(
 def command_of(config: CompareConfig) -> str:
     """The command line of a comparison, without default values."""
     pairs = [f"{name}={spec}" for name, spec in config.data]
-    values = {each.name: getattr(config, each.name) for each in fields(config)}
-    defaults = {each.name: each.default for each in fields(config)}
-    given = {name: value for name, value in values.items() if value != defaults[name]}
-    return command("compare", of=CompareConfig, **(given | {"data": pairs}))
+    return command("compare", of=CompareConfig, **asdict(config) | {"data": pairs})
 
 
 def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:

@@ -9,13 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pyswarmopt_llm.common.config import (
-    MODEL_SWARMS,
-    SearchConfig,
-    changed,
-    command,
-    search_command,
-)
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, command, search_command
 from pyswarmopt_llm.report.against import against_text
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score_text, versions_text
@@ -105,15 +99,12 @@ def _content(result: Json) -> dict[str, Any]:
         "lines": list(summary_lines(result)),
         "scores": tables_of(result),
         "steps": list(next_steps(result)),
-        "reading": {**READING, **dict(_made_by(result))},
+        "reading": {
+            **READING,
+            "command": result["command"],
+            "versions": versions_text(result["versions"]),
+        },
     }
-
-
-def _made_by(result: Json) -> Iterator[tuple[str, str]]:
-    """The command and the versions, commit included, of a comparison."""
-    if "command" in result:
-        yield "command", result["command"]
-        yield "versions", versions_text(result["versions"])
 
 
 def markdown(result: Json) -> str:
@@ -183,7 +174,7 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     """
     config = result["config"]
     first, _ = first_of(result)
-    if first == SINGLE or "tasks" not in config:  # or an early version's
+    if first == SINGLE:
         return
     name = first.removesuffix(ADAPTER)
     kind = contestant(first).kind
@@ -195,7 +186,7 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     if kind in ("rule", "searching") and name != "data-merge":
         how = given("base", "experts") | {"method": name}
         if kind == "searching":
-            how |= {"task": config["tasks"][0], **changed(given(*_READING))}
+            how |= {"task": config["tasks"][0], **given(*_READING)}
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:

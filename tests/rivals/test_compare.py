@@ -87,7 +87,15 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
         file.write_text((json.dumps({"messages": turns}) + "\n") * 6)
     pairs = tuple((name, str(file)) for name, file in data.items())
     schedule = {"data_lr": 5e-4, "data_epochs": 2.0}
-    result = compared(given, methods=("all",), seeds=1, budget_items=60, data=pairs, **schedule)
+    changes = {"methods": ("all",), "seeds": 1, "budget_items": 60, "data": pairs, **schedule}
+    config = CompareConfig(**given | changes)
+    steps: list[Any] = []
+    result = compare(config, lambda *step: steps.append(step))
+    said = f"{len(result['methods'])} runs, 8 trainings among them: at most 0:"
+    assert steps[0][2].startswith(said) and "training 0:" in steps[0][2]
+    steps.clear()
+    assert compare(config, lambda *step: steps.append(step)) == result
+    assert not any("trainings" in step[2] for step in steps)
     assert result["left_out"] == {
         "finetune-once": "training takes 80 examples",
         "finetune-best-once": "training takes 104 examples",

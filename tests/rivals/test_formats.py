@@ -9,7 +9,12 @@ from typing import Any
 
 from pyswarmopt_rivals.comparison.table import csv_text, latex_text, tables_of
 
-AGAINST = {"method": "best-single", "difference": 0.1, "p": 0.001, "corrected": {"p": 0.002}}
+AGAINST = {
+    "method": "best-single",
+    "difference": 0.1,
+    "p": 0.001,
+    "corrected": {"p": 0.002, "interval": [0.02, 0.18]},
+}
 
 
 def row(dev: float, test: float | None, **more: Any) -> dict[str, Any]:
@@ -43,3 +48,4 @@ def test_latex_reads_back_as_the_table() -> None:
     plain = [re.sub(r"\\([&%_])", r"\1", line).split(" & ") for line in lines]
     table = tables_of(RESULT)["R&D_100%"]
     assert plain == [["method", *table.columns], *map(list, table.itertuples())]
+    assert "+0.100 [+0.020, +0.180] (p = 0.002)" in text
