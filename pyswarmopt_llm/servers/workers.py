@@ -331,7 +331,8 @@ def open_pool(job: Job, run: Run, load: Load) -> Pool:
         load: loads the job in a worker.
     """
     # decided here: another process or machine might choose differently
-    config = replace(job.plan.config, dtype=str(job.engine.dtype).removeprefix("torch."))
+    job = job.with_settings(dtype=str(job.engine.dtype).removeprefix("torch."))
+    config = job.plan.config
     if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
     workers = Processes if config.processes else Actors
