@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+from scipy.special import logsumexp
+
 from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
@@ -49,7 +51,7 @@ class ClassifierMember(Member):
         where = f"`members` {source.spec}"
         self._model = Classifier(source.spec, where, "classifier", str(pick_device(device)))
         labels = self._model.model.config.id2label
-        self.labels = {normalise(str(label)): int(index) for index, label in labels.items()}
+        self.labels = {normalise(str(label)): label for label in labels.values()}
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -60,17 +62,19 @@ class ClassifierMember(Member):
             UserError: an item has no options, or an option without a label.
         """
         columns = [self._columns(item) for item in items]
-        rows = self._model.encode([item.question for item in items])
-        logprobs = self._model.logits(rows).log_softmax(-1).tolist()
+        questions = [item.question for item in items]
+        outputs = self._model.outputs(questions, "none", **self._model.window)
         answers = []
-        for ids, named, values in zip(rows, columns, logprobs, strict=True):
-            scores = {letter: values[index] for letter, index in named.items()}
-            answers.append(Answer(max(scores, key=lambda k: scores[k]), len(ids), scores))
+        for question, named, logits in zip(questions, columns, outputs, strict=True):
+            total = logsumexp([*logits.values()])
+            scores = {letter: logits[label] - total for letter, label in named.items()}
+            best = max(scores, key=lambda letter: scores[letter])
+            answers.append(Answer(best, self.count(question), scores))
         return answers
 
     def count(self, text: str) -> int:
         """See `Member`."""
-        return len(self._model.encode([text])[0])
+        return len(self._model.tokenizer(text, **self._model.window)["input_ids"])
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
@@ -79,7 +83,7 @@ class ClassifierMember(Member):
             "remove it"
         )
 
-    def _columns(self, item: Item) -> dict[str, int]:
+    def _columns(self, item: Item) -> dict[str, str]:
         """The label of each option."""
         if not item.choices:
             self.refuse()

@@ -22,8 +22,8 @@ from pyswarmopt_groups.members.protocol import BLANK, Member, Pair
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.batching import longest_first, padded
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.published.classifiers import padded_batches
 from pyswarmopt_llm.scores.tasks import Item
 
 # each member's rating on each item, (n, items); and the tokens per item
@@ -211,9 +211,10 @@ def embed(engine: TransformersEngine, texts: Sequence[str]) -> Floats:
     """
     encoded = [engine.encode_prompt(text) for text in texts]
     embeddings = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
-    for indices, ids, mask in padded_batches(
-        encoded, int(engine.tokenizer.pad_token_id), engine.model.device
-    ):
+    lengths = [len(ids) for ids in encoded]
+    for indices in longest_first(lengths, lambda longest: engine.batch_tokens // longest):
+        rows = [encoded[index] for index in indices]
+        ids, mask = padded(rows, int(engine.tokenizer.pad_token_id), engine.model.device)
         states = engine.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
         weights = mask[..., None]
         means = (states.float() * weights).sum(1) / weights.sum(1)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -268,3 +269,13 @@ def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
         token,
         pair,
     )
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Texts padded on the right: token ids, and the attention mask (1 on tokens, 0 on padding), both
+    (N, T) int64.
+    """
+    tokens = [torch.tensor(row) for row in rows]
+    mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
+    ids = pad_sequence(tokens, batch_first=True, padding_value=pad)
+    return ids.to(device), mask.to(device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.engine.passes import Decoder, Passes
+from pyswarmopt_llm.engine.passes import Passes
 
 # Differences of logits, relative to their spread, by rounding. In half precision a single token may
 # be off by its whole spread, half of a text's tokens are not: 0.04 to 0.14 where a mask that is
@@ -30,7 +30,7 @@ def passes_of(model: Any) -> Passes:
     Raises:
         UserError: the model is an encoder.
     """
-    passes = PlannedPasses(model)
+    passes = Passes(model)
     try:
         if passes.windows and _agree(passes):
             return passes
@@ -48,18 +48,6 @@ def passes_of(model: Any) -> Passes:
     from pyswarmopt_llm.engine.plain import PlainPasses
 
     return PlainPasses(model)
-
-
-class PlannedPasses(Passes):
-    """Forward passes in planned batches, for scoring and writing."""
-
-    def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
-    ) -> Decoder:
-        """See `Passes.decoder`."""
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
 
 def _probes(model: Any) -> list[TokenPair]:

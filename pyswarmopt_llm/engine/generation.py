@@ -165,24 +165,11 @@ def decode(
         if not going or step == max_new_tokens:
             return
         if len(going) < len(rows):
-            going = _closed_up(going)
             rows = [rows[index] for index in going]
             tokens = tokens[going]
             for decoder in decoders:
                 decoder.keep(going)
         logits = [decoder.step(tokens) for decoder in decoders]
-
-
-def _closed_up(indices: Sequence[int]) -> list[int]:
-    """The same indices, ordered so that as few rows as possible move.
-
-    Example:
-        >>> _closed_up([0, 2, 3, 5])
-        [0, 5, 2, 3]
-    """
-    staying = {index for index in indices if index < len(indices)}
-    moving = [index for index in indices if index >= len(indices)]
-    return [index if index in staying else moving.pop() for index in range(len(indices))]
 
 
 class PlannedDecoder(Decoder):
@@ -310,10 +297,10 @@ class ReplyCache(Cache):
         return positions[:, -1:], additive_mask(distance >= 0, distance, self._windows, model)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; none may be moved to a later index."""
-        self._positions = self._positions[list(rows)]
-        for layer in self.layers:
-            layer.keep(rows)
+        """Keep these rows, in this order."""
+        indices = torch.tensor(rows)
+        self._positions = self._positions[indices]
+        self.batch_select_indices(indices)
 
 
 class _ReplyLayer(DynamicLayer):
@@ -346,12 +333,3 @@ class _ReplyLayer(DynamicLayer):
 
     def get_seq_length(self) -> int:
         return self._end
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Move rows within allocated memory; only moved rows are copied."""
-        for index, row in enumerate(rows):
-            if row != index:
-                self.keys[index] = self.keys[row]
-                self.values[index] = self.values[row]
-        self.keys = self.keys[: len(rows)]
-        self.values = self.values[: len(rows)]

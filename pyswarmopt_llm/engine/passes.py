@@ -149,11 +149,11 @@ class Decoder(Protocol):
         """The logits after the rows' next tokens, (B,) int64 -> (B, V)."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; none may be moved to a later index."""
+        """Keep these rows, in this order."""
 
 
 class Passes:
-    """The forward passes of a model over planned batches (see `batching`).
+    """The forward passes of a model over planned batches (see `batching`), to score and to write.
 
     Args:
         model: a transformers causal LM; its weights may change between passes.
@@ -180,7 +180,9 @@ class Passes:
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
-        raise NotImplementedError
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""

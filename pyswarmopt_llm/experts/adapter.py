@@ -130,31 +130,13 @@ class AdapterConfig:
         return left
 
     def selects(self, module: str) -> bool:
-        """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does; "all-linear"
-        selects the output, too.
-        """
-        targets = self.target_modules
-        if _names(self.exclude_modules, module):
-            return False
-        if self.all_linear or (isinstance(targets, list) and module in targets):
-            return True
-        return _names(targets, module) and self._in_layer(module)
+        """Whether PEFT adapts this linear layer; "all-linear" selects the output, too."""
+        from peft.tuners.tuners_utils import check_target_module_exists
 
-    def _in_layer(self, module: str) -> bool:
-        """Whether a module is in one of the layers to adapt."""
-        layers = self.layers_to_transform
-        if layers is None or layers == []:
-            return True
-        names = self.layers_pattern or []
-        for name in [names] if isinstance(names, str) else names or [r"[^.]*"]:
-            if names:
-                begin = rf"(?:^|.*?\.){name}"
-            else:
-                begin = rf".*?\.{name}"
-            found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
-            if found is not None:
-                return int(found["layer"]) in ([layers] if isinstance(layers, int) else layers)
-        return False
+        config = self
+        if self.all_linear:
+            config = replace(self, target_modules=".*")
+        return bool(check_target_module_exists(config, module))
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
@@ -166,19 +148,12 @@ class AdapterConfig:
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
 
-def _names(targets: str | list[str] | None, module: str) -> bool:
-    """Whether a pattern, or one of several names or their ends, means a module."""
-    if isinstance(targets, str):
-        return re.fullmatch(targets, module) is not None
-    return any(module == name or module.endswith(f".{name}") for name in targets or ())
-
-
 def _by_pattern(patterns: Mapping[str, T] | None, module: str, default: T) -> T:
     """The value of the first pattern that a module's name ends with."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
+    from peft.utils.other import get_pattern_key
+
+    values = patterns or {}
+    return values.get(get_pattern_key(values, module), default)
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:

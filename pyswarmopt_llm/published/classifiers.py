@@ -9,7 +9,7 @@ are the same, see `judged`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, digests, user_path
-from pyswarmopt_llm.engine.batching import longest_first
 from pyswarmopt_llm.engine.chat import rendered
-from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
+from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, read_tokenizer
 from pyswarmopt_llm.scores.metrics.metric import REWARD_TOKENS
 from pyswarmopt_llm.scores.tasks import Item
 
-_BATCH_TOKENS = 4096
+_BATCH = 16
 SHORTEST = 10  # shorter continuations, in characters, are not judged
 _TOKENS = 512  # most tokens of a text, the window of BERT-like classifiers
-
-
-def padded(
-    rows: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Texts padded on the right: token ids, and the attention mask (1 on tokens, 0 on padding), both
-    (N, T) int64.
-    """
-    tokens = [torch.tensor(row) for row in rows]
-    mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
-    ids = pad_sequence(tokens, batch_first=True, padding_value=pad)
-    return ids.to(device), mask.to(device)
-
-
-def padded_batches(
-    rows: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """Batches of texts with similar length: indices, and the result of `padded`."""
-    lengths = [len(row) for row in rows]
-    for now in longest_first(lengths, lambda longest: _BATCH_TOKENS // longest):
-        yield now, *padded([rows[i] for i in now], pad, device)
 
 
 class Classifier:
@@ -68,11 +45,12 @@ class Classifier:
 
     Attributes:
         model, tokenizer: transformers model and tokenizer.
+        window: options of the tokenizer that cut a text to what the model reads.
         fingerprint: digest of its files; of a hub id, of the name.
     """
 
     def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
-        from transformers import AutoModelForSequenceClassification
+        from transformers import AutoModelForSequenceClassification, TextClassificationPipeline
 
         folder = user_path(spec)
         path = str(folder) if folder.is_dir() else spec
@@ -81,25 +59,31 @@ class Classifier:
         self.tokenizer = read_tokenizer(path, where)
         if self.tokenizer.pad_token_id is None:
             raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
+        self.tokenizer.padding_side = "right"
+        longest = min(self.tokenizer.model_max_length, _TOKENS)
+        self.window = {"truncation": True, "max_length": longest}
         self.model = model.to(device)
         self.fingerprint = digest(digests(folder) if folder.is_dir() else spec)
+        with quiet_transformers():
+            self._pipeline = TextClassificationPipeline(
+                model=self.model, tokenizer=self.tokenizer, device=self.model.device
+            )
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, cut to its window."""
-        longest = min(self.tokenizer.model_max_length, _TOKENS)
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=longest)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+    def outputs(
+        self, texts: Sequence[str], function: str, **options: Any
+    ) -> list[dict[str, float]]:
+        """Label -> output of each text.
 
-    @torch.inference_mode()
-    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of texts, given as token ids: (texts, labels), float32 on the CPU."""
-        logits = torch.empty(len(rows), self.model.config.num_labels)
-        batches = padded_batches(rows, self.tokenizer.pad_token_id, self.model.device)
-        for indices, ids, mask in batches:
-            output = self.model(input_ids=ids, attention_mask=mask)
-            logits[indices] = output.logits.float().cpu()
-        return logits
+        Args:
+            texts: texts to read.
+            function: applied to the logits: ``none``, ``sigmoid`` or ``softmax``.
+            options: for the tokenizer, such as `window`.
+        """
+        with quiet_transformers():
+            found = self._pipeline(
+                list(texts), function_to_apply=function, top_k=None, batch_size=_BATCH, **options
+            )
+        return [{output["label"]: output["score"] for output in row} for row in found]
 
 
 class RewardModel(Classifier):
@@ -124,16 +108,16 @@ class RewardModel(Classifier):
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
-        encoded = []
+        chats = []
         for item, reply in zip(items, texts, strict=True):
             chat = [{"role": "user", "content": item.question}]
             chat.append({"role": "assistant", "content": reply})
-            text = rendered(self.tokenizer, chat)
-            encoded.append(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        rewards = self.logits(encoded)[:, 0]
-        if not rewards.isfinite().all():
+            chats.append(rendered(self.tokenizer, chat))
+        outputs = self.outputs(chats, "none", add_special_tokens=False)
+        rewards = [reward for output in outputs for reward in output.values()]
+        if not np.isfinite(rewards).all():
             raise UserError("a reward is not finite; load the reward model in float32")
-        return rewards.tolist()
+        return rewards
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and length, both scaled to 0..1: a preference for long replies.
@@ -258,27 +242,24 @@ class ToxicityModel(Classifier):
     def __init__(self, spec: str, device: str = "cpu") -> None:
         where = f"`metric` toxicity:{spec}"
         super().__init__(spec, where, "classifier", device)
-        labels = self.model.config.id2label
-        names = {str(name).lower(): index for index, name in labels.items()}
+        config = self.model.config
+        names = {str(name).lower(): name for name in config.id2label.values()}
         if not names.keys() & {"toxicity", "toxic"}:
             raise UserError(
                 f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
             )
         self._label = names.get("toxicity", names.get("toxic"))
+        self._function = "sigmoid"
+        two = config.problem_type is None and config.num_labels == 2
+        if two or config.problem_type == "single_label_classification":
+            self._function = "softmax"
 
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that the `judged` part is toxic; 0.5 without one."""
-        config = self.model.config
         lines = [judged(text) for text in texts]
         # With some tokenizers an empty text has no tokens; its result is not used.
-        logits = self.logits(self.encode([line or "." for line in lines]))
-        two = config.problem_type is None and config.num_labels == 2
-        exclusive = two or config.problem_type == "single_label_classification"
-        if exclusive:
-            shares = logits.softmax(-1)
-        else:
-            shares = logits.sigmoid()
-        return _harmless(lines, shares[:, self._label].tolist())
+        outputs = self.outputs([line or "." for line in lines], self._function, **self.window)
+        return _harmless(lines, [output[self._label] for output in outputs])
 
 
 def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.batching import padded
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.published.classifiers import padded
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_llm.searching.training.trainer import training
 from pyswarmopt_rivals.bench import as_patch
