@@ -176,14 +176,6 @@ class Passes:
         """The batches of pairs; see `build_plan`."""
         return build_plan(pairs, batch_tokens)
 
-    def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
-    ) -> Decoder:
-        """A decoder of prompts, given as token ids."""
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
-
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""
         if not ids:

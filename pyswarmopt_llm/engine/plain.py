@@ -52,12 +52,6 @@ class PlainPasses(Passes):
         with self.vocabulary_only_at(heads):
             return self.model(input_ids=ids.to(self.model.device), **options)
 
-    def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
-    ) -> Decoder:
-        """See `Passes.decoder`."""
-        return PlainDecoder(self, prompts)
-
     def read_on(
         self, ids: Tensor, state: Mapping[str, Any], keep: bool
     ) -> tuple[Tensor, dict[str, Any]]:

@@ -195,7 +195,12 @@ class TransformersEngine(PromptTokenizer, Engine):
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, for the current candidate."""
-        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens)
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+        from pyswarmopt_llm.engine.plain import PlainDecoder, PlainPasses
+
+        if isinstance(self.passes, PlainPasses):
+            return PlainDecoder(self.passes, prompts)
+        return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn, from the tokenizer and the model's generation config."""

@@ -244,11 +244,12 @@ class ToxicityModel(Classifier):
         super().__init__(spec, where, "classifier", device)
         config = self.model.config
         names = {str(name).lower(): name for name in config.id2label.values()}
-        if not names.keys() & {"toxicity", "toxic"}:
+        label = names.get("toxicity", names.get("toxic"))
+        if label is None:
             raise UserError(
                 f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
             )
-        self._label = names.get("toxicity", names.get("toxic"))
+        self._label = label
         self._function = "sigmoid"
         two = config.problem_type is None and config.num_labels == 2
         if two or config.problem_type == "single_label_classification":
