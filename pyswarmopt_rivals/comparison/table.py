@@ -36,8 +36,19 @@ HEADINGS = (
 OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = (
-    *("base", "experts", "tasks", *_READING, "metrics", "max_new_tokens", "temperature"),
-    *("samples", "scoring", "allow_overlap", "dev", "test", "dtype"),
+    "base",
+    "experts",
+    "tasks",
+    *_READING,
+    "metrics",
+    "max_new_tokens",
+    "temperature",
+    "samples",
+    "scoring",
+    "allow_overlap",
+    "dev",
+    "test",
+    "dtype",
 )
 
 
