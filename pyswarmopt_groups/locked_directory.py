@@ -83,7 +83,7 @@ class Directory:
             raise UserError(
                 f"{path}: cannot write there ({error.strerror}); choose another `out`"
             ) from error
-        with exclusive(path, self.what.split()[-1]):
+        with exclusive(path):
             self._describe(path, fingerprints)
             yield Store(path / RESULTS)
 

@@ -34,6 +34,10 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
+def ignore(event: Event) -> None:
+    """No listener."""
+
+
 def note(text: str) -> Event:
     """An event with a sentence."""
     return Event("note", {"text": text})

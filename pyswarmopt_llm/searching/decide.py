@@ -92,7 +92,7 @@ def make_plan(config: SearchConfig) -> Plan:
     return plan
 
 
-def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Plan:
+def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
     """The plan that ``run.json`` holds, with its tasks; nothing is decided again.
 
     Args:
@@ -103,8 +103,8 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
         UserError: the settings are not those of a plan, or do not fit the tasks any more.
     """
     use_own(config.space)
-    check_settings(config, given or {})
-    plan = Plan(config, load_objectives(config), given or {})
+    check_settings(config, given)
+    plan = Plan(config, load_objectives(config), given)
     check_tasks(plan)
     return plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import MOST_COEFFICIENTS, PATIENCE
-from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.events import Event, note
 from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
@@ -27,8 +27,8 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Scorer, Share
+from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
 from pyswarmopt_llm.searching.surrogate import Surrogate
 
 if TYPE_CHECKING:
@@ -40,85 +40,93 @@ ERRORS = 3.0
 
 @dataclass(frozen=True)
 class Found:
-    """Result of a search on dev.
+    """Result of a search on dev: the chosen mixture, and what training made of it.
 
     Attributes:
         chosen: the chosen model; it is the result unless training changes it.
+        value: its value in the search.
         experts: a row for each expert.
         single: number of the best expert.
         scorings: how each task is scored.
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the race and the proposals.
         scorer: dev scorer; its workers have ended.
+        models: after training, by their names in `Result`: ``mixture`` and ``trained``, one of which
+            is the result; after training on replies also ``base``, scored on dev; and the
+            fine-tuned baselines.
+        result: name of the result among them.
+        passes: forward passes per item of training (a backward pass counts as measured).
+        iteration: outcome of expert iteration, as in `Result`.
     """
 
     chosen: Contestant
+    value: float
     experts: Sequence[Row]
     single: int
     scorings: Mapping[str, Scoring]
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+    models: Mapping[str, Contestant] = field(default_factory=dict)
+    result: str = "mixture"
+    passes: int = 0
+    iteration: dict[str, int] | None = None
+
+    @property
+    def best(self) -> Contestant:
+        """The model to hand over."""
+        return self.models.get(self.result, self.chosen)
 
 
-def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
+def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
     """Score experts and candidates, starting points first, and choose one.
 
     Args:
         job: the search.
         run: run directory, locked.
-        tell: called with progress.
         checkpoint: name of the swarm's checkpoint.
     """
-    tell_start(job, str(run.path), tell)
+    tell_start(job, str(run.path))
     pool = None
     if not job.plan.alone:
         from pyswarmopt_llm.servers.workers import open_pool
 
         pool = open_pool(job, run, reopen)
     try:
-        scorings = choose_scorings(job, run, tell)
-        questions = Questions("dev", tuple(scorings.items()))
-        crew = None if pool is None else pool.crew(questions)
-        scorer = Scorer(run, job.evaluator(questions), listener=tell, crew=crew)
-        return explored(job, run, scorer, scorings, tell, checkpoint)
+        scorings = choose_scorings(job, run)
+        crew = None if pool is None else pool.crew(scorings)
+        scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)
+        return explored(job, scorer, scorings, run.checkpoint(checkpoint))
     finally:
         if pool is not None:
             pool.close()
 
 
 def explored(
-    job: Job,
-    run: Journal,
-    scorer: Scorer,
-    scorings: Mapping[str, Scoring],
-    tell: OnEvent,
-    checkpoint: str = "swarm",
+    job: Job, scorer: Scorer, scorings: Mapping[str, Scoring], saved: Checkpoint | None = None
 ) -> Found:
     """Score the experts, explore, and choose the best.
 
     Args:
         job: the search.
-        run: store and history of the search.
         scorer: dev scorer.
         scorings: how each task is scored.
-        tell: called with progress.
-        checkpoint: name of the swarm's checkpoint.
+        saved: keeps a swarm's state; None: it is not kept.
     """
-    start = _score_experts(job, scorer, tell)
+    start = _score_experts(job, scorer)
     remarks = start.remarks(job.pool.space.expert_names)
     with ExitStack() as stack:
         proposer: Surrogate | SwarmProposer
         if job.plan.config.method == "swarm":
-            proposer = _swarm(job, run, checkpoint, stack)
+            proposer = _swarm(job, saved, stack)
         else:
             proposer = _surrogate(job, start, remarks)
         stop = explore(proposer, scorer, job.plan.budget)
         best = proposer.best()
     for text in remarks:
-        tell(note(text))
-    chosen = Contestant(best.x, value=best.value)
-    return Found(chosen, start.experts, start.single, scorings, stop, remarks, scorer)
+        job.tell(note(text))
+    chosen = Contestant(best.x)
+    return Found(chosen, best.value, start.experts, start.single, scorings, stop, remarks, scorer)
 
 
 def explore(
@@ -143,7 +151,7 @@ def explore(
     return proposer.stop()
 
 
-def choose_scorings(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
+def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries letters on the first experts, and reports it."""
     possible = {
         name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
@@ -156,18 +164,18 @@ def choose_scorings(job: Job, run: Run, tell: OnEvent) -> dict[str, Scoring]:
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
     combine = find_combine("harmonic", len(trials))
     evaluator = Evaluator(job.pool.space, job.engine, trials, combine)
-    trial = Scorer(run, evaluator, "letter", tell)
+    trial = Scorer(run, evaluator, "letter", job.tell)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores = [row.score(name) for row in rows]
         scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores.copy)
         best = max(score.value for score in scores)
         told = f"asked for the letter of an option, the best expert has {best:.3f}"
-        tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
+        job.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
     return scorings
 
 
-def _score_experts(job: Job, scorer: Scorer, tell: OnEvent) -> Start:
+def _score_experts(job: Job, scorer: Scorer) -> Start:
     """Score the experts; they race if a model of the items will propose mixtures of them."""
     experts = job.pool.space.vertices()
     shares = []
@@ -175,13 +183,13 @@ def _score_experts(job: Job, scorer: Scorer, tell: OnEvent) -> Start:
         shares = draw_shares(job.objectives.items, job.plan.config.seed)
     # the first expert's cost, in a race on the first share of items, sets the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
-    tell_price(job, first, tell)
+    tell_price(job, first)
     start = begin(scorer, experts, job.starts, shares)
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if guesses and not beats_chance(task.dev, [row.score(name) for row in start.experts]):
             text = f"{name}: no expert is measurably better than guessing on dev"
-            tell(note(text))
+            job.tell(note(text))
     return start
 
 
@@ -337,7 +345,7 @@ def eliminated(values: Floats, leader: Floats, total: int) -> bool:
     return bool(difference.mean() > ERRORS * error)
 
 
-def _swarm(job: Job, run: Journal, checkpoint: str, stack: ExitStack) -> SwarmProposer:
+def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmProposer:
     """The proposer that runs iterations; the stack releases its optimizer."""
     from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
@@ -356,8 +364,8 @@ def _swarm(job: Job, run: Journal, checkpoint: str, stack: ExitStack) -> SwarmPr
     return SwarmProposer(
         stack.enter_context(released(optimizer)),
         drops,
-        run.checkpoint(checkpoint),
-        name=config.optimizer,
+        saved,
+        config.optimizer,
     )
 
 
@@ -381,7 +389,7 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
     )
 
 
-def tell_start(job: Job, run: str, tell: OnEvent) -> None:
+def tell_start(job: Job, run: str) -> None:
     """Describe the search, with what a user should know about it."""
     plan = job.plan
     start = {
@@ -396,12 +404,12 @@ def tell_start(job: Job, run: str, tell: OnEvent) -> None:
         "evaluations_planned": plan.evaluations,
         "passes": plan.passes,
     }
-    tell(Event("start", start))
+    job.tell(Event("start", start))
     for text in (*job.notes.values(), *plan.prices):
-        tell(note(text))
+        job.tell(note(text))
 
 
-def tell_price(job: Job, first: Row, tell: OnEvent) -> None:
+def tell_price(job: Job, first: Row) -> None:
     """Report the greatest cost of the search, at the pace of the first evaluation."""
     plan = job.plan
     item = first.seconds / max(first.n, 1)
@@ -409,4 +417,4 @@ def tell_price(job: Job, first: Row, tell: OnEvent) -> None:
         "passes": sum(plan.passes.values()),
         "seconds": plan.seconds(item * plan.items, item * plan.test_items, item),
     }
-    tell(Event("price", price))
+    job.tell(Event("price", price))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import mode
 
 import numpy as np
 
@@ -19,25 +19,18 @@ from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import Found
-from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
+from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import (
-    FrontPoint,
-    Model,
-    Objective,
-    Outcome,
-    Result,
-    Scores,
-)
+from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 RIVALS = ("base", "base_tuned", "expert_tuned")  # baselines, whose cost is counted apart
 _RESULT = ("model test", "best")  # name of the result's row in the store
 
 
-def finish(job: Job, run: Run, found: Found, training: Training, start: float) -> Result:
+def finish(job: Job, run: Run, found: Found, start: float) -> Result:
     """Write ``best/``, read it back and score it; score its baselines on test.
 
     All scores are of the written files, except a trained model's on dev, which are cross-fitted.
@@ -46,56 +39,46 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     Args:
         job: the search.
         run: run directory.
-        found: outcome of exploring.
-        training: models before and after training.
+        found: outcome of exploring and training.
         start: when the search began in this process, by `time.perf_counter`.
     """
     plan, objectives, names = job.plan, job.objectives, job.pool.space.expert_names
     seconds = run.replayed_seconds / plan.side_by_side + time.perf_counter() - start
-    files = _write_best(job, run, training.models.get(training.best, found.chosen))
-    evaluators = {
-        split: job.evaluator(Questions(split, tuple(found.scorings.items())), margins=False)
-        for split in SPLITS
-    }
-    models: dict[str, Model] = {}
-    known: dict[int, Model] = {}
-    for name, contestant in _contestants(job, found, training, files).items():
-        if id(contestant) not in known:
-            known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
-        models[name] = known[id(contestant)]
-    if (commonest := commonest_label(objectives, names)) is not None:
-        models["commonest"] = commonest
+    files = _write_best(job, run, found.best)
+    models = _models(job, run, found, files)
     alarms: list[str] = []
-    if any(metric.new_tokens for metric in objectives.metrics.values()):
+    if objectives.writes:
         from pyswarmopt_llm.searching.written.replies import keep_replies
 
         alarms = keep_replies(job, run, files, found, models)
-    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
-    of_rivals = [row for row in scored if row["who"] in RIVALS]
     items = sum(row.n for row in run.rows)
-    metrics = objectives.metrics.values()
+    passes_rivals = None
+    if plan.rivals:
+        scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
+        passes_rivals = sum(row["n"] for row in scored if row["who"] in RIVALS)
     workers = None
     if not plan.alone:
         workers = {"asked": plan.config.workers, "failures": run.failures}
-    notes = {**job.notes, **run.about.notes}
+    notes = list(run.about.notes.values())
     if count := run.failures.get(UNDEFINED):
         how = "overflowed in this `dtype` and counted as the worst before them"
-        notes[UNDEFINED] = f"{count} candidates {how}"
+        notes.append(f"{count} candidates {how}")
     experts = {}
     for name, vertex, row in zip(names, job.pool.space.vertices(), found.experts, strict=True):
         experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+    metrics = objectives.metrics.values()
     return Result(
         models=models,
         objectives=_objectives(job, found),
         best_single=names[found.single],
-        evaluations=len({row.key for row in run.searched}),
+        evaluations=len({row.key for row in found.scorer.rows}),
         item_evaluations=items,
-        passes=items + training.passes,
+        passes=items + found.passes,
         seconds=round(seconds, 3),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
-        passes_rivals=sum(row["n"] for row in of_rivals) if plan.rivals else None,
+        passes_rivals=passes_rivals,
         workers=workers,
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
@@ -104,12 +87,27 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         learnt=job.learnt,
         space=plan.kind.name,
         graph=plan.kind.in_words(files, names),
-        expert_iteration=training.iteration,
+        expert_iteration=found.iteration,
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=[*notes.values(), *found.remarks],
+        notes=[*notes, *found.remarks],
     )
+
+
+def _models(job: Job, run: Run, found: Found, files: Patch) -> dict[str, Model]:
+    """The scored models, by name."""
+    evaluators = {split: job.evaluator(split, found.scorings, margins=False) for split in SPLITS}
+    models: dict[str, Model] = {}
+    known: dict[int, Model] = {}
+    for name, contestant in _contestants(job, found, files).items():
+        if id(contestant) not in known:
+            known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
+        models[name] = known[id(contestant)]
+    commonest = commonest_label(job.objectives, job.pool.space.expert_names)
+    if commonest is not None:
+        models["commonest"] = commonest
+    return models
 
 
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
@@ -124,7 +122,7 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     return space.read(folder)
 
 
-def _contestants(job: Job, found: Found, training: Training, files: Patch) -> dict[str, Contestant]:
+def _contestants(job: Job, found: Found, files: Patch) -> dict[str, Contestant]:
     """The models to score, by name: the result, as its files have it, what it was made from, and
     baselines, which `no_rivals` drops.
 
@@ -133,8 +131,8 @@ def _contestants(job: Job, found: Found, training: Training, files: Patch) -> di
     they only cost their scores on test. Any other search gets only the base.
     """
     vertices = job.pool.space.vertices()
-    made = training.models
-    chosen = made.get(training.best, found.chosen)
+    made = found.models
+    chosen = found.best
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
     base = Contestant(0 * vertices[0])
     contestants = {
@@ -225,8 +223,7 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
     for split in SPLITS:
         scores = {}
         for name, task in tasks.items():
-            answers = Counter(sorted(str(item.answer) for item in task.dev))
-            ((label, _),) = answers.most_common(1)
+            label = mode(sorted(str(item.answer) for item in task.dev))
             if items := task.split(split):
                 scores[name] = score_of([float(item.answer == label) for item in items])
         if scores:
@@ -235,7 +232,9 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
     return Model(dict.fromkeys(experts, 0.0), found["dev"], found.get("test"))
 
 
-def front_of(rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]) -> list[FrontPoint]:
+def front_of(
+    rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
+) -> list[dict[str, dict[str, float]]]:
     """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
     task.
 
@@ -251,14 +250,13 @@ def front_of(rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]) 
     points: dict[tuple[float, ...], Sequence[float]] = {}
     for row in rows:
         points.setdefault(tuple(row.score(name).value for name in tasks), row.coefficients)
-    efficient = non_dominated(-np.array(list(points)))
-    return [
-        FrontPoint(
-            dict(zip(tasks, values, strict=True)), dict(zip(experts, points[values], strict=True))
-        )
-        for values, is_in in sorted(zip(points, efficient.tolist(), strict=True))
-        if is_in
-    ]
+    scores = np.array(sorted(points))
+    front = []
+    for values in map(tuple, scores[non_dominated(-scores)].tolist()):
+        dev = dict(zip(tasks, values, strict=True))
+        weights = dict(zip(experts, points[values], strict=True))
+        front.append({"dev": dev, "coefficients": weights})
+    return front
 
 
 def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:

@@ -1,15 +1,12 @@
-"""Training with cross-validation folds: its cost, the files it keeps, and its row in the history."""
+"""Training with cross-validation folds: its cost, and the files it keeps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
@@ -17,14 +14,10 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule
-from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA trained on all items
-FOLDER = "trained"  # in the run directory
 BEHIND = 2.0  # a model trained on labels may be this many standard errors behind
 # The models trained on labels.
 BASE = "base"
@@ -99,13 +92,6 @@ class Fitting:
         """The model trained on all items."""
         return self._fitted(ALL, self.items, self.schedule.epochs)
 
-    def passes(self, whole: bool) -> int:
-        """Forward passes per item, with or without the training on all items."""
-        count = len(self.items)
-        if whole:
-            return self.schedule.passes(count)
-        return self.schedule.fold_passes(count)
-
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
         folder = self.folder and self.folder / name
@@ -146,22 +132,6 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
     return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
 
 
-def announce(job: Job, starts: Iterable[str], tell: OnEvent) -> None:
+def announce(job: Job, starts: Iterable[str]) -> None:
     """Say from which models training starts."""
-    tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))
-
-
-def trained_row(
-    job: Job, run: Journal, found: Found, position: Tensor, new: Callable[[], Row]
-) -> Row:
-    """The history's row of a trained model, with a coefficient of 1 for the LoRA."""
-    weights = job.pool.space.coefficients(position)
-    weights = torch.cat([weights, torch.ones_like(weights[:1])])
-    key = position_key(weights)
-    what = found.scorer.called(TRAINED)
-    row = run.store.find_row(what, key, job.objectives.names)
-    if row is None:
-        row = replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
-        run.store.add(what, key, row.to_json())
-    found.scorer.tell(what, row)
-    return row
+    job.tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.searching.find import find
@@ -21,22 +21,21 @@ from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
 
 
-def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
+def choose_draw(job: Job, run: Run) -> Job:
     """Explore with each draw in turn; return the job of the best draw (of equals the first).
 
     Args:
         job: the grid's job; each draw has an equal share of `budget_items` and `budget_minutes`.
         run: the run directory, locked.
-        tell: called with progress.
     """
     draws = draws_of(job.plan.config)
     budgets = _share(job.plan, len(draws))
     jobs = [job.with_settings(settings=settings, draws=1, **budgets) for settings in draws]
     values = []
     for number, drawn in enumerate(jobs, start=1):
-        tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.plan.config.settings)}"))
+        job.tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.plan.config.settings)}"))
         run.begin()
-        values.append(find(drawn, run, tell, f"draw-{number:02d}").chosen.value)
+        values.append(find(drawn, run, f"draw-{number:02d}").value)
     run.begin()
     best = max(range(len(jobs)), key=values.__getitem__)
     evaluated = run.store.all("search")

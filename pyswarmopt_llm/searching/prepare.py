@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
+from pyswarmopt_llm.common.events import OnEvent, ignore
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
@@ -26,9 +26,8 @@ from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.cards import learnt_items
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 FREE = {"out", "workers", "device", "threads"}  # settings that a run may be resumed with
 
@@ -43,6 +42,7 @@ class Job:
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
         learnt: expert -> number of dev examples that it was trained on, by its card.
+        tell: called with progress.
     """
 
     plan: Plan
@@ -50,6 +50,7 @@ class Job:
     engine: Engine
     notes: Mapping[str, str] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
+    tell: OnEvent = ignore
 
     @property
     def objectives(self) -> Objectives:
@@ -89,15 +90,15 @@ class Job:
         """Name -> scoring function on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
-    def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
-        """The evaluator of models on these questions; `margins` None: with margins if a surrogate
-        needs them.
+    def evaluator(
+        self, split: str, scorings: Mapping[str, Scoring], margins: bool | None = None
+    ) -> Evaluator:
+        """The evaluator of models on a split; `margins` None: with margins if a surrogate needs
+        them.
         """
-        utilities = self.utilities(questions.split, dict(questions.scorings))
+        utilities = self.utilities(split, scorings)
         if margins is None:
             margins = self.plan.config.method == "items"
-        else:
-            margins = margins
         return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
@@ -136,40 +137,18 @@ class Contestant:
         trained: True if trained on dev. Without a patch only its cross-validation fits exist,
             because another model is the result.
         dev: scores on dev, if known.
-        value: value on dev in the search.
     """
 
     position: Tensor
     patch: Patch | None = None
     trained: bool = False
     dev: Row | None = None
-    value: float = math.nan
 
     def realise(self, space: Space) -> Patch:
         """The patch for an engine."""
         if self.patch is None:
             return space.realise(self.position)
         return self.patch
-
-
-@dataclass(frozen=True)
-class Training:
-    """Models before and after training, with their scores on dev; the trained ones are
-    cross-fitted. By default, nothing is trained.
-
-    Attributes:
-        models: as in `Result`: ``mixture`` and ``trained``, one of which is the result; after
-            training on labels also ``base_tuned`` and ``expert_tuned``, after training on replies
-            ``base``.
-        best: name of the result, ``mixture`` or ``trained``.
-        passes: forward passes per item of all training.
-        iteration: outcome of training on replies.
-    """
-
-    models: Mapping[str, Contestant] = field(default_factory=dict)
-    best: str = ""
-    passes: int = 0
-    iteration: Iterated | None = None
 
 
 def prepare(config: SearchConfig) -> Job:
@@ -179,7 +158,7 @@ def prepare(config: SearchConfig) -> Job:
     return _opened(make_plan(config))
 
 
-def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
+def reopen(config: SearchConfig, given: Mapping[str, Any] = {}) -> Job:
     """Load a decided and stored plan as a job.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
-from pyswarmopt_llm.searching.prepare import Job, Training, prepare, reopen
+from pyswarmopt_llm.searching.prepare import Job, prepare, reopen
+from pyswarmopt_llm.searching.scoring.record import TRAINED
 from pyswarmopt_llm.searching.scoring.run_directory import (
     About,
     Run,
@@ -30,7 +30,6 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     check_new,
     position_key,
 )
-from pyswarmopt_llm.searching.scoring.scorer import Questions
 
 
 @dataclass(frozen=True)
@@ -137,44 +136,35 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
     """Search, train, and write the result; with a grid of coefficients, first search with each
     draw. Known results are taken from the run.
     """
-    tell = on_event or (lambda event: None)
+    if on_event is not None:
+        job = replace(job, tell=on_event)
     with run.locked():
         if job.plan.config.is_grid:
             from pyswarmopt_llm.searching.grid import choose_draw
 
-            job = choose_draw(job, run, tell)
+            job = choose_draw(job, run)
             run.write_about(about(job))  # no grid from here on
         start = time.perf_counter()
-        found = find(job, run, tell)
-        training = Training()
-        if job.plan.trains:
-            from pyswarmopt_llm.searching.train import train_further
+        found = find(job, run)
+        if job.plan.trains and job.objectives.written:
+            from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
-            training = train_further(job, run, found, tell)
-        tell(Event("closing"))
-        _check_base(job, run)
-        content = finish(job, run, found, training, start).to_json()
+            found = train_on_replies(job, run, found)
+        elif job.plan.trains:
+            from pyswarmopt_llm.searching.train import train_on_labels
+
+            found = train_on_labels(job, found, run.path / TRAINED)
+        job.tell(Event("closing"))
+        if job.plan.config.base and not job.plan.kind.several_models:
+            # on a CPU the weights were read from its files all the time
+            check_fingerprints(
+                run.path, run.about, {"base": resolve_base(job.plan.config.base).fingerprint}
+            )
+        content = finish(job, run, found, start).to_json()
         run.keep_best()
         run.finish(content)
-    tell(Event("done", {"result": content}))
+    job.tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
-
-
-def _check_base(job: Job, run: Run) -> None:
-    """Refuse a base whose files changed during the search: on a CPU its weights are read from them
-    repeatedly.
-
-    Raises:
-        UserError: the base has changed.
-    """
-    base = job.plan.config.base
-    if job.plan.kind.several_models or not base:
-        return
-    if resolve_base(base).fingerprint != job.fingerprints["base"]:
-        raise UserError(
-            f"{run.path}: the files of {base} changed while the search ran, and its scores may be "
-            "of both; start a new run"
-        )
 
 
 def about(job: Job) -> About:
@@ -204,18 +194,16 @@ def check_unchanged(run: Run, job: Job) -> None:
     now: dict[str, Any] = dict(job.fingerprints)
     before = run.about.fingerprints.get("scores", {})
     after = now.pop("scores", {})
-    check_fingerprints(run, now)
-    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    check_fingerprints(run.path, run.about, now)
+    changed = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     vertex = job.pool.space.vertices()[0]
     row = run.store.find_row("search", position_key(vertex), job.objectives.names)
     if row is None or not changed:
         return
     job.engine.load(job.pool.space.realise(vertex))
-    scorings: dict[str, Scoring] = dict.fromkeys(job.tasks, "generate")
-    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
-    for name in sorted(changed):
-        now_values = evaluator.utilities[name](job.engine).per_item
-        if list(now_values) != row.item_values(name):
+    utilities = job.utilities("dev", dict.fromkeys(job.tasks, "generate"))
+    for name in changed:
+        if list(utilities[name](job.engine).per_item) != row.item_values(name):
             raise UserError(
                 f"{run.path}: the score of {name} changed since the run began, and gives another "
                 "value to a reply that is scored; put it back, or start a new run"

@@ -244,12 +244,12 @@ class Surrogate:
     Attributes:
         method: ``items`` (a model of their margins) or ``scores`` (of the value).
         starts: the first candidates, (N, D) float64.
+        numbers: particle numbers of the starting points.
         experts: names of the experts.
         tasks: names of the tasks.
         combine: combines the tasks' scores into the value.
         most: the most candidates that the model proposes.
         seed: seed of the proposals.
-        numbers: particle numbers of the starting points; None: from 0 on.
         at_once: candidates scored side by side, and so proposed together.
         floor: value of the best expert; the returned candidate is not below it.
         left_out: numbers of the experts in no proposal: those that a race dropped, then also those
@@ -260,12 +260,12 @@ class Surrogate:
 
     method: str
     starts: Tensor
+    numbers: Sequence[int]
     experts: Sequence[str]
     tasks: Sequence[str]
     combine: Combine
     most: int
     seed: int = 0
-    numbers: Sequence[int] | None = None
     at_once: int = 1
     floor: float = -math.inf
     left_out: Sequence[int] = ()
@@ -281,32 +281,31 @@ class Surrogate:
         all proposals form one more iteration, with particle numbers after the starting points.
         """
         first = len(self.starts)
-        yield Batch(self.starts, range(first) if self.numbers is None else self.numbers, 0)
+        yield Batch(self.starts, self.numbers, 0)
         if not self.most or len(self._seen) < LEAST:
             return
         self._started = len(self._seen)
         self._leave_out_harmful()
         active = torch.ones(self.starts.shape[1], dtype=torch.float64)
         active[list(self.left_out)] = 0.0
-        left = self.most
+        done = 0
         if self.left_out:
             yield Batch(active[None], [first], 1)
-            left -= 1
+            done = 1
         learnt = len(self.scored)  # a model of the scores stays near these
-        while left > 0:
-            done = self.most - left
+        while done < self.most:
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
             with one_thread():
                 model = self._model(inside)
+                region = model.positions
                 if self.method == "scores":
-                    region = model.positions[:learnt]
-                else:
-                    region = model.positions
-                found = proposed(model, region, self.seed + done, min(self.at_once, left))
+                    region = region[:learnt]
+                count = min(self.at_once, self.most - done)
+                found = proposed(model, region, self.seed + done, count)
             positions = [active.masked_scatter(active > 0, position) for position in found]
             numbers = range(first + done, first + done + len(found))
             yield Batch(torch.stack(positions), numbers, 1)
-            left -= len(found)
+            done += len(found)
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Learn from candidates, (n, D), whose items were all scored."""

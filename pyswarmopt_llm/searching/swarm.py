@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -57,15 +57,15 @@ class SwarmProposer:
         optimizer: maximiser that begins with the experts.
         dropout: drops evaluations.
         saved: saves the swarm after each iteration; None: saves nothing.
-        iteration: iterations so far.
         name: the optimizer's name in the settings.
+        iteration: iterations so far.
     """
 
     optimizer: pso.Optimizer
     dropout: Dropout
     saved: Checkpoint | None = None
-    iteration: int = 0
     name: str = ""
+    iteration: int = field(default=0, init=False)
 
     def batches(self) -> Iterator[Batch]:
         """The positions of each iteration in turn, until the optimizer stops; each is scored and

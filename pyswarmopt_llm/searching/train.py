@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
@@ -32,18 +30,15 @@ from pyswarmopt_llm.searching.fitting import (
     BASE,
     BEHIND,
     EXPERT,
-    FOLDER,
     MIXTURE,
     Fitting,
     Meter,
     announce,
     not_worse,
-    trained_row,
 )
-from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
+from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 from pyswarmopt_llm.searching.surrogate import SOFTNESS
 
 APART = 2.0  # the folds tell two models apart by more than this many standard errors, paired
@@ -80,57 +75,34 @@ def softened(margins: Margins) -> Score:
     return score_of(expit(closest / scale).tolist())
 
 
-def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
-    """Train the model that a search found, and score it; results in the run directory are reused.
-
-    Args:
-        job: the search, in a space that `trains`.
-        run: run directory; it keeps the LoRAs.
-        found: outcome of exploring.
-        tell: called with progress.
-
-    Returns:
-        The models before and after; none if too few replies were better than before, or no time is
-        left.
-    """
-    if job.objectives.written:
-        from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
-
-        return train_on_replies(job, run, found, tell)
-    folder = run.path / FOLDER
-    return train_on_labels(
-        job, run, found, tell, folder, 1 if job.plan.config.quick else MOST_STARTS
-    )
-
-
 def train_on_labels(
-    job: Job,
-    run: Journal,
-    found: Found,
-    tell: OnEvent,
-    folder: Path | None = None,
-    most: int = MOST_STARTS,
-) -> Training:
+    job: Job, found: Found, folder: Path | None = None, most: int = MOST_STARTS
+) -> Found:
     """Train models on the right options, and choose the one with the best expected score.
 
     Args:
-        job: the search.
-        run: store and history of the search.
+        job: the search, in a space that `trains`.
         found: outcome of exploring.
-        tell: called with progress.
-        folder: keeps the LoRAs; None: keeps nothing.
+        folder: keeps the LoRAs; those found there are reused. None: keeps nothing.
         most: most models to train; the best untrained model comes first.
+
+    Returns:
+        The outcome, with the models before and after.
     """
+    if job.plan.config.quick:
+        most = 1
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single].to(untrained), most)
     if folder is None or not folder.exists():
-        announce(job, starts, tell)
-    fittings = _fittings(job, found, starts, folder, tell)
-    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
+        announce(job, starts)
+    fittings = _fittings(job, found, starts, folder)
+    evaluator = job.evaluator("dev", found.scorings, margins=True)
     rows = {}
     for name, fitting in fittings.items():
-        new = partial(_by_folds, fitting, evaluator, job.objectives.items)
-        rows[name] = trained_row(job, run, found, starts[name], new)
+        row = found.scorer.trained(starts[name])
+        if row is None:
+            row = _by_folds(fitting, evaluator, job.objectives.items)
+        rows[name] = found.scorer.add_trained(starts[name], row)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(rows, trained, strict=True))
@@ -141,15 +113,16 @@ def train_on_labels(
     (before_row,) = found.scorer.score([starts[best]], 0)
     whole = trained_whole(values, best, job.plan.tests_plain)
     tuned = {}
-    passes = 0
     for name, fitting in fittings.items():
         patch = fitting.whole() if name in whole else None
-        tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
-        passes += fitting.passes(name in whole)
-    mixture = Contestant(starts[best], dev=before_row, value=before_row.value)
-    models = {"mixture": mixture, "trained": tuned[best]}
+        tuned[name] = Contestant(starts[name], patch, True, rows[name])
+    models = {"mixture": Contestant(starts[best], dev=before_row), "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    return Training(models, "trained" if kept else "mixture", passes)
+    items = len(fittings[best].items)
+    schedule = labelled(items)
+    passes = len(starts) * schedule.fold_passes(items) + len(whole) * schedule.whole_passes(items)
+    result = "trained" if kept else "mixture"
+    return replace(found, models=models, result=result, passes=passes)
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
@@ -199,13 +172,13 @@ def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
 
 
 def _fittings(
-    job: Job, found: Found, starts: Mapping[str, Tensor], folder: Path | None, tell: OnEvent
+    job: Job, found: Found, starts: Mapping[str, Tensor], folder: Path | None
 ) -> dict[str, Fitting]:
     """Name -> the training of each start; some will also be trained on all items."""
     items = job.choices(found.scorings)
     schedule = labelled(len(items))
     folds = len(starts) * schedule.fold_passes(len(items))
-    meter = Meter(folds + schedule.whole_passes(len(items)), tell)
+    meter = Meter(folds + schedule.whole_passes(len(items)), job.tell)
     fittings = {}
     for name, position in starts.items():
         fittings[name] = Fitting(

@@ -33,17 +33,19 @@ from pyswarmopt_llm.common.errors import (
 )
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import out_of_memory, pick_device
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Request
 
 log = logging.getLogger(__name__)
 
 TRIES = 3  # evaluations of one candidate
 Load = Callable[[SearchConfig], Job]  # sent to workers by name
 OnFailure = Callable[[str, str], None]
+Scorings = Mapping[str, Scoring]  # task -> its answer format
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,15 @@ class Handler:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._job: Job | None = None
-        self._evaluators: dict[Questions, Evaluator] = {}
+        self._evaluator: Evaluator | None = None
         self._tokens = 0
 
-    def answer(self, questions: Questions, request: Request) -> Reply:
+    def answer(self, scorings: Scorings, request: Request) -> Reply:
         """Evaluate a candidate; any exception becomes a reply. After a failure everything is loaded
         anew, so that no candidate runs in an unknown state.
         """
         try:
-            return self._evaluated(questions, request)
+            return self._evaluated(scorings, request)
         except NotFiniteError as error:
             return type(error)(error.text)
         except Exception as error:  # a user's function or a library's kernel may raise anything
@@ -90,18 +92,18 @@ class Handler:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Failure("out of memory" if full else "exception", text)
 
-    def _evaluated(self, questions: Questions, request: Request) -> Row:
+    def _evaluated(self, scorings: Scorings, request: Request) -> Row:
         if self._job is None:
             self._job = self._setup.load(self._setup.config)
-            self._evaluators = {}
+            self._evaluator = None
             self._tokens = _batch_tokens(self._job)
         if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
                 "a worker has loaded other files than this search: base, experts or tasks changed"
             )
-        if questions not in self._evaluators:
-            self._evaluators[questions] = self._job.evaluator(questions)
-        row = self._evaluators[questions].evaluate(request)
+        if self._evaluator is None:
+            self._evaluator = self._job.evaluator("dev", scorings)
+        row = self._evaluator.evaluate(request)
         if _batch_tokens(self._job) < self._tokens and not request.last:
             # In smaller batches the last bits of values may differ.
             raise MemoryError(f"batches of {self._tokens} tokens no longer fit")
@@ -127,11 +129,11 @@ class Pool:
         self._closed = False
         self._threads = ThreadPoolExecutor(size, "worker")
 
-    def crew(self, questions: Questions) -> Crew:
-        """The crew that evaluates candidates on these questions."""
-        return Crew(partial(self.evaluate, questions), self._threads)
+    def crew(self, scorings: Scorings) -> Crew:
+        """The crew that evaluates candidates on dev, each task in its answer format."""
+        return Crew(partial(self.evaluate, scorings), self._threads)
 
-    def evaluate(self, questions: Questions, request: Request) -> Row:
+    def evaluate(self, scorings: Scorings, request: Request) -> Row:
         """Evaluate a candidate on a worker.
 
         Raises:
@@ -140,7 +142,7 @@ class Pool:
         """
         why = ""
         for tried in range(1, TRIES + 1):
-            reply = self.answer(questions, replace(request, last=tried == TRIES))
+            reply = self.answer(scorings, replace(request, last=tried == TRIES))
             if isinstance(reply, UserError):
                 raise reply
             if isinstance(reply, Row):
@@ -154,7 +156,7 @@ class Pool:
             "it and resume"
         )
 
-    def answer(self, questions: Questions, request: Request) -> Reply:
+    def answer(self, scorings: Scorings, request: Request) -> Reply:
         """The reply of a free worker."""
         raise NotImplementedError
 
@@ -189,8 +191,8 @@ def _begin(slots: Any, setup: Setup) -> None:
     _HERE.append(Handler(setup))
 
 
-def _answer(questions: Questions, request: Request) -> Reply:
-    return _HERE[0].answer(questions, request)
+def _answer(scorings: Scorings, request: Request) -> Reply:
+    return _HERE[0].answer(scorings, request)
 
 
 def _end_with_search() -> None:
@@ -212,11 +214,11 @@ class Processes(Pool):
         self._start = partial(ProcessPoolExecutor, processes, context, _begin, given)
         self._executor = self._start()
 
-    def answer(self, questions: Questions, request: Request) -> Reply:
+    def answer(self, scorings: Scorings, request: Request) -> Reply:
         """See `Pool`; all processes break together, which counts as one failure."""
         executor = self._executor
         try:
-            return executor.submit(_answer, questions, request).result()
+            return executor.submit(_answer, scorings, request).result()
         except BrokenExecutor:
             with self._lock:
                 if self._closed:
@@ -227,7 +229,7 @@ class Processes(Pool):
                     self._executor = self._start()
         if first:
             return Failure("died", "its process ended")
-        return self.answer(questions, request)
+        return self.answer(scorings, request)
 
     def close(self) -> None:
         """See `Pool`."""
@@ -284,14 +286,14 @@ class Actors(Pool):
         for actor in self._actors:
             self._free.put(actor)
 
-    def answer(self, questions: Questions, request: Request) -> Reply:
+    def answer(self, scorings: Scorings, request: Request) -> Reply:
         """See `Pool`; another actor takes the place of a dead one."""
         actor = self._free.get()
         if self._closed:
             self._free.put(actor)  # for the next thread
             raise CancelledError
         try:
-            reply: Reply = self._ray.get(actor.answer.remote(questions, request))
+            reply: Reply = self._ray.get(actor.answer.remote(scorings, request))
         except self._ray.exceptions.RayError as error:
             if self._closed:
                 raise CancelledError from error

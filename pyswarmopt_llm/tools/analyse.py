@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import refuse_link, write_json
+from pyswarmopt_llm.common.files.regular import digests, refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.common.statistics import compare_paired
@@ -18,7 +18,7 @@ from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best, check_fingerprints
+from pyswarmopt_llm.searching.scoring.run_directory import Run, check_fingerprints
 
 
 def analyse(
@@ -72,8 +72,8 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
             expert, or it was trained on dev and has no test items.
     """
     job = reopen(replace(run.config, workers="1"))
-    check_fingerprints(run, job.fingerprints)
-    check_best(run.path, run.about)
+    now = {**job.fingerprints, "best": digests(run.path / "best")}
+    check_fingerprints(run.path, run.about, now)
     split = "dev" if result.best.test is None else "test"
     if not job.plan.kind.averages or (split == "dev" and result.best.trained):
         raise UserError(

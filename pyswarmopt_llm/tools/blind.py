@@ -31,7 +31,7 @@ from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
-from pyswarmopt_llm.searching.use.evaluate import Exam, names_in_words, two_models
+from pyswarmopt_llm.searching.use.evaluate import Exam, two_models
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 VOTES = ("1", "2", "tie")
@@ -92,12 +92,13 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     models = two_models(config)
-    exam = Exam(config, models, votes)
-    key = Key(exam.task.name, config.split, names_in_words(config), {})
+    exam = Exam(config, list(models.values()), votes, on_items)
+    ours, theirs = models
+    key = Key(exam.task.name, config.split, (ours, theirs), {})
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    replies = [[text.strip() for text in exam.replies(one, on_items)] for one in models]
+    replies = [[text.strip() for text in exam.replies(one)] for one in models.values()]
     both = zip(exam.items, *replies, strict=True)
     for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
         if reply == rival:

@@ -40,7 +40,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_llm.searching.training.trainer import fit
@@ -144,7 +144,7 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     """Fine-tuned once on top of the uniform average, the sum and the greedy soup."""
     job = prepare(config)
     scorings = dict.fromkeys(job.tasks, "likelihood")
-    dev = job.evaluator(Questions("dev", tuple(scorings.items())))
+    dev = job.evaluator("dev", scorings)
     tests = job.utilities("test", scorings)
     choices = job.choices(scorings)
     vertices = job.pool.space.vertices()

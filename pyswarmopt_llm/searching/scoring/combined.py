@@ -74,11 +74,12 @@ def combined_interval(
     found = estimate(value, effects)
     if not found.error:
         return None
-    items = [np.array(score.per_item) for score in scores.values()]
-    total = combined_value(combine, [values.mean() for values in items])
-    every = [total, *np.concatenate(items).tolist()]
-    within = 0.0 <= min(every) <= max(every) <= 1.0
-    return _around(total, found.interval(scale=(0.0, 1.0) if within else NO_ENDS))
+    total = combined_value(combine, [score.value for score in scores.values()])
+    every = np.concatenate([[total], *(score.per_item for score in scores.values())])
+    scale = NO_ENDS
+    if every.min() >= 0.0 and every.max() <= 1.0:
+        scale = (0.0, 1.0)
+    return _around(total, found.interval(scale=scale))
 
 
 def combined_difference(
@@ -130,8 +131,6 @@ def combined_difference(
     ours = list[Floats]()
     theirs = list[Floats]()
     changes = list[Floats]()
-    before = list[float]()
-    after = list[float]()
     for name in first:
         a, b = np.array(first[name].per_item), np.array(second[name].per_item)
         if a.size != b.size:
@@ -142,13 +141,12 @@ def combined_difference(
         ours.append(np.append(by_question(a, questions.get(name)), ends))
         theirs.append(np.append(by_question(b, questions.get(name)), ends[::-1]))
         changes.append(without_rounding(a - b, high - low))
-        after.append(float(a.mean()))
-        before.append(float(b.mean()))
     value, effects = _effects(ours, combine, alike)
     other, of_other = _effects(theirs, combine, alike)
     both = [x - y for x, y in zip(effects, of_other, strict=True)]
     found = estimate(value - other, both)
-    gain = combined_value(combine, after) - combined_value(combine, before)
+    gain = combined_value(combine, [score.value for score in first.values()])
+    gain -= combined_value(combine, [score.value for score in second.values()])
     signs = np.sign(np.sum(changes, axis=0) if alike else np.concatenate(changes))
     return Comparison(
         gain,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Margins = list[list[float] | None]
 # values of a task's items, see `pack`
 Packed = Annotated[str, Field(pattern="^[01?]*$")] | list[float | None]
-TRAINED = "trained"  # phase of the rows of trained models
+TRAINED = "trained"  # phase of the rows of trained models, and folder of their LoRAs
 RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error (possibly NaN), and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
@@ -87,7 +87,21 @@ class Row:
         """The row of all tasks' scores and their combination, not yet named; with `margins` it
         holds the items' margins, with `answers` their chosen options.
         """
-        optioned = {task: score for task, score in scores.items() if score.margins}
+        items = {}
+        values = {}
+        named = {}
+        known = {}
+        chosen = {}
+        for task, score in scores.items():
+            items[task] = pack(score.per_item)
+            if not score.per_item or score.value != np.nan_to_num(score.per_item).mean():
+                values[task] = (score.value, score.stderr, score.n)
+            if score.named:
+                named[task] = dict(score.named)
+            if margins and score.margins:
+                known[task] = [_stored(of_item) for of_item in score.margins]
+            if answers and score.margins:
+                chosen[task] = list(score.answers)
         return cls(
             phase="",
             iteration=0,
@@ -97,19 +111,11 @@ class Row:
             value=total.value,
             n=total.n,
             seconds=round(seconds, 4),
-            items={task: pack(score.per_item) for task, score in scores.items()},
-            values={
-                task: (score.value, score.stderr, score.n)
-                for task, score in scores.items()
-                if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
-            },
-            named={task: dict(score.named) for task, score in scores.items() if score.named},
-            margins={
-                task: [_stored(of_item) for of_item in score.margins]
-                for task, score in optioned.items()
-                if margins
-            },
-            answers={task: [*score.answers] for task, score in optioned.items() if answers},
+            items=items,
+            values=values,
+            named=named,
+            margins=known,
+            answers=chosen,
         )
 
     @classmethod
@@ -260,9 +266,13 @@ class Store:
         if content is None:
             return self.add(what, who, compute())
         if (what, who) in self.earlier and (field := wrong(content)):
-            why = f"{field} is missing or has the wrong type"
-            raise UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
+            raise self._damaged(what, who, field)
         return content
+
+    def _damaged(self, what: str, who: str, field: str) -> UserError:
+        """The refusal of a stored result."""
+        why = f"{field} is missing or has the wrong type"
+        return UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
 
     def find_row(self, what: str, who: str, tasks: Collection[str]) -> Row | None:
         """A candidate's stored row on these tasks; None if there is none.
@@ -270,13 +280,16 @@ class Store:
         Raises:
             UserError: the stored row is damaged, or has other tasks.
         """
-        if (what, who) not in self.known:
+        content = self.known.get((what, who))
+        if content is None:
             return None
-
-        def wrong(content: dict[str, Any]) -> str | None:
-            return wrong_in_row(content) or (None if {*content["items"]} == {*tasks} else "items")
-
-        return Row.from_json(self.get(what, who, dict, wrong))
+        try:
+            row = Row.from_json(content)
+        except WrongType as error:
+            raise self._damaged(what, who, error.path) from error
+        if {*row.items} != {*tasks}:
+            raise self._damaged(what, who, "items")
+        return row
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
         """All stored results of this kind."""

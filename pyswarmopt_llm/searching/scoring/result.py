@@ -111,38 +111,6 @@ class Objective:
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
 
-@dataclass(frozen=True)
-class Iterated:
-    """Outcome of expert iteration.
-
-    Attributes:
-        rounds: trained rounds.
-        round: number of the round with the best score on dev, from 1; 0 if none was trained.
-        kept: prompts with a reply used for training.
-        replies: written and scored replies.
-        spare: spare prompts used for training; 0: dev prompts were used.
-    """
-
-    rounds: int
-    round: int
-    kept: int
-    replies: int
-    spare: int = 0
-
-
-@dataclass(frozen=True)
-class FrontPoint:
-    """A mixture that no other leads on all tasks.
-
-    Attributes:
-        dev: task -> score on dev.
-        coefficients: weight of each expert.
-    """
-
-    dev: dict[str, float]
-    coefficients: dict[str, float]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The outcome of a search.
@@ -169,8 +137,11 @@ class Result:
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
         graph: the result in words, if it is a graph.
-        expert_iteration: where a search does it.
-        front: the Pareto front of several tasks on dev.
+        expert_iteration: where a search does it: ``rounds`` trained, number of the ``round`` with
+            the best score on dev, from 1, prompts whose reply was ``kept`` for training, ``replies``
+            written and scored, and ``spare`` prompts used for training (0: dev prompts).
+        front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
+            expert -> weight, of each mixture that no other leads on all tasks.
         by_label: task -> errors of ``best`` on test, where options are compared.
         alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
@@ -195,8 +166,8 @@ class Result:
     learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
     graph: str | None = None
-    expert_iteration: Iterated | None = None
-    front: list[FrontPoint] = field(default_factory=list)
+    expert_iteration: dict[str, int] | None = None
+    front: list[dict[str, dict[str, float]]] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

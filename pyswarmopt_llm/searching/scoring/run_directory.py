@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 import pyswarmopt as pso
@@ -27,6 +26,7 @@ from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
     digests,
+    locked,
     read_json,
     refuse_links,
     write_json,
@@ -99,19 +99,11 @@ class Journal:
             write_text(self._file, "")
         self.store.earlier = frozenset(self.store.known)
 
-    def checkpoint(self, name: str) -> Checkpoint | None:
-        """The checkpoint of this name; None: not kept."""
-        return None
-
-    @property
-    def searched(self) -> list[Row]:
-        """The rows of the search, without trials and training."""
-        return [row for row in self.rows if row.phase == "search"]
-
     def note_failure(self, kind: str, text: str, key: str = "") -> None:
         """Record a worker's failure, or a candidate's (once per key)."""
         who = key or str(len(self.store.all("failure")))
-        self.store.get("failure", who, lambda: {"kind": kind, "text": text})
+        if ("failure", who) not in self.store:
+            self.store.add("failure", who, {"kind": kind, "text": text})
 
     @property
     def failures(self) -> dict[str, int]:
@@ -184,7 +176,7 @@ class Run(Journal):
             UserError: locked by another process, or the directory contains links.
             OSError: it cannot be written, now or later.
         """
-        with exclusive(self.path, "run"):
+        with exclusive(self.path):
             for name in FOLDERS:
                 if (self.path / name).is_dir():
                     refuse_links(self.path / name)
@@ -248,12 +240,8 @@ class Checkpoint:
 
 
 @contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of a directory, which the operating system releases when its holder dies.
-
-    Args:
-        path: the directory.
-        what: what it holds, in a word.
 
     Raises:
         UserError: locked by another process, or with links, which an untrusted directory may have
@@ -261,53 +249,35 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         OSError: not writable.
     """
     refuse_links(path)
-    try:
-        held = FileLock(path / LOCK, timeout=0).acquire()
-    except Timeout as error:
-        raise UserError(
-            f"{path}: another process is using this {what}; wait for it, or stop it"
-        ) from error
-    with held:
+    with locked(path / LOCK):
         yield
 
 
-def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
-    """Refuse to go on if base, experts, data, metrics or settings have changed.
+def check_fingerprints(
+    run: Path, about: About, now: Mapping[str, Any], remedy: str = "start a new run"
+) -> None:
+    """Refuse to go on if base, experts, data, metrics, settings or the result's files have changed.
 
     Args:
-        run: the run, with the fingerprints of its beginning.
+        run: run directory.
+        about: content of ``run.json``, with the fingerprints of the search.
         now: present fingerprints, by kind.
+        remedy: what to do, if the change cannot be undone.
 
     Raises:
         UserError: names what changed.
     """
     for kind, value in now.items():
-        old = run.about.fingerprints.get(kind)
-        if old in (None, value):  # of an earlier version
+        old = about.fingerprints.get(kind)
+        if old == value or (old is None and kind != "best"):  # of an earlier version
             continue
         names = ""
         if isinstance(value, dict) and isinstance(old, dict):
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" {', '.join(sorted(changed))}"
         raise UserError(
-            f"{run.path}: {kind}{names} changed since the run began; restore it, or start a new run"
+            f"{run}: {kind}{names} changed since the run began; restore it, or {remedy}"
         )
-
-
-def check_best(run: Path, about: About) -> None:
-    """Refuse result files that the search did not write.
-
-    Raises:
-        UserError: names the first one.
-    """
-    before = about.fingerprints.get("best", {})
-    now = digests(run / "best")
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{run / 'best' / name}: changed since the search; restore it, or copy the folder "
-                "and use it as an adapter or a model of its own"
-            )
 
 
 def check_new(path: Path) -> None:

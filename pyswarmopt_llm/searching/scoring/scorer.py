@@ -17,31 +17,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
-from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.events import Event, OnEvent, ignore
 from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row
+from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, TRAINED, Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> mask of the items to score, (n,)
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Examples to score candidates on, in a form that another process can load.
-
-    Attributes:
-        split: ``dev``, ``test`` or ``spare``.
-        scorings: task names with their answer formats.
-    """
-
-    split: str
-    scorings: tuple[tuple[str, Scoring], ...]
 
 
 @dataclass(frozen=True)
@@ -215,7 +202,7 @@ class Scorer:
         run: Journal,
         evaluator: Evaluator,
         phase: str = "search",
-        listener: OnEvent = lambda event: None,
+        listener: OnEvent = ignore,
         crew: Crew | None = None,
     ) -> None:
         self._run = run
@@ -263,7 +250,9 @@ class Scorer:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        what = self._what(share)
+        what = self._phase
+        if share is not None:
+            what += f" of {sum(int(wanted.sum()) for wanted in share.values())}"
         requests: dict[str, Request] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)
@@ -274,17 +263,27 @@ class Scorer:
             self._take_in(request, stored)
         return [self._latest[key] for key in keys]
 
-    def called(self, what: str) -> str:
-        """The store's name of another kind of result; in a comparison it includes the tasks."""
-        if self._phase == "search":
-            return what
-        return f"{self._phase} {what}"
+    def trained(self, position: Tensor) -> Row | None:
+        """The stored row of the model trained from a position; None if there is none."""
+        what, key, _ = self._trained_name(position)
+        return self._run.store.find_row(what, key, self._evaluator.utilities)
 
-    def _what(self, share: Share | None) -> str:
-        """The store's name of an evaluation: the phase, and the share's number of items."""
-        if share is None:
-            return self._phase
-        return f"{self._phase} of {sum(int(wanted.sum()) for wanted in share.values())}"
+    def add_trained(self, position: Tensor, row: Row) -> Row:
+        """Store and report the row of the model trained from a position."""
+        what, key, coefficients = self._trained_name(position)
+        row = replace(row, phase=TRAINED, key=key, coefficients=coefficients)
+        if (what, key) not in self._run.store:
+            self._run.store.add(what, key, row.to_json())
+        self._report(what, row)
+        return row
+
+    def _trained_name(self, position: Tensor) -> tuple[str, str, list[float]]:
+        """What the store calls a trained model, with its coefficients: 1 for the LoRA is the last."""
+        coefficients = [*self._evaluator.coefficients(position), 1.0]
+        key = position_key(torch.tensor(coefficients, dtype=torch.float64))
+        if self._phase == "search":
+            return TRAINED, key, coefficients
+        return f"{self._phase} {TRAINED}", key, coefficients  # in a comparison
 
     def _stored(self, request: Request) -> Row | UndefinedModelError:
         """A candidate's row, from the store or evaluated now."""
@@ -322,9 +321,9 @@ class Scorer:
         self.item_evaluations += row.n
         self.items = max(self.items, row.size)
         self.seconds += row.seconds
-        self.tell(request.what, row)
+        self._report(request.what, row)
 
-    def tell(self, what: str, row: Row) -> None:
+    def _report(self, what: str, row: Row) -> None:
         """Add a row to the history and report it, unless it is of another phase and was known
         before; `what` is its name in the store.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -68,6 +67,7 @@ class Exam:
         config: the items, and how models are asked.
         models: the models.
         metric: the metric; None: the configuration's.
+        on_items: called with the number of items done so far by a model, and the total.
 
     Attributes:
         task: task with the items.
@@ -79,9 +79,14 @@ class Exam:
     """
 
     def __init__(
-        self, config: EvalConfig, models: Sequence[Model], metric: Metric | None = None
+        self,
+        config: EvalConfig,
+        models: Sequence[Model],
+        metric: Metric | None = None,
+        on_items: OnItems | None = None,
     ) -> None:
         self._config = config
+        self._on_items = on_items
         self._patches = dict.fromkeys(models, Patch())
         for model in models:
             base, adapter = model
@@ -94,7 +99,6 @@ class Exam:
         self.task = replace(task, note="; ".join(notes))
         self.items = task.split(config.split)
         self.metric = metric or _metric_of(config, task)
-        self._machine = config.machine
         self._base = ""
         self._engine: Engine | None = None
 
@@ -105,7 +109,7 @@ class Exam:
             self._engine.load(self._patches[model])
         else:
             self._engine = None  # two bases may not fit into memory together
-            self._engine = open_model(model, self._machine)
+            self._engine = open_model(model, self._config.machine)
             self._base = base
         return self._engine
 
@@ -125,30 +129,28 @@ class Exam:
 
         return choose_scoring(scorings_of(self.metric, scoring, task), task.dev, letters)
 
-    def score(self, model: Model, scoring: Scoring, on_items: OnItems | None) -> Score:
+    def score(self, model: Model, scoring: Scoring) -> Score:
         """The score of a model."""
-        with self._asked(model, scoring, on_items) as (utility, engine):
-            return utility(engine)
+        utility, engine = self._asked(model, scoring)
+        return utility(engine)
 
-    def replies(self, model: Model, on_items: OnItems | None) -> list[str]:
+    def replies(self, model: Model) -> list[str]:
         """A model's replies, for a metric of written ones, without thoughts."""
-        with self._asked(model, "generate", on_items) as (utility, engine):
-            return [*map(without_thoughts, cast(Written, utility).answers(engine))]
+        utility, engine = self._asked(model, "generate")
+        return [*map(without_thoughts, cast(Written, utility).answers(engine))]
 
-    @contextmanager
-    def _asked(
-        self, model: Model, scoring: Scoring, on_items: OnItems | None
-    ) -> Iterator[tuple[Utility, Engine]]:
+    def _asked(self, model: Model, scoring: Scoring) -> tuple[Utility, Engine]:
         """The metric on the items and the engine, which reports the items as it reads batches."""
         engine = self.engine(model)
         check_window(self.task, scoring, engine, (self._config.split,), self.metric)
-        count = len(self.items)
-        if on_items is not None:
-            engine.progress = lambda done, texts: on_items(count * done // texts, count)
-        try:
-            yield self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
-        finally:
-            engine.progress = None
+        if self._on_items is not None:
+            engine.progress = self._report
+        return self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
+
+    def _report(self, done: int, texts: int) -> None:
+        """Report the share of the items that corresponds to these texts."""
+        if self._on_items is not None:
+            self._on_items(len(self.items) * done // texts, len(self.items))
 
     def result(self, score: Score, scoring: str) -> EvalResult:
         """A score with its interval."""
@@ -220,9 +222,9 @@ def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
     model = model_of(config.base, config.adapter)
     if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config, model)
-    exam = Exam(config, [model])
+    exam = Exam(config, [model], on_items=on_items)
     scoring = exam.scoring()
-    return exam.result(exam.score(model, scoring, on_items), scoring)
+    return exam.result(exam.score(model, scoring), scoring)
 
 
 def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
@@ -256,8 +258,8 @@ class Against:
     """
 
     names: tuple[str, str]
-    models: tuple[Model, Model]
-    results: tuple[EvalResult, EvalResult]
+    models: Sequence[Model]
+    results: Sequence[EvalResult]
     paired: Comparison
     gained: Sequence[dict[str, Any]]
     lost: Sequence[dict[str, Any]]
@@ -273,15 +275,17 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     Raises:
         UserError: bad input, in one line.
     """
-    models = two_models(config)
-    exam = Exam(config, models)
+    named = two_models(config)
+    ours, theirs = named
+    models = list(named.values())
+    exam = Exam(config, models, on_items=on_items)
     scoring = exam.scoring()
     compare = exam.metric.compare
     if compare is None:
-        scores = [exam.score(model, scoring, on_items) for model in models]
+        scores = [exam.score(model, scoring) for model in models]
         answers: list[Sequence[str]] = [score.answers for score in scores]
     else:  # shares of wins; a tie is half a win
-        answers = [exam.replies(model, on_items) for model in models]
+        answers = [exam.replies(model) for model in models]
         rate = compare(exam.items, *answers)
         scores = [rate, score_of([1.0 - value for value in rate.per_item])]
         name = f"wins by {exam.metric.name}"
@@ -289,17 +293,17 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     first, second = (score.per_item for score in scores)
     changed = _changed(exam.items, first, second, answers)
     return Against(
-        names=names_in_words(config),
+        names=(ours, theirs),
         models=models,
-        results=(exam.result(scores[0], scoring), exam.result(scores[1], scoring)),
+        results=[exam.result(score, scoring) for score in scores],
         paired=compare_paired(first, second, exam.metric.scale, repeated(exam.items)),
         gained=[row for row in changed if row["values"][0] > row["values"][1]],
         lost=[row for row in changed if row["values"][0] < row["values"][1]],
     )
 
 
-def two_models(config: EvalConfig) -> tuple[Model, Model]:
-    """The scored model, and the model it is compared with.
+def two_models(config: EvalConfig) -> dict[str, Model]:
+    """The scored model and the model it is compared with, by their names in words.
 
     Raises:
         UserError: a model cannot be found, both are the same, or replies would be sampled.
@@ -310,11 +314,16 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     if config.temperature:
         why = "scores one model, so it does not work with `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)
-    model = model_of(config.base, config.adapter)
-    other = model_of(config.base, config.against)
-    if model == other:
+    models = {}
+    for name in (config.adapter, config.against):
+        model = model_of(config.base, name)
+        if name is None or model == (config.base, None):
+            models["the base"] = model
+        else:
+            models[name] = model
+    if len({*models.values()}) < 2:
         raise InvalidOption("against", config.against, "is the scored model itself; use another")
-    return model, other
+    return models
 
 
 def _changed(
@@ -334,14 +343,3 @@ def _changed(
         row = {"id": item.id, "question": item.question, "right": item.answer_text or None}
         changed.append({**row, "values": values, "answers": said})
     return sorted(changed, key=lambda row: -abs(row["values"][0] - row["values"][1]))
-
-
-def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """The models as they were named, or "the base"."""
-    ours, theirs = (config.adapter or BARE, config.against or BARE)
-    models = two_models(config)
-    bare = (config.base, None)
-    return (
-        "the base" if models[0] == bare else ours,
-        "the base" if models[1] == bare else theirs,
-    )

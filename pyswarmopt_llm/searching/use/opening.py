@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.experts.base import resolve_base
@@ -19,7 +20,7 @@ from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import About, check_fingerprints, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig, Machine, check_run
 
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
@@ -73,27 +74,23 @@ def model_of(base: str, name: str | None) -> Model:
     Raises:
         UserError: the run has not ended, or there is no base.
     """
-    model: Model = (base, None)
-    if name is not None and name not in (BARE, base):
+    adapter = None
+    if name not in (None, BARE, base):
         folder = user_path(name)
         if (folder / "run.json").is_file():
             best, adapter = result_of(folder)
-            if adapter is None:
-                model = (best, None)
-            else:
-                model = (base or best, adapter)
+            if adapter is None or not base:
+                base = best
+        elif is_whole_model(folder):
+            base = name
         else:
-            if is_whole_model(folder):
-                model = (name, None)
-            else:
-                model = (base, name)
-    if not model[0]:
-        why = "missing; set it, or use a finished run with `run`"
-        raise InvalidOption("base", None, why)
-    return model
+            adapter = name
+    if not base:
+        raise InvalidOption("base", None, "missing; set it, or use a finished run with `run`")
+    return base, adapter
 
 
-def result_of(run: Path) -> tuple[str, str | None]:
+def result_of(run: Path) -> Model:
     """(base, adapter) of a finished run; (model, mixture or graph, None) of a search over whole
     models.
 
@@ -118,14 +115,10 @@ def check_unchanged(model: Model) -> None:
     if run is None:
         return
     about = read_about(run)
-    check_best(run, about)
-    before = about.fingerprints.get("base")
-    searched = adapter is not None and before is not None and base == about.config.base
-    if searched and resolve_base(base).fingerprint != before:
-        raise UserError(
-            f"{run}: the base {base} has changed since the search; restore it, or copy "
-            "best/ and use it as an adapter of its own"
-        )
+    now: dict[str, Any] = {"best": digests(run / "best")}
+    if adapter is not None and base == about.config.base:
+        now["base"] = resolve_base(base).fingerprint
+    check_fingerprints(run, about, now, "copy best/ and use it as a model or an adapter of its own")
 
 
 def run_of(model: Model) -> Path | None:

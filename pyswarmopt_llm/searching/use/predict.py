@@ -6,10 +6,9 @@ Until the file is complete, a store beside it keeps finished answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
 from pyswarmopt_llm.searching.use.generate import named_task
-from pyswarmopt_llm.searching.use.opening import open_model, result_of, run_scoring
+from pyswarmopt_llm.searching.use.opening import Model, open_model, result_of, run_scoring
 
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
@@ -115,15 +114,15 @@ def predict(
     anew = {spec.partition("=")[0].strip() for spec in columns}
     kept = [spec for spec in stored.columns if spec.partition("=")[0].strip() not in anew]
     items = new_items(form, table, [*kept, *columns])
-    dtype = stored.dtype if dtype == "auto" else dtype
+    if dtype == "auto":
+        dtype = stored.dtype
     machine = Machine(dtype, device, threads, stored.system, stored.thinking)
     prints = [about.fingerprints, digests(run / "best"), scoring, asdict(form), kept, list(columns)]
     inputs = digest([prints, dtype, device, [row.values for row in table.rows]])
     shared = list((form.choices or {}).values())
     asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
     with _progress(out, table, shared, inputs) as store:
-        opened = partial(open_model, model, machine)
-        known = _answered(asked, scoring, opened, store, inputs, on_items)
+        known = _answered(asked, scoring, model, machine, store, inputs, on_items)
         found = []
         for item in items:
             if item is None:
@@ -143,10 +142,10 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
         UserError: no choice among several tasks, or a task with written answers.
     """
     name = named_task(about, task)
-    form = (about.forms or {}).get(name)
-    if read_result(run) is None:
-        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
+    form = about.forms.get(name)
     scoring = run_scoring(run, name)
+    if scoring is None and read_result(run) is None:
+        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, its answers are written; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")
@@ -164,7 +163,8 @@ def _table(questions: Questions, form: Form) -> Table:
 def _answered(
     asked: Task,
     scoring: Scoring,
-    open_engine: Callable[[], Engine],
+    model: Model,
+    machine: Machine,
     store: Store,
     inputs: str,
     on_items: OnItems | None,
@@ -176,7 +176,7 @@ def _answered(
         what = f"rows {start}"
         if (what, inputs) not in store:
             if engine is None:
-                engine = open_engine()
+                engine = open_model(model, machine)
                 check_window(asked, scoring, engine, ("test",))
             rows = probabilities_of(part, scoring, engine, asked.prompt)
             store.add(what, inputs, {PROBABILITIES: rows})

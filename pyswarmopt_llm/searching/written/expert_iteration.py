@@ -24,6 +24,7 @@ The replies are in the run's store (`reply_log`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,24 +36,16 @@ from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import LEAST_TRAINED
-from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
-from pyswarmopt_llm.searching.fitting import (
-    BASE,
-    FOLDER,
-    Fitting,
-    Meter,
-    announce,
-    not_worse,
-    trained_row,
-)
-from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
-from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_llm.searching.scoring.result import Iterated
+from pyswarmopt_llm.searching.fitting import BASE, Fitting, Meter, announce, not_worse
+from pyswarmopt_llm.searching.plan import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
@@ -61,14 +54,13 @@ from pyswarmopt_llm.searching.written.reply_log import (
     best_replies,
     gains,
 )
-from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
 REPLIES = "replies"  # name in the store, on dev
 SPARE = "spare"  # and on spare prompts
 
 
-def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
+def train_on_replies(job: Job, run: Run, found: Found) -> Found:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
     both have too few. The base comes first: time it does not use is left to the mixture.
     """
@@ -76,58 +68,58 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     starts = {BASE: torch.zeros_like(mixture)}
     if mixture.any():
         starts[START] = mixture
-    if not (run.path / FOLDER).exists():
-        announce(job, starts, tell)
-    iteration = ExpertIteration(job, found.scorings, run.store, run.path / FOLDER)
-    outcomes = _iterated(job, run, iteration, starts, tell)
+    folder = run.path / TRAINED
+    if not folder.exists():
+        announce(job, starts)
+    iteration = ExpertIteration(job, found.scorings, run.store, folder)
+    outcomes = _iterated(job, found, iteration, starts)
     if not outcomes:
-        return Training()
-    trained = {
-        name: _contestant(job, run, found, starts[name], best_round(rounds))
-        for name, rounds in outcomes.items()
-    }
-    own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
+        return found
+    rows = {}
+    trained = {}
+    for name, rounds in outcomes.items():
+        best = best_round(rounds)
+        rows[name] = found.scorer.add_trained(starts[name], best.row)
+        trained[name] = Contestant(starts[name], best.model.patch, True, rows[name])
+    own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
-    kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
-    base = Contestant(starts[BASE], Patch(), dev=iteration.measured(BASE, Answerer(Patch()), 0).row)
-    if kept and own == BASE:
-        before = base
-    else:
+    kept = not_worse(job.total(rows[own]), job.total(row))
+    plain = iteration.measured(Answerer(BASE, Patch()), 0)
+    base = Contestant(starts[BASE], Patch(), dev=plain.row)
+    before = base
+    if not kept or own == START:
         before = replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
     kept_prompts = [each.kept for rounds in outcomes.values() for each in rounds]
     passes = iteration.count + sum(map(iteration.schedule.passes, kept_prompts))
-    best_model = "trained" if kept else "mixture"
-    return Training(models, best_model, passes, iteration.use(outcomes[own]))
-
-
-def _contestant(job: Job, run: Run, found: Found, start: Tensor, best: Round) -> Contestant:
-    """What was trained from a start, with its scores on dev."""
-    row = trained_row(job, run, found, start, lambda: best.row)
-    return Contestant(start, best.model.patch, True, row, row.value)
+    return replace(
+        found,
+        models=models,
+        result="trained" if kept else "mixture",
+        passes=passes,
+        iteration=iteration.use(outcomes[own]),
+    )
 
 
 def _iterated(
-    job: Job, run: Run, iteration: ExpertIteration, starts: Mapping[str, Tensor], tell: OnEvent
+    job: Job, found: Found, iteration: ExpertIteration, starts: Mapping[str, Tensor]
 ) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the remaining time; the rounds of
     those with any.
     """
-    items = sum(row.n for row in run.searched)
-    left = job.plan.budget.left(items, sum(row.seconds for row in run.searched))
-    meter = Meter(len(starts) * ROUNDS * iteration.schedule.passes(job.plan.trained_items), tell)
+    scorer = found.scorer
+    left = job.plan.budget.left(scorer.item_evaluations, scorer.seconds)
     outcomes: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
         teachers: Sequence[Tensor] = ()
         if name == START:
-            teachers = complementary(run.searched, position, job.objectives.names)
-        if left is None:
-            seconds = None
-        else:
+            teachers = complementary(scorer.rows, position, job.objectives.names)
+        seconds = math.inf
+        if left is not None:
             seconds = left * number / len(starts)
-        rounds = iteration.run(name, position, meter, teachers, seconds)
+        rounds = iteration.run(name, position, teachers, seconds)
         if rounds:
             outcomes[name] = rounds
     return outcomes
@@ -138,15 +130,13 @@ class Round:
     """The outcome of a round.
 
     Attributes:
-        name: name in the store, and of the folder: ``round-N``, the base's ``base-round-N``.
         model: the trained model; each fold's prompts are answered by the model trained without
-            them.
+            them. Its name, also of its folder, is ``round-N``, the base's ``base-round-N``.
         kept: prompts with a reply used for training.
         replies: greedy replies to the dev prompts.
         row: their scores.
     """
 
-    name: str
     model: Answerer
     kept: int
     replies: Replies
@@ -189,15 +179,16 @@ class ExpertIteration:
             self.log = ReplyLog(job.engine, tasks, *settings, SPARE)
             self.schedule = ON_SPARE
         self._logs = {self.dev, self.log}
+        most = 2 * ROUNDS * self.schedule.passes(job.plan.trained_items)  # for two models
+        self._meter = Meter(most, job.tell)
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
 
     def run(
         self,
         start: str,
         position: Tensor,
-        meter: Meter,
         teachers: Sequence[Tensor] = (),
-        seconds: float | None = None,
+        seconds: float = math.inf,
     ) -> list[Round]:
         """Train a model round by round, while the gain on dev exceeds a standard error.
 
@@ -208,39 +199,38 @@ class ExpertIteration:
         Args:
             start: name of the model, `START` or `BASE`.
             position: a mixture, an expert, or the base (all 0).
-            meter: told of passes and rounds.
             teachers: positions of other mixtures; each replaces one sample in the first round.
-            seconds: no round begins after this time for all replies; None: no limit.
+            seconds: no round begins after this time for all replies.
 
         Returns:
             The rounds; none if too few replies were kept, or there was no time.
         """
-        models = {BASE: Answerer(Patch()), start: Answerer(self._job.pool.space.realise(position))}
-        replies = [self.log.greedy(name, model) for name, model in models.items()]
-        floor = np.minimum.reduce([of_model.values for of_model in replies])
-        rounds = [self.measured(start, models[start], 0)]
+        tell = self._job.tell
+        first = Answerer(start, self._job.pool.space.realise(position))
+        replies = [self.log.greedy(Answerer(BASE, Patch())), self.log.greedy(first)]
+        floor = np.minimum(replies[0].values, replies[1].values)
+        rounds = [self.measured(first, 0)]
         for number in range(1, ROUNDS + 1):
-            if start == START:
-                name = f"round-{number}"
-            else:
-                name = f"{start}-round-{number}"
-            if seconds is not None and max(log.seconds for log in self._logs) > seconds:
-                meter.tell(note(f"{name}: skipped, no time is left"))
+            name = f"round-{number}"
+            if start != START:
+                name = f"{start}-{name}"
+            if max(log.seconds for log in self._logs) > seconds:
+                tell(note(f"{name}: skipped, no time is left"))
                 break
             replies += self._written(rounds[-1], teachers if number == 1 else ())
             items = self.log.training_items(replies, best_replies(replies, floor))
             found = f"{name}: {len(items)} of {len(floor)} prompts have a better reply"
             if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:
-                meter.tell(note(f"{found}: too few to train on"))
+                tell(note(f"{found}: too few to train on"))
                 break
-            model = self._trained(name, models[start], items, meter)
+            model = self._trained(name, first.patch, items)
             before = rounds[-1]
-            after = self.measured(name, model, len(items))
+            after = self.measured(model, len(items))
             rounds.append(after)
             if self.log is self.dev:
                 replies.append(after.replies)
             gain = f"dev {before.row.value:.3f} to {after.row.value:.3f}"
-            meter.tell(note(f"{found} than before; trained on them, {gain}"))
+            tell(note(f"{found} than before; trained on them, {gain}"))
             if number > 1 and not gains(before.replies, after.replies):
                 break
         return rounds[1:]
@@ -249,46 +239,51 @@ class ExpertIteration:
         """A round's replies, sample by sample: of the teachers, and of the latest model."""
         replies = []
         for number, position in enumerate(teachers, start=1):
-            teacher = Answerer(self._job.pool.space.realise(position))
-            replies.append(self.log.greedy(f"teacher-{number}", teacher))
-        count = self._samples * (BARE if latest.name == BASE else 1) - len(teachers)
-        return replies + self.log.samples(latest.name, latest.model, range(1, count + 1))
+            teacher = Answerer(f"teacher-{number}", self._job.pool.space.realise(position))
+            replies.append(self.log.greedy(teacher))
+        count = self._samples - len(teachers)
+        if latest.model.name == BASE:
+            count *= BARE
+        return replies + self.log.samples(latest.model, range(1, count + 1))
 
-    def _trained(
-        self, name: str, start: Answerer, items: Mapping[int, Choices], meter: Meter
-    ) -> Answerer:
+    def _trained(self, name: str, start: Patch, items: Mapping[int, Choices]) -> Answerer:
         """A new LoRA on a start, trained on these items by prompt number."""
         numbers = list(items)
         self._folder.mkdir(exist_ok=True)
         fitting = Fitting(
             self._job.engine,
-            start.patch,
+            start,
             list(items.values()),
             self._job.pool.experts[0],
             self._job.plan.config.seed,
             self._folder / name,
             self.schedule,
             [self.log.prompts[number] for number in numbers],
-            meter.spend,
+            self._meter.spend,
         )
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
-        return Answerer(fitting.whole(), unseen)
+        return Answerer(name, fitting.whole(), unseen)
 
-    def measured(self, name: str, model: Answerer, kept: int) -> Round:
+    def measured(self, model: Answerer, kept: int) -> Round:
         """A model with its replies to the dev prompts."""
-        replies = self.dev.greedy(name, model)
-        return Round(name, model, kept, replies, self.dev.row(replies))
+        replies = self.dev.greedy(model)
+        return Round(model, kept, replies, self.dev.row(replies))
 
     @property
     def count(self) -> int:
         """Number of replies so far."""
         return sum(log.count for log in self._logs)
 
-    def use(self, rounds: Sequence[Round]) -> Iterated:
-        """The use of replies, and the rounds of the resulting model."""
+    def use(self, rounds: Sequence[Round]) -> dict[str, int]:
+        """The use of replies, and the rounds of the resulting model; see `Result`."""
         best = best_round(rounds)
-        spare = 0 if self.log is self.dev else len(self.log.prompts)
-        return Iterated(len(rounds), rounds.index(best) + 1, best.kept, self.count, spare)
+        return {
+            "rounds": len(rounds),
+            "round": rounds.index(best) + 1,
+            "kept": best.kept,
+            "replies": self.count,
+            "spare": 0 if self.log is self.dev else len(self.log.prompts),
+        }
 
 
 def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> list[Tensor]:

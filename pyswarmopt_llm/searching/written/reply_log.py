@@ -11,7 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -85,10 +86,12 @@ class Answerer:
     """A model that answers prompts; models trained without some prompts answer those.
 
     Attributes:
+        name: its name in the store.
         patch: the model.
         unseen: prompt numbers, and the model that answers them.
     """
 
+    name: str
     patch: Patch
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
@@ -119,20 +122,6 @@ def weights(values: Floats) -> list[float]:
     counts = np.minimum(np.exp((values - values.mean()) / values.std()), MOST)
     shares: list[float] = (counts / counts.mean()).tolist()
     return shares
-
-
-class Asked(NamedTuple):
-    """Prompts that are asked together.
-
-    Attributes:
-        name: the first task with these prompts; it names their seeds.
-        numbers: numbers of the prompts, counted over all tasks.
-        most: most tokens of a reply.
-    """
-
-    name: str
-    numbers: range
-    most: int
 
 
 class ReplyLog:
@@ -168,35 +157,37 @@ class ReplyLog:
         self._seed = seed
         self._what = what
         self._tasks = tasks
-        self._asked: dict[tuple[Any, ...], Asked] = {}
         self._numbers: dict[str, range] = {}  # of each task's prompts
+        # prompts asked together -> the first task with them, which names their seeds, and the most
+        # tokens of a reply
+        self._asked: dict[range, tuple[str, int]] = {}
         self.prompts: list[str] = []
+        known: dict[tuple[Any, ...], range] = {}
         for name, task in tasks.items():
             texts = tuple((text, most) for _, text, most in task.texts())
-            if texts not in self._asked:
-                numbers = range(len(self.prompts), len(self.prompts) + len(texts))
-                self._asked[texts] = Asked(name, numbers, texts[0][1])
+            if texts not in known:
+                known[texts] = range(len(self.prompts), len(self.prompts) + len(texts))
+                self._asked[known[texts]] = (name, texts[0][1])
                 self.prompts += [text for text, _ in texts]
-            self._numbers[name] = self._asked[texts].numbers
+            self._numbers[name] = known[texts]
         self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
         self._latest = time.monotonic()
 
-    def greedy(self, model: str, who: Answerer) -> Replies:
+    def greedy(self, model: Answerer) -> Replies:
         """The greedy reply to each prompt, as `samples`."""
-        return self.samples(model, who, [GREEDY])[0]
+        return self.samples(model, [GREEDY])[0]
 
-    def samples(self, model: str, who: Answerer, numbers: Sequence[int]) -> list[Replies]:
+    def samples(self, model: Answerer, numbers: Sequence[int]) -> list[Replies]:
         """Samples of replies to all prompts; missing ones are written together.
 
         Args:
-            model: name of the model in the store.
-            who: the model.
+            model: the model.
             numbers: numbers of the samples, or `GREEDY`.
         """
-        names = {number: (f"{self._what} {number}", model) for number in numbers}
+        names = {number: (f"{self._what} {number}", model.name) for number in numbers}
         missing = [number for number, name in names.items() if name not in self._store]
         if missing:
-            written = self._written(model, who, missing)
+            written = self._written(model, missing)
             for number, replies in zip(missing, written, strict=True):
                 self._store.add(*names[number], self._judged(replies))
         rows = [self._store.get(*name, dict, self._wrong) for name in names.values()]
@@ -207,42 +198,32 @@ class ReplyLog:
         """The first field of a line that is not that of replies to these prompts."""
         if field := wrong_field(row, _SHAPE):
             return field
-        counts = Counter(number for numbers in self._numbers.values() for number in numbers)
-        scored = [counts[number] for number in range(len(self.prompts))]
+        scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
         same = len(row["replies"]) == len(row["cut"]) == len(scored)
         if same and [*map(len, row["scores"])] == scored:
             return None
         return "scores"
 
-    def _written(
-        self, model: str, who: Answerer, samples: Sequence[int]
-    ) -> list[list[Continuation]]:
+    def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
         found: list[dict[int, Continuation]] = [{} for _ in samples]
-        for patch, share in who.shares(len(self.prompts)):
+        for patch, share in model.shares(len(self.prompts)):
             self._engine.load(patch)
-            for asked in self._asked.values():
-                numbers = [number for number in share if number in asked.numbers]
-                prompts = [self.prompts[number] for number in numbers] * len(samples)
-                if samples == [GREEDY]:
-                    draw = None
-                else:
-                    draw = self._draw(model, samples, asked, numbers)
-                written = iter(self._engine.write(prompts, asked.most, draw) if prompts else ())
+            for numbers, (task, most) in self._asked.items():
+                there = [number for number in share if number in numbers]
+                seeds: list[int] = []
+                for sample in samples:
+                    draws = random.Random(f"{self._seed} {model.name} {sample} {task}")
+                    of_sample = [draws.getrandbits(63) for _ in numbers]
+                    seeds += [of_sample[number - numbers.start] for number in there]
+                draw = None
+                if samples != [GREEDY]:
+                    draw = Draw(TEMPERATURE, tuple(seeds))
+                prompts = [self.prompts[number] for number in there] * len(samples)
+                written = iter(self._engine.write(prompts, most, draw) if prompts else ())
                 for replies in found:
-                    replies |= zip(numbers, written, strict=False)
+                    replies |= zip(there, written, strict=False)
         return [[replies[number] for number in sorted(replies)] for replies in found]
-
-    def _draw(
-        self, model: str, samples: Sequence[int], asked: Asked, numbers: Sequence[int]
-    ) -> Draw:
-        """How these samples are drawn: a seed for each prompt."""
-        seeds: list[int] = []
-        for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {asked.name}")
-            of_sample = {number: draws.getrandbits(63) for number in asked.numbers}
-            seeds += [of_sample[number] for number in numbers]
-        return Draw(TEMPERATURE, tuple(seeds))
 
     def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
         """Replies with their scores, and the seconds since the previous replies."""
@@ -254,17 +235,19 @@ class ReplyLog:
                 scores[number].append(float(value))
         begun = self._latest
         self._latest = time.monotonic()
-        seconds = round(self._latest - begun, 3)
-        cut = [reply.cut for reply in replies]
-        return {"replies": texts, "cut": cut, "scores": scores, "seconds": seconds}
+        return {
+            "replies": texts,
+            "cut": [reply.cut for reply in replies],
+            "scores": scores,
+            "seconds": round(self._latest - begun, 3),
+        }
 
     def _read(self, row: Mapping[str, Any]) -> Replies:
         """A line of the store; rounding errors of combined scores decide nothing."""
         values = []
         for scores in row["scores"]:
-            if len(scores) == 1:
-                value = scores[0]
-            else:
+            value = scores[0]
+            if len(scores) > 1:
                 value = combined_value(self._combine, scores)
             values.append(float(f"{round(value, 12):.12g}") + 0.0)
         return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
@@ -291,8 +274,8 @@ class ReplyLog:
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
-        for asked in self._asked.values():
-            there = [number for number in asked.numbers if number in best]
+        for numbers in self._asked:
+            there = [number for number in numbers if number in best]
             counts = weights(np.array([samples[best[k]].values[k] for k in there]))
             for number, count in zip(there, counts, strict=True):
                 chosen = samples[best[number]]

@@ -17,7 +17,6 @@ from pyswarmopt_llm.common.config import (
     SUMS,
     SearchConfig,
 )
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.mix import build_space
@@ -31,7 +30,7 @@ from pyswarmopt_llm.searching.find import explored
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
 from pyswarmopt_llm.searching.train import train_on_labels
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.changes import random_adapters
@@ -115,24 +114,20 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     journal.store = bench.store
     journal.begin()
     scorings: dict[str, Scoring] = {task: bench.scoring}
-    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    evaluator = job.evaluator("dev", scorings)
     scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
-    found = explored(job, journal, scorer, scorings, ignore)
+    found = explored(job, scorer, scorings)
     result = Merged(space.realise(found.chosen.position))
     spent = 0
     if trains:
-        trained = train_on_labels(job, journal, found, ignore, most=most)
+        trained = train_on_labels(job, found, most=most)
         spent = trained.passes + most * bench.dev_items
-        best = trained.models[trained.best]
+        best = trained.best
         dev = None if best.dev is None else best.dev.score(task)
         result = Merged(best.realise(space), dev=dev)
     trial.spend(scorer.item_evaluations + spent)
     bench.replayed_seconds += journal.replayed_seconds
     return result
-
-
-def ignore(event: Event) -> None:
-    """The search of a comparison has no listener."""
 
 
 def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:

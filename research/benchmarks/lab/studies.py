@@ -42,7 +42,7 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Request, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Request, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout
 
 NEVER = 10**9
@@ -134,8 +134,7 @@ class Bench:
         task = Path(file).stem
         self.task, self.vertices = task, self.job.pool.space.vertices()
         self._dev, self._test = (
-            self.job.evaluator(Questions(split, ((task, "likelihood"),)))
-            for split in ("dev", "test")
+            self.job.evaluator(split, {task: "likelihood"}) for split in ("dev", "test")
         )
         self._known: dict[str, float] = {}
         # (n,) on dev

@@ -5,6 +5,7 @@ a search takes at most, its candidates and both of its trainings counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.fitting import Meter, not_worse
+from pyswarmopt_llm.searching.fitting import not_worse
+from pyswarmopt_llm.searching.plan import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.written.expert_iteration import (
@@ -22,7 +24,6 @@ from pyswarmopt_llm.searching.written.expert_iteration import (
     best_round,
     greedy_cover,
 )
-from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -95,10 +96,10 @@ def iterated(
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
     spare = job.plan.trained_items if job.objectives.spare else 0
-    settings = job.with_settings(seed=seed)
+    settings = replace(job.with_settings(seed=seed), tell=_print_note)
     most = samples(spent, job.plan.items, spare)
     iteration = ExpertIteration(settings, scorings, Store(folder / RESULTS), folder, most)
-    rounds = iteration.run(START, position, Meter(1, _print_note), teachers)
+    rounds = iteration.run(START, position, teachers)
     patch = job.pool.space.realise(position)
     if rounds:
         best = best_round(rounds)

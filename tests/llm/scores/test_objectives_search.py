@@ -45,7 +45,7 @@ def test_the_front_by_hand() -> None:
     front = [(1, 9), (2, 8), (3, 7), (5, 6), (6, 4), (7, 3), (9, 1)]
     rows = [scored(str((a, b)), a, b) for a, b in [*front, (5, 5), (3, 6), (1, 1), (5, 6)]]
     points = front_of(rows, ("a", "b"), "x")
-    found = [tuple(round(10 * value) for value in point.dev.values()) for point in points]
+    found = [tuple(round(10 * value) for value in point["dev"].values()) for point in points]
     assert found == front
 
 

@@ -159,10 +159,10 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     more = metric.on(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    whole = log.samples("start", Answerer(Patch()), (1, 2))
+    whole = log.samples(Answerer("start", Patch()), (1, 2))
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    samples = log.samples("start", Answerer(Patch()), (1, 2))
+    samples = log.samples(Answerer("start", Patch()), (1, 2))
     assert samples == whole and log.count == 2 * DEV
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
@@ -173,7 +173,7 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         with pytest.raises(
             UserError, match=f"{next(iter(wrong))} is missing or has the wrong type"
         ):
-            log.samples("start", Answerer(Patch()), (1,))
+            log.samples(Answerer("start", Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
         assert sample.texts == row["replies"]
         assert sample.scores == [[-len({*text}), len({*text}) / 2] for text in row["replies"]]

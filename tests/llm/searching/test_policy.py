@@ -95,11 +95,11 @@ def fly(
     proposer = Surrogate(
         "items",
         starts[[*start.numbers]],
+        start.numbers,
         Hull(3).expert_names,
         ["t"],
         harmonic,
         0 if start.decided else 6,
-        numbers=start.numbers,
         floor=start.value,
     )
     explore(proposer, scorer, Budget(None, None))
@@ -151,11 +151,11 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
     proposer = Surrogate(
         "items",
         starts[[*start.numbers]],
+        start.numbers,
         Hull(12).expert_names,
         ["t"],
         harmonic,
         6,
-        numbers=start.numbers,
         floor=start.value,
         left_out=start.dropped,
     )

@@ -18,7 +18,7 @@ from search_helpers import Shell
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.searching.search import search
 
 
@@ -56,7 +56,7 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
 def test_hundreds_of_evaluations_leave_nothing_behind(crew_config: SearchConfig) -> None:
     config = replace(crew_config, scoring="likelihood")
     job = prepare(config)
-    evaluator = job.evaluator(Questions("dev", (("words", "likelihood"),)))
+    evaluator = job.evaluator("dev", {"words": "likelihood"})
     generator = torch.Generator().manual_seed(0)
 
     def ask(times: int) -> None:

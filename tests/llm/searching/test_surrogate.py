@@ -80,7 +80,7 @@ def learnt(
     positions that it asks for next.
     """
     proposer = Surrogate(
-        "items", torch.from_numpy(x), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
+        "items", torch.from_numpy(x), range(len(x)), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
     )
     asked = (np.asarray(batch.positions) for batch in proposer.batches())
     np.testing.assert_array_equal(next(asked), x)
@@ -132,7 +132,7 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
 def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -> None:
     starts = torch.cat([torch.eye(6), torch.tensor([[0.0], [1 / 6], [1.0]]).expand(3, 6)]).double()
     names = [f"e{number}" for number in range(6)]
-    proposer = Surrogate(of, starts, names, ["t"], harmonic, 6, at_once=2)
+    proposer = Surrogate(of, starts, range(9), names, ["t"], harmonic, 6, at_once=2)
     values = [0.3, 0.32, 0.28, 0.3, 0.31, 0.0, 0.2, 0.15, 0.0]
 
     def shared(key: object, value: float) -> Row:

@@ -107,7 +107,7 @@ def test_what_changed_in_place_is_not_used(
         words += ["--task", run.parent / "words.json"]
     code, _, err = swarm_llm(capsys, *words)
     assert code == 2, err
-    said = "changed since the search" if change is other_adapter else "base"
+    said = "best adapter" if change is other_adapter else "base"
     assert said in err.strip().splitlines()[-1]
 
 
@@ -122,7 +122,7 @@ def test_a_search_whose_base_is_replaced_while_it_runs_ends_with_that(
             (base / "generation_config.json").write_text('{"eos_token_id": 65}')
 
     config = small(base, tiny_experts, [task], tmp_path / "run", max_iter=1)
-    with pytest.raises(UserError, match="changed while"):
+    with pytest.raises(UserError, match="base changed since"):
         search(config, replace_base)
     assert not (tmp_path / "run" / "result.json").exists()
 

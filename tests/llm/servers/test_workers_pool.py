@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.servers import workers
 from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Pool, Reply, Setup
 
-QUESTIONS = Questions("dev", (("t", "letter"),))
+SCORINGS: Mapping[str, Scoring] = {"t": "letter"}
 
 
 def found(request: Request) -> Row:
@@ -31,12 +33,12 @@ class Scripted(Pool):
         super().__init__(3, lambda kind, text: self.failures.append(kind))
         self._replies = replies
 
-    def answer(self, questions: Questions, request: Request) -> Reply:
+    def answer(self, scorings: Mapping[str, Scoring], request: Request) -> Reply:
         return self._replies.pop(0) if self._replies else found(request)
 
 
 def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
-    crew = pool.crew(QUESTIONS)
+    crew = pool.crew(SCORINGS)
     requests = [Request(torch.tensor([float(value)])) for value in values]
     return [crew.threads.submit(crew.evaluate, request) for request in requests]
 
@@ -59,7 +61,7 @@ class Resident:
         self.fingerprints, self._error = {"base": "files"}, error
         self.engine, self.batch_tokens, self._shrinks = self, 100, shrinks
 
-    def evaluator(self, questions: Questions) -> Resident:
+    def evaluator(self, split: str, scorings: Mapping[str, Scoring]) -> Resident:
         return self
 
     def evaluate(self, request: Request) -> Row:
@@ -82,11 +84,11 @@ def test_after_what_a_worker_raises_it_loads_anew(error: Exception, kind: str) -
 
     request = Request(torch.zeros(1))
     handler = Handler(Setup(load, None, {"base": "files"}))  # type: ignore[arg-type]
-    reply = handler.answer(QUESTIONS, request)
+    reply = handler.answer(SCORINGS, request)
     assert isinstance(reply, Failure) and reply.kind == kind
-    assert isinstance(handler.answer(QUESTIONS, request), Row) and len(loaded) == 2
+    assert isinstance(handler.answer(SCORINGS, request), Row) and len(loaded) == 2
     other = Handler(Setup(load, None, {"base": "other files"}))  # type: ignore[arg-type]
-    assert isinstance(other.answer(QUESTIONS, request), UserError)
+    assert isinstance(other.answer(SCORINGS, request), UserError)
 
 
 def test_smaller_batches_are_accepted_at_the_last_try_only() -> None:
@@ -94,9 +96,9 @@ def test_smaller_batches_are_accepted_at_the_last_try_only() -> None:
     asked: list[Request] = []
 
     class Full(Scripted):
-        def answer(self, questions: Questions, request: Request) -> Reply:
+        def answer(self, scorings: Mapping[str, Scoring], request: Request) -> Reply:
             asked.append(request)
-            return handler.answer(questions, request)
+            return handler.answer(scorings, request)
 
     handler = Handler(Setup(lambda config: Resident(shrinks=1), None, {"base": "files"}))  # type: ignore
     pool = Full([])
@@ -108,7 +110,7 @@ def test_smaller_batches_are_accepted_at_the_last_try_only() -> None:
 def test_a_score_that_is_no_number_stays_that_error() -> None:
     resident = Resident(NotFiniteError("the score is nan"))
     handler = Handler(Setup(lambda config: resident, None, {"base": "files"}))  # type: ignore
-    assert type(handler.answer(QUESTIONS, Request(torch.zeros(1)))) is NotFiniteError
+    assert type(handler.answer(SCORINGS, Request(torch.zeros(1)))) is NotFiniteError
 
 
 class Cluster(SimpleNamespace):
@@ -140,7 +142,7 @@ def test_actors_and_the_threads_that_wait_for_them_end_with_the_pool(
     pool = workers.Actors(Setup(None, config, {}), lambda kind, text: None)  # type: ignore
     with ThreadPoolExecutor(2) as asking:
         request = Request(torch.zeros(1))
-        waiting = [asking.submit(pool.evaluate, QUESTIONS, request) for _ in range(2)]
+        waiting = [asking.submit(pool.evaluate, SCORINGS, request) for _ in range(2)]
         pool.close()
         for future in waiting:
             with pytest.raises(CancelledError):

@@ -222,7 +222,7 @@ def test_a_base_that_changed_since_the_run_is_refused(
     about["fingerprints"]["base"] = "0" * 64
     (copy / "run.json").write_text(json.dumps(about))
     (tmp_path / "made").mkdir()
-    assert "has changed since the search" in refused(capsys, tmp_path / "made" / "out", copy)
+    assert "base changed since the run began" in refused(capsys, tmp_path / "made" / "out", copy)
 
 
 @pytest.mark.parametrize("command", ["export", "merge", "check", "analyse"])
