@@ -10,7 +10,7 @@ from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
-from pyswarmopt_llm.common.options import BARE, check_options
+from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
