@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pyswarmopt_llm.common.events import Event, OnEvent, note
@@ -74,16 +73,13 @@ class Fitting:
     identities: Sequence[Hashable] | None = None
     spend: Spend = lambda passes: None
 
-    @cached_property
-    def folds(self) -> list[list[int]]:
-        """The indices of each fold's items; empty if the schedule has no folds."""
-        if self.schedule.without_fold:
-            return folds(self.items, self.seed, self.identities)
-        return []
-
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The indices of each fold's items, and the model trained without them."""
-        for number, fold in enumerate(self.folds, start=1):
+        """The indices of each fold's items, and the model trained without them; nothing if the
+        schedule has no folds.
+        """
+        if not self.schedule.without_fold:
+            return
+        for number, fold in enumerate(folds(self.items, self.seed, self.identities), start=1):
             held_out = set(fold)
             rest = [item for index, item in enumerate(self.items) if index not in held_out]
             yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
@@ -95,18 +91,18 @@ class Fitting:
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
         folder = self.folder and self.folder / name
-        if folder and folder.exists():
-            self.spend(epochs * PASSES * len(items))
-            return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
         def spend(*_: object) -> None:
             self.spend(PASSES * len(items))
 
-        change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs)
-        if folder:
+        if folder and folder.exists():
+            self.spend(epochs * PASSES * len(items))
+        else:
+            change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs)
+            if not folder:
+                return self.start.with_low_rank(change.low_rank)
             save_patch(change, [self.pattern], folder)
-            change = Patch(load_factors(read_adapter(folder)))
-        return self.start.with_low_rank(change.low_rank)
+        return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:

@@ -161,7 +161,6 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
                 run.path, run.about, {"base": resolve_base(job.plan.config.base).fingerprint}
             )
         content = finish(job, run, found, start).to_json()
-        run.keep_best()
         run.finish(content)
     job.tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)

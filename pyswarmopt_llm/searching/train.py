@@ -118,8 +118,8 @@ def train_on_labels(
         tuned[name] = Contestant(starts[name], patch, True, rows[name])
     models = {"mixture": Contestant(starts[best], dev=before_row), "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
+    schedule = fittings[best].schedule
     items = len(fittings[best].items)
-    schedule = labelled(items)
     passes = len(starts) * schedule.fold_passes(items) + len(whole) * schedule.whole_passes(items)
     result = "trained" if kept else "mixture"
     return replace(found, models=models, result=result, passes=passes)

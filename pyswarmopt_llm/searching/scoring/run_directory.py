@@ -184,18 +184,15 @@ class Run(Journal):
             self.begin()
             yield
 
-    def keep_best(self) -> None:
-        """Record the digests of the result's files."""
-        prints: Fingerprints = {**self.about.fingerprints, "best": digests(self.path / "best")}
-        self.write_about(replace(self.about, fingerprints=prints))
-
     def write_about(self, about: About) -> None:
         """Rewrite ``run.json``."""
         _write(about, self.path)
         self.about = read_about(self.path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``."""
+        """Record the digests of the result's files, and write ``result.json``."""
+        prints: Fingerprints = {**self.about.fingerprints, "best": digests(self.path / "best")}
+        self.write_about(replace(self.about, fingerprints=prints))
         write_json(self.path / "result.json", result)
 
 
