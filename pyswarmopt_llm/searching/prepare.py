@@ -29,7 +29,8 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
-FREE = {"out", "workers", "device", "threads"}  # settings that a run may be resumed with
+# settings that may change, or whose files have fingerprints of their own
+FREE = {"out", "workers", "device", "threads", "base", "experts", "tasks"}
 
 
 @dataclass(frozen=True)

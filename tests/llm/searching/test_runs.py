@@ -107,9 +107,12 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
+    best = run.path / "best"
+    best.mkdir()
     run.finish(RESULT)
+    best.rmdir()
     assert run.result is None
-    (run.path / "best").mkdir()
+    best.mkdir()
     result = Result.from_json(RESULT)
     assert run.result == result == Result.from_json(result.to_json())
     for damaged in ("{", json.dumps({**RESULT, "models": {}})):
