@@ -176,10 +176,9 @@ class GroupContext:
         """The member that compares and fuses answers: the named one, else the best on dev, without
         dev the first.
         """
-        by_name = {member.name: member for member in self.members}
-        if name:
-            return by_name[name]
-        return self.members[self.order[0]]
+        if not name:
+            return self.members[self.order[0]]
+        return next(member for member in self.members if member.name == name)
 
     @cached_property
     def temperatures(self) -> list[float | None]:

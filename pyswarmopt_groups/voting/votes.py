@@ -43,8 +43,9 @@ def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[Verdict]:
     """Each member ranks the options by its scores; a member without scores names only its choice."""
+    decide = {"borda": voting.borda, "condorcet": voting.condorcet}[rule]
     responses = context.collect(items)
-    return by_vote(responses, lambda i: voting.vote(rankings_of(responses, i), rule=rule))
+    return by_vote(responses, lambda i: decide(rankings_of(responses, i)))
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
@@ -54,8 +55,10 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
     rankings: list[Ranking] = []
     for row, ballot in zip(responses.answers, responses.ballots[i], strict=True):
         scores = row[i].scores
-        best_first = sorted(scores, key=lambda letter: -scores[letter])
-        rankings.append(tuple(best_first) if scores else () if ballot is None else (ballot,))
+        if scores:
+            rankings.append(tuple(sorted(scores, key=lambda letter: -scores[letter])))
+        else:
+            rankings.append(tuple(filter(None, [ballot])))
     return rankings
 
 

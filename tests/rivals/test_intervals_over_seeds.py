@@ -23,12 +23,12 @@ def test_a_mistake_in_one_seed_narrows_nothing() -> None:
     assert low <= interval(scores.mean(0).tolist())[0]
 
 
-@pytest.mark.parametrize("seeds", [2, 3])
-def test_coverage_where_seeds_matter(seeds: int) -> None:
-    """Normal scores of 40 items, seeds that vary as much as the mean of the items does."""
+@pytest.mark.parametrize(("seeds", "spread"), [(2, 0.05), (3, 0.05), (2, 0.15)])
+def test_coverage_where_seeds_matter(seeds: int, spread: float) -> None:
+    """Normal scores of 40 items, seeds that vary as much as the mean of the items does, or more."""
     rng, held, wrong = np.random.default_rng(seeds), 0, 0
     for _ in range(1000):
-        by_seed, by_item = rng.normal(size=(seeds, 1)) * 0.05, rng.normal(size=40) * 0.3
+        by_seed, by_item = rng.normal(size=(seeds, 1)) * spread, rng.normal(size=40) * 0.3
         drawn = by_seed + by_item + rng.normal(size=(seeds, 40)) * 0.1
         low, high = interval_over_seeds(drawn)
         held += low <= 0 <= high
