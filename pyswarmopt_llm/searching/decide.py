@@ -154,7 +154,10 @@ def _chosen(request: Plan) -> Plan:
         # stored, since the last bits of a score may depend on it; Ray's workers have one each
         threads = torch.get_num_threads()
         chosen["threads"] = max(threads // (config.processes or threads), 1)
-    return replace(request, config=replace(config, **chosen), why=why)
+    decided = replace(config, **chosen)
+    if config.particles and config.particles < decided.population:
+        why["particles"] = f"{decided.population} particles: each expert and other start has one"
+    return replace(request, config=decided, why=why)
 
 
 def _published(config: SearchConfig) -> dict[str, Any]:

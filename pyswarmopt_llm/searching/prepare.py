@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.events import OnEvent, ignore
-from pyswarmopt_llm.common.files.regular import digest, user_path
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
@@ -28,9 +28,6 @@ from pyswarmopt_llm.searching.scoring.cards import learnt_items
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
-
-# settings that may change, or whose files have fingerprints of their own
-FREE = {"out", "workers", "device", "threads", "base", "experts", "tasks"}
 
 
 @dataclass(frozen=True)
@@ -60,17 +57,15 @@ class Job:
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
-        """Digests of base, experts, tasks, score functions and the settings that decide numbers."""
+        """Digests of base, experts, tasks and score functions."""
         tasks = {name: task_print(task) for name, task in self.objectives.tasks.items()}
         for name, external in self.objectives.externals.items():
             tasks[name] = external.fingerprint
         metrics = self.objectives.metrics
         scores = {name: one.fingerprint for name, one in metrics.items() if one.fingerprint}
         specs = (self.plan.config.optimizer, self.plan.config.space)
-        settings = asdict(self.plan.config)
         prints = {
             **self.pool.fingerprints,
-            "settings": digest([settings[name] for name in sorted(settings.keys() - FREE)]),
             "tasks": tasks,
             "metrics": {name: metric.identity for name, metric in metrics.items()},
             "scores": scores,

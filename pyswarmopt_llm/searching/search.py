@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.regular import user_path, versions
+from pyswarmopt_llm.common.files.regular import digest, user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find
@@ -30,6 +30,9 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     check_new,
     position_key,
 )
+
+# settings with digests of their own, and those that a run may be resumed with
+FREE = {"base", "experts", "tasks", "out", "workers", "device", "threads"}
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def about(job: Job) -> About:
     tasks = job.tasks.items()
     return About(
         config=job.plan.config,
-        fingerprints=job.fingerprints,
+        fingerprints={**job.fingerprints, "settings": _settings(job)},
         base_name=job.pool.base_name,
         versions=versions(),
         notes=job.notes,
@@ -181,8 +184,14 @@ def about(job: Job) -> About:
     )
 
 
+def _settings(job: Job) -> str:
+    """A digest of the settings that decide numbers."""
+    settings = asdict(job.plan.config)
+    return digest([settings[name] for name in sorted(settings.keys() - FREE)])
+
+
 def check_unchanged(run: Run, job: Job) -> None:
-    """Refuse to continue a run whose base, experts, data or scores have changed.
+    """Refuse to continue a run whose base, experts, data, scores or settings have changed.
 
     A changed score function, say because the old one raised on a rare reply, is accepted if it
     gives an already scored expert the same values, or if nothing is scored yet.
@@ -190,7 +199,7 @@ def check_unchanged(run: Run, job: Job) -> None:
     Raises:
         UserError: names what changed.
     """
-    now: dict[str, Any] = dict(job.fingerprints)
+    now: dict[str, Any] = {**job.fingerprints, "settings": _settings(job)}
     before = run.about.fingerprints.get("scores", {})
     after = now.pop("scores", {})
     check_fingerprints(run.path, run.about, now)

@@ -67,6 +67,10 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
     assert (reference.draws, reference.settings) == (10, ("restart_patience=7",))
     assert planned(paper=True, draws=1) == replace(paper, draws=1)
     assert not planned(paper=True, optimizer="constriction").is_grid
+    for given, remark in ((2, "3 particles: "), (3, "")):
+        plan = make_plan(replace(config, paper=True, particles=given))
+        assert plan.why.get("particles", "").startswith(remark) is True
+        assert ("particles" in plan.why) == bool(remark)
     two = make_plan(replace(config, settings=("inertia=0.1,0.2",)))
     assert two.evaluations == two.config.population * (1 + 2)
     for refused in ({"reference": True}, {"quick": True}, {"method": "items", "max_iter": None}):
