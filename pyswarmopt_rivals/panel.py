@@ -60,7 +60,7 @@ class Panel:
         def compute() -> list[Tensor]:
             scored = [score_tokens(self.engine, pairs) for _ in self._each()]
             rows = zip(*scored, strict=True)
-            return [torch.stack([s.logprobs.float() for s in row]) for row in rows]
+            return [torch.stack([logprobs.float() for logprobs, _ in row]) for row in rows]
 
         return self._once(tuple(pairs), compute)
 

@@ -20,7 +20,7 @@ from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 from pyswarmopt_llm.tokens import members as token_members
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.space import MixtureFile, read_mixture
+from pyswarmopt_llm.tokens.space import read_mixture
 
 
 def open_members(
@@ -76,7 +76,7 @@ class _Loader:
         check_unchanged((base or "", spec))
         kind = saved_kind(path)
         if kind is not None and kind.name == "token":
-            return partial(self._mixture, read_mixture(path))
+            return partial(self._mixture, *read_mixture(path))
         if kind is not None:
             raise UserError(
                 f"{spec}: a {kind.name} of models cannot be a member; name its models instead"
@@ -85,11 +85,10 @@ class _Loader:
             return partial(ClassifierMember, source=classifier, device=self.device)
         return partial(self._model, token_members.find_members([spec], base)[0])
 
-    def _mixture(self, file: MixtureFile, name: str) -> Member:
-        models = token_members.load_members(file.members, self.dtype, self.device, self.threads)
-        prints = [member.fingerprint for member in file.members]
-        fingerprint = f"{' '.join(prints)} {file.weights}"
-        patch = Patch(mixture=file.weights)
+    def _mixture(self, members: Sequence[token_members.Member], patch: Patch, name: str) -> Member:
+        models = token_members.load_members(members, self.dtype, self.device, self.threads)
+        prints = [member.fingerprint for member in members]
+        fingerprint = f"{' '.join(prints)} {patch.mixture}"
         return LocalMember(name, fingerprint, SharedBase(MixtureEngine(models)), patch)
 
     def _model(self, found: token_members.Member, name: str) -> Member:

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.engine.batching import Batch
 from pyswarmopt_llm.engine.transformers import TransformersEngine, within_memory
 
+Pairs = Sequence[tuple[str, str]]
 
-class TokenScores(NamedTuple):
-    """A continuation token by token.
 
-    Attributes:
-        tokens: their T ids.
-        logprobs: natural log of P(token | all before it), (T,) float64.
+@within_memory
+def score_tokens(engine: TransformersEngine, pairs: Pairs) -> list[tuple[Tensor, Tensor]]:
+    """The terms of `loglikelihood`: for each continuation natural log of P(token | all before it),
+    (T,) float64, and its tokens, (T,).
     """
-
-    tokens: tuple[int, ...]
-    logprobs: Tensor
+    return _by_pair(pairs, engine.scored(pairs))
 
 
 @within_memory
-def score_tokens(
-    engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
-) -> tuple[TokenScores, ...]:
-    """The terms of `loglikelihood`: each continuation's tokens and their log-probabilities."""
-    scores = [TokenScores((), torch.empty(0, dtype=torch.float64))] * len(pairs)
-    for batch, values in engine.scored(pairs):
-        for pair in batch.pairs.tolist():
-            here = batch.target_pair == pair
-            tokens = tuple(batch.target_token[here].tolist())
-            scores[pair] = TokenScores(tokens, values[here])
-    return tuple(scores)
-
-
-@within_memory
-def distributions(
-    engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
-) -> list[tuple[Tensor, Tensor]]:
+def distributions(engine: TransformersEngine, pairs: Pairs) -> list[tuple[Tensor, Tensor]]:
     """The natural-log distributions along each continuation, (T, V) float32, and its tokens, (T,).
 
     On the CPU; memory grows with the vocabulary, so pass few pairs at a time. An empty
     continuation has the distribution after its context.
     """
-    result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
-    for batch, logits in engine.passed(pairs):
-        logprobs = logits.float().log_softmax(-1).cpu()
+    batches = engine.passed(pairs)
+    logprobs = ((batch, logits.float().log_softmax(-1).cpu()) for batch, logits in batches)
+    return _by_pair(pairs, ((batch, rows[batch.target_head]) for batch, rows in logprobs))
+
+
+def _by_pair(pairs: Pairs, batches: Iterable[tuple[Batch, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """Each pair's rows of the values at all targets, (T, ...), and its tokens."""
+    found = {}
+    for batch, values in batches:
         for pair in batch.pairs.tolist():
             here = batch.target_pair == pair
-            result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
-    return result
+            found[pair] = values[here], batch.target_token[here]
+    return [found[pair] for pair in range(len(pairs))]
 
 
 def next_token_logprobs(engine: TransformersEngine, prompts: Sequence[str]) -> Tensor:

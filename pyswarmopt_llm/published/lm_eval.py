@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,7 @@ def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
 def _harness_model(engine: Engine) -> Any:
     """The engine behind the harness's interface."""
     from lm_eval.api.model import LM
+    from lm_eval.models.utils import postprocess_generated_text
 
     tokenizer = getattr(engine, "tokenizer", None)
     if tokenizer is None:
@@ -211,7 +212,8 @@ def _harness_model(engine: Engine) -> Any:
             for length, group in groupby(requests, key=_length):
                 asked = list(group)
                 texts = engine.generate([each.args[0] for each in asked], max_new_tokens=length)
-                replies += map(_cut, texts, asked)
+                stops = [each.args[1].get("until") for each in asked]
+                replies += map(postprocess_generated_text, texts, stops, repeat(None))
             return replies
 
     return Resident()
@@ -219,11 +221,3 @@ def _harness_model(engine: Engine) -> Any:
 
 def _length(request: Any) -> int:
     return int(request.args[1].get("max_gen_toks", 256))
-
-
-def _cut(text: str, request: Any) -> str:
-    """A reply up to the first stop string in it."""
-    stops = request.args[1].get("until") or []
-    for stop in [stops] if isinstance(stops, str) else stops:
-        text = text.split(stop, 1)[0] if stop else text
-    return text

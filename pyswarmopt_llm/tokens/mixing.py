@@ -102,11 +102,11 @@ def ask_members(
     for member in members.values():
         own = [(member.chat(context), continuation) for context, continuation in pairs]
         scores.append(score_tokens(member, own))
-    cuts = [[score.tokens for score in of_member] for of_member in scores]
+    cuts = [[tokens.tolist() for _, tokens in of_member] for of_member in scores]
     by_token = by_token and all(cut == cuts[0] for cut in cuts)
     columns = []
     for of_member in scores:
-        parts = [score.logprobs if by_token else score.logprobs.sum()[None] for score in of_member]
+        parts = [logprobs if by_token else logprobs.sum()[None] for logprobs, _ in of_member]
         columns.append(torch.cat(parts))
     sizes = torch.tensor([len(cut) if by_token else 1 for cut in cuts[0]])
     owner = torch.arange(len(pairs)).repeat_interleave(sizes)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -66,24 +66,11 @@ class TokenSpace(CoefficientSpace):
         Raises:
             UserError: the file is damaged, or a member has changed.
         """
-        return Patch(mixture=read_mixture(folder).weights)
+        return read_mixture(folder)[1]
 
 
-@dataclass(frozen=True)
-class MixtureFile:
-    """A mixture, not loaded.
-
-    Attributes:
-        members: members with their paths.
-        weights: weights of the members, summing to 1.
-    """
-
-    members: tuple[Member, ...]
-    weights: tuple[float, ...]
-
-
-def read_mixture(folder: str | Path) -> MixtureFile:
-    """Read a mixture; its members' files are checked, not loaded.
+def read_mixture(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
+    """The members of a saved mixture, and the mixture; the members' files are checked, not loaded.
 
     Raises:
         UserError: the file is damaged, or a member is missing or has changed.
@@ -92,7 +79,7 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     content, members = read_members(file)
     with undamaged(file):
         weights = tuple(float(row["weight"]) for row in content["members"])
-    return MixtureFile(members, weights)
+    return members, Patch(mixture=weights)
 
 
 def open_mixture(
@@ -124,9 +111,9 @@ def open_mixture(
         >>> engine.weights.tolist(), engine.generate(["Hello!"], max_new_tokens=4)  # doctest: +SKIP
         ([0.3, 0.7], ['...'])
     """
-    file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
-    engine.load(Patch(mixture=file.weights))
+    members, patch = read_mixture(folder)
+    engine = MixtureEngine(load_members(members, dtype, device, threads), fusion)
+    engine.load(patch)
     return engine
 
 

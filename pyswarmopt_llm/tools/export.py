@@ -20,7 +20,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.common.interfaces import Computed, LowRank
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
+from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import (
     OTHER_WAY,
     NotPlain,
@@ -173,10 +174,7 @@ def _merge(base: BaseModel, changes: Changes, folder: Path) -> None:
     copy_companions(base, folder)
     largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
     model, _ = load_model(base, stored.dtype(largest))
-    with torch.no_grad():
-        for name, change in changes.items():
-            weight = model.get_parameter(name)
-            weight.copy_(weight.float() + change.dense())
+    PatchedWeights(model).load(Patch(low_rank=changes))
     with quiet_transformers():
         model.save_pretrained(folder)
 
