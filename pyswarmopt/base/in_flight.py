@@ -36,7 +36,6 @@ class Ticket:
     number: int
 
 
-@dataclass(repr=False, eq=False)
 class InFlight(StateRecord):
     """Particles that are being evaluated."""
 

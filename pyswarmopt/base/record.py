@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
 NONE = np.empty(0)
-# Possible errors from inconsistent numbers.
-DAMAGE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    SyntaxError, TypeError,
-)  # fmt: skip
 
 
 def array() -> Any:
@@ -26,22 +22,22 @@ def known() -> Any:
     return field(metadata={"saved": False})
 
 
-def _copied(value: Any) -> Any:
-    """A copy of an array, a dict or (nested) lists; other values cannot change."""
-    if isinstance(value, list):
-        return [*map(_copied, value)]
-    if isinstance(value, np.ndarray | dict):
-        return value.copy()
-    return value
-
-
-@dataclass(repr=False, eq=False)
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
 class StateRecord:
-    """A dataclass with numbers, words, lists of numbers and arrays, all of which are saved."""
+    """Its subclasses are dataclasses with numbers, words, lists of numbers and arrays, all of which
+    are saved.
+    """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     large: ClassVar[tuple[str, ...]] = ()  # names of arrays that a caller of `restore` copies
 
-    def state_dict(self, prefix: str, copied: Callable[[Any], Any] = _copied) -> dict[str, Any]:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(repr=False, eq=False)(cls)
+
+    def state_dict(
+        self, prefix: str, copied: Callable[[Any], Any] = copy.deepcopy
+    ) -> dict[str, Any]:
         """A copy of every field, under its name after `prefix`."""
         saved = [f.name for f in fields(self) if f.metadata.get("saved", True)]
         return {prefix + name: copied(getattr(self, name)) for name in saved}
@@ -61,7 +57,7 @@ class StateRecord:
         return record
 
     def restore(
-        self, saved: Mapping[str, Any], prefix: str, owned: Callable[[Any], Any] = _copied
+        self, saved: Mapping[str, Any], prefix: str, owned: Callable[[Any], Any] = copy.deepcopy
     ) -> None:
         """Take over every saved field; `owned` copies those that are `large`.
 
@@ -74,5 +70,5 @@ class StateRecord:
             name = prefix + f.name
             if name not in saved:
                 raise ValueError(f"{name} is missing")
-            take = owned if f.name in self.large else _copied
+            take = owned if f.name in self.large else copy.deepcopy
             setattr(self, f.name, take(saved[name]))

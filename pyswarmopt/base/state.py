@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions
 IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
 
 
-@dataclass(repr=False, eq=False)
 class State(StateRecord):
     """State of a swarm of N particles in D dimensions; before any finite value g and w are the
     first particle.

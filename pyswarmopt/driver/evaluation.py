@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import StateRecord
+from pyswarmopt.base.words import cut
 from pyswarmopt.driver.call import Call, CallOutcome, Form, OnError, Value, add_hint, can_interrupt
 from pyswarmopt.driver.workers import Workers
 
@@ -89,7 +90,6 @@ class Memory:
         self.known = dict(zip(keys, rows, strict=True))
 
 
-@dataclass(repr=False, eq=False, init=False)
 class Evaluator(StateRecord):
     """Evaluates points and counts the calls, within their limit; known points are not called again.
 
@@ -328,11 +328,7 @@ class Evaluator(StateRecord):
 
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
-        line = text.partition("\n")[0]
-        if len(line) <= LONGEST_TEXT:
-            line = line
-        else:
-            line = f"{line[:LONGEST_TEXT]} ..."
+        line = cut(text.partition("\n")[0], LONGEST_TEXT)
         known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -290,7 +289,6 @@ class Judge:
         self.calls = self._evaluator.calls
 
 
-@dataclass(repr=False, eq=False)
 class Gains(StateRecord):
     """The latest gain, and the total gain before it.
 

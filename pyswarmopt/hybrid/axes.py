@@ -11,7 +11,7 @@ refines the best point by interpolation instead.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -27,7 +27,6 @@ SMALLEST_INTERVAL = 1e-9
 STEPS = 400  # points on each axis
 
 
-@dataclass(repr=False, eq=False)
 class SeparabilityTest(Run):
     """Exchanges coordinates between x, the best point, and a random point; five points."""
 
@@ -59,7 +58,6 @@ class SeparabilityTest(Run):
         self.separable = bool((error <= AGREEMENT * spread + rounding).all())
 
 
-@dataclass(repr=False, eq=False)
 class AxisSearch(Run):
     """One search along each axis through x, all at once: a batch has a point on each axis (or on as
     many as fit), and x again.
@@ -72,7 +70,6 @@ class AxisSearch(Run):
     x: Floats  # (D,): the start; then the best coordinates combined
     cost: float = math.inf  # cost at x
     steps: int = STEPS
-    _: KW_ONLY
     points: list[list[float]] = field(default_factory=list)  # on each axis
     # the axis' part of the cost at each; infinite if the call failed
     values: list[list[float]] = field(default_factory=list)

@@ -9,7 +9,7 @@ box are mirrored into it.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -56,14 +56,12 @@ class Rates:
         self.expected_norm = math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2))
 
 
-@dataclass(repr=False, eq=False)
 class CovarianceSwarm(Run):
     """One run from a mean and a step size until convergence or stagnation."""
 
     mean: Floats  # (D,): in the box [0, 1]^D
     sigma: float = 0.2
     population: int = 4  # lambda >= 4
-    _: KW_ONLY
     iteration: int = 0
     covariance: Floats = array()  # (D, D)
     axes: Floats = array()  # (D, D): eigenvectors of C, in columns
@@ -173,7 +171,6 @@ class CovarianceSwarm(Run):
         self.done = self.done or flat or collapsed or self.iteration > longest
 
 
-@dataclass(repr=False, eq=False)
 class SeparableSwarm(CovarianceSwarm):
     """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal, (D,).
 

@@ -23,7 +23,6 @@ The best point follows Deb's rules: a feasible one is better than an infeasible 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,7 +55,6 @@ SHARE_AHEAD = 1.0
 SHARE_BEHIND = 0.25
 
 
-@dataclass(repr=False, eq=False)
 class ProgramDescent(Phase["ConstrainedSearch"]):
     """Descents that use costs and constraints."""
 
@@ -158,7 +156,6 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
         self.run.take_in_rows(points, self.search.rows)
 
 
-@dataclass(repr=False, eq=False)
 class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the cost and a penalty."""
 
@@ -211,7 +208,6 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
         return np.where(finite, broken, np.where(self.worst > 0, self.worst, 1.0))
 
 
-@dataclass(repr=False, eq=False)
 class Kept(StateRecord):
     """State of a search with constraints besides its progress."""
 

@@ -11,7 +11,6 @@ feasible.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -46,7 +45,6 @@ SHORTER = 0.35  # factor between them
 GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
 
 
-@dataclass(repr=False, eq=False)
 class ConstrainedDescent(Run):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
@@ -55,7 +53,6 @@ class ConstrainedDescent(Run):
 
     x: Floats  # (D,): starting point, then current point
     smooth: Ints  # (S,): mask of moving coordinates
-    _: KW_ONLY
     values: Floats = array()  # (R,): cost and constraints at x
     slopes: Floats = array()  # (R, T): their gradients
     hessian: Floats = array()  # (S, S): Hessian of the Lagrangian
@@ -375,7 +372,6 @@ class ConstrainedDescent(Run):
         self.mode = "gradient"
 
 
-@dataclass(repr=False, eq=False)
 class GridDescent(ConstrainedDescent):
     """Descends with whole numbers on their grid, then, when these lead no further, by the real
     numbers only.

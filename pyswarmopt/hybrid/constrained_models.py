@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,7 +35,6 @@ def signed_log(values: Floats) -> Floats:
     return scores
 
 
-@dataclass(repr=False, eq=False)
 class ConstrainedProposals(Proposals):
     """Proposes the points of greatest expected improvement that are probably feasible.
 

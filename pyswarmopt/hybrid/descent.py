@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -41,13 +41,11 @@ PAIRS = 50  # kept moves and changes of the gradient
 TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
 
-@dataclass(repr=False, eq=False)
 class LineSearchDescent(Run):
     """Descends from x to a local minimum in the box [0, 1]^D."""
 
     x: Floats  # (D,): starting point, then current point
     cost: float = math.inf  # cost at x; infinite while unknown
-    _: KW_ONLY
     gradient: Floats = array()  # (D,)
     before: Floats = array()  # (p, D): x and gradient one iteration ago
     searching: bool = False  # along a line; otherwise the gradient is being measured
@@ -207,7 +205,6 @@ class LineSearchDescent(Run):
         self.misled = promised > CLEAR * self.rounding() and gain < LITTLE * promised
 
 
-@dataclass(repr=False, eq=False)
 class QuasiNewton(LineSearchDescent):
     """One descent by BFGS.
 
@@ -216,7 +213,6 @@ class QuasiNewton(LineSearchDescent):
     directions beside steep ones, which one along the coordinates cannot.
     """
 
-    _: KW_ONLY
     inverse: Floats = array()  # (D, D): inverse of the Hessian
     scaled: bool = False  # whether `inverse` has the curvature's scale
     points: Floats = array()  # (k, D): of its lines
@@ -300,7 +296,6 @@ class QuasiNewton(LineSearchDescent):
         return direction
 
 
-@dataclass(repr=False, eq=False)
 class LimitedMemory(LineSearchDescent):
     """A descent for many coordinates: L-BFGS by differences, in memory of order D.
 
@@ -309,7 +304,6 @@ class LimitedMemory(LineSearchDescent):
     are kept than with cheap gradients. Batches have at most `BATCH` numbers.
     """
 
-    _: KW_ONLY
     pairs: Floats = array()  # (k, p, D): moves and changes of the gradient
     measured: int = 0  # finished coordinates
     found: Floats = array()  # (D,): derivatives at x so far
@@ -383,7 +377,6 @@ class LimitedMemory(LineSearchDescent):
         return float(s @ y) / float(y @ y)
 
 
-@dataclass(repr=False, eq=False)
 class NoiseProbe(Run):
     """Evaluates a few close points on a line through x: whether neighbours differ by an error.
 
@@ -433,7 +426,6 @@ def noise_in(costs: Floats) -> float:
     return 0.0
 
 
-@dataclass(repr=False, eq=False)
 class RepeatedCall(Run):
     """Evaluates x again: whether differences show slopes, or noise."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -205,7 +204,6 @@ def _matern(squares: Floats) -> tuple[Floats, Floats]:
 # ---- proposals ----
 
 
-@dataclass(repr=False, eq=False)
 class Proposals(Run):
     """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin
     hypercube.

@@ -39,7 +39,6 @@ matrices.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -245,7 +244,6 @@ class Test(Phase["MemeticSwarm"]):
         return self.run is not None and self.run.separable
 
 
-@dataclass(repr=False, eq=False)
 class Descent(Phase["MemeticSwarm"]):
     """The first descent, and later ones beside the swarm."""
 
@@ -367,7 +365,6 @@ class Axes(Phase["MemeticSwarm"]):
         return AxisSearch(self.search.best_unit(), self.search.known_cost)
 
 
-@dataclass(repr=False, eq=False)
 class Mutations(Run):
     """Neighbours of the best point, with all widths; it moves to better ones."""
 
@@ -404,7 +401,6 @@ class Mutate(Phase[PhasedSearch]):
         return Mutations(self.search.best_point(), self.search.kinds, self.search.known_cost)
 
 
-@dataclass(repr=False, eq=False)
 class Scan(Phase["MemeticSwarm"]):
     """A short search along each axis through the best point, once in each run of the swarm."""
 
@@ -429,7 +425,6 @@ class Scan(Phase["MemeticSwarm"]):
         return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
 
 
-@dataclass(repr=False, eq=False)
 class SwarmPhase(Phase[S]):
     """A swarm that adapts its covariance; each new one is larger."""
 

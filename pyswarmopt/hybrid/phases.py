@@ -9,7 +9,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from itertools import zip_longest
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -30,7 +30,7 @@ from pyswarmopt.base.inputs import (
 )
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.random import generator_at
-from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, known
+from pyswarmopt.base.record import NONE, StateRecord, array, known
 from pyswarmopt.hybrid.box import Kinds, UnitBox
 from pyswarmopt.hybrid.resolution import Resolution
 from pyswarmopt.parts.bounds import read_bounds
@@ -66,7 +66,6 @@ def padded(rows: Iterable[Any]) -> Floats:
     return np.array([*zip_longest(*rows, fillvalue=math.inf)], dtype=np.float64).T
 
 
-@dataclass(repr=False, eq=False)
 class Run(StateRecord, ABC):
     """One run of a method from start to end: it proposes points of the unit box and learns their
     costs. All its data are fields, so it can be saved between any ask and tell.
@@ -96,7 +95,6 @@ class Run(StateRecord, ABC):
         """Implementation of `tell`."""
 
 
-@dataclass(repr=False, eq=False)
 class Phase(StateRecord, Generic[S], ABC):
     """A phase of a search: when it is due, the run it starts, and its counts."""
 
@@ -161,7 +159,6 @@ class Phase(StateRecord, Generic[S], ABC):
         return self.from_state(saved, f"{name}.", search=self.search, run=run)
 
 
-@dataclass(repr=False, eq=False)
 class Progress(StateRecord):
     """State of a search: its findings and choices so far."""
 
@@ -169,7 +166,6 @@ class Progress(StateRecord):
     high: Floats  # (D,)
     start: Floats  # (n, D): starting points
     best_x: Floats  # (D,)
-    _: KW_ONLY
     best_cost: float = math.inf
     best_row: Floats = array()  # (1 + J,): cost and constraints of the best point
     best_by: str = ""  # phase that evaluated the best point
@@ -538,7 +534,7 @@ class PhasedSearch:
         read = copy.copy(self)
         try:
             read._restore(saved)
-        except (*DAMAGE, ValueError) as error:
+        except Exception as error:
             raise ValueError(
                 f"the state of a memetic swarm that cannot be continued ({error})"
             ) from error

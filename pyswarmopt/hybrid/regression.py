@@ -9,7 +9,7 @@ Derivative-Free Optimization", chapters 4 and 10; lq-CMA-ES chooses its points l
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,6 @@ FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
 TOLD_APART = 4  # the end: all fitted points agree within this many errors of the values
 WITHOUT_GAIN = 5  # the end: rounds per dimension, plus a constant
 SPARE = 1.1  # least points per unknown of a model with mixed terms
-FULL_UP_TO = 32  # beyond this dimension only the model without mixed terms is fitted
 RIDGE = 1e-10  # ridge, as a share of the mean diagonal of the normal equations
 FLATTEST = 1e-12  # smallest spread of the points along an axis, as a share of the largest
 LEAST_WEIGHT = 0.1  # weight of the worst point; the best has 1
@@ -33,14 +32,12 @@ NARROWEST = 0.05  # in standard deviations of the points, per sqrt(D)
 WIDEST = 4.0
 
 
-@dataclass(repr=False, eq=False)
 class RegressionDescent(Run):
     """Descends in the box [0, 1]^D from x, or from known points."""
 
     x: Floats  # (D,): starting point
     points: Floats = array()  # (k, D): evaluated
     costs: Floats = array()  # (k,): their costs
-    _: KW_ONLY
     error: float = 0.0  # error of the values
     radius: float = FIRST_RADIUS
     idle: int = 0  # rounds since a new best point
@@ -80,8 +77,7 @@ class RegressionDescent(Run):
         """Numbers of the points for the fit, the best ones."""
         finite = np.flatnonzero(np.isfinite(self.costs))
         best_first = finite[np.argsort(self.costs[finite], kind="stable")]
-        dim = len(self.x)
-        return best_first[: math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))]
+        return best_first[: math.ceil(FITTED * unknowns(len(self.x), mixed=True))]
 
     def learn(self, costs: Floats) -> None:
         if len(self.costs):
@@ -183,7 +179,7 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     z = (points - centre) @ (axes / spread**2)
     squares = n >= SPARE * unknowns(dim, mixed=False)
     mixed = np.empty((2, 0), dtype=np.int64)
-    if n >= SPARE * unknowns(dim, mixed=True) and dim <= FULL_UP_TO:
+    if n >= SPARE * unknowns(dim, mixed=True):
         mixed = np.array(np.triu_indices(dim, 1))
     terms = [
         np.ones((n, 1)),

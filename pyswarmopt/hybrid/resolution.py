@@ -8,7 +8,6 @@ Softw. 38, "Estimating derivatives of noisy simulations").
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import StateRecord
@@ -18,7 +17,6 @@ MOST_DIGITS = 12  # of printed numbers; those computed in double precision have 
 MOST_BITS = 40  # most bits of numbers in single precision, which has 24; double has 53
 
 
-@dataclass(repr=False, eq=False)
 class Resolution(StateRecord):
     """Precision common to all values so far.
 

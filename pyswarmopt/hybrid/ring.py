@@ -5,20 +5,21 @@ each informed by its two neighbours, and stopped by walls (Bratton & Kennedy 200
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.phases import Run
+from pyswarmopt.parts import topology
 
 INERTIA = 0.7298
 PULL = 1.4962
+NEIGHBOURS: Any = topology.Ring()
 ABOVE = 0.01  # share of the first costs' range by which the middle is a top
 
 
-@dataclass(repr=False, eq=False)
 class Ring(Run):
     """Particles in opposite pairs about a point. It ends at once unless that point is a top: worse
     than what a plane through the pairs says, which no convex function is.
@@ -26,11 +27,10 @@ class Ring(Run):
 
     middle: Floats  # (D,)
     pairs: int = 5
-    _: KW_ONLY
     x: Floats = array()  # (n, D)
     velocity: Floats = array()  # (n, D)
-    best: Floats = array()  # (n, D): the best point of each
-    costs: Floats = array()  # (n,): theirs
+    best_positions: Floats = array()  # (n, D): the best point of each
+    best_costs: Floats = array()  # (n,): theirs
     level: float = math.inf  # cost at the middle
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -38,7 +38,8 @@ class Ring(Run):
             self._scatter(random)
             return np.vstack([self.middle, self.x])
         own, social = random.random((2, *self.x.shape))
-        pull = own * (self.best - self.x) + social * (self._informants() - self.x)
+        known = NEIGHBOURS(self, random)
+        pull = own * (self.best_positions - self.x) + social * (known - self.x)
         self.velocity = INERTIA * self.velocity + PULL * pull
         moved = self.x + self.velocity
         self.x = np.clip(moved, 0.0, 1.0)
@@ -51,21 +52,15 @@ class Ring(Run):
         self.x = self.middle + np.vstack([away, -away])
         self.velocity = (random.random(self.x.shape) - self.x) / 2
 
-    def _informants(self) -> Floats:
-        """The best point of each particle's neighbourhood, (n, D)."""
-        around = np.stack([np.roll(self.costs, 1), self.costs, np.roll(self.costs, -1)])
-        better = np.arange(len(self.x)) + around.argmin(axis=0) - 1
-        return self.best[better % len(self.x)]
-
     def learn(self, costs: Floats) -> None:
-        if not len(self.costs):
+        if not len(self.best_costs):
             self._judge(costs)
             costs = costs[1:]
-            self.costs = np.full(len(costs), np.inf)
-            self.best = self.x.copy()
-        improved = costs < self.costs
-        self.costs = np.where(improved, costs, self.costs)
-        self.best[improved] = self.x[improved]
+            self.best_costs = np.full(len(costs), np.inf)
+            self.best_positions = self.x.copy()
+        improved = costs < self.best_costs
+        self.best_costs = np.where(improved, costs, self.best_costs)
+        self.best_positions[improved] = self.x[improved]
 
     def _judge(self, costs: Floats) -> None:
         """Whether the middle, the first point, is a top."""

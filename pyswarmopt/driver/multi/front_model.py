@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +19,6 @@ EDGE = 1.0  # share of the front's range, beyond its ends
 LEAST = 1e-6  # weight of the distance in a point's gain, so that all points have an order
 
 
-@dataclass(repr=False, eq=False)
 class FrontProposals(Proposals):
     """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
 

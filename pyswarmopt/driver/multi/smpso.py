@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,6 @@ MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
 
 
-@dataclass(repr=False, eq=False, init=False)
 class MultiSwarm(StateRecord):
     """Positions, personal bests and the archive, in the coordinates of the swarm, (.., M).
 

@@ -72,7 +72,7 @@ def test_columns_of_a_large_swarm_move_as_the_whole_does(cut):
     assert_same(drive(recipe), expected)
 
 
-@pytest.mark.parametrize("name", sorted(pso.recipes.RECIPES.keys() - {"surrogate"}))
+@pytest.mark.parametrize("name", sorted(pso.recipes.RECIPES))
 def test_tensors_move_as_arrays_do(name):
     for ours, theirs in ((np.float64, torch.float64), (np.float32, torch.float32)):
         found = drive(name, theirs)
