@@ -186,7 +186,7 @@ def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
 def _harness_model(engine: Engine) -> Any:
     """The engine behind the harness's interface."""
     from lm_eval.api.model import LM
-    from lm_eval.models.utils import postprocess_generated_text
+    from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 
     tokenizer = getattr(engine, "tokenizer", None)
     if tokenizer is None:
@@ -209,15 +209,12 @@ def _harness_model(engine: Engine) -> Any:
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
             replies: list[str] = []
-            for length, group in groupby(requests, key=_length):
-                asked = list(group)
-                texts = engine.generate([each.args[0] for each in asked], max_new_tokens=length)
-                stops = [each.args[1].get("until") for each in asked]
+            asked = [(each.args[0], normalize_gen_kwargs(each.args[1])) for each in requests]
+            for length, group in groupby(asked, key=lambda each: each[1]["max_gen_toks"]):
+                prompts, options = zip(*group, strict=True)
+                texts = engine.generate(prompts, max_new_tokens=length)
+                stops = [option["until"] for option in options]
                 replies += map(postprocess_generated_text, texts, stops, repeat(None))
             return replies
 
     return Resident()
-
-
-def _length(request: Any) -> int:
-    return int(request.args[1].get("max_gen_toks", 256))

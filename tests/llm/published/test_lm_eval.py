@@ -207,7 +207,7 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
             received.extend((prompt, max_new_tokens) for prompt in prompts)
             return [f" {prompt.split()[1]} STOP and more" for prompt in prompts]
 
-    how = {"until": [" STOP"], "max_gen_toks": 7}
+    how = {"until": [" STOP"], "max_new_tokens": 7}
     exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
     filters = [{"function": "remove_whitespace"}, {"function": "take_first"}]
     more = {"output_type": "generate_until", "doc_to_choice": None, "generation_kwargs": how}
