@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 
 T = TypeVar("T")
@@ -362,6 +363,7 @@ def read_adapter(
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
     """
+    quiet_bitsandbytes()  # peft imports it if installed
     path = adapter_folder(spec)
     config = read_config(path / "adapter_config.json")
     weights = path / _WEIGHTS
