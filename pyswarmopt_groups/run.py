@@ -144,16 +144,14 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list
 
 def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
     """The scoring of a task; ``auto`` tries letters on members with likelihoods."""
-
-    def letters() -> list[Score]:
+    possible = possible_scorings(scoring, task.dev)
+    scorers = [member for member in members if member.gives_likelihoods][:TRIED]
+    scores: list[Score] = []
+    if len(possible) > 1 and scorers:
         items = task.dev[:TRIAL]
-        scorers = [member for member in members if member.gives_likelihoods][:TRIED]
-        if not scorers:
-            return []
         answers = [member.answer(items, "letter", task.prompt) for member in scorers]
-        return [score_of(row.astype(float)) for row in Responses(items, answers).right]
-
-    return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
+        scores = [score_of(row.astype(float)) for row in Responses(items, answers).right]
+    return choose_scoring(possible, task.dev, scores)
 
 
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:

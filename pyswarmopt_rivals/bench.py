@@ -122,7 +122,7 @@ class Bench:
         row = store.get(
             f"{self.task.name} scoring",
             setting,
-            lambda: {"scoring": choose_scoring(possible, self.task.dev, letters)},
+            lambda: {"scoring": choose_scoring(possible, self.task.dev, letters())},
             lambda row: None if row.get("scoring") in possible else "scoring",
         )
         return replace(self, store=store, scoring=row["scoring"])

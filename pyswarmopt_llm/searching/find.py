@@ -168,7 +168,7 @@ def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores = [row.score(name) for row in rows]
-        scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores.copy)
+        scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores)
         best = max(score.value for score in scores)
         told = f"asked for the letter of an option, the best expert has {best:.3f}"
         job.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))

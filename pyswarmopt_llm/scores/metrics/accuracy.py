@@ -198,7 +198,7 @@ def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
 
 
 def choose_scoring(
-    possible: Sequence[Scoring], items: Sequence[Item], letters: Callable[[], Sequence[Score]]
+    possible: Sequence[Scoring], items: Sequence[Item], scores: Sequence[Score]
 ) -> Scoring:
     """The answer format to use: of ``auto``'s two, letters if the experts know them, else
     likelihood.
@@ -206,19 +206,17 @@ def choose_scoring(
     Args:
         possible: see `possible_scorings`.
         items: dev items.
-        letters: runs the trial: scores by letters on the first `TRIAL` items, one per model; empty
-            if no model gives likelihoods, so that answers can only be written. Called only if there
-            is a choice.
+        scores: of the trial, if there is a choice: by letters on the first `TRIAL` items, one per
+            model; empty if no model gives likelihoods, so that answers can only be written.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "AB"[i % 2]) for i in range(50)]
-        >>> [choose_scoring(("letter", "likelihood"), items, lambda: scores)
+        >>> [choose_scoring(("letter", "likelihood"), items, scores)
         ...  for scores in ([Score(0.9, (), 50, 0.0)], [Score(0.5, (), 50, 0.0)], [])]
         ['letter', 'likelihood', 'generate']
     """
     if len(possible) == 1:
         return possible[0]
-    scores = letters()
     if not scores:
         return "generate"
     if knows_letters(items[: scores[0].n], scores):

@@ -123,11 +123,13 @@ class Exam:
             if scoring == "auto" and self._config.metric is None:
                 scoring = run_scoring(run_of(model), task.name) or scoring
 
-        def letters() -> list[Score]:
-            engines = map(self.engine, reversed(self._patches))  # the first is scored next
-            return [trial_of(task, engine.chat)(engine) for engine in engines]
-
-        return choose_scoring(scorings_of(self.metric, scoring, task), task.dev, letters)
+        possible = scorings_of(self.metric, scoring, task)
+        scores: list[Score] = []
+        if len(possible) > 1:
+            for model in reversed(self._patches):  # the first is scored next
+                engine = self.engine(model)
+                scores.append(trial_of(task, engine.chat)(engine))
+        return choose_scoring(possible, task.dev, scores)
 
     def score(self, model: Model, scoring: Scoring) -> Score:
         """The score of a model."""
