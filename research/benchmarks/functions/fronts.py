@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from resumed import arguments, medians, outcomes, suggested
+from resumed import arguments, medians, outcomes, rules, sampled
+from simulations import some_point
 
 import pyswarmopt as pso
 
@@ -192,7 +193,7 @@ def run(budget: int, problem: str, solver: str, seed: int) -> float:
 
 
 def _ours(given: Problem, watched: Watched, budget: int, seed: int) -> None:
-    count = len(given.fun(**_any_point(given.space))[1])
+    count = len(given.fun(**some_point(given.space))[1])
     constraints = [lambda i=i, **p: watched.both(**p)[1][i] for i in range(count)]
     pso.minimize_multi(
         lambda **p: watched.both(**p)[0], space=given.space, constraints=constraints or None,
@@ -200,30 +201,15 @@ def _ours(given: Problem, watched: Watched, budget: int, seed: int) -> None:
     )  # fmt: skip
 
 
-def _any_point(space: dict[str, Any]) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
-    pso.minimize(lambda **p: found.append(p) or 0.0, space=space, max_evals=1, seed=0)
-    return found[0]
-
-
 def _optuna(given: Problem, watched: Watched, budget: int, seed: int, solver: str) -> None:
-    import optuna
+    from optuna.samplers import NSGAIISampler, TPESampler
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rules = {"constraints_func": lambda trial: trial.user_attrs["rules"]}
+    options: dict[str, Any] = {"seed": seed, "constraints_func": rules}
     if solver == "TPE":
-        sampler: Any = optuna.samplers.TPESampler(seed=seed, **rules)
+        sampler: Any = TPESampler(**options)
     else:
-        sampler = optuna.samplers.NSGAIISampler(population_size=MEMBERS[budget], seed=seed, **rules)
-
-    def objective(trial: Any) -> list[float]:
-        point = {name: suggested(trial, name, kind) for name, kind in given.space.items()}
-        values, broken = watched.both(**point)
-        trial.set_user_attr("rules", broken)
-        return values
-
-    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
-    study.optimize(objective, n_trials=budget)
+        sampler = NSGAIISampler(population_size=MEMBERS[budget], **options)
+    sampled(watched.both, given.space, sampler, budget, objectives=2)
 
 
 def main() -> None:

@@ -14,12 +14,11 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import itertools
 import math
 from typing import Any
 
 import numpy as np
-from resumed import arguments, medians, outcomes
+from resumed import compared
 
 import pyswarmopt as pso
 
@@ -97,12 +96,6 @@ def _separable(fun: Any, dim: int, calls: int, seed: int) -> float:
     return float(best)
 
 
-def main() -> None:
-    args = arguments(__doc__, seeds=3).parse_args()
-    wanted = itertools.product(TASKS, PER_DIM, SOLVERS, range(0 if args.table else args.seeds))
-    rows = outcomes(args.out, ("task", "per_dim", "solver", "seed"), wanted, "best", run)
-    print(medians(rows, "solver", ("task", "per_dim"), "best"))
-
-
 if __name__ == "__main__":
-    main()
+    tried = {"solver": SOLVERS, "task": TASKS, "per_dim": PER_DIM}
+    compared(__doc__, 3, tried, "best", run)

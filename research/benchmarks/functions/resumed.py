@@ -72,8 +72,43 @@ def medians(rows: Sequence[dict[str, Any]], row: str, columns: Sequence[str], ou
     return table.to_string(float_format="{:.4g}".format, na_rep="")
 
 
-def suggested(trial: Any, name: str, kind: Any) -> Any:
-    """What a trial of optuna draws for a parameter of a space of this package."""
+def sampled(
+    call: Callable[..., tuple[Any, list[float]]],
+    space: Mapping[str, Any],
+    sampler: Any,
+    calls: int,
+    objectives: int = 1,
+) -> None:
+    """Search by a sampler of optuna.
+
+    Args:
+        call: value, or values, and constraints of parameters by name.
+        space: theirs, of this package.
+        sampler: a sampler; `rules` are its constraints.
+        calls: how many.
+        objectives: how many values a call gives.
+    """
+    import optuna
+
+    def objective(trial: Any) -> Any:
+        value, broken = call(
+            **{name: _suggested(trial, name, kind) for name, kind in space.items()}
+        )
+        trial.set_user_attr("rules", broken)
+        return value
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
+    study.optimize(objective, n_trials=calls)
+
+
+def rules(trial: Any) -> Any:
+    """The constraints of a trial of `sampled`."""
+    return trial.user_attrs["rules"]
+
+
+def _suggested(trial: Any, name: str, kind: Any) -> Any:
+    """What a trial of optuna draws for a parameter."""
     if isinstance(kind, tuple):
         return trial.suggest_float(name, *kind)
     if isinstance(kind, list):
@@ -88,7 +123,7 @@ def suggested(trial: Any, name: str, kind: Any) -> Any:
 def compared(
     about: str | None,
     seeds: int,
-    tried: Mapping[str, Iterable[str]],
+    tried: Mapping[str, Iterable[Any]],
     outcome: str,
     run: Callable[..., Any],
 ) -> None:

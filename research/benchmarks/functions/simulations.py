@@ -23,7 +23,7 @@ from typing import Any
 
 import designs
 import numpy as np
-from resumed import arguments, medians, outcomes, suggested
+from resumed import arguments, medians, outcomes, rules, sampled
 
 import pyswarmopt as pso
 
@@ -181,7 +181,7 @@ def run(job: str, solver: str, seed: int) -> float:
 
 
 def _default(watched: Watched, space: dict[str, Any], seed: int) -> None:
-    constrained = bool(watched.fun(**_some_point(space))[1])
+    constrained = bool(watched.fun(**some_point(space))[1])
     if constrained:
         pso.minimize(
             lambda **p: watched(**p), space=space, constraints="returned",
@@ -191,7 +191,7 @@ def _default(watched: Watched, space: dict[str, Any], seed: int) -> None:
         pso.minimize(lambda **p: watched(**p)[0], space=space, max_evals=watched.limit, seed=seed)
 
 
-def _some_point(space: dict[str, Any]) -> dict[str, Any]:
+def some_point(space: dict[str, Any]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     pso.minimize(lambda **p: found.append(p) or 0.0, space=space, max_evals=1, seed=0)
     return found[0]
@@ -215,20 +215,9 @@ def _value(kind: Any, u: float) -> Any:
 
 
 def _tpe(watched: Watched, space: dict[str, Any], seed: int) -> None:
-    import optuna
+    from optuna.samplers import TPESampler
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = optuna.samplers.TPESampler(
-        seed=seed, constraints_func=lambda trial: trial.user_attrs["rules"]
-    )
-    study = optuna.create_study(sampler=sampler)
-
-    def objective(trial: Any) -> float:
-        value, rules = watched(**{name: suggested(trial, name, k) for name, k in space.items()})
-        trial.set_user_attr("rules", rules)
-        return value
-
-    study.optimize(objective, n_trials=watched.limit)
+    sampled(watched, space, TPESampler(seed=seed, constraints_func=rules), watched.limit)
 
 
 def _pycma(watched: Watched, space: dict[str, Any], seed: int) -> None:

@@ -358,7 +358,11 @@ def _decoded(kind: Any, keys: Any) -> Any:
 
 def run(problem: str, solver: str, seed: int) -> float:
     """The best feasible value seen."""
-    fun, space, calls = PROBLEMS[problem]
+    return best_of(*PROBLEMS[problem], solver, seed)
+
+
+def best_of(fun: Callable[..., Answer], space: Space, calls: int, solver: str, seed: int) -> float:
+    """The best feasible value that a solver sees; keys for rivals."""
     if solver == "default":
         watched = Watched(fun, calls)
         shown = space
