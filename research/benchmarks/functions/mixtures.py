@@ -23,7 +23,6 @@ STAGES = {"first": pso.Shares(6), "second": pso.Shares(4)}
 
 
 def run(law: int, solver: str, seed: int) -> float:
-    """The lowest loss seen."""
     random = np.random.default_rng(law)
     floors = random.uniform(0.5, 2, 8)
     useful = random.gamma(0.6, 3, (8, 10))

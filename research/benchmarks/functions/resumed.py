@@ -79,14 +79,8 @@ def sampled(
     calls: int,
     objectives: int = 1,
 ) -> None:
-    """Search by a sampler of optuna.
-
-    Args:
-        call: value, or values, and constraints of parameters by name.
-        space: theirs, of this package.
-        sampler: a sampler; `rules` are its constraints.
-        calls: how many.
-        objectives: how many values a call gives.
+    """Search a space of this package by a sampler of optuna, with `rules` as its constraints. A call
+    gives a value, or several, and constraints.
     """
     import optuna
 

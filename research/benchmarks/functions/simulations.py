@@ -16,14 +16,13 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import contextlib
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import designs
 import numpy as np
-from resumed import arguments, medians, outcomes, rules, sampled
+from resumed import compared, rules, sampled
 
 import pyswarmopt as pso
 
@@ -132,9 +131,6 @@ JOBS: dict[str, tuple[Callable[[Any], Answer], Box, int]] = {
     "battery": (battery, POWERS, 600),
 }
 DESIGNS = {"panel": 120, "tower": 300}
-
-
-GROUPS = {"first": (*JOBS, *DESIGNS), "ODE": ("ODE", "ODE, 6 digits")}
 
 
 def _space(job: str) -> dict[str, Any]:
@@ -260,17 +256,5 @@ def _chance(watched: Watched, space: dict[str, Any], seed: int) -> None:
 SOLVE = dict(zip(SOLVERS, (_default, _tpe, _pycma, _de, _ngopt, _chance), strict=True))
 
 
-def main() -> None:
-    parser = arguments(__doc__, seeds=5)
-    parser.add_argument("--jobs", choices=GROUPS, default="first")
-    parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
-    args = parser.parse_args()
-    jobs = GROUPS[args.jobs]
-    seeds = range(0 if args.table else args.seeds)
-    wanted = itertools.product(seeds, jobs, args.solvers)
-    rows = outcomes(args.out, ("seed", "job", "solver"), wanted, "best", run)
-    print(medians(rows, "job", ("solver",), "best"))
-
-
 if __name__ == "__main__":
-    main()
+    compared(__doc__, 5, {"job": (*JOBS, *DESIGNS), "solver": SOLVERS}, "best", run)
