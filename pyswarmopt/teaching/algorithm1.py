@@ -81,23 +81,23 @@ def run(
     y = np.array([f(x_i) for x_i in x])
     p, f_p = x.copy(), y.copy()  # personal bests
     g, f_g = x[y.argmax()].copy(), y.max()  # global best
-    w, f_w = x[y.argmin()].copy(), y.min()  # global worst
+    worst, f_worst = x[y.argmin()].copy(), y.min()  # global worst
     p_unchanged = np.zeros(s.N, dtype=int)
     g_unchanged = 0
     lambda_ = s.lambda_
 
     for _ in range(s.K):
-        # Step 1. Velocities, from p, g and w of the iteration before.
+        # Step 1. Velocities, from p, g and worst of the iteration before.
         r_v, r_p, r_g, r_w = draw((s.N, 4)).T[:, :, None]  # one number per particle and term
         C = r_v * s.phi_v + r_p * s.phi_p + r_g * s.phi_g + r_w * s.phi_w
         v = (
             r_v * s.phi_v * v
             + r_p * s.phi_p * (p - x)
             + r_g * s.phi_g * (g - x)
-            + r_w * s.phi_w * (x - w)
+            + r_w * s.phi_w * (x - worst)
         )
         v = v / C
-        # Step 2. Positions; p, g and w change on strict improvement.
+        # Step 2. Positions; p, g and worst change on strict improvement.
         x = x + lambda_ * v
         y = np.array([f(x_i) for x_i in x])
         better = y > f_p
@@ -108,9 +108,9 @@ def run(
             g = x[y.argmax()].copy()
             f_g = y.max()
             g_unchanged = 0
-        if y.min() < f_w:
-            w = x[y.argmin()].copy()
-            f_w = y.min()
+        if y.min() < f_worst:
+            worst = x[y.argmin()].copy()
+            f_worst = y.min()
         # Restart (of step 2): back to p, at rest; the count starts again.
         due = p_unchanged >= s.c_r
         x[due], v[due], p_unchanged[due] = p[due], 0.0, 0

@@ -234,6 +234,7 @@ def test_stored_copy_is_what_the_library_records() -> None:
     stored, fresh = lesson.stored(), data()
     again = "run python tests/core/helpers/lesson_recordings.py"
     assert stored["source"] == fresh["source"], again
+    assert "(x - worst)" in str(stored["source"])  # w is the inertia
     for one, other in zip(stored.pop("recordings"), fresh.pop("recordings"), strict=True):
         assert one["settings"] == json.loads(json.dumps(other["settings"])), again
         for key in ("x", "p", "best"):
