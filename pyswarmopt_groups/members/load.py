@@ -73,7 +73,10 @@ class _Loader:
             if adapter is None:
                 return self.find(best, None)
             return self.find(adapter, best)
-        check_unchanged((base or "", spec))
+        if base:
+            check_unchanged((base, spec))
+        else:
+            check_unchanged((spec, None))
         kind = saved_kind(path)
         if kind is not None and kind.name == "token":
             return partial(self._mixture, *read_mixture(path))
