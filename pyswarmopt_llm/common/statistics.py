@@ -34,6 +34,7 @@ PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
 LARGEST = 1e100  # size of a score: sums of squares stay finite
+_LEAST = 1e-12  # least p-value in a search
 
 
 def score_of(per_item: Sequence[float] | Floats) -> Score:
@@ -96,35 +97,53 @@ def by_question(values: Sequence[float] | Floats, questions: Questions | None) -
 
 
 class Estimate(NamedTuple):
-    """An estimate with its standard error, and the error's degrees of freedom."""
+    """An estimate with independent errors.
+
+    Attributes:
+        value: the estimate.
+        errors: standard errors.
+        freedoms: degrees of freedom of each error.
+    """
 
     value: float
-    error: float
-    freedom: float = math.inf
+    errors: Sequence[float]
+    freedoms: Sequence[float]
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return math.hypot(*self.errors)
+
+    def half(self, level: float) -> float:
+        """Half the width of the interval with confidence ``1 - level``: Student's; for several
+        errors, their half-widths in quadrature (Zou & Donner 2008, Statistics in Medicine 27).
+        """
+        return math.hypot(*(scipy.special.stdtrit(self.freedoms, level / 2) * self.errors))
 
     def interval(self, level: float = LEVEL, scale: Ends = NO_ENDS) -> Ends:
-        """Student's interval with confidence ``1 - level``, cut to the scale."""
-        half = float(-scipy.special.stdtrit(self.freedom, level / 2)) * self.error
+        """The interval with confidence ``1 - level``, cut to the scale."""
+        half = self.half(level)
         return max(scale[0], self.value - half), min(scale[1], self.value + half)
 
     def p_value(self) -> float:
-        """The p-value of Student's two-sided test against 0."""
-        if not self.error:
-            return float(self.value == 0)
-        return float(2 * scipy.special.stdtr(self.freedom, -abs(self.value) / self.error))
+        """The p-value of the two-sided test against 0: the level at which the interval ends at 0."""
+        if len(self.errors) == 1:
+            (error,) = self.errors
+            (freedom,) = self.freedoms
+            return float(2 * scipy.special.stdtr(freedom, -abs(self.value) / error))
+        if not self.half(_LEAST) > abs(self.value):
+            return _LEAST if self.value else 1.0
+        return float(
+            scipy.optimize.brentq(
+                lambda level: self.half(level) - abs(self.value), _LEAST, 1.0, rtol=1e-9
+            )
+        )
 
 
 def estimate(value: float, samples: Sequence[Floats]) -> Estimate:
-    """An estimate with the summed errors of independent samples' means (Satterthwaite 1946,
-    Biometrics Bulletin 2).
-    """
-    variances = np.array([sample.var(ddof=1) / sample.size for sample in samples])
-    freedoms = [sample.size - 1 for sample in samples]
-    total = float(variances.sum())
-    freedom = math.inf
-    if total:
-        freedom = total**2 / float((variances**2 / freedoms).sum())
-    return Estimate(value, math.sqrt(total), freedom)
+    """An estimate with the errors of the means of independent samples."""
+    errors = [float(sample.std(ddof=1)) / math.sqrt(sample.size) for sample in samples]
+    return Estimate(value, errors, [sample.size - 1 for sample in samples])
 
 
 def interval(
@@ -235,10 +254,10 @@ def score_interval(
         return interval(score.per_item, scale=scale, questions=questions)
     if math.isnan(score.stderr):
         return None
-    scale = NO_ENDS
-    if all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value)):
-        scale = (0.0, 1.0)
-    return Estimate(score.value, score.stderr).interval(scale=scale)
+    within = all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value))
+    return Estimate(score.value, [score.stderr], [math.inf]).interval(
+        scale=(0.0, 1.0) if within else NO_ENDS
+    )
 
 
 def is_mean(score: Scored) -> bool:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 
 SINGLE = "best-single"  # method that the others are compared with
-_LEAST = 1e-12  # least p-value in a search
 AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
 
 
@@ -262,39 +261,7 @@ def interval_over_seeds(
     return min(low, narrowest[0]), max(high, narrowest[1])
 
 
-@dataclass(frozen=True)
-class OverSeeds:
-    """A mean with independent errors, one of which may have a single degree of freedom.
-
-    Their half-widths are added in quadrature (Zou & Donner 2008, Statistics in Medicine 27). A
-    t interval with Satterthwaite's degrees of freedom holds the mean in only 86% of samples with
-    two seeds.
-    """
-
-    value: float
-    parts: Sequence[Estimate]
-
-    def half(self, level: float) -> float:
-        """Half the width of the interval with confidence ``1 - level``."""
-        parts = [one.interval(level) for one in self.parts]
-        return float(np.linalg.norm([high - low for low, high in parts])) / 2
-
-    def interval(self, level: float = LEVEL, scale: Ends = NO_ENDS) -> Ends:
-        """The interval with confidence ``1 - level``, cut to the scale."""
-        half = self.half(level)
-        return max(scale[0], self.value - half), min(scale[1], self.value + half)
-
-    def p_value(self) -> float:
-        """The level at which the interval ends at 0, at least 1e-12."""
-        from scipy.optimize import brentq
-
-        distance = abs(self.value)
-        if distance >= self.half(_LEAST):
-            return _LEAST
-        return float(brentq(lambda level: self.half(level) - distance, _LEAST, 1.0, rtol=1e-9))
-
-
-def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -> OverSeeds:
+def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -> Estimate:
     """The mean of scores, (seeds, items), with its error from both items and seeds.
 
     The items' part is the error of their means over seeds, with a pseudo-observation at each end of
@@ -308,8 +275,7 @@ def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -
         questions: question of each item.
     """
     items = np.append(by_question(scores.mean(0), questions), ends)
-    parts = [estimate(0.0, [sample]) for sample in (items, scores.mean(1))]
-    return OverSeeds(float(items.mean()), parts)
+    return estimate(float(items.mean()), [items, scores.mean(1)])
 
 
 def difference_over_seeds(
