@@ -25,7 +25,6 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
-from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 
 T = TypeVar("T")
@@ -131,13 +130,32 @@ class AdapterConfig:
         return left
 
     def selects(self, module: str) -> bool:
-        """Whether PEFT adapts this linear layer; "all-linear" selects the output, too."""
-        from peft.tuners.tuners_utils import check_target_module_exists
+        """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does (importing it
+        takes seconds); "all-linear" selects the output, too.
+        """
+        targets = self.target_modules
+        if _names(self.exclude_modules, module):
+            return False
+        if self.all_linear or (isinstance(targets, list) and module in targets):
+            return True
+        return _names(targets, module) and self._in_layer(module)
 
-        config = self
-        if self.all_linear:
-            config = replace(self, target_modules=".*")
-        return bool(check_target_module_exists(config, module))
+    def _in_layer(self, module: str) -> bool:
+        """Whether a module is in one of the layers to adapt."""
+        layers = self.layers_to_transform
+        if layers is None or layers == []:
+            return True
+        if isinstance(layers, int):
+            layers = [layers]
+        patterns = self.layers_pattern or []
+        if isinstance(patterns, str):
+            patterns = [patterns]
+        begins = [rf"(?:^|.*?\.){pattern}" for pattern in patterns] or [r".*?\.[^.]*"]
+        for begin in begins:
+            found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
+            if found is not None:
+                return int(found["layer"]) in layers
+        return False
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
@@ -149,12 +167,19 @@ class AdapterConfig:
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
 
+def _names(targets: str | list[str] | None, module: str) -> bool:
+    """Whether a pattern, or one of several names or their ends, means a module."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, module) is not None
+    return any(module == name or module.endswith(f".{name}") for name in targets or ())
+
+
 def _by_pattern(patterns: Mapping[str, T] | None, module: str, default: T) -> T:
     """The value of the first pattern that a module's name ends with."""
-    from peft.utils.other import get_pattern_key
-
-    values = patterns or {}
-    return values.get(get_pattern_key(values, module), default)
+    for pattern, value in (patterns or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:
@@ -363,7 +388,6 @@ def read_adapter(
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
     """
-    quiet_bitsandbytes()  # peft imports it if installed
     path = adapter_folder(spec)
     config = read_config(path / "adapter_config.json")
     weights = path / _WEIGHTS
