@@ -5,6 +5,7 @@ runs it.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
+SURROGATE = "recipe='surrogate' was removed; the default search runs (recipe=None)"
 IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
@@ -46,6 +48,9 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
     """
     recipe = options.recipe
     constraints = problem.constraints
+    if recipe == "surrogate":
+        warnings.warn(SURROGATE, FutureWarning, stacklevel=7)  # the line that calls minimize
+        recipe = None
     if recipe is not None:
         return cast("Recipe", _recipes().as_recipe(recipe))
     small = problem.dim <= MATRIX_DIM or problem.coding.kinds.binary
