@@ -171,6 +171,8 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn any error while loading a state from the file into a ValueError that names the file."""
     try:
         yield
+    except ImportError:  # of torch
+        raise
     except Exception as error:  # damaged numbers may raise anything
         what = one_line(str(error)) or type(error).__name__
         raise ValueError(
@@ -185,8 +187,9 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
         ValueError: not a search's checkpoint, or another problem; the message names the difference.
     """
     saved = read(path)
-    with taking_over(path):
-        before = dict(saved["problem"])
+    before = saved.get("problem")
+    if not isinstance(before, dict):
+        raise ValueError(f"{path}: not the checkpoint of a search: problem is missing")
     names = {**before, **problem}
     differs = [name for name in names if before.get(name) != problem.get(name)]
     if differs:

@@ -194,13 +194,12 @@ class History(list[Any], Table):
         if self.granularity != "particles":
             return list(Record._fields), [list(record) for record in self]
         values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
-        header = ["iteration", "particle", *values, *["violation"] * self._constrained, "again"]
+        header = ["iteration", "particle", *values, *["violation"] * self._constrained]
         dim = len(self[0].x) if self else 0
         names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
         rows = []
         for r in self:
-            violations = [r.violation] * self._constrained
-            row = [r.iteration, r.particle, *np.ravel(r.value), *violations, r.again]
+            row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
             if self._space is None:
                 rows.append([*row, *r.x])
             else:

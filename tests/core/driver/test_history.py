@@ -38,7 +38,7 @@ def test_particles_are_the_evaluations(tmp_path):
     )
     r.history.to_csv(tmp_path / "h.csv")
     rows = np.genfromtxt(tmp_path / "h.csv", delimiter=",", names=True)
-    assert rows.dtype.names == ("iteration", "particle", "value", "again", "x0", "x1", "x2")
+    assert rows.dtype.names == ("iteration", "particle", "value", "x0", "x1", "x2")
     assert (6 * rows["iteration"] + rows["particle"]).tolist() == list(range(28))
     assert rows["value"].tolist() == fun.values
     assert np.array_equal(np.stack([rows["x0"], rows["x1"], rows["x2"]], axis=1), fun.points)

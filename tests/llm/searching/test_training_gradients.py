@@ -47,7 +47,7 @@ def values(engine: TransformersEngine) -> torch.Tensor:
 def test_derivatives_by_coefficients_are_those_of_merged_models(
     engine: TransformersEngine, experts: list[Adapter], single: bool
 ) -> None:
-    mixture = TrainableMixture(experts, single, engine.model)
+    mixture = TrainableMixture(experts, single, engine.model, 1 / 3)
     with training(engine.model, mixture.additions()):
         (slopes,) = torch.autograd.grad(values(engine).sum(), mixture.coefficients)
     step, modules = 1e-3, sorted(experts[0].factors)
@@ -90,7 +90,7 @@ def test_the_model_is_as_before_afterwards(
     attention, before = model.config._attn_implementation, engine.loglikelihood(PAIRS)
     with (
         pytest.raises(ZeroDivisionError),
-        training(model, TrainableMixture(experts, True, model).additions()),
+        training(model, TrainableMixture(experts, True, model, 1 / 3).additions()),
     ):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise ZeroDivisionError
