@@ -145,7 +145,9 @@ def digest(result: Any) -> str:
     hashed = hashlib.sha256(np.float64(result.nfev).tobytes())
     hashed.update(np.asarray(result.x).tobytes() + np.asarray(result.fun).tobytes())
     for record in getattr(result, "history", ()):
-        hashed.update(np.array([record.iteration, record.particle, record.value]).tobytes())
+        hashed.update(
+            np.array([record.iteration, record.particle, *np.ravel(record.value)]).tobytes()
+        )
         hashed.update(record.x.tobytes())
     return hashed.hexdigest()[:16]
 
