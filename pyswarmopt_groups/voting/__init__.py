@@ -14,6 +14,9 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from pyswarmopt_groups.voting.ballots import (
     Outcome,
     cluster,
@@ -25,6 +28,34 @@ from pyswarmopt_groups.voting.ballots import (
 )
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
 from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
+
+_RULES: dict[str, Callable[..., Outcome]] = {
+    rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet)
+}
+
+
+def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any) -> Outcome:
+    """One answer from the members' answers or rankings, by the named rule.
+
+    Args:
+        ballots: one answer per member; for ``borda`` and ``condorcet`` one ranking per member, best
+            first.
+        more: other positional arguments of the rule: weights for ``weighted``, confidences for
+            ``confidence``.
+        rule: one of the rules above.
+        options: keyword arguments of the rule.
+
+    Raises:
+        ValueError: an unknown rule, or invalid input.
+
+    Example:
+        >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer
+        ('B', 'A')
+    """
+    if rule not in _RULES:
+        raise ValueError(f"rule {rule!r}: unknown; use one of {', '.join(_RULES)}")
+    return _RULES[rule](ballots, *more, **options)
+
 
 __all__ = [
     "Outcome",
@@ -39,5 +70,6 @@ __all__ = [
     "log_odds",
     "majority",
     "strongest_paths",
+    "vote",
     "weighted",
 ]

@@ -70,14 +70,11 @@ class InvalidOption(UserError):
     @property
     def text(self) -> str:
         """The message with its settings in backticks."""
+        value = str(self.value).replace("`", "'")
         if isinstance(self.value, float):
             value = f"{self.value:g}"
-        else:
-            value = str(self.value)
         if self.value is None or self.value is True:
             value = ""
-        else:
-            value = value.replace("`", "'")
         return f"`{f'{self.field} {value}'.rstrip()}`: {self.why}"
 
 

@@ -72,7 +72,5 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     used = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
     large = [f"{weight:.2f} {name}" for name, weight in used if abs(weight) >= SMALL]
     if any(0 < abs(weight) < SMALL for _, weight in used):
-        rest = ["..."]
-    else:
-        rest = []
-    return " + ".join(large + rest).replace("+ -", "- ") or "the base"
+        large.append("...")
+    return " + ".join(large).replace("+ -", "- ") or "the base"

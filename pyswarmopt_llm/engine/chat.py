@@ -52,11 +52,9 @@ def prompt_of(
         UserError: the chat template fails.
     """
     own = any(message["role"] == "system" for message in earlier)
+    messages = [*earlier, {"role": "user", "content": user}]
     if system and not own:
-        first = [{"role": "system", "content": system}]
-    else:
-        first = []
-    messages = [*first, *earlier, {"role": "user", "content": user}]
+        messages.insert(0, {"role": "system", "content": system})
     if tokenizer.chat_template is None:
         return "".join(f"{message['content']}\n" for message in messages)
     return rendered(tokenizer, messages, add_generation_prompt=True, enable_thinking=thinking > 0)

@@ -11,7 +11,6 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.engine.passes import Passes
-from pyswarmopt_llm.engine.plain import PlainPasses
 
 # Differences of logits, relative to their spread, by rounding. In half precision a single token may
 # be off by its whole spread, half of a text's tokens are not: 0.04 to 0.14 where a mask that is
@@ -46,6 +45,8 @@ def passes_of(model: Any) -> Passes:
         return passes
     except _FAILURES:
         pass
+    from pyswarmopt_llm.engine.plain import PlainPasses
+
     return PlainPasses(model)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache, partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import proxy
 
 import torch
@@ -19,13 +19,14 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
-from pyswarmopt_llm.engine.generation import Continuation, Draw, PlannedDecoder, write_replies
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
-from pyswarmopt_llm.engine.plain import PlainDecoder, PlainPasses
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.engine.generation import Continuation, Draw
 
 log = logging.getLogger(__name__)
 
@@ -188,10 +189,15 @@ class TransformersEngine(PromptTokenizer, Engine):
     def _written(
         self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
     ) -> list[Continuation]:
+        from pyswarmopt_llm.engine.generation import write_replies
+
         return write_replies(self, prompts, max_new_tokens, draw)
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, for the current candidate."""
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+        from pyswarmopt_llm.engine.plain import PlainDecoder, PlainPasses
+
         if isinstance(self.passes, PlainPasses):
             return PlainDecoder(self.passes, prompts)
         return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)

@@ -16,18 +16,11 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
-from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, Schedule, labelled
+from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
-# most rounds, while dev gains; and other mixtures that write in the first round
-ROUNDS = 6
-TEACHERS = 4
-SAMPLES = 8  # replies per prompt in a round
-LEAST_SAMPLES = 2
-BARE = 2  # times as many in the base's first round: few of its replies are good
-ON_SPARE = Schedule(without_fold=0)  # dev is only for measuring
 
 
 @dataclass(frozen=True)
@@ -269,6 +262,8 @@ class Plan:
         if not self.trains:
             return 0
         if self.objectives.written:
+            from pyswarmopt_llm.searching.written.samples import planned_passes
+
             spare = 0
             if self.objectives.spare:
                 spare = self.trained_items
@@ -276,43 +271,3 @@ class Plan:
         starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
-
-
-def samples_of(prompts: int, dev: int) -> int:
-    """Replies per prompt in a round: in total eight per dev prompt, but at least two per prompt.
-
-    Many prompts teach more than many replies to each (measured in research/notes/written-answers.md).
-
-    Example:
-        >>> samples_of(100, dev=100), samples_of(200, dev=100), samples_of(800, dev=100)
-        (8, 4, 2)
-    """
-    return max(LEAST_SAMPLES, SAMPLES * dev // prompts)
-
-
-def planned_replies(dev: int, spare: int = 0) -> int:
-    """The most replies to write, given the numbers of dev and spare prompts.
-
-    Example:
-        >>> planned_replies(1)  # base and mixture; each 6 after training, and 6 x 8 or 7 x 8 samples
-        118
-        >>> planned_replies(100, spare=400)  # 2 x 500, 12 x 100, 4 x 400 of teachers, 5 x 2 x 400, 7 x 2 x 400
-        13400
-    """
-    prompts = spare or dev
-    samples = samples_of(prompts, dev)
-    written = max(samples, TEACHERS) + (2 * ROUNDS - 2 + BARE) * samples
-    return 2 * (dev + spare) + written * prompts + 2 * ROUNDS * dev
-
-
-def planned_passes(dev: int, spare: int) -> int:
-    """The most passes of expert iteration: training on dev or spare prompts, and writing replies.
-
-    Example:
-        >>> planned_passes(100, spare=0) - planned_replies(100)  # 12 trainings of 2,000 each
-        24000
-        >>> planned_passes(100, spare=400) - planned_replies(100, 400)  # 12 of 4,000: no folds
-        48000
-    """
-    passes = (ON_SPARE if spare else FULL).passes(spare or dev)
-    return 2 * ROUNDS * passes + planned_replies(dev, spare)

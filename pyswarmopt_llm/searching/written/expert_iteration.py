@@ -43,7 +43,6 @@ from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.fitting import BASE, Fitting, Meter, announce, not_worse
-from pyswarmopt_llm.searching.plan import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -54,6 +53,7 @@ from pyswarmopt_llm.searching.written.reply_log import (
     best_replies,
     gains,
 )
+from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
 REPLIES = "replies"  # name in the store, on dev

@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.fitting import not_worse
-from pyswarmopt_llm.searching.plan import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.written.expert_iteration import (
@@ -24,6 +23,7 @@ from pyswarmopt_llm.searching.written.expert_iteration import (
     best_round,
     greedy_cover,
 )
+from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
