@@ -56,10 +56,9 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     values = np.asarray(per_item, dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError("a score needs at least one example, and finite values only")
+    spread = math.nan
     if values.size > 1:
         spread = float(values.std(ddof=1))
-    else:
-        spread = math.nan
     from pyswarmopt_llm.common.interfaces import Score
 
     return Score(
@@ -196,10 +195,9 @@ def interval(
         return _share(int(values.sum()), values.size, confidence, method)
     sample = np.append(values, scale or assumed_scale(per_item))
     if scale is None:
+        scale = NO_ENDS
         if 0.0 <= min(per_item) <= max(per_item) <= 1.0:
             scale = (0.0, 1.0)
-        else:
-            scale = NO_ENDS
     return estimate(float(sample.mean()), [sample]).interval(1 - confidence, scale)
 
 

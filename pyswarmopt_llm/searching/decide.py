@@ -236,10 +236,9 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     if request.paid_metric:
         why["train"] = UNPAID
         return "off"
+    least = LEAST_DEV
     if request.objectives.spare:
         least = LEAST_DEV_BESIDE_SPARE
-    else:
-        least = LEAST_DEV
     items = request.distinct("dev")
     if items >= least:
         return "on"
@@ -313,10 +312,9 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         ),
     ]
     _refuse(config, conflicts)
-    if config.optimizer == "auto":
+    optimizer = config.optimizer
+    if optimizer == "auto":
         optimizer = MODEL_SWARMS
-    else:
-        optimizer = config.optimizer
     check_optimizer(optimizer, draws_of(config)[0] if config.is_grid else config.settings)
 
 

@@ -281,9 +281,10 @@ class Scorer:
         """What the store calls a trained model, with its coefficients: 1 for the LoRA is the last."""
         coefficients = [*self._evaluator.coefficients(position), 1.0]
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
-        if self._phase == "search":
-            return TRAINED, key, coefficients
-        return f"{self._phase} {TRAINED}", key, coefficients  # in a comparison
+        what = TRAINED
+        if self._phase != "search":  # in a comparison
+            what = f"{self._phase} {what}"
+        return what, key, coefficients
 
     def _stored(self, request: Request) -> Row | UndefinedModelError:
         """A candidate's row, from the store or evaluated now."""
