@@ -175,3 +175,9 @@ def test_only_the_commands_spell_options_and_import_the_cores_commands(
     """
     assert files_that_spell_options(package) == spell
     assert users_of_the_cores_commands(package) == set()
+
+
+@pytest.mark.parametrize("name", dir(pyswarmopt_llm))
+def test_each_public_name_is_there(name: str) -> None:
+    """Those of packages beside it, which are loaded on first use, too."""
+    assert getattr(pyswarmopt_llm, name) is not None
