@@ -71,7 +71,7 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     """The model's forward passes over the plan's batches and nothing else: inputs made, results
     thrown away.
     """
-    plan = engine._planned(asked_pairs(asked))
+    plan = engine._planned(asked_pairs(asked), engine.batch_tokens)
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
     cache = engine.passes.prefix(plan.prefix)
     inputs = [engine.passes.inputs(batch, len(plan.prefix)) for batch in plan.batches]
