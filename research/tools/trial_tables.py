@@ -105,7 +105,7 @@ def interval(gains: Mapping[Job, float]) -> tuple[float, float]:
         units = list(gains.values())
     if len(units) < 2:
         return -math.inf, math.inf
-    half = stats.t.ppf(0.975, len(units) - 1) * stdev(units) / math.sqrt(len(units))
+    half = float(stats.t.ppf(0.975, len(units) - 1)) * stdev(units) / math.sqrt(len(units))
     return fmean(units) - half, fmean(units) + half
 
 
