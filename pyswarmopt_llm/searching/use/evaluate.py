@@ -145,14 +145,11 @@ class Exam:
         """The metric on the items and the engine, which reports the items as it reads batches."""
         engine = self.engine(model)
         check_window(self.task, scoring, engine, (self._config.split,), self.metric)
-        if self._on_items is not None:
-            engine.progress = self._report
+        count = len(self.items)
+        on_items = self._on_items
+        if on_items is not None:  # not a method: an engine that refers to the exam would outlive it
+            engine.progress = lambda done, texts: on_items(count * done // texts, count)
         return self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
-
-    def _report(self, done: int, texts: int) -> None:
-        """Report the share of the items that corresponds to these texts."""
-        if self._on_items is not None:
-            self._on_items(len(self.items) * done // texts, len(self.items))
 
     def result(self, score: Score, scoring: str) -> EvalResult:
         """A score with its interval."""
