@@ -8,10 +8,12 @@ a tensor: swarms and searches on NumPy arrays run without it.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -150,6 +152,11 @@ def median(values: npt.ArrayLike) -> float:
     """
     ordered = np.sort(values)
     return float(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1].mean())
+
+
+def padded(rows: Iterable[Any]) -> Floats:
+    """Rows of several lengths as one array, filled up with infinity."""
+    return np.array([*zip_longest(*rows, fillvalue=math.inf)], dtype=np.float64).T
 
 
 def untensored(data: Any) -> Any:

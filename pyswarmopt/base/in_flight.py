@@ -40,9 +40,9 @@ class InFlight(StateRecord):
     """Particles that are being evaluated."""
 
     # number of each particle's pending ticket, (N,), or `IDLE`
-    tickets: Ints  # (N,)
+    tickets: Ints
     # value of `completed` before each particle's latest evaluation, (N,), or `NEVER`
-    completed_at: Ints  # (N,)
+    completed_at: Ints
     dispatched: int = 0  # number of the next ticket
     completed: int = 0  # completed evaluations
     in_round: int = 0  # evaluations completed in the present round, which ends after N

@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, padded
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, StateRecord
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
 from pyswarmopt.driver.problem.constraints import Breach, ranked
-from pyswarmopt.hybrid.phases import padded
 
 # searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
 # two contradicting limits, and curved ones could only be crept along. The equilibrium of White,

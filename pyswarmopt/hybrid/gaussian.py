@@ -234,11 +234,15 @@ class Proposals(Run):
         self.done = len(self.points) >= self.last
 
     def propose(self, random: np.random.Generator) -> Floats:
+        return self.proposals(self.at_once, random)
+
+    def proposals(self, count: int, random: np.random.Generator) -> Floats:
+        """The next points, (count, M), or fewer at the end of the hypercube."""
         proposed = len(self.points) + len(self.under_way)
         if proposed >= self.first:
-            return self._promising(self.under_way, self.at_once, random)
-        designed = self._designed(random)[proposed:][: self.at_once]
-        missing = self.at_once - len(designed)
+            return self._promising(self.under_way, count, random)
+        designed = self._designed(random)[proposed:][:count]
+        missing = count - len(designed)
         if not (missing and self.fills):
             return designed
         waiting = np.concatenate([self.under_way.reshape(-1, designed.shape[1]), designed])

@@ -139,9 +139,7 @@ class ModelPhase(Phase[S]):
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
-        self.run.at_once = 1
-        point: Floats = self.run.propose(self.search.random)[0]
-        self.resize()
+        point: Floats = self.run.proposals(1, self.search.random)[0]
         return point
 
     def learn(self, costs: Floats) -> None:

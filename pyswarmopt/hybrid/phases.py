@@ -8,15 +8,14 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
-from itertools import zip_longest
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, padded
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
@@ -59,11 +58,6 @@ def bounded(costs: Floats) -> Floats:
     """
     size = np.abs(costs)
     return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
-
-
-def padded(rows: Iterable[Any]) -> Floats:
-    """Rows of several lengths as one array, filled up with infinity."""
-    return np.array([*zip_longest(*rows, fillvalue=math.inf)], dtype=np.float64).T
 
 
 class Run(StateRecord, ABC):
