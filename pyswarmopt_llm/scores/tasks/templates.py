@@ -38,9 +38,9 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
     own: dict[str, str] = {}
     for template in templates:
         named = _TASK_TEMPLATE.match(template)
-        if named is not None and named[1] in tasks:
+        if named and named[1] in tasks:
             own[named[1]] = named[2]
-        elif general is None and named is None:
+        elif general is None and not named:
             general = template
         else:
             why = f"use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}"
@@ -50,10 +50,13 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
 
 def _with_prompt(task: Task, template: str | None) -> Task:
     """The task with its prompt."""
-    prompt = task.prompt if template is None else template
+    prompt = template
+    where = "`template`"
+    if template is None:
+        prompt = task.prompt
+        where = task.source
     items = (*task.dev, *task.test)
     if prompt is not None:
-        where = task.source if template is None else "`template`"
         for item in items:
             check_template(prompt, where, fillers(item))
     examples = normalise(prompt or "")
@@ -62,11 +65,14 @@ def _with_prompt(task: Task, template: str | None) -> Task:
         asked = normalise(item.question)
         told = f"{examples}\n{normalise(item.conversation)}"
         if len(asked) > 8 and told.count(asked) > 1:  # faster than the search for whole words
-            times = re.findall(rf"(?<!\w){re.escape(asked)}(?!\w)", told)
-            shown += len(times) > 1
+            shown += len(re.findall(rf"(?<!\w){re.escape(asked)}(?!\w)", told)) > 1
     if shown:
-        why = "stand among the examples before them; the scores will be optimistic"
-        log.warning("%s: %d of the questions that it asks %s", task.source, shown, why)
+        log.warning(
+            "%s: %d of the questions that it asks stand among the examples before them; the scores "
+            "will be optimistic",
+            task.source,
+            shown,
+        )
     return replace(task, prompt=prompt)
 
 
