@@ -4,9 +4,11 @@
 
 Baselines that search may score 8,000 dev items; Model Swarms stops by its own patience, as in the
 paper. `data-merge` trains on the data of all experts, as they were trained, and has one seed, and so
-has what draws nothing. `always A` answers A. A line of the outcomes is a build of the laboratory, a
-method, a task and a seed, with 1 for each right answer of a test item. What is in --out is not run
-again; lines of other builds stay.
+has what draws nothing. `always A` answers A. With `--written` no options are shown, and a reply is
+right if it is the answer's text; what combines the options of several models has no place there
+(`--parts rivals swarms data`). A line of the outcomes is a build of the laboratory, a method, a task
+and a seed, with 1 for each right answer of a test item. What is in --out is not run again; lines of
+other builds stay.
 
     python research/benchmarks/lab/lab.py make --out runs/lab-3 --build 3
     python research/benchmarks/lab/twelve.py --lab runs/lab-3 --build 3 --out runs/twelve-3 \\
@@ -33,6 +35,8 @@ BUDGET, UNLIMITED = 8_000, 1_000_000
 ONE_MODEL = ("best-single", "uniform-soup", "slerp", "dare-ties", "model-stock", "greedy-soup")
 ALL_MODELS = ("prediction-merge", "pack-sim", "pack-opt", "cbtm")
 SEARCHES = ("lorahub", "evolmerge")
+OPTIONS: Mapping[str, Any] = {"scoring": "likelihood"}
+WRITTEN: Mapping[str, Any] = {"metrics": ("exact-match",), "max_new_tokens": 6}
 # folder -> its methods, and dev items that a search may score
 PARTS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "rivals": ((*ONE_MODEL, *SEARCHES), BUDGET),
@@ -42,8 +46,8 @@ PARTS: Mapping[str, tuple[tuple[str, ...], int]] = {
 }
 
 
-def write_tasks(folder: Path, names: list[str]) -> tuple[str, ...]:
-    """Files of the tasks with items that no other benchmark drew."""
+def write_tasks(folder: Path, names: list[str], written: bool) -> tuple[str, ...]:
+    """Files of the tasks with items that no other benchmark drew, as options or written answers."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in names:
@@ -51,12 +55,16 @@ def write_tasks(folder: Path, names: list[str]) -> tuple[str, ...]:
         task = {
             split: items(TASKS[name], split, n, DRAW) for split, n in (("dev", DEV), ("test", TEST))
         }
+        for item in (*task["dev"], *task["test"]) if written else ():
+            item["answer"] = item.pop("choices")[item["answer"]]
         file.write_text(json.dumps(task), encoding="utf-8")
         files.append(str(file))
     return tuple(files)
 
 
-def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: int) -> CompareConfig:
+def config_of(
+    lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: int, scoring: Mapping[str, Any]
+) -> CompareConfig:
     """A part of the comparison, as `swarm-llm compare` runs it."""
     methods, budget = PARTS[part]
     experts = sorted((lab / "experts").iterdir())
@@ -72,9 +80,9 @@ def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: in
         data=data if part == "data" else (),
         data_epochs=EXPERT_EPOCHS,
         data_lr=EXPERT_RATE,
-        scoring="likelihood",
         dtype="float32",
         threads=1,
+        **scoring,
     )
 
 
@@ -102,7 +110,7 @@ def write_outcomes(file: Path, build: int, lines: Sequence[Mapping[str, Any]]) -
 
 def show(done: int, total: int, name: str, outcome: Mapping[str, Any] | None) -> None:
     """A line for each method that is done."""
-    if outcome is not None:
+    if outcome:
         right = outcome["test"].count("1") / len(outcome["test"])
         print(name, f"{right:.3f}", outcome["items"], flush=True)
 
@@ -118,12 +126,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=["t4", "t5", "t6"])
+    parser.add_argument("--written", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    files = write_tasks(args.out / "tasks", args.tasks)
+    files = write_tasks(args.out / "tasks", args.tasks, args.written)
+    scoring = WRITTEN if args.written else OPTIONS
     for part in args.parts:
-        compare(config_of(args.lab, args.out, files, part, args.seeds), show)
-    write_outcomes(args.outcomes, args.build, [*map(constant, files), *outcomes(args.out)])
+        compare(config_of(args.lab, args.out, files, part, args.seeds, scoring), show)
+    controls = () if args.written else map(constant, files)
+    write_outcomes(args.outcomes, args.build, [*controls, *outcomes(args.out)])
 
 
 if __name__ == "__main__":
