@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+import pandas as pd
 from outcomes import lines, markdown
 from scipy import stats
 
@@ -163,34 +164,31 @@ def gain_cells(tests: Mapping[Job, float], best: Mapping[Job, float]) -> list[st
     return [points, f"{100 * gain / fmean(best[job] for job in tests):+.1f}%"]
 
 
-def twelve() -> str:
+def twelve(evidence: str = "twelve") -> str:
     """Model Swarms beside the paper's twelve baselines: the mean of each build's tasks, the gain over
     the best expert, and dev examples a task; best mean first.
     """
-    right: dict[str, dict[Job, list[float]]] = {}
-    spent: dict[str, list[float]] = {}
-    for line in lines("twelve"):
-        of_method = right.setdefault(line["method"], {})
-        of_method.setdefault((line["build"], line["task"]), []).append(share(line["test"]))
-        spent.setdefault(line["method"], []).append(line["items"])
-    means = {
-        method: {job: fmean(seeds) for job, seeds in jobs.items()} for method, jobs in right.items()
-    }
-    builds = sorted({build for build, _ in means["best-single"]})
-    table = []
-    for method, jobs in sorted(means.items(), key=lambda item: -fmean(item[1].values())):
-        of_builds = [fmean(v for (own, _), v in jobs.items() if own == build) for build in builds]
-        table.append(
-            [
-                "best single expert" if method == "best-single" else method,
-                *(f"{mean:.3f}" for mean in of_builds),
-                f"{fmean(jobs.values()):.3f}",
-                *gain_cells(jobs, means["best-single"]),
-                f"{fmean(spent[method]):,.0f}",
-            ]
-        )
-    head = [*(f"build {build}" for build in builds), "mean", "gain, points", "relative"]
-    return markdown(["mean of three tasks", *head, "dev examples"], table)
+    frame = pd.DataFrame(lines(evidence))
+    frame["right"] = frame["test"].map(share)
+    spent = frame.groupby("method")["items"].mean()
+    jobs = frame.groupby(["method", "build", "task"])["right"].mean()
+    builds = jobs.groupby(["method", "build"]).mean()
+    best = jobs["best-single"].to_dict()
+    means = jobs.groupby("method").mean().sort_values(ascending=False)
+    table = [
+        [
+            "best single expert" if method == "best-single" else method,
+            *(f"{right:.3f}" for right in builds[method]),
+            f"{mean:.3f}",
+            *gain_cells(jobs[method].to_dict(), best),
+            f"{spent[method]:,.0f}",
+        ]
+        for method, mean in means.items()
+    ]
+    head = [*(f"build {build}" for build in builds["best-single"].index), "mean"]
+    return markdown(
+        ["mean of three tasks", *head, "gain, points", "relative", "dev examples"], table
+    )
 
 
 DIFFERENCES = {

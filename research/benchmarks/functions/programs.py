@@ -68,7 +68,6 @@ def _seven_rules(x):
 
 
 TEN = (-10.0, 10.0)
-FIFTH = math.sin(1.0)
 PROGRAMS = {
     "HS1": Program([TEN, (-1.5, 10)], [-2, 1], _banana, 0.0),
     "HS2": Program([TEN, (1.5, 10)], [-2, 1.5], _banana, 0.0504261879),

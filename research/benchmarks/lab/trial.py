@@ -66,7 +66,6 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
     "abstain": {"metrics": ("abstain",), "scoring": "likelihood"},  # from the options
 }
 WRITTEN = ("written", "perplexity")  # forms whose items have an answer and no options
-SPACES = ("factor", "delta")
 STARTS = ("segments", "sums")
 SWARM: Mapping[str, Any] = {
     "paper": True,
