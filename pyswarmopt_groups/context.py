@@ -34,7 +34,6 @@ class Verdict:
         ballots: each member's final vote; None if it abstained or was not queried.
         agreement: share of the members queried that vote for the answer, 0 to 1.
         tokens: tokens read and written for this item, over all members.
-        tied: whether the tie rule decided.
         notes: further results of the strategy, JSON.
     """
 
@@ -42,15 +41,12 @@ class Verdict:
     ballots: tuple[str | None, ...]
     agreement: float
     tokens: int
-    tied: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote."""
-    answer = outcome.answer
-    tied = len(outcome.tied) > 1
-    return Verdict(answer, outcome.ballots, outcome.agreement, int(tokens), tied, notes)
+    return Verdict(outcome.answer, outcome.ballots, outcome.agreement, int(tokens), notes)
 
 
 def verdict_for(
@@ -65,9 +61,7 @@ def verdict_for(
     """
     first, *others = cluster([answer, *ballots])
     agree = sum(other == first and other is not None for other in others)
-    return Verdict(
-        answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes=notes
-    )
+    return Verdict(answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes)
 
 
 def verdicts_for(
@@ -138,10 +132,8 @@ class GroupContext:
         return Responses(items, rows)
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
-        """The answers of member k; without items it receives no request."""
-        if items:
-            return self.members[k].answer(items, self.scoring, self.template)
-        return []
+        """The answers of member k."""
+        return self.members[k].answer(items, self.scoring, self.template)
 
     @cached_property
     def dev(self) -> Responses:
@@ -183,15 +175,11 @@ class GroupContext:
     @cached_property
     def temperatures(self) -> list[float | None]:
         """Each member's temperature, fitted on dev; None for a member without option scores."""
-        return [self._temperature(k) for k in range(self.n)]
-
-    def _temperature(self, k: int) -> float | None:
-        scores = self.dev.scores(k)
-        if scores is None:
-            return None
-        answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
-        labels = [label_of(self.dev.items[i]) for i in answered]
-        return voting.fit_temperature(scores[answered], labels)
+        labels = [label_of(item) for item in self.dev.items]
+        rows = [self.dev.scores(k) for k in range(self.n)]
+        return [
+            None if scores is None else voting.fit_temperature(scores, labels) for scores in rows
+        ]
 
     def probabilities(self, responses: Responses) -> Floats:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""

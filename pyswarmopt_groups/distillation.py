@@ -44,7 +44,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
 
     Returns:
         ``base``, ``group``, ``student``: each with ``test``, ``test_interval`` and ``tokens`` per
-            item; ``questions``, ``steps``.
+            item; ``questions``, ``steps``, and the task's ``note``.
 
     Raises:
         UserError: bad input, before any member answers; soft labels of items without choices.
@@ -80,8 +80,8 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
         alone = GroupContext([member], task, context.scoring).collect(task.test)
         rows[name] = member_row(alone, 0)
     rows["group"] = verdicts_row(task.test, strategy.decide(context, task.test))
-    note = {"note": task.note} if task.note else {}
-    return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
+    rest = {"strategy": strategy.name, "questions": len(task.dev), "steps": steps}
+    return {**rows, **rest, "note": task.note}
 
 
 def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]]:

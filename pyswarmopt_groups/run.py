@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -216,7 +215,8 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         "best_single": context.members[single].name,
         "left_out": group.left_out,
         "strategies": {},
-    } | ({"note": task.note} if task.note else {})
+        "note": task.note,
+    }
     total = len(group.strategies)
     for done, strategy in enumerate(group.strategies):
         name = strategy.name
@@ -269,17 +269,13 @@ def _rows(
 
 def _decided(strategy: Strategy, context: GroupContext) -> dict[str, Any]:
     """A strategy's row of ``result.json``, without comparisons, and its verdicts on test."""
-    began = time.perf_counter()
     items = context.task.test
     verdicts = strategy.decide(context, items)
     row = {
         "source": strategy.source,
         **verdicts_row(items, verdicts),
         "agreement": fmean(verdict.agreement for verdict in verdicts),
-        "ties": sum(verdict.tied for verdict in verdicts),
-        "undecided": sum(verdict.answer is None for verdict in verdicts),
         **strategy.measures(items, verdicts),
-        "seconds": round(time.perf_counter() - began, 3),
     }
     return {
         "row": row,

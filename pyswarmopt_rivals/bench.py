@@ -35,8 +35,8 @@ PROMPTS = 200  # chats of an expert's own data used by methods that need its inp
 class Bench:
     """A task and everything needed to compete on it.
 
-    The store keeps every score, by task, kind and the candidate's weights; kinds are ``dev``, ``dev
-    I,I,...`` (only these dev items), ``test``, ``loss``, and names that start with ``modelled``.
+    The store keeps every score, by task, kind and the candidate's weights; kinds are ``dev``,
+    ``test``, ``loss``, and names that start with ``modelled``.
     """
 
     base: BaseModel
@@ -127,22 +127,19 @@ class Bench:
         )
         return replace(self, store=store, scoring=row["scoring"])
 
-    def score(self, patch: Patch, split: str, items: Sequence[int] | None = None) -> Score:
-        """A candidate's score on a split, or on some of its items."""
-        if items is None:
-            kind = split
-        else:
-            kind = f"{split} {','.join(map(str, items))}"
-        row = self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
-        return row.score(self.task.name)
+    def score(self, patch: Patch, split: str) -> Score:
+        """A candidate's score on a split."""
+        return self._scored(patch, split).score(self.task.name)
+
+    def _scored(self, patch: Patch, split: str) -> Row:
+        return self._stored(patch, split, lambda: self.questions[split](self.engine))
 
     @cached_property
     def pace(self) -> float:
         """Seconds for a dev item, of the first expert; 0 if items cost money."""
         if self.metric.usage is not None:
             return 0.0
-        first = as_patch(self.experts[0])
-        row = self._stored(first, "dev", lambda: self.questions["dev"](self.engine))
+        row = self._scored(as_patch(self.experts[0]), "dev")
         return row.seconds / row.n
 
     def loss(self, patch: Patch) -> float:
@@ -232,10 +229,10 @@ class Trial:
         """Item evaluations left in the budget."""
         return self._budget - self.spent
 
-    def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
-        """The candidate's score on dev, or on only these dev items."""
-        self.spend(self.bench.dev_items if items is None else len(items))
-        return self.bench.score(patch, "dev", items)
+    def score(self, patch: Patch) -> Score:
+        """The candidate's score on dev."""
+        self.spend(self.bench.dev_items)
+        return self.bench.score(patch, "dev")
 
     def loss(self, patch: Patch) -> float:
         """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""

@@ -119,9 +119,9 @@ def merge(config: MergeConfig) -> MergeResult:
         space=settings.space,
         ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
         error=0.0 if merged.error < _ROUNDING else merged.error,
-        items=0 if task is None else settings.trial.spent,
-        note="" if task is None else task.note,
     )
+    if task is not None:
+        result = replace(result, items=settings.trial.spent, note=task.note)
     card = merge_card(config, infos, method, settings, result, base.name)
     save_patch(merged.patch, infos, folder, card)
     return result

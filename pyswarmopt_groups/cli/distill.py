@@ -26,4 +26,4 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
         lines.append(f"{who:8}test {test}, {row['tokens']:,.0f} tokens per example")
     questions = counted(result["questions"], "dev question")
     lines.append(f"wrote {config.out}: {counted(result['steps'], 'step')} on {questions}")
-    print_either(result, lines, as_json, result.get("note", ""))
+    print_either(result, lines, as_json, result["note"])

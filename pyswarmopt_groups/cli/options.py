@@ -150,7 +150,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
         **plain,
     )
-    if "note" in result:
+    if result["note"]:
         console.print(with_flags(result["note"]), **plain, soft_wrap=True)
     members = {
         name: {"dev": f"{row['dev']:.3f}", **_scored(row), "silent": str(row["silent"])}

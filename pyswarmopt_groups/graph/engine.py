@@ -94,10 +94,11 @@ class GraphEngine(SeveralModels):
     ) -> tuple[str, ...]:
         """User turns of a model, with room for `new` tokens."""
         engine = self._engines[node.expert]
-        read = [messages[k] for k in node.reads]
-        by_prompt = zip(*read, strict=True) if read else [()] * len(prompts)
-        pairs = zip(prompts, by_prompt, strict=True)
-        return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
+        turns = []
+        for i, prompt in enumerate(prompts):
+            said = [messages[k][i] for k in node.reads]
+            turns.append(fitting_turn(engine, prompt, said, new))
+        return tuple(turns)
 
     def _written(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
         engine = self._engines[expert]

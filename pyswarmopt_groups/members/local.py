@@ -85,13 +85,12 @@ class LocalMember(Member):
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
-            # otherwise it abstains (for example after an overflow in float16)
-            finite = all(map(math.isfinite, scores.values()))
-            text = ""
-            if finite:
-                text = max(scores, key=lambda letter: scores[letter])
             tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
-            answers.append(Answer(text, tokens, scores if finite else {}))
+            answer = Answer("", tokens)  # it abstains after an overflow, as in float16
+            if all(map(math.isfinite, scores.values())):
+                best = max(scores, key=lambda letter: scores[letter])
+                answer = Answer(best, tokens, scores)
+            answers.append(answer)
         return answers
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:

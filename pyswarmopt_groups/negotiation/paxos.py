@@ -126,7 +126,7 @@ def agree(
     approves: Approves = lambda member, answer: True,
     *,
     reaches: Reaches = lambda sender, receiver: True,
-    quorum: int | None = None,
+    quorum: int = 0,
 ) -> Decision:
     """Let members lead in turn, the first-listed first, until an answer is decided or all have led
     twice.
@@ -136,7 +136,7 @@ def agree(
         approves: `approves(member, answer)`, called once in each round that reaches the member.
         reaches: `reaches(sender, receiver)`, whether a call or a reply arrives. For an unavailable
             member none does, in or out.
-        quorum: members needed for a decision; default: more than half.
+        quorum: members needed for a decision; 0: more than half.
 
     Example:
         >>> agree(["A", "B", "B"], approves=lambda member, answer: answer == "B" or member == 0).answer
@@ -194,7 +194,7 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
             ballots,
             approves,
             reaches=lambda sender, receiver: not {sender, receiver} & context.down,
-            quorum=quorum or None,
+            quorum=quorum,
         )
         notes = {
             "rounds": decision.rounds,

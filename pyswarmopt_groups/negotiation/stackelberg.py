@@ -42,13 +42,11 @@ class Commitment:
         strategy: (m,) the leader's mixed strategy.
         response: the follower's action (column).
         leader_value: expected payoff of the leader.
-        follower_value: expected payoff of the follower.
     """
 
     strategy: Floats
     response: int
     leader_value: float
-    follower_value: float
 
 
 def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
@@ -107,4 +105,4 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     if best is None:  # some action is always a best response, so the solver failed
         raise ArithmeticError("the solver found no best response")
     value, response, x = best
-    return Commitment(x, response, float(value), float(x @ follower[:, response]))
+    return Commitment(x, response, float(value))

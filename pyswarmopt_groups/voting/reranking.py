@@ -94,8 +94,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
         >>> max_logits([[0, 3], [1, 0]])  # the second is also preferred when shown first, but by less
         [2.0, -2.0]
     """
-    m = np.array(preferences, dtype=np.float64)
-    np.fill_diagonal(m, 0.0)
+    m = np.asarray(preferences, dtype=np.float64)
     return [float(value) for value in m.sum(axis=1) - m.sum(axis=0)]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -42,8 +40,6 @@ from pyswarmopt_rivals.comparison.table import markdown, render_page
 from pyswarmopt_rivals.methods.method import DELTA, WITH_DEV, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 from pyswarmopt_rivals.methods.training.data_merge import schedule
-
-log = logging.getLogger(__name__)
 
 # Settings that may differ between two calls that fill the same directory.
 FREE = ("methods", "seeds", "out", "device")
@@ -261,11 +257,8 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
 
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)
-        began = time.perf_counter()
         found = {"task": task, "method": method.name, "seed": seed, **source}
-        found |= run(method, bench, seed, budget)
-        log.info("%s: %.1f s", name, time.perf_counter() - began)
-        return found
+        return found | run(method, bench, seed, budget)
 
     row = store.get(OUTCOME, _key(entry), outcome, lambda row: wrong_field(row, _SHAPE))
     if row.get("source") != source.get("source"):

@@ -160,7 +160,7 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
             evaluated in the search; ``seconds`` of the search, stored evaluations included;
             ``models`` run per item in use; ``tokens`` read and written per item in use, None if
             unknown; ``rank`` of the weight changes, None unless it is one model; ``relative_error``
-            of a cut to that rank.
+            of a cut to that rank, else 0.
     """
     experts = bench.experts
     trial = Trial(bench, budget)
@@ -171,17 +171,17 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
     settings = method.settings(len(experts), seed=seed if method.chance else None)
     found = method.execute(experts, replace(settings, trial=trial))
     seconds = time.perf_counter() - start + bench.replayed_seconds - replayed
-    scores = {split: found.score(bench, split) for split in bench.questions}
+    scores = {split: pack(found.score(bench, split).per_item) for split in bench.questions}
     tokens = found.tokens(bench)
     return {
-        "dev": pack(scores["dev"].per_item),
-        "test": pack(scores["test"].per_item) if "test" in scores else None,
+        "test": None,
+        **scores,
         "items": trial.spent,
         "seconds": round(seconds, 3),
         "models": found.models or len(experts),
         "tokens": None if tokens is None else round(tokens, 1),
         "rank": found.rank,
-        **({"relative_error": found.error} if found.error else {}),
+        "relative_error": found.error,
     }
 
 

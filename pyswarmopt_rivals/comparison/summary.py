@@ -159,9 +159,8 @@ def _own_row(runs: Runs) -> dict[str, Any]:
         "models": runs.rows[0]["models"],
         "tokens": runs.mean("tokens"),
         "rank": runs.rows[0]["rank"],
+        "relative_error": runs.mean("relative_error"),
     }
-    if (error := runs.mean("relative_error")) is not None:
-        row["relative_error"] = error
     return row
 
 

@@ -134,10 +134,9 @@ def drop_rates(changes: Tensor, density: float) -> Tensor:
     """
     # 0 for the largest
     ranks = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-    last = max(1, changes.shape[-1] - 1)
-    middle = 0.5 if changes.shape[-1] > 1 else 0.0
+    shares = ranks.to(changes.dtype) / max(1, changes.shape[-1] - 1)
     mean = 1 - density
-    return mean + min(mean, density) * (ranks.to(changes.dtype) / last - middle)
+    return mean + min(mean, density) * (shares - shares.mean(-1, keepdim=True))
 
 
 # Consensus

@@ -61,14 +61,15 @@ def optimise(name: str, settings: Settings) -> Merged:
     models the scores. The others run until the budget is spent, in rounds of as many candidates as
     there are experts.
     """
-    if name == RANDOM:
-        settings = replace(settings, experts=random_adapters(settings.experts, settings.seed))
     trial = settings.trial
     seed = settings.seed
+    kind = KIND
+    if name == RANDOM:
+        settings = replace(settings, experts=random_adapters(settings.experts, seed))
+        kind = f"{KIND} {name} {seed}"
     published = name == MODEL_SWARMS
     space = build_space(settings.space, settings.experts)
     if name in MODELLED and space.size <= MOST_COEFFICIENTS:
-        kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
         return searched(settings, space, kind, trains=name == WITH_DEV)
     count = len(space.expert_names)
     start = "sums" if is_swarm(optimizer_of(name)) else "segments"

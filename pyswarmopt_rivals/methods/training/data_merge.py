@@ -41,9 +41,10 @@ def schedule(
         InvalidOption: a value is not given, and not the same in all cards.
     """
     cards = {_of_card(expert) for expert in experts}
-    card_lr, card_epochs = cards.pop() if len(cards) == 1 else (None, None)
-    lr = card_lr if lr is None else lr
-    epochs = card_epochs if epochs is None else epochs
+    if len(cards) == 1:
+        ((card_lr, card_epochs),) = cards
+        lr = lr or card_lr
+        epochs = epochs or card_epochs
     if lr is None or epochs is None:
         why = "the adapters' cards do not say one rate and number of epochs for all"
         raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")

@@ -79,8 +79,8 @@ def fisher(settings: Settings) -> Merged:
     with the diagonal Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of
     expert i. The base cancels, so the same holds for dW. Experts have equal weight; the paper also
     searches a coefficient for each on validation data. y is the first token after the prompt, drawn
-    once per prompt from the expert's own distribution (a class in the paper); F_i gets 1e-6 of its
-    mean added, so that entries without influence on any expert are averaged evenly.
+    once per prompt from the expert's own distribution (a class in the paper); each F_i gets 1e-6 of
+    the mean of all added, so that entries without influence on any expert are averaged evenly.
     """
     engine = settings.trial.engine
     generator = settings.generator()
@@ -100,13 +100,11 @@ def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
     """sum_i F_i x_i / sum_i F_i, entry by entry, for F and x (n, ...).
 
     Example:
-        >>> weighted_by(torch.tensor([[3.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 2.0], [5.0, 4.0]])).tolist()
+        >>> information = torch.tensor([[3.0, 0.0], [1.0, 0.0]])
+        >>> weighted_by(information, torch.tensor([[1.0, 2.0], [5.0, 4.0]])).round(decimals=3).tolist()
         [2.0, 3.0]
     """
-    mean = information.flatten(1).mean(1).clamp(min=1e-30)
-    weights = information + _FLOOR * mean.view(-1, *[1] * (information.dim() - 1))
-    even = information.sum(0) == 0
-    weights = torch.where(even, torch.ones_like(weights), weights)
+    weights = information + _FLOOR * information.mean().clamp(min=1e-30)
     return (weights * changes).sum(0) / weights.sum(0)
 
 

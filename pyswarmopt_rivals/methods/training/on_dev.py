@@ -119,7 +119,9 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
     trial = settings.trial
     pattern = settings.experts[0].info
     seed = settings.seed
-    start = best_single(settings).patch if from_best else Patch()
+    start = Patch()
+    if from_best:
+        start = best_single(settings).patch
 
     def make() -> Lora:
         return Lora.like(pattern, seed, trial.model.device)
@@ -130,7 +132,7 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
     else:
         trial.engine.load(start)
         trained = train_on_dev(trial, make, RATES, seed)
-    return Merged(start.with_low_rank(trained.low_rank) if from_best else trained)
+    return Merged(start.with_low_rank(trained.low_rank))
 
 
 class TrainableMixture:
