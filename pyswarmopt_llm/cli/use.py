@@ -108,15 +108,16 @@ def generate(
         check_run(user_path(run))
     for name in (base, adapter):
         check_model(name)
-    from pyswarmopt_llm.searching.use.generate import generate_text, worded
+    from pyswarmopt_llm.searching.use.generate import answered, as_searched, worded
     from pyswarmopt_llm.searching.use.opening import result_of
 
-    base, adapter = (base or "", adapter) if run is None else result_of(user_path(run))
-    where = (machine.dtype, machine.device, machine.threads)
-    answer = generate_text(base, adapter, prompt, max_new_tokens, fusion, *where, run, task)
+    model = (base or "", adapter)
+    if run is not None:
+        model = result_of(user_path(run))
+    asked = worded(run, prompt, task)
+    answer = answered(model, asked, as_searched(machine, run), max_new_tokens, fusion)
     if as_json:
-        record = {"base": base, "adapter": adapter, "prompt": prompt}
-        asked = worded(run, prompt, task)
+        record = {"base": model[0], "adapter": model[1], "prompt": prompt}
         print_either({**record, "asked": asked, "answer": answer}, [], as_json)
         return
     # A file or another program gets the model's text, byte for byte.

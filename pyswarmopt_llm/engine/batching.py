@@ -201,7 +201,7 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
     for index, (context, continuation) in enumerate(pairs):
         groups.setdefault(context, []).append((index, continuation))
     n_prefix = shared_prefix(list(groups))
-    prefix = next(iter(groups))[:n_prefix] if groups else ()
+    prefix = next(iter(groups), ())[:n_prefix]
     rows = [build_row(context[n_prefix:], members) for context, members in groups.items()]
     return BatchPlan(prefix, tuple(in_batches(rows, batch_tokens, n_prefix)))
 

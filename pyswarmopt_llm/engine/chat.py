@@ -178,8 +178,9 @@ class PromptTokenizer:
                 f"the tokenizer writes token {max(ids)}, but the model has {self.rows}; use its "
                 "own tokenizer, or resize its embeddings"
             )
-        whole = ids[: len(self._lead)] == self._lead or self._is_chat(text)
-        return ids if whole else self._lead + ids
+        if ids[: len(self._lead)] == self._lead or self._is_chat(text):
+            return ids
+        return self._lead + ids
 
     def _is_chat(self, text: str) -> bool:
         """Whether the chat template rendered a text, by its start."""
@@ -264,11 +265,11 @@ def window_of(config: Any) -> int | None:
     factors: a longer text would change how all texts of its batch are read.
     """
     config = config.get_text_config()
-    length = getattr(config, "max_position_embeddings", None)
+    length: int | None = getattr(config, "max_position_embeddings", None)
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") == "longrope":
         length = rope.get("original_max_position_embeddings", length)
-    return None if length is None else int(length)
+    return length
 
 
 def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
@@ -297,5 +298,6 @@ def reply_frame(tokenizer: Any) -> tuple[str, str]:
     except UserError:
         return "", tokenizer.eos_token or ""
     before, _, after = turn.partition("reply")
-    # Thoughts around it are the model's.
-    return before if not before.strip() else "", after
+    if before.strip():  # thoughts around it are the model's
+        before = ""
+    return before, after

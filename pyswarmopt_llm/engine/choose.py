@@ -90,7 +90,9 @@ def _reads_ahead(model: Any) -> bool:
     (context, rest), _ = _probes(model)
     before = _alone(model, context + rest)[:-1]
     after = _alone(model, (*context, *rest[:-1], context[0]))[:-1]
-    most = _NEAR if model.dtype == torch.float32 else 5 * _NEAR
+    most = _NEAR
+    if model.dtype != torch.float32:
+        most *= 5
     return float(_apart(after, before)) > most
 
 

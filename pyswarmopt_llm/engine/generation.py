@@ -31,27 +31,23 @@ Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
 
 @dataclass(frozen=True)
 class Draw:
-    """Sampling from softmax(logits / temperature), with a generator for each row.
+    """Sampling from softmax(logits / temperature), with a generator for each text.
 
     A text depends on its seed, not on its batch.
 
     Attributes:
         temperature: above 0.
-        seeds: one per row, at least 0 and below 2**63.
+        seeds: one per text, at least 0 and below 2**63.
     """
 
     temperature: float
     seeds: tuple[int, ...]
 
-    def rows(self, rows: Sequence[int]) -> Draw:
-        """The settings for a selection of rows."""
-        return Draw(self.temperature, tuple(self.seeds[row] for row in rows))
-
-    def choose(self, max_new_tokens: int) -> Choose:
-        """A generator draws one number in [0, 1) per token; it picks the first token whose
-        cumulative probability exceeds the number.
+    def choose(self, texts: Sequence[int], max_new_tokens: int) -> Choose:
+        """Chooses the tokens of these texts. A generator draws one number in [0, 1) per token; it
+        picks the first token whose cumulative probability exceeds the number.
         """
-        generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
+        generators = [torch.Generator().manual_seed(self.seeds[text]) for text in texts]
         numbers = torch.stack(
             [torch.rand(max_new_tokens, generator=one, dtype=torch.float64) for one in generators]
         )
@@ -92,9 +88,12 @@ def write_replies(
     replies = dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens
     for rows in longest_first(keys, lambda longest: most // longest):
-        decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
-        own = None if draw is None else draw.rows(rows)
-        of_rows = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
+        asked = [encoded[row] for row in rows]
+        decoder = engine.passes.decoder(asked, max_new_tokens, engine.batch_tokens)
+        choose: Choose = _most_probable
+        if draw is not None:
+            choose = draw.choose(rows, max_new_tokens)
+        of_rows = write(decoder, len(rows), engine.stops(), max_new_tokens, choose)
         replies |= zip(rows, of_rows, strict=True)
         engine.tokens_fed += decoder.tokens_fed
         engine.tell(len(replies), len(prompts))
@@ -118,8 +117,16 @@ def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
         )
 
 
+def _most_probable(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
+    return logits[0].max(-1).indices  # several times faster than argmax in bfloat16
+
+
 def write(
-    decoder: Decoder, n: int, stops: frozenset[int], max_new_tokens: int, draw: Draw | None = None
+    decoder: Decoder,
+    n: int,
+    stops: frozenset[int],
+    max_new_tokens: int,
+    choose: Choose = _most_probable,
 ) -> list[list[int]]:
     """New token ids of each row, until a stop token or `max_new_tokens`.
 
@@ -128,18 +135,13 @@ def write(
         n: number of prompts.
         stops: ids that end a text, not included in the result.
         max_new_tokens: at most the decoder's limit.
-        draw: how to sample tokens; None: take the most probable one.
+        choose: picks the next tokens.
     """
-    choose = _most_probable if draw is None else draw.choose(max_new_tokens)
     texts: list[list[int]] = [[] for _ in range(n)]
     for step in decode([decoder], n, choose, stops, max_new_tokens):
         for row, token in step.items():
             texts[row].append(token)
     return texts
-
-
-def _most_probable(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
-    return logits[0].max(-1).indices  # several times faster than argmax in bfloat16
 
 
 def decode(
@@ -177,9 +179,7 @@ class PlannedDecoder(Decoder):
 
     Args:
         passes: passes of the model.
-        prompts: token ids, any lengths.
-        max_new_tokens: limit of each text.
-        batch_tokens: padded tokens per forward pass over the prompts.
+        prompts, max_new_tokens, batch_tokens: see `Passes.decoder`.
     """
 
     def __init__(
@@ -203,7 +203,10 @@ class PlannedDecoder(Decoder):
         prefix = self._passes.prefix(plan.prefix)
         for batch in plan.batches:
             packing = self._passes.packing(batch, len(plan.prefix))
-            recorded = _copied(prefix, len(batch.rows) if packing is None else 1)
+            n_rows = 1
+            if packing is None:
+                n_rows = len(batch.rows)
+            recorded = _copied(prefix, n_rows)
             logits = self._passes.logits(batch, recorded)
             self._cache.fill(batch, packing, recorded, len(plan.prefix))
             parts.append(logits[batch.target_head.to(logits.device)])
@@ -234,7 +237,9 @@ class PlannedDecoder(Decoder):
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
     """A prefix repeated for `n_rows` rows, in a cache that stores what follows."""
-    layers = [] if prefix is None else prefix.layers
+    layers: Sequence[Any] = ()
+    if prefix is not None:
+        layers = prefix.layers
     return DynamicCache(
         [
             (layer.keys.expand(n_rows, -1, -1, -1), layer.values.expand(n_rows, -1, -1, -1))
@@ -285,9 +290,10 @@ class ReplyCache(Cache):
             own = self.layers[index]
             for store, states in ((own.keys, layer.keys), (own.values, layer.values)):
                 tail = states[:, :, n_prefix:]
-                padded = tail if packing is None else packing.padded(tail)
+                if packing is not None:
+                    tail = packing.padded(tail)
                 store[rows, :, :n_prefix] = states[:1, :, :n_prefix]
-                store[rows, :, n_prefix : n_prefix + padded.shape[2]] = padded[sources]
+                store[rows, :, n_prefix : n_prefix + tail.shape[2]] = tail[sources]
 
     def next_column(self, model: Any) -> tuple[Tensor, Any]:
         """Position ids, (R, 1), and masks for the next token of each row; see `attention_mask`."""

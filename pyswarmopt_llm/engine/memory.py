@@ -133,8 +133,11 @@ def decide(
         batch_tokens = LEAST_TOKENS
         if model.device.type == "cuda":
             weights = sum(p.numel() for p in model.parameters()) * model.dtype.itemsize
-            held = weights if mix == "runtime" else weights + kept
+            if mix != "runtime":
+                weights += kept
             whole = torch.cuda.mem_get_info(model.device)[1]
-            batch_tokens = batch_for(sizes, whole - held)
-    # candidates without known changed weights have no `mix`
-    return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why
+            batch_tokens = batch_for(sizes, whole - weights)
+    decided: dict[str, Any] = {"batch_tokens": batch_tokens}
+    if changed:  # candidates without known changed weights have no `mix`
+        decided["mix"] = mix
+    return decided, why

@@ -66,11 +66,11 @@ class PatchedWeights:
         parameter_names: names of all parameters.
     """
 
-    def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, model: Any, stored: Mapping[str, Tensor] = {}) -> None:
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
         self.parameter_names = tuple(self._parameters)
         self._shapes = {name: tuple(value.shape) for name, value in self._parameters.items()}
-        self._stored = {} if stored is None else stored
+        self._stored = stored
         # name of a parameter that was changed -> the base's value; None: as stored
         self._backups: dict[str, Tensor | None] = {}
         self._patched: set[str] = set()
@@ -106,9 +106,12 @@ class PatchedWeights:
     def _back_up(self, name: str) -> None:
         """Make sure that the parameter's present value, the base's, can be restored."""
         value = self._parameters[name]
-        stored = name in self._stored and torch.equal(self._stored[name].to(value), value)
-        self._backups[name] = None if stored else value.clone()
+        self._backups[name] = None
+        if name not in self._stored or not torch.equal(self._stored[name].to(value), value):
+            self._backups[name] = value.clone()
 
     def _base(self, name: str) -> Tensor:
         kept = self._backups[name]
-        return (self._stored[name] if kept is None else kept).to(self._parameters[name])
+        if kept is None:
+            kept = self._stored[name]
+        return kept.to(self._parameters[name])

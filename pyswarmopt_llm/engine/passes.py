@@ -49,9 +49,7 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
     window = getattr(config, "sliding_window", None)
     windows = {"full_attention": None, "sliding_attention": window}
     # Without a list, a window applies to every layer (as in transformers' own caches).
-    kinds = getattr(config, "layer_types", None) or [
-        "full_attention" if window is None else "sliding_attention"
-    ]
+    kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
     unfit = (
         not windows.keys() >= set(kinds)
         or "position_ids" not in inspect.signature(model.forward).parameters
@@ -100,7 +98,9 @@ def additive_mask(
     masks = {}
     hidden = torch.finfo(model.dtype).min
     for kind, window in windows.items():
-        near = seen if window is None else seen & (distance < window)
+        near = seen
+        if window is not None:
+            near = seen & (distance < window)
         mask = torch.zeros(near.shape, dtype=model.dtype).masked_fill_(~near, hidden)
         masks[kind] = mask.unsqueeze(1).to(model.device)
     if len(masks) > 1:
@@ -197,6 +197,20 @@ class Passes:
         with self.vocabulary_only_at(heads):
             output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
         return self.defined(output.logits[0])
+
+    def decoder(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
+    ) -> Decoder:
+        """A decoder of prompts, given as token ids.
+
+        Args:
+            prompts: token ids, any lengths.
+            max_new_tokens: limit of each text.
+            batch_tokens: padded tokens per forward pass over the prompts.
+        """
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
     def defined(self, logits: Tensor) -> Tensor:
         """The unchanged logits, (M, V), if each row is a distribution; not checked in training.
@@ -301,4 +315,6 @@ class _TargetLogprobs(torch.autograd.Function):
 
 def _in_parts(x: Tensor) -> tuple[Tensor, ...]:
     """Rows in parts small enough for float32."""
-    return x.split(_HEAD_ROWS_OF_CPU if x.device.type == "cpu" else _HEAD_ROWS)
+    if x.device.type == "cpu":
+        return x.split(_HEAD_ROWS_OF_CPU)
+    return x.split(_HEAD_ROWS)

@@ -47,6 +47,10 @@ class PlainPasses(Passes):
         """See `Passes.logits`; there is no prefix."""
         return self.of_ids(batch.input_ids, batch.heads, use_cache=False).logits[0]
 
+    def decoder(self, prompts: Sequence[Sequence[int]], *limits: int) -> PlainDecoder:
+        """See `Passes.decoder`; nothing is allocated in advance."""
+        return PlainDecoder(self, prompts)
+
     def of_ids(self, ids: Tensor, heads: Tensor, **options: Any) -> Any:
         """The model's output, with logits at `heads` of its (B * L) positions."""
         with self.vocabulary_only_at(heads):

@@ -5,7 +5,7 @@ waste.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import proxy
@@ -21,7 +21,7 @@ from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
-from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
+from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
@@ -106,8 +106,9 @@ class TransformersEngine(PromptTokenizer, Engine):
     def load(self, patch: Patch) -> None:
         """Make the loaded model ``base + patch``; see `Mixing.load`."""
         self._texts.clear()
-        changed = patch.low_rank or patch.full_rank or patch.dense
-        self.passes.name = f"{self.name} with what is added to it" if changed else self.name
+        self.passes.name = self.name
+        if patch.low_rank or patch.full_rank or patch.dense:
+            self.passes.name += " with what is added to it"
         self._mixing.load(patch)
 
     def halve_batches(self) -> bool:
@@ -193,20 +194,12 @@ class TransformersEngine(PromptTokenizer, Engine):
 
         return write_replies(self, prompts, max_new_tokens, draw)
 
-    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
-        """A decoder of prompts, given as token ids, for the current candidate."""
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-        from pyswarmopt_llm.engine.plain import PlainDecoder, PlainPasses
-
-        if isinstance(self.passes, PlainPasses):
-            return PlainDecoder(self.passes, prompts)
-        return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)
-
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn, from the tokenizer and the model's generation config."""
         named = self.model.generation_config.eos_token_id
-        listed = named if isinstance(named, list) else [named]
-        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
+        if not isinstance(named, list):
+            named = [named]
+        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *named] if i is not None)
 
 
 def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
@@ -269,7 +262,7 @@ def load_engine(
 
         mixing = AddedOutputs(model)
     else:
-        stored = None
+        stored: Mapping[str, Tensor] = {}
         if on_cpu or whole_models:
             stored = StoredTensors(base.weight_files)
         mixing = PatchedWeights(model, stored)

@@ -106,7 +106,7 @@ def verdict(result: Result) -> Verdict:
             "same", f"No: no mixture was selected over {best}, which scores {ours:.3f} on test."
         )
     control = strongest(result)
-    pair = result.lead(control) if control else None
+    pair = result.lead(control)
     if pair is None:
         return Verdict(
             "unpaired", f"Not known: single numbers cannot be tested; {best} scores {ours:.3f}."
@@ -162,6 +162,9 @@ def names(result: Result) -> dict[str, str]:
     """Model -> its name in a sentence."""
     single = f"best expert {cut(one_line(result.best_single), _NAME)}"
     mixture = _mixture_name(result)
+    best = f"the {mixture}"
+    if result.best.trained:
+        best = f"the fine-tuned {mixture}"
     return {
         "commonest": "the majority class",
         "base": "the base model",
@@ -171,7 +174,7 @@ def names(result: Result) -> dict[str, str]:
         "uniform": "the uniform average",
         "mixture": f"the {mixture} before training",
         "trained": f"the fine-tuned {mixture}",
-        "best": f"the fine-tuned {mixture}" if result.best.trained else f"the {mixture}",
+        "best": best,
     }
 
 
@@ -298,7 +301,7 @@ def next_steps(kind: str, about: About, result: Result) -> dict[str, str]:
 
 def labelled(about: About, result: Result) -> tuple[str, Form] | None:
     """The first task whose options are compared, and the form of its questions; None without one."""
-    for name, form in (about.forms or {}).items():
+    for name, form in about.forms.items():
         objective = result.objectives.get(name)
         if objective and objective.scoring in ("letter", "likelihood") and not form.written:
             return name, form

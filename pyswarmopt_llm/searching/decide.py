@@ -84,8 +84,9 @@ def make_plan(config: SearchConfig) -> Plan:
     asked = filled_in(config)
     check_settings(asked, given)
     objectives = load_objectives(asked)
-    # The harness may write replies.
-    thinking = 0 if objectives.externals else config.thinking
+    thinking = config.thinking
+    if objectives.externals:  # the harness may write replies
+        thinking = 0
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     plan = _chosen(Plan(asked, objectives, given))
     check_tasks(plan)
@@ -115,7 +116,11 @@ def filled_in(config: SearchConfig) -> SearchConfig:
     """
     space = config.space
     if space == "auto":
-        space = "factor" if config.reference else "delta" if config.base else "token"
+        space = "token"
+        if config.reference:
+            space = "factor"
+        elif config.base:
+            space = "delta"
     use_own(space)
     draws = config.draws
     published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
@@ -189,7 +194,9 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        start = "even" if linear else "segments"
+        start = "segments"
+        if linear:
+            start = "even"
         return _by_model(method, particles, start, proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):

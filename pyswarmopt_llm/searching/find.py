@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +40,10 @@ ERRORS = 3.0
 
 @dataclass(frozen=True)
 class Found:
-    """Result of a search on dev: the chosen mixture, and what training made of it.
+    """What a search found on dev, before any training.
 
     Attributes:
-        chosen: the chosen model; it is the result unless training changes it.
+        chosen: the chosen mixture.
         value: its value in the search.
         experts: a row for each expert.
         single: number of the best expert.
@@ -51,12 +51,6 @@ class Found:
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the race and the proposals.
         scorer: dev scorer; its workers have ended.
-        models: after training, by their names in `Result`: ``mixture`` and ``trained``, one of which
-            is the result; after training on replies also ``base``, scored on dev; and the
-            fine-tuned baselines.
-        result: name of the result among them.
-        passes: forward passes per item of training (a backward pass counts as measured).
-        iteration: outcome of expert iteration, as in `Result`.
     """
 
     chosen: Contestant
@@ -67,15 +61,25 @@ class Found:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training made of the chosen mixture.
+
+    Attributes:
+        best: the model to hand over; the mixture, where nothing was trained or training is not kept.
+        models: after training, by their names in `Result`: ``mixture`` and ``trained``, one of which
+            is the best; after training on replies also ``base``, scored on dev; and the fine-tuned
+            baselines.
+        passes: forward passes per item of training (a backward pass counts as measured).
+        iteration: outcome of expert iteration, as in `Result`.
+    """
+
+    best: Contestant
     models: Mapping[str, Contestant] = field(default_factory=dict)
-    result: str = "mixture"
     passes: int = 0
     iteration: dict[str, int] | None = None
-
-    @property
-    def best(self) -> Contestant:
-        """The model to hand over."""
-        return self.models.get(self.result, self.chosen)
 
 
 def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
@@ -87,19 +91,18 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path))
-    pool = None
-    if not job.plan.alone:
-        from pyswarmopt_llm.servers.workers import open_pool
+    with ExitStack() as stack:
+        pool = None
+        if not job.plan.alone:
+            from pyswarmopt_llm.servers.workers import open_pool
 
-        pool = open_pool(job, run, reopen)
-    try:
+            pool = stack.enter_context(closing(open_pool(job, run, reopen)))
         scorings = choose_scorings(job, run)
-        crew = None if pool is None else pool.crew(scorings)
+        crew = None
+        if pool is not None:
+            crew = pool.crew(scorings)
         scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)
         return explored(job, scorer, scorings, run.checkpoint(checkpoint))
-    finally:
-        if pool is not None:
-            pool.close()
 
 
 def explored(
@@ -341,7 +344,7 @@ def eliminated(values: Floats, leader: Floats, total: int) -> bool:
     difference = leader - values
     n = difference.size
     variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
-    error = math.sqrt(variance / n * max(1 - n / total, 0.0))
+    error = math.sqrt(variance / n * (1 - n / total))
     return bool(difference.mean() > ERRORS * error)
 
 
@@ -350,14 +353,17 @@ def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmPropose
     from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
     config = job.plan.config
+    compat = "paper"
+    if config.reference:
+        compat = "reference"
     optimizer = make_optimizer(
         config.optimizer,
         job.starts,
-        population=max(config.population, len(job.starts)),
+        population=config.population,
         max_iter=config.iterations,
         patience=config.patience or PATIENCE,
         seed=config.seed,
-        compat="reference" if config.reference else "paper",
+        compat=compat,
         settings=config.settings,
     )
     drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
@@ -372,6 +378,9 @@ def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmPropose
 def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
     """The proposer that learns; it adds to the remarks."""
     config = job.plan.config
+    most = job.plan.proposals
+    if start.decided:
+        most = 0
     return Surrogate(
         config.method,
         starts=job.starts[list(start.numbers)],
@@ -379,7 +388,7 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
         experts=job.pool.space.expert_names,
         tasks=job.objectives.names,
         combine=job.objectives.combine,
-        most=0 if start.decided else job.plan.proposals,
+        most=most,
         seed=config.seed,
         at_once=job.plan.side_by_side,
         floor=start.value,
@@ -399,7 +408,7 @@ def tell_start(job: Job, run: str) -> None:
         "particles": plan.config.population,
         "settings": asdict(plan.config),
         "given": plan.given,
-        "training": plan.training if plan.trains else "",
+        "training": plan.training,
         "dev_items": plan.distinct("dev"),
         "evaluations_planned": plan.evaluations,
         "passes": plan.passes,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mode
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
-from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -30,7 +31,7 @@ RIVALS = ("base", "base_tuned", "expert_tuned")  # baselines, whose cost is coun
 _RESULT = ("model test", "best")  # name of the result's row in the store
 
 
-def finish(job: Job, run: Run, found: Found, start: float) -> Result:
+def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> Result:
     """Write ``best/``, read it back and score it; score its baselines on test.
 
     All scores are of the written files, except a trained model's on dev, which are cross-fitted.
@@ -39,33 +40,20 @@ def finish(job: Job, run: Run, found: Found, start: float) -> Result:
     Args:
         job: the search.
         run: run directory.
-        found: outcome of exploring and training.
+        found: outcome of exploring.
+        trained: outcome of training.
         start: when the search began in this process, by `time.perf_counter`.
     """
-    plan, objectives, names = job.plan, job.objectives, job.pool.space.expert_names
-    seconds = run.replayed_seconds / plan.side_by_side + time.perf_counter() - start
-    files = _write_best(job, run, found.best)
-    models = _models(job, run, found, files)
+    objectives, names = job.objectives, job.pool.space.expert_names
+    seconds = run.replayed_seconds / job.plan.side_by_side + time.perf_counter() - start
+    files = _write_best(job, run, trained.best)
+    models = _models(job, run, found, trained, files)
     alarms: list[str] = []
     if objectives.writes:
         from pyswarmopt_llm.searching.written.replies import keep_replies
 
         alarms = keep_replies(job, run, files, found, models)
     items = sum(row.n for row in run.rows)
-    passes_rivals = None
-    if plan.rivals:
-        scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
-        passes_rivals = sum(row["n"] for row in scored if row["who"] in RIVALS)
-    workers = None
-    if not plan.alone:
-        workers = {"asked": plan.config.workers, "failures": run.failures}
-    notes = list(run.about.notes.values())
-    if count := run.failures.get(UNDEFINED):
-        how = "overflowed in this `dtype` and counted as the worst before them"
-        notes.append(f"{count} candidates {how}")
-    experts = {}
-    for name, vertex, row in zip(names, job.pool.space.vertices(), found.experts, strict=True):
-        experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
     metrics = objectives.metrics.values()
     return Result(
         models=models,
@@ -73,34 +61,65 @@ def finish(job: Job, run: Run, found: Found, start: float) -> Result:
         best_single=names[found.single],
         evaluations=len({row.key for row in found.scorer.rows}),
         item_evaluations=items,
-        passes=items + found.passes,
+        passes=items + trained.passes,
         seconds=round(seconds, 3),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
-        passes_rivals=passes_rivals,
-        workers=workers,
+        passes_rivals=_passes_of_rivals(job, run),
+        workers=_workers(job, run),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         alike=objectives.alike,
-        experts=experts,
+        experts=_experts(job, found),
         learnt=job.learnt,
-        space=plan.kind.name,
-        graph=plan.kind.in_words(files, names),
-        expert_iteration=found.iteration,
+        space=job.plan.kind.name,
+        graph=job.plan.kind.in_words(files, names),
+        expert_iteration=trained.iteration,
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=[*notes, *found.remarks],
+        notes=[*run.about.notes.values(), *_undefined(run), *found.remarks],
     )
 
 
-def _models(job: Job, run: Run, found: Found, files: Patch) -> dict[str, Model]:
+def _passes_of_rivals(job: Job, run: Run) -> int | None:
+    """Passes that scored the baselines; None without them."""
+    if not job.plan.rivals:
+        return None
+    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
+    return sum(row["n"] for row in scored if row["who"] in RIVALS)
+
+
+def _workers(job: Job, run: Run) -> dict[str, Any] | None:
+    """The workers asked for, and their failures; None if the search worked alone."""
+    if job.plan.alone:
+        return None
+    return {"asked": job.plan.config.workers, "failures": run.failures}
+
+
+def _experts(job: Job, found: Found) -> dict[str, Model]:
+    """The experts' scores in the search."""
+    space = job.pool.space
+    experts = {}
+    for name, vertex, row in zip(space.expert_names, space.vertices(), found.experts, strict=True):
+        experts[name] = Model(job.weights(vertex), scores_of(job.objectives, row, "dev"))
+    return experts
+
+
+def _undefined(run: Run) -> Iterator[str]:
+    """A note on candidates without numbers."""
+    if count := run.failures.get(UNDEFINED):
+        how = "overflowed in this `dtype` and counted as the worst before them"
+        yield f"{count} candidates {how}"
+
+
+def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
     """The scored models, by name."""
     evaluators = {split: job.evaluator(split, found.scorings, margins=False) for split in SPLITS}
     models: dict[str, Model] = {}
     known: dict[int, Model] = {}
-    for name, contestant in _contestants(job, found, files).items():
+    for name, contestant in _contestants(job, found, trained, files).items():
         if id(contestant) not in known:
             known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
         models[name] = known[id(contestant)]
@@ -122,7 +141,7 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     return space.read(folder)
 
 
-def _contestants(job: Job, found: Found, files: Patch) -> dict[str, Contestant]:
+def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict[str, Contestant]:
     """The models to score, by name: the result, as its files have it, what it was made from, and
     baselines, which `no_rivals` drops.
 
@@ -131,9 +150,10 @@ def _contestants(job: Job, found: Found, files: Patch) -> dict[str, Contestant]:
     they only cost their scores on test. Any other search gets only the base.
     """
     vertices = job.pool.space.vertices()
-    made = found.models
-    chosen = found.best
-    best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
+    made = trained.models
+    best = replace(trained.best, patch=files)
+    if not best.trained:
+        best = replace(best, dev=None)
     base = Contestant(0 * vertices[0])
     contestants = {
         "best": best,
@@ -146,7 +166,7 @@ def _contestants(job: Job, found: Found, files: Patch) -> dict[str, Contestant]:
         contestants["base"] = made.get("base", base)
     if job.plan.rivals > 1:
         contestants |= {name: made[name] for name in RIVALS[1:] if name in made}
-    return {name: best if one is chosen else one for name, one in contestants.items()}
+    return {name: best if one is trained.best else one for name, one in contestants.items()}
 
 
 def measured(
@@ -161,7 +181,9 @@ def measured(
     result's row has its answers on test. A model that was trained without being kept has no scores
     on test.
     """
-    rows = {} if contestant.dev is None else {"dev": contestant.dev}
+    rows = {}
+    if contestant.dev is not None:
+        rows["dev"] = contestant.dev
     exists = contestant.patch is not None or not contestant.trained
     loaded = False
     for split, evaluator in evaluators.items():
@@ -172,11 +194,10 @@ def measured(
         if row is None and split == "dev" and contestant.patch is None:
             row = found.scorer.known(contestant.position)
         if row is None:
-            start = time.perf_counter()
             if not loaded:
                 job.engine.load(contestant.realise(job.pool.space))
                 loaded = True
-            row = evaluator.row(start=start, answers=(what, name) == _RESULT)
+            row = evaluator.row(answers=(what, name) == _RESULT)
             row = replace(row, phase=what, key=name)
             run.store.add(what, name, row.to_json())
         rows[split] = row

@@ -133,8 +133,10 @@ class Plan:
     @property
     def paid_metric(self) -> str:
         """The metric that costs money per request, or ""."""
-        paid = [m.name for m in self.objectives.metrics.values() if m.usage is not None]
-        return paid[0] if paid else ""
+        for metric in self.objectives.metrics.values():
+            if metric.usage is not None:
+                return metric.name
+        return ""
 
     @property
     def without_options(self) -> str:
@@ -171,7 +173,9 @@ class Plan:
 
     @property
     def training(self) -> str:
-        """The training at the end, in words."""
+        """The training at the end, in words; "" if there is none."""
+        if not self.trains:
+            return ""
         if not self.objectives.written:
             return f"training on the {counted(self.items, 'dev example')}"
         kind = "dev prompt"
@@ -186,7 +190,9 @@ class Plan:
             return 0
         if self.config.quick or not (self.trains and self.test_items):
             return 1
-        return 2 if self.objectives.written else 3
+        if self.objectives.written:
+            return 2
+        return 3
 
     @property
     def tests_plain(self) -> bool:
@@ -197,12 +203,14 @@ class Plan:
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes = self.config.budget_minutes
-        iterates_on_replies = self.trains and self.objectives.written
+        training_share = 0.0
+        if self.trains and self.objectives.written:
+            training_share = EXPERT_ITERATION
         return Budget(
-            seconds=None if minutes is None else 60 * minutes,
+            seconds=minutes and 60 * minutes,
             items=self.config.budget_items,
             closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-            training_share=EXPERT_ITERATION if iterates_on_replies else 0.0,
+            training_share=training_share,
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
@@ -268,6 +276,8 @@ class Plan:
             if self.objectives.spare:
                 spare = self.trained_items
             return planned_passes(self.distinct("dev"), spare)
-        starts = 1 if self.config.quick else MOST_STARTS
+        starts = MOST_STARTS
+        if self.config.quick:
+            starts = 1
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)

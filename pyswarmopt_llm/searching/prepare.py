@@ -183,7 +183,9 @@ def _opened(plan: Plan) -> Job:
     for spec, name in zip(config.experts, pool.space.expert_names, strict=True):
         counts = [learnt_items(user_path(spec), task) for task in objectives.tasks.values()]
         if any(counts):
-            learnt[name] = max(counts) if objectives.alike else sum(counts)
+            learnt[name] = sum(counts)
+            if objectives.alike:
+                learnt[name] = max(counts)
             what = (
                 f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples"
             )

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import digest, user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
-from pyswarmopt_llm.searching.find import find
+from pyswarmopt_llm.searching.find import Trained, find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, prepare, reopen
 from pyswarmopt_llm.searching.scoring.record import TRAINED
@@ -149,21 +149,22 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
             run.write_about(about(job))  # no grid from here on
         start = time.perf_counter()
         found = find(job, run)
+        trained = Trained(found.chosen)
         if job.plan.trains and job.objectives.written:
             from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
-            found = train_on_replies(job, run, found)
+            trained = train_on_replies(job, run, found)
         elif job.plan.trains:
             from pyswarmopt_llm.searching.train import train_on_labels
 
-            found = train_on_labels(job, found, run.path / TRAINED)
+            trained = train_on_labels(job, found, run.path / TRAINED)
         job.tell(Event("closing"))
         if job.plan.config.base and not job.plan.kind.several_models:
             # on a CPU the weights were read from its files all the time
             check_fingerprints(
                 run.path, run.about, {"base": resolve_base(job.plan.config.base).fingerprint}
             )
-        content = finish(job, run, found, start).to_json()
+        content = finish(job, run, found, trained, start).to_json()
         run.finish(content)
     job.tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)

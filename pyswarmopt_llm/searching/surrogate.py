@@ -164,15 +164,18 @@ class ScoreProcess:
         self.positions: Floats = np.stack([candidate.position for candidate in candidates])
         values = np.array([[candidate.value] for candidate in candidates])
         items = np.array([candidate.items for candidate in candidates])
-        varying = items[:, np.ptp(items, axis=0) > 0]
         kernels = kernels_for(self.positions, SCORE_NOISES, _LENGTHS)
-        columns = varying if varying.size else values
+        columns = items[:, np.ptp(items, axis=0) > 0]
+        if not columns.size:
+            columns = values
         length = likeliest(kernels, self.positions, columns).kernel.length
         kernels = [Kernel(length, noise) for noise in SCORE_NOISES]
         fitted = likeliest(kernels, self.positions, values)
-        self.fitted = fitted.kernel
-        self._kernel = self.fitted if noisy else Kernel(length, _NO_NOISE)
-        self._fit(self.positions, values if noisy else fitted.predict(self.positions)[0])
+        self.fitted = self._kernel = fitted.kernel
+        if not noisy:
+            self._kernel = Kernel(length, _NO_NOISE)
+            values = fitted.predict(self.positions)[0]
+        self._fit(self.positions, values)
 
     def _fit(self, positions: Floats, values: Floats) -> None:
         """Fit the posterior to the values, (N, 1), and find the best one."""
@@ -282,9 +285,9 @@ class Surrogate:
         """
         first = len(self.starts)
         yield Batch(self.starts, self.numbers, 0)
-        if not self.most or len(self._seen) < LEAST:
-            return
         self._started = len(self._seen)
+        if not self.most or self._started < LEAST:
+            return
         self._leave_out_harmful()
         active = torch.ones(self.starts.shape[1], dtype=torch.float64)
         active[list(self.left_out)] = 0.0
@@ -337,7 +340,7 @@ class Surrogate:
 
     def stop(self) -> dict[str, float]:
         """The reason to stop: the number of new proposals."""
-        return {"proposals": len(self._seen) - self._started if self._started else 0}
+        return {"proposals": len(self._seen) - self._started}
 
     @property
     def scored(self) -> list[Candidate]:

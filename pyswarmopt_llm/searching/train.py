@@ -25,7 +25,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.fitting import (
     BASE,
     BEHIND,
@@ -77,7 +77,7 @@ def softened(margins: Margins) -> Score:
 
 def train_on_labels(
     job: Job, found: Found, folder: Path | None = None, most: int = MOST_STARTS
-) -> Found:
+) -> Trained:
     """Train models on the right options, and choose the one with the best expected score.
 
     Args:
@@ -87,7 +87,7 @@ def train_on_labels(
         most: most models to train; the best untrained model comes first.
 
     Returns:
-        The outcome, with the models before and after.
+        The models before and after.
     """
     if job.plan.config.quick:
         most = 1
@@ -114,15 +114,19 @@ def train_on_labels(
     whole = trained_whole(values, best, job.plan.tests_plain)
     tuned = {}
     for name, fitting in fittings.items():
-        patch = fitting.whole() if name in whole else None
+        patch = None
+        if name in whole:
+            patch = fitting.whole()
         tuned[name] = Contestant(starts[name], patch, True, rows[name])
-    models = {"mixture": Contestant(starts[best], dev=before_row), "trained": tuned[best]}
+    mixture = Contestant(starts[best], dev=before_row)
+    models = {"mixture": mixture, "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
     schedule = fittings[best].schedule
     items = len(fittings[best].items)
     passes = len(starts) * schedule.fold_passes(items) + len(whole) * schedule.whole_passes(items)
-    result = "trained" if kept else "mixture"
-    return replace(found, models=models, result=result, passes=passes)
+    if kept:
+        return Trained(tuned[best], models, passes)
+    return Trained(mixture, models, passes)
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:

@@ -131,7 +131,7 @@ class Pool:
 
     def crew(self, scorings: Scorings) -> Crew:
         """The crew that evaluates candidates on dev, each task in its answer format."""
-        return Crew(partial(self.evaluate, scorings), self._threads)
+        return Crew(partial(self.evaluate, scorings), self._threads.map)
 
     def evaluate(self, scorings: Scorings, request: Request) -> Row:
         """Evaluate a candidate on a worker.

@@ -67,7 +67,9 @@ class MixtureEngine(SeveralModels):
         self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         if fusion == "auto":
-            fusion = "exact" if self.same_tokenizer else "bytes"
+            fusion = "bytes"
+            if self.same_tokenizer:
+                fusion = "exact"
         if fusion == "exact" and not self.same_tokenizer:
             raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
         if fusion not in FUSIONS:
@@ -140,7 +142,7 @@ def exact_texts(
     decoders = []
     for member in members:
         prompts = [member.encode_prompt(member.chat(user)) for user in users]
-        decoders.append(member.decoder(prompts, max_new_tokens))
+        decoders.append(member.passes.decoder(prompts, max_new_tokens, member.batch_tokens))
     stops = frozenset.union(*(member.stops() for member in members))
     answers: list[list[int]] = [[] for _ in users]
     for step in decode(decoders, len(users), choose, stops, max_new_tokens):

@@ -217,7 +217,9 @@ def write_members(
 def _absolute(spec: str) -> str:
     """An absolute path for a directory; a hub id unchanged."""
     path = user_path(spec)
-    return str(path.resolve()) if path.exists() else spec
+    if path.exists():
+        return str(path.resolve())
+    return spec
 
 
 def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:

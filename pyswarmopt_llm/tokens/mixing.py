@@ -103,11 +103,13 @@ def ask_members(
         own = [(member.chat(context), continuation) for context, continuation in pairs]
         scores.append(score_tokens(member, own))
     cuts = [[tokens.tolist() for _, tokens in of_member] for of_member in scores]
-    by_token = by_token and all(cut == cuts[0] for cut in cuts)
     columns = []
-    for of_member in scores:
-        parts = [logprobs if by_token else logprobs.sum()[None] for logprobs, _ in of_member]
-        columns.append(torch.cat(parts))
-    sizes = torch.tensor([len(cut) if by_token else 1 for cut in cuts[0]])
-    owner = torch.arange(len(pairs)).repeat_interleave(sizes)
+    owner = torch.arange(len(pairs))
+    if by_token and all(cut == cuts[0] for cut in cuts):
+        for of_member in scores:
+            columns.append(torch.cat([logprobs for logprobs, _ in of_member]))
+        owner = owner.repeat_interleave(torch.tensor([*map(len, cuts[0])]))
+    else:
+        for of_member in scores:
+            columns.append(torch.stack([logprobs.sum() for logprobs, _ in of_member]))
     return OptionTable(torch.stack(columns, dim=1), owner, len(pairs))

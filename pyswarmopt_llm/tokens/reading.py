@@ -88,8 +88,10 @@ class Text:
         """The same member with a longer or other text; the common start is not computed again, and
         unused texts are never computed.
         """
-        asked = "_outcome" in vars(self)
-        return Text(self.text_model, ids, self if asked else self._before)
+        before = self._before
+        if "_outcome" in vars(self):
+            before = self
+        return Text(self.text_model, ids, before)
 
     @property
     def full(self) -> bool:

@@ -141,13 +141,16 @@ class ByteMixture:
     def next_bytes(self) -> Floats:
         """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes."""
         total: Floats = self._weights @ self._members
-        return total if total.max() > 0.0 else np.eye(END + 1)[END]  # no member can continue
+        if not total.any():  # no member can continue
+            total[END] = 1.0
+        return total
 
     def push(self, byte: int) -> None:
         """Write another byte."""
         shares = self._weights * self._members[:, byte]
-        inside = byte in _INSIDE and shares.sum() > 0.0
-        self._weights = shares / shares.sum() if inside else self._start
+        self._weights = self._start
+        if byte in _INSIDE and shares.sum() > 0.0:
+            self._weights = shares / shares.sum()
         for beam in self._beams:
             beam.push(byte)
         self._members = self._ask()
@@ -322,9 +325,8 @@ def token_pieces(
     written = b""
     for _ in range(max_new_tokens):
         if any(read.full for read in reads):
-            piece = None
-        else:
-            piece = choose(reads)
+            return
+        piece = choose(reads)
         if piece is None:
             return
         yield piece

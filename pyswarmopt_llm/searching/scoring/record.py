@@ -161,7 +161,9 @@ class Row:
         if task in self.values:
             value, stderr, n = self.values[task]
             return Score(value, tuple(items.tolist()), n, stderr)
-        return score_of(np.nan_to_num(items) if least else items[~np.isnan(items)])
+        if least:
+            items = np.nan_to_num(items)
+        return score_of(items[~np.isnan(items)])
 
 
 def pack(per_item: Sequence[float]) -> Packed:
@@ -172,8 +174,9 @@ def pack(per_item: Sequence[float]) -> Packed:
         >>> pack((1.0, 0.0, math.nan)), pack((0.5, 1.0, math.nan))
         ('10?', [0.5, 1.0, None])
     """
-    if all(value in (0.0, 1.0) or math.isnan(value) for value in per_item):
-        return "".join("?" if math.isnan(value) else "1" if value else "0" for value in per_item)
+    signs = {0.0: "0", 1.0: "1"}
+    if all(value in signs or math.isnan(value) for value in per_item):
+        return "".join(signs.get(value, "?") for value in per_item)
     return [None if math.isnan(value) else value for value in per_item]
 
 

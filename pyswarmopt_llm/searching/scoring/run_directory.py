@@ -76,8 +76,8 @@ class Journal:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._results = None if path is None else path / RESULTS
-        self._file = None if path is None else path / "history.jsonl"
+        self._results = path and path / RESULTS
+        self._file = path and path / "history.jsonl"
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
 
@@ -114,7 +114,8 @@ class Journal:
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; `known` if an earlier process evaluated it."""
         self.rows.append(row)
-        self.replayed_seconds += row.seconds if known else 0.0
+        if known:
+            self.replayed_seconds += row.seconds
         self._history.append(row.to_json(), kept=not known)
 
 

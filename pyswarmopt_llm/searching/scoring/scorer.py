@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -106,14 +105,15 @@ class Evaluator:
         """
         start = time.perf_counter()
         self.engine.load(self.space.realise(request.position))
-        row = self.row(request.share, request.before, start)
-        return replace(row, key=request.key, coefficients=self.coefficients(request.position))
+        row = self.row(request.share, request.before)
+        seconds = round(time.perf_counter() - start, 4)
+        coefficients = self.coefficients(request.position)
+        return replace(row, key=request.key, coefficients=coefficients, seconds=seconds)
 
     def row(
         self,
         share: Share | None = None,
         before: Row | None = None,
-        start: float | None = None,
         answers: bool = False,
     ) -> Row:
         """The scores of the loaded model.
@@ -121,13 +121,12 @@ class Evaluator:
         Args:
             share: items to score, known ones excepted; None: all.
             before: row with the known items, if any.
-            start: start of its time, by `time.perf_counter`; None: now.
             answers: whether the row holds the chosen options; not with `share`.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
-        start = time.perf_counter() if start is None else start
+        start = time.perf_counter()
         scores = {name: self._score(name, share, before) for name in self.utilities}
         total = self.combine([*map(_least, scores.values())])
         if not abs(total.value) <= LARGEST:
@@ -140,14 +139,17 @@ class Evaluator:
         utility = self.utilities[name]
         if before is not None:
             values = np.array(before.item_values(name))
+            known = before.margins.get(name, [None] * len(values))
         elif share is not None:
             values = np.full(len(share[name]), math.nan)
+            known = [None] * len(values)
         else:
             return utility(self.engine)
-        known = {} if before is None else before.margins
-        margins = [tuple(own or ()) for own in known.get(name, [None] * len(values))]
-        wanted = True if share is None else share[name]
-        indices = np.flatnonzero(np.isnan(values) & wanted).tolist()
+        margins = [tuple(own or ()) for own in known]
+        wanted = np.isnan(values)
+        if share is not None:
+            wanted &= share[name]
+        indices = np.flatnonzero(wanted).tolist()
         if indices:
             score = utility(self.engine, indices)
             values[indices] = score.per_item
@@ -170,15 +172,15 @@ _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficien
 
 @dataclass(frozen=True)
 class Crew:
-    """Workers that evaluate candidates in parallel.
+    """Who evaluates candidates: workers in parallel, or this process one after the other.
 
     Attributes:
-        evaluate: evaluates a candidate on a worker; called from the threads.
-        threads: one thread for each simultaneous evaluation.
+        evaluate: evaluates a candidate; called by `each`.
+        each: `map`, or the like of a pool with a thread for each simultaneous evaluation.
     """
 
     evaluate: Callable[[Request], Row]
-    threads: ThreadPoolExecutor
+    each: Callable[..., Iterable[Any]] = map
 
 
 class Scorer:
@@ -210,8 +212,7 @@ class Scorer:
         self._phase = phase
         self._listener = listener
         self._best = -math.inf
-        self._evaluate = evaluator.evaluate if crew is None else crew.evaluate
-        self._each = map if crew is None else crew.threads.map
+        self._crew = crew or Crew(evaluator.evaluate)
         self._latest: dict[str, Row] = {}
         self.item_evaluations = 0
         self.items = 0
@@ -258,7 +259,7 @@ class Scorer:
             before = self._latest.get(key)
             if key not in requests and not _covers(before, share):
                 requests[key] = Request(position, share, before, what, iteration, number)
-        rows = self._each(self._stored, requests.values())
+        rows = self._crew.each(self._stored, requests.values())
         for request, stored in zip(requests.values(), rows, strict=True):
             self._take_in(request, stored)
         return [self._latest[key] for key in keys]
@@ -297,7 +298,7 @@ class Scorer:
                 raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
             return known
         try:
-            row = self._evaluate(request)
+            row = self._crew.evaluate(request)
         except UndefinedModelError as error:  # later counts as the worst row before it
             return error
         except NotFiniteError as error:

@@ -244,9 +244,10 @@ def _is_chat(example: Any) -> bool:
 
 def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
     """Mean loss of the loaded model on chats; nan if there are none."""
+    if not chats:
+        return math.nan
     values = engine.loglikelihood([chat.pairs[0] for chat in chats])
-    losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
-    return fmean(losses) if losses else math.nan
+    return fmean(-value * chat.weight for value, chat in zip(values, chats, strict=True))
 
 
 def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) -> str:

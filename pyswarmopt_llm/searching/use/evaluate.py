@@ -119,10 +119,9 @@ class Exam:
         """
         task = self.task
         scoring = self._config.scoring
-        for model in self._patches:
+        for run in filter(None, map(run_of, self._patches)):
             if scoring == "auto" and self._config.metric is None:
-                scoring = run_scoring(run_of(model), task.name) or scoring
-
+                scoring = run_scoring(run, task.name) or scoring
         possible = scorings_of(self.metric, scoring, task)
         scores: list[Score] = []
         if len(possible) > 1:
@@ -175,9 +174,10 @@ def _metric_of(config: EvalConfig, task: Task) -> Metric:
 
 def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Iterator[str]:
     """A note that a result was trained on the scored items, with its cross-fitted score."""
-    for model in models if config.split == "dev" else ():
-        run = run_of(model)
-        result = None if run is None else read_result(run)
+    if config.split != "dev":
+        return
+    for run in filter(None, map(run_of, models)):
+        result = read_result(run)
         if result is not None and result.best.trained and task.name in result.best.dev.tasks:
             known = result.best.dev.tasks[task.name].value
             yield f"{run} was trained on these dev examples; its cross-fitted score is {known:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -11,7 +12,7 @@ from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.opening import open_model, run_scoring, specs_of
+from pyswarmopt_llm.searching.use.opening import Model, open_model, run_scoring, specs_of
 
 _PREFIX = "Question: "  # of the default wording; a user may have typed it
 
@@ -24,7 +25,9 @@ def named_task(about: About, name: str | None) -> str:
     """
     tasks = about.task_names
     by_spec = {spec: task for task, spec in specs_of(about).items()}
-    chosen = tasks[0] if name is None and len(tasks) == 1 else by_spec.get(name or "", name)
+    if name is None and len(tasks) == 1:
+        return tasks[0]
+    chosen = by_spec.get(name or "", name)
     if chosen not in tasks:
         raise InvalidOption("task", name, f"choose one of: {', '.join(tasks)}")
     return chosen
@@ -53,7 +56,9 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
             raise InvalidOption("task", task, "is for a run with several tasks; add `run`")
         return question
     about = read_about(user_path(run))
-    names = about.task_names if task is None else [named_task(about, task)]
+    names = about.task_names
+    if task is not None:
+        names = [named_task(about, task)]
     turns = {_turn(about, user_path(run), name, question) for name in names} or {question}
     if len(turns) > 1:
         why = f"missing, the tasks of {run} ask differently; choose one of: {', '.join(names)}"
@@ -63,15 +68,32 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
 
 def _turn(about: About, run: Path, name: str, question: str) -> str:
     """The user turn for a question of a task."""
-    form = (about.forms or {}).get(name)
+    form = about.forms.get(name)
     if form is None or (form.choices is None and not form.written):
         return question
     if {*placeholders(form.prompt or "")} - {"question", "choices"}:
         return question
-    scoring = "generate" if form.written else run_scoring(run, name) or "likelihood"
-    choices = dict(form.choices) if form.choices else None
-    item = Item("", question.removeprefix(_PREFIX), choices, "")
+    scoring = run_scoring(run, name) or "likelihood"
+    if form.written:
+        scoring = "generate"
+    item = Item("", question.removeprefix(_PREFIX), dict(form.choices or {}), "")
     return render_prompt(item, scoring, form.prompt)
+
+
+def answered(
+    model: Model, turn: str, machine: Machine, max_new_tokens: int, fusion: str = "auto"
+) -> str:
+    """A model's greedy answer to a user turn; see `generate_text`."""
+    engine = open_model(model, machine, fusion)
+    return engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()
+
+
+def as_searched(machine: Machine, run: str | Path | None) -> Machine:
+    """The machine with the system turn and the thoughts of a run's search, if any."""
+    if run is None:
+        return machine
+    stored = read_about(user_path(run)).config
+    return replace(machine, system=stored.system, thinking=stored.thinking)
 
 
 def generate_text(
@@ -111,10 +133,6 @@ def generate_text(
         >>> generate_text("my/base", "runs/first/best", "Hello!")  # doctest: +SKIP
         'Hello! How can I help you?'
     """
-    machine = Machine(dtype, device, threads)
-    if run is not None:
-        stored = read_about(user_path(run)).config
-        machine = Machine(dtype, device, threads, stored.system, stored.thinking)
+    machine = as_searched(Machine(dtype, device, threads), run)
     turn = worded(run, prompt, task)
-    engine = open_model((base, adapter), machine, fusion)
-    return engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()
+    return answered((base, adapter), turn, machine, max_new_tokens, fusion)

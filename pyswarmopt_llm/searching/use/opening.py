@@ -226,13 +226,13 @@ def _name(task: str) -> str:
     return Path(task.removeprefix(PROMPTS)).stem
 
 
-def run_scoring(run: Path | None, task: str) -> Scoring | None:
+def run_scoring(run: Path, task: str) -> Scoring | None:
     """The answer format that the search of a run used for a task; None if unknown.
 
     A search tries letters on several experts. A trial of the adapter alone might decide otherwise
     by chance, and then its score would differ from ``result.json``.
     """
-    result = None if run is None else read_result(run)
+    result = read_result(run)
     if result is None or task not in result.objectives:
         return None
     return result.objectives[task].answer_format

@@ -41,7 +41,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.fitting import BASE, Fitting, Meter, announce, not_worse
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
@@ -60,7 +60,7 @@ REPLIES = "replies"  # name in the store, on dev
 SPARE = "spare"  # and on spare prompts
 
 
-def train_on_replies(job: Job, run: Run, found: Found) -> Found:
+def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
     both have too few. The base comes first: time it does not use is left to the mixture.
     """
@@ -74,7 +74,7 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Found:
     iteration = ExpertIteration(job, found.scorings, run.store, folder)
     outcomes = _iterated(job, found, iteration, starts)
     if not outcomes:
-        return found
+        return Trained(found.chosen)
     rows = {}
     trained = {}
     for name, rounds in outcomes.items():
@@ -94,13 +94,10 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Found:
         models[f"{BASE}_tuned"] = trained[BASE]
     kept_prompts = [each.kept for rounds in outcomes.values() for each in rounds]
     passes = iteration.count + sum(map(iteration.schedule.passes, kept_prompts))
-    return replace(
-        found,
-        models=models,
-        result="trained" if kept else "mixture",
-        passes=passes,
-        iteration=iteration.use(outcomes[own]),
-    )
+    result = before
+    if kept:
+        result = trained[own]
+    return Trained(result, models, passes, iteration.use(outcomes[own]))
 
 
 def _iterated(
@@ -217,7 +214,8 @@ class ExpertIteration:
             if max(log.seconds for log in self._logs) > seconds:
                 tell(note(f"{name}: skipped, no time is left"))
                 break
-            replies += self._written(rounds[-1], teachers if number == 1 else ())
+            replies += self._written(rounds[-1], teachers)
+            teachers = ()
             items = self.log.training_items(replies, best_replies(replies, floor))
             found = f"{name}: {len(items)} of {len(floor)} prompts have a better reply"
             if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:

@@ -46,7 +46,9 @@ def keep_replies(
         Alarms: the tasks on which most of the result's shown replies are repetitive, and most of no
             other model's.
     """
-    shown = {"base": Patch()} if "base" in models else {}
+    shown = {}
+    if "base" in models:
+        shown["base"] = Patch()
     expert = job.pool.space.realise(job.pool.space.vertices()[found.single])
     shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
     tasks: list[dict[str, Any]] = []
@@ -133,13 +135,13 @@ def storable(text: str) -> str:
 
 
 def read_replies(run: Run) -> list[Any]:
-    """The replies in ``replies.json``; [] without the file.
+    """The replies in ``replies.json``, which a run without written replies has not.
 
     Raises:
         UserError: the file is damaged.
     """
     file = run.path / REPLIES
-    content = read_json(file) if file.is_file() else {"tasks": []}
+    content = read_json(file)
     if wrong_field(content, {"tasks": list[dict[str, Any]]}):
         raise UserError(f"{file}: damaged; remove it (the report will then omit replies)")
     return list(content["tasks"])

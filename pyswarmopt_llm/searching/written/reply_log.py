@@ -279,7 +279,9 @@ class ReplyLog:
             counts = weights(np.array([samples[best[k]].values[k] for k in there]))
             for number, count in zip(there, counts, strict=True):
                 chosen = samples[best[number]]
-                text = opening + chosen.texts[number] + ("" if chosen.cut[number] else ending)
+                text = opening + chosen.texts[number]
+                if not chosen.cut[number]:
+                    text += ending
                 if text:
                     items[number] = Choices(((self.prompts[number], text),), (1.0,), 0, count)
         return items
