@@ -75,8 +75,11 @@ def command(
             lines, record, note = _two(config, on_items)
         else:
             lines, record, note = _one(config, on_items)
-    record |= {"note": note} if note else {}
-    print_either(record, lines, as_json, "" if quiet else note)
+    if note:
+        record["note"] = note
+    if quiet:
+        note = ""
+    print_either(record, lines, as_json, note)
     if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:
         raise typer.Exit(WORSE)
 

@@ -78,7 +78,9 @@ def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
     filled = False
     for arg in args:
         if arg.startswith("-"):
-            current = arg if arg in variadic else ""
+            current = ""
+            if arg in variadic:
+                current = arg
             filled = False
         else:
             if current and filled:
@@ -198,8 +200,12 @@ def take_defaults(ctx: typer.Context, path: str | None) -> str | None:
     for key, value in read_config(Path(path)).items():
         refuse_removed([f"--{key}"], flags)
         param = lookup(f"{path}: option", f"--{key}", known)
-        texts = [str(each) for each in (value if isinstance(value, list) else [value])]
-        ctx.default_map[param.name] = texts if param.multiple else ",".join(texts)
+        if not isinstance(value, list):
+            value = [value]
+        texts = list(map(str, value))
+        ctx.default_map[param.name] = ",".join(texts)
+        if param.multiple:
+            ctx.default_map[param.name] = texts
     return path
 
 

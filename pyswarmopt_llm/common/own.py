@@ -39,7 +39,7 @@ def of_packages(setting: str) -> dict[str, EntryPoint]:
     """Name -> entry point that other packages add to a setting: group ``swarm_llm.metrics`` for the
     setting metric, and so on.
     """
-    return plugins(setting if setting.endswith("s") else f"{setting}s")
+    return plugins(setting.removesuffix("s") + "s")
 
 
 def named(value: Any) -> str:
@@ -64,8 +64,9 @@ def named(value: Any) -> str:
             f"{shown}: is not in a file, so a resumed run could not load it; write it to a file and "
             "give FILE.py:NAME"
         )
-    here = Path.cwd()
-    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{name}"
+    if file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    return f"{file}:{name}"
 
 
 def own(setting: str, spec: str) -> Any:
@@ -77,8 +78,10 @@ def own(setting: str, spec: str) -> Any:
     if spec in of_packages(setting):
         return of_packages(setting)[spec].load()
     file, _, name = spec.rpartition(":")
+    if file:
+        spec = f"{user_path(file)}:{name}"
     try:
-        return object_of(f"{user_path(file)}:{name}" if file else spec, f"`{setting}`")
+        return object_of(spec, f"`{setting}`")
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -88,7 +91,9 @@ def fingerprint(spec: str) -> str:
     name.
     """
     file = user_path(spec.rpartition(":")[0])
-    content = sources(file) if file.is_file() else spec.encode()
+    content = spec.encode()
+    if file.is_file():
+        content = sources(file)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -99,11 +104,14 @@ def use_names(config: Any) -> None:
     kind: Any = type(config)
     for name, several in _several(kind).items():
         value = getattr(config, name)
-        if several and isinstance(value, Mapping):
-            value = [f"{key}={_one(name, each)}" for key, each in value.items()]
-        elif several and not isinstance(value, tuple | list):
-            value = [value]
-        names = tuple(_one(name, each) for each in value) if several else _one(name, value)
+        if not several:
+            names = _one(name, value)
+        elif isinstance(value, Mapping):
+            names = tuple(f"{key}={_one(name, each)}" for key, each in value.items())
+        elif isinstance(value, tuple | list):
+            names = tuple(_one(name, each) for each in value)
+        else:
+            names = (_one(name, value),)
         object.__setattr__(config, name, names)
 
 

@@ -191,7 +191,9 @@ def interval(
     """
     values = by_question(score_of(per_item).per_item, questions)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
-        method: Literal["wilson", "exact"] = "wilson" if confidence <= 1 - LEVEL else "exact"
+        method: Literal["wilson", "exact"] = "wilson"
+        if confidence > 1 - LEVEL:
+            method = "exact"
         return _share(int(values.sum()), values.size, confidence, method)
     sample = np.append(values, scale or assumed_scale(per_item))
     if scale is None:
@@ -252,10 +254,10 @@ def score_interval(
         return interval(score.per_item, scale=scale, questions=questions)
     if math.isnan(score.stderr):
         return None
-    within = all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value))
-    return Estimate(score.value, [score.stderr], [math.inf]).interval(
-        scale=(0.0, 1.0) if within else NO_ENDS
-    )
+    scale = NO_ENDS
+    if all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value)):
+        scale = (0.0, 1.0)
+    return Estimate(score.value, [score.stderr], [math.inf]).interval(scale=scale)
 
 
 def is_mean(score: Scored) -> bool:
@@ -449,29 +451,6 @@ def compare_paired(
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
     return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost)
-
-
-def compare_tasks(
-    first: Mapping[str, Sequence[float]],
-    second: Mapping[str, Sequence[float]],
-    scales: Mapping[str, Ends | None] = {},
-    questions: Mapping[str, Questions] = {},
-    level: float = LEVEL,
-) -> dict[str, Comparison]:
-    """The comparisons of two models, for each task on which both have scores of the same items.
-
-    Args:
-        first: task -> scores of one model.
-        second: scores of the other model, to be subtracted.
-        scales: task -> scale of its scores, see `compare_paired`.
-        questions: task -> question of each item.
-        level: level of the tests.
-    """
-    return {
-        task: compare_paired(items, second[task], scales.get(task), questions.get(task), level)
-        for task, items in first.items()
-        if len(items) == len(second.get(task, ())) > 1
-    }
 
 
 def corrected(

@@ -88,8 +88,7 @@ def write_replies(
     replies = dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens
     for rows in longest_first(keys, lambda longest: most // longest):
-        asked = [encoded[row] for row in rows]
-        decoder = engine.passes.decoder(asked, max_new_tokens, engine.batch_tokens)
+        decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
         choose: Choose = _most_probable
         if draw is not None:
             choose = draw.choose(rows, max_new_tokens)
@@ -179,7 +178,9 @@ class PlannedDecoder(Decoder):
 
     Args:
         passes: passes of the model.
-        prompts, max_new_tokens, batch_tokens: see `Passes.decoder`.
+        prompts: token ids, any lengths.
+        max_new_tokens: limit of each text.
+        batch_tokens: padded tokens per forward pass over the prompts.
     """
 
     def __init__(

@@ -198,19 +198,9 @@ class Passes:
             output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
         return self.defined(output.logits[0])
 
-    def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
-    ) -> Decoder:
-        """A decoder of prompts, given as token ids.
-
-        Args:
-            prompts: token ids, any lengths.
-            max_new_tokens: limit of each text.
-            batch_tokens: padded tokens per forward pass over the prompts.
-        """
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
+    def decoder(self, prompts: Sequence[Sequence[int]]) -> Decoder | None:
+        """A decoder of these passes' own, for token ids; None: planned batches read the prompts."""
+        return None
 
     def defined(self, logits: Tensor) -> Tensor:
         """The unchanged logits, (M, V), if each row is a distribution; not checked in training.

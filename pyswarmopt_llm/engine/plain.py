@@ -47,8 +47,8 @@ class PlainPasses(Passes):
         """See `Passes.logits`; there is no prefix."""
         return self.of_ids(batch.input_ids, batch.heads, use_cache=False).logits[0]
 
-    def decoder(self, prompts: Sequence[Sequence[int]], *limits: int) -> PlainDecoder:
-        """See `Passes.decoder`; nothing is allocated in advance."""
+    def decoder(self, prompts: Sequence[Sequence[int]]) -> PlainDecoder:
+        """See `Passes.decoder`."""
         return PlainDecoder(self, prompts)
 
     def of_ids(self, ids: Tensor, heads: Tensor, **options: Any) -> Any:
@@ -125,7 +125,9 @@ class PlainDecoder(Decoder):
         """The logits after the remaining texts; without a state texts are read from the start."""
         found: dict[int, Tensor] = {}
         for texts in self._groups:
-            unread = texts.ids[:, -1:] if texts.state else texts.ids
+            unread = texts.ids
+            if texts.state:
+                unread = unread[:, -1:]
             logits, texts.state = self._passes.read_on(
                 unread, texts.state, keep=self._passes.keeps_state
             )

@@ -21,7 +21,7 @@ from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
-from pyswarmopt_llm.engine.passes import target_logprobs
+from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
@@ -193,6 +193,14 @@ class TransformersEngine(PromptTokenizer, Engine):
         from pyswarmopt_llm.engine.generation import write_replies
 
         return write_replies(self, prompts, max_new_tokens, draw)
+
+    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
+        """A decoder of prompts, given as token ids, for the current candidate."""
+        if (own := self.passes.decoder(prompts)) is not None:
+            return own
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn, from the tokenizer and the model's generation config."""

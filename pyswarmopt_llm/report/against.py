@@ -35,8 +35,10 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
         return "-"
     test = against.get("corrected", against)
     low, high = test["interval"]
-    name = f" {against['method']}" if named else ""
-    return f"{against['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}){name}"
+    text = f"{against['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])})"
+    if named:
+        return f"{text} {against['method']}"
+    return text
 
 
 def between(
@@ -57,8 +59,9 @@ def between(
     """
     first, second = map(one_line, names)
     items = counted(pair.n, f"{split} example")
-    reason = "Dev examples guide searches and training; compare on test, too."
-    reasons = (reason,) if split == "dev" else ()
+    reasons: tuple[str, ...] = ()
+    if split == "dev":
+        reasons = ("Dev examples guide searches and training; compare on test, too.",)
     kind = KINDS[pair.sign]
     said = f"{upper_first(first)} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
@@ -92,10 +95,11 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
     """
     yield f"macro-F1 {score_text(errors.macro_f1, errors.macro_f1_interval)}"
     for row in errors.rows:
-        taken = ", ".join(f"{one_line(label)} {count}" for label, count in row.taken_for[:3])
-        wrong = f"; taken for {taken}" if taken else ""
         found = f"{row.found} of {row.n} right, {score_text(row.recall, row.interval)}"
-        yield f"  {one_line(row.label)}  {found}{wrong}"
+        if row.taken_for:
+            taken = [f"{one_line(label)} {count}" for label, count in row.taken_for[:3]]
+            found += f"; taken for {', '.join(taken)}"
+        yield f"  {one_line(row.label)}  {found}"
 
 
 def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:

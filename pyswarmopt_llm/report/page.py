@@ -11,7 +11,7 @@ import numpy as np
 from pyswarmopt_llm.report.findings import combination, findings, method, uses
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score, versions_text
-from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -25,7 +25,7 @@ def render_report(
     about: About,
     result: Result,
     history: Iterable[Row],
-    tasks: Mapping[str, Task] | None = None,
+    tasks: Mapping[str, Task] = {},
     replies: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page, a pure function of the run's files.
@@ -42,6 +42,9 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
+    shown = None
+    if len(rows) > len(result.experts):
+        shown = picture(rows, result)
     models = {**found.rows, **_other_experts(result)}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
@@ -51,10 +54,10 @@ def render_report(
         spans=spans(models),
         score=score,
         combination=combination(result),
-        picture=picture(rows, result) if len(rows) > len(result.experts) else None,
+        picture=shown,
         uses={**found.steps, **uses(about, result)},
         replies=replies,
-        changes=list(_changed_tasks(result, tasks or {})),
+        changes=list(_changed_tasks(result, tasks)),
         method=method(about),
         versions=versions_text(about.versions),
     )
@@ -94,12 +97,14 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
     single = result.models["best_single"].dev.items
     for name, ours in result.best.dev.items.items():
         gain = np.subtract(ours, single[name])
-        items = tasks[name].dev if name in tasks else ()
+        questions: Sequence[Item] = ()
+        if name in tasks:
+            questions = tasks[name].dev
         yield {
             "name": name,
             "gained": np.flatnonzero(gain > 0).tolist(),
             "lost": np.flatnonzero(gain < 0).tolist(),
-            "questions": items if len(items) == len(gain) else (),
+            "questions": questions,
         }
 
 

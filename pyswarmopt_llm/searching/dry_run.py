@@ -86,7 +86,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     else:
         device = torch.device("cuda")
         name = f"a GPU of {memory}"
-        dtype = pick_dtype("bfloat16" if asked.dtype == "auto" else asked.dtype, device)
+        dtype = pick_dtype(asked.dtype.replace("auto", "bfloat16"), device)
         free = bytes_of(memory) - CONTEXT
     base = resolve_base(asked.base, weights=False)
     weights = weights_of(empty_model(base, dtype=dtype), base)
@@ -174,9 +174,11 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     """
     check_new(user_path(config.out))
     fit = fit_of(config)
-    notes = [] if fit is None else fit.lines()
-    if fit is not None and fit.short > 0:
-        raise NoRoomError("; ".join(notes))
+    notes = []
+    if fit is not None:
+        notes = fit.lines()
+        if fit.short > 0:
+            raise NoRoomError("; ".join(notes))
     job = prepare(config)
     plan = job.plan
     timed = [_time_task(job, name) for name in job.tasks]

@@ -421,7 +421,7 @@ def tell_start(job: Job, run: str) -> None:
 def tell_price(job: Job, first: Row) -> None:
     """Report the greatest cost of the search, at the pace of the first evaluation."""
     plan = job.plan
-    item = first.seconds / max(first.n, 1)
+    item = first.seconds / first.n
     price = {
         "passes": sum(plan.passes.values()),
         "seconds": plan.seconds(item * plan.items, item * plan.test_items, item),

@@ -125,7 +125,9 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
     if len(trained.per_item) == len(before.per_item) > 1:
         differences = zip(trained.per_item, before.per_item, strict=True)
         error = score_of([after - own for after, own in differences]).stderr
-    return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
+    if math.isnan(error):
+        error = 0.0
+    return trained.value >= before.value - errors * error
 
 
 def announce(job: Job, starts: Iterable[str]) -> None:

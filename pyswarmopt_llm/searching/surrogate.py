@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import expit
 from scipy.stats import t as student
@@ -102,9 +101,9 @@ class MarginProcess:
         self._seen = self._closest(columns)
         self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
 
-    def margins(self, points: npt.ArrayLike) -> Floats:
+    def margins(self, points: Floats) -> Floats:
         """Expected closest margin of each item, (M, I), at points (M, D)."""
-        return self._closest(self._posterior.predict(np.asarray(points))[0])
+        return self._closest(self._posterior.predict(points)[0])
 
     def expected(self) -> Floats:
         """The width of each candidate, (N,)."""
@@ -193,12 +192,12 @@ class ScoreProcess:
         mean = self._posterior.predict(position[None])[0]
         self._fit(np.vstack([self._known, position]), np.vstack([self._values, mean]))
 
-    def predict(self, points: npt.ArrayLike) -> tuple[Floats, Floats]:
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """(means (M,), standard errors (M,)) of the value at points (M, D)."""
-        mean, error = self._posterior.predict(np.asarray(points))
+        mean, error = self._posterior.predict(points)
         return mean[:, 0], error[:, 0]
 
-    def gain(self, points: npt.ArrayLike) -> Floats:
+    def gain(self, points: Floats) -> Floats:
         """Expected improvement on the best value, (M,) (Jones et al. 1998, eq. 15), with Student's
         t in place of a normal.
 
@@ -312,13 +311,11 @@ class Surrogate:
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Learn from candidates, (n, D), whose items were all scored."""
-        for position, row in zip(positions, rows, strict=True):
-            if row.complete:
-                x = position.detach().cpu().double().numpy().copy()
-                error = self.combine([row.score(name) for name in self.tasks]).stderr
-                items = [value for name in self.tasks for value in row.item_values(name)]
-                margins = [own for name in self.tasks for own in row.margins.get(name, ())]
-                self._seen[row.key] = Candidate(x, row.value, error, items, margins)
+        for position, row in zip(positions.double().numpy(), rows, strict=True):
+            error = self.combine([row.score(name) for name in self.tasks]).stderr
+            items = [value for name in self.tasks for value in row.item_values(name)]
+            margins = [own for name in self.tasks for own in row.margins.get(name, ())]
+            self._seen[row.key] = Candidate(position, row.value, error, items, margins)
 
     def best(self) -> Point:
         """The candidate to return.
@@ -373,9 +370,13 @@ def harmful(seen: Sequence[Candidate]) -> list[int]:
     experts, as after iterations.
 
     Example:
-        >>> values = zip([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [0.5, 0.6, 0.1, 0.4])
-        >>> harmful([Candidate(np.array(position), value, 0.05) for position, value in values])
+        >>> base, ant, bee, cat = np.vstack([np.zeros(3), np.eye(3)])
+        >>> values = [(base, 0.5), (ant, 0.6), (bee, 0.1), (cat, 0.4), (ant / 2, 0.1)]
+        >>> seen = [Candidate(position, value, 0.05) for position, value in values]
+        >>> harmful(seen)
         [1]
+        >>> harmful([*seen, *[Candidate(bee + cat, 0.3, 0.05)] * 4])  # most contain bee
+        []
     """
     base = next((one for one in seen if not one.position.any()), None)
     if base is None:

@@ -158,7 +158,7 @@ def _untrained(job: Job, found: Found) -> Tensor:
     """
     position = found.chosen.position
     expert = job.pool.space.vertices()[found.single].to(position)
-    if position.equal(expert) or not position.any():
+    if not position.any():
         return position
     mixture, alone = expected(found.scorer.score([position, expert], 0), job.objectives)
     if not_worse(alone, mixture):

@@ -142,7 +142,7 @@ def exact_texts(
     decoders = []
     for member in members:
         prompts = [member.encode_prompt(member.chat(user)) for user in users]
-        decoders.append(member.passes.decoder(prompts, max_new_tokens, member.batch_tokens))
+        decoders.append(member.decoder(prompts, max_new_tokens))
     stops = frozenset.union(*(member.stops() for member in members))
     answers: list[list[int]] = [[] for _ in users]
     for step in decode(decoders, len(users), choose, stops, max_new_tokens):

@@ -116,8 +116,10 @@ def learnt_items(adapter: Path, task: Task) -> int:
     if card.is_file():
         text = card.read_text("utf-8", "replace")
     learnt = {*text.partition(QUESTIONS)[2].split()}
+    if not learnt:
+        return 0
     count = 0
-    for item in task.dev if learnt else ():
+    for item in task.dev:
         asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)
         count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
     return count

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, compare_tasks, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, compare_paired, corrected
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
@@ -283,8 +283,11 @@ class Result:
         scales = {name: objective.scale for name, objective in self.objectives.items()}
         asked = {name: one.questions.get(split, []) for name, one in self.objectives.items()}
         if not self.several_tasks:
-            pairs = compare_tasks(ours.items, theirs.items, scales, asked, level)
-            return next(iter(pairs.values()), None)
+            ((task, first),) = ours.items.items()
+            second = theirs.items.get(task, ())
+            if len(first) == len(second) > 1:
+                return compare_paired(first, second, scales.get(task), asked.get(task), level)
+            return None
         combine = find_combine(self.combine, len(self.objectives))
         return combined_difference(
             ours.tasks, theirs.tasks, combine, self.alike, scales, asked, level

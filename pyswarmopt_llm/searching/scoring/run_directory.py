@@ -213,7 +213,7 @@ class Checkpoint:
         try:
             if file.exists():
                 self._earlier = pso.Swarm.load(file)
-        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        except ValueError as error:
             raise UserError(f"{error}; remove the file: resume does not need it") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:

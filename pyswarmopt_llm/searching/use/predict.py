@@ -265,7 +265,10 @@ def write_predictions(
         frame[PROBABILITIES] = [one.probabilities for one in predictions]
     suffix = out.suffix.lower()
     if suffix in DELIMITED:
-        text = frame.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+        sep = ","
+        if suffix == ".tsv":
+            sep = "\t"
+        text = frame.to_csv(index=False, sep=sep, lineterminator="\n")
     else:
         lines = suffix == ".jsonl"
         text = frame.to_json(orient="records", double_precision=15, force_ascii=False, lines=lines)
