@@ -95,19 +95,19 @@ def export(
         done = export_model(source, out, form, base=base, rank=rank)
     size = sum(done.files.values()) / 2**20
     lines = [f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"]
-    loss = done.loss
-    if loss is not None:
-        lines.append(
-            f"At rank {rank} it differs from the original by {loss.whole:.1%} of its change "
-            f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
-        )
-    record = {
+    record: dict[str, Any] = {
         "source": source,
         "out": out,
         "format": form,
         "rank": rank,
         "files": dict(done.files),
-        "relative_error": None if loss is None else loss.whole,
-        "left_out": () if loss is None else loss.left_out,
+        "relative_error": None,
+        "left_out": (),
     }
+    if (loss := done.loss) is not None:
+        lines.append(
+            f"At rank {rank} it differs from the original by {loss.whole:.1%} of its change "
+            f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
+        )
+        record |= {"relative_error": loss.whole, "left_out": loss.left_out}
     print_either(record, lines, as_json)

@@ -89,10 +89,13 @@ def command(
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    loss_of = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+    heldout = "nothing was held out"
+    if done.heldout:
+        losses = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
+        heldout = f"held-out loss {losses}"
     lines = [
         f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s",
-        f"held-out loss {loss_of}" if done.heldout else "nothing was held out",
+        heldout,
         f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK",
     ]
     print_either({"out": out, **record}, lines, as_json)

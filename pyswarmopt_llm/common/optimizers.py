@@ -190,8 +190,10 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
             recipe = made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
         except ValueError as error:
             raise UserError(str(error)) from error
+    elif name == OWN:
+        recipe = pso.recipes.get("constriction")
     else:
-        recipe = pso.recipes.get("constriction" if name == OWN else name.replace("-", "_"))
+        recipe = pso.recipes.get(name.replace("-", "_"))
     # Coefficients are unbounded, so a full restart has no region to draw from.
     restart = tuple(
         policy for policy in recipe.restart if not isinstance(policy, pso.restart.RestartSwarm)

@@ -39,7 +39,11 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
         UserError('builtin:tips: unknown; did you mean builtin:ties?')
     """
     names = list(names)
-    prefix = where.split()[-1] if where.endswith(":") else ""
+    shown = f"{where} {name}"
+    prefix = ""
+    if where.endswith(":"):
+        shown = where + name
+        prefix = where.split()[-1]
     close = nearest(name, names)
     if close is not None:
         hint = f"did you mean {prefix}{close}?"
@@ -47,7 +51,7 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
         hint = advice or f"use one of: {', '.join(names)}"
     if where.isidentifier():
         return InvalidOption(where, name, f"unknown; {hint}")
-    return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
+    return UserError(f"{shown}: unknown; {hint}")
 
 
 def lookup(where: str, name: str, table: Mapping[str, T]) -> T:

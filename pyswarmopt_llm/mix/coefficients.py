@@ -116,16 +116,11 @@ def save_patch(
     """
     bases = (expert.base or expert.base_model_name for expert in experts)
     changed = {name: change for name, change in patch.low_rank.items() if change.b.any()}
-    factors = {
-        name.removesuffix(".weight"): change.without_zeros()
-        for name, change in (changed or patch.low_rank).items()
-    }
-    write_adapter(
-        Path(out),
-        {module: (change.b, change.a) for module, change in factors.items()},
-        base_model_name=next(filter(None, bases), ""),
-        card=card,
-    )
+    factors = {}
+    for name, change in (changed or patch.low_rank).items():
+        kept = change.without_zeros()
+        factors[name.removesuffix(".weight")] = (kept.b, kept.a)
+    write_adapter(out, factors, base_model_name=next(filter(None, bases), ""), card=card)
 
 
 LEAST_SUM = 0.5
@@ -152,14 +147,13 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
 
 def between(points: Tensor, count: int, seed: int) -> Tensor:
-    """Points between two of `points`, (n, D): (count, D), none if `count` is below 1.
+    """Points between two of `points`, (n, D): (count, D).
 
     Example:
         >>> between(torch.eye(3, dtype=torch.float64), 4, seed=0).sum(1).tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
     rng = np.random.default_rng([seed, 9])
-    count = max(count, 0)
     first = points[rng.integers(len(points), size=count)]
     second = points[rng.integers(len(points), size=count)]
     share = torch.from_numpy(rng.random((count, 1)))
@@ -167,15 +161,13 @@ def between(points: Tensor, count: int, seed: int) -> Tensor:
 
 
 def even_sums(vertices: Tensor) -> Tensor:
-    """The base, the average and the sum of the experts: (3, size) float64.
+    """The base, the average and the sum of the experts: (3, size).
 
     Example:
         >>> even_sums(torch.eye(4))[:, 0].tolist()
         [0.0, 0.25, 1.0]
     """
-    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(
-        torch.float64
-    )
+    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)])
 
 
 def sums(experts: int, count: int, seed: int) -> Tensor:

@@ -72,7 +72,10 @@ def model_card(
         Markdown with YAML front matter; every name from outside is escaped. A card is published, so
         it contains no questions and nothing that needs the run.
     """
-    form = form or (ADAPTER if about.kind.adapters else MODEL)
+    if form is None:
+        form = MODEL
+        if about.kind.adapters:
+            form = ADAPTER
     found = findings(about, result)
     licence, warning = licence_of(parents)
     text = render(
@@ -87,10 +90,10 @@ def model_card(
     )
     if not about.kind.library:
         return text
-    base = about.base if may_be_on_hub(about.base) else None
-    header = {
-        "base_model": base,
-        "base_model_relation": base and form.relation,
+    header: dict[str, Any] = {}
+    if may_be_on_hub(about.base):
+        header = {"base_model": about.base, "base_model_relation": form.relation}
+    header |= {
         "license": licence,
         "library_name": form.library,
         "pipeline_tag": "text-generation",

@@ -311,7 +311,7 @@ class Surrogate:
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Learn from candidates, (n, D), whose items were all scored."""
-        for position, row in zip(positions.double().numpy(), rows, strict=True):
+        for position, row in zip(positions.numpy(), rows, strict=True):
             error = self.combine([row.score(name) for name in self.tasks]).stderr
             items = [value for name in self.tasks for value in row.item_values(name)]
             margins = [own for name in self.tasks for own in row.margins.get(name, ())]

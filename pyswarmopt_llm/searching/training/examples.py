@@ -100,9 +100,10 @@ def load_examples(
         prompt = None
     else:
         task = read_whole(data, None, None, reading or Reading({}))
-        tested = min(TEST, len(task.test)) if task.drawn else 0  # a file without splits
-        more = task.test[TEST:] if task.drawn else ()
-        source = Source((*task.dev, *more)[:count], tested, task.note)
+        source = Source(task.dev[:count], 0, task.note)
+        if task.drawn:  # a file without splits
+            examples = (*task.dev, *task.test[TEST:])[:count]
+            source = Source(examples, len(task.test[:TEST]), task.note)
         prompt = task.prompt
     if chats:
         source = source._replace(examples=[_as_chat(item, prompt) for item in source.examples])

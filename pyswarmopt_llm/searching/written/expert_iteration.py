@@ -275,12 +275,15 @@ class ExpertIteration:
     def use(self, rounds: Sequence[Round]) -> dict[str, int]:
         """The use of replies, and the rounds of the resulting model; see `Result`."""
         best = best_round(rounds)
+        spare = 0
+        if self.log is not self.dev:
+            spare = len(self.log.prompts)
         return {
             "rounds": len(rounds),
             "round": rounds.index(best) + 1,
             "kept": best.kept,
             "replies": self.count,
-            "spare": 0 if self.log is self.dev else len(self.log.prompts),
+            "spare": spare,
         }
 
 
