@@ -142,7 +142,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
         vertices = space.vertices()
         n = len(vertices)
         vertices = torch.cat([vertices, even_sums(vertices)[: SUMS[start]]])
-        return torch.cat([vertices, sums(n, count - len(vertices), seed)])
+        return torch.cat([vertices, sums(n, max(0, count - len(vertices)), seed)])
     return space.starts(count, seed)
 
 

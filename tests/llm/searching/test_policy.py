@@ -166,6 +166,22 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
         assert not any(row.coefficients[number] for number in start.dropped)
 
 
+def test_a_race_in_which_the_first_share_drops_nobody_is_over() -> None:
+    scorer = scorer_of(Journal(), Skills((0.6, 0.6, 0.6)))
+    _, left = race_module.race(scorer, Hull(3).vertices(), draw_shares({"t": 100}, 3))
+    assert left == [0, 1, 2] and scorer.item_evaluations == 3 * 16
+
+
+def test_of_a_large_pool_without_a_race_all_are_scored_and_the_best_are_mixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(race_module, "MOST_COEFFICIENTS", 2)
+    experts = Hull(3).vertices()
+    start = begin(scorer_of(Journal(), Skills((0.9, 0.1, 0.8))), experts, experts, [])
+    assert all(row.complete for row in start.experts)
+    assert start.dropped == [1] and start.numbers == [0, 2]
+
+
 def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:
     """An accuracy of 2.33, edited into results.jsonl."""
     journal, utility = Journal(), Skills((0.9, 0.4, 0.5))

@@ -88,6 +88,12 @@ def learnt(
     return proposer, asked
 
 
+def test_of_a_single_item_the_best_is_returned_whatever_the_error() -> None:
+    proposer, _ = learnt(np.array([[[1.0]], [[-1.0]], [[-2.0]]]), np.eye(3))
+    best = proposer.best()
+    assert best.value == 1.0 and best.x.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     """By a literal transcription; never one below the floor."""
     rng = np.random.default_rng(5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,20 +37,20 @@ class Scripted(Pool):
         return self._replies.pop(0) if self._replies else found(request)
 
 
-def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
+def evaluated(pool: Pool, *values: float) -> list[float]:
     crew = pool.crew(SCORINGS)
     requests = [Request(torch.tensor([float(value)])) for value in values]
-    return [crew.threads.submit(crew.evaluate, request) for request in requests]
+    return [row.value for row in crew.each(crew.evaluate, requests)]
 
 
 def test_a_failure_is_counted_and_the_candidate_evaluated_again_three_times_at_most() -> None:
     full = Failure("out of memory", "full")
     pool = Scripted([full])
-    assert [future.result(60).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
+    assert evaluated(pool, 3, 1, 2) == [3, 1, 2]
     assert pool.failures == ["out of memory"]
     pool = Scripted([full] * TRIES)
     with pytest.raises(UserError, match=f"{TRIES} workers failed on one candidate.*memory: full"):
-        submitted(pool, 0)[0].result(60)
+        evaluated(pool, 0)
     assert pool.failures == ["out of memory"] * TRIES
 
 
@@ -102,7 +102,7 @@ def test_smaller_batches_are_accepted_at_the_last_try_only() -> None:
 
     handler = Handler(Setup(lambda config: Resident(shrinks=1), None, {"base": "files"}))  # type: ignore
     pool = Full([])
-    assert submitted(pool, 3)[0].result(60).value == 3
+    assert evaluated(pool, 3) == [3]
     assert pool.failures == ["out of memory"] * (TRIES - 1)
     assert [request.last for request in asked] == [False] * (TRIES - 1) + [True]
 
