@@ -134,8 +134,7 @@ class Study:
                 return None
             x = search.take_up(ticket)
             if x is not None:
-                space = search.problem.space
-                return Trial(ticket.number, x.copy(), None if space is None else space.decode(x))
+                return Trial(ticket.number, x.copy(), search.problem.params(x))
         return None
 
     def tell(
@@ -184,8 +183,8 @@ class Study:
         """The value, followed by its constraints."""
         search = self._search
         returned = search.problem.constraints.returned
-        told: Any = math.nan if value is None else untensored(value)
-        if value is None or (returned and constraints is None and _is_missing(told)):
+        told: Any = untensored(value)
+        if told is None or (returned and constraints is None and _is_missing(told)):
             search.evaluator.count_if_failed(math.nan)
             return math.nan
         if returned == (constraints is None):

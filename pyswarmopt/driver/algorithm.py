@@ -100,7 +100,9 @@ def make_optimizer(
 ) -> Any:
     """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`."""
     # A single lucky draw must not count as the target, so a noisy search checks means itself.
-    target = None if options.noisy else options.target
+    target = options.target
+    if options.noisy:
+        target = None
     if recipe is not None:
         return _swarm(options, problem, recipe, maximize, target)
     positions, known = _starting_points(problem, MOST_KNOWN, maximize)
@@ -163,9 +165,11 @@ def _swarm(
         population = max(population, len(positions))
     recipe = replace(recipe, stop=tuple(rules))
     moves = _planned_moves(options, population)
+    if moves is not None:
+        recipe = recipe.planned(moves)
     return Swarm(
         bounds=problem.coding.bounds(),
-        recipe=recipe if moves is None else recipe.planned(moves),
+        recipe=recipe,
         population=population,
         positions=positions,
         maximize=maximize,
@@ -177,13 +181,11 @@ def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Float
     """The given starting points and the best known ones, at most `most` in total; the number of
     known ones.
     """
-    start = problem.start
-    count = 0 if start is None else len(start)
-    best = problem.best_known(max(most - count, 0), maximize)
-    if not len(best):
-        return start, 0
-    known = problem.coding.encode(best)
-    return known if start is None else np.concatenate([start, known]), len(best)
+    best = problem.best_known(max(most - len(problem.start), 0), maximize)
+    points = np.concatenate([problem.start, problem.coding.encode(best)])
+    if not len(points):
+        return None, 0
+    return points, len(best)
 
 
 def _planned_moves(options: Options, population: int) -> int | None:
@@ -193,10 +195,14 @@ def _planned_moves(options: Options, population: int) -> int | None:
         >>> _planned_moves(Options(abs, max_evals=1000), 40)
         24
     """
-    moves = [] if options.max_iter is None else [options.max_iter]
+    moves = []
+    if options.max_iter is not None:
+        moves.append(options.max_iter)
     if options.max_evals is not None:
         moves.append(math.ceil(options.max_evals / population) - 1)
-    return max(min(moves), 1) if moves else None
+    if not moves:
+        return None
+    return max(min(moves), 1)
 
 
 def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:

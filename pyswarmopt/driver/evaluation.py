@@ -33,7 +33,7 @@ class Memory:
 
     Args:
         canonical: maps a point, (D,), to the representative of all points that look alike to the
-            objective; None if there are none.
+            objective.
         most: coordinates and values kept; 0: nothing is remembered.
 
     Example:
@@ -44,7 +44,7 @@ class Memory:
     """
 
     def __init__(
-        self, canonical: Callable[[Floats], Floats] | None = None, most: int = NUMBERS
+        self, canonical: Callable[[Floats], Floats] = np.asarray, most: int = NUMBERS
     ) -> None:
         self._canonical = canonical
         self.most = most
@@ -52,8 +52,7 @@ class Memory:
 
     def key(self, x: Floats) -> bytes:
         """A key of a point, (D,), equal for points that the objective cannot distinguish."""
-        same = x if self._canonical is None else self._canonical(x)
-        return (same + 0.0).tobytes()  # -0 is 0
+        return (self._canonical(x) + 0.0).tobytes()  # -0 is 0
 
     def keep(self, key: bytes, value: Value) -> None:
         """Store the value of the point with this key, NaN if the call failed; the oldest goes if
@@ -147,8 +146,10 @@ class Evaluator(StateRecord):
             )
         limited = seconds is not None or deadline < math.inf or options.asynchronous
         # workers may be handed more points than they are
-        self._at_once = self.workers.count if limited or self.workers.serial else sys.maxsize
-        self._patience = math.inf if seconds is None else seconds
+        self._at_once = sys.maxsize
+        if limited or self.workers.serial:
+            self._at_once = self.workers.count
+        self._patience = seconds or math.inf
         self._deadline = deadline
         self.vectorized = bool(options.vectorized)
         self.form = Form(outputs, problem.constraints.returned)
@@ -203,7 +204,10 @@ class Evaluator(StateRecord):
             elif key not in new:
                 new[key] = x
         self.idle += sum(again)
-        called, error = self._call_many(new) if self.vectorized else self._call_each(new)
+        if self.vectorized:
+            called, error = self._call_many(new)
+        else:
+            called, error = self._call_each(new)
         for key in new:
             if key in called:
                 self.learn(key, called[key])
@@ -329,7 +333,7 @@ class Evaluator(StateRecord):
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
         line = cut(text.partition("\n")[0], LONGEST_TEXT)
-        known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
+        known = (name for name in self.failures if name.partition(":")[0] == kind)
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
 
@@ -349,7 +353,9 @@ class Evaluator(StateRecord):
         now = self.recheck(x, forgives=True)
         self.calls += 1
         first = float(np.ravel(now)[0])
-        return first if math.isfinite(first) else value
+        if math.isfinite(first):
+            return first
+        return value
 
     def recheck(self, x: Floats, forgives: bool = False) -> Value:
         """``fun(x)``, for an evaluated point, (D,), without counting; NaN if the call failed and is

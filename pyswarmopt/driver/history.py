@@ -185,9 +185,10 @@ class History(list[Any], Table):
         """
         particles = (record for record in self if isinstance(record, ParticleRecord))
         kept = [r for r in particles if r.violation == 0 or not feasible]
-        shape = (len(kept), self.objectives) if self.objectives else len(kept)
-        values = np.array([r.value for r in kept]).reshape(shape)
-        finite = np.isfinite(values.reshape(len(kept), -1 if kept else 1)).all(axis=1)
+        values = np.reshape([r.value for r in kept], (len(kept), self.objectives or 1))
+        finite = np.isfinite(values).all(axis=1)
+        if not self.objectives:
+            values = values[:, 0]
         return np.array([r.x for r in kept])[finite], values[finite]
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
@@ -252,7 +253,9 @@ def plain(value: Any) -> Any:
     """A value with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
     if isinstance(value, np.ndarray):
         return value
-    return math.nan if math.isnan(value) else float(value)
+    if math.isnan(value):
+        return math.nan
+    return float(value)
 
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

@@ -64,9 +64,11 @@ class Evaluated(NamedTuple):
 
         Violations and costs are compared separately: their sum could overflow.
         """
-        finite = math.isfinite(self.cost)
-        cost = self.cost if finite else math.inf
-        return not finite, self.violation, 0.0 if self.violation > 0 else cost
+        if not math.isfinite(self.cost):
+            return True, self.violation, math.inf
+        if self.violation > 0:
+            return False, self.violation, 0.0
+        return False, 0.0, self.cost
 
 
 class Found(NamedTuple):
@@ -178,7 +180,7 @@ class Judge:
         values, _, error = self._evaluator(points)
         if error is not None:
             raise error
-        return np.array([math.nan if v is None else self._sign * float(v) for v in values])
+        return self._sign * np.array(values, dtype=np.float64)
 
     # ---- telling ----
 
@@ -214,7 +216,7 @@ class Judge:
         """Costs and constraints, (N, 1 + K), for a search that uses them."""
         if not self._by_amounts:
             return {}
-        rows = padded([each.cost if each.counts else math.inf, *each.amounts] for each in judged)
+        rows = padded([each.cost, *each.amounts] for each in judged)
         return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     # ---- the result so far ----
@@ -238,8 +240,9 @@ class Judge:
     def value(self) -> float:
         """The best value of a feasible point; infinitely bad without any."""
         best = self.best
-        counts = best.violation == 0 and math.isfinite(best.cost)
-        return self._sign * (best.cost if counts else math.inf)
+        if best.violation == 0 and math.isfinite(best.cost):
+            return self._sign * float(best.cost)
+        return self._sign * math.inf
 
     def reached(self) -> dict[str, float]:
         """The reason to stop at a target that the search does not check."""
@@ -261,14 +264,17 @@ class Judge:
         else:
             value = self.value
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
-        sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)
-        return self._found(fun, note="" if sure else NOISE.format(value, fun))
+        if not math.isfinite(cost) or same_but_rounding(value, fun, scale):
+            return self._found(fun)
+        return self._found(fun, note=NOISE.format(value, fun))
 
     def _found(self, fun: float, stderr: float = 0.0, n: int = 1, note: str = "") -> Found:
         best = self.best
         breach = self._constraints.breach(best.x, best.violation)
         if self._returned:
-            amounts = NONE if best.rank[0] else best.amounts
+            amounts = best.amounts
+            if not math.isfinite(best.cost):
+                amounts = NONE
             breach = Breach.of(amounts, np.zeros(len(amounts)))
         # a copy: a callback may change it
         return Found(best.x.copy(), float(fun), breach, stderr, n, note)

@@ -161,7 +161,7 @@ class Problem:
         coding: maps the user's D coordinates to the search's M, and back.
         constraints: all of them.
         space: parameters by name, if any.
-        start: starting points of the search, (n, M), if any.
+        start: starting points of the search, (n, M).
         known: points, (k, D), and their values, which are not called.
         identity: must also match in a checkpoint.
     """
@@ -169,7 +169,7 @@ class Problem:
     coding: Coding
     constraints: Constraints
     space: Space | None
-    start: Floats | None
+    start: Floats
     known: KnownPoints
     identity: dict[str, Any]
 
@@ -184,7 +184,7 @@ class Problem:
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if self.constraints.linear is None or not coding.integers.any():
+        if not coding.integers.any():
             return points
         return np.array(
             [self.constraints.repair(x, coding.integers, coding.low, coding.high) for x in points]
@@ -196,22 +196,26 @@ class Problem:
         if not len(points):
             return points
         rows = values.reshape(len(points), -1)
-        costs = -rows[:, 0] if maximize else rows[:, 0]
+        costs = rows[:, 0]
+        if maximize:
+            costs = -costs
         violations = np.maximum(rows[:, 1:], 0.0).sum(axis=1)
         if not self.constraints.returned:
             violations = self.constraints.violations(points)
         order = np.lexsort((costs, violations))
         return points[order[np.isfinite(costs[order])]][:most]
 
-    @property
-    def canonical(self) -> Callable[[Floats], Floats] | None:
-        """A map from a point to the representative of all points with the same parameters; None if
-        each has its own.
-        """
-        several = self.space is not None and self.space.repeats
-        if several and self.space is not None:
-            return self.space.canonical
-        return None
+    def params(self, x: Floats) -> Any:
+        """The parameters by name at x, (D,), or at each of (n, D); None without names."""
+        if self.space is None:
+            return None
+        return self.space.decode(x)
+
+    def canonical(self, x: Floats) -> Floats:
+        """The representative of all points with the same parameters as x, (D,)."""
+        if self.space is not None and self.space.repeats:
+            return self.space.canonical(x)
+        return x
 
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:
@@ -224,13 +228,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     if callable(arguments.bounds) and not callable(arguments.fun):
         raise ValueError("fun and bounds are swapped: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
-    if options.x0 is None:
-        start = None
-    else:
-        start = starting_points(options.x0, space)
-    bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
-    if start is not None:
-        check_inside(start, *bounds)
+    start, bounds = _start_and_bounds(options, space)
     tolerance = float(options.equality_tolerance)
     constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
     if constraints.returned:
@@ -238,20 +236,36 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
         raise ValueError("noisy=True: known= needs means, not single draws; pass the points as x0=")
-    rounded, orders = (None, ()) if space is None else (space.rounded, space.orders)
-    coding = make_coding(bounds, options.integrality, options.categorical, rounded, orders)
+    grid: dict[str, Any] = {}
+    if space is not None:
+        grid = {"rounded": space.rounded, "orders": space.orders}
+    coding = make_coding(bounds, options.integrality, options.categorical, **grid)
     identity = {
         "bounds": [side.tolist() for side in bounds],
         "seed": options.seed,
-        "x0": None if start is None else start.tolist(),
+        "x0": start.tolist() or None,
         "integrality": coding.integers.tolist(),
         "categorical": coding.categories.tolist(),
         "constraints": bool(constraints),
-        **({} if space is None else {"space": space.describe()}),
-        **({"known": known.points.tolist()} if len(known.points) else {}),
     }
-    encoded = None if start is None else coding.encode(start)
-    return options, Problem(coding, constraints, space, encoded, known, identity)
+    if space is not None:
+        identity["space"] = space.describe()
+    if len(known.points):
+        identity["known"] = known.points.tolist()
+    return options, Problem(coding, constraints, space, coding.encode(start), known, identity)
+
+
+def _start_and_bounds(
+    options: Options, space: Space | None
+) -> tuple[Floats, tuple[Floats, Floats]]:
+    """The starting points, (n, D), and the bounds, (D,) each."""
+    if options.x0 is None:
+        bounds = read_bounds(options.bounds)
+        return np.empty((0, len(bounds[0]))), bounds
+    start = starting_points(options.x0, space)
+    bounds = read_bounds(options.bounds, start.shape[1])
+    check_inside(start, *bounds)
+    return start, bounds
 
 
 def _with_returned(options: Options) -> Options:

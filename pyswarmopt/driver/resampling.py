@@ -121,7 +121,9 @@ class ByMeans(Judge):
 
     def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
-        self._cost_to_reach = None if target is None else self._sign * target
+        self._cost_to_reach = -math.inf
+        if target is not None:
+            self._cost_to_reach = self._sign * target
         self._samples: dict[bytes, Sample] = {}
         # draws reserved for the end: half choose the result, half report it
         self._reserve = 2 * int(min(self._evaluator.max_evals / FINAL_SHARE, FINAL_DRAWS))
@@ -181,7 +183,7 @@ class ByMeans(Judge):
         It then has `SURE_DRAWS` draws, since among hundreds of bests some are lucky ten times.
         """
         sample = self.sample(self._best_position())
-        if self._cost_to_reach is None or sample.mean > self._cost_to_reach:
+        if sample.mean > self._cost_to_reach:
             return
         if 0 < sample.n < SURE_DRAWS:
             self._take_again(np.tile(sample.x, (SURE_DRAWS - sample.n, 1)))
@@ -190,10 +192,8 @@ class ByMeans(Judge):
     def reached(self) -> dict[str, float]:
         """The reason to stop if the mean reaches the target by two standard errors."""
         sample = self.sample(self.best.x)
-        if self._cost_to_reach is None or sample.n < DECISIVE_DRAWS:
-            return {}
         sure = sample.mean + 2 * sample.stderr <= self._cost_to_reach
-        if sure:
+        if sure and sample.n >= DECISIVE_DRAWS:
             return {"target": self._sign * sample.mean}
         return {}
 
@@ -208,7 +208,9 @@ class ByMeans(Judge):
         costs = self.draw(np.tile(fresh.x, (self._final_draws(), 1)))
         for cost in costs[np.isfinite(costs)]:
             fresh = fresh.add(float(cost))
-        return self._by_mean(fresh if fresh.n > 1 else self.sample(fresh.x))
+        if fresh.n > 1:
+            return self._by_mean(fresh)
+        return self.found()
 
     def _choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky."""

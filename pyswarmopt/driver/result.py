@@ -124,7 +124,9 @@ class Result(Mapping[str, Any]):
             ValueError: they were not kept.
         """
         x, values = self._kept(feasible)
-        return x if self.space is None else self.space.decode(x), values
+        if self.space is None:
+            return x, values
+        return self.space.decode(x), values
 
     def known(self) -> tuple[Any, Floats]:
         """The evaluated points and values, for ``known=`` of another search; only the best one if
@@ -132,7 +134,8 @@ class Result(Mapping[str, Any]):
         """
         if self.history.granularity == "particles":
             return self.evaluated(feasible=False)
-        return [self.x] if self.params is None else [self.params], np.array([self.fun])
+        best = self.x if self.params is None else self.params
+        return [best], np.array([self.fun])
 
     def coordinates(self) -> Floats:
         """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of

@@ -82,8 +82,7 @@ class Search:
         self._began = time.monotonic()
         self._told = told
         self._options, self.problem = read_problem(arguments)
-        timeout = self._options.timeout
-        self._timeout = math.inf if timeout is None else timeout
+        self._timeout = self._options.timeout or math.inf
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
         self._distinct = self.problem.coding.count  # points
@@ -112,13 +111,13 @@ class Search:
         recipe = algorithm(self._options, self.problem, workers)
         default = recipe is None
         self._phased = default
-        self._algorithm = "default" if recipe is None else recipe.name
-        self._recipe = "" if recipe is None else str(recipe)
+        self._algorithm = "default"
+        self._recipe = ""
+        if recipe is not None:
+            self._algorithm = recipe.name
+            self._recipe = str(recipe)
         self._options = options = _with_limit(self._options, self.problem, recipe)
-        if options.max_evals is None:
-            limit = math.inf
-        else:
-            limit = options.max_evals
+        limit = options.max_evals or math.inf
         # not for a named recipe: a swarm's last iteration would be cut
         confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
         self.evaluator = self._make_evaluator(limit, confirms)
@@ -126,17 +125,27 @@ class Search:
         if default:
             self.advice = idle_workers(self._swarm, options, workers)
         self._judge = self._make_judge()
-        space = self.problem.space
-        granularity = options.history or ("iteration" if space is None else "particles")
-        self._history = History(granularity, space, bool(self.problem.constraints))
+        self._history = self._make_history()
         self._identity |= {
             "recipe": self._algorithm,
-            "population": options.population if default else len(self._swarm.positions),
+            "population": options.population,
             "maximize": maximize,
             "noisy": options.noisy,
         }
-        if recipe is not None and recipe.options is None:  # two user recipes may have the same name
+        if recipe is None:
+            return
+        self._identity["population"] = len(self._swarm.positions)
+        if recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
+
+    def _make_history(self) -> History:
+        granularity = self._options.history
+        space = self.problem.space
+        if granularity is None:
+            granularity = "iteration"
+            if space is not None:
+                granularity = "particles"
+        return History(granularity, space, bool(self.problem.constraints))
 
     def _make_evaluator(
         self, max_evals: float, confirms: bool = False, outputs: int | None = None
@@ -213,7 +222,7 @@ class Search:
         iteration = self._swarm.rounds
         x = self._swarm.ask()
         points = self.problem.decode(x)
-        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
+        self.evaluator.afresh = self._phased and self._swarm.calls_again
         judged, error = self._judge.judge(points)
         for row, each in enumerate(judged):
             self._note(iteration, row, each)
@@ -245,7 +254,9 @@ class Search:
                 break  # budget or time is used up
 
     def next_ticket(self) -> Ticket | None:
-        ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
+        if self._again:
+            return self._again.pop(0)
+        ticket: Ticket | None = self._swarm.ask_one()
         return ticket
 
     def take_up(self, ticket: Ticket) -> Floats | None:
@@ -259,7 +270,7 @@ class Search:
             self._tell_one(ticket, draft)
             return None
         key = self.evaluator.memory.key(x)
-        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
+        self.evaluator.afresh = self._phased and self._swarm.calls_again
         known = self.evaluator.recall(key)
         if known is not None:
             self._tell_one(ticket, self._judge.read(draft._replace(again=True), known))
@@ -267,7 +278,9 @@ class Search:
         alike = self._alike.setdefault(key, [])
         alike.append(ticket)
         self.pending[ticket.number] = x
-        return x if len(alike) == 1 else None
+        if len(alike) > 1:
+            return None
+        return x
 
     def _hear(self) -> None:
         """Wait for one answer and take it in."""
@@ -284,7 +297,9 @@ class Search:
             del self.pending[ticket.number]
             self._tell_one(ticket, judged)
             judged = judged._replace(again=True)
-        return None if tickets else judged
+        if tickets:
+            return None
+        return judged
 
     def take(self, x: Floats, value: Value) -> None:
         """Take in the value of a point, (D,), that was called elsewhere, asked for or not."""
@@ -378,7 +393,7 @@ class Search:
         used = self.evaluator.calls + self.evaluator.skipped
         share = (time.monotonic() - self._began) / self._timeout
         for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
-            share = max(share, done / limit if limit else 0.0)
+            share = max(share, done / (limit or math.inf))
         return min(share, 1.0)
 
     # ---- the result ----
@@ -393,7 +408,6 @@ class Search:
             found = self._judge.final(scale)
         else:
             found = self._judge.found()
-        space = self.problem.space
         feasible = found.breach.feasible
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
@@ -414,8 +428,8 @@ class Search:
             n_best=found.n,
             maxcv=found.breach.most,
             algorithm=self._algorithm,
-            params=None if space is None else space.decode(found.x),
-            space=space,
+            params=self.problem.params(found.x),
+            space=self.problem.space,
             maximize=self._sign < 0,
             feasible=feasible,
             recipe=self._recipe,
@@ -483,7 +497,9 @@ class Search:
             part.load_state_dict(saved)
         self.pending = {}
         self._alike = {}
-        self._again = self._swarm.tickets() if self._options.asynchronous else []
+        self._again = []
+        if self._options.asynchronous:
+            self._again = self._swarm.tickets()
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more: objective or constraints may have changed.

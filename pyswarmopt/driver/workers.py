@@ -186,8 +186,10 @@ def number_of_workers(spec: int | Executor) -> int:
         if type(size) is int and size > 0:
             return size
         return cores
-    if type(spec) is int and (spec >= 1 or spec == -1):
-        return cores if spec == -1 else spec
+    if spec == -1:
+        return cores
+    if type(spec) is int and spec >= 1:
+        return spec
     raise ValueError(
         f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, or an executor, such as "
         "concurrent.futures.ProcessPoolExecutor(4)"

@@ -103,9 +103,8 @@ class AxisSearch(Run):
             points = self.points[i]
             values = self.values[i]
             before = min(values)
-            if t not in points:
-                points.append(t)
-                values.append(before + (cost - self.cost) if math.isfinite(cost) else math.inf)
+            points.append(t)
+            values.append(before + (cost - self.cost))
             gain += before - min(values)
             self.x[i] = points[values.index(min(values))]
         self.cost -= gain
@@ -126,9 +125,10 @@ def _next(points: list[float], values: list[float], refine: bool) -> float:
             return 0.0 if t[0] > 1 - t[-1] else 1.0
         k = int(np.diff(t).argmax())
         return float(t[k] + t[k + 1]) / 2
-    vertex = _refined(t, v) if refine else None
-    if vertex is not None:
-        return vertex
+    if refine:
+        vertex = _refined(t, v)
+        if vertex is not None:
+            return vertex
     target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
     left = np.sqrt(v[:-1] - target)
     right = np.sqrt(v[1:] - target)

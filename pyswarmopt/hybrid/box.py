@@ -104,9 +104,7 @@ class Kinds:
     @property
     def count(self) -> int:
         """Number of parameters."""
-        if len(self.parameter):
-            return int(self.parameter[-1]) + 1
-        return 0
+        return int(self.parameter[-1]) + 1
 
     @cached_property
     def blocks(self) -> list[slice]:
@@ -136,7 +134,7 @@ class Kinds:
     @property
     def binary(self) -> bool:
         """Whether all are integers with two values."""
-        return self.count > 0 and bool((self.whole & (self.levels == 2)).all())
+        return bool((self.whole & (self.levels == 2)).all())
 
     def snap(self, unit: Floats) -> Floats:
         """Points, (n, M), with integers in the middle of their parts, and 1 for the chosen label,

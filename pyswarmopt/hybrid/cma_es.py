@@ -41,7 +41,7 @@ class Rates:
         worse = raw[raw <= 0]
         self.mu = len(better)
         self.mu_eff = mu_eff = float(better.sum() ** 2 / (better**2).sum())
-        mu_eff_minus = float(worse.sum() ** 2 / max((worse**2).sum(), 1e-300))
+        mu_eff_minus = float(worse.sum() ** 2 / (worse**2).sum())
         self.c_1 = c_1 = 2 / ((dim + 1.3) ** 2 + mu_eff)
         rank_mu = 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dim + 2) ** 2 + mu_eff)
         self.c_mu = c_mu = min(1 - c_1, rank_mu)
@@ -51,7 +51,7 @@ class Rates:
         push = min(
             1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (dim * c_mu)
         )
-        negative = push * worse / max(-worse.sum(), 1e-300)
+        negative = push * worse / -worse.sum()
         self.weights = np.concatenate([better / better.sum(), negative])
         self.expected_norm = math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2))
 
@@ -135,12 +135,9 @@ class CovarianceSwarm(Run):
         weights = r.weights.copy()
         lengths = (((steps[r.mu :] @ self.axes) / self.lengths) ** 2).sum(axis=1)
         weights[r.mu :] *= dim / np.maximum(lengths, 1e-300)  # eq. 46
-        decay = (
-            1
-            - r.c_1
-            - r.c_mu * float(r.weights.sum())
-            + (r.c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
-        )
+        decay = 1 - r.c_1 - r.c_mu * float(r.weights.sum())
+        if stalled:
+            decay += r.c_1 * r.c_c * (2 - r.c_c)
         self.covariance = (  # eq. 47
             decay * self.covariance
             + r.c_1 * np.outer(self.path_c, self.path_c)
@@ -160,9 +157,8 @@ class CovarianceSwarm(Run):
         dim = len(self.mean)
         middle = float(costs[len(costs) // 2])
         self.bests.append(float(costs[0]))
-        if self.iteration == 1:
-            finite = costs[np.isfinite(costs)]
-            self.first_range = float(finite[-1] - finite[0]) if len(finite) else 0.0
+        if self.iteration == 1 and math.isfinite(costs[0]):
+            self.first_range = float(costs[np.isfinite(costs)][-1] - costs[0])
         recent = self.bests[-(10 + math.ceil(30 * dim / self.population)) :]
         trivial = max(TRIVIAL_RANGE * self.first_range, 8 * EPS * abs(self.bests[-1]))
         flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial
@@ -193,9 +189,11 @@ class SeparableSwarm(CovarianceSwarm):
     def _update_covariance(self, steps: Floats, r: Rates, stalled: bool) -> None:
         dim = len(self.mean)
         faster = (dim + 2) / 3
-        c_1 = min(1.0, faster * r.c_1)
+        c_1 = faster * r.c_1
         c_mu = min(1 - c_1, faster * r.c_mu)
-        decay = 1 - c_1 - c_mu + (c_1 * r.c_c * (2 - r.c_c) if stalled else 0.0)
+        decay = 1 - c_1 - c_mu
+        if stalled:
+            decay += c_1 * r.c_c * (2 - r.c_c)
         spread = r.weights[: r.mu] @ steps[: r.mu] ** 2
         self.covariance = decay * self.covariance + c_1 * self.path_c**2 + c_mu * spread
 

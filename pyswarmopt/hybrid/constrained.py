@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, StateRecord, array
+from pyswarmopt.base.record import StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
@@ -118,8 +118,10 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         x = kinds.snap(self.search.first_point()[None])
         if not self.from_best:
             width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** random.random(1)
-            near = random.random() < NEAR
-            x = kinds.neighbours(x, width, random) if near else kinds.draw(1, random)
+            if random.random() < NEAR:
+                x = kinds.neighbours(x, width, random)
+            else:
+                x = kinds.draw(1, random)
         moving = np.flatnonzero(kinds.smooth | kinds.whole)
         levels = kinds.levels[moving]
         units = np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0)
@@ -127,10 +129,14 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
 
     def learn(self, costs: Floats) -> None:
         s = self.search
-        here = self.run.values if len(self.run.values) else s.rows[0]
+        here = s.rows[0]
+        if len(self.run.values):
+            here = self.run.values
         self.run.error = s.resolution.error(float(here[0]))
         super().learn(s.aims())
-        self.idle = 0 if s.progress.best_cost < self.reached else self.idle + len(costs)
+        self.idle += len(costs)
+        if s.progress.best_cost < self.reached:
+            self.idle = 0
         self.reached = s.progress.best_cost
         if self.is_stuck() and self.run.kinked.any():
             s.kept.kinked = self.run.kinked
@@ -160,12 +166,12 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # half the spread of its first costs
-    weights: Floats = array()  # (J,): scale of the violations; none before the swarm's first values
-    worst: Floats = array()  # (J,): largest finite violations in the swarm's values
+    weights: Floats = array()  # (J,): scale of the violations; 0 before the swarm's first values
+    worst: Floats = array()  # (J,): largest finite violations in the swarm's values; 0 before
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        self.weights = self.worst = NONE
+        self.weights = self.worst = np.zeros(1)
         first = not self.population
         run = super().begin()
         if first and s.descent.is_stuck():
@@ -204,7 +210,7 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
         """
         finite = np.isfinite(broken)
         largest = np.where(finite, broken, 0.0).max(axis=0)
-        self.worst = np.maximum(self.worst, largest) if len(self.worst) else largest
+        self.worst = np.maximum(self.worst, largest)
         return np.where(finite, broken, np.where(self.worst > 0, self.worst, 1.0))
 
 
@@ -261,10 +267,12 @@ class ConstrainedSearch(PhasedSearch):
     @property
     def remark(self) -> str:
         """How to help descents over kinks, where they find nothing."""
-        if not self.kept.kinked.any():
+        kinked = self.kept.kinked
+        if not kinked.any():
             return ""
-        count = len(self.kept.kinked)
-        which = f" {int(self.kept.kinked.argmax()) + 1} of {count}" if count > 1 else ""
+        which = ""
+        if len(kinked) > 1:
+            which = f" {int(kinked.argmax()) + 1} of {len(kinked)}"
         return (
             f"; constraint{which} has kinks: return its parts as a vector, a number for each limit"
         )
@@ -282,8 +290,10 @@ class MixedDescent(ProgramDescent):
 
     def _has_turn(self) -> bool:
         others = self._others()
-        share = SHARE_AHEAD if self.search.progress.best_by == self.name else SHARE_BEHIND
-        return others > 0 and self.spent < share * others
+        share = SHARE_BEHIND
+        if self.search.progress.best_by == self.name:
+            share = SHARE_AHEAD
+        return self.spent < share * others
 
 
 class LongConstrainedModel(ConstrainedModel):

@@ -121,7 +121,9 @@ class ConstrainedDescent(Run):
 
     def _difference(self) -> float:
         """Length of a move for slopes: the root of the cost's relative error."""
-        share = self.error / max(abs(float(self.values[0])), 1e-300) if len(self.values) else 0.0
+        if not len(self.values):
+            return DIFFERENCE
+        share = self.error / max(abs(float(self.values[0])), 1e-300)
         return min(max(DIFFERENCE, math.sqrt(share)), COARSE_DIFFERENCE)
 
     def _steps(self, random: np.random.Generator) -> list[Floats]:
@@ -193,7 +195,9 @@ class ConstrainedDescent(Run):
             self.scaled = True
         bs = self.hessian @ s
         sbs = float(s @ bs)
-        theta = 1.0 if sy >= 0.2 * sbs else 0.8 * sbs / (sbs - sy)
+        theta = 1.0
+        if sy < 0.2 * sbs:
+            theta = 0.8 * sbs / (sbs - sy)
         r = theta * y + (1 - theta) * bs
         updated = self.hessian - np.outer(bs, bs) / sbs + np.outer(r, r) / float(s @ r)
         if np.isfinite(updated).all():
@@ -224,8 +228,10 @@ class ConstrainedDescent(Run):
         self.tries = 0
         self.mode = "line"
         moves = float(np.abs(self.direction).max()) > SMALLEST_STEP
-        trivial = TRIVIAL_GAIN * abs(float(self.values[0])) if self._is_feasible(self.values) else 0
-        self.done = not (moves and self.gain < -trivial)
+        least = 0.0
+        if self._is_feasible(self.values):
+            least = TRIVIAL_GAIN * abs(float(self.values[0]))
+        self.done = not (moves and self.gain < -least)
 
     def _direction(self, low: Floats, high: Floats) -> Floats:
         """The step between bounds, (S,) each; it changes the multipliers and the weights."""
@@ -244,7 +250,7 @@ class ConstrainedDescent(Run):
         """
         linear = self.values + self.slopes @ self.direction
         rise = float(linear[0] - self.values[0])
-        bend = max(0.5 * float(self.direction @ self.hessian @ self.direction), 0.0)
+        bend = 0.5 * float(self.direction @ self.hessian @ self.direction)
         drop = self._penalty(self.values) - self._penalty(linear)
         if drop > 0 and rise + bend > 0.5 * drop:
             self.weights = self.weights * (2 * (rise + bend) / drop)
@@ -326,7 +332,7 @@ class ConstrainedDescent(Run):
     def _learn_pulled(self, values: Floats) -> None:
         """Take the better one of the step's end and the point that it was pulled to."""
         self.mode = "line"
-        if np.isfinite(values).all() and self._merit(values) <= self._merit(self.outside_values):
+        if self._merit(values) <= self._merit(self.outside_values):
             self._judge(self.batch[0], values)
         else:
             self._judge(self.outside, self.outside_values)
@@ -340,8 +346,10 @@ class ConstrainedDescent(Run):
             self._accept(x, values, before - merit <= trivial)
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
-            vertex = -self.gain * self.t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.1
-            self.t *= min(max(vertex, 0.1), 0.5)
+            if bend > 0:  # the parabola's vertex
+                self.t *= min(max(-self.gain * self.t / (2 * bend), 0.1), 0.5)
+            else:
+                self.t *= 0.1
         else:
             self.failures += 1
             self.done = self.failures >= 2
@@ -352,11 +360,13 @@ class ConstrainedDescent(Run):
         before = self._merit(self.values)
         allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
         near = self._farthest_outside(values) <= self.farthest
-        return bool(np.isfinite(values).all() and near and self._merit(values) <= allowed)
+        return near and self._merit(values) <= allowed
 
     def _accept(self, x: Floats, values: Floats, small: bool) -> None:
         """Move to x, (D,); a third small gain in a row is the end."""
-        self.trivial = self.trivial + 1 if small else 0
+        self.trivial += 1
+        if not small:
+            self.trivial = 0
         self.done = self.trivial >= 3
         self.x = x.copy()
         self.values = values
@@ -446,10 +456,10 @@ class GridDescent(ConstrainedDescent):
             super()._learn_line(rows)
             return
         before = self._merit(self.values)
-        merits = [self._merit(row) for row in rows]
-        i = int(np.nanargmin([*merits, np.inf]))
+        merits = [*map(self._merit, rows), math.inf]
+        i = int(np.nanargmin(merits))
         self.tries += 1
-        if i < len(merits) and merits[i] < before - 4 * EPS * abs(before):
+        if merits[i] < before - 4 * EPS * abs(before):
             self.direction = (self.batch[i] - self.x)[self.smooth]
             self.t = 1.0
             self._accept(
@@ -508,12 +518,7 @@ def quadratic_program(
         stiff = 1 / (inside / low + beyond / high)
         away = (aim / low - inside) - (aim / high - beyond)
         normal = hessian + (rows.T * stiff) @ rows
-        try:
-            step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
-        except np.linalg.LinAlgError:
-            if gap > np.sqrt(TOLERANCE):
-                raise
-            break
+        step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
         change = stiff * (rows @ step + away)
         steps = [
             (inside, aim / low - inside - inside / low * change),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median, padded
@@ -24,13 +22,12 @@ def signed_log(values: Floats) -> Floats:
     """
     finite = np.isfinite(values)
     size = np.abs(values[finite])
-    unit = (median(size[size > 0]) if (size > 0).any() else 0.0) or 1.0
+    unit = 1.0
+    if size.any():
+        unit = median(size[size > 0])
     scores = np.zeros(len(values))
     scores[finite] = np.sign(values[finite]) * np.log1p(size / unit)
-    greatest = 0.0
-    if finite.any():
-        greatest = max(float(scores[finite].max()), 0.0)
-    scores[~finite] = greatest + 1.0
+    scores[~finite] = scores.max(initial=0.0) + 1.0
     return scores
 
 
@@ -63,8 +60,11 @@ class ConstrainedProposals(Proposals):
         costs = self.rows[:, 0]
         feasible = self._feasible()
         finite = costs[np.isfinite(costs)]
-        best = feasible.min(initial=math.inf)
-        middle = float(best) if math.isfinite(best) else median(finite) if finite.size else 0.0
+        middle = 0.0
+        if feasible.size:
+            middle = float(feasible.min())
+        elif finite.size:
+            middle = median(finite)
         constraints = list(map(signed_log, self.rows[:, 1:].T))
         if len(constraints) > SEPARATE:
             constraints = [np.max(constraints, axis=0)]

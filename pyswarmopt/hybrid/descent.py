@@ -183,7 +183,9 @@ class LineSearchDescent(Run):
         self.x = self.best_x
         self.cost = self.best_cost
         self.failures = 0
-        self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
+        self.trivial += 1
+        if gain > TRIVIAL_GAIN * abs(self.cost):
+            self.trivial = 0
         self.iterations += 1
         self.done = self.trivial >= 3
         self.searching = False
@@ -234,7 +236,7 @@ class QuasiNewton(LineSearchDescent):
                 ).T
             # Each changes the cost by about coarseness^2 times its rounding.
             moves *= self.coarseness * math.sqrt(4 * self.rounding())
-            reach = np.maximum(np.abs(moves).max(axis=1, keepdims=True), 1e-300)
+            reach = np.abs(moves).max(axis=1, keepdims=True)
             moves *= np.clip(reach, SMALLEST_DIFFERENCE, self.largest_difference()) / reach
         points = x + moves
         outside = ((points < 0) | (points > 1)).any(axis=1)
@@ -392,7 +394,7 @@ class NoiseProbe(Run):
         direction = random.standard_normal(len(self.x))
         direction *= PROBE_SPACING / np.abs(direction).max()
         inwards = np.where(self.x > 0.5, -1.0, 1.0) * np.abs(direction)
-        return np.clip(self.x + np.arange(1, PROBED + 1)[:, None] * inwards, 0.0, 1.0)
+        return self.x + np.arange(1, PROBED + 1)[:, None] * inwards
 
     def learn(self, costs: Floats) -> None:
         self.done = True

@@ -51,13 +51,11 @@ def on_log_scale(costs: Floats) -> Floats:
         [-0.96, 1.0, -1.04, 1.0]
     """
     finite = np.isfinite(costs)
-    away = np.zeros(len(costs))
-    greatest = 0.0
-    unit = 1.0
-    if finite.any():
-        away = costs - costs[finite].min()
-        greatest = float(away[finite].max())
-        unit = median(away[finite]) or greatest or 1.0
+    if not finite.any():
+        return np.zeros(len(costs))
+    away = costs - costs[finite].min()
+    greatest = float(away[finite].max())
+    unit = median(away[finite]) or greatest or 1.0
     away[~finite] = greatest + unit
     scores = np.log1p(away / unit)
     return (scores - scores.mean()) / (float(scores.std()) or 1.0)
@@ -68,11 +66,13 @@ class GaussianProcess:
 
     Args:
         kinds: kinds of the M coordinates.
-        theta: logarithms of the lengths, one per parameter, and of the noise's variance; None:
+
+    Attributes:
+        theta: logarithms of the lengths, one per parameter, and of the noise's variance; at first
             typical ones.
     """
 
-    def __init__(self, kinds: Kinds, theta: Floats | None = None) -> None:
+    def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         count = kinds.count
         self._prior = np.append(
@@ -81,7 +81,7 @@ class GaussianProcess:
         self._spread = np.append(np.full(count, SPREADS[0]), SPREADS[1])
         self._low = np.append(np.full(count, LENGTHS[0]), NOISES[0])
         self._high = np.append(np.full(count, LENGTHS[1]), NOISES[1])
-        self.theta = self._prior if theta is None else theta
+        self.theta = self._prior
 
     def learn_lengths(self, points: Floats, scores: Floats) -> None:
         """Learn lengths and noise of greatest posterior density, by resilient propagation
@@ -141,9 +141,9 @@ class GaussianProcess:
         """Squared distances for each parameter, (parameters, n n), not scaled by lengths."""
         n = len(points)
         squares = np.zeros((self._kinds.count, n, n))
+        shares = np.where(self._kinds.ordered, 1.0, 0.5)
         for j, parameter in enumerate(self._kinds.parameter):
-            share = 1.0 if self._kinds.ordered[j] else 0.5
-            squares[parameter] += share * (points[:, j, None] - points[:, j]) ** 2
+            squares[parameter] += shares[j] * (points[:, j, None] - points[:, j]) ** 2
         return squares.reshape(self._kinds.count, n * n)
 
     def _loss(self, theta: Floats, squares: Floats, scores: Floats) -> tuple[float, Floats]:
@@ -283,7 +283,7 @@ class Proposals(Run):
         processes = self.fit([(self.points[~failed], scores[~failed])])
         if failed.any():
             mean, deviation = processes[0].predict(self.points[failed])
-            scores[failed] = np.maximum(mean + DOUBT * deviation, scores[~failed].min())
+            scores[failed] = mean + DOUBT * deviation
             processes[0].fit(self.points, scores)
         return processes, [scores]
 
@@ -293,8 +293,10 @@ class Proposals(Run):
         """
         known = len(self.thetas) == len(seen)
         learn = len(self.points) >= self.growth * self.fitted or not known
-        thetas = self.thetas if known else [None] * len(seen)
-        processes = [GaussianProcess(self.kinds, theta) for theta in thetas]
+        processes = [GaussianProcess(self.kinds) for _ in seen]
+        if known:
+            for process, theta in zip(processes, self.thetas, strict=True):
+                process.theta = theta
         for process, (points, output) in zip(processes, seen, strict=True):
             if learn:
                 process.learn_lengths(points, output)
@@ -367,7 +369,7 @@ def most_promising(
         for i in np.argsort(-merit(some), kind="stable"):
             if not (taken == some[i].view(np.int64)).all(axis=1).any():
                 return some[i]
-    return kinds.snap(random.random((1, len(kinds.levels))))[0]
+    return first[0]
 
 
 def with_neighbours(

@@ -113,7 +113,9 @@ class ModelPhase(Phase[S]):
     def begin(self) -> Proposals:
         s = self.search
         last = self.points + s.known
-        budget = last if s.max_evals is None else min(s.max_evals + s.known, last)
+        budget = last
+        if s.max_evals is not None:
+            budget = min(s.max_evals + s.known, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
         run: Proposals = self.kinds[0](s.kinds, first, last, self._together(last))
         return run
@@ -261,9 +263,12 @@ class Descent(Phase["MemeticSwarm"]):
             return s.test.run is None
         if self._others_began():
             return False
-        dear = s.gradients_are_dear
-        per_dim = SEPARABLE_DESCENT if dear and s.test.separable else FIRST_DESCENT
-        ended = self.run.ended if dear else self.run.done
+        per_dim = FIRST_DESCENT
+        ended = self.run.done
+        if s.gradients_are_dear:
+            ended = self.run.ended
+            if s.test.separable:
+                per_dim = SEPARABLE_DESCENT
         return self._is_misled() or (not ended and self.granted < per_dim * s.box.dim)
 
     def _others_began(self) -> bool:
@@ -272,9 +277,10 @@ class Descent(Phase["MemeticSwarm"]):
     def _has_turn(self) -> bool:
         """Whether later descents have had less than their share."""
         s = self.search
-        ended = s.gradients_are_dear and self.run is not None and self.run.ended
-        ahead = s.progress.best_by == self.name and not ended
-        share = SHARE_AHEAD if ahead else SHARE_BEHIND
+        ended = s.gradients_are_dear and self.run.ended
+        share = SHARE_BEHIND
+        if s.progress.best_by == self.name and not ended:
+            share = SHARE_AHEAD
         return share * s.swarm.spent > self.spent - self.granted
 
     def _needs_regression(self) -> bool:
@@ -308,15 +314,18 @@ class Descent(Phase["MemeticSwarm"]):
         s = self.search
         if self._needs_regression():
             return self._by_regression()
-        first = self.run is None
-        x = s.first_point() if first else s.random.random(s.box.dim)
-        cost = math.inf
-        if first or self._follows_the_swarm():
-            cost = s.known_cost
-            x = s.best_unit() if math.isfinite(cost) else x
-        if first and s.scout.run is not None and s.scout.run.done:
+        if self.run is not None:
+            x = s.random.random(s.box.dim)
+            cost = math.inf
+            if self._follows_the_swarm():
+                x = s.best_unit()
+                cost = s.known_cost
+        elif s.scout.run is not None and s.scout.run.done:
             x = s.scout.run.middle
             cost = s.scout.run.level
+        else:
+            x = s.first_point()
+            cost = s.known_cost
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
         return QuasiNewton(x, cost)
@@ -329,17 +338,15 @@ class Descent(Phase["MemeticSwarm"]):
         if not s.known_cost < self.regressed:
             return RegressionDescent(s.random.random(s.box.dim))
         self.regressed = s.known_cost
-        runs: list[Any] = []
+        x = s.best_unit()
         if s.progress.best_by == s.model.name:
-            runs = [s.model.run]
+            runs: list[Any] = [s.model.run]
         elif isinstance(self.run, QuasiNewton) and len(self.run.points):
             runs = [s.model.run, self.run]
-        points = [run.points for run in runs if run is not None]
-        costs = [run.costs for run in runs if run is not None]
-        x = s.best_unit()
-        if not points:
-            points, costs = [x[None]], [np.array([s.known_cost])]
-        return RegressionDescent(x, np.concatenate(points), np.concatenate(costs))
+        else:
+            return RegressionDescent(x, x[None], np.array([s.known_cost]))
+        points = np.concatenate([run.points for run in runs])
+        return RegressionDescent(x, points, np.concatenate([run.costs for run in runs]))
 
     def learn(self, costs: Floats) -> None:
         super().learn(costs)
@@ -440,28 +447,28 @@ class SwarmPhase(Phase[S]):
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        dim = self.dim
-        mean = None if self.population else self.start()
         if self.population:
+            mean = s.random.random(self.dim)
             self.population *= GROWTH
         else:
-            given = s.progress.population
-            self.population = max(given, LEAST_POPULATION) if given else default_population(dim)
-        if mean is None:
-            mean = s.random.random(dim)
-        kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm
-        return kind(mean, SIGMA, self.population)
+            mean = self.start()
+            usual = s.progress.population or default_population(self.dim)
+            self.population = max(usual, LEAST_POPULATION)
+        if s.box.dim > MATRIX_DIM:
+            return SeparableSwarm(mean, SIGMA, self.population)
+        return CovarianceSwarm(mean, SIGMA, self.population)
 
     @property
     def dim(self) -> int:
         """Coordinates of its runs."""
         return self.search.box.dim
 
-    def start(self) -> Floats | None:
-        """Start of the first swarm: None, a random point, after a descent."""
+    def start(self) -> Floats:
+        """Start of the first swarm: after a descent a random point."""
         s = self.search
-        known = len(s.progress.start) or s.gradients_are_dear or s.noisy
-        return s.first_point() if known else None
+        if len(s.progress.start) or s.gradients_are_dear or s.noisy:
+            return s.first_point()
+        return s.random.random(self.dim)
 
 
 class MemeticSwarm(PhasedSearch):
@@ -525,4 +532,4 @@ class MemeticSwarm(PhasedSearch):
     def has_slopes(self) -> bool:
         """Whether differences are slopes, with enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not self.noisy and not (few and self.gradients_are_dear)
+        return not (self.noisy or few)

@@ -117,7 +117,9 @@ class NoisyProposals(Proposals):
         finite = np.isfinite(self.costs)
         if not finite.any():
             return self.points[:BESTS]
-        process = GaussianProcess(self.kinds, self.thetas[0] if len(self.thetas) else None)
+        process = GaussianProcess(self.kinds)
+        if len(self.thetas):
+            process.theta = self.thetas[0]
         process.fit(self.points, on_log_scale(self.costs))
         points = np.unique(self.points[finite], axis=0)
         return points[np.argsort(process.predict(points)[0], kind="stable")[:BESTS]]

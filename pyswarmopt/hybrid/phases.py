@@ -217,16 +217,19 @@ class PhasedSearch:
         kinds: Kinds | None = None,
         known: int = 0,
     ) -> None:
+        dim = None
+        if positions is not None:
+            positions = as_points("positions", positions)
+            dim = positions.shape[1]
+        low, high = read_bounds(bounds, dim)
+        best = (low + high) / 2
         if positions is None:
-            given = None
+            positions = np.empty((0, len(low)))
         else:
-            given = as_points("positions", positions)
-        low, high = read_bounds(bounds, None if given is None else given.shape[1])
-        start = np.empty((0, len(low))) if given is None else given
-        best = start[0].copy() if len(start) else (low + high) / 2
+            best = positions[0].copy()
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        self.progress = Progress(low, high, start, best, sign=sign, population=count)
+        self.progress = Progress(low, high, positions, best, sign=sign, population=count)
         self.rows: Floats = NONE
         self.resolution = Resolution()
         self.random = np.random.default_rng(as_seed(seed))

@@ -80,15 +80,15 @@ class RegressionDescent(Run):
         return best_first[: math.ceil(FITTED * unknowns(len(self.x), mixed=True))]
 
     def learn(self, costs: Floats) -> None:
-        if len(self.costs):
-            before = float(self.costs.min())
-        else:
-            before = math.inf
+        before = float(self.costs.min(initial=math.inf))
         self.points = np.concatenate([self.points, self.batch])
         self.costs = np.concatenate([self.costs, costs])
-        better = float(costs.min()) < before
-        self.idle = 0 if better else self.idle + 1
-        factor = WIDER if costs[0] < before else NARROWER
+        self.idle += 1
+        if costs.min() < before:
+            self.idle = 0
+        factor = NARROWER
+        if costs[0] < before:
+            factor = WIDER
         self.radius = min(max(factor * self.radius, NARROWEST), WIDEST)
         fitted = self.costs[self._fitted()]
         alike = len(fitted) > len(self.x) and np.ptp(fitted) <= TOLD_APART * self.error
@@ -129,11 +129,13 @@ class Quadratic:
         for _ in range(60):
             middle = (low + high) / 2
             inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
-            low, high = (low, middle) if inside else (middle, high)
+            if inside:
+                high = middle
+            else:
+                low = middle
+        z = np.zeros_like(slope)
         if high > 0:
             z = -slope / (curvature + base + high)
-        else:
-            z = 0 * slope
         return np.asarray(self.centre + self.axes @ (turned @ z))
 
 
@@ -169,31 +171,40 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
         reach = values[-1] - values[0]
     if not 0 < reach < np.inf:
         return None
-    centre = points[0]
     deviation = points - points.mean(axis=0)
     variance, axes = np.linalg.eigh(deviation.T @ deviation / n)
     if not variance[-1] > 0:
         return None
     spread = np.sqrt(np.maximum(variance, FLATTEST**2 * variance[-1]))
     axes = axes * spread
-    z = (points - centre) @ (axes / spread**2)
-    squares = n >= SPARE * unknowns(dim, mixed=False)
-    mixed = np.empty((2, 0), dtype=np.int64)
-    if n >= SPARE * unknowns(dim, mixed=True):
-        mixed = np.array(np.triu_indices(dim, 1))
-    terms = [
-        np.ones((n, 1)),
-        z,
-        z * z / 2 if squares else z[:, :0],
-        z[:, mixed[0]] * z[:, mixed[1]],
-    ]
+    z = (points - points[0]) @ (axes / spread**2)
+    gradient, hessian = _derivatives(z, values - values[0])
+    return Quadratic(points[0], axes, gradient, hessian)
+
+
+def _derivatives(z: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Gradient, (D,), and Hessian, (D, D), of a fit to values, (n,), at z, (n, D); the values are
+    sorted, from 0 on, and the largest is the unit.
+    """
+    n, dim = z.shape
+    rows, columns = _products(n, dim)
     weights = np.linspace(1.0, LEAST_WEIGHT, n)
+    products = z[:, rows] * z[:, columns]
+    terms = [np.ones((n, 1)), z, products * np.where(rows == columns, 0.5, 1.0)]
     design = np.concatenate(terms, axis=1) * weights[:, None]
     normal = design.T @ design
     normal[np.diag_indices_from(normal)] += RIDGE * np.trace(normal) / len(normal)
-    coefficients = np.linalg.solve(normal, design.T @ (weights * (values - values[0]) / reach))
+    coefficients = np.linalg.solve(normal, design.T @ (weights * values / values[-1]))
     hessian = np.zeros((dim, dim))
-    if squares:
-        hessian[np.diag_indices(dim)] = coefficients[1 + dim : 1 + 2 * dim]
-        hessian[mixed[0], mixed[1]] = hessian[mixed[1], mixed[0]] = coefficients[1 + 2 * dim :]
-    return Quadratic(centre, axes, coefficients[1 : 1 + dim], hessian)
+    hessian[rows, columns] = hessian[columns, rows] = coefficients[1 + dim :]
+    return coefficients[1 : 1 + dim], hessian
+
+
+def _products(n: int, dim: int) -> Ints:
+    """The pairs of coordinates, (2, p), of the second-order terms that n points support."""
+    squares = np.tile(np.arange(dim), (2, 1))
+    if n < SPARE * unknowns(dim, mixed=False):
+        return squares[:, :0]
+    if n < SPARE * unknowns(dim, mixed=True):
+        return squares
+    return np.concatenate([squares, np.triu_indices(dim, 1)], axis=1)

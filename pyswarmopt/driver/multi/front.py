@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.record import NONE
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History, Table
@@ -251,7 +252,7 @@ class FrontJudge(Judge):
             return self._as_found(*self._drawn_afresh(*found))
         return self._as_found(*found)
 
-    def _as_found(self, x: Floats, values: Floats, errors: Floats | None = None) -> Found:
+    def _as_found(self, x: Floats, values: Floats, errors: Floats = NONE) -> Found:
         violation = 0.0
         if not len(x) and math.isfinite(self.best.violation):
             x = self.best.x[None]
@@ -259,7 +260,9 @@ class FrontJudge(Judge):
             violation = self.best.violation
         breaches = [self._constraints.breach(point, violation) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
-        return Found(x, values, worst, np.zeros_like(values) if errors is None else errors)
+        if not len(errors):
+            errors = np.zeros_like(values)
+        return Found(x, values, worst, errors)
 
     def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
         """Points of the front, (k, D), means of fresh draws and their standard errors, without
@@ -319,7 +322,9 @@ class FrontSearch(Search):
         self._recipe = ""
         self._history = History("particles", self.problem.space, objectives=self._objectives)
         self._algorithm, self._swarm = self._make_swarm(limit, population)
-        reserve = limit // FINAL_SHARE if options.noisy else 0
+        reserve = 0
+        if options.noisy:
+            reserve = limit // FINAL_SHARE
         given = self._swarm, self.problem, self.evaluator
         self._judge = FrontJudge(self._objectives, self._history, reserve, *given)
         self._identity |= {
@@ -337,21 +342,19 @@ class FrontSearch(Search):
             share = CONSTRAINED_SHARE
         else:
             share = PARTICLE_SHARE
-        start = self.problem.start
         usual = int(np.clip(limit // share, *PARTICLES))
-        return max(usual, 0 if start is None else len(start))
+        return max(usual, len(self.problem.start))
 
     def _make_swarm(self, limit: int, population: int) -> tuple[str, MultiSwarm]:
         """The name of the algorithm, and its swarm."""
         coding = self.problem.coding
         bounds = coding.bounds()
-        start = self.problem.start
         swarm: dict[str, Any] = {
             "bounds": bounds,
             "population": population,
             "objectives": self._objectives,
             "seed": self._options.seed,
-            "start": bounds[0][None][:0] if start is None else start,
+            "start": self.problem.start,
         }
         if coding.kinds.count > MODELLED_DIM or coding.size > MODELLED_NUMBERS:
             return SMPSO, MultiSwarm(**swarm)

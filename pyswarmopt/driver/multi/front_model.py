@@ -89,7 +89,9 @@ class FrontProposals(Proposals):
     def _severities(self, valued: Bools) -> Floats:
         """Violations in the form for a process, below 0 for points with values."""
         broken = self.costs[~valued & np.isfinite(self.costs)]
-        unit = median(broken) if broken.size else 1.0
+        unit = 1.0
+        if broken.size:
+            unit = median(broken)
         return signed_log(np.where(valued, -unit, self.costs))
 
     def _judged(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, holds_numbers, untensored
+from pyswarmopt.base.record import NONE
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
@@ -82,7 +83,9 @@ class Breach(NamedTuple):
         if not beyond.size:
             return cls(0.0, True, "")
         worst = int(beyond.argmax())
-        which = f"constraint {worst + 1} of {beyond.size}" if beyond.size > 1 else "a constraint"
+        which = "a constraint"
+        if beyond.size > 1:
+            which = f"constraint {worst + 1} of {beyond.size}"
         words = f"x breaks {which} by {amounts[worst]:.6g}"
         if slack[worst]:
             words += f", an equality, of which {slack[worst]:g} is allowed"
@@ -122,9 +125,11 @@ class Constraints:
         tolerance: float = EQUALITY_TOLERANCE,
     ) -> None:
         self.returned = isinstance(constraints, str) and constraints == RETURNED
-        several = constraints if isinstance(constraints, list | tuple) else [constraints]
-        given = [] if constraints is None or self.returned else several
-        self._constraints = [_read(constraint, dim, space) for constraint in given]
+        if constraints is None or self.returned:
+            constraints = []
+        elif not isinstance(constraints, list | tuple):
+            constraints = [constraints]
+        self._constraints = [_read(constraint, dim, space) for constraint in constraints]
         self._tolerance = tolerance
         self.linear = _stacked(self._constraints)
 
@@ -140,8 +145,6 @@ class Constraints:
 
     def violations(self, points: Floats) -> Floats:
         """Total violation at each point, (n, D): (n,), 0 if feasible."""
-        if not (self._constraints and len(points)):
-            return np.zeros(len(points))
         pairs = [self.outside(x) for x in points]
         return np.array([float(np.maximum(a - slack, 0.0).sum()) for a, slack in pairs])
 
@@ -188,7 +191,7 @@ class Constraints:
         distance, (K,), above 0 only for equalities.
         """
         pairs = [constraint.outside(x, self._tolerance) for constraint in self._constraints]
-        amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
+        amounts, slack = zip((NONE, NONE), *pairs, strict=True)
         return np.concatenate(amounts), np.concatenate(slack)
 
 
@@ -244,7 +247,9 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     if not hasattr(constraint, "A"):
         return _made(getattr(constraint, "fun", constraint), space, *bounds)
     # SciPy also accepts sparse matrices
-    dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
+    dense = constraint.A
+    if hasattr(dense, "toarray"):
+        dense = dense.toarray()
     matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
     if space is not None or matrix.shape[1] != dim:
         raise ValueError(
@@ -263,7 +268,9 @@ def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
         raise ValueError(
             f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
         )
-    high = np.inf if constraint["type"] == "ineq" else 0.0
+    high = 0.0
+    if constraint["type"] == "ineq":
+        high = np.inf
     made = _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
     args = tuple(constraint.get("args", ()))
     if args:

@@ -62,12 +62,16 @@ class Real:
 
     def decode(self, x: Sequence[float]) -> float:
         """The value at its coordinates."""
-        value = math.exp(x[0]) if self.log else x[0]
+        value = x[0]
+        if self.log:
+            value = math.exp(value)
         return min(max(value, float(self.low)), float(self.high))
 
     def encode(self, value: float) -> list[float]:
         """The coordinates of a value."""
-        return [math.log(value) if self.log else float(value)]
+        if self.log:
+            return [math.log(value)]
+        return [float(value)]
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -309,7 +313,10 @@ class Shares:
         rest = 1.0
         for i, share in enumerate(value[:-1]):
             kept = max(rest - share, 0.0)
-            x.append(1.0 - (kept / rest) ** (self.n - 1 - i) if rest > 0 else 0.5)
+            u = 0.5
+            if rest > 0:
+                u = 1.0 - (kept / rest) ** (self.n - 1 - i)
+            x.append(u)
             rest = kept
         return x
 
@@ -472,7 +479,8 @@ def when(name: str, value: Any, parameter: Any) -> When:
         >>> space.decode([0, 0.5]), space.decode([1, 0.5])
         ({'opt': 'adam'}, {'opt': 'sgd', 'momentum': 0.5})
     """
-    return When(name, tuple(value) if isinstance(value, list) else (value,), _read(name, parameter))
+    values = value if isinstance(value, list) else [value]
+    return When(name, tuple(values), _read(name, parameter))
 
 
 class Space:
@@ -529,19 +537,25 @@ class Space:
         self.owners: list[str] = []
         self.bounds: list[tuple[float, float]] = []
         self.orders: list[slice] = []
-        kinds: list[str] = []
-        for name, p in self._searched.items():
-            count = len(p.sides)
-            several = isinstance(p, Keyed | Shares)
-            if p.kind == "order":
-                self.orders.append(slice(len(kinds), len(kinds) + count))
-            self.bounds += p.sides
-            self.owners += [name] * count
-            self.names += [f"{name}[{i}]" for i in range(count)] if several else [name]
-            kinds += [p.kind] * count
+        for name, parameter in self._searched.items():
+            self._append(name, parameter)
+        kinds = [self._searched[name].kind for name in self.owners]
         self.integrality = [kind == "integer" for kind in kinds]
         self.rounded = [kind in ("rounded", "order") for kind in kinds]
         self.categorical = [kind == "label" for kind in kinds]
+
+    def _append(self, name: str, parameter: Coordinates) -> None:
+        """Append the coordinates of a parameter."""
+        first = len(self.names)
+        count = len(parameter.sides)
+        if parameter.kind == "order":
+            self.orders.append(slice(first, first + count))
+        self.bounds += parameter.sides
+        self.owners += [name] * count
+        if isinstance(parameter, Keyed | Shares):
+            self.names += [f"{name}[{i}]" for i in range(count)]
+        else:
+            self.names.append(name)
 
     def parameter(self, name: str) -> Coordinates:
         """Kind of an active parameter."""

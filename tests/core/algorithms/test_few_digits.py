@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
+from pyswarmopt.hybrid.descent import PROBED
 from pyswarmopt.hybrid.resolution import Resolution
 
 DIM = 6
@@ -64,6 +65,19 @@ def rippled(x) -> float:
 def test_a_ripple_is_met_and_the_search_goes_on():
     run = pso.minimize(rippled, [(-5, 5)] * 3, max_evals=600, seed=0)
     assert run.fun - 10 < 1e-2 and "digits" in run.message
+
+
+def test_a_ripple_is_looked_for_until_it_is_met():
+    """At a minimum of 0 a relative error vanishes, so that differences are slopes again."""
+
+    def fun(x) -> float:
+        return pso.functions.rosenbrock(x[None])[0] * (1 + 1e-7 * math.sin(1e9 * float(x.sum())))
+
+    search = pso.MemeticSwarm([(-5, 5)] * 4, seed=2, max_evals=700)
+    while search.evaluations < 700:
+        x = search.ask()
+        search.tell(x, [fun(point) for point in x])
+    assert search.best.value < 1e-6 and search.phases["probe"].spent == 2 * PROBED
 
 
 def limit(x) -> float:

@@ -68,7 +68,8 @@ def test_the_process_is_the_textbooks():
     points, new = some_points(12, 4), some_points(5, 5)
     y = np.random.default_rng(6).standard_normal(12)
     theta = np.log(np.array([0.4, 0.7, 1.3, 0.05]))
-    process = GaussianProcess(KINDS, theta)
+    process = GaussianProcess(KINDS)
+    process.theta = theta
     process.fit(points, y)
     mean, deviation = process.predict(new)
     covariance = matern(points, points, [0.4, 0.7, 1.3]) + 0.05 * np.eye(12)

@@ -78,9 +78,9 @@ def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys, termina
     """A bar, or in a file a line for each tenth."""
     fun = Clock(monkeypatch)
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
-    pso.minimize(fun, BOX, "constriction", max_evals=100, seed=0, progress=True)
+    pso.minimize(fun, BOX, "constriction", population=5, max_evals=100, seed=0, progress=True)
     lines = [line for line in re.split("[\r\n]", capsys.readouterr().err) if line.strip()]
-    assert len(lines) == (4 if terminal else 3)
+    assert len(lines) == (21 if terminal else 10)
     for line in lines:
         share = int(re.search(r"(\d+)%", line)[1])
         assert line.count("#") == share // 5 and f"evaluations {share}  best" in line
