@@ -115,7 +115,9 @@ class Study:
         if objectives == 1:
             return Search(options, maximize, told=True)
         if maximize:
-            raise ValueError("maximize=True: several objectives are minimised; negate the others")
+            raise ValueError(
+                "maximize=True: several objectives are minimised; negate those to maximise"
+            )
         # imported on use, for a faster start of searches
         from pyswarmopt.driver.multi.front import FrontSearch
 

@@ -220,7 +220,7 @@ class Swarm:
             self._tell_one(st.in_flight, positions, values)
             return
         if not st.pending:
-            raise ValueError("tell() without ask(): each round of positions can be told once")
+            raise ValueError("tell() without ask(): each round can be told only once")
         if isinstance(positions, Ticket):
             self._tell_ticket(positions, values)
             return
@@ -423,7 +423,7 @@ class Swarm:
         here = self._identity()
         saved_as = {name: saved.get(name) for name in here}
         if saved_as != here:
-            raise ValueError(f"the saved swarm follows {saved_as}, this one {here}")
+            raise ValueError(f"the saved swarm uses {saved_as}, this one {here}")
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy."""
@@ -494,7 +494,7 @@ def _box_of(
         return box, len(box.low)
     if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
         raise ValueError(
-            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: pass bounds"
+            f"recipe {recipe.name!r} restarts the swarm anywhere within the bounds: pass bounds"
         )
     if dim is None:
         raise ValueError("a swarm needs to know where to start: pass bounds or positions")

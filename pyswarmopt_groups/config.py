@@ -59,7 +59,7 @@ class CouncilConfig:
         ),
     ] = None
     liar: Annotated[
-        str | None, Option("Make this member answer wrong; NAME:test: only on test.", "NAME")
+        str | None, Option("Make this member answer wrongly (NAME:test: only on test).", "NAME")
     ] = None
     dev: Dev = None
     test: Test = None

@@ -54,7 +54,7 @@ class Hyperparameter:
             value = type(self.value)(text)
             self.bounds.check(self.name, value)
         except ValueError as error:
-            why = f"{self.name} is a number, not {text}; {self.value} is the default"
+            why = f"{self.name} must be a number, not {text} (default: {self.value})"
             raise InvalidOption("strategy", strategy, why) from error
         except InvalidOption as error:
             raise InvalidOption("strategy", strategy, f"{self.name} {error.why}") from error
@@ -163,7 +163,7 @@ VOTES = _table(
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
     Strategy("condorcet", "duels, completed by Schulze (2011)",
              "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
-    Strategy("nearest", "members that are right on similar dev examples (Ko 2008)",
+    Strategy("nearest", "members that were right on similar dev examples (Ko 2008)",
              "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
              settings=(_NEIGHBOURS,)),
     Strategy("attention", "weights that depend on the question (Jacobs 1991)",

@@ -62,7 +62,7 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         >>> result = {"members": members, "best_single": "ann", "strategies": {"majority": row}}
         >>> for line in verdict_lines(result):
         ...     print(line)
-        No vote is shown to be better than the best member, ann (majority: +0.020, p = 0.70); use that one.
+        No vote is significantly better than the best member, ann (majority: +0.020, p = 0.70); use that one.
         The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
     """
     rows = result["strategies"]
@@ -92,7 +92,9 @@ def _none_of(rows: Mapping[str, Row], single: str) -> str:
     if test["difference"] <= 0:
         return f"No {kind} is better than the best member, {single}; use that one."
     ahead = f"({name}: {test['difference']:+.3f}, {p_text(test['corrected']['p'])})"
-    return f"No {kind} is shown to be better than the best member, {single} {ahead}; use that one."
+    return (
+        f"No {kind} is significantly better than the best member, {single} {ahead}; use that one."
+    )
 
 
 def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:

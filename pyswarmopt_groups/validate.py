@@ -62,7 +62,7 @@ def check_members(
         UserError: names the member, what is wrong and what to do.
     """
     if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
-        why = "no member returns likelihoods, so all write their answers; remove it"
+        why = "no member returns likelihoods, so all generate their answers; remove it"
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})
@@ -135,11 +135,11 @@ def _reasons(
     needs = strategy.needs
     items = (*task.dev, *task.test)
     if "reward" in needs and not strategy.value("model"):
-        yield f"needs a reward model; write {strategy.usage}, or remove the strategy"
+        yield f"needs a reward model; use {strategy.usage}, or remove the strategy"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
         yield (
-            "needs more of its members than votes, which are all that `epsilon` "
-            f"{config.epsilon:g} shares"
+            "needs more than votes from its members, but `epsilon` "
+            f"{config.epsilon:g} shares only votes"
         )
     if "dev" in needs and not config.task:
         yield "needs dev examples, which a single prompt does not have; add `task`"
@@ -153,8 +153,8 @@ def _reasons(
             if room < SHORTEST:
                 what = "choose another strategy, or a model with a larger window"
             yield (
-                f"needs room for the longest example and everybody's replies, which the context "
-                f"window of {member.name} does not have; {what}"
+                f"needs room for the longest example and all replies, which the context window of "
+                f"{member.name} does not have; {what}"
             )
 
 

@@ -53,14 +53,14 @@ class MergeResult:
 
         Example:
             >>> MergeResult("delta", (8,), 0.0).loss()
-            'nothing was cut'
+            'nothing was truncated'
             >>> MergeResult("delta", (8,), 0.125).loss().partition(" of it")[0]
-            "the method's result is of higher rank: the cut lost 12.5%"
+            "the method's result has a higher rank: truncation lost 12.5%"
         """
         if not self.error:
-            return "nothing was cut"
+            return "nothing was truncated"
         return (
-            f"the method's result is of higher rank: the cut lost {self.error:.1%} of it in the "
+            f"the method's result has a higher rank: truncation lost {self.error:.1%} of it in the "
             "Frobenius norm; a higher rank loses less"
         )
 
@@ -184,7 +184,7 @@ def _numbers_in(path: Path, names: Sequence[str]) -> tuple[float, ...]:
     try:
         numbers: dict[str, float] = typed(read_json(path), dict[str, float])
     except WrongType as error:
-        why = 'a number is asked for by each expert\'s name, such as {"math": 0.5, "code": 0.3}'
+        why = 'use one number per expert, by name, such as {"math": 0.5, "code": 0.3}'
         raise InvalidOption("weights", path, why) from error
     if strangers := numbers.keys() - set(names):
         why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"

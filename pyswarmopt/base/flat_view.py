@@ -113,7 +113,7 @@ class FlatView:
         shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
         if shapes != self.shapes:
             differs = dict(shapes.items() ^ self.shapes.items())
-            raise ValueError(f"other names or shapes than the layout's: {sorted(differs)}")
+            raise ValueError(f"names or shapes differ from the layout's: {sorted(differs)}")
         _refuse_other_dtypes(named)
         return named
 

@@ -68,7 +68,7 @@ def matrix(
         raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
     if given.ndim != 2 or 0 in given.shape:
         raise ValueError(
-            f"{name} must have shape (n, D), n and D at least 1; got {tuple(given.shape)}"
+            f"{name} must have shape (n, D), with n and D at least 1; got {tuple(given.shape)}"
         )
     return given
 
@@ -88,7 +88,7 @@ def take_over(name: str, source: Array, out: Array) -> Array:
 
 
 def _not_finite(name: str, row: int) -> ValueError:
-    return ValueError(f"{name}[{row}] holds a value that is not finite")
+    return ValueError(f"{name}[{row}] contains a value that is not finite")
 
 
 def as_seed(seed: int | np.random.Generator | None) -> int | None:
@@ -155,11 +155,9 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
-        raise ValueError(f"values hold {given.dtype}, which are not real numbers")
+        raise ValueError(f"values hold {given.dtype}, not real numbers")
     if given.shape != shape:
-        raise ValueError(
-            f"values must have shape {shape}, one for each position; got {given.shape}"
-        )
+        raise ValueError(f"values must have shape {shape}, one per position; got {given.shape}")
     try:
         return np.array(given, dtype=np.float64)
     except (OverflowError, TypeError):
@@ -173,7 +171,7 @@ def require_callable(name: str, value: Any) -> None:
         TypeError: it cannot be called.
     """
     if not callable(value):
-        raise TypeError(f"{name}={textwrap.shorten(repr(value), 60)} cannot be called")
+        raise TypeError(f"{name}={textwrap.shorten(repr(value), 60)} is not callable")
 
 
 def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -201,7 +199,7 @@ def as_costs(
         ValueError: nothing was asked, the positions differ, or there is not one value for each.
     """
     if not len(asked):
-        raise ValueError("tell() without ask(): each round of positions can be told once")
+        raise ValueError("tell() without ask(): each round can be told only once")
     if not np.array_equal(as_points("positions", positions), asked):
         raise ValueError("tell() must be given the positions that ask() returned")
     costs = sign * as_values(values, (len(asked),))

@@ -34,7 +34,7 @@ def object_of(word: str, option: str) -> Any:
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
     if not file:
-        raise ValueError(f"{where}: names nothing in that file; {_FORM}")
+        raise ValueError(f"{where}: names no variable in that file; {_FORM}")
     found = vars(_module(where, Path(file)))
     if variable not in found:
         hint = did_you_mean(variable, found, _FORM)
@@ -89,5 +89,5 @@ def _module(where: str, file: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ValueError(f"{where}: cannot be run ({raised(error, file)}); correct it") from error
+        raise ValueError(f"{where}: cannot be run ({raised(error, file)}); fix it") from error
     return module

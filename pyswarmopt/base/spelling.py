@@ -40,17 +40,17 @@ ELSEWHERE = {
     "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= stops without "
     "improvement; max_evals=, max_iter=, timeout= and target= also stop",
     "feasibility_tol catol": "equalities hold within equality_tolerance=",
-    "constraints_func": "constraints='returned' where fun returns (value, constraints)",
+    "constraints_func": "constraints='returned' if fun returns (value, constraints)",
     "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "say "
     "bounds=[(low, high), ...]",
     "jac grad hess": "no derivatives are used",
     "ieqcons f_ieqcons": "constraints={'type': 'ineq', 'fun': g} holds where g is at least 0",
-    "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see there for equalities",
+    "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see its docs for equalities",
     "w c1 c2 omega phip phig options mutation recombination": "coefficients belong to a recipe: "
     "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
     "velocity_clamp v_max vmax": "it belongs to a recipe: recipe=pso.compose(terms, max_velocity=)",
     "bh_strategy boundary topology": "it belongs to a recipe: recipe=pso.compose(terms, topology=, boundary=)",
-    "init": "starting points are drawn in the bounds; x0= sets a starting point",
+    "init": "starting points are drawn within the bounds; x0= sets a starting point",
     "polish": "leave it out: the default search refines what it finds",
     "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",
 }
@@ -80,7 +80,7 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
 ATTRIBUTES = {
     "best_params best_trial best_trials": "result().params has the best parameters",
     "best_value": "result().fun has the best value",
-    "trials trials_dataframe get_trials": "result().history has every trial, and to_pandas()",
+    "trials trials_dataframe get_trials": "result().history contains every trial; it has to_pandas()",
     "optimize": "pso.minimize calls a function; a study uses ask and tell",
     "add_trial enqueue_trial": "tell(point, value) accepts any point, and x0= sets the first",
     "suggest_float suggest_int suggest_categorical": "parameters are declared as space={name: ...}",

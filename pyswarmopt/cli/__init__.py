@@ -10,7 +10,7 @@ from pyswarmopt.cli.terminal import complain
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `pyswarmopt` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
+    """Run `pyswarmopt` and exit: 0 success, 2 invalid input (one line on stderr), 130 interrupted.
 
     Args:
         argv: arguments without the program's name; None: from `sys.argv`.

@@ -30,7 +30,7 @@ Function = Annotated[
     str,
     typer.Argument(
         metavar="FUNCTION",
-        help="Name from `pyswarmopt list`; shifted: and rotated: before it move its optimum and turn its axes.",
+        help="Name from `pyswarmopt list`; the prefixes shifted: and rotated: move its optimum and its axes.",
     ),
 ]
 Dim = Annotated[int, typer.Option(min=1, max=LARGE, metavar="D", help="Dimensions.")]
@@ -125,7 +125,8 @@ def run(
 def compare(
     functions: Annotated[list[str], typer.Argument(metavar="FUNCTION...", help="As for `run`.")],
     recipes: Annotated[
-        str, typer.Option(metavar="R,R", help="Recipes, comma-separated; FILE.py:NAME for yours.")
+        str,
+        typer.Option(metavar="R,R", help="Recipes, comma-separated; FILE.py:NAME for your own."),
     ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,

@@ -213,9 +213,9 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
         return ""
     if search.searches_lines:
         return (
-            f"{workers} workers, but descents with constraints try one step at a time, while "
-            f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, which is "
-            "another search"
+            f"{workers} workers, but descents with constraints try one step at a time, so "
+            f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, but "
+            "searches differently"
         )
     model = search.phases.get(ModelPhase.name)
     if options.population is not None or not (isinstance(model, ModelPhase) and model.due()):
@@ -226,5 +226,5 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
     return (
         f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
         f"{workers - 1} wait; population={workers} proposes {workers} at a time, asynchronous=True "
-        "one for each free worker; both try other points than workers=1 would"
+        "one for each free worker; both evaluate different points from workers=1"
     )

@@ -150,13 +150,13 @@ class Form:
             return ""
         if self.shape == (len(value),):
             if None in value:
-                return "; one that failed is NaN, not None"
+                return "; use NaN, not None, for a failure"
             return ""
         if self.shape:
-            return f"; say n_objectives={len(value)}"
+            return f"; pass n_objectives={len(value)}"
         return (
-            "; a function of several objectives is one for pso.minimize_multi, and one that "
-            "returns (value, constraints) needs constraints='returned'"
+            "; for several objectives use pso.minimize_multi, for (value, constraints) pass "
+            "constraints='returned'"
         )
 
     @property
@@ -178,12 +178,12 @@ def add_hint(error: Exception, x: Floats) -> None:
     wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
     if wrong_kind and "torch" in sys.modules:
         error.add_note(
-            "fun gets float64 NumPy arrays; convert them with torch.from_numpy(x), and .float() "
+            "fun receives float64 NumPy arrays; convert them with torch.from_numpy(x), and .float() "
             "for float32"
         )
     if x.ndim == 1 and isinstance(error, IndexError):
         error.add_note(
-            f"fun gets one point of shape {x.shape}; if it accepts many, (m, D), pass "
+            f"fun receives one point of shape {x.shape}; if it accepts many, (m, D), pass "
             "vectorized=True"
         )
 

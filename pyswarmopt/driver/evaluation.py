@@ -141,7 +141,7 @@ class Evaluator(StateRecord):
         self.workers = Workers(options.workers, self._call, self._forgive or self._retries > 0)
         if seconds is not None and self.workers.serial and not can_interrupt():
             raise ValueError(
-                "evaluation_timeout= cannot end calls outside the main thread or on Windows: use "
+                "evaluation_timeout= cannot stop calls outside the main thread or on Windows: use "
                 "workers=2 or more, or an executor"
             )
         limited = seconds is not None or deadline < math.inf or options.asynchronous

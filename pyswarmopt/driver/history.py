@@ -55,7 +55,7 @@ class ParticleRecord(NamedTuple):
         value: its value, NaN if the evaluation failed or was left out for a broken constraint; with
             several objectives (M,).
         x: position, (D,), as the objective saw it.
-        violation: sum of the amounts by which it breaks constraints; 0 if it is feasible.
+        violation: sum of the amounts by which it violates constraints; 0 if it is feasible.
         again: whether its value was known, so that it was not called again.
 
     Example:
@@ -228,7 +228,7 @@ class History(list[Any], Table):
         """
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
-                f"history={self.granularity!r}, but the saved one has "
+                f"history={self.granularity!r}, but the saved search has "
                 f"{saved['history.granularity']!r}: use that"
             )
         read: Callable[[Floats], Any] = self._particle_of

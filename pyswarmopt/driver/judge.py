@@ -33,8 +33,8 @@ AIM = 0.1
 ROUNDING = 1e-9
 SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
-    "; fun gave {:.6g} at x and {:.6g} when called there again, so it is noisy and its lowest "
-    "value is luck: say noisy=True"
+    "; fun returned {:.6g} at x and {:.6g} when called there again, so it is noisy and its lowest "
+    "value is luck: pass noisy=True"
 )
 
 
@@ -44,9 +44,9 @@ class Evaluated(NamedTuple):
     Attributes:
         x: the point, (D,), as the objective sees it.
         cost: lower is better; (M,) of several objectives; NaN if the call failed or was not made.
-        violation: sum of the amounts by which it breaks constraints, beyond their slack.
+        violation: sum of the amounts by which it violates constraints, beyond their slack.
         amounts: constraints as the search sees them, (K,), at most 0 if met.
-        counts: whether it was called, or breaks a constraint so that it need not be.
+        counts: whether it was called, or violates a constraint so that it need not be.
         again: whether its value was known, so that it was not called again.
     """
 
@@ -77,7 +77,7 @@ class Found(NamedTuple):
     Attributes:
         x: the point, (D,), or the points of the front, (K, D).
         fun: its value, or (K, M); the mean of draws under noise.
-        breach: how far it breaks constraints; the worst point of a front.
+        breach: how far it violates constraints; the worst point of a front.
         stderr: standard error of the mean, or (K, M).
         n: number of draws.
         note: a remark for the user.
@@ -170,8 +170,8 @@ class Judge:
         unkept = self._by_amounts and not self._returned
         if error is not None and unkept and any(each.violation > 0 for each in judged):
             error.add_note(
-                "fun may have been called where a constraint is broken; "
-                "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
+                "fun may have been called where a constraint is violated; "
+                "NonlinearConstraint(g, -inf, 0, keep_feasible=True) prevents this"
             )
         return judged, error
 
@@ -357,7 +357,7 @@ def check_value(
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path}: belongs to a different objective: at its best point {what} "
-            f"{before.tolist()} there, {after.tolist()} now; use another path"
+            f"{before.tolist()} then and {after.tolist()} now; use another path"
         )
 
 

@@ -135,7 +135,7 @@ class Options:
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
         if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback={self.callback!r}: it cannot be called")
+            raise TypeError(f"callback={self.callback!r}: it is not callable")
         if not isinstance(self.args, tuple | list | np.ndarray):
             raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
         self.seed = as_seed(self.seed)
@@ -276,7 +276,7 @@ def _with_returned(options: Options) -> Options:
             "pass noiseless constraints as functions"
         )
     if options.vectorized:
-        raise ValueError("constraints='returned' and vectorized=True: fun takes one point then")
+        raise ValueError("constraints='returned' and vectorized=True: fun must take one point")
     return replace(options, fun=functools.partial(returned_row, options.fun))
 
 
@@ -297,7 +297,7 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
             raise ValueError(f"space= and {name}=: use one or the other")
     if len(options.args):
         raise ValueError(
-            "space= and args=: fun gets its parameters by name; use functools.partial for others"
+            "space= and args=: fun receives its parameters by name; use functools.partial for others"
         )
     # imported on use, for a faster start of searches
     from pyswarmopt.driver.problem.space import Space
@@ -407,8 +407,8 @@ def known_points(
         raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
     if not allowed.all():
         warnings.warn(
-            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are left "
-            "out",
+            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are "
+            "ignored",
             stacklevel=2,
         )
     return KnownPoints(rows, values[allowed])
@@ -439,5 +439,5 @@ def _numbers(columns: Sequence[Any]) -> Floats:
         return np.column_stack(read)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "known: values and constraints must be numbers, a row for each point"
+            "known: values and constraints must be numbers, one row per point"
         ) from None

@@ -62,7 +62,7 @@ class Result(Mapping[str, Any]):
         history: records in the requested detail.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: number of draws averaged in `fun`.
-        maxcv: the largest amount by which x breaks a constraint. An equality counts as met within
+        maxcv: the largest amount by which x violates a constraint. An equality counts as met within
             ``equality_tolerance``, and `maxcv` says by how much it is missed.
         algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
@@ -233,7 +233,7 @@ def keep_in(error: Exception, result: Any) -> None:
     vars(error)["result"] = result
     if result.nfev > 1 or np.isfinite(result.fun).any():
         error.add_note(
-            f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
+            f"the result so far ({result.nfev} evaluations) is in the attribute `result` of this "
             "exception"
         )
 

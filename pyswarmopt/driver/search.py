@@ -166,12 +166,12 @@ class Search:
     def _check_asynchronous(self) -> None:
         if self._options.noisy:
             raise ValueError(
-                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
-                "iterations"
+                "asynchronous=True does not work with noisy=True, which re-evaluates bests after "
+                "whole iterations"
             )
         if self._options.vectorized:
             raise ValueError(
-                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
+                "asynchronous=True evaluates one point at a time; remove vectorized=True"
             )
         self._identity["asynchronous"] = True
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
 
 TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
 HANGS = (
-    "a call of fun hangs in its thread, so Python cannot exit; workers=ProcessPoolExecutor() can "
-    "be killed"
+    "a call to fun hangs in its thread, so Python cannot exit; with workers=ProcessPoolExecutor() "
+    "it can"
 )
 
 
@@ -94,8 +94,8 @@ class Workers:
         future = self._executor.submit(self._call, x)
         if not hasattr(future, "result"):
             raise ValueError(
-                f"workers=: submit() of {type(self._executor).__name__} gave "
-                f"{type(future).__name__}; it must return a future, with result()"
+                f"workers=: submit() of {type(self._executor).__name__} returned "
+                f"{type(future).__name__}; it must return a future with result()"
             )
         self._sent[id(future)] = Sent(key, x, tries, time.monotonic(), future)
         if hasattr(future, "add_done_callback"):
@@ -145,7 +145,7 @@ class Workers:
             return CallOutcome(None, error)
         if not isinstance(outcome, CallOutcome):
             raise ValueError(
-                f"workers= gave {type(outcome).__name__} instead of the result of the function"
+                f"workers= returned {type(outcome).__name__} instead of the function's result"
             )
         return outcome
 
@@ -191,7 +191,7 @@ def number_of_workers(spec: int | Executor) -> int:
     if type(spec) is int and spec >= 1:
         return spec
     raise ValueError(
-        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, or an executor, such as "
+        f"workers={spec!r}: use a number of threads, -1 for all cores, or an executor, such as "
         "concurrent.futures.ProcessPoolExecutor(4)"
     )
 

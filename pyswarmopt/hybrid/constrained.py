@@ -273,9 +273,7 @@ class ConstrainedSearch(PhasedSearch):
         which = ""
         if len(kinked) > 1:
             which = f" {int(kinked.argmax()) + 1} of {len(kinked)}"
-        return (
-            f"; constraint{which} has kinks: return its parts as a vector, a number for each limit"
-        )
+        return f"; constraint{which} has kinks: return its parts as a vector, one number per limit"
 
     def _needs_rescue(self) -> bool:
         best = self.progress.best_row

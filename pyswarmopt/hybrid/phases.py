@@ -331,7 +331,9 @@ class PhasedSearch:
         low, high = self.progress.low, self.progress.high
         x = as_points("positions", positions)
         if x.shape[1:] != low.shape or not ((x >= low) & (x <= high)).all():
-            raise ValueError(f"positions: not points of {len(low)} coordinates within the bounds")
+            raise ValueError(
+                f"positions must have {len(low)} coordinates and lie within the bounds"
+            )
         costs = as_costs(x, x, values, self.progress.sign)
         self._see(x, costs, rows, UNASKED)
         self._hear(x, costs)
@@ -533,7 +535,7 @@ class PhasedSearch:
             read._restore(saved)
         except Exception as error:
             raise ValueError(
-                f"the state of a memetic swarm that cannot be continued ({error})"
+                f"this state of a memetic swarm cannot be continued ({error})"
             ) from error
         vars(self).update(vars(read))
 

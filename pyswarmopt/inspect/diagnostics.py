@@ -85,8 +85,8 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         >>> import pyswarmopt as pso
         >>> wild = pso.compose([pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)])
         >>> print(pso.diagnose(wild))
-        At move 0 the coefficients are not stable: under stagnation the mean of a particle's position settles (0.949 a
-        move), its variance grows without end (1.29 a move).
+        At move 0 the coefficients are not stable: under stagnation the mean of a particle's position settles (0.949 per
+        move), its variance grows without bound (1.29 per move).
     """
     recipe = as_recipe(recipe)
     radii = stability(recipe, move)
@@ -166,7 +166,7 @@ def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:
 
 
 def _trend(radius: float) -> str:
-    return f"{'settles' if radius < 1 else 'grows without end'} ({radius:.3g} a move)"
+    return f"{'settles' if radius < 1 else 'grows without bound'} ({radius:.3g} per move)"
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]

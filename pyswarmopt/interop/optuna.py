@@ -119,7 +119,7 @@ def _parameter(distribution: BaseDistribution) -> Any:
         step = distribution.step
         return integer(distribution.low, distribution.high, log=distribution.log, step=step)
     if not isinstance(distribution, FloatDistribution):
-        raise ValueError(f"{distribution}: SwarmSampler knows floats, integers and categories")
+        raise ValueError(f"{distribution}: SwarmSampler supports floats, integers and categories")
     low = distribution.low
     high = distribution.high
     if distribution.step is not None:

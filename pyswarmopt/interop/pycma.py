@@ -57,7 +57,7 @@ class PycmaOptimizer(Replayed):
         sigma = float(start.std(axis=0).mean())
         if not sigma > 0:
             raise ValueError(
-                "pycma takes its first step size from the positions: pass two different ones"
+                "pycma takes its first step size from the positions: pass at least two different ones"
             )
         self._first = start
         self._sigma = sigma

@@ -146,8 +146,8 @@ class Replayed(ABC):
             self.tell(x, self._sign * now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
-                "the optimiser asks for different positions than when it was saved: other bounds, "
-                "positions or version of its library, or one that is not deterministic"
+                "the optimiser asks for different positions than when it was saved: bounds, "
+                "positions or its library changed, or it is not deterministic"
             )
         if saved["asked"]:
             self.ask()

@@ -249,7 +249,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
     square = max(largest_number(dtype), largest_number(np.dtype("float32")))
     low, high = (as_array(side).astype(np.float64) for side in stored)
     if not WIDTHS * float((high - low).max()) <= min(largest_number(dtype), math.sqrt(square)):
-        raise ValueError(f"bounds are wider than {dtype} can measure")
+        raise ValueError(f"bounds are wider than {dtype} can represent")
     return Box(*(copied(side, device) for side in stored))
 
 

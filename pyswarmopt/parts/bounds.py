@@ -37,7 +37,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     size = dim if dim is not None else max(low.size, high.size)
     if max(low.ndim, high.ndim) > 1 or not {low.size, high.size} <= {1, size}:
         raise ValueError(
-            f"bounds are for {max(low.size, high.size)} coordinates; x0, positions or dim for {size}"
+            f"bounds have {max(low.size, high.size)} coordinates; x0, positions or dim have {size}"
         )
     low, high = (np.array(np.broadcast_to(side, (size,))) for side in (low, high))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -47,7 +47,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
         i = int(fine.argmin())
         raise ValueError(
             f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, low <= high "
-            "and not wider than float64 can measure; in place of None or inf use a wide bound"
+            "and not wider than float64 can represent; instead of None or inf use a wide bound"
         )
     if not (low < high).any():
         raise ValueError(

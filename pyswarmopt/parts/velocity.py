@@ -236,8 +236,8 @@ class SumOfTerms:
         for number, term in enumerate(self.terms):
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"terms[{number}] is a {type(term).__name__}, not a Term; make one of a "
-                    "function: "
+                    f"terms[{number}] is a {type(term).__name__}, not a Term; make one from "
+                    "a function: "
                     'pso.Term("mine", 0.5, function)'
                 )
         if self.limit is not None and not self.limit > 0:

@@ -79,7 +79,7 @@ class ClassifierMember(Member):
     def refuse(self) -> NoReturn:
         """See `Member`."""
         raise UserError(
-            f"{self.name}: a sequence classifier cannot write; use a vote such as majority, or "
+            f"{self.name}: a sequence classifier cannot generate text; use a vote such as majority, or "
             "remove it"
         )
 
@@ -92,7 +92,7 @@ class ClassifierMember(Member):
             named = [key for key in map(normalise, (text, letter)) if key in self.labels]
             if not named:
                 raise UserError(
-                    f"example {item.id}: option {letter} ({text}) is no label of {self.name}, whose "
+                    f"example {item.id}: option {letter} ({text}) is not a label of {self.name}, whose "
                     f"labels are {', '.join(self.labels)}; remove it from `members`"
                 )
             found[letter] = self.labels[named[0]]

@@ -42,7 +42,7 @@ def url_and_model(spec: str) -> tuple[str, str]:
     url = server_url(url)
     if not model:
         raise UserError(
-            f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
+            f"{spec}: names no model; use URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
         )
     return url, model
 
@@ -90,7 +90,7 @@ class EndpointMember(Member):
     def refuse(self) -> NoReturn:
         """See `Member`; the protocol has no likelihoods."""
         raise UserError(
-            f"{self.name}: an endpoint has no likelihoods; remove it, or choose another strategy"
+            f"{self.name}: an endpoint returns no likelihoods; remove it, or choose another strategy"
         )
 
     def count(self, text: str) -> int:

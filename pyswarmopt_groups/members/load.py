@@ -82,7 +82,7 @@ class _Loader:
             return partial(self._mixture, *read_mixture(path))
         if kind is not None:
             raise UserError(
-                f"{spec}: a {kind.name} of models cannot be a member; name its models instead"
+                f"{spec}: a {kind.name} of models cannot be a member; list its models instead"
             )
         if (classifier := find_classifier(spec)) is not None:
             return partial(ClassifierMember, source=classifier, device=self.device)

@@ -106,7 +106,7 @@ class LocalMember(Member):
             written = [(text,) for text in engine.generate(chats, self.longest(how))]
         elif engine not in self.models:
             raise UserError(
-                f"{self.name}: a mixture only writes greedily; remove it, or set `temperature` 0"
+                f"{self.name}: a mixture only decodes greedily; remove it, or set `temperature` 0"
             )
         else:
             draws = Draws(how.temperature, how.n, how.seed)

@@ -53,7 +53,7 @@ def cluster(answers: Answers) -> list[str | None]:
     """
     if isinstance(answers, str):
         raise ValueError(
-            f"answers is the single text {answers!r}: pass a list with one answer per member"
+            f"answers is a single string, {answers!r}: pass a list with one answer per member"
         )
     texts = ["" if answer is None else str(answer).strip() for answer in answers]
     ballots: list[str | None] = []
@@ -208,7 +208,7 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
 
 def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
     if members == 0:
-        raise ValueError("no members: a vote needs at least one answer, be it None")
+        raise ValueError("no members: a vote needs at least one answer (None counts)")
     if len(numbers) != members:
         raise ValueError(
             f"{len(numbers)} {name} for {members} answers: pass one per member, abstentions "

@@ -114,18 +114,18 @@ def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
 
 def _checked(rankings: Rankings) -> list[Ranking]:
     if len(rankings) == 0:
-        raise ValueError("no members: a vote needs at least one ranking, be it empty")
+        raise ValueError("no members: a vote needs at least one ranking (it may be empty)")
     for i, ranking in enumerate(rankings):
         if isinstance(ranking, str):
             raise ValueError(
-                f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best "
+                f"rankings[{i}] is a single string, {ranking!r}: pass a list of candidates, best "
                 "first"
             )
         for rank, candidate in enumerate(ranking):
             if not isinstance(candidate, str) or not candidate.strip():
                 raise ValueError(
-                    f"rankings[{i}][{rank}] is {candidate!r}: a candidate is a text that is not "
-                    "blank"
+                    f"rankings[{i}][{rank}] is {candidate!r}: a candidate must be a string that is "
+                    "not blank"
                 )
             if candidate in ranking[:rank]:
                 raise ValueError(

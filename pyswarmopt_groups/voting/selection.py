@@ -234,7 +234,9 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
             inner = inner.member
         if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
             return inner
-    raise UserError("embeddings need a local model, and no member is one; choose another strategy")
+    raise UserError(
+        "embeddings need a local model, but no member is local; choose another strategy"
+    )
 
 
 def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:

@@ -53,8 +53,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="COMMAND --help shows a command's options, --help-all the rare ones, too. "
-    "Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 3 worse (eval), "
+    epilog="COMMAND --help shows a command's options, --help-all also the rare ones. "
+    "Exit codes: 0 success, 1 faulty (check), 2 invalid input, 3 worse (eval), "
     "130 interrupted.",
 )
 
@@ -65,7 +65,7 @@ def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `swarm-llm` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
+    """Run `swarm-llm` and exit: 0 success, 2 invalid input (one line on stderr), 130 interrupted.
 
     Args:
         argv: arguments without the program's name; None: from `sys.argv`.

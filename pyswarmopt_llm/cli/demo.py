@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 UNLIKE = ("llama", "gpt2", "gemma3")
-TOY = "a toy: a model with 0.9 million weights reorders letters, and a program checks its replies"
+TOY = "a toy: a 0.9M-parameter model reorders letters, and a program checks its replies"
 
 
 def command(
@@ -24,8 +24,8 @@ def command(
     ] = None,
     seed: Annotated[int, Option("Random seed, also for the questions.", "S", least=0)] = 0,
     score: Annotated[bool, Option("Without labels: a program scores replies.")] = False,
-    token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
-    quick: Annotated[bool, Option("Half a minute, without a clone: a tiny model.")] = False,
+    token: Annotated[bool, Option("Mix three architectures (--space token).")] = False,
+    quick: Annotated[bool, Option("A tiny model: half a minute, no clone needed.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,

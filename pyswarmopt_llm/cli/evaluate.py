@@ -28,7 +28,7 @@ def command(
     options: EvalConfig,
     forgetting: Annotated[
         bool,
-        Option("Ask 119 everyday questions, by default compared with the base.", group=TASK),
+        Option("Ask 119 everyday questions and, by default, compare with the base.", group=TASK),
     ] = False,
     fail_if_worse: Annotated[
         bool,
@@ -39,7 +39,7 @@ def command(
     ] = False,
     blind: Annotated[
         str | None,
-        Option("Write pairs of replies of both models for people to judge.", "FILE", OUTPUT),
+        Option("Write pairs of replies from both models for people to judge.", "FILE", OUTPUT),
     ] = None,
     votes: Annotated[
         tuple[str, ...],
@@ -173,7 +173,7 @@ def _count(files: Sequence[str], as_json: bool) -> None:
     lines = [
         votes.verdict.sentence,
         *votes.verdict.reasons,
-        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, ties being half "
-        f"a win: {votes.paired.gained} won, {votes.paired.lost} lost.",
+        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, counting ties as "
+        f"half: {votes.paired.gained} won, {votes.paired.lost} lost.",
     ]
     print_either(asdict(votes), lines, as_json)

@@ -27,7 +27,7 @@ from pyswarmopt_llm.common.options import RARE, Option
 Memory = Annotated[
     str | None,
     Option(
-        "Only check whether it fits into a GPU of this size, such as 24GB.",
+        "Only check whether the search fits on a GPU of this size, such as 24GB.",
         "SIZE",
         RARE,
     ),

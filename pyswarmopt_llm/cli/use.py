@@ -79,7 +79,7 @@ def generate(
     prompt: Annotated[
         str,
         typer.Argument(
-            metavar="PROMPT", help="With `run` a question, worded as in its search; else a prompt."
+            metavar="PROMPT", help="With `run`, a question worded as in its search; else a prompt."
         ),
     ],
     run: Annotated[

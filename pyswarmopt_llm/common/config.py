@@ -134,11 +134,11 @@ class SearchConfig:
     reference: Annotated[
         bool, Option("The procedure of the authors' released scripts.", group=RARE)
     ] = False
-    quick: Annotated[bool, Option("Only fine-tune the best of the base and the experts.")] = False
+    quick: Annotated[bool, Option("Only fine-tune the better of base and best expert.")] = False
     method: Annotated[
         str,
         Option(
-            "What proposes candidates: items, scores (models of them) or swarm.",
+            "What proposes candidates: items or scores (surrogates), or swarm.",
             "M",
             RARE,
             choices=("auto", "items", "scores", "swarm"),
@@ -174,7 +174,7 @@ class SearchConfig:
     ] = None
     proposals: Annotated[
         int | None,
-        Option("Candidates proposed by a surrogate (6, or up to 40 in all).", "N", RARE, least=0),
+        Option("Candidates proposed by a surrogate (6, or up to 40 in total).", "N", RARE, least=0),
     ] = None
     patience: Annotated[
         int | None,
@@ -228,7 +228,7 @@ class SearchConfig:
     threads: Threads = None
     batch_tokens: Annotated[
         int | None,
-        Option("Padded tokens per pass (1024; on a GPU what fits).", "N", RARE, least=1),
+        Option("Padded tokens per pass (1024; on a GPU, as many as fit).", "N", RARE, least=1),
     ] = None
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)

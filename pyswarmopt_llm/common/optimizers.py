@@ -159,7 +159,7 @@ def asked(optimizer: pso.Optimizer, name: str) -> Tensor:
         if not is_function(name):
             raise
         file = user_path(name.rpartition(":")[0]).resolve()
-        raise InvalidOption(OPTIMIZER, name, f"raised {raised(error, file)}; correct it") from error
+        raise InvalidOption(OPTIMIZER, name, f"raised {raised(error, file)}; fix it") from error
 
 
 @contextmanager

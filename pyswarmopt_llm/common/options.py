@@ -156,7 +156,7 @@ Columns = Annotated[
 Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", RARE)]
 System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
 Thinking = Annotated[
-    int, Option("Let the model think for up to N tokens, if the template can.", "N", RARE, least=0)
+    int, Option("Let models think for up to N tokens, if templates allow it.", "N", RARE, least=0)
 ]
 SplitSeed = Annotated[int, Option("Seed of the split, if a file has none.", "S", RARE, least=0)]
 SkipBad = Annotated[bool, Option("Skip invalid rows and list them.", group=RARE)]

@@ -61,8 +61,8 @@ def named(value: Any) -> str:
     if file.suffix != ".py" or vars(module).get(name) is not value:
         shown = name or type(value).__name__
         raise UserError(
-            f"{shown}: is not in a file, so a resumed run could not load it; write it to a file and "
-            "give FILE.py:NAME"
+            f"{shown}: is not in a file, so a resumed run could not load it; put it into a file and "
+            "use FILE.py:NAME"
         )
     if file.is_relative_to(Path.cwd()):
         file = file.relative_to(Path.cwd())

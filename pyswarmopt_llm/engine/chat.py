@@ -175,7 +175,7 @@ class PromptTokenizer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if max(ids, default=0) >= self.rows:
             raise UserError(
-                f"the tokenizer writes token {max(ids)}, but the model has {self.rows}; use its "
+                f"the tokenizer produces token {max(ids)}, but the model has {self.rows}; use its "
                 "own tokenizer, or resize its embeddings"
             )
         if ids[: len(self._lead)] == self._lead or self._is_chat(text):
@@ -217,7 +217,7 @@ class PromptTokenizer:
         """Raise `UserError` if the `n` tokens of `text` and the reply's exceed the context window."""
         if self.window is not None and n + reply > self.window:
             raise UserError(
-                f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, the model's "
+                f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, but the model's "
                 f"context window holds {self.window:,}; shorten it, or use a model with a larger "
                 "window"
             )

@@ -109,7 +109,7 @@ def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
     if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
         engine.told_of_cuts = True
         log.warning(
-            "%d of %d replies reached max_new_tokens, %d, and end in the middle",
+            "%d of %d replies reached max_new_tokens (%d) and were cut off",
             cut,
             len(lengths),
             most,

@@ -126,7 +126,7 @@ def decide(
             mix = "merged"
         if mix == "runtime":
             why = (
-                f"merged, they would need {needed / 1e9:.1f} GB beside the base, and "
+                f"merged, they would need {needed / 1e9:.1f} GB besides the base, and only "
                 f"{(free or 0) / 1e9:.1f} GB are free"
             )
     if batch_tokens is None:

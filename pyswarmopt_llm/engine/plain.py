@@ -31,7 +31,7 @@ class PlainPasses(Passes):
         self.windows = {}
         self.note = (
             f"{model.config.get_text_config().model_type}: it accepts no mask and position per "
-            "token, so shared text is computed again: slower, with the same results"
+            "token, so shared text is recomputed: slower, with the same results"
         )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:

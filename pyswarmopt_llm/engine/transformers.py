@@ -52,7 +52,7 @@ def within_memory(
                 raise NoRoomError
             log.warning(
                 "out of memory: continuing with %d tokens per batch, which may change the last "
-                "digits of scores; to repeat them, start with that as `batch_tokens`",
+                "digits of scores; to reproduce them, set `batch_tokens` to this",
                 engine.batch_tokens,
             )
 
@@ -280,7 +280,7 @@ def load_engine(
     engine.system = system
     engine.decided = decided
     if why:
-        note = "candidates are added to the outputs of layers at run time, not merged"
+        note = "candidates are added to layer outputs at run time, not merged"
         engine.notes = {**engine.notes, "mix": f"{note}: {why}"}
     engine.load(Patch())
     return engine

@@ -213,17 +213,17 @@ def _refuse(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse what is no change of linear layers' weights, by PEFT and this base alone."""
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise UserError(
-            f"{path}: is an adapter of MLX, which PEFT does not read; merge it into its base with "
+            f"{path}: is an MLX adapter, which PEFT cannot read; merge it into its base with "
             "mlx_lm.fuse, and mix the model with `space` full"
         )
     for option in _REFUSED:
         if config.get(option):
-            raise UserError(f"{path}: {option} is set, which no LoRA can hold; {OTHER_WAY}")
+            raise UserError(f"{path}: {option} is set, which a LoRA cannot represent; {OTHER_WAY}")
     start = config.get("init_lora_weights", True)
     if str(start).lower() not in KEEPS_BASE | CHANGES_BASE:
         raise UserError(
             f"{path}: init_lora_weights is {start!r}, which changes the base's weights by numbers "
-            "that its files do not hold; convert it where it was trained, by PEFT's "
+            "that its files do not contain; convert it where it was trained, with PEFT's "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
 
@@ -232,7 +232,7 @@ def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse an adapter that is more than plain LoRA."""
     kind = config.get("peft_type")
     if kind != "LORA":
-        raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
+        raise NotPlain(path, f"peft_type is {kind!r}, but only LORA adapters can be mixed")
     for option in _MERGED:
         if config.get(option):
             raise NotPlain(path, f"{option} is set")
@@ -454,7 +454,7 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
         pair = pairs.setdefault(match["module"], {})
         if match["factor"] in pair:
             raise UserError(
-                f"{file}: holds several adapters, such as {key!r}; save them separately"
+                f"{file}: contains several adapters, such as {key!r}; save them separately"
             )
         pair[match["factor"]] = (key, tensor)
     if not pairs:

@@ -87,7 +87,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
     """
     if not spec:
-        raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
+        raise InvalidOption("base", None, "is empty; use a directory, a hub id or embedded:NAME")
     scheme, plain = scheme_of(spec)
     if scheme:
         return quantised(resolve_base(plain, weights), spec, scheme)
@@ -109,7 +109,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
             name = spec
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
-            f"{spec}: has no *.safetensors (pickles are not read, GGUF files by their own names); "
+            f"{spec}: has no *.safetensors (pickles are not read; name a GGUF file itself); "
             "save it with save_pretrained"
         )
     config = read_json(path / "config.json")
@@ -144,7 +144,7 @@ def refuse_quantised(base: BaseModel) -> None:
     """
     if base.packing:
         raise UserError(
-            f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be "
+            f"{base.spec}: its weights are quantised ({base.packing}), so a change cannot be "
             "added to them; use the original checkpoint in bf16, and quantise the result"
         )
 

@@ -247,11 +247,11 @@ def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iter
     elif not same_model(info.base_model_name, base.name):
         models = {"base": base.spec, "adapter": info.path, "against": "base"}
         text = (
-            f"was trained on {info.base_model_name}, not on {base.name}: its shapes fit, but it may "
-            f"do less here or add noise; see what it does ({command('eval', **models, task='TASK.json')})"
+            f"was trained on {info.base_model_name}, not on {base.name}: its shapes match, but it "
+            f"may do less here or add noise; score it ({command('eval', **models, task='TASK.json')})"
         )
         if base.spec.endswith(GGUF):
-            text = f"was trained on {info.base_model_name}; which model {base.spec} holds is not stated"
+            text = f"was trained on {info.base_model_name}; the model in {base.spec} is not stated"
         yield ExpertProblem(info.name, text, "warning")
     if info.config.all_linear and modules.output in info.modules:
         text = f"adapts {modules.output}, which its target_modules, all-linear, leave out"

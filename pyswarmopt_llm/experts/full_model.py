@@ -69,7 +69,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
         model_type = read_json(model.path / "config.json").get("model_type")
         if model_type != architecture:
             raise UserError(
-                f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it"
+                f"{name}: is a {model_type} model, but {base.spec} is a {architecture}; remove it"
             )
         tensors = StoredTensors(model.weight_files)
         _check_weights(name, tensors, base, expected)
@@ -142,7 +142,7 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
             continue
         if not file.resolve().is_relative_to(home):
             raise UserError(
-                f"{file}: is a link out of {base.spec}, and would be copied with what it leads to; "
+                f"{file}: is a link out of {base.spec}, whose target would be copied; "
                 "put the file itself there, or remove the link"
             )
         shutil.copyfile(file, folder / file.name)

@@ -163,7 +163,7 @@ def load_packed(
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
     elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        known = "transformers does not know it here; install what it needs"
+        known = "transformers does not support it here; install what it needs"
         raise UserError(
             f"{who}: its config.json says that its weights are packed by {packing}; {known}"
         )

@@ -61,7 +61,7 @@ def open_model(
         return engine
     for option, value in (("adapter", adapter), ("system", system)):
         if value:
-            raise UserError(f"{base}: stands for several models, which take no `{option}`")
+            raise UserError(f"{base}: stands for several models and takes no `{option}`")
     return kind.open(Path(base), dtype, device, threads)
 
 

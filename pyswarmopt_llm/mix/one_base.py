@@ -29,7 +29,7 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engin
     experts, notes = find_adapters(config, base)
     engine = resident(config, base, changed=changed_weights(experts))
     if kind.over is None:
-        raise ValueError(f"{kind.name} mixes no adapters: it needs a `make` of its own")
+        raise ValueError(f"{kind.name} does not mix adapters, so it needs its own `make`")
     space = kind.over([Adapter(info) for info in experts])
     return pool_of(space, engine, base, experts, notes)
 

@@ -101,7 +101,7 @@ class RewardModel(Classifier):
         super().__init__(spec, f"`metric` reward:{spec}", "reward model", device)
         config = self.model.config
         if config.num_labels != 1 or self.tokenizer.chat_template is None:
-            why = f"has {config.num_labels} outputs; a reward model has one, and a chat template"
+            why = f"has {config.num_labels} outputs; a reward model must have one, and a chat template"
             raise InvalidOption("metric", f"reward:{spec}", why)
         # The classifier reads the last non-padding token.
         config.get_text_config().pad_token_id = self.tokenizer.pad_token_id

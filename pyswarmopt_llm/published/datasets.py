@@ -252,7 +252,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         rows = splits.setdefault(match[1] if match else "all", [])
         for row in content.values() if isinstance(content, Mapping) else content:
             if not isinstance(row, dict):
-                why = "not a list of objects; a file of dev and test is a task without published:"
+                why = "not a list of objects; for a file with dev and test, omit published:"
                 raise UserError(f"{file}: {why}")
             rows.append({**row, "file": str(file)})
     if len(splits) > 1:
@@ -264,7 +264,7 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
     """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
     if reading.labels:
         spec = f"{next(iter(reading.labels))}=..."
-        raise InvalidOption("columns", spec, "names the labels of a file only; remove it")
+        raise InvalidOption("columns", spec, "only names the labels of a file; remove it")
     dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
     where = f"hub:{name}"
@@ -301,8 +301,8 @@ def _reader(
         if index and not (isinstance(answer, str) and answer in options):
             if not (from_zero or classes):
                 raise UserError(
-                    f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
-                    "export the data set with the letters of the right options"
+                    f'{where}: the numbers in "{header}" should count from 0, but none is 0; '
+                    "export the data set with the letters of the correct options"
                 )
             found["answer"] = ascii_uppercase[: len(options)][int(answer)]
         return {**found, "choices": options}

@@ -42,7 +42,7 @@ def server_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^@?#\s]+", url):
         raise UserError(
             "a server's URL has only host, port and path, such as http://127.0.0.1:8000/v1; keys and "
-            "passwords stand in an environment variable, such as SWARM_LLM_JUDGE_KEY"
+            "passwords belong in an environment variable, such as SWARM_LLM_JUDGE_KEY"
         )
     return url.rstrip("/")
 

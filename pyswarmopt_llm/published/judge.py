@@ -32,7 +32,7 @@ T = TypeVar("T")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 Complete = Callable[[Sequence[str]], list[str]]
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
-_WHEN_DOWN = "what was scored is kept: resume the run when it is back"
+_WHEN_DOWN = "scores are kept: resume the run when it is back"
 
 
 class Judge:
@@ -137,7 +137,7 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     rubric = read_text(user_path(file)).strip() if file else RUBRIC
     url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
     if not (url and model):
-        why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both to those of the endpoint"
+        why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both for your endpoint"
         raise InvalidOption("metric", spec, why)
     client = ChatClient(url, model, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, cache)
     judge = Judge(client, rubric)

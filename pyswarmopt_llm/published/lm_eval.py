@@ -128,7 +128,7 @@ class LmEvalTask:
             metrics = ", ".join(name for name, higher in better.items() if higher)
             raise UserError(
                 f"lm-eval:{self._spec}: no metric {metric} to maximise document by document; name "
-                f"one behind #: {metrics}"
+                f"one after #: {metrics}"
             )
         return metric
 

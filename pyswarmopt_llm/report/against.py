@@ -61,7 +61,7 @@ def between(
     items = counted(pair.n, f"{split} example")
     reasons: tuple[str, ...] = ()
     if split == "dev":
-        reasons = ("Dev examples guide searches and training; compare on test, too.",)
+        reasons = ("Dev examples guide searches and training; also compare on test.",)
     kind = KINDS[pair.sign]
     said = f"{upper_first(first)} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."

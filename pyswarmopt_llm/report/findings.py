@@ -237,7 +237,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         before = _on_test(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
-        yield f"Its dev score is not held out: {learnt} had learnt some examples."
+        yield f"Its dev score is not held out: {learnt} had been trained on some of them."
     elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 

@@ -81,7 +81,7 @@ def one_line(value: object) -> str:
 def about_weights(space: str) -> str:
     """What a result's weights mean."""
     if space == "token":
-        return "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
+        return "A weight is a model's share of the mixture's predictions; weights sum to 1."
     return "A weight scales what an expert contributes; a negative one subtracts it."
 
 

@@ -70,7 +70,7 @@ UNPAID = "nothing is trained, because every reply would be a paid request; to tr
 # Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may game it; on synthetic statements its rating rose "
-    "from 5.4 to 7.5 while right facts fell from 0.42 to 0.35: read the replies"
+    "from 5.4 to 7.5 while correct facts fell from 0.42 to 0.35: read the replies"
 )
 
 
@@ -161,7 +161,9 @@ def _chosen(request: Plan) -> Plan:
         chosen["threads"] = max(threads // (config.processes or threads), 1)
     decided = replace(config, **chosen)
     if config.particles and config.particles < decided.population:
-        why["particles"] = f"{decided.population} particles: each expert and other start has one"
+        why["particles"] = (
+            f"{decided.population} particles: one for each expert and other starting point"
+        )
     return replace(request, config=decided, why=why)
 
 
@@ -280,14 +282,14 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind = space_kind(config.space)
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"{len(config.experts)} given, a search mixes at least 2"
-        more = "name more of them (FOLDER/*), or train one: swarm-llm train-expert"
+        why = f"a search needs at least 2, got {len(config.experts)}"
+        more = "add more (FOLDER/*), or train one: swarm-llm train-expert"
         raise InvalidOption("experts", None, f"{why}; {more}")
     check_options(config)
     kind.check(config)
     by_model = config.method in MODELS
     iterations = iterations_given(given)
-    published = "is no part of the published procedures; remove it"
+    published = "is not part of the published procedures; remove it"
     conflicts = [
         ("paper", config.paper and config.reference, "contradicts `reference`; remove one of them"),
         ("method", config.published and by_model, published),
@@ -352,7 +354,7 @@ def check_tasks(plan: Plan) -> None:
         (
             "workers",
             plan.paid_metric and not plan.alone,
-            "a metric that is paid for counts and limits its requests in one process; remove it",
+            "a paid metric counts and limits its requests in one process; remove it",
         ),
         (
             "space",
@@ -367,7 +369,7 @@ def check_tasks(plan: Plan) -> None:
         (
             "budget_items",
             config.budget_items is not None and config.budget_items < needed,
-            f"the starting swarm alone takes {needed}; raise it, or lower `particles` or `dev`",
+            f"the starting swarm alone needs {needed}; raise it, or lower `particles` or `dev`",
         ),
     ]
     _refuse(config, conflicts)
@@ -405,6 +407,4 @@ def why_no_model(method: str, request: Plan) -> str:
     size = request.kind.size(len(request.config.experts))
     if size <= MOST_COEFFICIENTS:
         return ""
-    return (
-        f"learns from at most {MOST_COEFFICIENTS} coefficients, a candidate has {size}; use swarm"
-    )
+    return f"supports at most {MOST_COEFFICIENTS} coefficients, a candidate has {size}; use swarm"

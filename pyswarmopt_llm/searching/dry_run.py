@@ -51,7 +51,7 @@ class Fit:
         taken = f"the weights take {self.weights / GB:.1f} GB, without passes and merged copies"
         lines = [f"{self.device}, {self.free / GB:.1f} GB free: {taken}"]
         if self.short > 0:
-            remedy = "write nf4: before the base (four bits), or use a smaller one"
+            remedy = "put nf4: before the base (four bits), or use a smaller one"
             lines.append(f"does not fit, {self.short / GB:.1f} GB short: {remedy}")
         return lines
 

@@ -173,7 +173,7 @@ def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
         scores = [row.score(name) for row in rows]
         scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores)
         best = max(score.value for score in scores)
-        told = f"asked for the letter of an option, the best expert has {best:.3f}"
+        told = f"asked for the letter of an option, the best expert scores {best:.3f}"
         job.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
     return scorings
 
@@ -230,7 +230,7 @@ class Start:
             return [f"successive halving kept {kept} of {len(names)} experts for mixtures"]
         if self.decided:
             ahead = f"{names[self.single]} leads every other expert by more than {ERRORS:g}"
-            return [f"{ahead} standard errors: they drop out, and no mixture is proposed"]
+            return [f"{ahead} standard errors: the others are dropped, and no mixture is proposed"]
         return []
 
 

@@ -214,6 +214,6 @@ def check_unchanged(run: Run, job: Job) -> None:
     for name in changed:
         if list(utilities[name](job.engine).per_item) != row.item_values(name):
             raise UserError(
-                f"{run.path}: the score of {name} changed since the run began, and gives another "
-                "value to a reply that is scored; put it back, or start a new run"
+                f"{run.path}: the score of {name} changed since the run began, and rates a "
+                "reply differently from before; restore it, or start a new run"
             )

@@ -99,7 +99,7 @@ class Handler:
             self._tokens = _batch_tokens(self._job)
         if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
-                "a worker has loaded other files than this search: base, experts or tasks changed"
+                "a worker loaded different files from this search: base, experts or tasks changed"
             )
         if self._evaluator is None:
             self._evaluator = self._job.evaluator("dev", scorings)

@@ -67,7 +67,7 @@ class SeveralModels(Engine):
             UserError: there are earlier turns.
         """
         if earlier:
-            raise UserError("several models take single turns, no conversations; use one `base`")
+            raise UserError("several models take single turns, not conversations; use one `base`")
         return user
 
 
@@ -158,7 +158,7 @@ def check_templates(members: Mapping[str, bool]) -> None:
     if 0 < len(without) < len(members):
         raise UserError(
             f"{without[0]}: has no chat template, but other members do; "
-            "put a chat_template.jinja beside its tokenizer, or remove it"
+            "put a chat_template.jinja next to its tokenizer, or remove it"
         )
 
 

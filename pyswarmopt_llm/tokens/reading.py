@@ -38,7 +38,7 @@ class TextModel:
             kind = engine.model.config.get_text_config().model_type
             raise UserError(
                 f"{kind}: its layers do not take a mask and position ids per token, so it cannot "
-                "be mixed with models of other tokenizers; use members of one tokenizer"
+                "be mixed with models that have other tokenizers; use members with one tokenizer"
             )
         size = int(engine.model.get_output_embeddings().weight.shape[0])
         # The output layer may have more rows than the tokenizer has tokens; those rows mean

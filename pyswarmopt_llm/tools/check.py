@@ -125,8 +125,8 @@ def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
     selected = info.config.selected(modules.linear, modules.output) & modules.read
     if lacks := sorted(selected - info.modules.keys()):
         yield (
-            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks: the base's "
-            "stay there; export it again, or select only what was trained"
+            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so the base's "
+            "weights stay; export it again, or select only what was trained"
         )
 
 
@@ -154,7 +154,7 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
         )
     elif not apart <= ROUNDING * norm:
         yield (
-            "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
+            "weight 1 is not the adapter that PEFT loads: its weight changes differ by "
             f"{apart / norm:.1%}; {report}"
         )
     elif not float((applied - bare).abs().max()) > 0:

@@ -75,14 +75,14 @@ def _scores(row: Mapping[str, Any]) -> str:
     return f"{', '.join(words)} ({row['items']:,} examples, {row['seconds']:.1f} s)"
 
 
-command.__doc__ = """Compare ways to combine experts: same examples, seeds and budget; DIR/compare.md is the table.
+command.__doc__ = """Compare ways to combine experts with equal examples and budgets; DIR/compare.md contains the table.
 
 Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
 
 \b
 """ + "\n".join(
     [
-        *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
+        *names_block("Fixed rules (RULE:adapter: truncated to a LoRA)", METHODS),
         *names_block("Searching", SEARCHING),
         *names_block("Ensembles", ENSEMBLES),
         (

@@ -137,7 +137,7 @@ def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
             yield f"training takes {needed} examples"
     modelled = name in (ITEM_MODEL, RANDOM) and experts <= MOST_COEFFICIENTS
     if modelled and budget < starting(bench, experts):
-        yield f"its starting points take {starting(bench, experts)} examples"
+        yield f"its starting points need {starting(bench, experts)} examples"
 
 
 def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
         yield f"works with at most {MOST_COEFFICIENTS} experts"
     needed = training(bench) + starting(bench, experts)
     if budget < needed:
-        yield f"training and the experts alone take {needed} examples"
+        yield f"training and the experts alone need {needed} examples"
 
 
 def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:

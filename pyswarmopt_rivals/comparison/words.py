@@ -22,15 +22,15 @@ READING = {
         "Paired test over test examples and seeds, two-sided, corrected for the number of methods "
         "(Bonferroni). The best baseline is the best other row on test."
     ),
-    "Examples, seconds": "What it took to find the result; scores on test are not counted.",
+    "Examples, seconds": "Cost of finding the result, without test scores.",
     "Tokens": (
-        "Read and written for an example in use, by all models together; a context once for all its "
-        "options."
+        "Read and generated per example at inference, by all models together; a context counts once "
+        "for all its options."
     ),
     "Rank": (
-        "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is "
-        "scored as in its paper. METHOD:adapter is the LoRA that merge writes of it, with what the "
-        "cut lost in the Frobenius norm."
+        "Of the weight changes: full where no LoRA of rank sum r_i can represent a method's result, which "
+        "is scored as in its paper. METHOD:adapter is the LoRA that merge writes, with what "
+        "truncation lost in the Frobenius norm."
     ),
 }
 _ABOUT = {
@@ -82,12 +82,12 @@ def summary_lines(result: Json) -> Iterator[str]:
     yield (
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
         f"{config['budget_items']} dev examples per method, task and seed; "
-        f"{counted(seeds, 'seed')} for methods that draw."
+        f"{counted(seeds, 'seed')} for randomised methods."
     )
     if seeds == 2:
         yield (
             "Two seeds cannot show a difference: an interval over them has 12.7 standard errors on "
-            "either side (Student's t); use three, better five."
+            "either side (Student's t); use at least three, better five."
         )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."
@@ -169,10 +169,7 @@ def trained_on_dev(names: Sequence[str]) -> str:
 
     Example:
         >>> trained_on_dev(["gradient"])
-        'On dev gradient is scored on the very examples of the training: compare on test.'
+        'On dev gradient is scored on its own training examples: compare on test.'
     """
-    are = "is" if len(names) == 1 else "are"
-    return (
-        f"On dev {', '.join(names)} {are} scored on the very examples of the training: compare on "
-        "test."
-    )
+    are = "is scored on its" if len(names) == 1 else "are scored on their"
+    return f"On dev {', '.join(names)} {are} own training examples: compare on test."

@@ -16,7 +16,7 @@ HUGE = 10**400
 MINIMIZE = [
     ({"bounds": ([0, 0], [1, 1])}, "ambiguous: two pairs"),
     ({"on_error": ("retry", 1.5)}, "on_error"),
-    ({"workers": 1.5}, "use a number >= 1"),
+    ({"workers": 1.5}, "use a number of threads"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),
     ({"equality_tolerance": float("nan")}, "equality_tolerance"),
@@ -36,7 +36,7 @@ MINIMIZE = [
     ({"iterations": 3}, "max_iter="),
     ({"omega": 0.5}, r"pso\.inertia\(w\)"),
     ({"bounds": None, "space": {"a": (1, 0)}}, "bounds must be finite numbers, low below high"),
-    ({"bounds": None, "space": {"a": (1, 2, 3)}}, "choices are a list"),
+    ({"bounds": None, "space": {"a": (1, 2, 3)}}, "a list is a choice"),
     (
         {"bounds": None, "space": {"a": (0, 1), "b": pso.when("c", 1, (0, 1))}},
         "must name an earlier choice",

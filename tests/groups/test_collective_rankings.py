@@ -75,7 +75,7 @@ def test_strongest_paths_by_enumeration(members: int, shares: list[float]) -> No
     ("rankings", "message"),
     [
         ([], "no members"),
-        (["ABC"], r"rankings\[0\] is the single text"),
+        (["ABC"], r"rankings\[0\] is a single string,"),
         ([["A"], ["B", "A", "B"]], r"rankings\[1\] names 'B' twice"),
         ([["A", " "]], r"rankings\[0\]\[1\] is ' '"),
         ([["A", 2]], r"rankings\[0\]\[1\] is 2"),

@@ -85,7 +85,7 @@ def test_equivalent_answers(a: str, b: str, same: bool) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: voting.majority("AAB"), "single text"),  # type: ignore[arg-type]
+        (lambda: voting.majority("AAB"), "single string"),  # type: ignore[arg-type]
         (lambda: voting.majority([]), "no members"),
         (lambda: voting.weighted(["A", "B"], [1.0]), "1 weights for 2 answers"),
         (lambda: voting.weighted(["A", "B"], [1.0, math.nan]), r"weights\[1\] is nan"),

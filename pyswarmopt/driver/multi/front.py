@@ -55,7 +55,7 @@ class MultiResult(Result, Table):
             that breaks the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
         success: whether a feasible point with finite objectives was found.
-        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met
+        maxcv: the largest amount by which a point violates a constraint; an equality counts as met
             within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
@@ -305,12 +305,12 @@ class FrontSearch(Search):
         self._objectives = objectives
         if isinstance(arguments.constraints, str):
             raise ValueError(
-                f"constraints={arguments.constraints!r}: with several objectives they are "
-                "functions, at most 0 where x is allowed"
+                f"constraints={arguments.constraints!r}: with several objectives, pass "
+                "functions that are at most 0 at feasible x"
             )
         for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
-                raise ValueError(f"{name}= is for one objective; a front has none")
+                raise ValueError(f"{name}= is for a single objective; omit it")
         super().__init__(replace(arguments, max_evals=arguments.max_evals or MAX_EVALS), told=told)
 
     def _make(self, maximize: bool) -> None:

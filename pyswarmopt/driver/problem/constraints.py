@@ -47,7 +47,7 @@ class _Constraint:
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
             raise ValueError(
                 f"a constraint returned {values.dtype} of shape {values.shape}; it must return the "
-                "amount by which x breaks it, a number or a vector, at most 0 where x is allowed"
+                "violation, a number or a vector, at most 0 at feasible x"
             )
         if not {self.low.size, self.high.size} <= {1, values.size}:
             raise ValueError(
@@ -86,9 +86,9 @@ class Breach(NamedTuple):
         which = "a constraint"
         if beyond.size > 1:
             which = f"constraint {worst + 1} of {beyond.size}"
-        words = f"x breaks {which} by {amounts[worst]:.6g}"
+        words = f"x violates {which} by {amounts[worst]:.6g}"
         if slack[worst]:
-            words += f", an equality, of which {slack[worst]:g} is allowed"
+            words += f", an equality, with tolerance {slack[worst]:g}"
         return cls(float(amounts.max(initial=0.0)), bool(beyond[worst] <= 0), words)
 
 
@@ -283,8 +283,8 @@ def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _C
     if not callable(fun):
         raise TypeError(
             f"constraints: {fun!r} is neither a callable nor a NonlinearConstraint or "
-            "LinearConstraint; give callables g with g(x) <= 0 where x is allowed, or 'returned' "
-            "where fun returns (value, constraints)"
+            "LinearConstraint; pass callables g with g(x) <= 0 at feasible x, or 'returned' "
+            "if fun returns (value, constraints)"
         )
     if space is not None:
         fun = space.named(fun, "a constraint", some=True)

@@ -166,5 +166,5 @@ def _mask(name: str, truth: Any, dim: int) -> Bools:
         or mask.dtype.kind not in "biuf"
         or (mask != (mask == 1)).any()
     ):
-        raise ValueError(f"{name}={truth!r} must be a truth value, or one for each coordinate")
+        raise ValueError(f"{name}={truth!r} must be True or False, or one of them per coordinate")
     return np.broadcast_to(mask == 1, (dim,))

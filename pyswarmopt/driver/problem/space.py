@@ -514,7 +514,7 @@ class Space:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         if not isinstance(given, Mapping):
-            raise TypeError(f"space={given!r}: use a dict of names, as {{'lr': (0, 1)}}")
+            raise TypeError(f"space={given!r}: use a dict of names, such as {{'lr': (0, 1)}}")
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
         # each parameter, when active, and its condition
         self._parameters: dict[str, Coordinates] = {}
@@ -530,7 +530,7 @@ class Space:
         self._searched = {name: p for name, p in self._parameters.items() if p.sides}
         if not self._searched:
             raise ValueError(
-                "space= holds no parameter that may vary, as (low, high) or a list of choices"
+                "space= has no parameter that can vary, such as (low, high) or a list of choices"
             )
         self.searched = list(self._searched)
         self.names: list[str] = []
@@ -675,7 +675,7 @@ class Space:
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({error}); "
                 "use these names (with defaults for conditional ones), or a single parameter, "
-                "which gets a dict"
+                "which receives a dict"
             ) from None
         return functools.partial(_call, fun, self, names)
 
@@ -710,8 +710,8 @@ def _read(name: str, spec: Any) -> Parameter:
             pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
             if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec}: a list is a choice, here of pairs. For several numbers name each, "
-                    "for some that sum to 1 use pso.Shares; for a choice of pairs use lists"
+                    f"{spec}: a list is a choice, here of pairs. Name each number, or use "
+                    "pso.Shares if they sum to 1; for a choice of pairs, use lists"
                 )
             return Choice(tuple(spec))
     except ValueError as error:
@@ -721,8 +721,8 @@ def _read(name: str, spec: Any) -> Parameter:
     if spec is None or isinstance(spec, str | bool | int | float):
         return Fixed(spec)
     raise TypeError(
-        f"space[{name!r}] = {spec!r}: a tuple is a range of numbers (low, high), choices are a list; "
-        "there is also pso.log, integer, ordered, fixed and when"
+        f"space[{name!r}] = {spec!r}: a tuple is a range of numbers (low, high), a list is a choice; "
+        "see also pso.log, integer, ordered, fixed and when"
     )
 
 

@@ -68,7 +68,7 @@ def landscape(
     z = np.asarray(function(grid), dtype=np.float64)
     if z.shape != (len(grid),):
         raise ValueError(
-            f"function gave shape {z.shape} for points of shape {grid.shape}: it must accept many "
+            f"function returned shape {z.shape} for points of shape {grid.shape}: it must accept many "
             "at once; wrap a function of one point: lambda points: [function(x) for x in points]"
         )
     z = z.reshape(points, points)
@@ -155,8 +155,8 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     """
     if not isinstance(step, Step) or step.origin is None or not step.forces:
         raise ValueError(
-            "no forces: pass a step of pso.record, not the start, of a velocity that is a sum of "
-            "terms"
+            "no forces: pass a step from pso.record after the first, of a velocity that is a sum "
+            "of terms"
         )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
@@ -229,7 +229,7 @@ def animate(
     t = trace(source)
     dim = t.positions().shape[1]
     if function is not None and dim != 2:
-        raise ValueError(f"a landscape has two dimensions; this search has {dim}: leave it out")
+        raise ValueError(f"a landscape needs two dimensions; this search has {dim}: omit it")
 
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure

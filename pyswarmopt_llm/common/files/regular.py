@@ -45,7 +45,7 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise UserError(f"{path}: not a regular file; remove it")
     if size > limit:
-        raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that are read")
+        raise UserError(f"{path}: {size:,} bytes, more than the limit of {limit:,}")
     with open(path, "rb") as file:
         yield file
 
@@ -95,7 +95,7 @@ def refuse_link(path: Path) -> None:
         UserError: `path` is a symbolic link.
     """
     if path.is_symlink():
-        raise UserError(f"{path}: is a symbolic link; replace it by a file, or remove it")
+        raise UserError(f"{path}: is a symbolic link; replace it with a file, or remove it")
 
 
 def refuse_links(folder: Path) -> None:

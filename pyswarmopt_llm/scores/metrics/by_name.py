@@ -138,7 +138,7 @@ def metric_of(task: Task) -> str:
     if ":" in task.metric or task.metric == "judge":
         raise UserError(
             f"{task.source}: its metric {task.metric!r} asks a server or loads code, which a file "
-            f"may not; if you trust it, add `metric` {shlex.quote(task.metric)}"
+            f"may not do; if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 
@@ -161,7 +161,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         labels = metric_labels(general)
         if list(labels) == list(tasks):
             return labels
-        why = f"a second metric for all tasks; use TASK={general[1]}"
+        why = f"is a second metric for all tasks; use TASK={general[1]}"
         raise InvalidOption("metric", general[1], why)
     pairs = [spec.partition("=") for spec in specs if "=" in spec]
     own = {task: metric for task, _, metric in pairs}
@@ -232,7 +232,7 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = f"affects scores of written replies only, not {metric.name}; remove it"
+        why = f"only affects scores of free-form replies, not {metric.name}; remove it"
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)

@@ -93,7 +93,9 @@ class ScoreFunction:
         parts = list(map(self._checked, returned, places))
         for row, place in zip(parts, places, strict=True):
             if row.keys() != parts[0].keys():
-                raise self._refusal(f"{place}returned other names than before: {', '.join(row)}")
+                raise self._refusal(
+                    f"{place}returned different names than before: {', '.join(row)}"
+                )
         return parts
 
     def _refusal(self, why: str) -> InvalidOption:
@@ -116,7 +118,7 @@ class ScoreFunction:
         except BaseException as error:
             code = getattr(self._function, "__code__", None)
             why = raised(error, Path(getattr(code, "co_filename", "")))
-            raise self._refusal(f"{place}raised {why}; correct it") from error
+            raise self._refusal(f"{place}raised {why}; fix it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """A returned value as named numbers."""
@@ -215,7 +217,7 @@ class EvaluateMetric:
                 problem = error
                 continue
             return self._number(result)
-        raise self._refusal(f"does not take texts ({first_line(problem)}); use another")
+        raise self._refusal(f"does not accept text ({first_line(problem)}); use another")
 
     def _number(self, result: Mapping[str, Any]) -> float:
         """The value that was asked for, of those that the metric gives."""
@@ -223,7 +225,7 @@ class EvaluateMetric:
         wanted = [self._key] if self._key else [self._metric.name, "score", *only]
         value = next((float(result[key]) for key in wanted if key in result), math.nan)
         if not abs(value) <= LARGEST:
-            why = f"gives {', '.join(result)}; name one that is a mean over examples: NAME#VALUE"
+            why = f"returns {', '.join(result)}; name one that is a mean over examples: NAME#VALUE"
             raise self._refusal(why)
         return value
 

@@ -147,7 +147,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     if by == "auto":
         by = "arithmetic" if signed else "harmonic"
     elif by == "harmonic" and signed:
-        why = "may be negative, and a harmonic mean is undefined then; add `combine arithmetic`"
+        why = "may be negative, so their harmonic mean is undefined; add `combine arithmetic`"
         raise InvalidOption("metric", signed[0], why)
     objectives = Objectives(
         tasks, metrics, externals, find_combine(by, count), by, config.test != 0
@@ -214,7 +214,7 @@ def check_answers(
         why = f"{names} is scored by {', '.join(sorted(used)) or 'the harness'}; remove it"
         raise InvalidOption("scoring", scoring, why)
     if thinking and metrics and "generate" not in used:
-        why = "affects written replies only, but options are scored here; add `scoring generate`"
+        why = "only affects free-form replies, but options are scored here; add `scoring generate`"
         raise InvalidOption("thinking", thinking, why)
 
 

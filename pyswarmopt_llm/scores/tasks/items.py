@@ -141,7 +141,7 @@ def _right_letter(
     """The letter of the right choice, given by label or text; a number may mean its index."""
     answer = answers[0]
     if len(answers) > 1:
-        raise UserError(f"{where}: {len(answers)} answers, of which one option only is right")
+        raise UserError(f"{where}: {len(answers)} answers, but only one option can be right")
     if answer in labels:
         return labels[answer]
     texts = {choices[letter]: letter for letter in reversed([*choices])}
@@ -150,8 +150,8 @@ def _right_letter(
     if answer.upper() in choices:
         return answer.upper()
     raise UserError(
-        f"{where}: the answer {answer!r} is not among the choices {', '.join(choices)}; give the "
-        "letter or the exact text of the right one"
+        f"{where}: the answer {answer!r} is not among the choices {', '.join(choices)}; use the "
+        "letter or the exact text of the correct one"
     )
 
 
@@ -160,7 +160,7 @@ def _text(value: object, what: str, where: str) -> str:
         inside = ""
         if value and isinstance(value, Mapping):
             inside = f" of {', '.join(map(str, value))}"
-        raise UserError(f"{where}: {what} must be a text, not {type(value).__name__}{inside}")
+        raise UserError(f"{where}: {what} must be a string, not {type(value).__name__}{inside}")
     text = str(value).strip()
     if not text:
         raise UserError(f"{where}: empty {what}; fill it in or remove the example")

@@ -125,7 +125,7 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     note = task.note and f"{task.source}: {task.note}"
     if task.drawn:
         note = (
-            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
+            f"{task.source} has no split: {len(used.dev)} dev and {len(used.test)} test examples "
             f"drawn with split seed {seed}"
         )
         note = "; ".join(filter(None, (note, task.note)))
@@ -151,8 +151,7 @@ def _check_splits(task: Task, allow_overlap: bool) -> None:
     if not shared:
         return
     message = (
-        f"{task.source}: {len(shared)} dev examples are also in test (the first has the id "
-        f"{shared[0].id!r})"
+        f"{task.source}: {len(shared)} dev examples are also in test (first id: {shared[0].id!r})"
     )
     if not allow_overlap:
         raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")

@@ -239,7 +239,7 @@ def label_choices(
     counts = Counter(written)
     for text in sorted(counts, key=lambda text: (-counts[text], text.isupper(), text)):
         if names and spelling(text) not in label_of:
-            why = f"the label {text!r} has no name; name every number"
+            why = f"the label {text!r} has no name; name all numbers"
             raise UserError(f"{where}: {why}, for example {text}=NAME in `columns`")
         label_of.setdefault(spelling(text), text)
     answers = [label_of[spelling(text)] for text in written]
@@ -268,14 +268,14 @@ def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> N
         if item.meta.get("answers"):
             raise UserError(
                 f"{item.location}: several labels, {', '.join(item.references)}; use one per "
-                'row, or call the column "answer" where each is right'
+                'row, or call the column "answer" if each is right'
             )
     free_text = len(items) > 10 and 2 * len(labels) > len(items)
     if free_text or not 2 <= len(labels) <= MOST_LABELS:
         raise UserError(
             f"{where}: {len(labels)} different labels in {len(items)} rows; choices need 2 to "
             f"{MOST_LABELS}, each in two rows on average; merge some, or call the column "
-            '"answer" for written answers'
+            '"answer" for free-form answers'
         )
 
 

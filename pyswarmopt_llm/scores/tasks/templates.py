@@ -68,8 +68,8 @@ def _with_prompt(task: Task, template: str | None) -> Task:
             shown += len(re.findall(rf"(?<!\w){re.escape(asked)}(?!\w)", told)) > 1
     if shown:
         log.warning(
-            "%s: %d of the questions that it asks stand among the examples before them; the scores "
-            "will be optimistic",
+            "%s: %d of its questions are also among the examples in their prompts; the scores will "
+            "be optimistic",
             task.source,
             shown,
         )

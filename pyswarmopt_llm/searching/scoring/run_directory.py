@@ -384,13 +384,13 @@ def read_about(path: Path) -> About:
             f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{file}: not of format {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file}: not in format {FORMAT}; resume with the version that wrote it")
     hints = get_type_hints(SearchConfig)
     try:
         about: About = typed(content, About)
         if strange := {*content["config"], *about.given} - {*hints}:
             raise UserError(
-                f"{file}: knows a setting {min(strange)[:40]!r} that this version does not; resume "
+                f"{file}: contains a setting {min(strange)[:40]!r} that this version does not; resume "
                 "with the version that wrote it"
             )
         given = {n: typed(value, hints[n], f"given {n}") for n, value in about.given.items()}

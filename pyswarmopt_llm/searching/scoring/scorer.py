@@ -294,7 +294,7 @@ class Scorer:
             scores = [known.score(name, least=True) for name in self._evaluator.utilities]
             value = self._evaluator.combine(scores).value
             if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
-                why = f"value {known.value:g} is not that of its items, {value:g}"
+                why = f"value {known.value:g} does not match its items,  {value:g}"
                 raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
             return known
         try:
@@ -302,7 +302,7 @@ class Scorer:
         except UndefinedModelError as error:  # later counts as the worst row before it
             return error
         except NotFiniteError as error:
-            raise UserError(f"{request.text}: {error}; correct it and resume") from error
+            raise UserError(f"{request.text}: {error}; fix it and resume") from error
         row = replace(row, phase=self._phase)
         self._run.store.add(request.what, request.key, row.to_json())
         return row

@@ -174,7 +174,7 @@ def _chat_steps(
     held = min(options.heldout, len(items) // 5)
     chats = items[held:]
     if not chats:
-        raise UserError("no training example is left; add more or shorter examples")
+        raise UserError("no training examples are left; add more or shorter examples")
     sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
     budget = min(options.max_tokens, options.epochs * sum(sizes))
     steps: list[list[Choices]] = []

@@ -61,7 +61,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         names = [named_task(about, task)]
     turns = {_turn(about, user_path(run), name, question) for name in names} or {question}
     if len(turns) > 1:
-        why = f"missing, the tasks of {run} ask differently; choose one of: {', '.join(names)}"
+        why = f"missing; prompts of {run} differ by task; choose one of: {', '.join(names)}"
         raise InvalidOption("task", None, why)
     return turns.pop()
 

@@ -147,7 +147,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     if scoring is None and read_result(run) is None:
         raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
-        why = "has no choices to predict, its answers are written; use swarm-llm generate"
+        why = "has no choices to predict, its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")
     return form, scoring
 
@@ -214,7 +214,7 @@ def _progress(
     with locked(path):
         store = Store(path)
         if any(whose != inputs for _, whose in store.known):
-            why = "has rows of another input; remove it to start over, or use another `out`"
+            why = "contains rows of another input; remove it to start over, or use another `out`"
             raise UserError(f"{path}: {why}")
         yield store
         path.unlink(missing_ok=True)

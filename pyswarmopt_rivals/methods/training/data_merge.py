@@ -46,7 +46,7 @@ def schedule(
         lr = lr or card_lr
         epochs = epochs or card_epochs
     if lr is None or epochs is None:
-        why = "the adapters' cards do not say one rate and number of epochs for all"
+        why = "the adapters' cards do not state one rate and number of epochs for all"
         raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
     return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
 

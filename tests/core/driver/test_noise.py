@@ -55,7 +55,7 @@ def test_a_lucky_draw_does_not_stay_the_best():
         r = pso.minimize(fun, BOX, max_evals=2000, seed=seed)
         # the point was chosen for its luck; what is reported is another draw there, the last call
         assert r.fun == fun.values[-1] and np.array_equal(fun.points[-1], r.x)
-        assert r.history[-1].best == min(fun.values[:-1]) and "say noisy=True" in r.message
+        assert r.history[-1].best == min(fun.values[:-1]) and "noisy=True" in r.message
         plain.append(r.history[-1].best - bowl(r.x))
         honest.append(r.fun - bowl(r.x))
         fun = with_noise(seed)

@@ -31,7 +31,7 @@ def test_eval_prints_score_interval_and_how_the_items_were_drawn(
     numbers = [f"{number:.3f}" for number in (found.score.value, *found.interval)]
     for word in ("mood dev", *numbers, "9 examples", "letter"):
         assert word in out
-    assert code == 0 and ("names no split" in err) != bool(quiet)
+    assert code == 0 and ("has no split" in err) != bool(quiet)
 
 
 def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     assert exit_code(*first) == 0
     told = capsys.readouterr().out
     assert f"wrote {tmp_path / 'one'}: della of 3 experts (delta space), rank 3" in told
-    assert "the cut lost " in told
+    assert "truncation lost " in told
     card = (tmp_path / "one" / "README.md").read_text()
     assert told.split("; ")[1].split(" (most")[0] in card
     for words in (

@@ -69,7 +69,7 @@ def test_models_that_can_think_first_do_where_that_is_asked_for(
     texts = engine.generate(thoughtful, 6)
     engine.thinking = 0
     assert texts == engine.generate(thoughtful, 36)
-    assert "reached max_new_tokens, 36" in caplog.text
+    assert "reached max_new_tokens (36)" in caplog.text
 
 
 def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:

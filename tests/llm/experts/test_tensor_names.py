@@ -67,7 +67,7 @@ def test_check_says_that_peft_does_not_know_these_names(
 
 
 TWICE: dict[str, Rename] = {
-    "holds several adapters": lambda k: k.replace(".weight", ".math.weight"),
+    "contains several adapters": lambda k: k.replace(".weight", ".math.weight"),
     "twice": lambda k: k.replace("model.model.", "model.model.language_model.", 1),
     "which .* does not have": lambda k: k.replace("model.model.", "model.vision_tower.", 1),
 }
@@ -102,7 +102,7 @@ def test_an_adapter_of_mlx_is_called_so(
     apple = Path(shutil.copytree(tiny_experts[0], tmp_path / "apple"))
     settings = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": {"rank": 4}}
     (apple / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    with pytest.raises(UserError, match="adapter of MLX"):
+    with pytest.raises(UserError, match="MLX adapter"):
         report_of(apple, tiny_base).require("delta")
 
 

@@ -155,7 +155,7 @@ def test_a_byte_order_mark_and_both_splits_in_a_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows), encoding="utf-8-sig")
     assert len(load_task(f"published:gsm8k:{path}").test) == 2
     path.write_text(json.dumps({"dev": rows, "test": rows}))
-    with pytest.raises(UserError, match="a file of dev and test is a task without published:"):
+    with pytest.raises(UserError, match="for a file with dev and test, omit published:"):
         load_task(f"published:gsm8k:{path}")
 
 
@@ -224,7 +224,7 @@ def test_class_labels_are_the_options_as_in_text_classification(hub: Hub) -> Non
         ({"x": "a"}, "no column for the question"),
         (
             {"question": "q", "choices": ["x", "y"], "answer": 7},
-            "count the options from 0, and none is 0",
+            "should count from 0, but none is 0",
         ),
     ],
 )

@@ -190,7 +190,7 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
     )
     assert sum(found) / 3 == pytest.approx(theirs["overlap_x"])
     assert EvaluateMetric(f"{metric_folder}#words")(items, texts) == [3.0, 1.0, 4.0]
-    with pytest.raises(UserError, match="gives overlap_x, words"):
+    with pytest.raises(UserError, match="returns overlap_x, words"):
         EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
 
 

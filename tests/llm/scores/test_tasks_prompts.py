@@ -58,4 +58,4 @@ def test_a_question_among_the_examples_before_it_is_told(
     ):
         caplog.clear()
         prompted({"towns": Task("towns", (item,), (ITEM,), prompt)}, ())
-        assert ("stand among the examples" in caplog.text) == (of == "Peru")
+        assert ("are also among the examples" in caplog.text) == (of == "Peru")

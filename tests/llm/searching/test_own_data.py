@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from search_helpers import WORDS, Shell
 
-NOTE = "names no split: 12 dev and 24 test examples drawn with split seed 0"
+NOTE = "has no split: 12 dev and 24 test examples drawn with split seed 0"
 BY_TEXTS = ["--scoring", "likelihood"]
 
 

@@ -189,5 +189,5 @@ def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:
     (row,) = scorer_of(journal, utility).score([x], 0)
     assert scorer_of(journal, utility).score([x], 0) == [row]
     journal.store.known["search", row.key] = {**row.to_json(), "value": 2.33}
-    with pytest.raises(UserError, match=r"value 2\.33 is not that of its items"):
+    with pytest.raises(UserError, match=r"value 2\.33 does not match its items"):
         scorer_of(journal, utility).score([x], 0)

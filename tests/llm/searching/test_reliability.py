@@ -39,8 +39,8 @@ def copy(finished: Path, tmp_path: Path, here: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 2, "not of format 1; resume with the version that wrote it"),
-        ("config", {"warp": 9}, "knows a setting 'warp' that this version does not"),
+        ("format", 2, "not in format 1; resume with the version that wrote it"),
+        ("config", {"warp": 9}, "contains a setting 'warp' that this version does not"),
     ],
 )
 def test_a_run_of_a_version_that_is_not_understood_is_refused(

@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
     "zero B": (zero_b, "changes nothing, not even in PEFT; train"),
     "module missing": (
         without_q_of_layer_0,
-        ("selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; "
+        ("selects model.layers.0.self_attn.q_proj, which its file lacks, so the base's weights stay; "
         "export it again"),
     ),
     "extra module": (
