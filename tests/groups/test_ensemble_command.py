@@ -45,7 +45,7 @@ def test_all_votes_from_one_asking(
     assert (code, err) == (0, ""), err
     result = result_of(out)
     assert set(result["strategies"]) == set(VOTES) - {"reward"} | {"nearest:2"}
-    assert "write reward:model=MODEL" in text
+    assert "use reward:model=MODEL" in text
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
     answers = {item["id"]: item["answer"] for item in questions(12, 2, 3)}
     for name, row in result["strategies"].items():

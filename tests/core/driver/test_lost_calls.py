@@ -53,7 +53,7 @@ def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
         def submit(self, function, item):
             return super().submit(lambda x: 3.0, item)
 
-    with pytest.raises(ValueError, match="gave float"):
+    with pytest.raises(ValueError, match="returned float"):
         pso.minimize(bowl, BOX, max_evals=20, workers=NoFuture())
     for asynchronous in (False, True):
         with pytest.raises(ValueError, match="workers= returned float"):
