@@ -49,7 +49,7 @@ def cluster(answers: Answers) -> list[str | None]:
 
     Example:
         >>> cluster(["42", "forty-two", " 42.0 ", "", None])
-        ['42', 'forty-two', '42', None, None]
+        ['42', '42', '42', None, None]
     """
     if isinstance(answers, str):
         raise ValueError(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, own_part, plain
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
@@ -132,7 +132,7 @@ def _stated_flow(text: str) -> int | None:
     """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
     own = own_part(text)
     announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
-    return _number(announced[-1] if announced and not explicit_parts(own) else text)
+    return _number(announced[-1] if announced and len(candidates(own)) == 1 else text)
 
 
 def _hamilton(item: Item, text: str) -> bool:
@@ -184,7 +184,7 @@ def _stated_sequence(text: str) -> list[str]:
     """
     text = _ARROW.sub("->", own_part(text))
     announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
-    for part in (*explicit_parts(text), *reversed(announced), text):
+    for part in (*candidates(text)[:-1], *reversed(announced), text):
         if runs := _SEQUENCE.findall(part):
             return max((re.findall(r"\d+", run) for run in runs), key=len)
     return _STEP.findall(text)

@@ -94,9 +94,7 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
     right = [letters.index(item.answer) for item in items]
     chosen = []
     for answer in answers:
-        letter: str | None = answer
-        if answer not in choices:
-            letter = extract_choice(answer, choices)
+        letter = answer if answer in choices else extract_choice(answer, choices)
         chosen.append((*letters, None).index(letter))
     return label_errors(items[0].options, right, chosen, repeated(items))
 

@@ -7,8 +7,8 @@ import unicodedata
 
 RULES = dict.fromkeys(  # metric -> what stands beside its score
     ("exact-match", "f1"),
-    "case, sentence punctuation and quotes are ignored, signs and units count; evaluate:squad has "
-    "SQuAD's rule",
+    "case, articles, sentence punctuation and quotes are ignored, signs and units count; "
+    "evaluate:squad has SQuAD's rule",
 )
 _TWINS = str.maketrans(
     "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―",
@@ -19,15 +19,21 @@ _TWINS = str.maketrans(
 _RAISED = re.compile("[⁰¹²³⁴-⁻ⁿ]+")  # 2² is 2^2
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
 _LETTER = r"[^\W\d_]"
-_THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
-_TIMES = re.compile(r"(?<=\d)\s*[*x]\s*(?=\d)")
-_RATIO = re.compile(r"(?<=\d)\s+:\s+(?=\d)")
-_LISTED = re.compile(r",\s+(?=[^()\[\]{}]*[)\]}])")  # (0, 1) is (0,1)
 _ABBREVIATION = re.compile(rf"\b(?:{_LETTER}{{1,2}}\.){{2,}}")  # U.S., Ph.D.
-_BULLET = re.compile(rf"^\s*[-*#]+\s+(?={_LETTER}{{2}})", re.MULTILINE)
-_HYPHEN = re.compile(rf"(?<={_LETTER})\s*-\s*(?={_LETTER}{{2}})")
-_QUOTED = re.compile(r"(?<!\w)(\*{1,3}|[\"'`])(?=\S)(.+?)(?<=\S)\1(?!\w)")
-_BRACKETED = re.compile(r"(?<!\S)[(\[]([^()\[\],;]+)[)\]](?![^\s.,;:!?])")
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_QUOTED = r"(?<!\w)(\*{1,3}|[\"'`])(?=\S)(.+?)(?<=\S)\1(?!\w)"
+_REWRITTEN = {
+    r"(?<=\d)\s*[*x]\s*(?=\d)": "x",
+    r"(?<=\d)\s+:\s+(?=\d)": ":",
+    r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
+    r",\s+(?=[^()\[\]{}]*[)\]}])": ",",  # (0, 1) is (0,1)
+    rf"(?i)\b(\d\d?)(?:st|nd|rd|th)?(?: of)? ({MONTHS})\b": r"\2 \1",  # 4 July is July 4
+    rf"(?i)\b({MONTHS}) (\d\d?)(?:st|nd|rd|th)\b": r"\1 \2",
+    rf"(?m)^\s*[-*#]+\s+(?={_LETTER}{{2}})": "",  # a bullet
+    rf"(?<={_LETTER})\s*-\s*(?={_LETTER}{{2}})": " ",
+    _QUOTED: r"\2",
+    r"(?<!\S)[(\[]([^()\[\],;]+)[)\]](?![^\s.,;:!?])": r"\1",
+}
 _OPENING = '¿¡"'
 _CLOSING = ".,;:!?。、・؟،؛۔।॥։።။។•"
 _SCRIPTS = (  # without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese
@@ -50,6 +56,7 @@ def words(text: str) -> list[str]:
       2^2, ½ is 1/2, 1,000 is 1000, U.S. is us.
     - Quotes and brackets around words go, as do Markdown, bullets, hyphens between words, and
       sentence punctuation after words.
+    - 4 July and July 4th are July 4.
     - All else counts: -5, .5, $5, 5%, 6', A*, C++. A text of nothing but punctuation is kept.
     - Of scripts without spaces each character is a word.
 
@@ -104,13 +111,10 @@ def typography(text: str) -> str:
 
 def _plain(text: str) -> str:
     """A text in plain typography, without quotes and brackets around words."""
-    plain = _RATIO.sub(":", _TIMES.sub("x", typography(text)))
-    plain = _LISTED.sub(",", _THOUSANDS.sub("", plain))
-    plain = _HYPHEN.sub(" ", _BULLET.sub("", plain))
-    plain = _ABBREVIATION.sub(lambda short: short[0].replace(".", ""), plain)
-    for _ in range(2):  # a quote within another
-        plain = _QUOTED.sub(r"\2", plain)
-    return _BRACKETED.sub(r"\1", plain)
+    plain = _ABBREVIATION.sub(lambda short: short[0].replace(".", ""), typography(text))
+    for written, read in _REWRITTEN.items():
+        plain = re.sub(written, read, plain)
+    return re.sub(_QUOTED, r"\2", plain)  # a quote within another
 
 
 def _split(plain: str) -> list[str]:

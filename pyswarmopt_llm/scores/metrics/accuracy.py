@@ -76,10 +76,7 @@ class Accuracy:
             return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
         options = item.letters
         lengths = [1.0] * len(options)
-        if item.answer in options:
-            right = options.index(item.answer)
-        else:
-            right = UNKNOWN
+        right = options.index(item.answer) if item.answer in options else UNKNOWN
         if self.scoring == "likelihood":
             options = item.options
             lengths = [float(len(option.encode())) for option in options]

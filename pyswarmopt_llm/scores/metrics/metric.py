@@ -97,15 +97,13 @@ class Metric:
         Raises:
             UserError: an item lacks choices or an answer.
         """
-        from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
-
         for item in items:
             lacks = ""
             if self.needs != "nothing" and not item.references:
                 lacks = "no answer"
             elif self.needs == "choices" and item.choices is None:
                 lacks = "no choices"
-            elif self.needs == "number" and not any(map(stated_quantity, item.references)):
+            elif self.needs == "number" and not _has_number(item):
                 lacks = "no number as its answer"
             if lacks:
                 why = (
@@ -113,6 +111,12 @@ class Metric:
                     "FILE.py:FUNCTION, reward:MODEL or judge"
                 )
                 raise UserError(f"{where} example {item.id}: {lacks}, {why}")
+
+
+def _has_number(item: Item) -> bool:
+    from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
+
+    return any(map(stated_quantity, item.references))
 
 
 ACCURACY = Metric("accuracy", needs="answer")

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 from pyswarmopt_llm.scores.words import same_words, typography
@@ -24,7 +24,6 @@ _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
 _DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|be|really|option)\s+)?[\"'*(]*"
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
-_REASON = re.compile(r"(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b")
 _LATEX = re.compile(r"\\[A-Za-z]{2}|\\[({[%$,]|[_^]\{|\$.*\S\$")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
@@ -59,11 +58,10 @@ def _answers(reference: str, text: str) -> bool:
     """Whether a text gives a right answer to an open question."""
     if same_words(reference, text):
         return True
-    gold = next(iter(explicit_parts(reference)), reference)
+    gold = candidates(reference)[0]
     number = written_quantity(gold)
     if number is not None:
-        found = stated_quantity(text)
-        return bool(found and found.same(number))
+        return _same(number, stated_quantity(text))
     answer = normalise(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
@@ -71,9 +69,7 @@ def _answers(reference: str, text: str) -> bool:
     if _LATEX.search(gold) and any(same_words(plain(gold), plain(part)) for part in parts):
         return True
     return any(
-        same_words(gold, shown)
-        for part in parts
-        for shown in (part, plain(part), first_sentence(part), _REASON.split(part, maxsplit=1)[0])
+        same_words(gold, shown) for part in parts for shown in (part, plain(part), statement(part))
     )
 
 
@@ -90,16 +86,13 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    shown = {letter: plain(option) for letter, option in choices.items()}
-    if len({*shown.values()} - {""}) == len(choices):
-        choices = shown
+    choices = {letter: plain(option) for letter, option in choices.items()}
     *marked, whole = (typography(plain(part)) for part in candidates(text))
-    reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
     lines = [
         rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
     ]
     unlisted = re.sub(rf"\A(?:(?:{'|'.join(lines)})(?:\n|\Z)){{2,}}", "", whole)
-    for part in (*reasoned, *marked, unlisted):
+    for part in (*map(statement, marked), unlisted):
         letter = (
             _exact_option(part, choices)
             or _leading_letter(part, choices)
@@ -117,8 +110,10 @@ def same_number(reference: str, text: str) -> bool:
         >>> same_number("So 0 remain.", "0"), same_number("0.5", "50%"), same_number("none", "none")
         (True, True, False)
     """
-    expected = stated_quantity(reference)
-    found = stated_quantity(text)
+    return _same(stated_quantity(reference), stated_quantity(text))
+
+
+def _same(expected: Quantity | None, found: Quantity | None) -> bool:
     return bool(expected and found and found.same(expected))
 
 
@@ -136,24 +131,28 @@ def stated_answer(text: str) -> Quantity | str:
         clause = _EXPLAINED.split(explicit, maxsplit=1)[0]
     else:
         clause = whole
-    said = _SAID.search(clause.strip())
+    said = _SAID.search(clause)
     number = written_quantity(clause) or (said and written_quantity(said["said"]))
     if number:
         return number
     if marked:
-        return _REASON.split(first_sentence(explicit), maxsplit=1)[0]
+        return statement(explicit)
     return whole
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose letter or text is the whole text; case only distinguishes options."""
-    stated = _REASON.split(text, maxsplit=1)[0]
+    stated = statement(text)
     bare = stated.strip(EDGES)
     if bare in choices:
         return bare
-    alike = [letter for letter, option in choices.items() if same_words(option, stated)]
-    exact = [letter for letter, option in choices.items() if option.strip() == bare]
-    same = [letter for letter in alike if letter in exact] or alike or exact
+    number = written_quantity(stated)
+    alike = [
+        letter
+        for letter, option in choices.items()
+        if same_words(option, stated) or _same(number, written_quantity(option))
+    ]
+    same = [letter for letter in alike if choices[letter].strip() == bare] or alike
     if same:
         return same[0] if len(same) == 1 else None
     if bare.upper() in choices:

@@ -102,10 +102,7 @@ class Columns:
         split = row.values.get(self.header("split"))
         if "split" in self.names and split not in SPLITS:
             raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        if self.question == "prompt":
-            needed = ["prompt"]
-        else:
-            needed = ["question", "answer"]
+        needed = ["prompt"] if self.question == "prompt" else ["question", "answer"]
         for header in self.missing(row, needed):
             raise UserError(f'{row.location}: nothing in column "{header}"')
         return parse_item(self.record(row), row.location, row.id)

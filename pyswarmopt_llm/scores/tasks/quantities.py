@@ -7,31 +7,38 @@ $5 million, 60 km/h, 9 * 2 = 18.
 - a unit on both sides has to be the same quantity: 3 km is 3000 m, but not 3 kg; $5 is not €5;
 - a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%,
   but 5k is not 5 km;
+- smaller units add to what stands before them: 2 h 30 min are 2.5 hours;
 - other words are no units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
-from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, plain
 from pyswarmopt_llm.scores.tasks.units import Unit, unit_after
-from pyswarmopt_llm.scores.words import typography
+from pyswarmopt_llm.scores.words import MONTHS, typography
 
-# Letters before a number make it a name (H2O), signs an exponent or a root.
+# Letters before a number make it a name (H2O), signs an exponent or a root; "more than 5" is another.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?P<sign>-|(?:minus|negative)\s+)?
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])
+    (?<!\bthan[ ])(?<!\bquestion[ ])(?<!\bexercise[ ])(?<!\bproblem[ ])(?<!\bstep[ ])
+    (?P<sign>-|(?<![0-9][ ])(?:minus|negative)\s+)?
     (?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?(?:
     (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
+    |(?:(?P<comma>
+      [0-9]{1,3}(?:[ '.][0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}         # 1.234,50
+      |(?![1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,]))
+       (?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9]))                           # 3,5
     |(?P<digits>
-      [0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?                     # 10 000
+      [0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:\.[0-9]+)?                       # 10 000
       |(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?       # 1,234.50
-      |[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}          # 1.234,50
-      |(?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9])                            # 3,5
-      |(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+|\.[0-9]++)              # not 1990s
+      |(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+|\.[0-9]++))             # not 1990s
       (?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
       |(?:\s?[×x*]\s?(?P<ten>10))?(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?  # 2 × 10^6, 10^6
       |(?!e[+-]?[0-9]))
@@ -39,34 +46,41 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # a multiple of a symbol is no number, nor is a date
-_SYMBOL = re.compile(
-    r"\s*(?:π|√|(?:pi|[xyn]|(?:Jan|Febr)uary|March|April|May|June|July|August|(?:Septem|Octo|Novem|Decem)ber)(?![^\W\d]))"
-)
-_UNIT = re.compile(r"(?:\s*°?[^\W\d_]+)?[.!*_\s]*")
-# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours and 30 minutes, 5 hours 30 minutes
+_SYMBOL = re.compile(rf"\s*(?:π|√|(?:pi|[xyn]|{MONTHS})(?![^\W\d]))")
+_UNIT = re.compile(r"\s*°?[^\W\d_]*[.!*_\s]*")
+# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5
 _MORE = re.compile(
     r"\s*%?(?:\s*[^\W\d_]+\b){0,2}\s*"
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
-    r"|\s*[^\W\d_]+\s*[0-9]+\s*(?:min(?:ute)?s?|sec(?:ond)?s?|s|in(?:ch(?:es)?)?|oz|cm|cents?)\b"
 )
-# a last "3 or 4", "3-4", "between 3 and 4"
-_EITHER = re.compile(
-    r"(?:[0-9](?:(?:\s\w+)?\sor\s|[-–])|between\s\S+\sand\s)[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z"
+# "5 hours 30 minutes", "5 dollars and 20 cents"
+_NEXT = re.compile(rf"\s*(?:and\s+)?{_NUMBER.pattern}", _NUMBER.flags)
+# a last "3 or 4", "3-4", "between 3 and 4", or "3 + 4 ="
+_UNCLEAR = re.compile(
+    r"(?:[0-9](?:(?:\s\w+)?\sor\s|[-–])|between\s\S+\sand\s)[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z|[=+×]\s*\Z"
 )
 _EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
-_SQUARE = re.compile(r"\b(?:(square|sq\.?)|cubic)\s+([^\W\d_]+)")
-_DEGREES = re.compile(r"°\s+|\bdegrees?\s+(?=[CF])")
-_POWER = re.compile(r"(?<=[^\W\d_])(?:\s?\^\s?|\*\*|\s\*\*\s)\{?([23])\}?(?!\d)")  # m^2
-_ALONE = re.compile(r"\s*(?P<answer>[^\n]+)(?:\n[ \t]*\n|\s*\Z)")  # a first line by itself
-# "**3** or **4**"; marks between two numbers stay, lest "**18** 200" become 18 200
-_BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])")
+_REWRITTEN = {
+    # "**3** or **4**"; marks between two numbers stay, lest "**18** 200" become 18 200
+    r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])": r"\1",
+    r"(?:°|\bdegrees?)\s*([CF])(?:elsius|ahrenheit)?\b": r"°\1",
+    r"(?<=[^\W\d_])(?:\s?\^\s?|\*\*|\s\*\*\s)\{?([23])\}?(?!\d)": r"\1",  # m^2 is m2
+    r"\b(?:square|sq\.?)\s+([^\W\d_]+)": r"\g<1>2",
+    r"\bcubic\s+([^\W\d_]+)": r"\g<1>3",
+    r"\bper cent\b": "percent",
+}
+# not of "no one knows", "one of them", "the right one"
+_NAMED = re.compile(
+    r"(?<!\bno )(?!(?<=\w )(?<!ty )one\b(?! [a-z]))\b[a-z]{3,9}\b(?! of)", re.IGNORECASE
+)
 
 
 class Quantity(NamedTuple):
-    """A number and its unit: 50% is (50, 1/100), 50 apples are (50, 1)."""
+    """A number and its unit: 50% is (50, 1/100), 50 apples are (50, 1); and where it ends in a text."""
 
     value: Fraction
     unit: Unit
+    end: int
 
     def same(self, other: Quantity) -> bool:
         """Whether both are the same quantity; a unit missing on one side may have been left out.
@@ -95,16 +109,15 @@ def stated_quantity(text: str) -> Quantity | None:
         >>> str(stated_quantity("Answer: 30 + 7 = 37").value), stated_quantity("The answer is 3 or 4.")
         ('37', None)
     """
-    for part in explicit_parts(own_part(text)):
-        shown = _readable(part)
+    *marked, own = candidates(text)
+    for shown in map(_readable, marked):
         if _NUMBER.search(shown):
             return _of_phrase(shown)
-    alone = _ALONE.match(own_part(text))
-    first = written_quantity(alone["answer"]) if alone else None
-    if first is not None or _EITHER.search(own_part(text)):
+    first = written_quantity(re.split(r"\n[ \t]*\n", own.strip())[0])
+    if first is not None or _UNCLEAR.search(own):
         return first
-    numbers = map(_quantity, _NUMBER.finditer(_readable(candidates(text)[-1])))
-    return next(filter(None, reversed([*numbers])), None)
+    numbers = map(_quantity, _NUMBER.finditer(_readable(own)))
+    return max(filter(None, numbers), key=lambda found: found.end, default=None)
 
 
 def written_quantity(text: str) -> Quantity | None:
@@ -116,23 +129,31 @@ def written_quantity(text: str) -> Quantity | None:
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
     *terms, result = re.split(f"≈|{_EQUALS.pattern}", shown)
-    match = _NUMBER.match(result.strip())
-    if match is None:
-        return None
-    _, end = unit_after(match.string, match.end(), match["money"])
-    if _UNIT.fullmatch(match.string, end) is None:
-        return None
-    if all(map(_NUMBER.search, terms)):
+    result = result.strip()
+    match = _NUMBER.match(result)
+    found = _quantity(match) if match else None
+    if found and _UNIT.fullmatch(result, found.end) and all(map(_NUMBER.search, terms)):
         return _of_phrase(shown)
     return None
 
 
 def _readable(text: str) -> str:
     """The text in plain digits and signs, without LaTeX and bold print; square metres are m2."""
-    text = _BOLD.sub(r"\1", typography(plain(text)))
-    text = _POWER.sub(r"\1", _DEGREES.sub("°", text))
-    text = _SQUARE.sub(lambda match: f"{match[2]}{2 if match[1] else 3}", text)
-    return re.sub(r"\d", lambda digit: str(int(digit[0])), text.replace("per cent", "percent"))
+    text = typography(plain(text))
+    for written, read in _REWRITTEN.items():
+        text = re.sub(written, read, text)
+    text = re.sub(r"\d", lambda digit: str(int(digit[0])), text)
+    if not re.search("[0-9]", text):  # twenty-one is 21
+        text = re.sub("0[- ](?=[1-9](?![0-9]))", "", _NAMED.sub(_number_named, text))
+    return text
+
+
+def _number_named(word: re.Match[str]) -> str:
+    """The value of an English number, by the names of Unicode: DIGIT SEVEN, AEGEAN NUMBER SEVENTY."""
+    for form in ("DIGIT", "CIRCLED NUMBER", "AEGEAN NUMBER"):
+        with suppress(KeyError):
+            return f"{unicodedata.numeric(unicodedata.lookup(f'{form} {word[0]}')):.0f}"
+    return word[0]
 
 
 def _of_phrase(text: str) -> Quantity | None:
@@ -150,46 +171,36 @@ def _of_phrase(text: str) -> Quantity | None:
 
 def _single(match: re.Match[str] | None) -> Quantity | None:
     """A number, unless it starts a calculation, a list or a range."""
-    if match is None or _MORE.match(match.string, match.end()):
+    if match is None:
         return None
-    return _quantity(match)
+    found = _quantity(match)
+    return None if found and _MORE.match(match.string, found.end) else found
 
 
 def _quantity(match: re.Match[str]) -> Quantity | None:
-    """The quantity of a match; None for a division by 0 or a multiple of a symbol."""
+    """The quantity of a match, with a smaller part that follows it (5 hours 30 minutes); None for a
+    division by 0 or a multiple of a symbol.
+    """
     if _SYMBOL.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
         return None
     if match["top"]:
         value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
     else:
-        value = Fraction(_decimal(match["digits"]))
+        digits = match["digits"] or match["comma"].replace(".", "").replace(",", ".")
+        value = Fraction(re.sub("[ ',]", "", digits))
         power = int(match["exponent"] or match["power"] or 0)
         if match["power"] and not match["ten"]:
             value = value**power if value else Fraction(0)
         else:
             value *= Fraction(10) ** power
-    sign = match["sign"] or match["minus"] or ""
-    after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
-    if sign and not (sign != "-" and after_a_number):
+    if match["sign"] or match["minus"]:
         value = -value
-    unit, _ = unit_after(match.string, match.end(), match["money"])
-    return Quantity(value, unit)
-
-
-def _decimal(digits: str) -> str:
-    """The digits of a number with a decimal point, without thousands separators.
-
-    Example:
-        >>> [_decimal(text) for text in ("1,234", "1.234,50", "1.234.567", "3,5", "0,125", "3.141")]
-        ['1234', '1234.50', '1234567', '3.5', '0.125', '3.141']
-    """
-    digits = re.sub(r"[ ']", "", digits)
-    marks = re.findall("[.,]", digits)
-    if not marks:
-        return digits
-    head, mark, tail = digits.rpartition(marks[-1])
-    thousands = mark == "," and len(tail) == 3 and not digits.startswith("0,")
-    if len(marks) > 1:
-        thousands = len({*marks}) == 1
-    whole = re.sub("[.,]", "", head)
-    return whole + tail if thousands else f"{whole}.{tail}"
+    unit, end = unit_after(match.string, match.end(), match["money"])
+    following = _NEXT.match(match.string, end)
+    part = _quantity(following) if following else None
+    if part and unit.kind in ("", part.unit.kind):
+        whole = unit if unit.kind else part.unit._replace(factor=unit.factor)
+        share = part.unit.size * part.unit.factor / (whole.size * whole.factor)
+        if share < 1:
+            return Quantity(value + share * part.value, whole, part.end)
+    return Quantity(value, unit, end)

@@ -18,11 +18,10 @@ _MARK = re.compile(
     r"|<answer>",
     re.IGNORECASE | re.MULTILINE,
 )
-_HASHES = re.compile(r"####[ \t]*(?:\n\s*)?(?P<answer>[^\n]+)")
 # "#### Step 1: ..." and "#### 2. The price" are headings.
-_HEADING = re.compile(
-    r"[*_\s]*(?:(?:step|part|case|explanation|reasoning|analysis|calculations?|verification|conclusion|summary"
-    r"|solution|(?:final\s+)?answer)\b|\d+[.)]\s+\D)",
+_HASHES = re.compile(
+    r"####[ \t]*+(?:\n\s*+)?+(?![*_\s]*(?:(?:step|part|case|explanation|reasoning|analysis|calculations?"
+    r"|verification|conclusion|summary|solution|(?:final\s+)?answer)\b|\d+[.)]\s+\D))(?P<answer>[^\n]+)",
     re.IGNORECASE,
 )
 _NEXT_QUESTION = re.compile(
@@ -32,10 +31,15 @@ _NEXT_QUESTION = re.compile(
     r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
     re.IGNORECASE | re.MULTILINE,
 )
-# not after "J." and "St."
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=[A-Z])|\n\s*\n")
+# before another sentence, but not after "J." and "St.", or before a reason
+_STATED = re.compile(
+    r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=[A-Z])|\n\s*\n"
+    r"|(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b"
+)
 _JSON_FIELDS = re.compile(r"\s*,\s*\"\w+\"\s*:.*")  # further fields of an object
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOX = re.compile(  # braces within: four deep
+    r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\})*)\}"
+)
 
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}"
@@ -86,7 +90,7 @@ def own_part(text: str) -> str:
         if before and not before.endswith(":"):  # otherwise the question is repeated first
             text = text[: match.start()]
             break
-    marked = _hashes(text)
+    marked = _HASHES.search(text)
     return text if marked is None else text[: marked.end()]
 
 
@@ -98,14 +102,10 @@ def candidates(text: str) -> list[str]:
         ['B.', 'First A seems right. But the answer is B.']
     """
     own = own_part(text)
-    return [*explicit_parts(own), own]
-
-
-def explicit_parts(text: str) -> list[str]:
-    """The parts of a text marked as its answer, most explicit first."""
-    hashes = _hashes(text)
-    found = (_boxed(text), hashes and hashes["answer"].strip(), _after_mark(text))
-    return [part for part in found if part]
+    hashes = _HASHES.search(own)
+    box = next(reversed(_BOX.findall(own)), None)
+    found = (box, hashes and hashes["answer"].strip(), _after_mark(own))
+    return [*filter(None, found), own]
 
 
 def plain(text: str) -> str:
@@ -136,38 +136,18 @@ def _operand(text: str) -> str:
     return text if re.fullmatch(r"[-√]*\w*", text) else f"({text})"
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence or paragraph of a text.
+def statement(text: str) -> str:
+    """The first sentence or paragraph of a text, without its reason.
 
     Example:
-        >>> first_sentence("Lima. It lies by the sea.")
-        'Lima.'
+        >>> statement("Lima. It lies by the sea."), statement("Lima, as it lies by the sea.")
+        ('Lima.', 'Lima')
     """
-    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+    return _STATED.split(text.strip(), maxsplit=1)[0]
 
 
-def _hashes(text: str) -> re.Match[str] | None:
-    """The first ``####`` that is no heading, and the rest of its line."""
-    found = (match for match in _HASHES.finditer(text) if not _HEADING.match(match["answer"]))
-    return next(found, None)
-
-
-def _boxed(text: str) -> str | None:
-    """Content of the last closed box, with nested braces."""
-    for part in reversed(_BOX.split(text)[1:]):
-        depth = 1
-        for i, c in enumerate(part):
-            depth += (c == "{") - (c == "}")
-            if depth == 0:
-                return part[:i]
-    return None
-
-
-def _after_mark(text: str) -> str | None:
-    """The text after the last answer marker, up to the end of the line or tag."""
-    ends = [match.end() for match in _MARK.finditer(text)]
-    if not ends:
-        return None
-    lines = text[ends[-1] :].partition("</answer>")[0].strip().splitlines()
-    line = _JSON_FIELDS.sub("", lines[0]) if lines else ""
-    return (line if "{" in line else line.rstrip("} ")) or None
+def _after_mark(text: str) -> str:
+    """The text after the last answer marker, up to the end of the line or tag; "" without any."""
+    said = ["", *_MARK.split(text)[1:]][-1].partition("</answer>")[0]
+    line = _JSON_FIELDS.sub("", said.strip().partition("\n")[0])
+    return line if "{" in line else line.rstrip("} ")

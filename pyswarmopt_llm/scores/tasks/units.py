@@ -4,50 +4,86 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
-# what is measured -> names of its units, with their sizes; "" and "%" are factors
+# what is measured -> names of a unit, and its size; "" and "%" are factors
 _SIZES = {
-    "": "dozen=12 k=1e3 thousand=1e3 lakh=1e5 M=1e6 mn=1e6 million=1e6 crore=1e7 B=1e9 bn=1e9 billion=1e9"
-    " tn=1e12 trillion=1e12",
-    "%": "%=1/100 percent=1/100 ‰=1/1000",
-    "metre": "in=0.0254 inch=0.0254 inches=0.0254 foot=0.3048 feet=0.3048 ft=0.3048 yard=0.9144 mi=1609.344"
-    " mile=1609.344",
-    "gram": "gm=1 tonne=1e6 mcg=1e-6",
-    "second": "sec=1 min=60 minute=60 h=3600 hr=3600 hour=3600 day=86400 week=604800",
-    "month": "month=1 year=12 yr=12 decade=120",
-    "metre/second": "mph=0.44704 kph=5/18 kmh=5/18",
-    "°C": "°c=1 °celsius=1 celsius=1",
-    "°F": "°f=1 °fahrenheit=1 fahrenheit=1",
-    "$": "$=1 usd=1 dollar=1 cent=1/100",
-    "€": "€=1 eur=1 euro=1",
-    "£": "£=1 gbp=1 lb=1 pound=1 pence=1/100",  # pounds of either kind
-    "¥": "¥=1 jpy=1 yen=1 円=1",
-    "₹": "₹=1 inr=1 rs=1 rupee=1",
-    "yuan": "yuan=1 元=1",
-    "ruble": "ruble=1 rouble=1",
-    "peso": "peso=1",
-    "franc": "franc=1",
-    "byte": "kB=1e3 KB=1e3 MB=1e6 GB=1e9 TB=1e12",
-    "am": "am=1",
-    "pm": "pm=1",
-    "AD": "ad=1 ce=1",
-    "BC": "bc=1 bce=1",
+    "": {
+        "dozen": "12",
+        "hundred": "100",
+        "k|thousand": "1e3",
+        "万|萬": "1e4",
+        "lakh": "1e5",
+        "M|mn|million": "1e6",
+        "crore": "1e7",
+        "億|亿": "1e8",
+        "B|bn|billion": "1e9",
+        "tn|trillion": "1e12",
+    },
+    "%": {"%|percent": "0.01", "‰": "0.001"},
+    "metre": {
+        "in|inch|inches": "0.0254",
+        "ft|foot|feet": "0.3048",
+        "yard": "0.9144",
+        "mi|mile": "1609.344",
+        "公里": "1e3",
+    },
+    "gram": {"公斤": "1e3", "tonne": "1e6", "mcg": "1e-6"},
+    "second": {"min|minute": "60", "h|hr|hour": "3600", "day": "86400", "week": "604800"},
+    "month": {"month": "1", "year|yr": "12"},
+    "metre/second": {"mph": "0.44704", "kph|kmh": "5/18"},
+    "$": {"$|USD|dollar": "1", "cent": "0.01"},
+    "£": {"£|GBP|pound|lb": "1", "ounce|oz": "0.0625", "pence": "0.01"},  # pounds of either kind
 }
-# names -> what they measure, with any prefix
-_METRIC = (
-    "m=metre meter=metre metre=metre м=metre g=gram gram=gram г=gram l=litre L=litre liter=litre litre=litre"
-    " s=second second=second byte=byte W=watt watt=watt Wh=watt-hour watt-hour=watt-hour J=joule joule=joule"
-    " N=newton newton=newton V=volt volt=volt A=ampere Hz=hertz hertz=hertz Ω=ohm ohm=ohm bar=bar"
-    " cal=calorie calorie=calorie mol=mole"
-)
-_PREFIXES = (
-    "=1 k=1e3 kilo=1e3 к=1e3 M=1e6 mega=1e6 G=1e9 giga=1e9 c=1e-2 centi=1e-2 с=1e-2 m=1e-3 milli=1e-3"
-    " м=1e-3 μ=1e-6 micro=1e-6"
-)
+# names of other units -> what they measure
+_KINDS = {
+    "°C|Celsius": "°C",
+    "°F|Fahrenheit": "°F",
+    "€|EUR|euro": "€",
+    "¥|JPY|yen|円": "¥",
+    "₹|INR|Rs|rupee": "₹",
+    "yuan|元": "yuan",
+    "ruble|rouble": "ruble",
+    "peso": "peso",
+    "franc": "franc",
+    "AD|CE": "AD",
+    "BC|BCE": "BC",
+    "am": "am",
+    "pm": "pm",
+}
+# units that have prefixes
+_METRIC = {
+    "s|sec|second": "second",
+    "m|meter|metre|м": "metre",
+    "g|gm|gram|г": "gram",
+    "l|L|liter|litre": "litre",
+    "B|byte": "byte",
+    "W|watt": "watt",
+    "Wh|watt-hour": "watt-hour",
+    "J|joule": "joule",
+    "N|newton": "newton",
+    "V|volt": "volt",
+    "A|ampere": "ampere",
+    "Hz|hertz": "hertz",
+    "Ω|ohm": "ohm",
+    "bar": "bar",
+    "cal|calorie": "calorie",
+    "mol|mole": "mole",
+}
+_PREFIXES = {
+    "": "1",
+    "k|kilo|к": "1e3",
+    "c|centi|с": "1e-2",
+    "m|milli|м": "1e-3",
+    "μ|micro": "1e-6",
+    "M|mega": "1e6",
+    "G|giga": "1e9",
+}
 # "in" is a unit at the end of a text alone
 _WORD = re.compile(
-    r"\s*(?!in\b(?!\W*\Z))(?P<name>[%‰$€£¥₹]|°?[^\W\d_]+(?:-[^\W\d_]+)?)(?P<power>[23])?(?!\w)"
+    r"\s*(?!in\b(?!\W*\Z))(?P<name>[%‰$€£¥₹万萬億亿]|°?[^\W\d_]+(?:-[^\W\d_]+)?)(?P<power>[23])?"
+    r"(?:(?!\w)|(?<=[万萬億亿]))"
 )
 _PER = re.compile(r"\s*(?:/|per\b)\s*(?P<name>[^\W\d_]+)")
 
@@ -67,35 +103,37 @@ class Unit(NamedTuple):
 
 
 def _by_name() -> dict[str, Unit]:
-    units = {}
+    units: dict[str, Unit] = {}
+    for names, kind in _METRIC.items():
+        for prefixes, size in _PREFIXES.items():
+            pairs = product(prefixes.split("|"), names.split("|"))
+            units |= dict.fromkeys(map("".join, pairs), Unit(kind, Fraction(size)))
     for kind, sizes in _SIZES.items():
-        for name, size in _pairs(sizes):
+        for names, size in sizes.items():
+            unit = Unit(kind, Fraction(size))
             if kind in ("", "%"):
-                units[name] = Unit(kind, factor=Fraction(size))
-            else:
-                units[name] = Unit(kind, Fraction(size))
-    for name, kind in _pairs(_METRIC):
-        for prefix, size in _pairs(_PREFIXES):
-            units[prefix + name] = Unit(kind, Fraction(size))
+                unit = Unit(kind, factor=unit.size)
+            units |= dict.fromkeys(names.split("|"), unit)
+    for names, kind in _KINDS.items():
+        units |= dict.fromkeys(names.split("|"), Unit(kind))
     units |= {f"{name}s": unit for name, unit in units.items() if name[1:]}
     return {name.casefold(): unit for name, unit in units.items() if name[1:]} | units
-
-
-def _pairs(table: str) -> list[list[str]]:
-    return [entry.split("=") for entry in table.split()]
 
 
 UNITS = _by_name()
 
 
 def find_unit(name: str) -> Unit | None:
-    """The unit of this name.
+    """The unit of this name; three other capitals are a currency.
 
     Example:
         >>> find_unit("km"), find_unit("KMs") == find_unit("km"), find_unit("apples")
         (Unit(kind='metre', size=Fraction(1000, 1), factor=Fraction(1, 1)), True, None)
     """
-    return UNITS.get(name) or UNITS.get(name.casefold())
+    unit = UNITS.get(name) or UNITS.get(name.casefold())
+    if unit is None and re.fullmatch("[A-Z]{3}", name):
+        return Unit(name)
+    return unit
 
 
 def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
@@ -110,10 +148,7 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
         >>> unit_after("5 million km/h", 1, None)
         (Unit(kind='metre/second', size=Fraction(5, 18), factor=Fraction(1000000, 1)), 14)
     """
-    if currency:
-        unit = UNITS[currency.strip(" .").casefold()]
-    else:
-        unit = Unit()
+    unit = UNITS.get((currency or "").strip(" .").casefold(), Unit())
     end = start
     while word := _WORD.match(text, end):
         name = word["name"]

@@ -11,15 +11,15 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, plain, without_though
 
 VERDICTS = ("yes", "no", "true", "false", "maybe")
 
-_ECHO = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b")
-_IDIOM = re.compile(
-    r"\bno\s+(?:doubt|problem|worries|wonder|idea|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
+_UNSAID = re.compile(  # "yes or no", "no doubt"
+    r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b"
+    r"|\bno\s+(?:doubt|problem|worries|wonder|idea|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
 )
 _DENIED = re.compile(
     r"(?:\bnot|n't)\s+(?:really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
+    r"|\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 )
-_REFUSAL = re.compile(r"\b(?:absolutely|certainly|definitely|of course)\s+not\b")
-_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
+_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes", None: "no"}
 _BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
 _START = r"(?:\A|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
@@ -108,9 +108,8 @@ def rating(text: str) -> float | None:
 
 
 def _verdict(text: str) -> str | None:
-    words = _IDIOM.sub(" ", _ECHO.sub(" ", text.casefold().replace("\u2019", "'")))
+    words = _UNSAID.sub(" ", text.casefold().replace("\u2019", "'"))
     words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
-    words = _REFUSAL.sub("no;", words)
     first = re.match(r"[\W_]*([a-z]+)", words)
     if first is not None and first[1] in VERDICTS:
         return first[1]
