@@ -64,6 +64,19 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         ...     print(line)
         No vote is significantly better than the best member, ann (majority: +0.020, p = 0.70); use that one.
         The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
+        >>> ahead = {"difference": 0.12, "corrected": {"strategies": 2, "interval": [0.02, 0.2], "p": 0.01}}
+        >>> behind = {"difference": -0.3, "corrected": {"strategies": 2, "interval": [-0.4, -0.2], "p": 0.001}}
+        >>> rows = {"weighted": row | {"test": 0.6, "against_single": ahead}}
+        >>> rows["trust"] = row | {"against_single": behind}
+        >>> for line in verdict_lines(result | {"strategies": rows}):
+        ...     print(line)
+        weighted is better than the best member, ann: 0.600 against 0.480 [+0.020, +0.200] (p = 0.010,
+        corrected for 2 strategies), at 3.0 times its tokens.
+        Worse than ann: trust.
+        The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
+        >>> level = {"refine": row | {"against_single": test | {"difference": 0.0}}}
+        >>> next(verdict_lines(result | {"strategies": level}))
+        'No strategy is better than the best member, ann; use that one.'
     """
     rows = result["strategies"]
     single = result["best_single"]

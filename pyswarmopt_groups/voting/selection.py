@@ -114,6 +114,8 @@ def run_cascade(
         >>> beliefs, used = run_cascade(2, 2, 0.8, lambda k, left: p[k, left])
         >>> [belief.round(3).tolist() for belief in beliefs], used
         ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
+        >>> run_cascade(2, 2, 1.0, lambda k, left: p[k, left])[1]
+        [2, 2]
     """
     beliefs: list[Floats] = [np.ones(1)] * items
     used = [0] * items

@@ -22,6 +22,7 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.progress import price
+from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_llm.scores.metrics.metric import Sampling
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
@@ -227,8 +228,8 @@ def _key(entry: Entry) -> str:
 
 
 def _price(entries: Sequence[Entry]) -> str:
-    """The most that entries take, at the pace of the first expert on dev; without the training of
-    data-merge, which no budget of dev items bounds.
+    """The most that entries take, at the pace of the first expert on dev; for the training of
+    data-merge, which no budget of dev items bounds, by the length of its chats.
     """
     runs = Counter[str]()
     seconds = defaultdict[str, float](float)
@@ -239,10 +240,18 @@ def _price(entries: Sequence[Entry]) -> str:
         runs[kind] += 1
         if "dev" in method.needs:
             seconds[kind] += bench.pace * budget
+        if method.name == "data-merge":
+            seconds[kind] += bench.pace * PASSES * bench.schedule.epochs * _chats_in_items(bench)
         models = len(bench.experts) if method.kind == "ensemble" else 1
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
     training = counted(runs["training"], "training")
     return f"{counted(runs.total(), 'run')}, {training} among them: {price({'seconds': seconds})}"
+
+
+def _chats_in_items(bench: Bench) -> float:
+    """How many dev items are as long as all training chats together."""
+    length = sum(len(str(chat)) for chats in bench.chats.values() for chat in chats)
+    return length * bench.dev_items / sum(map(len, bench.labelled.prompts))
 
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:

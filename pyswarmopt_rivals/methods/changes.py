@@ -186,7 +186,16 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
 
 
 def random_factors(factors: Factors, generator: torch.Generator) -> Factors:
-    """Gaussian factors with the same shapes, scale and norms of A and B A, float32."""
+    """Gaussian factors with the same shapes, scale and norms of A and B A, float32.
+
+    Example:
+        >>> own = Factors(a=torch.tensor([[3.0, 4.0]]), b=torch.tensor([[2.0]]), scale=0.5)
+        >>> drawn = random_factors(own, torch.Generator().manual_seed(0))
+        >>> round(float(drawn.a.norm()), 4), round(float((drawn.b @ drawn.a).norm()), 4)
+        (5.0, 10.0)
+        >>> bool((drawn.a == own.a).any())
+        False
+    """
     a = torch.randn(factors.a.shape, generator=generator)
     b = torch.randn(factors.b.shape, generator=generator)
     a *= factors.a.norm() / a.norm()

@@ -30,12 +30,6 @@ def result_of(folder: Path) -> dict[str, Any]:
     return printed
 
 
-def lasting(result: dict[str, Any]) -> dict[str, Any]:
-    """Without what a clock wrote."""
-    rows = {name: {**row, "seconds": 0} for name, row in result["strategies"].items()}
-    return {**result, "strategies": rows}
-
-
 def test_all_votes_from_one_asking(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,7 +83,7 @@ def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
         monkeypatch.setattr(LocalMember, name, stopping(name))
     codes = [swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] for _ in range(4)]
     assert codes == [130, 130, 130, 0]
-    assert lasting(result_of(tmp_path / "run")) == lasting(result_of(tmp_path / "whole"))
+    assert result_of(tmp_path / "run") == result_of(tmp_path / "whole")
     both = [files(tmp_path / name) for name in ("run", "whole")]
     assert both[0]["verdicts.jsonl"] == both[1]["verdicts.jsonl"]
     lines = [each["results.jsonl"].splitlines() for each in both]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from member_helpers import Scripted, context_of, quiz
+from scipy.optimize import minimize
 
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 # Six dev and four test items with the right answers ABCABC and ABCA; three members that give
 # probabilities.
@@ -58,35 +58,70 @@ def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContex
     assert decide(mute, "borda")[0] is not None and mute.temperatures[0] is None
 
 
+# Whole strategies, each with a literal reading of its source
+
+
+def room(seed: int) -> tuple[GroupContext, np.ndarray, np.ndarray]:
+    """A group of random members; its members' calibrated probabilities, and the right options."""
+    rng = np.random.default_rng(seed)
+    right = rng.integers(3, size=20)
+    scores = rng.normal(size=(3, 20, 3)) + 1.5 * np.eye(3)[right]
+    p = np.exp(scores) / np.exp(scores).sum(2, keepdims=True)
+    context = context_of(
+        {name: p[k].tolist() for k, name in enumerate(P)}, "".join("ABC"[i] for i in right), 12
+    )
+    p = p ** (1 / np.array(context.temperatures, dtype=float)[:, None, None])
+    return context, np.maximum(p / p.sum(2, keepdims=True), 1e-9), right
+
+
+def by_log_odds(p: np.ndarray, right: np.ndarray) -> np.ndarray:
+    hits = (p[:, :12].argmax(2) == right[:12]).sum(1) + 1 / 3
+    weights = np.log(2 * hits / (13 - hits))
+    return np.einsum("k,kio->io", weights, np.eye(3)[p.argmax(2)])
+
+
+def by_confidence(p: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.where(p == p.max(2, keepdims=True), p, 0).sum(0)
+
+
+def by_stacking(p: np.ndarray, right: np.ndarray) -> np.ndarray:
+    logs = np.log(p) - np.log(p).mean(2, keepdims=True)
+    logs /= logs[:, :12].std(axis=(1, 2))[:, None, None]
+
+    def loss(w: np.ndarray) -> float:
+        pooled = np.tensordot(w, logs[:, :12], 1)
+        chosen = pooled[range(12), right[:12]]
+        return float(w @ w / 2 - (chosen - np.log(np.exp(pooled).sum(1))).sum())
+
+    return np.tensordot(minimize(loss, np.zeros(3)).x, logs, 1)
+
+
+def by_leading(p: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The leader's favourite of what the others believe at least half as much as their best."""
+    leader = (p[:, :12].argmax(2) == right[:12]).sum(1).argmax()
+    others = np.delete(p, leader, 0).mean(0)
+    return np.where(others >= others.max(1, keepdims=True) / 2, p[leader], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("weighted", by_log_odds),
+        ("confidence", by_confidence),
+        ("stacked", by_stacking),
+        ("stackelberg", by_leading),
+    ],
+)
+def test_the_option_with_the_greatest_score_is_chosen(name: str, rule: Any) -> None:
+    for seed in range(8):
+        context, p, right = room(seed)
+        values = rule(p, right)[12:]
+        sure = np.sort(values)[:, -1] - np.sort(values)[:, -2] > 1e-4
+        found = np.array(["ABC".index(answer or "") for answer in decide(context, name)])
+        assert sure.sum() > 4 and (found == values.argmax(1))[sure].all()
+
+
 # Selection and routing
-
-
-SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4), st.just(3))
-
-
-@given(arrays(np.float64, SIZES, elements=st.floats(0.01, 1)), st.floats(0.3, 1))
-def test_a_cascade_asks_until_it_is_sure(p: np.ndarray, threshold: float) -> None:
-    """Member by member, with plain products."""
-    p /= p.sum(axis=2, keepdims=True)
-    open_ones: list[list[int]] = []
-
-    def ask(k: int, left: Sequence[int]) -> np.ndarray:
-        open_ones.append(list(left))
-        return np.asarray(p[k, left])
-
-    beliefs, asked = selection.run_cascade(*p.shape[:2], threshold, ask)
-    for i in range(p.shape[1]):
-        belief = [1.0, 1.0, 1.0]
-        for k in range(p.shape[0]):
-            assert i in open_ones[k]
-            belief = [b * q for b, q in zip(belief, p[k, i], strict=True)]
-            share = max(belief) / sum(belief)
-            if abs(share - threshold) < 1e-9:
-                return
-            if (threshold < 1 and share >= threshold) or k == p.shape[0] - 1:
-                assert asked[i] == k + 1 and beliefs[i].max() == pytest.approx(share)
-                assert all(i not in left for left in open_ones[k + 1 :])
-                break
 
 
 def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupContext) -> None:
@@ -104,39 +139,30 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
-def with_hood(strategy, context: GroupContext, right, monkeypatch) -> list[Verdict]:
-    """What the strategy decides with neighbours that were counted elsewhere."""
+@pytest.mark.parametrize("name", ["nearest:4", "route-neighbours:4"])
+def test_neighbours_are_those_with_the_greatest_cosine(name: str, monkeypatch) -> None:
+    """A vote for each of four neighbours that a member has right, or the member with most of them."""
+    context, p, right = room(0)
+    points = np.random.default_rng(1).normal(size=(20, 4))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
 
-    def rate(context: GroupContext, items: Sequence[Item], _: int) -> tuple[np.ndarray, list[int]]:
-        return np.array(right), [3] * len(items)
+    def embed(_: object, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+        return points[[int(item.id) for item in items]], [2] * len(items)
 
-    monkeypatch.setattr(selection, "right_nearby", rate)
-    return strategy(context, context.task.test, 15)
-
-
-def test_knora_u_gives_votes_for_right_neighbours(
-    context: GroupContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # nobody is right near the second item: all vote alike
-    right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]
-    decided = with_hood(selection.nearest, context, right, monkeypatch)
-    assert [v.answer for v in decided] == ["A", "A", "C", "B"]
-    third = decided[2]
-    assert (third.ballots, third.tokens, third.agreement) == ((None, "C", "A"), 23, 0.5)
-
-
-def test_a_router_asks_the_best_nearby_alone(
-    context: GroupContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)
-    assert [v.notes["member"] for v in decided] == ["cid", "bob", "cid", "ann"]
-    assert [v.answer for v in decided] == ["B", "B", "A", "B"]
-    assert {v.tokens for v in decided} == {13}
-    # ann and cid are level on the fourth: she is better on dev, wherever she is listed
-    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
-    again = with_hood(selection.by_neighbours, backwards, right[::-1], monkeypatch)
-    assert [v.notes["member"] for v in again] == ["cid", "bob", "cid", "ann"]
+    monkeypatch.setattr(selection, "question_embeddings", embed)
+    said, better = p.argmax(2), (p.argmax(2) == right)[:, :12].sum(1)
+    for i, verdict in enumerate(load_strategy(name).decide(context, context.task.test), start=12):
+        near = sorted(range(12), key=lambda j: -points[i] @ points[j])[:4]
+        votes = (said == right)[:, near].sum(1)
+        if name == "nearest:4":
+            votes = np.where(votes.any(), votes, 1)
+        else:
+            best = max(range(3), key=lambda k: (votes[k], better[k], -k))
+            votes = np.eye(3)[best]
+        values = np.bincount(said[:, i], votes, 3)
+        assert values["ABC".index(verdict.answer or "")] == values.max()
+        assert verdict.tokens == 2 + 10 * (votes > 0).sum()
+        assert [ballot is None for ballot in verdict.ballots] == (votes == 0).tolist()
 
 
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
@@ -155,24 +181,43 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
 
 # After the answers
 
+
+def test_who_is_unreadable_is_asked_once_more() -> None:
+    said = {"ann": ["A", "mist"], "bob": ["fog", "B"], "cid": ["B", "fog"]}
+    again = {"ann": "The answer is A.", "bob": "A", "cid": "I cannot say."}
+    members = [
+        Scripted(name, answers=rows, writes=lambda prompt, name=name: again[name])
+        for name, rows in said.items()
+    ]
+    items = quiz("AB", 0)
+    group = GroupContext(members, Task("quiz", (), items), "generate")
+    verdicts = load_strategy("repaired").decide(group, items)
+    assert [v.ballots for v in verdicts] == [("A", "A", "B"), ("A", "B", None)]
+    assert [(v.answer, v.tokens) for v in verdicts] == [("A", 37), ("A", 44)]
+
+
 SPLIT = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
 
 
-def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
-    items = quiz("AB", 1)
-
-    def prefers(a: str, b: str) -> float:
-        return 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0)
-
-    judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.", answers="??")
-    context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
-    (verdict,) = reranking.fuse(context, context.task.test, "judge")
-    texts = context.task.test[0].choices
-    disliked = next(letter for letter, text in texts.items() if text == "blue")
-    assert {verdict.answer, disliked} == {"A", "B"}
-    assert len(judge.asked) == 4  # two orders, two letters each
-    both = sorted((p.index("red") < p.index("blue")) for p, _ in judge.asked)
-    assert both == [False, False, True, True]
+@pytest.mark.parametrize("seed", range(5))
+def test_the_three_that_win_most_pairs_are_fused(seed: int) -> None:
+    """Of five answers, by all ordered pairs: sum over j of M_ij - M_ji."""
+    words = "one two three four five".split()
+    liking = np.random.default_rng(seed).normal(size=(5, 5))
+    judge = Scripted(
+        "judge",
+        answers=["one"],
+        prefers=lambda a, b: liking[words.index(a), words.index(b)],
+        writes=lambda prompt: "",
+    )
+    members = [Scripted(word, answers=[word]) for word in words]
+    item = Item("0", "Which?", None, "one")
+    context = GroupContext([*members, judge], Task("t", (), (item,)), "generate")
+    (verdict,) = reranking.fuse(context, [item], "judge")
+    scores = [sum(liking[i, j] - liking[j, i] for j in range(5)) for i in range(5)]
+    best = [words[i] for i in np.argsort(scores)[:1:-1]]
+    assert re.findall(r"Proposal \d: (\w+)", judge.prompts[0]) == best
+    assert verdict.answer == best[0]
 
 
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:

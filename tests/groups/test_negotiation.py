@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -249,3 +251,19 @@ def test_of_two_members_all_assignments_are_tried(useful: set[str], given: str) 
     (verdict,) = coalition.coalition(group, items[3:])
     assert verdict.notes["jobs"] == jobs and verdict.answer == "A" and verdict.tokens == 3 * TEXT
     assert verdict.ballots == ((None, "A") if jobs["answer"] == "bob" else ("A", None))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_five_members_each_job_goes_to_the_first_that_does_it_best(seed: int) -> None:
+    """From the best member alone: the answer, then the slots, then the plan."""
+    names, rng = "vwxyz", random.Random(seed)
+    solved = {jobs: rng.randrange(10) for jobs in itertools.product(names, repeat=3)}
+    members = [Worker(name, lambda *jobs: "0123456789"[: solved[jobs]], "x") for name in names]
+    items = quiz("B" * 10, 0, 2)
+    group = GroupContext(members, Task("quiz", items, items), "letter")
+    jobs = ("x", "x", "x")
+    for place in (2, 1, 0):
+        tried = [(*jobs[:place], name, *jobs[place + 1 :]) for name in names]
+        jobs = max([jobs, *tried], key=lambda each: solved[each])
+    (verdict,) = coalition.coalition(group, items[:1])
+    assert tuple(verdict.notes["jobs"][job] for job in ("plan", "slots", "answer")) == jobs

@@ -57,6 +57,10 @@ def nearness(distances: np.ndarray) -> np.ndarray:
 def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
     """Each cluster's expert, given the items' clusters, (items,), and whether each expert is right,
     (n, items).
+
+    Example:
+        >>> experts_of(np.array([0, 0, 1]), np.array([[1, 0, 0], [0, 1, 1], [0, 0, 1]]))
+        [1, 1]
     """
     overall = right.mean(1)
     chosen = []

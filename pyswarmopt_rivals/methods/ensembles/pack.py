@@ -55,6 +55,10 @@ def similarity_weights(token_logprobs: Tensor) -> Tensor:
 def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
     """Weights of the experts, (n,), from log-distributions along the prompt, (n, T, V), and its
     tokens, (T,).
+
+    Example:
+        >>> greedy_weights(torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log(), torch.tensor([0])).tolist()
+        [1.0, 0.0]
     """
     n = len(logprobs)
     at = torch.arange(len(tokens))

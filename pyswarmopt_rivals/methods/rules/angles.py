@@ -93,7 +93,14 @@ def arc_weights(cosine: float, t: float) -> tuple[float, float]:
 
 
 def cosine_of(product: Tensor, *squares: Tensor) -> float:
-    """The cosine between two vectors, from their inner product and squared norms; 1 if one is zero."""
+    """The cosine between two vectors, from their inner product and squared norms; 1 if one is zero.
+
+    Example:
+        >>> cosine_of(torch.tensor(3.0), torch.tensor(4.0), torch.tensor(9.0))
+        0.5
+        >>> cosine_of(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(9.0))
+        1.0
+    """
     norms = math.sqrt(max(0.0, float(squares[0]) * float(squares[1])))
     return float(product) / norms if norms > 0 else 1.0
 
@@ -122,13 +129,19 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
 def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
     """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    Zero vectors are ignored. If the directions cancel, no mean is defined, and the plain weighted
-    average is used.
+    Zero vectors are ignored, and vectors opposite to the mean, from which no direction leads to it.
+    If all directions cancel, no mean is defined, and the plain weighted average is used.
 
     Example:
         >>> gram = torch.eye(3, dtype=torch.float64)
         >>> karcher_weights(gram, torch.ones(3, dtype=torch.float64)).round(decimals=4).tolist()
         [0.5774, 0.5774, 0.5774]
+        >>> opposite = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+        >>> karcher_weights(opposite, torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist()
+        [0.5, 0.5]
+        >>> first, second = karcher_weights(opposite, torch.tensor([1.0, 3.0], dtype=torch.float64))
+        >>> round(float(second - first), 6)  # the heavier one: the sum is (second - first) times it
+        1.0
     """
     norms, units, directions = cosines_of(gram)
     shares = weights / weights.sum()
@@ -141,6 +154,7 @@ def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
     for _ in range(_ITERATIONS):
         cosines = (directions @ mean).clamp(-1, 1)
         pull = part / torch.sinc(cosines.acos() / torch.pi)  # w d / sin(d)
+        pull = torch.where(cosines > _STRAIGHT - 1, pull, 0.0)
         tangent = pull - (pull * cosines).sum() * mean
         step = (tangent @ directions @ tangent).clamp(min=0).sqrt()
         mean = step.cos() * mean + torch.sinc(step / torch.pi) * tangent
@@ -164,6 +178,10 @@ def ratio(cosine: float, n: int) -> float:
 def model_stock_weights(gram: Tensor) -> Tensor:
     """t / n for each expert, from the (n, n) float64 inner products; a zero change counts as
     orthogonal.
+
+    Example:
+        >>> model_stock_weights(torch.tensor([[4.0]])), model_stock_weights(torch.ones(2, 2))
+        (tensor([1.]), tensor([0.5000, 0.5000]))
     """
     n = len(gram)
     if n == 1:

@@ -188,6 +188,11 @@ def align(part: SideBySide) -> tuple[Tensor, Tensor]:
     Returns:
         U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in)
         float32; U times the i-th is dW_i. k is the numerical rank of all changes together.
+
+    Example:
+        >>> twice = SideBySide(torch.ones(3, 2), torch.ones(2, 4), owner=torch.tensor([0, 1]), n=2)
+        >>> [tuple(part.shape) for part in align(twice)]
+        [(3, 1), (2, 1, 4)]
     """
     basis, inner = torch.linalg.qr(part.b)
     cores = replace(part, b=inner).dense()

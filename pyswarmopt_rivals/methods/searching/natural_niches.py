@@ -40,7 +40,15 @@ def shares(solved: np.ndarray) -> np.ndarray:
 
 
 def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Two models: one by fitness, one by its gain over the first; uniform if all weights are 0."""
+    """Two models: one by fitness, one by its gain over the first; uniform if all weights are 0.
+
+    Example:
+        >>> solved = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # the first two share an item
+        >>> rng = np.random.default_rng(0)
+        >>> pairs = [draw_parents(solved, rng) for _ in range(2000)]
+        >>> sorted(set(pairs)), round(sum(first == 2 for first, _ in pairs) / 2000, 1)
+        ([(0, 2), (1, 2), (2, 0), (2, 1)], 0.5)
+    """
     shared = shares(solved)
     first = _draw(shared.sum(1), rng)
     return first, _draw(np.maximum(shared - shared[first], 0).sum(1), rng)

@@ -184,12 +184,13 @@ def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
 
 def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
     """Prompts, answers and tokens against the template and plain forward passes."""
-    examples, rest = list(dev.items[:2]), Accuracy(dev.items[2:7], "likelihood", panel.engine.chat)
+    examples, rest = list(dev.items[:2]), Accuracy(dev.items[1:7], "likelihood", panel.engine.chat)
     few = few_shot.FewShot(panel.engine, examples, dev)
     found = few.answers(rest)
     tokens = 0
     for item, letter, prompt in zip(rest.items, found, few.shown(rest).prompts, strict=True):
-        assert prompt == shown_to(panel, examples, item)
+        others = [example for example in examples if example is not item]
+        assert prompt == shown_to(panel, others, item)
         values = []
         for text in item.choices.values():
             p, ids = distributions(panel, Patch(), prompt, text)
@@ -197,7 +198,7 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
         assert letter == "ABCD"[int(np.argmax(values))]
         for text in (prompt, *item.choices.values()):
             tokens += len(panel.engine.tokenizer(text, add_special_tokens=False)["input_ids"])
-    assert few.models == 1 and few.tokens_per_item == tokens / 5
+    assert few.models == 1 and few.tokens_per_item == tokens / 6
     longer = few_shot.FewShot(panel.engine, [*examples, *dev.items[7:9]], dev)
     longer.answers(rest)
     assert longer.tokens_per_item > few.tokens_per_item

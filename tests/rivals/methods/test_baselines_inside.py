@@ -79,6 +79,24 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
     torch.testing.assert_close(grams[1], expected, rtol=1e-4, atol=1e-6)
 
 
+def test_regmean_is_the_closed_form_on_dense_matrices(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    """(sum dW_i G_i) (sum G_i)^-1; off the diagonal, G_i is multiplied by 0.9."""
+    found = run("regmean", experts, OnModel(engine, 100)).low_rank
+    for module in list(experts[0].factors)[:3]:
+        above = below = torch.zeros(())
+        for expert in experts:
+            engine.load(as_patch(expert))
+            gram = inside.input_grams(engine, [f"{module}.weight"], PROMPTS)[f"{module}.weight"]
+            gram = gram * (0.9 + 0.1 * torch.eye(len(gram)))
+            above = above + expert.factors[module].low_rank().dense().double() @ gram
+            below = below + gram
+        below = below + 1e-6 * below.diagonal().mean() * torch.eye(len(below))
+        own = found[f"{module}.weight"].dense().double()
+        torch.testing.assert_close(own, above @ torch.linalg.inv(below), rtol=1e-3, atol=1e-4)
+
+
 class OwnPrompts(OnModel):
     """A trial in which each expert has prompts of its own, the first three."""
 

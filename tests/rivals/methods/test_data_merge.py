@@ -56,7 +56,9 @@ def taught(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[st
 
 def likelihoods(given: dict[str, Any], out: Path, **schedule: float) -> list[float]:
     """Of each lesson's answer, geometric mean over its tokens, after data merge."""
-    compare(CompareConfig(**given, **schedule, out=str(out)))
+    steps: list[Any] = []
+    compare(CompareConfig(**given, **schedule, out=str(out)), lambda *step: steps.append(step))
+    assert "estimated from the first evaluation: training 0:" in steps[0][2]
     return list(unpack(outcomes_in(out)[0]["dev"]))
 
 
