@@ -73,34 +73,18 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_pso_merging_moves_by_the_published_rule(experts: list[Adapter]) -> None:
-    """The base, the experts and sparse ones, each on along its way, towards its own best and the
-    best of all.
-    """
-    trial = NearTo(target(experts, [1.6, 0.2, 0.2], "delta"), 7 * 8)
-    run("pso-merging", experts, trial, "delta", seed=3)
-    seen = [vector.numpy() for vector in trial.seen]
-    assert not seen[0].any()
-    for vector, expert in zip(seen[1:4], experts, strict=True):
-        np.testing.assert_allclose(vector, flat(as_patch(expert)), atol=1e-6)
+def test_pso_merging_starts_from_the_base_the_experts_and_sparse_ones(
+    experts: list[Adapter],
+) -> None:
+    trial = NearTo(target(experts, [1.6, 0.2, 0.2], "delta"), 7)
+    run("pso-merging", experts, trial, "delta")
+    base, *others = trial.seen
+    assert not base.any()
+    for vector, expert in zip(others[:3], experts, strict=True):
+        torch.testing.assert_close(vector, flat(as_patch(expert)))
     # an entry of B A has four terms, of which each is kept with probability 0.2 * 0.2
-    assert np.mean(np.array(seen[4:7]) != 0) == pytest.approx(1 - (1 - 0.04) ** 4, abs=0.03)
-
-    def value(vector: np.ndarray) -> float:
-        return sum(trial.right(torch.from_numpy(vector)))
-
-    x, v, own = seen[:7], [np.zeros_like(seen[0])] * 7, seen[:7]
-    best = max(own, key=value)
-    for number, vector in enumerate(seen[7:]):
-        i = number % 7
-        pulls = np.stack([v[i], own[i] - x[i], best - x[i]], axis=1)
-        step = vector - x[i]
-        found = np.linalg.lstsq(pulls, step)[0]
-        np.testing.assert_allclose(pulls @ found, step, atol=1e-3 * np.abs(step).max() + 1e-6)
-        x[i], v[i] = vector, step
-        own[i] = max(own[i], vector, key=value)
-        if i == 6:
-            best = max(best, *own, key=value)
+    kept = torch.stack(others[3:]) != 0
+    assert float(kept.double().mean()) == pytest.approx(1 - (1 - 0.04) ** 4, abs=0.03)
 
 
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
