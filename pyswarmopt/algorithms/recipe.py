@@ -171,13 +171,13 @@ def compose(
     return Recipe(
         name=name,
         velocity=velocity,
-        topology=Global() if topology is None else topology,
+        topology=topology or Global(),
         boundary=boundary,
         schedule=as_schedule(schedule),
         restart=(restart,) if callable(restart) else tuple(restart),
         stop=(stop,) if callable(stop) else tuple(stop),
         populate=populate,
-        launch=initialise.TowardsPartner(0.5) if launch is None else launch,
+        launch=launch or initialise.TowardsPartner(0.5),
         population=population,
     )
 

@@ -97,12 +97,14 @@ class NevergradOptimizer(Replayed):
                 f"{name} takes one point at a time: population must be 1, not {population}"
             )
         self._name = name
-        self._positions = None if positions is None else as_points("positions", positions)
-        if self._positions is None:
-            dim = None
-        else:
+        self._positions = None
+        dim = None
+        if positions is not None:
+            self._positions = as_points("positions", positions)
             dim = self._positions.shape[1]
-        self._box = None if bounds is None else read_bounds(bounds, dim)
+        self._box = None
+        if bounds is not None:
+            self._box = read_bounds(bounds, dim)
         super().__init__(population, budget, seed, maximize, positions, name=name)
 
     def _start(self, seed: int) -> Floats:

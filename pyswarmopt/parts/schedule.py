@@ -106,7 +106,7 @@ class Linear:
             raise ValueError(f"a linear schedule over {self.moves} moves: it needs at least 1")
 
     def __call__(self, move: int) -> float:
-        moves = UNPLANNED if self.moves is None else self.moves
+        moves = self.moves or UNPLANNED
         return self.start + (self.end - self.start) * min(move / moves, 1.0)
 
 
@@ -147,8 +147,9 @@ def planned(value: float | Schedule, moves: int) -> float | Schedule:
         >>> planned(Linear(0.9, 0.4), 50)
         Linear(start=0.9, end=0.4, moves=50)
     """
-    unplanned = isinstance(value, Linear) and value.moves is None
-    return replace(value, moves=moves) if unplanned else value  # type: ignore[type-var]
+    if isinstance(value, Linear) and value.moves is None:
+        return replace(value, moves=moves)
+    return value
 
 
 __all__ = ["Constant", "Exponential", "Linear", "Schedule", "as_schedule"]

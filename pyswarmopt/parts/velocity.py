@@ -253,7 +253,8 @@ class SumOfTerms:
         weights = [getattr(term.weight, "__name__", term.weight) for term in self.terms]
         named = zip(weights, self.terms, strict=True)
         text = " + ".join(f"{weight} {term.name} ({term.random})" for weight, term in named)
-        text += ", normalised" if self.normalise else ""
+        if self.normalise:
+            text += ", normalised"
         if self.limit is None:
             return text
         return f"{text}, at most {self.limit}"

@@ -41,4 +41,6 @@ def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bo
     )
     variances = np.array([part.var() for part in np.split(effects, np.cumsum(counts)[:-1])])
     total = variances.sum()
-    return variances / total if total > 0 else variances
+    if total > 0:
+        return variances / total
+    return variances
