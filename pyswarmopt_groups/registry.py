@@ -120,7 +120,7 @@ class Strategy:
                 key = self.settings[0].name
                 value = part
             if key not in settings:
-                raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")
+                raise InvalidOption("strategy", name, f"has no setting {key}; use {self.usage}")
             settings[key] = settings[key].read(name, value)
         return replace(self, name=name, settings=tuple(settings.values()))
 

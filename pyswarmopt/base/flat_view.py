@@ -143,7 +143,7 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
     for name, tensor in named.items():
         if not tensor.is_floating_point():
             raise TypeError(
-                f"{name} holds {tensor.dtype}, not floating-point numbers; remove it, or use "
+                f"{name} contains {tensor.dtype}, not floating-point numbers; remove it, or use "
                 "FlatView(module), which keeps only the parameters"
             )
 

@@ -155,7 +155,7 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
-        raise ValueError(f"values hold {given.dtype}, not real numbers")
+        raise ValueError(f"values have dtype {given.dtype}, not real numbers")
     if given.shape != shape:
         raise ValueError(f"values must have shape {shape}, one per position; got {given.shape}")
     try:

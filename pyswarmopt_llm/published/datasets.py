@@ -222,7 +222,7 @@ def _items(where: str, split: str, rows: Sequence[Row], read: Read) -> Iterator[
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """Split name -> rows of a data set on the hub, from the cache if possible."""
     if not _NAME.fullmatch(dataset):
-        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:OWNER/DATASET")
+        raise UserError(f"hub:{dataset}: not the name of a data set; use hub:OWNER/DATASET")
     datasets = optional("datasets", f"hub:{dataset}")
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)

@@ -145,7 +145,7 @@ def count_votes(files: Sequence[str]) -> Votes:
             prompts[id_] = prompt
             votes.setdefault(id_, []).append(value)
     if not votes:
-        raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
+        raise UserError(f"{files[0]}: no votes yet; enter 1, 2 or tie in the column vote")
     values = [sum(some) / len(some) for some in votes.values()]
     asked = [prompts[id_] for id_ in votes]
     rate = score_of(values).value

@@ -40,7 +40,7 @@ _ABOUT = {
         "patience does."
     ),
     "evolmerge": "a weight and a density for each expert; its paper has them by layer, in 1,000 trials.",
-    RANDOM: "the search of item-model, over adapters of random factors in place of the experts.",
+    RANDOM: "the search of item-model, over adapters with random factors instead of the experts.",
 }
 
 

@@ -64,7 +64,7 @@ class ScoreFunction:
         if known[1] not in self._names or not needed | {*self._names} <= {*known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
-            raise self._refusal(f"takes ({', '.join(parameters)}); write {forms}")
+            raise self._refusal(f"takes ({', '.join(parameters)}); use {forms}")
 
     def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
         """The named numbers of each reply; a single number has the name ``""``.
@@ -178,7 +178,7 @@ class EvaluateMetric:
         evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
         path = user_path(name)
         if path.exists() and "/" not in name:  # the library would run a script with that name here
-            raise self._refusal(f"there is also a {name} here; write ./{name} if you mean that")
+            raise self._refusal(f"there is also a {name} here; use ./{name} if you mean that")
         source = str(path) if path.exists() else name
         try:
             # An experiment of its own: concurrent runs would lock each other's files.

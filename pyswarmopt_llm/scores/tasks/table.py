@@ -149,7 +149,7 @@ def _delimited(path: Path) -> Table:
     for number, (line, values) in enumerate(records, 1):
         location = f"{path}: line {line}"
         if len(values) > len(names):
-            raise UserError(f"{location}: more values than columns; put texts in quotes")
+            raise UserError(f"{location}: more values than columns; put text in quotes")
         values += [""] * (len(names) - len(values))
         rows.append(FileRow(location, f"row-{number}", dict(zip(names, values, strict=True))))
     return Table(path, names, rows)
@@ -220,7 +220,7 @@ def _of_json(path: Path, text: str) -> Table:
     if not lists or not all(isinstance(content.get(key, ""), str | None) for key in texts):
         shape = '{"dev": [...], "test": [...]}'
         raise UserError(
-            f"{path}: not an object {shape} or a list of examples; make it one, with a text for "
+            f"{path}: not an object {shape} or a list of examples; make it one, with text for "
             f"{', '.join(texts)} if they are given"
         )
     rows = []

@@ -35,7 +35,7 @@ class EvalConfig:
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
     adapter: Annotated[
-        str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)
+        str | None, Option("LoRA adapter, run or model (none: the base).", "A", opt.TASK)
     ] = None
     against: Annotated[
         str | None,
