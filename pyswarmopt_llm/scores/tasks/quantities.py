@@ -69,9 +69,10 @@ _REWRITTEN = {
     r"\bcubic\s+([^\W\d_]+)": r"\g<1>3",
     r"\bper cent\b": "percent",
 }
-# not of "no one knows", "one of them", "the right one"
+# not of "no one knows", "one of them", "the right one", "Seven Samurai"
 _NAMED = re.compile(
-    r"(?<!\bno )(?!(?<=\w )(?<!ty )one\b(?! [a-z]))\b[a-z]{3,9}\b(?! of)", re.IGNORECASE
+    r"(?<!\bno )(?!(?<=\w )(?<!ty )one\b(?! [a-z]))\b[a-z]{3,9}\b(?! of| (?-i:[A-Z]))",
+    re.IGNORECASE,
 )
 
 
@@ -128,8 +129,7 @@ def written_quantity(text: str) -> Quantity | None:
         ('1200', None)
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
-    *terms, result = re.split(f"≈|{_EQUALS.pattern}", shown)
-    result = result.strip()
+    *terms, result = re.split(rf"\s*(?:≈|{_EQUALS.pattern})\s*", shown)
     match = _NUMBER.match(result)
     found = _quantity(match) if match else None
     if found and _UNIT.fullmatch(result, found.end) and all(map(_NUMBER.search, terms)):

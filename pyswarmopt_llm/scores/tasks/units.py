@@ -11,8 +11,8 @@ from typing import NamedTuple
 _SIZES = {
     "": {
         "dozen": "12",
-        "hundred": "100",
-        "k|thousand": "1e3",
+        "hundred|百": "100",
+        "k|thousand|千": "1e3",
         "万|萬": "1e4",
         "lakh": "1e5",
         "M|mn|million": "1e6",
@@ -82,8 +82,8 @@ _PREFIXES = {
 }
 # "in" is a unit at the end of a text alone
 _WORD = re.compile(
-    r"\s*(?!in\b(?!\W*\Z))(?P<name>[%‰$€£¥₹万萬億亿]|°?[^\W\d_]+(?:-[^\W\d_]+)?)(?P<power>[23])?"
-    r"(?:(?!\w)|(?<=[万萬億亿]))"
+    r"\s*(?!in\b(?!\W*\Z))(?P<name>[%‰$€£¥₹百千万萬億亿]|°?[^\W\d_]+(?:-[^\W\d_]+)?)(?P<power>[23])?"
+    r"(?:(?!\w)|(?<=[百千万萬億亿]))"
 )
 _PER = re.compile(r"\s*(?:/|per\b)\s*(?P<name>[^\W\d_]+)")
 
