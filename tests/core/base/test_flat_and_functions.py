@@ -149,10 +149,10 @@ def test_import_loads_nothing_but_itself():
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
 def test_a_flat_view_refuses_what_holds_no_floating_point_numbers(dtype):
-    with pytest.raises(TypeError, match="codes holds"):
+    with pytest.raises(TypeError, match="codes contains"):
         pso.FlatView({"w": torch.zeros(2), "codes": torch.zeros(3, dtype=dtype)})
     layout = pso.FlatView({"codes": torch.zeros(3)})
-    with pytest.raises(TypeError, match="codes holds"):
+    with pytest.raises(TypeError, match="codes contains"):
         layout.load({"codes": torch.zeros(3, dtype=dtype)}, torch.full((3,), 3.9))
 
 
