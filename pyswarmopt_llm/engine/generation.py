@@ -58,8 +58,7 @@ class Draw:
             cumulative = shares.double().cumsum(-1)
             drawn = next(columns)[rows, None].to(cumulative.device) * cumulative[:, -1:]
             # "right": a token of probability 0 is never drawn.
-            tokens = torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
-            return tokens.clamp(max=shares.shape[1] - 1)
+            return torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
 
         return choose
 

@@ -65,7 +65,7 @@ class Budget:
         """
         if self.seconds is None:
             return None
-        return self.seconds - seconds - seconds / max(total, 1) * (more + self.closing_items)
+        return self.seconds - seconds - seconds / total * (more + self.closing_items)
 
 
 @dataclass(frozen=True)

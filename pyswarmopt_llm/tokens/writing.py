@@ -177,7 +177,7 @@ def byte_pieces(
 Choose = Callable[[Sequence[Text]], bytes | None]
 Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
 
-RATE = 0.15
+RATE = 0.15  # approximate change of a logit per step of the search
 STEPS = 5
 TEMPERATURE = 0.01
 MEMORY = 2**30  # most bytes of R for one member
@@ -212,9 +212,7 @@ def union(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
     return choose
 
 
-def relative(
-    text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE
-) -> Choose:
+def relative(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
     """Adds distributions in the space of similarities to shared tokens (DeePEn: Huang et al. 2024,
     arXiv 2404.12715).
 
@@ -227,7 +225,6 @@ def relative(
     Args:
         text_models: the members.
         weights: weights of the members.
-        rate: step size of the search, in logits, to be chosen on dev.
 
     Raises:
         InvalidOption: the vocabularies have no token in common.
@@ -241,7 +238,7 @@ def relative(
         own = [torch.from_numpy(read.texts).float() for read in reads]
         parts = zip(weights, own, spaces, strict=True)
         aim = torch.stack([weight * (p @ space) for weight, p, space in parts]).sum(0)
-        found = search(own[main] / own[main].sum(), aim / aim.sum(), spaces[main], rate)
+        found = search(own[main] / own[main].sum(), aim / aim.sum(), spaces[main])
         best = int(found.argmax())
         end = _end(weights, reads)
         if (1.0 - end) * float(found[best]) > end:
@@ -286,7 +283,7 @@ def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) ->
     return similar.div_(TEMPERATURE).softmax(-1).cpu()
 
 
-def search(start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE) -> Tensor:
+def search(start: Tensor, aim: Tensor, relative: Tensor) -> Tensor:
     """A distribution q, near `start`, whose q R is closer to `aim`: AdamW (Loshchilov & Hutter
     2019) on the logits of q, loss KL(aim || q R).
 
@@ -297,14 +294,13 @@ def search(start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE) -> 
         start: (..., M), each summing to 1.
         aim: (..., anchors), each summing to 1.
         relative: R, (M, anchors), rows summing to 1.
-        rate: approximate change of a logit per step.
     """
     if torch.allclose(start @ relative, aim, rtol=1e-5, atol=0.0):
         return start
     tiny = torch.finfo(start.dtype).tiny
     with torch.enable_grad():
         logits = start.clamp(min=tiny).log().requires_grad_()
-        optimizer = torch.optim.AdamW([logits], lr=rate)
+        optimizer = torch.optim.AdamW([logits], lr=RATE)
         for _ in range(STEPS):
             optimizer.zero_grad()
             reached = (logits.softmax(-1) @ relative).clamp(min=tiny)

@@ -304,8 +304,6 @@ def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> 
         [tensor([3., 0.], dtype=torch.float64)]
     """
     scored = [row for row in rows if row.complete]
-    if not scored:
-        return []
     positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
     parts = []
     for task in tasks:

@@ -220,7 +220,7 @@ class ReplyLog:
                 if samples != [GREEDY]:
                     draw = Draw(TEMPERATURE, tuple(seeds))
                 prompts = [self.prompts[number] for number in there] * len(samples)
-                written = iter(self._engine.write(prompts, most, draw) if prompts else ())
+                written = iter(self._engine.write(prompts, most, draw))
                 for replies in found:
                     replies |= zip(there, written, strict=False)
         return [[replies[number] for number in sorted(replies)] for replies in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
+from pyswarmopt_llm.tokens import writing
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 from pyswarmopt_llm.tokens.writing import TOKEN_FUSIONS, relative, search, shared_tokens, union
@@ -92,9 +94,8 @@ def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float)
         rng.dirichlet(np.ones(9)),
     )
     aim = (start + other) / 2 @ relative
-    found = search(
-        *map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate})
-    )
+    with mock.patch.object(writing, "RATE", rate):
+        found = search(*map(torch.from_numpy, (start, aim, relative)))
     assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
 
 
@@ -126,7 +127,9 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     start = reads[0].texts / reads[0].texts.sum()
     q = adamw(start, aim / aim.sum(), aims[0][1], rate, 5)
     assert (q.argmax() != start.argmax()) == changes
-    assert relative(models, [0.6, 0.4], rate=rate)(reads) == models[0].vocabulary.texts[q.argmax()]
+    with mock.patch.object(writing, "RATE", rate):
+        chosen = relative(models, [0.6, 0.4])(reads)
+    assert chosen == models[0].vocabulary.texts[q.argmax()]
 
 
 # All of them
