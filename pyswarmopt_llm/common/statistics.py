@@ -218,6 +218,8 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
     Example:
         >>> assumed_scale([0.2, 0.5]), assumed_scale([0.0002, 0.0005]), assumed_scale([1.0, 9.0])
         ((0.0, 1.0), (0.0, 0.001), (1.0, 9.0))
+        >>> assumed_scale([2.0, 2.5])
+        (1.75, 2.75)
     """
     low = float(np.min(values))
     high = float(np.max(values))

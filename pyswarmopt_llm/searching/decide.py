@@ -175,7 +175,7 @@ def _published(config: SearchConfig) -> dict[str, Any]:
             values = _OF_SCRIPTS
         else:
             values = {**_OF_SEARCH_PY, **_OF_SCRIPTS}
-        names = {setting.partition("=")[0] for setting in config.settings}
+        names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
         added = [f"{name}={value}" for name, value in values.items() if name not in names]
         chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
     return chosen

@@ -265,7 +265,7 @@ def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
         raise InvalidOption(
             "fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes"
         )
-    most = max(1, MEMORY // (4 * max(map(len, vocabularies))))
+    most = MEMORY // (4 * max(map(len, vocabularies)))
     return shared[:: math.ceil(len(shared) / most)]
 
 
