@@ -127,10 +127,9 @@ def quotas(shares: Floats, total: int) -> list[int]:
 def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
     """The question's prompt, and the answer in its scored form."""
     scoring = context.scoring
-    if item.choices and scoring == "likelihood":
-        words = item.choices[answer]
-    else:
-        words = answer
+    words = answer
+    if scoring == "likelihood":
+        words = item.in_words(answer)
     return {
         "messages": [
             {"role": "user", "content": render_prompt(item, scoring, context.template)},

@@ -81,7 +81,7 @@ class Panel:
         Pairs are evaluated in groups that fit into memory; each expert is loaded once per group.
         """
         vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
-        longest = max((row.shape[1] for row in self.token_logprobs(pairs)), default=1)
+        longest = max(row.shape[1] for row in self.token_logprobs(pairs))
         size = max(1, _FLOATS // (self.n * vocabulary * longest))
         for start in range(0, len(pairs), size):
             group = pairs[start : start + size]

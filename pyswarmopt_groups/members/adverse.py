@@ -49,12 +49,12 @@ class LyingMember(Member):
     ) -> list[Answer]:
         """See `Member`; items without options are answered truthfully."""
         truth = self.member.answer(items, scoring, template)
-        return [
-            answer
-            if item.choices is None or item.question in self._truthful
-            else _lie(item, answer)
-            for item, answer in zip(items, truth, strict=True)
-        ]
+        answers = []
+        for item, answer in zip(items, truth, strict=True):
+            if item.choices is not None and item.question not in self._truthful:
+                answer = _lie(item, answer)
+            answers.append(answer)
+        return answers
 
 
 def _lie(item: Item, truth: Answer) -> Answer:

@@ -122,12 +122,12 @@ class LocalMember(Member):
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Scores from the engine; a user's text follows the start of the chat template."""
         engine = self.base.load(self._patch)
-        requests = [
-            as_users_words(engine, [engine.chat(text)])[0]
-            if user is None
-            else (engine.chat(user), text)
-            for user, text in pairs
-        ]
+        requests = []
+        for user, text in pairs:
+            if user is None:
+                requests += as_users_words(engine, [engine.chat(text)])
+            else:
+                requests.append((engine.chat(user), text))
         return [
             Likelihood(value, self.count(context), self.count(text))
             for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)

@@ -242,7 +242,9 @@ def _price(entries: Sequence[Entry]) -> str:
             seconds[kind] += bench.pace * budget
         if method.name == "data-merge":
             seconds[kind] += bench.pace * PASSES * bench.schedule.epochs * _chats_in_items(bench)
-        models = len(bench.experts) if method.kind == "ensemble" else 1
+        models = 1
+        if method.kind == "ensemble":
+            models = len(bench.experts)
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
     training = counted(runs["training"], "training")
     return f"{counted(runs.total(), 'run')}, {training} among them: {price({'seconds': seconds})}"

@@ -131,8 +131,9 @@ def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
     """Why a budget of dev items is too small for a method."""
     experts = len(bench.experts)
     if name in ("finetune-once", "finetune-best-once"):
-        scored = 0 if name == "finetune-once" else experts
-        needed = training_passes(len(bench.choices)) + scored * bench.dev_items
+        needed = training_passes(len(bench.choices))
+        if name == "finetune-best-once":
+            needed += experts * bench.dev_items
         if budget < needed:
             yield f"training takes {needed} examples"
     modelled = name in (ITEM_MODEL, RANDOM) and experts <= MOST_COEFFICIENTS

@@ -67,7 +67,7 @@ class FewShot(Answerer):
 
     def shown(self, questions: Accuracy) -> Accuracy:
         """The items with the examples before each, except the item itself."""
-        room = max((self._room(item, questions.scoring) for item in questions.items), default=0)
+        room = max(self._room(item, questions.scoring) for item in questions.items)
         return Accuracy(
             questions.items,
             questions.scoring,

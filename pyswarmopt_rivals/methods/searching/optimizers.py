@@ -67,18 +67,18 @@ def optimise(name: str, settings: Settings) -> Merged:
     if name == RANDOM:
         settings = replace(settings, experts=random_adapters(settings.experts, seed))
         kind = f"{KIND} {name} {seed}"
-    published = name == MODEL_SWARMS
     space = build_space(settings.space, settings.experts)
     if name in MODELLED and space.size <= MOST_COEFFICIENTS:
         return searched(settings, space, kind, trains=name == WITH_DEV)
     count = len(space.expert_names)
-    start = "sums" if is_swarm(optimizer_of(name)) else "segments"
+    start = "segments"
     rounds = UNENDING
     population = count
-    if published:
-        start = "segments"
+    if name == MODEL_SWARMS:
         rounds = MAX_ITER
         population = max(PARTICLES, count)
+    elif is_swarm(optimizer_of(name)):
+        start = "sums"
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
@@ -141,16 +141,21 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         trains: whether the result is trained.
     """
     bench = settings.trial.bench
+    method = "scores"
+    proposals = budget // bench.dev_items
+    if by_options(bench):
+        method = "items"
+        proposals = ALONE
     config = SearchConfig(
         base=bench.base.spec,
         experts=space.expert_names,
         tasks=(bench.task.name,),
         out="",
-        method="items" if by_options(bench) else "scores",
+        method=method,
         space=space.name,
         particles=len(space.expert_names) + SUMS["even"],
         start="even",
-        proposals=ALONE if by_options(bench) else budget // bench.dev_items,
+        proposals=proposals,
         train="on" if trains else "off",
         budget_items=budget,
         seed=settings.seed,

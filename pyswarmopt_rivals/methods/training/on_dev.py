@@ -191,7 +191,9 @@ def gradient(single: bool, settings: Settings) -> Merged:
     (see `train_on_dev`) are ours.
     """
     trial = settings.trial
-    rates = COEFFICIENT_RATES if single else MODULE_RATES
+    rates = MODULE_RATES
+    if single:
+        rates = COEFFICIENT_RATES
     trial.engine.load(Patch())
 
     def make() -> TrainableMixture:
