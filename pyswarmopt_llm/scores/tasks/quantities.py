@@ -177,9 +177,9 @@ def _single(match: re.Match[str] | None) -> Quantity | None:
     return None if found and _MORE.match(match.string, found.end) else found
 
 
-def _quantity(match: re.Match[str]) -> Quantity | None:
+def _quantity(match: re.Match[str], above: Fraction | None = None) -> Quantity | None:
     """The quantity of a match, with a smaller part that follows it (5 hours 30 minutes); None for a
-    division by 0 or a multiple of a symbol.
+    division by 0, a multiple of a symbol, or a unit that is not smaller than `above`.
     """
     if _SYMBOL.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
         return None
@@ -196,8 +196,11 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     if match["sign"] or match["minus"]:
         value = -value
     unit, end = unit_after(match.string, match.end(), match["money"])
+    size = unit.size * unit.factor
+    if above and size >= above:
+        return None
     following = _NEXT.match(match.string, end)
-    part = _quantity(following) if following else None
+    part = _quantity(following, size) if following else None
     if part and unit.kind in ("", part.unit.kind):
         whole = unit if unit.kind else part.unit._replace(factor=unit.factor)
         share = part.unit.size * part.unit.factor / (whole.size * whole.factor)

@@ -102,10 +102,8 @@ def candidates(text: str) -> list[str]:
         ['B.', 'First A seems right. But the answer is B.']
     """
     own = own_part(text)
-    hashes = _HASHES.search(own)
-    box = next(reversed(_BOX.findall(own)), None)
-    found = (box, hashes and hashes["answer"].strip(), _after_mark(own))
-    return [*filter(None, found), own]
+    found = (*_BOX.findall(own)[-1:], *_HASHES.findall(own)[:1], _after_mark(own))
+    return [*filter(None, map(str.strip, found)), own]
 
 
 def plain(text: str) -> str:

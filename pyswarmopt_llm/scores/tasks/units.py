@@ -64,12 +64,10 @@ _METRIC = {
     "J|joule": "joule",
     "N|newton": "newton",
     "V|volt": "volt",
-    "A|ampere": "ampere",
     "Hz|hertz": "hertz",
     "Ω|ohm": "ohm",
     "bar": "bar",
     "cal|calorie": "calorie",
-    "mol|mole": "mole",
 }
 _PREFIXES = {
     "": "1",

@@ -62,6 +62,10 @@ def test_numbers_with_separators_are_read_back(n: int, before: str) -> None:
     assert number(f"The answer is ${abs(n):,} {before}") == abs(n)
 
 
+def test_a_reply_that_repeats_itself_is_read() -> None:
+    assert number("1 " * 4000) == 1 and number("5 km " * 2000) == 5
+
+
 @given(st.text(min_size=1))
 @example("#### 5 km")
 @example("the answer is: 1,000")
