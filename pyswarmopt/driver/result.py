@@ -46,24 +46,24 @@ class Result(Mapping[str, Any]):
     Fields are attributes and entries, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
     Attributes:
-        x: the best point, (D,) float64; a feasible one if any was found, else the one that breaks
-            the constraints least.
-        fun: the objective there; ``fun(x)``, with ``vectorized=True`` ``fun(x[None])[0]``, gives
-            it again, bit for bit, if the objective is deterministic. With ``noisy=True`` the mean
-            of `n_best` draws; infinitely bad if there is none. Where a last call at x gave another
-            value than before, it is that one, and `message` says so.
+        x: the best point, (D,) float64; a feasible one if any was found, otherwise the one that
+            violates the constraints least.
+        fun: the objective at x; ``fun(x)``, or ``fun(x[None])[0]`` with ``vectorized=True``, returns
+            it again, bit for bit, if the objective is deterministic. With ``noisy=True``, the mean
+            of `n_best` draws; infinitely bad if there are none. If a last call at x returned a
+            different value, `fun` is that value, and `message` reports it.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
-        success: a finite value was found, at a feasible point, and the target was reached if there
-            was one; whichever algorithm ran. False after Ctrl-C and an exception. A budget that was
-            used up is no failure, and no proof of an optimum either: see `status`.
+        success: a finite value was found at a feasible point, and the target, if any, was reached,
+            whichever algorithm ran. False after Ctrl-C and an exception. Using up the budget is not
+            a failure, but does not prove an optimum either: see `status`.
         message: why the search ended, in words.
-        stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
+        stop: why it ended: reason to value, as `Swarm.stop` returns it; empty while it runs.
         history: records in the requested detail.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x violates a constraint. An equality counts as met within
-            ``equality_tolerance``, and `maxcv` says by how much it is missed.
+            ``equality_tolerance``, and `maxcv` is how much it is missed by.
         algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
@@ -73,13 +73,13 @@ class Result(Mapping[str, Any]):
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
-        status: how the search stands, in a word. "target": that was reached. "converged": nothing
-            was gained any more. "exhausted": every point was evaluated. "budget", "time":
-            evaluations or iterations, or the time, were used up, and more might gain something. "infeasible": no
-            feasible point was found. "failed": no finite value was. "callback", "interrupted"
-            (Ctrl-C), "exception": what ended it. "running": it goes on.
-        failures: calls that raised an error which `on_error` forgave, by its type and first message,
-            or gave no finite number.
+        status: the state of the search in one word. "target": the target was reached. "converged":
+            there was no further gain. "exhausted": every point was evaluated. "budget", "time": the
+            evaluations or iterations, or the time, were used up, and more might help. "infeasible":
+            no feasible point was found. "failed": no finite value was found. "callback",
+            "interrupted" (Ctrl-C), "exception": what ended it. "running": it has not ended.
+        failures: calls that raised an error which `on_error` allowed, by type and first message, or
+            that returned no finite number.
 
     Example:
         >>> import pyswarmopt as pso

@@ -52,7 +52,7 @@ class MultiResult(Result, Table):
 
     Attributes:
         x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
-            that breaks the constraints least.
+            that violates the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
         success: whether a feasible point with finite objectives was found.
         maxcv: the largest amount by which a point violates a constraint; an equality counts as met
@@ -106,11 +106,10 @@ def minimize_multi(
     population: int | None = None,
     **options: Unpack[CallArguments],
 ) -> MultiResult:
-    """Find points of a box that are best in several objectives, each in its own way (a Pareto
-    front).
+    """Find the Pareto front of several objectives in a box.
 
     Up to 20 parameters, Gaussian processes propose the first 200 points (in the manner of SMS-EGO:
-    Ponweiser, Wagner, Biermann & Vincze 2008, PPSN X). SMPSO goes on from there (Nebro, Durillo,
+    Ponweiser, Wagner, Biermann & Vincze 2008, PPSN X). SMPSO continues from there (Nebro, Durillo,
     Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
 
     Args:
@@ -120,7 +119,7 @@ def minimize_multi(
         n_objectives: M.
         population: particles, by default a 25th of `max_evals`, with constraints a tenth, from 10 to
             100; and points that the processes propose at a time, by default 5.
-        max_evals: the most calls of `fun`, and of points that break a constraint.
+        max_evals: the maximum number of calls of `fun`, including points that violate a constraint.
         seed: as in `pyswarmopt.minimize`.
         workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`,
             `constraints` and `categorical`.
@@ -136,10 +135,10 @@ def minimize_multi(
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
         equality_tolerance: by how much an equality may be missed.
-        noisy: `fun` gives other values each time. A tenth of `max_evals` is kept to evaluate the front
-            afresh: `MultiResult.fun` has the means of these draws, `fun_stderr` their standard errors,
-            and points whose mean another one's dominates are left out, which makes the others a
-            little too good. A front of more points than these evaluations allow is thinned out.
+        noisy: `fun` returns different values each time. A tenth of `max_evals` is reserved to
+            re-evaluate the front: `MultiResult.fun` contains the means of these draws, `fun_stderr`
+            their standard errors. Points whose means are dominated are left out, which makes the
+            others look slightly too good. A front with too many points for this is thinned out.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
 
