@@ -128,8 +128,7 @@ def packing_of(config: Mapping[str, Any]) -> str:
         method = None
         if isinstance(quantisation, dict):
             method = quantisation.get("quant_method")
-        in_8_bits = method == BITSANDBYTES and quantisation.get("load_in_8bit")
-        if in_8_bits:
+        if method == BITSANDBYTES and quantisation.get("load_in_8bit"):
             return INT8
         return str(method or "quantization_config")
     inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
@@ -168,9 +167,9 @@ def load_tokenizer(base: BaseModel) -> Any:
         UserError: transformers cannot read the tokenizer, or there is no end token either.
     """
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
-    if tokenizer.pad_token is None and tokenizer.eos_token is None:
-        raise UserError(f"{base.spec}: its tokenizer has no padding or end token; set one")
     if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise UserError(f"{base.spec}: its tokenizer has no padding or end token; set one")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.experts.files import GGUF, refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
-IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
+IDLE = "changes nothing: B or alpha is zero in all its modules, as before training; train it, or export it again"
 
 
 @dataclass(frozen=True)

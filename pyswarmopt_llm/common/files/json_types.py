@@ -107,19 +107,32 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     Args:
         text: text; bytes are UTF-8 (or UTF-16 or UTF-32).
         unique: whether to reject duplicate keys, of which Python keeps the last; then NaN, by which
-            pandas writes a missing value, and the infinities are None.
+            pandas writes a missing value, and the infinities are None, and `str` of a fraction is
+            as written.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
         ValueError: any of the above, nesting too deep, an integer with thousands of digits, bytes
             that are not text.
     """
-    hook = _unique if unique else None
-    constant = _missing if unique else None
     try:
-        return json.loads(text, object_pairs_hook=hook, parse_constant=constant)
+        if not unique:
+            return json.loads(text)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_missing, parse_float=_Number
+        )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+class _Number(float):
+    """A number that is told as it was written: 1.10, 1e3."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _missing(constant: str) -> None:

@@ -147,9 +147,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def check_free(out: Path) -> None:
     """Raise `UserError` if `out` already exists and is not an empty directory."""
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() or out.is_symlink():
+    empty = out.is_dir() and not any(out.iterdir())
+    if out.is_symlink() or (out.exists() and not empty):
         raise UserError(f"{out}: already exists; choose another name, or remove it")
 
 

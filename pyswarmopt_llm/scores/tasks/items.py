@@ -74,8 +74,8 @@ def normalise(text: str) -> str:
 
 
 def content(item: Item) -> tuple[str, ...]:
-    """The normalised question and options of an item; equal content means the same item."""
-    return tuple(map(normalise, (item.conversation, *item.options)))
+    """The normalised question and sorted options of an item; equal content means the same item."""
+    return (normalise(item.conversation), *sorted(map(normalise, item.options)))
 
 
 def repeated(items: Sequence[Item]) -> list[int]:

@@ -253,11 +253,13 @@ def label_choices(
         replace(item, choices=choices, answer=letters[answer])
         for item, answer in zip(items, answers, strict=True)
     ]
-    joined = [
-        f"{text!r} as {label_of[spelling(text)]!r}"
-        for text in sorted(counts)
-        if text != label_of[spelling(text)]
-    ]
+    joined = sorted(
+        {
+            f"{item.answer!r} as {label!r}"
+            for item, label in zip(items, answers, strict=True)
+            if label not in (item.answer, names.get(item.answer))
+        }
+    )
     shown = [f"{label} {count}" for label, count in Counter(sorted(answers)).most_common(LISTED)]
     note = f"its {len(labels)} labels are the choices: {', '.join(shown)}"
     return labelled, f"read {', '.join(joined[:LISTED])}; {note}" if joined else note
@@ -310,14 +312,12 @@ def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     """Items by question, or by question and options if most items share a question ("Which sentence
     is right?").
     """
-    asked = Counter(normalise(item.conversation) for item in items)
-    shared = 2 * max(asked.values(), default=0) > len(items)
+    counts = Counter(normalise(item.conversation) for item in items)
+    shared = 2 * max(counts.values(), default=0) > len(items)
     groups = defaultdict[str, list[Item]](list)
     for item in items:
-        question, *options = content(item)
-        key = question
-        if shared:
-            key = "\0".join((question, *sorted(options)))
+        asked = content(item)
+        key = "\0".join(asked) if shared else asked[0]
         groups[key].append(item)
     return groups
 

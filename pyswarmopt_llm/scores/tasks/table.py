@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from typing_extensions import TypedDict
+
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import parse_json
+from pyswarmopt_llm.common.files.json_types import WrongType, parse_json, typed
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 
@@ -26,8 +28,14 @@ DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _NEEDLESS = re.compile(r'^(?:.*\t)?"[^",;\t\n]*"(?:\t|\r?$)', re.MULTILINE)
-_ROLES = ("system", "user", "assistant")
 Record = tuple[int, list[str]]  # last line, and values
+
+
+class Turn(TypedDict):
+    """A turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
 
 
 class FileRow(NamedTuple):
@@ -252,9 +260,11 @@ def _values(record: object, location: str) -> Mapping[str, Any]:
         raise UserError(f"{location}: an example is an object with question and answer")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
-    turns = record["messages"]
     others = {name: value for name, value in record.items() if name != "messages"}
-    said = list(turns) if isinstance(turns, list) and all(map(_is_turn, turns)) else []
+    try:
+        said: list[Turn] = typed(record["messages"], list[Turn])
+    except WrongType:
+        said = []
     if said and said[-1]["role"] == "assistant":
         others = {"answer": said.pop()["content"], **others}
     if not said or said[-1]["role"] != "user":
@@ -263,11 +273,4 @@ def _values(record: object, location: str) -> Mapping[str, Any]:
             '"content", the last one the user\'s, or the answer to it'
         )
     asked = said.pop()["content"]
-    earlier = [{"role": turn["role"], "content": turn["content"]} for turn in said]
-    return {**others, "prompt": asked, "earlier": earlier}
-
-
-def _is_turn(turn: object) -> bool:
-    if not isinstance(turn, Mapping) or turn.get("role") not in _ROLES:
-        return False
-    return isinstance(turn.get("content"), str)
+    return {**others, "prompt": asked, "earlier": said}

@@ -64,8 +64,9 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     for item in items:
         asked = normalise(item.question)
         told = f"{examples}\n{normalise(item.conversation)}"
-        if len(asked) > 8 and told.count(asked) > 1:  # faster than the search for whole words
-            shown += len(re.findall(rf"(?<!\w){re.escape(asked)}(?!\w)", told)) > 1
+        # more than a short word; counting is faster than the search for whole words
+        if re.search(r"\w\W+\w|.{9}|[^ -~]{3}", asked) and told.count(asked) > 1:
+            shown += len(re.findall(rf"(?<!\w){re.escape(asked)}(?![\w+#]|\.\d)", told)) > 1
     if shown:
         log.warning(
             "%s: %d of its questions are also among the examples in their prompts; the scores will "

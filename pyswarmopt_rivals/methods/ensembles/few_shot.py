@@ -3,9 +3,10 @@
 Brown et al. 2020, arXiv 2005.14165: the alternative to training or merging for users with labelled
 examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS` times, or
 as often as the budget allows, and the base answers the other dev items; the best k and examples are
-kept, on a tie the earlier draw, then the smaller k. A dev item that is itself an example is scored
-after the other examples only. The paper shows 10 to 100 examples, as many as its window of 2,048
-tokens holds, and draws them once; fewer examples, and choosing among draws, are ours.
+kept, on a tie the earlier draw, then the smaller k. An item is scored only after examples with
+other words, so not after itself in other typography or with its options in another order. The paper
+shows 10 to 100 examples, as many as its window of 2,048 tokens holds, and draws them once; fewer
+examples, and choosing among draws, are ours.
 
 An evaluation counts as one item whatever the number of examples, since a common prefix is computed
 once. In use an item costs all its tokens, examples included (`FewShot.tokens_per_item`). The
@@ -24,6 +25,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.words import words
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.ensembles.answerer import Answerer
 from pyswarmopt_rivals.methods.method import Settings
@@ -44,9 +46,10 @@ class FewShot(Answerer):
         self.examples = tuple(examples)
         self.tokens_per_item = 0.0
         self._engine = engine
+        turns = [render_prompt(item, like.scoring, like.template) for item in examples]
         self._turns = [
-            (render_prompt(item, like.scoring, like.template), answer_of(item, like.scoring))
-            for item in examples
+            (sorted(words(turn)), (turn, answer_of(item, like.scoring)))
+            for turn, item in zip(turns, examples, strict=True)
         ]
 
     def tokens(self, bench: Bench) -> float:
@@ -66,7 +69,7 @@ class FewShot(Answerer):
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
-        """The items with the examples before each, except the item itself."""
+        """The items with the examples before each, except the item itself or its twin."""
         room = max(self._room(item, questions.scoring) for item in questions.items)
         return Accuracy(
             questions.items,
@@ -76,10 +79,11 @@ class FewShot(Answerer):
         )
 
     def _chat(self, turn: str, room: int, earlier: Sequence[Mapping[str, str]]) -> str:
-        """The examples and a user turn: the latest examples that leave room for `room` more tokens;
-        an example is not shown before itself.
+        """The examples and a user turn: the latest examples that leave room for `room` more tokens,
+        none with the words of the turn.
         """
-        others = [pair for pair in self._turns if pair[0] != turn]
+        asked = sorted(words(turn))
+        others = [pair for shown, pair in self._turns if shown != asked]
         for first in range(len(others) + 1):
             examples = [
                 {"role": role, "content": said}

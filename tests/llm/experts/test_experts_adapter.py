@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import atomic_directory
+from pyswarmopt_llm.common.files.regular import atomic_directory, check_free
 from pyswarmopt_llm.experts import adapter as adapters
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 
@@ -190,6 +190,9 @@ def test_what_a_killed_writer_leaves_is_named_and_removed_at_the_next_call(
         assert [*tmp_path.glob(".*.part")] == [folder]
     assert [name for name in left if name in caplog.text] == left
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    (tmp_path / "link").symlink_to(out)  # an empty folder
+    with pytest.raises(UserError, match="already exists"):
+        check_free(tmp_path / "link")
 
 
 def test_every_initialisation_of_peft_is_read_repeated_or_refused_by_name(

@@ -204,6 +204,16 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
     assert longer.tokens_per_item > few.tokens_per_item
 
 
+def test_no_twin_of_an_item_is_shown_before_it(panel: Panel) -> None:
+    """Not in other typography, nor with its options in another order."""
+    asked = Item("1", "It's 2 - 1?", {"A": "one", "B": "two"}, "A")
+    twin = Item("2", "IT’S  2 − 1?", {"A": "two", "B": "one"}, "B")
+    chat = panel.engine.chat
+    few = few_shot.FewShot(panel.engine, [twin], Accuracy([twin], "letter", chat))
+    (prompt,) = few.shown(Accuracy([asked], "letter", chat)).prompts
+    assert "IT’S" not in prompt
+
+
 def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
     clusters = cbtm.Clusters(texts, 2, seed=0)
