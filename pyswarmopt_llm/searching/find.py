@@ -29,9 +29,9 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
-from pyswarmopt_llm.searching.surrogate import Surrogate
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.surrogate import Surrogate
     from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 FIRST = 16  # items of the first share; each later one is twice as large
@@ -377,6 +377,8 @@ def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmPropose
 
 def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
     """The proposer that learns; it adds to the remarks."""
+    from pyswarmopt_llm.searching.surrogate import Surrogate
+
     config = job.plan.config
     most = job.plan.proposals
     if start.decided:
