@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyswarmopt.cli.terminal import complain
-
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pyswarmopt` and exit: 0 success, 2 invalid input (one line on stderr), 130 interrupted.
@@ -15,8 +13,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: arguments without the program's name; None: from `sys.argv`.
     """
-    try:
-        from pyswarmopt.cli.app import run_line
-    except ImportError as error:
-        raise SystemExit(complain(f"{error.name} is missing: install the extra 'toy'")) from None
+    from pyswarmopt.cli.app import run_line
+
     raise SystemExit(run_line(sys.argv[1:] if argv is None else list(argv)))

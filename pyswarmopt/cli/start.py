@@ -10,26 +10,28 @@ from types import FrameType
 from typing import NoReturn
 
 from pyswarmopt.cli.streams import prepare
-from pyswarmopt.cli.terminal import INTERRUPTED
+from pyswarmopt.cli.terminal import INTERRUPTED, complain
 
 
 def pyswarmopt() -> NoReturn:
     """The command `pyswarmopt`."""
-    _run("pyswarmopt.cli")
+    _run("pyswarmopt.cli", "toy", "typer")
 
 
 def swarm_llm() -> NoReturn:
     """The command `swarm-llm`."""
     if find_spec("fcntl") is None:
-        import_module("typer").echo(
-            "error: swarm-llm runs on Linux and macOS; on Windows use WSL", err=True
-        )
-        raise SystemExit(2)
-    _run("pyswarmopt_llm.cli.app")
+        raise SystemExit(complain("swarm-llm runs on Linux and macOS; on Windows use WSL"))
+    _run("pyswarmopt_llm.cli.app", "llm", "typer", "pydantic", "transformers")
 
 
-def _run(module: str) -> NoReturn:
-    """Call the `main` of a module, with a Ctrl-C that imports cannot swallow."""
+def _run(module: str, extra: str, *needed: str) -> NoReturn:
+    """Call the `main` of a module, with a Ctrl-C that imports cannot swallow, unless packages of an
+    extra that it needs are missing.
+    """
+    for name in needed:
+        if find_spec(name) is None:
+            raise SystemExit(complain(f"{name} is missing: install the extra '{extra}'"))
     # otherwise ignored, as in a background job
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)

@@ -358,23 +358,34 @@ class Evaluator(StateRecord):
         return value
 
     def recheck(self, x: Floats, forgives: bool = False) -> Value:
-        """``fun(x)``, for an evaluated point, (D,), without counting; NaN if the call failed and is
-        forgiven.
+        """``fun(x)``, for an evaluated point, (D,), without counting the call; NaN if it failed and
+        is forgiven.
+
+        Args:
+            x: (D,), the point.
+            forgives: whether every failure is forgiven, and counted.
 
         Raises:
             ValueError: `fun` returned another form than before.
             Exception: `fun`'s error, depending on `on_error`.
         """
-        for tries in range(self._retries + 1):
+        for _ in range(self._retries + 1):
             outcome = self._call(x[None] if self.vectorized else x)
-            if outcome.error is not None:
-                if not (forgives or self._forgive) and tries == self._retries:
-                    raise outcome.error
-                continue
-            if self.vectorized:
-                return self.form.read_many(outcome.value, x[None])[0]
-            return self.form.read(outcome.value)
-        return math.nan
+            if outcome.error is None:
+                break
+        if outcome.error is not None:
+            if forgives:
+                self._forgiven(outcome.error, 0)
+            elif not self._forgive:
+                raise outcome.error
+            return math.nan
+        if self.vectorized:
+            value = self.form.read_many(outcome.value, x[None])[0]
+        else:
+            value = self.form.read(outcome.value)
+        if forgives:
+            self.count_if_failed(value)
+        return value
 
 
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:

@@ -54,6 +54,16 @@ def test_failed_calls_are_counted_and_named():
     assert f"{raised} of 49 calls failed" in r.message
 
 
+def test_a_function_that_always_fails_failed_in_every_call():
+    def raising(x):
+        raise RuntimeError("mesh failed")
+
+    for fun, name in (lambda x: np.nan, "nan"), (raising, "RuntimeError: mesh failed"):
+        r = pso.minimize(fun, BOX, max_evals=60, seed=1, on_error="worst")
+        assert r.failures == {name: 60}
+        assert f"60 of 60 calls failed: 60 {name}" in r.message
+
+
 def test_failures_survive_a_checkpoint(tmp_path):
     fun = Watched(fragile)
     path = tmp_path / "search.npz"
