@@ -10,6 +10,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
+from pyswarmopt_llm.common.config import command as typed
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
@@ -89,13 +90,12 @@ def command(
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    heldout = "nothing was held out"
+    task = next((spec for spec, source in sources.items() if source.tested), "TASK")
+    lines = [f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s"]
     if done.heldout:
         losses = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
-        heldout = f"held-out loss {losses}"
-    lines = [
-        f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s",
-        heldout,
-        f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK",
-    ]
+        lines.append(f"held-out loss {losses}")
+    lines.append(
+        f"Score it: {typed('eval', base=base, adapter=out, task=task, columns=list(columns))}"
+    )
     print_either({"out": out, **record}, lines, as_json)

@@ -82,7 +82,7 @@ def findings(about: About, result: Result) -> Findings:
         result,
         judged,
         score_rows(result),
-        notes=list(notes(result)),
+        notes=list(notes(result, judged.kind)),
         steps=next_steps(judged.kind, about, result),
         command=search_command(about.typed).replace(f"{Path.cwd()}/", ""),
     )
@@ -210,8 +210,10 @@ def score_rows(result: Result) -> dict[str, Model]:
     return {label: rows[label] for label in sorted(rows, key=rank)}
 
 
-def notes(result: Result) -> Iterator[str]:
-    """What a reader of the scores should know, most telling first, one fact each."""
+def notes(result: Result, kind: str) -> Iterator[str]:
+    """What a reader of the scores should know beside a verdict of this kind, most telling first, one
+    fact each.
+    """
     if "trained" in result.models:
         yield from _notes_on_training(result)
     dev = result.lead(split="dev")
@@ -224,7 +226,7 @@ def notes(result: Result) -> Iterator[str]:
     if dev and (warning := few(dev.n)):
         yield warning
     tests = len(result.read_together("test"))
-    if tests > 1:
+    if tests > 1 and kind != "same":
         yield f"Intervals of differences and p-values are corrected for {tests} tests (Holm)."
     if result.graph is not None:
         yield f"Graph: {one_line(result.graph)}."

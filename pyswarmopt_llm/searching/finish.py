@@ -123,7 +123,7 @@ def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) ->
         if id(contestant) not in known:
             known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
         models[name] = known[id(contestant)]
-    commonest = commonest_label(job.objectives, job.pool.space.expert_names)
+    commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest
     return models
@@ -223,7 +223,7 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     return Scores(total.value, outcomes, interval, stderr)
 
 
-def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | None:
+def commonest_label(objectives: Objectives) -> Model | None:
     """The majority-class baseline: every question gets the label most frequent on dev.
 
     Where labels are unbalanced its accuracy may be high, though it knows nothing; a result has to be
@@ -231,7 +231,6 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
 
     Args:
         objectives: tasks and scores of a search.
-        experts: names of the experts, whose weights are all 0.
 
     Returns:
         None unless every score is the accuracy on labels that all questions of a task share.
@@ -250,7 +249,7 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
         if scores:
             row = Row.of(scores, objectives.combine(list(scores.values())))
             found[split] = scores_of(objectives, row, split)
-    return Model(dict.fromkeys(experts, 0.0), found["dev"], found.get("test"))
+    return Model({}, found["dev"], found.get("test"))
 
 
 def front_of(

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from doc_blocks import ROOT, pages
+
+import pyswarmopt as pso
 
 PAGES = [*pages(), *sorted((ROOT / "research" / "notes").glob("*.md"))]
 TABLE = re.compile(r"<!-- table: ([\w-]+) -->\n(\|.*?)<!-- end -->", flags=re.DOTALL)
@@ -47,3 +50,16 @@ def test_a_quoted_figure_is_that_of_its_cell(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert wrong(text, tables(PAGES)) == []
     assert text.count("<!-- cell: ") == len(QUOTED.findall(text)), "a mark without a figure"
+
+
+def test_the_medians_of_the_front_page_are_those_of_its_recipes() -> None:
+    figures = re.findall(r"([\d.]+)\s\(`(\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(figures) == 8
+    for figure, recipe in figures:
+        found = [
+            pso.minimize(
+                pso.functions.rosenbrock, [(-5, 5)] * 4, recipe=recipe, max_evals=1000, seed=seed
+            ).fun
+            for seed in range(7)
+        ]
+        assert np.median(found) == pytest.approx(float(figure), rel=0.05), recipe

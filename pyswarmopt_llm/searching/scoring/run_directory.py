@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from typing_extensions import TypedDict
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
+from pyswarmopt_llm.common.config import CHOICES, SearchConfig, command, search_command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
@@ -286,8 +286,8 @@ def check_new(path: Path) -> None:
     """
     if (path / "run.json").exists():
         raise UserError(
-            f"{path}: already contains a run; continue it with `swarm-llm resume {path}` or choose "
-            "another `out`"
+            f"{path}: already contains a run; continue it with `{command('resume', str(path))}` or "
+            "choose another `out`"
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: exists and is not empty; choose another `out`")

@@ -19,9 +19,9 @@ def items(answers: str) -> tuple[Item, ...]:
 def test_the_label_is_that_of_dev_and_both_splits_are_scored_and_combined() -> None:
     tasks = {"a": Task("a", items("AAAB"), items("AB")), "b": Task("b", items("BBBA"), items("BB"))}
     objectives = Objectives(tasks, dict.fromkeys(tasks, ACCURACY), {}, harmonic)
-    found = commonest_label(objectives, ("x", "y"))
+    found = commonest_label(objectives)
     assert found is not None and found.test is not None
     assert found.test.items == {"a": [1.0, 0.0], "b": [1.0, 1.0]}
-    assert found.weights == {"x": 0.0, "y": 0.0} and not found.trained
+    assert found.weights == {} and not found.trained
     assert found.dev.value == pytest.approx(0.75)
     assert found.test.value == pytest.approx(2 * 0.5 * 1 / 1.5)
