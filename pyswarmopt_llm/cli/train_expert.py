@@ -63,14 +63,16 @@ def command(
     # read before a model is loaded
     reading = parse_reading(columns, skip_bad=skip_bad_rows)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
+    task = "TASK"
     for spec, source in sources.items():
+        rest = ""
+        if source.tested:
+            task = spec
+            rest = f"; the rest, {source.tested:,}, is what eval tests on"
+        note = ""
+        if source.note:
+            note = with_flags(f" ({source.note})")
         if not (as_json or quiet):
-            rest = ""
-            if source.tested:
-                rest = f"; the rest, {source.tested:,}, is what eval tests on"
-            note = ""
-            if source.note:
-                note = with_flags(f" ({source.note})")
             echo(f"{spec}: {counted(len(source.examples), 'row')}{rest}{note}")
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
@@ -90,11 +92,12 @@ def command(
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    task = next((spec for spec, source in sources.items() if source.tested), "TASK")
     lines = [f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s"]
     if done.heldout:
-        losses = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
-        lines.append(f"held-out loss {losses}")
+        lines.append(
+            f"held-out loss {done.heldout_loss_base:.3f} (base) -> "
+            f"{done.heldout_loss_expert:.3f} (expert)"
+        )
     lines.append(
         f"Score it: {typed('eval', base=base, adapter=out, task=task, columns=list(columns))}"
     )

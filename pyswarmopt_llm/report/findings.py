@@ -113,8 +113,8 @@ def verdict(result: Result) -> Verdict:
         )
     other = known[control]
     theirs = _on_test(result, control)
-    items = f"{pair.n:,} test examples"
-    reason = f"Against {other}: {ours:.3f} vs. {theirs:.3f} on {items}, {tested(pair)}."
+    scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
+    reason = f"Against {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
     return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
 
@@ -150,7 +150,7 @@ def strongest(result: Result) -> str:
         model = result.models.get(name)
         if model is not None and model.test is not None and not model.same(result.best):
             scored[name] = model.test.value
-    return max(scored, key=lambda name: scored[name], default="")
+    return max(scored, key=scored.__getitem__, default="")
 
 
 def _on_test(result: Result, name: str) -> float:
@@ -329,16 +329,15 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         table.add_column(heading, overflow="fold")
     for label, model in found.rows.items():
         table.add_row(label, score_text(model.dev.value), score(model.test))
-    cost = f"{result.evaluations:,} evaluations, {duration(result.seconds)}"
-    steps = [f"To {purpose}: {command}" for purpose, command in found.steps.items()]
     for part in (
         found.verdict.sentence,
         table,
         *found.verdict.reasons[:1],
         *found.notes[:2],
-        f"Mixture: {mixture_text(result.coefficients)}; {cost}",
+        f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
+        f"{duration(result.seconds)}",
         f"Files: {run}/best; report: {run}/report.html",
-        *steps,
+        *(f"To {purpose}: {command}" for purpose, command in found.steps.items()),
     ):
         # names from files are never read as markup
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
