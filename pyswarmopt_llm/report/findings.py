@@ -337,7 +337,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",
         f"Files: {run}/best; report: {run}/report.html",
-        *(f"To {purpose}: {command}" for purpose, command in found.steps.items()),
+        *(f"To {purpose}: {line}" for purpose, line in found.steps.items()),
     ):
         # names from files are never read as markup
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
