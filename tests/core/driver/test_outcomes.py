@@ -55,13 +55,8 @@ def test_failed_calls_are_counted_and_named():
 
 
 def test_a_function_that_always_fails_failed_in_every_call():
-    def raising(x):
-        raise RuntimeError("mesh failed")
-
-    for fun, name in (lambda x: np.nan, "nan"), (raising, "RuntimeError: mesh failed"):
-        r = pso.minimize(fun, BOX, max_evals=60, seed=1, on_error="worst")
-        assert r.failures == {name: 60}
-        assert f"60 of 60 calls failed: 60 {name}" in r.message
+    r = pso.minimize(lambda x: np.nan, BOX, max_evals=60, seed=1)
+    assert r.failures == {"nan": 60}
 
 
 def test_failures_survive_a_checkpoint(tmp_path):

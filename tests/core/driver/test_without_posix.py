@@ -51,7 +51,5 @@ def test_swarm_llm_says_what_it_needs() -> None:
 
 
 def test_swarm_llm_names_its_extra_where_a_package_is_missing() -> None:
-    for module in "typer", "transformers":
-        done = python(f"sys.modules[{module!r}] = None; sys.modules['fcntl'] = sys; {SWARM_LLM}")
-        assert done.returncode == 2
-        assert done.stderr == f"error: {module} is missing: install the extra 'llm'\n"
+    done = python(f"sys.modules['typer'] = None; sys.modules['fcntl'] = sys; {SWARM_LLM}")
+    assert done.stderr == "error: typer is missing: install the extra 'llm'\n"

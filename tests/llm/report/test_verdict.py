@@ -126,22 +126,6 @@ def test_a_model_with_two_names_has_one_row() -> None:
     assert score_rows(found) == before
 
 
-def test_the_base_model_has_a_row_beside_the_majority_class() -> None:
-    found = result_of(base_dev=0.4, base_test=0.5, commonest_dev=0.4, commonest_test=0.5)
-    assert {"base model", "majority class"} <= set(score_rows(found))
-
-
-def test_a_verdict_without_p_values_says_nothing_of_their_correction() -> None:
-    items = {"best_test": "10" * 30, "base_test": "1100" * 15, "best_single_test": "0111" * 15}
-    more = {"base_dev": 0.4, "base_test": 0.5}
-    same = result_of(items=items, coefficients={"x": 0.0, "y": 1.0}, **more)
-    mixed = result_of(items=items, **more)
-    corrected = [
-        any("Holm" in note for note in findings(about_of(), r).notes) for r in (same, mixed)
-    ]
-    assert corrected == [False, True]
-
-
 GAMED = result_of(alarms=["t: the replies repeat one thing"])
 LONG = "an-adapter-with-quite-a-long-name-" * 3
 SAID = {
