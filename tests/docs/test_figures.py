@@ -52,8 +52,7 @@ def test_a_quoted_figure_is_that_of_its_cell(page: Path) -> None:
 
 
 def test_the_medians_of_the_front_page_are_those_of_its_recipes() -> None:
-    found = re.findall(r"([\d.]+)\s\(`(\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
-    recipes = [recipe for _, recipe in found]
-    runs = pso.compare(pso.functions.rosenbrock, [(-5, 5)] * 4, recipes, 7, max_evals=1000)
-    medians = [runs.median(recipe) for recipe in recipes]
-    assert medians == pytest.approx([float(figure) for figure, _ in found], rel=0.05)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = {name: float(figure) for figure, name in re.findall(r"([\d.]+)\s\(`(\w+)`", text)}
+    runs = pso.compare(pso.functions.rosenbrock, [(-5, 5)] * 4, list(found), 7, max_evals=1000)
+    assert {name: runs.median(name) for name in found} == pytest.approx(found, rel=0.05)

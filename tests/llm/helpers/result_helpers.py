@@ -50,8 +50,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
     own = {
         **{"best_single": alone, "expert_tuned": alone},
         "uniform": dict.fromkeys(weights, 1 / len(weights)),
-        **{name: dict.fromkeys(weights, 0.0) for name in ("base", "base_tuned")},
-        "commonest": {},
+        **{name: dict.fromkeys(weights, 0.0) for name in ("base", "base_tuned", "commonest")},
     }
 
     def scores(key: str) -> dict[str, Any] | None:
