@@ -29,13 +29,14 @@ def fragile(x):
         ("target", {"max_evals": 500, "target": 1e-3}),
         ("infeasible", {"max_evals": 30, "constraints": lambda x: 1.0}),
         ("callback", {"max_evals": 30, "callback": lambda r: True}),
-        ("failed", {"max_evals": 30, "fun": lambda x: math.nan}),
+        ("failed", {"max_evals": 60, "fun": lambda x: math.nan}),
     ],
 )
 def test_status_is_a_word(status, options):
     r = pso.minimize(**{"fun": bowl, "bounds": BOX, "seed": 0, **options})
     assert r.status == r["status"] == status
     assert status in repr(r)
+    assert status != "failed" or r.failures == {"nan": 60}
 
 
 def test_failed_calls_are_counted_and_named():
@@ -52,11 +53,6 @@ def test_failed_calls_are_counted_and_named():
     assert name.startswith("RuntimeError: mesh failed at ")
     assert r.failures[name] == raised
     assert f"{raised} of 49 calls failed" in r.message
-
-
-def test_a_function_that_always_fails_failed_in_every_call():
-    r = pso.minimize(lambda x: np.nan, BOX, max_evals=60, seed=1)
-    assert r.failures == {"nan": 60}
 
 
 def test_failures_survive_a_checkpoint(tmp_path):
