@@ -139,10 +139,11 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", ["nearest:4", "route-neighbours:4"])
-def test_neighbours_are_those_with_the_greatest_cosine(name: str, monkeypatch) -> None:
+def test_neighbours_are_those_with_the_greatest_cosine(name: str, seed: int, monkeypatch) -> None:
     """A vote for each of four neighbours that a member has right, or the member with most of them."""
-    context, p, right = room(0)
+    context, p, right = room(seed)
     points = np.random.default_rng(1).normal(size=(20, 4))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
 

@@ -43,7 +43,8 @@ def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int
     """Two models: one by fitness, one by its gain over the first; uniform if all weights are 0.
 
     Example:
-        >>> solved = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # the first two share an item
+        >>> # the first two share an item, the last solves none
+        >>> solved = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
         >>> rng = np.random.default_rng(0)
         >>> pairs = [draw_parents(solved, rng) for _ in range(2000)]
         >>> sorted(set(pairs)), round(sum(first == 2 for first, _ in pairs) / 2000, 1)
