@@ -103,8 +103,9 @@ class AxisSearch(Run):
             points = self.points[i]
             values = self.values[i]
             before = min(values)
-            points.append(t)
-            values.append(before + (cost - self.cost))
+            if t not in points:
+                points.append(t)
+                values.append(before + (cost - self.cost) if math.isfinite(cost) else math.inf)
             gain += before - min(values)
             self.x[i] = points[values.index(min(values))]
         self.cost -= gain

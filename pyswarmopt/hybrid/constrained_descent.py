@@ -518,7 +518,12 @@ def quadratic_program(
         stiff = 1 / (inside / low + beyond / high)
         away = (aim / low - inside) - (aim / high - beyond)
         normal = hessian + (rows.T * stiff) @ rows
-        step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
+        try:
+            step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
+        except np.linalg.LinAlgError:
+            if gap > np.sqrt(TOLERANCE):
+                raise
+            break
         change = stiff * (rows @ step + away)
         steps = [
             (inside, aim / low - inside - inside / low * change),

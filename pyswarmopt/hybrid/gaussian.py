@@ -283,7 +283,7 @@ class Proposals(Run):
         processes = self.fit([(self.points[~failed], scores[~failed])])
         if failed.any():
             mean, deviation = processes[0].predict(self.points[failed])
-            scores[failed] = mean + DOUBT * deviation
+            scores[failed] = np.maximum(mean + DOUBT * deviation, scores[~failed].min())
             processes[0].fit(self.points, scores)
         return processes, [scores]
 
@@ -369,7 +369,7 @@ def most_promising(
         for i in np.argsort(-merit(some), kind="stable"):
             if not (taken == some[i].view(np.int64)).all(axis=1).any():
                 return some[i]
-    return first[0]
+    return kinds.snap(random.random((1, len(kinds.levels))))[0]
 
 
 def with_neighbours(

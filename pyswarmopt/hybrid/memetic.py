@@ -345,8 +345,9 @@ class Descent(Phase["MemeticSwarm"]):
             runs = [s.model.run, self.run]
         else:
             return RegressionDescent(x, x[None], np.array([s.known_cost]))
-        points = np.concatenate([run.points for run in runs])
-        return RegressionDescent(x, points, np.concatenate([run.costs for run in runs]))
+        learnt = [run for run in runs if run is not None]
+        points = np.concatenate([run.points for run in learnt])
+        return RegressionDescent(x, points, np.concatenate([run.costs for run in learnt]))
 
     def learn(self, costs: Floats) -> None:
         super().learn(costs)
