@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,8 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
     with taking_over(path):
         if not os.path.isfile(path):  # a pipe or a device may not end
             raise ValueError("it is not a file")
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays")
         with np.load(path, allow_pickle=False) as archive:
             if any(entry.compress_type for entry in archive.zip.infolist()):
                 raise ValueError("compressed entries")  # may be larger than the memory

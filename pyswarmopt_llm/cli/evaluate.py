@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -158,7 +159,7 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
         f"{file}: {record['pairs']} pairs of replies; enter 1, 2 or tie in the last column.",
         "Identical replies are skipped.",
         f"Key: {key} (do not show it to the voters).",
-        f"Then: swarm-llm eval --votes {file}",
+        f"Then: swarm-llm eval --votes {shlex.quote(file)}",
     ]
     return lines, record, ""
 

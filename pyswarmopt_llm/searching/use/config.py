@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,9 @@ def check_run(run: Path) -> None:
     if not (run / "run.json").is_file():
         raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
     if not (run / "best").is_dir():
-        raise UserError(f"{run}: has no best/ yet; continue it with: swarm-llm resume {run}")
+        raise UserError(
+            f"{run}: has no best/ yet; continue it with: swarm-llm resume {shlex.quote(str(run))}"
+        )
 
 
 def check_table_out(out: Path) -> None:

@@ -6,6 +6,7 @@ Until the file is complete, a store beside it keeps finished answers.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -145,7 +146,9 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     form = about.forms.get(name)
     scoring = run_scoring(run, name)
     if scoring is None and read_result(run) is None:
-        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
+        raise UserError(
+            f"{run}: is not finished; finish it with: swarm-llm resume {shlex.quote(str(run))}"
+        )
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")
