@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from doc_blocks import ROOT, pages
 
+import pyswarmopt as pso
+
 PAGES = [*pages(), *sorted((ROOT / "research" / "notes").glob("*.md"))]
 TABLE = re.compile(r"<!-- table: ([\w-]+) -->\n(\|.*?)<!-- end -->", flags=re.DOTALL)
 QUOTED = re.compile(r"(-?\d[\d.,]*%?)\s*<!-- cell: ([^|]+) \| ([^|]+) \| ([^|]+?) -->")
@@ -47,3 +49,10 @@ def test_a_quoted_figure_is_that_of_its_cell(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert wrong(text, tables(PAGES)) == []
     assert text.count("<!-- cell: ") == len(QUOTED.findall(text)), "a mark without a figure"
+
+
+def test_the_medians_of_the_front_page_are_those_of_its_recipes() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = {name: float(figure) for figure, name in re.findall(r"([\d.]+)\s\(`(\w+)`", text)}
+    runs = pso.compare(pso.functions.rosenbrock, [(-5, 5)] * 4, list(found), 7, max_evals=1000)
+    assert {name: runs.median(name) for name in found} == pytest.approx(found, rel=0.05)

@@ -48,3 +48,8 @@ def test_minimize_keeps_a_checkpoint_and_goes_on(tmp_path: Path) -> None:
 def test_swarm_llm_says_what_it_needs() -> None:
     done = python(SWARM_LLM)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "WSL" in done.stderr
+
+
+def test_swarm_llm_names_its_extra_where_a_package_is_missing() -> None:
+    done = python(f"sys.modules['typer'] = None; sys.modules['fcntl'] = sys; {SWARM_LLM}")
+    assert done.stderr == "error: typer is missing: install the extra 'llm'\n"

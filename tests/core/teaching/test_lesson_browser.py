@@ -49,15 +49,13 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
     for chapter, moves in zip(seen["chapters"], (c["moves"] for c in lesson.CHAPTERS), strict=True):
         assert chapter["clocks"] == [f"step {t} of {moves}" for t in (moves, 0, 0, 3, 2)]
         assert chapter["recorded"] == chapter["back"] == "recorded by the library"
-        assert chapter["own"] == "computed in this page"
         assert chapter["hidden"] == chapter["gaps"] == 0 and min(chapter["sources"]) > 50
         assert (
             "the swarm’s best is" in chapter["minimised"] and "“z” is unknown" in chapter["refused"]
         )
         said = chapter["functions"]
-        assert "50% of the square" in said["log(x)"]
         assert "it is −∞" in said["log(x)"] and "no lowest value" in said["log(x)"]
-        assert "50% of the square" in said["sqrt(x)"] and "0.000 at" in said["sqrt(x)"]
+        assert "0.000 at" in said["sqrt(x)"]
         assert "−10.000 at (−5.000, −5.000)" in said["x + y"] and "outside" not in said["x + y"]
         assert "no value anywhere" in said["sqrt(-1 - x^2)"]
         for given, right, broken in chapter["written"]:
@@ -71,7 +69,6 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
     rows = list(csv.DictReader(io.StringIO(seen["table"])))
     assert [row["right"] for row in rows] == [str(int(mark)) for mark in marks]
     assert [row["question"] for row in rows] == [question["ask"] for question in lesson.TEST]
-    assert {row["name"] for row in rows} == {"Zoë O’Hara, 3b"} and rows[0]["time"]
 
 
 def assert_tested(told: dict[str, Any]) -> None:
