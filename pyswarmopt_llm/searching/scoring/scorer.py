@@ -294,7 +294,7 @@ class Scorer:
             scores = [known.score(name, least=True) for name in self._evaluator.utilities]
             value = self._evaluator.combine(scores).value
             if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
-                why = f"value {known.value:g} does not match its items,  {value:g}"
+                why = f"value {known.value:g} does not match its items, {value:g}"
                 raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
             return known
         try:
