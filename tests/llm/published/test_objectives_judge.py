@@ -147,7 +147,7 @@ def test_win_rate_with_swapped_positions() -> None:
     assert score.per_item == (1.0, 0.0, 1.0)
     undecided = Judge(lambda prompts: ["Better: tie, both are fine"] * len(prompts))
     assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="gave no better reply"):
+    with pytest.raises(UserError, match="no better reply"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
     with pytest.raises(UserError, match="from 1 to 10"):
         Judge(lambda prompts: ["Rating: 11/10"]).ratings(ITEMS[:1], ["x"])
