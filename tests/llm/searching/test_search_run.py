@@ -182,7 +182,7 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     assert found.result["scoring"] == "letter"
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
     (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
-    assert note.endswith("has 1.000; letter scoring is used")
+    assert note.endswith("1.000; letter scoring is used")
     rows = history(found.run)
     assert sum(row["n"] for row in rows if row["phase"] == "letter") == 3 * 32
     assert [row["phase"] for row in rows[:4]] == ["letter", "letter", "letter", "search"]
