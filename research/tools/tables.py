@@ -248,6 +248,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "twelve": trial_tables.twelve,
+    "twelve-written": lambda: trial_tables.twelve("twelve-written"),
     "several": several_tables.several,
     "bbob": summary,
     "second-suites": second_suites,
