@@ -184,7 +184,7 @@ class Problem:
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if not coding.integers.any():
+        if self.constraints.linear is None or not coding.integers.any():
             return points
         return np.array(
             [self.constraints.repair(x, coding.integers, coding.low, coding.high) for x in points]

@@ -21,6 +21,7 @@ from rich.progress import Progress
 from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
@@ -150,7 +151,7 @@ def write_line(out: TextIO, event: Event) -> None:
 def resuming(run: Path) -> str:
     """The hint how to resume a run."""
     if (run / "run.json").is_file():
-        return f"resume with: swarm-llm resume {shlex.quote(str(run))}"
+        return f"resume with: {command('resume', str(run))}"
     return "nothing has been written"
 
 

@@ -14,8 +14,6 @@ $5 million, 60 km/h, 9 * 2 = 18.
 from __future__ import annotations
 
 import re
-import unicodedata
-from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -68,6 +66,33 @@ _REWRITTEN = {
     r"\b(?:square|sq\.?)\s+([^\W\d_]+)": r"\g<1>2",
     r"\bcubic\s+([^\W\d_]+)": r"\g<1>3",
     r"\bper cent\b": "percent",
+}
+_UNITS_NAMED = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS_NAMED = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_NUMBERS_NAMED = {
+    **{word: str(number) for number, word in enumerate(_UNITS_NAMED)},
+    **{word: f"{number}0" for number, word in enumerate(_TENS_NAMED, 2)},
 }
 # not of "no one knows", "one of them", "the right one", "Seven Samurai"
 _NAMED = re.compile(
@@ -144,16 +169,9 @@ def _readable(text: str) -> str:
         text = re.sub(written, read, text)
     text = re.sub(r"\d", lambda digit: str(int(digit[0])), text)
     if not re.search("[0-9]", text):  # twenty-one is 21
-        text = re.sub("0[- ](?=[1-9](?![0-9]))", "", _NAMED.sub(_number_named, text))
+        text = _NAMED.sub(lambda word: _NUMBERS_NAMED.get(word[0].casefold(), word[0]), text)
+        text = re.sub("0[- ](?=[1-9](?![0-9]))", "", text)
     return text
-
-
-def _number_named(word: re.Match[str]) -> str:
-    """The value of an English number, by the names of Unicode: DIGIT SEVEN, AEGEAN NUMBER SEVENTY."""
-    for form in ("DIGIT", "CIRCLED NUMBER", "AEGEAN NUMBER"):
-        with suppress(KeyError):
-            return f"{unicodedata.numeric(unicodedata.lookup(f'{form} {word[0]}')):.0f}"
-    return word[0]
 
 
 def _of_phrase(text: str) -> Quantity | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
@@ -90,9 +90,7 @@ def check_run(run: Path) -> None:
     if not (run / "run.json").is_file():
         raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
     if not (run / "best").is_dir():
-        raise UserError(
-            f"{run}: has no best/ yet; continue it with: swarm-llm resume {shlex.quote(str(run))}"
-        )
+        raise UserError(f"{run}: has no best/ yet; continue it with: {command('resume', str(run))}")
 
 
 def check_table_out(out: Path) -> None:

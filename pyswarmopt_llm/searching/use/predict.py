@@ -6,7 +6,6 @@ Until the file is complete, a store beside it keeps finished answers.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.regular import digest, digests, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
@@ -146,9 +146,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     form = about.forms.get(name)
     scoring = run_scoring(run, name)
     if scoring is None and read_result(run) is None:
-        raise UserError(
-            f"{run}: is not finished; finish it with: swarm-llm resume {shlex.quote(str(run))}"
-        )
+        raise UserError(f"{run}: is not finished; finish it with: {command('resume', str(run))}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")

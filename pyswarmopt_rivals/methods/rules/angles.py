@@ -120,7 +120,7 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
     for k, weight in enumerate(weights[1:], start=1):
         total += weight
         cosine = cosine_of(mixed @ gram[k], mixed @ gram @ mixed, gram[k, k])
-        stay, go = arc_weights(cosine, weight / (total or 1.0))
+        stay, go = arc_weights(cosine, weight / total if total > 0 else 1.0)
         mixed = mixed * stay
         mixed[k] = go
     return mixed
