@@ -143,13 +143,15 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
     return torch.cat([prefix, packing.padded(x[:, :, n_prefix:])], 2)
 
 
-def _attend(*inputs: Any) -> Tensor:
-    """`_products`; training stores only its inputs and recomputes the many scores in the backward
-    pass.
+def _attend(query: Tensor, key: Tensor, *inputs: Any) -> Tensor:
+    """`_products`; with many scores, training stores only the inputs and recomputes the scores in
+    the backward pass.
     """
-    if not torch.is_grad_enabled():
-        return _products(*inputs)
-    attended: Tensor = checkpoint(_products, *inputs, use_reentrant=False, preserve_rng_state=False)
+    if query.shape[:3].numel() * key.shape[2] <= _MOST_SCORES:
+        return _products(query, key, *inputs)
+    attended: Tensor = checkpoint(
+        _products, query, key, *inputs, use_reentrant=False, preserve_rng_state=False
+    )
     return attended
 
 
