@@ -154,7 +154,7 @@ def compare(
         (['mine'], 6)
     """
     for name in OURS.keys() & options.keys():
-        raise TypeError(f"compare() has no argument {name}; here it is {OURS[name]}=")
+        raise TypeError(f"compare() has no argument {name}; use {OURS[name]}=")
     named = _named(recipes)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():

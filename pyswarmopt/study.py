@@ -53,7 +53,7 @@ class Trial:
 
 
 def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's names are
-    raise TypeError("a Study calls no function")
+    raise TypeError("a Study does not call a function")
 
 
 class Study:
@@ -177,7 +177,9 @@ class Study:
         problem = self._search.problem
         points = starting_points(point, problem.space, "tell: point")
         if points.shape != (1, problem.dim):
-            raise ValueError(f"tell: a point has shape ({problem.dim},), not {np.shape(point)}")
+            raise ValueError(
+                f"tell: a point must have shape ({problem.dim},), got {np.shape(point)}"
+            )
         check_inside(points, problem.coding.low, problem.coding.high, "tell: point")
         return points[0]
 

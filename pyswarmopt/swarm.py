@@ -226,7 +226,7 @@ class Swarm:
             return
         if np.count_nonzero(st.arrived):
             raise ValueError(
-                "this round is told by tickets: tell the remaining ones (see tickets())"
+                "values of this round were told by ticket: tell the remaining tickets (see tickets())"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))
@@ -295,7 +295,7 @@ class Swarm:
         if st.in_flight is None:
             if st.pending:
                 raise ValueError(
-                    "a round of positions has no values yet: tell them, then ask_one()"
+                    "this round's positions have no values yet: call tell(), then ask_one()"
                 )
             n = len(st.positions)
             # a number that no ticket of a round has had
@@ -423,7 +423,7 @@ class Swarm:
         here = self._identity()
         saved_as = {name: saved.get(name) for name in here}
         if saved_as != here:
-            raise ValueError(f"the saved swarm uses {saved_as}, this one {here}")
+            raise ValueError(f"the saved swarm uses {saved_as}, but this one uses {here}")
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy."""
@@ -510,7 +510,9 @@ def _first_state(
     """
     rows = 0 if positions is None else len(positions)
     if rows > len(x):
-        raise ValueError(f"population={len(x)} for {rows} starting positions; use at least {rows}")
+        raise ValueError(
+            f"population={len(x)} is too small for {rows} starting positions; use at least {rows}"
+        )
     if positions is not None:
         take_over("positions", positions, x[:rows])
     if len(x) > rows:

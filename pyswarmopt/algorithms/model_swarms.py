@@ -83,12 +83,12 @@ def model_swarms(
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
         raise ValueError(
             f"inertia, cognitive, social and repel are {weights}: they must be finite and not "
-            "negative, and one above 0"
+            "negative, with at least one above 0"
         )
     if randomness not in ("uniform", "none") or compat not in ("paper", "reference"):
         raise ValueError(
-            f"randomness={randomness!r}, compat={compat!r}: use 'uniform' or 'none', 'paper' or "
-            "'reference'"
+            f"randomness={randomness!r}, compat={compat!r}: use 'uniform' or 'none' for the former, "
+            "'paper' or 'reference' for the latter"
         )
     random: Randomness = "scalar" if randomness == "uniform" else "none"
     recipe = compose(

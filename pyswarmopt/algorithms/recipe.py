@@ -74,7 +74,7 @@ class Recipe:
         for part in (*parts, self.launch, *self.restart, *self.stop):
             if isinstance(part, type) or not callable(part):
                 raise TypeError(
-                    f"recipe {self.name!r}: {part!r} is not a function, nor an object of one"
+                    f"recipe {self.name!r}: {part!r} is not a function or a callable object"
                 )
 
     def __str__(self) -> str:

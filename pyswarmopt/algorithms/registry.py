@@ -47,7 +47,7 @@ def get(name: str, **options: Any) -> Recipe:
     """
     known = name.replace("-", "_").lower()
     if known not in RECIPES:
-        there_are = f"there are {', '.join(sorted(RECIPES))}; the default is recipe=None"
+        there_are = f"use {', '.join(sorted(RECIPES))}, or recipe=None for the default"
         raise ValueError(f"no recipe is called {name!r}; {did_you_mean(known, RECIPES, there_are)}")
     return RECIPES[known](**options)
 
@@ -66,7 +66,7 @@ def as_recipe(recipe: str | Recipe) -> Recipe:
         return get(recipe)
     if isinstance(recipe, Recipe):
         return recipe
-    raise ValueError(f"recipe={recipe!r}: use a name, or a Recipe as pso.recipes.fips() returns it")
+    raise ValueError(f"recipe={recipe!r}: use a name, or a Recipe such as pso.recipes.fips()")
 
 
 __all__ = [

@@ -145,14 +145,16 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         if not os.path.isfile(path):  # a pipe or a device may not end
             raise ValueError("it is not a file")
         if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive of arrays")
+            raise ValueError("it is not an archive of arrays")
         with np.load(path, allow_pickle=False) as archive:
             if any(entry.compress_type for entry in archive.zip.infolist()):
-                raise ValueError("compressed entries")  # may be larger than the memory
+                raise ValueError("it has compressed entries")  # may be larger than the memory
             arrays = dict(archive)
         header = json.loads(arrays[HEADER].tobytes())
         if header["format"] != FORMAT:
-            raise ValueError(f"it has format {header['format']}, this version reads {FORMAT}")
+            raise ValueError(
+                f"it has format {header['format']}, but this version reads format {FORMAT}"
+            )
         if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
             raise ValueError("it was changed after it was written")
         del arrays[HEADER]

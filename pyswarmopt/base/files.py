@@ -23,7 +23,7 @@ def check_new(path: Path, suffixes: Sequence[str]) -> None:
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path}: its folder does not exist; create it first")
     if os.path.lexists(path):
-        raise ValueError(f"{path}: exists; remove it, or use another name")
+        raise ValueError(f"{path}: already exists; remove it, or use another name")
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -113,7 +113,9 @@ class FlatView:
         shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
         if shapes != self.shapes:
             differs = dict(shapes.items() ^ self.shapes.items())
-            raise ValueError(f"names or shapes differ from the layout's: {sorted(differs)}")
+            raise ValueError(
+                f"names or shapes differ from those of this FlatView: {sorted(differs)}"
+            )
         _refuse_other_dtypes(named)
         return named
 
@@ -162,5 +164,5 @@ def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
         if device == other and first <= last:
             raise ValueError(
                 f"{name} and {next_name} share memory; leave one of them out, or use "
-                "FlatView(module), which has tied parameters once"
+                "FlatView(module), which stores tied parameters once"
             )

@@ -34,7 +34,7 @@ def object_of(word: str, option: str) -> Any:
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
     if not file:
-        raise ValueError(f"{where}: names no variable in that file; {_FORM}")
+        raise ValueError(f"{where}: does not name a variable in the file; {_FORM}")
     found = vars(_module(where, Path(file)))
     if variable not in found:
         hint = did_you_mean(variable, found, _FORM)
@@ -72,7 +72,7 @@ def raised(error: BaseException, file: Path) -> str:
 def _module(where: str, file: Path) -> ModuleType:
     """The user's file as a module; `where` starts messages."""
     if file.suffix != ".py" or not file.is_file():
-        raise ValueError(f"{where}: there is no file {file}; {_FORM}")
+        raise ValueError(f"{where}: no such file: {file}; {_FORM}")
     file = file.resolve()
     digest = hashlib.sha256(bytes(file) + sources(file)).hexdigest()
     name = f"own_{digest[:16]}"

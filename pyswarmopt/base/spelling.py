@@ -39,12 +39,12 @@ ELSEWHERE = {
     "directions n_obj n_objectives objectives": "for several objectives call pso.minimize_multi",
     "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= stops without "
     "improvement; max_evals=, max_iter=, timeout= and target= also stop",
-    "feasibility_tol catol": "equalities hold within equality_tolerance=",
+    "feasibility_tol catol": "use equality_tolerance= for equalities",
     "constraints_func": "constraints='returned' if fun returns (value, constraints)",
-    "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "say "
+    "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "use "
     "bounds=[(low, high), ...]",
-    "jac grad hess": "no derivatives are used",
-    "ieqcons f_ieqcons": "constraints={'type': 'ineq', 'fun': g} holds where g is at least 0",
+    "jac grad hess": "derivatives are not used; leave it out",
+    "ieqcons f_ieqcons": "use constraints={'type': 'ineq', 'fun': g} for g(x) >= 0",
     "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see its docs for equalities",
     "w c1 c2 omega phip phig options mutation recombination": "coefficients belong to a recipe: "
     "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
@@ -52,7 +52,7 @@ ELSEWHERE = {
     "bh_strategy boundary topology": "it belongs to a recipe: recipe=pso.compose(terms, topology=, boundary=)",
     "init": "starting points are drawn within the bounds; x0= sets a starting point",
     "polish": "leave it out: the default search refines what it finds",
-    "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",
+    "updating": "asynchronous=True is 'immediate'; by default the swarm updates after each round",
 }
 
 
@@ -70,7 +70,7 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
         hints = {name: hint for words, hint in ELSEWHERE.items() for name in words.split()}
         for our in names:
             for name in FOREIGN.get(our, "").split():
-                hints[name] = f"here it is {our}="
+                hints[name] = f"use {our}="
         return _refusing(function, called, names, functools.partial(_hint, names, hints))
 
     return decorate
@@ -160,5 +160,5 @@ def _hint(names: list[str], hints: dict[str, str], name: str) -> str:
         return hints[known]
     near = nearest(name, names, 0.7)
     if near is not None:
-        return f"here it is {near}="
-    return f"there is {', '.join(names)}"
+        return f"use {near}="
+    return f"it accepts {', '.join(names)}"

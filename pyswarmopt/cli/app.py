@@ -30,7 +30,7 @@ Function = Annotated[
     str,
     typer.Argument(
         metavar="FUNCTION",
-        help="Name from `pyswarmopt list`; the prefixes shifted: and rotated: move its optimum and its axes.",
+        help="Name from `pyswarmopt list`; the prefixes shifted: and rotated: move its optimum and rotate its axes.",
     ),
 ]
 Dim = Annotated[int, typer.Option(min=1, max=LARGE, metavar="D", help="Dimensions.")]
@@ -55,10 +55,10 @@ def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -
 
 @app.command()
 def lesson(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="New file, .html.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="HTML file to create.")] = Path(
         "pso-lesson.html"
     ),
-    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it.")] = True,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
 ) -> None:
     """Write the step-by-step lesson, one page that works offline, and open it."""
     from pyswarmopt.teaching.lesson import write
@@ -78,11 +78,12 @@ def run(
     dim: Dim = 2,
     particles: Particles = None,
     max_evals: Annotated[
-        int | None, typer.Option(min=1, max=COUNT, metavar="E", help="Most calls (1000 D).")
+        int | None,
+        typer.Option(min=1, max=COUNT, metavar="E", help="Maximum number of evaluations (1000 D)."),
     ] = None,
     seed: Annotated[int, typer.Option(max=SEED, metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="New animation, .gif.")
+        Path | None, typer.Option(metavar="FILE", help="Animation to create, .gif.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -123,7 +124,9 @@ def run(
 
 @app.command()
 def compare(
-    functions: Annotated[list[str], typer.Argument(metavar="FUNCTION...", help="As for `run`.")],
+    functions: Annotated[
+        list[str], typer.Argument(metavar="FUNCTION...", help="Same as for `run`.")
+    ],
     recipes: Annotated[
         str,
         typer.Option(metavar="R,R", help="Recipes, comma-separated; FILE.py:NAME for your own."),

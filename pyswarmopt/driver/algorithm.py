@@ -214,7 +214,7 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
     if search.searches_lines:
         return (
             f"{workers} workers, but descents with constraints try one step at a time, so "
-            f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, but "
+            f"{workers - 1} stay idle; asynchronous=True proposes a point for each free worker, but "
             "searches differently"
         )
     model = search.phases.get(ModelPhase.name)
@@ -225,6 +225,6 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
         return ""
     return (
         f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
-        f"{workers - 1} wait; population={workers} proposes {workers} at a time, asynchronous=True "
-        "one for each free worker; both evaluate different points from workers=1"
+        f"{workers - 1} stay idle; population={workers} proposes {workers} at a time, asynchronous=True "
+        "one for each free worker; with either, the points differ from those of workers=1"
     )

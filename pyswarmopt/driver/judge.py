@@ -33,7 +33,7 @@ AIM = 0.1
 ROUNDING = 1e-9
 SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
-    "; fun returned {:.6g} at x and {:.6g} when called there again, so it is noisy and its lowest "
+    "; fun returned {:.6g} at x and {:.6g} when called again, so it is noisy and its lowest "
     "value is luck: pass noisy=True"
 )
 
@@ -338,7 +338,7 @@ def check_value(
     stored: npt.ArrayLike,
     now: npt.ArrayLike,
     scale: npt.ArrayLike,
-    what: str = "fun gave",
+    what: str = "fun returned",
 ) -> None:
     """Compare the best point's stored value with the objective's present one.
 

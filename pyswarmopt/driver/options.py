@@ -272,7 +272,7 @@ def _with_returned(options: Options) -> Options:
     """The options with an objective that returns value and constraints in one array."""
     if options.noisy:
         raise ValueError(
-            "noisy=True and constraints='returned': bests are means, but constraints have none; "
+            "noisy=True and constraints='returned': values are averaged, but constraints are not; "
             "pass noiseless constraints as functions"
         )
     if options.vectorized:
@@ -346,7 +346,7 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
         start = np.atleast_2d(np.asarray(untensored(x0), dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            f"{name}={x0!r}: use a point, several or the Result of another run"
+            f"{name}={x0!r}: use a point, several points or the Result of another run"
         ) from None
     if start.ndim != 2 or start.size == 0:
         raise ValueError(f"{name} must have shape (D,) or (n, D), got {start.shape}")
@@ -399,12 +399,12 @@ def known_points(
         )
     if len(known) == 3 and not returned:
         raise ValueError(
-            "known=(points, values, constraints): the constraints are functions; pass "
-            "constraints='returned' if fun returns them, else (points, values)"
+            "known=(points, values, constraints): here the constraints are functions; "
+            "pass constraints='returned' if fun returns them, else known=(points, values)"
         )
     rows, allowed = _allowed(points, space, low, high)
     if len(allowed) != len(values):
-        raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
+        raise ValueError(f"known has {len(allowed)} points but {len(values)} values")
     if not allowed.all():
         warnings.warn(
             f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are "

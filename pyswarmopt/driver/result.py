@@ -30,12 +30,12 @@ REASONS = {
     INTERRUPTED: ("interrupted", "interrupted"),
     FAILED: ("exception", "an exception was raised"),
     stopping.Target.reason: ("target", "the target was reached"),
-    "callback": ("callback", "the callback stopped it"),
-    TIMEOUT: ("time", "the limit of time was reached"),
+    "callback": ("callback", "the callback stopped the search"),
+    TIMEOUT: ("time", "the time limit was reached"),
     stopping.Patience.reason: ("converged", "no improvement within the patience"),
     EXHAUSTED: ("exhausted", "every proposed point is already known"),
-    stopping.MaxIter.reason: ("budget", "the limit of iterations was reached"),
-    stopping.MaxEvals.reason: ("budget", "the limit of evaluations was reached"),
+    stopping.MaxIter.reason: ("budget", "the iteration limit was reached"),
+    stopping.MaxEvals.reason: ("budget", "the evaluation limit was reached"),
 }
 
 

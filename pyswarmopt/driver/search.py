@@ -511,7 +511,7 @@ class Search:
         if not self.problem.constraints.returned:
             violation = self._judge.draft(best.x).violation
         if best.violation > 0 or violation > 0:
-            check_value(path, best.violation, violation, 0.0, "constraints were broken by")
+            check_value(path, best.violation, violation, 0.0, "constraints were violated by")
         elif math.isfinite(self._judge.value) and not self._judge.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
             check_value(path, self._judge.value, again, self._history.first_value())

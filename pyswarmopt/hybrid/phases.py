@@ -544,7 +544,7 @@ class PhasedSearch:
             setattr(self, name, kind.from_state(saved, f"{name}."))
         here = np.array([self.box.low, self.box.high])
         if not np.array_equal([self.progress.low, self.progress.high], here):
-            raise ValueError("it has other bounds")
+            raise ValueError("its bounds differ")
         self.random = generator_at(saved.get("random"))
         phases = {name: phase.restored(saved, self.kinds) for name, phase in self.phases.items()}
         self._take_phases(phases)

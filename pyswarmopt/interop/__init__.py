@@ -11,7 +11,7 @@ __all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; there is {', '.join(__all__)}"
+            f"module {__name__!r} has no attribute {name!r}; use {', '.join(__all__)}"
         )
     return importlib.import_module(f"{__name__}.{name}")
 

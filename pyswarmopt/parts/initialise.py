@@ -58,7 +58,7 @@ class Interpolate:
         count = len(out)
         if n < 2:
             raise ValueError(
-                f"cannot add {count} particles between {n} position; pass at least 2, or bounds"
+                f"cannot draw {count} particles between positions with only {n} given; pass 2 or more, or bounds"
             )
         u = generator.random((count, 3))
         parents = n + np.arange(count) * self.from_added

@@ -26,7 +26,7 @@ MINIMIZE = [
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
     ({"constraints": {"type": "eq", "fun": 3}}, "a callable"),
     ({"constraints": {"type": "eq", "fun": bowl, "arg": (3,)}}, "'ineq' or 'eq'"),
-    ({"constraints": NonlinearConstraint(bowl, [0] * 3, [1] * 2)}, "3 bounds lb and 2 bounds ub"),
+    ({"constraints": NonlinearConstraint(bowl, [0] * 3, [1] * 2)}, "3 bounds in lb but 2 in ub"),
     ({"bounds": None, "space": [1]}, "use a dict of names"),
     ({"integrality": [2, 0, 0]}, "integrality"),
     ({"categorical": ["a", "b", "c"]}, "categorical"),

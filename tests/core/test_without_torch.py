@@ -61,7 +61,7 @@ def test_what_has_been_asked_to_listen_hears_the_result():
         "import logging, pyswarmopt as pso; logging.basicConfig(level='INFO'); "
         "pso.minimize(lambda x: float(x[0]), [(0, 1)], max_evals=3, seed=1)"
     )
-    assert "INFO:pyswarmopt:default: the limit of" in run("-c", code).stderr
+    assert "INFO:pyswarmopt:default: the evaluation limit" in run("-c", code).stderr
 
 
 @pytest.mark.parametrize(

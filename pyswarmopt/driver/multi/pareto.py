@@ -118,8 +118,8 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     corner = np.asarray(reference, dtype=np.float64)
     if corner.ndim != 1 or v.ndim != 2 or v.shape[1] != len(corner):
         raise ValueError(
-            f"values of shape {v.shape} and a reference of shape {corner.shape}; use (n, M) and "
-            "(M,)"
+            f"values have shape {v.shape} and the reference has shape {corner.shape}; use (n, M) "
+            "and (M,)"
         )
     v = v[(v < corner).all(-1)]
     return _volume(v, corner)

@@ -51,8 +51,8 @@ class _Constraint:
             )
         if not {self.low.size, self.high.size} <= {1, values.size}:
             raise ValueError(
-                f"a constraint has {max(self.low.size, self.high.size)} bounds, lb and ub, for "
-                f"{values.size} values"
+                f"a constraint has {max(self.low.size, self.high.size)} bounds in lb or ub, but returned "
+                f"{values.size} values; use one bound per value, or one for all"
             )
         values = values.astype(np.float64)
         low = np.broadcast_to(self.low, values.shape)
@@ -290,7 +290,7 @@ def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _C
         fun = space.named(fun, "a constraint", some=True)
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if min(low.size, high.size) not in (1, max(low.size, high.size)):
-        raise ValueError(f"a constraint has {low.size} bounds lb and {high.size} bounds ub")
+        raise ValueError(f"a constraint has {low.size} bounds in lb but {high.size} in ub")
     return _Constraint(fun, low, high, bool(np.any(np.asarray(strict) & (low != high))))
 
 

@@ -619,7 +619,7 @@ class Space:
         if not self.allows(params, argument):
             wrong = [n for n, value in params.items() if not self._parameters[n].allows(value)]
             raise ValueError(
-                f"{argument}: {wrong[0]}={params[wrong[0]]!r} is not in the space, where it is "
+                f"{argument}: {wrong[0]}={params[wrong[0]]!r} is not in the space, which declares "
                 f"{self._given[wrong[0]]}"
             )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
@@ -628,7 +628,7 @@ class Space:
         x = self._filled(x, params)
         missing = sorted(self.decode(x).keys() & self._searched.keys() - params.keys())
         if missing:
-            raise ValueError(f"{argument} has no {', '.join(missing)}")
+            raise ValueError(f"{argument} lacks {', '.join(missing)}")
         return x
 
     def _filled(self, x: Floats, params: Mapping[str, Any]) -> Floats:

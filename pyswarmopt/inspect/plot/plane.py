@@ -155,11 +155,13 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     """
     if not isinstance(step, Step) or step.origin is None or not step.forces:
         raise ValueError(
-            "no forces: pass a step from pso.record after the first, of a velocity that is a sum "
-            "of terms"
+            "no forces to draw: pass any step of pso.record but the first, with a velocity that is "
+            "a sum of terms"
         )
     if step.x.shape[1] != 2:
-        raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
+        raise ValueError(
+            f"forces are drawn in two dimensions; the step has {step.x.shape[1]} dimensions"
+        )
     rows = slice(None) if particles is None else particles
     tail = step.origin[rows]
     in_units: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}

@@ -56,7 +56,7 @@ class Clock:
 def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     fun = Clock(monkeypatch)
     r = pso.minimize(fun, BOX, recipe, max_evals=500, seed=0, timeout=25)
-    assert r.nfev == 25 and list(r.stop) == ["timeout"] and "limit of time" in r.message
+    assert r.nfev == 25 and list(r.stop) == ["timeout"] and "time limit" in r.message
     assert r.fun == bowl(r.x)
 
 

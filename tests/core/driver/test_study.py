@@ -146,7 +146,7 @@ def test_returned_constraints_are_told_with_the_value():
     ("tell", "says"),
     [
         (lambda s, t: (s.tell(t, 1.0), s.tell(t, 1.0)), "trial 0 was already told"),
-        (lambda s, t: s.tell([1.0], 1.0), r"a point has shape \(2,\)"),
+        (lambda s, t: s.tell([1.0], 1.0), r"a point must have shape \(2,\)"),
         (lambda s, t: s.tell([1.0, 9.0], 1.0), r"point\[0\]\[1\] = 9.0 is not within"),
         (lambda s, t: s.tell(t, 1.0, [0.0]), "constraints='returned'"),
         (lambda s, t: s.tell(t, "good"), "number"),
