@@ -147,7 +147,7 @@ class GroupContext:
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
                 raise UserError(
-                    f"{member.name}: gave no readable answer to any of the {count} dev examples; "
+                    f"{member.name}: did not give a readable answer to any of the {count} dev examples; "
                     "remove it"
                 )
         return responses

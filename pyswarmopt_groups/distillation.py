@@ -90,7 +90,9 @@ def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]
     pairs = zip(questions, strategy.decide(context, questions), strict=True)
     chats = [_chat(context, item, v.answer) for item, v in pairs if v.answer is not None]
     if not chats:
-        raise UserError("the group answers none of the dev questions, so there is nothing to learn")
+        raise UserError(
+            "the group answers none of the dev questions, so there is nothing to learn; use other members"
+        )
     return chats
 
 

@@ -5,7 +5,7 @@ To add one: a function of `GroupContext`, items and settings that returns verdic
 
 Example:
     >>> VOTES["borda"].text
-    'points by place (de Borda 1784)'
+    'points by rank (de Borda 1784)'
     >>> load_strategy("nearest:4").values, load_strategy("refine:pass=different").values
     ((4,), (3, 'different', 256))
     >>> find_names(["vote:majority", "weighted"], VOTES)
@@ -154,14 +154,14 @@ VOTES = _table(
     Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
              "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence",
              {"dev", "choices"}),
-    Strategy("stacked", "stacked weights of log-probabilities (Wolpert 1992)",
+    Strategy("stacked", "weights of log-probabilities by stacking (Wolpert 1992)",
              "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked",
              {"dev", "choices"}),
     Strategy("trust", "weights that follow agreement (Dawid 1979)",
              "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
-    Strategy("borda", "points by place (de Borda 1784)",
+    Strategy("borda", "points by rank (de Borda 1784)",
              "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
-    Strategy("condorcet", "duels, completed by Schulze (2011)",
+    Strategy("condorcet", "pairwise duels, Schulze's method (2011)",
              "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
     Strategy("nearest", "members that were right on similar dev examples (Ko 2008)",
              "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
@@ -170,21 +170,21 @@ VOTES = _table(
              "Jacobs et al. 1991", "voting.learned:attentive",
              {"dev", "choices", "embeddings"},
              settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
-    Strategy("cascade", "one member after another until confident (Wald 1945)",
+    Strategy("cascade", "one member after another until the group is confident (Wald 1945)",
              "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
              {"dev", "choices"}),
     Strategy("route-neighbours", "the best member on similar dev examples (Woods 1997)",
              "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("route-likelihood", "by the experts' likelihood of the question (Mavromatis 2024)",
+    Strategy("route-likelihood", "routes by each member's likelihood of the question (Mavromatis 2024)",
              "Mavromatis et al. 2024, arXiv 2404.11531", "voting.selection:by_likelihood",
              {"dev", "likelihoods"}, module="sklearn"),
     Strategy("repaired", "majority; asks again if an answer is unreadable",
              "none", "voting.votes:repaired"),
-    Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
+    Strategy("fuse", "a judge writes an answer from the best three (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"},
              settings=(Hyperparameter("judge", ""),)),
-    Strategy("self-consistency", "several samples of each member (Wang 2023)",
+    Strategy("self-consistency", "several samples per member (Wang 2023)",
              "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"texts"},
              settings=(Hyperparameter("samples", 5, _AT_LEAST_1),
                        Hyperparameter("temperature", 0.7, Option("", above=0, below=100)))),
@@ -208,7 +208,7 @@ NEGOTIATIONS = _table(
     Strategy("stackelberg", "leader and follower (Conitzer 2006)",
              "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
              {"dev", "choices"}),
-    Strategy("coalition", "members share plan, slots and answer (Mangal 2024)",
+    Strategy("coalition", "members share the work: plan, facts, answer (Mangal 2024)",
              "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
              {"dev", "texts"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",

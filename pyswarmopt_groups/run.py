@@ -189,7 +189,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict
     """
     for name in _OF_TASKS:
         if (value := getattr(config, name)) != getattr(CouncilConfig, name):
-            raise InvalidOption(name, value, "is for the examples of a `task`; remove it")
+            raise InvalidOption(name, value, "applies only to a `task`; remove it")
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))

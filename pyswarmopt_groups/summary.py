@@ -122,7 +122,7 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
         correction = f", corrected for {test['strategies']} strategies"
     cost = ""
     if single["tokens"]:
-        cost = f", at {row['tokens'] / single['tokens']:.1f} times its tokens"
+        cost = f", using {row['tokens'] / single['tokens']:.1f} times as many tokens"
     return (
         f"{name} is better than the best member, {result['best_single']}: {row['test']:.3f} "
         f"against {single['test']:.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"

@@ -42,9 +42,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
-            raise InvalidOption(
-                name, value, "needs options, which some examples do not have; remove it"
-            )
+            raise InvalidOption(name, value, "needs options, which some examples lack; remove it")
 
 
 def check_members(
@@ -144,7 +142,7 @@ def _reasons(
     if "dev" in needs and not config.task:
         yield "needs dev examples, which a single prompt does not have; add `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        yield ("needs options, which not all examples have; use other strategies, or all")
+        yield ("needs options, which some examples lack; use other strategies, or all")
     yield from _unable(strategy, members)
     for member in members if "texts" in needs else ():
         room = room_for_replies(strategy, member, task, len(members))
@@ -166,7 +164,7 @@ def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:
     n = len(members)
     quorum = strategy.value("quorum")
     if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
-        yield f"of {n} members, require more than half and at most all"
+        yield f"must be more than half of the {n} members and at most all"
     judge = strategy.value("judge")
     names = [member.name for member in members]
     if judge and judge not in names:

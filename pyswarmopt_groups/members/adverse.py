@@ -143,5 +143,5 @@ class PrivateMember(Member):
         raise InvalidOption(
             "epsilon",
             self._epsilon,
-            f"{self.name} shares nothing but votes; choose another strategy",
+            f"{self.name} shares only votes; choose another strategy",
         )

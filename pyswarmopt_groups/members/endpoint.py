@@ -42,7 +42,7 @@ def url_and_model(spec: str) -> tuple[str, str]:
     url = server_url(url)
     if not model:
         raise UserError(
-            f"{spec}: names no model; use URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
+            f"{spec}: does not name a model; use URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
         )
     return url, model
 

@@ -195,7 +195,7 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
         [2.15, 0.0, -1.37]
     """
     if options < 2 or items < 0:
-        raise ValueError(f"{items} items, {options} options: at least 0 and 2 are needed")
+        raise ValueError(f"{items} items, {options} options: use at least 0 items and 2 options")
     weights = []
     for i, accuracy in enumerate(accuracies):
         if not 0 <= accuracy <= 1:

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.registry import load, unknown
 
 REPEAT = "fix that, then resume the run or repeat the command"
 NO_ROOM = f"out of memory; close other programs, or use a smaller base or fewer workers; {REPEAT}"
-MORE = "--help-all shows the rare options, too."
+MORE = "--help-all also shows the rare options."
 
 
 class Commands(TyperGroup):

@@ -58,7 +58,9 @@ def command(
         return
     if forgetting:
         if options.task:
-            raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
+            raise InvalidOption(
+                "forgetting", True, f"uses the task {GENERAL}; remove it, or `task`"
+            )
         options = replace(options, task=GENERAL, against=options.against or BARE)
     if fail_if_worse and options.against is None:
         why = "compares two models; set the second one with --against"

@@ -69,7 +69,8 @@ def export(
         Option("merged or peft.", "F", choices=("merged", "peft")),
     ] = "merged",
     rank: Annotated[
-        int | None, Option("Truncate to rank R (peft); flattens other kinds.", "R", least=1)
+        int | None,
+        Option("Truncate to rank R (peft); turns other adapter types into LoRA.", "R", least=1),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -106,7 +107,7 @@ def export(
     }
     if (loss := done.loss) is not None:
         lines.append(
-            f"At rank {rank} it differs from the original by {loss.whole:.1%} of its change "
+            f"Truncated to rank {rank}, its weight changes are off by {loss.whole:.1%} "
             f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
         )
         record |= {"relative_error": loss.whole, "left_out": loss.left_out}

@@ -68,7 +68,7 @@ def command(
         rest = ""
         if source.tested:
             task = spec
-            rest = f"; the rest, {source.tested:,}, is what eval tests on"
+            rest = f"; eval tests on the other {source.tested:,}"
         note = ""
         if source.note:
             note = with_flags(f" ({source.note})")

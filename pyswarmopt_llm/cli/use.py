@@ -79,7 +79,8 @@ def generate(
     prompt: Annotated[
         str,
         typer.Argument(
-            metavar="PROMPT", help="With `run`, a question worded as in its search; else a prompt."
+            metavar="PROMPT",
+            help="Question to put into the prompt of `run`, or else the whole prompt.",
         ),
     ],
     run: Annotated[

@@ -130,7 +130,9 @@ class SearchConfig:
     spare: Annotated[int | None, Option("Prompts beyond dev to train on.", "N", RARE, least=0)] = (
         None
     )
-    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
+    paper: Annotated[bool, Option("The paper's procedure, with its grid and no fine-tuning.")] = (
+        False
+    )
     reference: Annotated[
         bool, Option("The procedure of the authors' released scripts.", group=RARE)
     ] = False

@@ -222,7 +222,7 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
             name = name.replace("-", "_")
             if name not in defaults:
                 hint = did_you_mean(name, defaults, f"coefficients are {', '.join(defaults)}")
-                raise InvalidOption("settings", setting, f"no setting {name}; {hint}")
+                raise InvalidOption("settings", setting, f"no setting is called {name}; {hint}")
             options[name] = type(defaults[name])(text)
         pso.recipes.model_swarms(**options)
     except ValueError as error:

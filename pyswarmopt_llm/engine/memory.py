@@ -126,8 +126,8 @@ def decide(
             mix = "merged"
         if mix == "runtime":
             why = (
-                f"merged, they would need {needed / 1e9:.1f} GB besides the base, and only "
-                f"{(free or 0) / 1e9:.1f} GB are free"
+                f"merged candidates would need {needed / 1e9:.1f} GB besides the base, and only "
+                f"{(free or 0) / 1e9:.1f} GB is free"
             )
     if batch_tokens is None:
         batch_tokens = LEAST_TOKENS

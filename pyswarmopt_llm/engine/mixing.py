@@ -47,7 +47,7 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
             if name not in shapes:
                 raise KeyError(f"{name}: the base has no such parameter")
             if shape != shapes[name]:
-                raise ValueError(f"{name}: a change of shape {shape} for {shapes[name]} weights")
+                raise ValueError(f"{name}: the change has shape {shape}, the weight {shapes[name]}")
             known.add(name)
 
 

@@ -30,7 +30,7 @@ class PlainPasses(Passes):
         super().__init__(model)
         self.windows = {}
         self.note = (
-            f"{model.config.get_text_config().model_type}: it accepts no mask and position per "
+            f"{model.config.get_text_config().model_type}: it does not accept a mask and position per "
             "token, so shared text is recomputed: slower, with the same results"
         )
 

@@ -248,10 +248,10 @@ def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iter
         models = {"base": base.spec, "adapter": info.path, "against": "base"}
         text = (
             f"was trained on {info.base_model_name}, not on {base.name}: its shapes match, but it "
-            f"may do less here or add noise; score it ({command('eval', **models, task='TASK.json')})"
+            f"may help less here or add noise; score it ({command('eval', **models, task='TASK.json')})"
         )
         if base.spec.endswith(GGUF):
-            text = f"was trained on {info.base_model_name}; the model in {base.spec} is not stated"
+            text = f"was trained on {info.base_model_name}; {base.spec} does not say which model it contains"
         yield ExpertProblem(info.name, text, "warning")
     if info.config.all_linear and modules.output in info.modules:
         text = f"adapts {modules.output}, which its target_modules, all-linear, leave out"
@@ -259,7 +259,9 @@ def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iter
     selected = info.config.selected(modules.linear, modules.output) & modules.read
     lacks = sorted(selected - info.modules.keys())
     if lacks and not info.config.begins_as_base:
-        text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random"
+        text = (
+            f"selects {lacks[0]}, whose weights its file lacks, so peft initialises them at random"
+        )
         yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
 
 
@@ -366,6 +368,6 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
         here = info.modules[module].weight_shape
         there = first.modules[module].weight_shape
         if here != there:
-            text = f"changes {module} of shape {in_digits(here)}, {first.name} one of {in_digits(there)}"
-            yield ExpertProblem(info.name, f"{text}: they have different bases; remove one")
+            text = f"has shape {in_digits(here)} at {module}, {first.name} has {in_digits(there)}"
+            yield ExpertProblem(info.name, f"{text}: they need different bases; remove one")
             return

@@ -61,7 +61,9 @@ def open_model(
         return engine
     for option, value in (("adapter", adapter), ("system", system)):
         if value:
-            raise UserError(f"{base}: stands for several models and takes no `{option}`")
+            raise UserError(
+                f"{base}: contains several models, so `{option}` does not apply; remove it"
+            )
     return kind.open(Path(base), dtype, device, threads)
 
 

@@ -156,9 +156,9 @@ class ChatClient:
         except self._openai.APIConnectionError as error:
             raise self._error(f"does not answer: {error.__cause__}; {self._when_down}") from error
         except self._openai.APIStatusError as error:
-            raise self._error(f"refuses: {error}; {self._when_down}") from error
+            raise self._error(f"rejected the request: {error}; {self._when_down}") from error
         except (self._openai.APIError, *_FOREIGN) as error:
-            why = "has no text in choices, message, content; use one that speaks OpenAI's protocol"
+            why = "returned no text in choices, message, content; use one that speaks OpenAI's protocol"
             raise self._error(f"{why} ({type(error).__name__})") from error
 
     def _error(self, problem: str) -> UserError:

@@ -73,9 +73,7 @@ class Judge:
         for answer in self.complete(prompts):
             value = reader(answer)
             if value is None:
-                raise UserError(
-                    f"the judge returned {missing} but {answer[:80]!r}; use a better judge"
-                )
+                raise UserError(f"the judge gave {missing}: {answer[:80]!r}; use a better judge")
             found.append(value)
         return found
 

@@ -227,7 +227,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
         yield warning
     tests = len(result.read_together("test"))
     if tests > 1 and kind != "same":
-        yield f"Intervals of differences and p-values are corrected for {tests} tests (Holm)."
+        yield f"The differences' intervals and p-values are corrected for {tests} tests (Holm)."
     if result.graph is not None:
         yield f"Graph: {one_line(result.graph)}."
 
@@ -239,7 +239,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         before = _on_test(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
-        yield f"Its dev score is not held out: {learnt} had been trained on some of them."
+        yield f"Its dev score is not held out: {learnt} had been trained on some dev examples."
     elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 

@@ -7,8 +7,8 @@ import unicodedata
 
 RULES = dict.fromkeys(  # metric -> what stands beside its score
     ("exact-match", "f1"),
-    "case, articles, sentence punctuation and quotes are ignored, signs and units count; "
-    "evaluate:squad has SQuAD's rule",
+    "case, articles, sentence punctuation and quotes are ignored; signs and units count; "
+    "evaluate:squad follows SQuAD's rule",
 )
 _TWINS = str.maketrans(
     "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―",

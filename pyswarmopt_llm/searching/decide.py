@@ -297,7 +297,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         (
             "method",
             by_model and iterations,
-            f"proposes without iterations; remove {', '.join(iterations)}",
+            f"does not use iterations; remove {', '.join(iterations)}",
         ),
         (
             "optimizer",
@@ -317,7 +317,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         (
             "start",
             config.start in SUMS and not kind.adapters,
-            f"sums weight changes by coefficients, which `space` {kind.name} does not have; remove it",
+            f"needs weight changes to sum, which `space` {kind.name} does not have; remove it",
         ),
     ]
     _refuse(config, conflicts)
@@ -348,7 +348,7 @@ def check_tasks(plan: Plan) -> None:
         unmodelled = why_no_model(config.method, plan)
     needed = config.population * plan.items
     conflicts = [
-        ("quick", config.quick and untrained, f"it trains, and training {untrained}"),
+        ("quick", config.quick and untrained, f"fine-tunes a model, but training {untrained}"),
         ("train", config.train == "on" and untrained, untrained),
         ("method", unmodelled, unmodelled),
         (

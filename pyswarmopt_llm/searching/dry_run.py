@@ -48,7 +48,7 @@ class Fit:
 
     def lines(self) -> list[str]:
         """The verdict."""
-        taken = f"the weights take {self.weights / GB:.1f} GB, without passes and merged copies"
+        taken = f"the weights take {self.weights / GB:.1f} GB, not counting forward passes and merged copies"
         lines = [f"{self.device}, {self.free / GB:.1f} GB free: {taken}"]
         if self.short > 0:
             remedy = "put nf4: before the base (four bits), or use a smaller one"
@@ -85,7 +85,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
             return None
     else:
         device = torch.device("cuda")
-        name = f"a GPU of {memory}"
+        name = f"a GPU with {memory}"
         dtype = pick_dtype(asked.dtype.replace("auto", "bfloat16"), device)
         free = bytes_of(memory) - CONTEXT
     base = resolve_base(asked.base, weights=False)

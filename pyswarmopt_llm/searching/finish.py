@@ -110,7 +110,7 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
 def _undefined(run: Run) -> Iterator[str]:
     """A note on candidates without numbers."""
     if count := run.failures.get(UNDEFINED):
-        how = "overflowed in this `dtype` and counted as the worst before them"
+        how = "overflowed in this `dtype` and were scored as the worst so far"
         yield f"{count} candidates {how}"
 
 

@@ -37,7 +37,7 @@ class TextModel:
         if not engine.passes.windows:
             kind = engine.model.config.get_text_config().model_type
             raise UserError(
-                f"{kind}: its layers do not take a mask and position ids per token, so it cannot "
+                f"{kind}: its layers do not accept a mask and position ids per token, so it cannot "
                 "be mixed with models that have other tokenizers; use members with one tokenizer"
             )
         size = int(engine.model.get_output_embeddings().weight.shape[0])

@@ -65,8 +65,8 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
             raise UserError(f"{name}: {error.text}") from error
         if lacking:
             raise UserError(
-                f"{name}: its tokenizer has no common alphabet with the others': no token for "
-                f"{min(lacking).decode()!r} alone; mix it with models of its own tokenizer only"
+                f"{name}: its tokenizer lacks part of the others' alphabet: it has no token for "
+                f"{min(lacking).decode()!r} alone; mix it only with models that share its tokenizer"
             )
 
 

@@ -33,7 +33,7 @@ class CompareConfig:
             required=False,
         ),
     ]
-    out: Annotated[str, Option("Output directory, new or resumable.", "DIR", opt.OUTPUT)]
+    out: Annotated[str, Option("Output directory, new or to resume.", "DIR", opt.OUTPUT)]
     _: KW_ONLY
     methods: Annotated[
         tuple[str, ...],

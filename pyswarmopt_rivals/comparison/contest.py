@@ -182,7 +182,7 @@ def check_settings(config: CompareConfig) -> list[Method]:
     """The methods, after refusing unknown or out-of-range settings."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"{len(config.experts)} given, a comparison needs at least 2; add more"
+        why = f"a comparison needs at least 2, got {len(config.experts)}; add more"
         raise InvalidOption("experts", None, why)
     check_options(config)
     methods = ordered(config.methods)

@@ -15,32 +15,32 @@ Json = Mapping[str, Any]
 
 READING = {
     "Intervals": (
-        "95%: Wilson's where each example is right in all seeds or wrong in all, else Student's, of "
-        "seeds and examples together; those over tasks follow from the tasks' (Zou & Donner 2008)."
+        "95% intervals: Wilson's if each example is right in all seeds or wrong in all, otherwise Student's "
+        "over seeds and examples; means over tasks combine the tasks' intervals (Zou & Donner 2008)."
     ),
     "p": (
-        "Paired test over test examples and seeds, two-sided, corrected for the number of methods "
-        "(Bonferroni). The best baseline is the best other row on test."
+        "Two-sided paired test over test examples and seeds, corrected for the number of methods "
+        "(Bonferroni). The best baseline is the row that scores highest on test among the others."
     ),
-    "Examples, seconds": "Cost of finding the result, without test scores.",
+    "Examples, seconds": "Cost of finding the result, excluding test scores.",
     "Tokens": (
-        "Read and generated per example at inference, by all models together; a context counts once "
-        "for all its options."
+        "Tokens that all models together read and generate per example at inference; a context shared by "
+        "several options counts once."
     ),
     "Rank": (
-        "Of the weight changes: full where no LoRA of rank sum r_i can represent a method's result, which "
-        "is scored as in its paper. METHOD:adapter is the LoRA that merge writes, with what "
-        "truncation lost in the Frobenius norm."
+        "Rank of the weight changes: full if no LoRA of rank sum r_i can represent the result, which is "
+        "then scored as in the method's paper. METHOD:adapter is the LoRA that merge writes, with its "
+        "truncation loss in the Frobenius norm."
     ),
 }
 _ABOUT = {
     "model-swarms": (
-        "the published update and sizes over weight changes, with every example scored and one set of "
-        "coefficients, where the paper takes the best of a grid; a small budget ends it before its "
+        "the published update and swarm size on weight changes, scoring every example, with one set of "
+        "coefficients, where the paper uses the best of a grid; a small budget ends it before its "
         "patience does."
     ),
-    "evolmerge": "a weight and a density for each expert; its paper has them by layer, in 1,000 trials.",
-    RANDOM: "the search of item-model, over adapters with random factors instead of the experts.",
+    "evolmerge": "one weight and one density per expert; its paper tunes them per layer, in 1,000 trials.",
+    RANDOM: "the item-model search, over adapters with random factors instead of the experts.",
 }
 
 
@@ -87,7 +87,7 @@ def summary_lines(result: Json) -> Iterator[str]:
     if seeds == 2:
         yield (
             "Two seeds cannot show a difference: an interval over them has 12.7 standard errors on "
-            "either side (Student's t); use at least three, better five."
+            "either side (Student's t); use at least three, preferably five."
         )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."
@@ -130,7 +130,7 @@ def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
     if row["gain"] is None:
         gain = ""
     else:
-        gain = f" ({row['gain']:+.1%} in the mean)"
+        gain = f" ({row['gain']:+.1%} on average)"
     return (
         f"{name} is first on average over {counted(tasks, 'task')}: {scores} for the best single "
         f"expert{gain}; it is first on {row['wins']} of them."

@@ -182,7 +182,9 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         check_free(out)
         os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
-        raise UserError(f"{out}: cannot be written ({first_line(error)}); free space") from error
+        raise UserError(
+            f"{out}: cannot be written ({first_line(error)}); free some space"
+        ) from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -228,7 +230,7 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"{path}: another process is writing it; wait for that process, or stop it"
+                f"{path}: another process is writing to it; wait for that process, or stop it"
             ) from error
         yield
 

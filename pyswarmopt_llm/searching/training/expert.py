@@ -212,8 +212,8 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
-                f'example {number}: needs "messages", turns with "role" and "content" of which the '
-                "last is the assistant's answer and not empty"
+                f'example {number}: needs "messages", turns with "role" and "content"; the last must be '
+                "a non-empty assistant turn"
             )
         prompt, answer = split_chat(tokenizer, example["messages"])
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]

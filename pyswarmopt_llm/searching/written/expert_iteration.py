@@ -212,7 +212,7 @@ class ExpertIteration:
             if start != START:
                 name = f"{start}-{name}"
             if max(log.seconds for log in self._logs) > seconds:
-                tell(note(f"{name}: skipped, no time is left"))
+                tell(note(f"{name}: skipped because no time is left"))
                 break
             replies += self._written(rounds[-1], teachers)
             teachers = ()

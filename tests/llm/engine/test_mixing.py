@@ -93,7 +93,7 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
             KeyError,
             "no such parameter",
         ),
-        (Patch({Q0: change(16)}), ValueError, "change of shape"),
+        (Patch({Q0: change(16)}), ValueError, "change has shape"),
     ]
     for patch, kind, said in cases:
         with pytest.raises(kind, match=said):

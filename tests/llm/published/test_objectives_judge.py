@@ -76,7 +76,7 @@ def test_a_server_that_has_answered_is_waited_for_five_minutes(
     server = serve(lambda prompt, n: GOOD if n == 1 else answer("", 429))
     complete = client(server.url)
     complete(["x"])
-    with pytest.raises(UserError, match=r"refuses: .*429.*resume when it is back"):
+    with pytest.raises(UserError, match=r"rejected the request: .*429.*resume when it is back"):
         complete(["y"])
     assert 200 < sum(waits) <= 310
 
@@ -90,7 +90,7 @@ def test_a_server_that_never_answers_is_not_waited_for(waits: list[float]) -> No
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (answer("", 401), "refuses: .*401"),
+        (answer("", 401), "rejected the request: .*401"),
         ((200, {}, b"<html>"), "speaks OpenAI's protocol"),
         ((200, {"Content-Type": "application/json"}, b"{"), "speaks OpenAI's protocol"),
         ((200, {}, b'{"choices": [{"message": {"content": 5}}]}'), "no text in choices"),

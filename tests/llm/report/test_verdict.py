@@ -164,7 +164,7 @@ def test_the_table_is_sorted_by_test_and_has_each_model_once() -> None:
 def test_what_had_learnt_examples_is_named_if_it_is_in_the_result() -> None:
     scores = {"trained_dev": 0.8, "trained": True, "learnt": {"x": 3, "y": 4}}
     found = findings(about_of(), result_of(**scores, coefficients={"x": 1.25, "y": 0.0}))
-    assert "Its dev score is not held out: x had been trained on some of them." in found.notes
+    assert "Its dev score is not held out: x had been trained on some dev examples." in found.notes
 
 
 @pytest.mark.parametrize("kind", ["better", "level"])

@@ -141,7 +141,7 @@ def test_named_numbers_are_reported_beside_their_mean(
     assert [sum(marks.values()) / 2] == pytest.approx(utility.judge(["a b c"]))
     page = (Path(config.out) / "report.html").read_text(encoding="utf-8")
     on_dev = result["models"]["best"]["dev"]["tasks"]["asks"]["named"]
-    assert "parts of the score" in page and f"{on_dev['short']:.3f}" in page
+    assert "components of the score" in page and f"{on_dev['short']:.3f}" in page
     code, out, _ = swarm_llm(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
     )

@@ -389,7 +389,7 @@ def test_rounds_end_with_the_time(
     _, events = told(config)
     rounds = {path.name for path in train_folder(config).glob("*round-*")}
     assert "base-round-1" in rounds and not rounds & {"base-round-3", "round-3"}
-    assert any(note.endswith("skipped, no time is left") for note in notes(events))
+    assert any(note.endswith("skipped because no time is left") for note in notes(events))
 
 
 def test_without_replies_that_are_better_nothing_is_trained(
