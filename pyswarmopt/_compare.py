@@ -52,7 +52,8 @@ class Comparison:
 
     Attributes:
         results: recipe name -> one `Result` for each seed.
-        optimum: the least value, from which distances are measured; None: values are shown.
+        optimum: the least value, from which distances are measured; with None the table shows
+            values.
 
     Example:
         >>> import pyswarmopt as pso
@@ -73,8 +74,8 @@ class Comparison:
         return float(np.median(self.finals(recipe)))
 
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval of `median`, from order statistics; for fewer than six seeds the range,
-        as the table says.
+        """A 95% interval of `median`, from order statistics; with fewer than six seeds the range,
+        as the table notes.
         """
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
@@ -133,7 +134,7 @@ def compare(
         bounds: as in `minimize`.
         recipes: names, recipes and None (the default search); or a dict from names in the table to
             these. All are compared with the first.
-        seeds: searches of each recipe, with seeds 0 to seeds - 1.
+        seeds: searches per recipe, with seeds 0 to seeds - 1.
         optimum: least value of `fun`, if known.
         options: further arguments of `minimize`, shared by all, such as `max_evals`.
 
@@ -141,7 +142,7 @@ def compare(
         The searches, with medians, intervals and tests.
 
     Raises:
-        ValueError: no recipes, or two with one name.
+        ValueError: no recipes, or two with the same name.
         TypeError: `recipes` is not a list, or `seed` or `recipe` is given instead of `seeds` and
             `recipes`.
 

@@ -91,22 +91,22 @@ def minimize(
             infeasible point only once, for the result, if no feasible point was found.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
-        noisy: `fun` returns a different value each time. With whole numbers or choices, no constraints
-            and up to 500 evaluations, a Gaussian process that learns the noise proposes all points;
-            otherwise a swarm does. The bests are re-evaluated and compared by their means (see
-            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is reserved for
-            choosing among them at the end, and as many for new evaluations of the chosen one, for
-            `Result.fun` and `Result.fun_stderr`. `target` then applies to the mean, by two standard
-            errors.
+        noisy: `fun` returns a different value each time. With whole numbers or choices, no
+            constraints and up to 500 evaluations, a Gaussian process that learns the noise proposes
+            all points; otherwise a swarm does. The bests are re-evaluated and compared by their
+            means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is
+            reserved for choosing among them at the end, and as many for new evaluations of the
+            chosen one, for `Result.fun` and `Result.fun_stderr`. `target` then applies to the mean,
+            which must meet it by two standard errors.
         history: "iteration" or "particles", every point of each iteration. Default: "iteration", with `space`
             "particles".
         asynchronous: a free worker immediately gets a new point, so workers of unequal speed are
-            always busy. A recipe's particle moves as soon as its own value arrives, using the values
-            known by then, and an iteration has as many evaluations as there are particles. While a
-            round is unfinished, the default search proposes more points from its model, or by
-            mutating the best point. The search ends when all pending calls have. With several
-            workers the result depends on the order in which values arrive. `fun` must take one
-            point at a time; does not work with `noisy`.
+            always busy. A recipe's particle moves as soon as its own value arrives, using the
+            values known by then, and an iteration has as many evaluations as there are particles.
+            While a round is unfinished, the default search proposes more points from its model, or
+            by mutating the best point. The search ends when all pending calls have finished. With
+            several workers the result depends on the order in which values arrive. `fun` must take
+            one point at a time; does not work with `noisy`.
         space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]`` a
             choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun`
             and the constraints receive them as keyword arguments, or as one dict if they have a
@@ -115,7 +115,7 @@ def minimize(
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout";
             pending calls still finish, within `evaluation_timeout`. A search resumed from a
-            checkpoint has the whole time again.
+            checkpoint gets the full time again.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, handled by
             `on_error`. With workers=1 in the main thread, and in the main threads of processes, the
             call is interrupted; elsewhere it is abandoned, and calls run in groups of as many as
@@ -175,10 +175,10 @@ def maximize(
     """Find the point of a box where `fun` is largest, with the arguments and result of `minimize`.
 
     Args:
-        fun: ``(D,) float64 array -> float``, as all others: see `minimize`.
+        fun: ``(D,) float64 array -> float``; see `minimize` for this and all other arguments.
 
     Returns:
-        As `minimize`; `fun` is the largest value.
+        As for `minimize`; `fun` is the largest value.
 
     Raises:
         Exception: see `minimize`.

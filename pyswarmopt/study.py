@@ -61,19 +61,19 @@ class Study:
     pickled, with its pending trials.
 
     Args:
-        bounds: see `pyswarmopt.minimize`, as for the arguments that are not described here. Either
+        bounds: see `pyswarmopt.minimize`, also for the arguments not described here. Pass either
             this or `space`.
-        recipe: see there; not with several objectives.
-        population: see there. If it is not given, the default search takes the number of trials
-            that are pending when the first value is told.
+        recipe: as in `pyswarmopt.minimize`; not with several objectives.
+        population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
+            when the first value is told.
         maximize: whether larger values are better.
-        objectives: how many numbers each value has. With several, all are minimised, and `result` is
-            a `MultiResult`.
-        options: `max_evals` is the end of the search, used in its plan; with
-            ``constraints="returned"`` each value is told with its constraints.
+        objectives: number of objectives in each value. With several, all are minimised, and
+            `result` is a `MultiResult`.
+        options: `max_evals` ends the search, which plans with it; with ``constraints="returned"``
+            each value is told with its constraints.
 
     Raises:
-        ValueError: arguments that do not make sense.
+        ValueError: invalid arguments.
 
     Example:
         >>> import pyswarmopt as pso
@@ -205,7 +205,7 @@ class Study:
             raise ValueError(f"tell: value={value!r} is not a number ({error})") from None
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop, as `Result.stop`; empty to go on."""
+        """Reasons to stop, as in `Result.stop`; empty to continue."""
         return self._search.reasons()
 
     def result(self) -> Any:
@@ -213,7 +213,7 @@ class Study:
         return self._search.result()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything told, and the pending trials, to a file."""
+        """Write all told values and the pending trials to a file."""
         self._search.save(path)
 
     def load(self, path: str | os.PathLike[str]) -> Study:

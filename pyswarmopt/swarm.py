@@ -48,13 +48,12 @@ class Swarm:
     tensors.
 
     Args:
-        dim: D; needed only where neither bounds nor positions tell it.
+        dim: D; needed only if neither bounds nor positions determine it.
         population: N; default: the number of positions, or else the recipe's.
         bounds: the box to search in; see `pyswarmopt.boundary.make_box` for the forms.
-        positions: starting positions, (n, D). With n < N the recipe adds the rest, the n come
-            first.
+        positions: starting positions, (n, D). If n < N, the recipe adds the rest after them.
         velocities: starting velocities, (N, D), used unchanged; default: the recipe's.
-        recipe: a name out of `pyswarmopt.recipes.RECIPES`, or a `Recipe`.
+        recipe: a name from `pyswarmopt.recipes.RECIPES`, or a `Recipe`.
         maximize: whether larger values are better.
         seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy
             `Generator` draws one.
@@ -63,11 +62,12 @@ class Swarm:
         device: where tensors live; default the CPU. Random numbers always come from the CPU.
 
     Raises:
-        ValueError: arguments that do not fit each other.
+        ValueError: inconsistent arguments.
         ImportError: a device is given and torch is not installed.
 
-    The first `ask` returns the starting positions, every later one moves. A value that is not
-    finite counts as the worst possible and never becomes a personal best, the best or the worst.
+    The first `ask` returns the starting positions; every later one moves the swarm. A value that is
+    not finite counts as the worst possible and never becomes a personal best, the best or the
+    worst.
 
     Example:
         >>> import pyswarmopt as pso
@@ -130,9 +130,9 @@ class Swarm:
     # ---- the loop ----
 
     def ask(self) -> Array:
-        """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
+        """Positions to evaluate, (N, D), safe to keep; the same ones until `tell`.
 
-        N is the present population, which a restart may change.
+        N is the current population, which a restart may change.
         """
         self._prepare()
         return copied(self._state.positions)
@@ -161,10 +161,10 @@ class Swarm:
     def ask_one(self) -> Ticket | None:
         """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle idle for longest moves on the currently known bests, and is pending until its
-        ticket is told. Particles count their own stagnation; an iteration, as counted by schedules,
-        patience and stop rules, ends after every N values. The run depends on the seed and the
-        order of the tells. Asynchronous mode cannot be left again.
+        The particle that has been idle longest moves on the currently known bests, and is pending
+        until its ticket is told. Particles count their own stagnation; an iteration, as counted by
+        schedules, patience and stop rules, ends after every N values. The run depends on the seed
+        and the order of the tells. A swarm cannot leave asynchronous mode.
 
         Returns:
             A ticket; None if another value must be told first: all particles are pending, or the
@@ -235,10 +235,10 @@ class Swarm:
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
-        """Replace the values of the personal bests after reevaluating them under noise.
+        """Replace the values of the personal bests after re-evaluating them under noise.
 
         The best of the swarm and the best of all follow, for better or worse: otherwise a lucky
-        value would stay for ever. Positions, stagnation counts and the worst do not change.
+        value would stay forever. Positions, stagnation counts and the worst do not change.
 
         Args:
             values: (N,) values of `personal_bests`, in the user's sense; one that is not finite
@@ -340,20 +340,22 @@ class Swarm:
 
     @property
     def positions(self) -> Array:
-        """Current positions, (N, D), after any restart; the swarm's own memory, which moves on:
-        read only.
+        """Current positions, (N, D), after any restart; the swarm's own memory, which later moves
+        overwrite: read only.
         """
         return self._state.positions
 
     @property
     def velocities(self) -> Array:
-        """Current velocities, (N, D); the swarm's own memory, which moves on: read only."""
+        """Current velocities, (N, D); the swarm's own memory, which later moves overwrite: read
+        only.
+        """
         return self._state.velocities
 
     @property
     def personal_bests(self) -> Array:
-        """Each particle's best position, (N, D); the swarm's own memory, which moves on: read
-        only.
+        """Each particle's best position, (N, D); the swarm's own memory, which later moves
+        overwrite: read only.
         """
         return self._state.best_positions
 
@@ -449,12 +451,12 @@ class Swarm:
         Args:
             path: the file.
             recipe: needed only for your own composition, which the file cannot hold. The file
-                identifies it by name: give two compositions two names.
+                identifies it by name, so use different names for different compositions.
             device: device of the tensors from now on; default: arrays if the swarm had arrays, else
                 tensors on the CPU.
 
         Raises:
-            ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
+            ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be passed.
             ImportError: the swarm has tensors and torch is not installed.
         """
         with needing_torch(f"the swarm in {path}"):

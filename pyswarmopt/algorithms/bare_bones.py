@@ -26,8 +26,8 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generat
 
 @keeps_options
 def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
-    """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without a velocity and
-    without a coefficient.
+    """Bare bones PSO: Kennedy 2003, IEEE Swarm Intelligence Symposium, without velocities or
+    coefficients.
 
     ``x <- N((p + g) / 2, |p - g|)`` per coordinate: a normally distributed point between its best p
     and its neighbourhood's best g (see `gaussian_between`). A particle that is the best of its

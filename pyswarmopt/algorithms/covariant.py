@@ -65,7 +65,7 @@ def covariant(
 
     g is the best of a random one of the better particles (`BetterInformants`), particles stop at
     walls, and a larger swarm takes the place of one that stagnates (`RestartSwarm`). The defaults
-    were chosen on other instances of bbob than docs/explanation/evidence.md reports.
+    were chosen on bbob instances other than those reported in docs/explanation/evidence.md.
 
     Args:
         inertia: w, in many coordinates.
@@ -75,7 +75,7 @@ def covariant(
         share: see `BetterInformants`.
         population: particles of the first swarm.
         growth: factor of the population at a restart.
-        patience: iterations without a new best that call for one.
+        patience: iterations without a new best that trigger a restart.
 
     Returns:
         The recipe.

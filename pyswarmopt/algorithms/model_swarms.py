@@ -45,12 +45,13 @@ def model_swarms(
     ``v <- (1/C) [r_v phi_v v + r_p phi_p (p - x) + r_g phi_g (g - x) + r_w phi_w (x - w)]``, ``x <-
     x + lambda v``, with one r ~ U(0, 1) per particle and term and C the sum of the drawn
     coefficients, ``C = r_v phi_v + r_p phi_p + r_g phi_g + r_w phi_w``.
-    `pyswarmopt.teaching.algorithm1` is the same algorithm as one loop in NumPy, to read beside the
-    paper. A particle never leaves the affine hull of its starting points. With bounds (the paper
-    has none) it stops at the wall.
+    `pyswarmopt.teaching.algorithm1` is the same algorithm as one loop in NumPy, to read alongside
+    the paper. A particle never leaves the affine hull of its starting points. With bounds (the
+    paper has none) it stops at the wall.
 
     Args:
-        inertia: phi_v; the values that the paper tries of this and the next four are in `GRID`.
+        inertia: phi_v; `GRID` lists the values that the paper tries for this and the next four
+            arguments.
         cognitive: phi_p.
         social: phi_g.
         repel: phi_w.
@@ -59,7 +60,7 @@ def model_swarms(
         restart_patience: c_r, iterations without a new personal best after which a particle goes
             back to it.
         patience: c, iterations without a new global best after which the search stops.
-        max_iter: K, the most moves.
+        max_iter: K, the maximum number of moves.
         randomness: "none" makes every r = 1.
         compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~
             U(0, 2), and an added starting point may be x_a or x_b of the next ones; a particle goes

@@ -39,9 +39,9 @@ class Recipe:
         launch: makes starting velocities.
         population: default number of particles.
         repeat_dropped: whether a particle with a dropped evaluation counts its old score again.
-        last_worst_wins: whether the last of equally bad new worsts counts; among the starting
-            points the first always counts.
-        options: arguments by which `recipes` can make this recipe again, or None for a user's
+        last_worst_wins: whether the last of several equally bad new worst points counts; among the
+            starting points the first always counts.
+        options: arguments with which `recipes` can rebuild this recipe, or None for a user's
             composition; only `Swarm.load` needs them.
 
     Raises:
@@ -143,8 +143,8 @@ def compose(
         population: default number of particles.
         name: name for reports.
         velocity: a rule other than a sum of terms, instead of `terms`.
-        max_velocity: V_max, to which each coordinate of the velocity is cut, in the units of x;
-            default: not cut.
+        max_velocity: V_max, at which each coordinate of the velocity is clamped, in the units of x;
+            default: no clamp.
 
     Returns:
         The recipe.

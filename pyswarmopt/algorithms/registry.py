@@ -29,7 +29,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
 
 
 def get(name: str, **options: Any) -> Recipe:
-    """The recipe with this name; dashes count as underscores, capitals as small letters.
+    """The recipe with this name; dashes count as underscores, and case is ignored.
 
     Args:
         name: one of `RECIPES`.

@@ -55,7 +55,7 @@ class Optimizer(Protocol):
         """Take in the values, (N,), of the positions from `ask`.
 
         `dropped` is a mask, (N,), of positions that were not evaluated; an optimizer that needs
-        every value refuses it with a ValueError.
+        every value raises a ValueError.
         """
 
     def stop(self) -> dict[str, float]:

@@ -105,18 +105,19 @@ class Table(ABC):
 
 
 class History(list[Any], Table):
-    """The records of a run. Those of one objective are thinned out evenly when there are too many:
-    every second iteration goes, and from then on only every second (fourth, ...) one is kept.
+    """The records of a run. With one objective they are thinned evenly once there are too many:
+    every second iteration is dropped, and from then on only every second (fourth, ...) is kept.
 
-    As a table (`to_pandas`, `to_csv`) it has a column per field. A position has a column per coordinate, x0,
-    x1, ..., or with a space per parameter, in its own units and empty if inactive.
+    As a table (`to_pandas`, `to_csv`) it has a column per field. A position has a column per
+    coordinate, x0, x1, ..., or, with a space, a column per parameter, in the parameter's units and
+    empty if inactive.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
-            point, also for one that was not called `again`.
+            point, including points that came up `again` without a call.
         space: parameters by name, which replace coordinates in tables.
         constrained: whether tables of particles have a column for violations.
-        objectives: how many numbers a particle's value has; 0: it is a number.
+        objectives: number of objectives in a particle's value; 0: the value is a single number.
 
     Raises:
         ValueError: an unknown granularity.
@@ -153,7 +154,7 @@ class History(list[Any], Table):
             iteration: number of the iteration, increasing.
             evaluations: calls of the objective so far.
             best: the best value so far.
-            points: its evaluations; means use the finite values of feasible points.
+            points: the iteration's evaluations; means use the finite values of feasible points.
         """
         if iteration % self._stride or not points:
             return
@@ -180,8 +181,8 @@ class History(list[Any], Table):
         return first.feasible_value
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
-        """The particles' positions, (n, D), with finite values, and these, (n,) or (n, M); with
-        `feasible` only of those that break no constraint.
+        """The positions with finite values, (n, D), and the values, (n,) or (n, M); with
+        `feasible`, only of points that violate no constraint.
         """
         particles = (record for record in self if isinstance(record, ParticleRecord))
         kept = [r for r in particles if r.violation == 0 or not feasible]

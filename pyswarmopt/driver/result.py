@@ -63,7 +63,7 @@ class Result(Mapping[str, Any]):
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x violates a constraint. An equality counts as met within
-            ``equality_tolerance``, and `maxcv` is how much it is missed by.
+            ``equality_tolerance``, and `maxcv` is its remaining violation.
         algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
@@ -112,16 +112,17 @@ class Result(Mapping[str, Any]):
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats | list[dict[str, Any]], Floats]:
         """The evaluated points with a value, (n, D), or with ``space=`` a dict of active parameters
-        for each; and their values, (n,). A point that came up again, without a second call, is
-        listed again.
+        for each; and their values, (n,). A point that came up again without a second call is listed
+        again.
 
-        `history.to_pandas()` has all points as a table, with constraints their violation, too.
+        `history.to_pandas()` returns all points as a table; with constraints it includes their
+        violation.
 
         Args:
-            feasible: leave out points that break a constraint.
+            feasible: leave out points that violate a constraint.
 
         Raises:
-            ValueError: they were not kept.
+            ValueError: the points were not kept.
         """
         x, values = self._kept(feasible)
         if self.space is None:
@@ -142,7 +143,7 @@ class Result(Mapping[str, Any]):
         choices, NaN for inactive parameters.
 
         Raises:
-            ValueError: they were not kept.
+            ValueError: the points were not kept.
         """
         x, _ = self._kept()
         if self.space is None:
@@ -161,7 +162,7 @@ class Result(Mapping[str, Any]):
         return x, values
 
     def importance(self) -> dict[str, float]:
-        """Importance of each single parameter: shares that sum to 1, largest first.
+        """Importance of each parameter by itself: shares that sum to 1, largest first.
 
         These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
         ``space=`` parameters are named x0, x1, ..., with the ranges of the evaluated points.

@@ -493,7 +493,7 @@ class MemeticSwarm(PhasedSearch):
             200.
 
     Raises:
-        ValueError: arguments that do not fit each other.
+        ValueError: inconsistent arguments.
 
     Example:
         >>> import pyswarmopt as pso

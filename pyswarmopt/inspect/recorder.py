@@ -29,7 +29,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     Args:
         fun: the objective, (N, D) array -> (N,).
         recipe: algorithm or its name; its own stop rules apply.
-        moves: most moves.
+        moves: maximum number of moves.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
             maximize.
 

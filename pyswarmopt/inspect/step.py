@@ -15,9 +15,9 @@ class Step:
     Attributes:
         number: 0 for the starting positions, then 1, 2, ...
         x: evaluated positions, (N, D).
-        v: velocities that led there, after walls, (N, D).
+        v: velocities that led there, after boundary handling, (N, D).
         values: their values, (N,), in the user's sense.
-        p: personal bests after the evaluation, (N, D); before it where a new population follows.
+        p: personal bests after the evaluation, (N, D); before it if a new population follows.
         p_values: values at p, (N,).
         best: the best value so far.
         restarted: mask of particles sent elsewhere after the evaluation, (N,).

@@ -30,9 +30,9 @@ class PycmaOptimizer(Replayed):
     Raises:
         ValueError: a single position, equal positions, or a population or budget below 1.
 
-    The starting positions count as the best so far, but CMA-ES itself is not told of them: it did
-    not draw them. Of pycma's own reasons to stop, those that come of equal values are switched off.
-    Saving keeps the values told; loading asks and tells all of them again (see `interop.replay`).
+    The starting positions count as the best so far, but CMA-ES itself is not told about them, since
+    it did not draw them. pycma's own reasons to stop at equal values are switched off. Saving keeps
+    the told values; loading repeats all asks and tells (see `interop.replay`).
 
     Source: Hansen 2016, arXiv 1604.00772.
 

@@ -27,21 +27,21 @@ class SwarmSearchCV(BaseSearchCV):
         estimator: estimator to fit.
         param_distributions: parameters by name; see `pyswarmopt.Space`. `pso.when` leaves one at
             the estimator's default.
-        n_iter: most candidates; each is fitted once per fold, and none twice.
+        n_iter: maximum number of candidates; each is fitted once per fold, and none is repeated.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` draws one.
-        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With
-            several metrics the one that `refit` names is maximised.
-        n_jobs: processes; at first at most as many as folds have work, since with up to 20
-            parameters the first candidates come one at a time: 5 per parameter, or 200 with
-            integers or categories.
+        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like the remaining arguments.
+            With several metrics, the one that `refit` names is maximised.
+        n_jobs: number of processes; at first no more of them are busy than there are folds, since
+            with up to 20 parameters the first candidates come one at a time: 5 per parameter, or
+            200 with integers or categories.
         refit: fit the best candidate on all data; with several metrics the name of one.
         cv: folds.
         verbose: amount of output.
         pre_dispatch: number of jobs dispatched ahead.
         error_score: score of a candidate whose fit fails. A candidate without any successful fit is
             not in `cv_results_`.
-        return_train_score: score the training folds, too.
+        return_train_score: also score the training folds.
 
     Example:
         >>> import pyswarmopt as pso

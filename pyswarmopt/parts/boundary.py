@@ -1,8 +1,8 @@
 """The box to search in, and the treatment of particles that leave it.
 
 A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) NumPy arrays, or on
-tensors if the swarm uses tensors. It treats each coordinate separately and leaves inside ones
-unchanged, so it may be given only the outside ones, as one row. None of them limits velocities by
+tensors if the swarm uses tensors. It treats each coordinate separately and leaves those inside the
+box unchanged, so it may be given only those outside, as one row. No boundary limits velocities by
 the size of the box. Except for `none`, the returned positions lie in the box.
 """
 
@@ -77,7 +77,7 @@ Boundary = Callable[[Array, Array, Box, np.random.Generator], tuple[Array, Array
 
 
 def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Let particles leave the box, which only limits their start.
+    """Let particles leave the box, which then limits only their starting positions.
 
     Args:
         x: positions, (N, D).
@@ -225,7 +225,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
         bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
             `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each,
             of which one may be a number; or a pair of numbers (low, high) for every coordinate.
-        dim: D, needed if `bounds` does not give it.
+        dim: D, needed if `bounds` does not determine it.
         dtype: dtype of the box, NumPy's or torch's.
         device: device of a box of tensors.
 
@@ -233,10 +233,10 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
         The box.
 
     Raises:
-        ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype`
-            can measure, the same for every coordinate's low and high, or that do not fit `dim`; a
-            tuple of two lists, or a list of two arrays, of two numbers each, which may be pairs or
-            (low, high).
+        ValueError: bounds that are not finite (None included), crossed, wider than `dtype` can
+            represent, with low == high in every coordinate, or inconsistent with `dim`; or an
+            ambiguous form: a tuple of two lists, or a list of two arrays, of two numbers each,
+            which may mean pairs or (low, high).
 
     Example:
         >>> make_box([(-1, 1), (0, 5)], None, np.dtype("float64")).high.tolist()

@@ -85,8 +85,8 @@ class Linear:
     Attributes:
         start: value at move 0.
         end: value from move `moves` on.
-        moves: over which it changes; None: over the whole run where its length is known, as in
-            `minimize`, else over 1,000.
+        moves: number of moves over which it changes; None: the whole run if its length is known, as
+            in `minimize`, else 1,000.
 
     Raises:
         ValueError: a number that is not finite, or fewer than 1 move.

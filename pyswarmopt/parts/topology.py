@@ -211,7 +211,7 @@ class BetterInformants(ByInformants):
     particle (Cheng & Jin 2015, Information Sciences 291).
 
     Attributes:
-        share: in (0, 1]; the smaller, the nearer to `Global`.
+        share: in (0, 1]; smaller shares are closer to `Global`.
 
     Raises:
         ValueError: a share of 0, or above 1.

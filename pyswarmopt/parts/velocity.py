@@ -78,12 +78,12 @@ class Term:
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
         looks_at: input of a particle's direction in a coordinate: the same particle and coordinate
-            ("element"), other particles, too ("column"), or anything ("all"). A sum of terms
+            ("element"), also other particles ("column"), or anything ("all"). A sum of terms
             without "all" is evaluated block by block, on NumPy arrays, so that a large swarm moves
             without temporaries of its size.
 
     Raises:
-        ValueError: another `random` or `looks_at`, or a weight that is not finite.
+        ValueError: an unknown `random` or `looks_at`, or a weight that is not finite.
         TypeError: a direction that is not a function, or a weight that is neither a number nor a
             schedule.
 
@@ -213,8 +213,8 @@ class SumOfTerms:
         terms: the terms, in the order of their random draws.
         normalise: whether to divide by C, the sum of r * weight drawn for the particle (Feng et al.
             2024, Algorithm 1).
-        limit: V_max > 0, to which each coordinate of the velocity is cut (Eberhart & Shi 2000), in
-            the units of x; None: not at all.
+        limit: V_max > 0, at which each coordinate of the velocity is clamped (Eberhart & Shi 2000),
+            in the units of x; None: no clamp.
 
     Raises:
         ValueError: no terms, or a limit that is not positive.

@@ -1,4 +1,4 @@
-"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) in NumPy, to read beside the
+"""Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv 2410.11163) in NumPy, to read alongside the
 paper.
 
 One function, one loop, the paper's symbols; nothing here is fast. `pyswarmopt.recipes.model_swarms`

@@ -42,7 +42,7 @@ def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: 
             first.
         more: other positional arguments of the rule: weights for ``weighted``, confidences for
             ``confidence``.
-        rule: one of the rules above.
+        rule: name of one of the rules above.
         options: keyword arguments of the rule.
 
     Raises:

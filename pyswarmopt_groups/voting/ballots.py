@@ -69,7 +69,7 @@ class Outcome:
 
     Attributes:
         answer: the winner; None if every member abstained.
-        ballots: per member the answer it counts for, for a ranking its first; None for an
+        ballots: the answer that each member counts for (of a ranking, the first); None for an
             abstention.
         scores: answer -> score, in the order of first mention; the unit depends on the rule.
         tied: the answers with the best score, in the same order; if several, the tie rule decided.
@@ -178,9 +178,9 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     Source: Nitzan and Paroush 1982; Shapley and Grofman 1984: w = log(p / (1 - p)) for two options.
     With K options, all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
 
-    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance (1
-    / K right and 1 - 1 / K wrong), which keeps the weights finite (K = 2: the half of Haldane 1956
-    and Anscombe 1956).
+    A member at chance gets weight 0, one below chance a negative weight. Counts are smoothed by one
+    item at chance (1 / K right and 1 - 1 / K wrong), which keeps the weights finite (K = 2: the
+    half of Haldane 1956 and Anscombe 1956).
 
     Args:
         accuracies: accuracy of each member on dev.

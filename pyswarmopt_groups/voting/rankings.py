@@ -22,8 +22,9 @@ def borda(rankings: Rankings) -> Outcome:
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
 
     Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; missing
-    ones share the remaining points equally. A tie goes to the candidate named first (first member's
-    ranking first, from its best on). `scores` are points.
+    ones share the remaining points equally. A tie goes to the candidate named first (in the first
+    member's ranking, then in the second's, and so on, each from best to worst). `scores` are
+    points.
 
     Raises:
         ValueError: no members, or a ranking that is a single string or contains a candidate twice

@@ -252,8 +252,8 @@ class SearchConfig:
 
     @property
     def population(self) -> int:
-        """Particles of the swarm, at least its starting points: the experts, and `SUMS` for some
-        starts.
+        """Number of particles, at least as many as starting points: the experts, plus `SUMS` for
+        some starts.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)
@@ -265,7 +265,7 @@ class SearchConfig:
 
     @property
     def iterations(self) -> int:
-        """Most iterations; 0 if a model proposes candidates."""
+        """Maximum number of iterations; 0 if a model proposes candidates."""
         if self.method in MODELS:
             return 0
         if self.max_iter is None:

@@ -10,11 +10,11 @@ from pyswarmopt.base.words import one_line
 
 
 class UserError(Exception):
-    """Bad input: says what is wrong, where, and what to do, in one line.
+    """Bad input; one line says what is wrong, where, and what to do.
 
     The command line prints the message and exits with code 2; nothing has been written. Quoted
-    input is shown as one line without control characters, long values cut. Settings are named by
-    field, in backticks; only the command line shows them as options.
+    input is shown as one line without control characters, with long values truncated. Settings are
+    named by field, in backticks; only the command line shows them as options.
 
     Example:
         >>> raise UserError("runs/a: holds a run already; choose another `out`")

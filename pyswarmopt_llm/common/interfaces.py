@@ -171,13 +171,13 @@ class Engine(Protocol):
             total of this call; None: no listener.
         notes: topic -> note on how the engine runs.
         decided: settings decided by its device's memory; a resumed run keeps them.
-        thinking: most tokens of thoughts before a reply; 0: no thinking.
+        thinking: maximum number of thinking tokens before a reply; 0: no thinking.
         dtype: dtype of the weights.
         window: context window in tokens; None: unknown, or each of the `members` has its own.
-        likelihoods: whether `loglikelihood` takes continuations of several tokens.
+        likelihoods: whether `loglikelihood` accepts continuations of several tokens.
         members: name -> model, if several are loaded side by side; empty for one model.
         message_tokens: tokens of messages that a member writes besides the answer; its window must
-            hold them, too.
+            also hold them.
         parameter_names: weights that `Patch.dense` may replace; empty if it may not.
 
     Example:
@@ -213,7 +213,7 @@ class Engine(Protocol):
         """
 
     def count_tokens(self, text: str) -> int:
-        """Tokens that the model reads for a text; several models' are summed."""
+        """Tokens that the model reads for a text, summed over several models."""
         return sum(member.count_tokens(text) for member in self.members.values())
 
 

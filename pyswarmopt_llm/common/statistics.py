@@ -44,10 +44,10 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
         per_item: at least one value.
 
     Returns:
-        The score; its standard error is nan for one item.
+        The score; its standard error is NaN for one item.
 
     Raises:
-        ValueError: without items, or if a value is not finite.
+        ValueError: no items, or a value that is not finite.
 
     Example:
         >>> score_of([1.0, 0.0, 1.0, 1.0]).value
@@ -173,7 +173,7 @@ def interval(
         Lower and upper end, in the values' units.
 
     Raises:
-        ValueError: without items, or if a value is not finite.
+        ValueError: no items, or a value that is not finite.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)

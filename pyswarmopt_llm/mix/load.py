@@ -68,7 +68,7 @@ def open_model(
 
 
 def adapter_patch(base: str, adapter: str) -> Patch:
-    """An adapter's change of its base.
+    """An adapter's change to its base.
 
     Args:
         base: the base.
@@ -78,7 +78,7 @@ def adapter_patch(base: str, adapter: str) -> Patch:
         The patch, whose tensors are read on access.
 
     Raises:
-        UserError: the adapter does not fit.
+        UserError: the adapter does not fit the base.
 
     Example:
         >>> engine = open_model("my/base")  # doctest: +SKIP

@@ -174,7 +174,7 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
     the model optimised for verbosity writes more words than the one optimised for conciseness; ties
     count one half.
 
-    0.5 is no control, 1 full control (probability of superiority, Wolfe and Hogg 1971; for
+    0.5 means no control, 1 full control (probability of superiority, Wolfe and Hogg 1971; for
     conflicting rewards see Feng et al. 2024, section 3).
 
     Args:

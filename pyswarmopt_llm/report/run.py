@@ -32,7 +32,7 @@ PAGE = "report.html"
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
-    """Find a better mixture of experts and train it; with a grid, of several sets of coefficients.
+    """Find a better mixture of experts and train it; with a grid, try several sets of coefficients.
 
     Args:
         config: settings of the search.
@@ -58,7 +58,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 def resume(
     run: str | Path, on_event: OnEvent | None = None, allowed: Collection[Any] = ()
 ) -> SearchResult:
-    """Continue a run, with the same result as without interruption; of a finished run, return its
+    """Continue a run, with the same result as without interruption; a finished run just returns its
     result.
 
     Args:

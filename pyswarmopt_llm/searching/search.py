@@ -108,7 +108,7 @@ def resume(
     on_event: OnEvent | None = None,
     allowed: Collection[str] = (),
 ) -> SearchResult:
-    """Continue a run, with the same result as without interruption; of a finished run, return its
+    """Continue a run, with the same result as without interruption; a finished run just returns its
     result.
 
     Args:

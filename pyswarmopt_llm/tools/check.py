@@ -80,7 +80,7 @@ def check(
 ) -> CheckReport:
     """Load each adapter as in a search and as in PEFT, and compare.
 
-    Memory holds the base as in a search, and two adapters.
+    It needs memory for the base, as in a search, and for two adapters.
 
     Args:
         adapters: PEFT adapter directories or hub ids.

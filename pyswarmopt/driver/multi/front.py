@@ -45,14 +45,14 @@ FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for ree
 
 @dataclass(frozen=True, repr=False, eq=False)
 class MultiResult(Result, Table):
-    """The front found by a search. Fields that are not listed are those of `pyswarmopt.Result`.
+    """The front found by a search. Fields not listed here are those of `pyswarmopt.Result`.
 
     As a table (`to_pandas`, `to_csv`) it has a row for each point, and a column for each coordinate or
     parameter and each objective, fun0, fun1, ...
 
     Attributes:
-        x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
-            that violates the constraints least.
+        x: (K, D) float64, all evaluated points that no other dominates; without a feasible point,
+            the one that violates the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
         success: whether a feasible point with finite objectives was found.
         maxcv: the largest amount by which a point violates a constraint; an equality counts as met
@@ -108,20 +108,21 @@ def minimize_multi(
 ) -> MultiResult:
     """Find the Pareto front of several objectives in a box.
 
-    Up to 20 parameters, Gaussian processes propose the first 200 points (in the manner of SMS-EGO:
-    Ponweiser, Wagner, Biermann & Vincze 2008, PPSN X). SMPSO continues from there (Nebro, Durillo,
-    Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
+    With up to 20 parameters, Gaussian processes propose the first 200 points (in the manner of
+    SMS-EGO: Ponweiser, Wagner, Biermann & Vincze 2008, PPSN X). SMPSO continues from there (Nebro,
+    Durillo, Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
 
     Args:
-        fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be
-            large. A point with a value that is not finite is never kept.
+        fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate those to
+            maximise. A point with a value that is not finite is never kept.
         bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
-        population: particles, by default a 25th of `max_evals`, with constraints a tenth, from 10 to
-            100; and points that the processes propose at a time, by default 5.
+        population: number of particles, by default `max_evals` / 25, or / 10 with constraints, and
+            from 10 to 100; also the number of points that the processes propose at a time, by
+            default 5.
         max_evals: the maximum number of calls of `fun`, including points that violate a constraint.
         seed: as in `pyswarmopt.minimize`.
-        workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`,
+        workers: as in `pyswarmopt.minimize`, like `vectorized`, `on_error`, `integrality`,
             `constraints` and `categorical`.
         vectorized: whether `fun` takes (m, D).
         callback: called with the front so far after each iteration; return True, or raise
@@ -134,12 +135,12 @@ def minimize_multi(
         checkpoint: as in `pyswarmopt.minimize`.
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
-        equality_tolerance: by how much an equality may be missed.
+        equality_tolerance: the violation up to which an equality counts as met.
         noisy: `fun` returns different values each time. A tenth of `max_evals` is reserved to
             re-evaluate the front: `MultiResult.fun` contains the means of these draws, `fun_stderr`
             their standard errors. Points whose means are dominated are left out, which makes the
             others look slightly too good. A front with too many points for this is thinned out.
-        timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
+        timeout: as in `pyswarmopt.minimize`, like `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
 
     Returns:
@@ -147,7 +148,7 @@ def minimize_multi(
 
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.
-        ValueError: arguments that do not make sense or do not fit the checkpoint.
+        ValueError: arguments that are invalid or do not match the checkpoint.
         Exception: whatever `fun` raises, if `on_error` says so; its attribute `result` is the front
             so far.
 

@@ -13,8 +13,8 @@ from pyswarmopt.base.arrays import Bools, Floats
 def non_dominated(values: npt.ArrayLike) -> Bools:
     """Find the points that no other point dominates.
 
-    A point dominates another if it is nowhere worse and somewhere better. Equal points count all or
-    none; points with NaN never do.
+    A point dominates another if it is no worse in any objective and better in at least one. Of
+    equal points, all are found or none; points with NaN are never found.
 
     Args:
         values: (n, M), M objectives for each point.
@@ -75,7 +75,7 @@ def crowding_distance(values: npt.ArrayLike) -> Floats:
         values: (n, M), points that do not dominate each other.
 
     Returns:
-        (n,) distances, larger where it is less crowded.
+        (n,) distances, larger in less crowded regions.
 
     Example:
         >>> crowding_distance([[0.0, 4.0], [1.0, 2.0], [4.0, 0.0]]).tolist()
@@ -108,7 +108,7 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
         The volume, in the product of the objectives' units.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not match.
 
     Example:
         >>> hypervolume([[1.0, 2.0], [2.0, 1.0]], [3.0, 3.0])

@@ -57,7 +57,7 @@ class Real:
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest value of each coordinate."""
+        """Lower and upper bound of each coordinate."""
         return [(self.encode(self.low)[0], self.encode(self.high)[0])]
 
     def decode(self, x: Sequence[float]) -> float:
@@ -74,7 +74,7 @@ class Real:
         return [float(value)]
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         return _is_number(value) and self.low <= value <= self.high
 
 
@@ -119,7 +119,7 @@ class Integer(Real):
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest value of each coordinate."""
+        """Lower and upper bound of each coordinate."""
         if self.log:
             return [(math.log(self.low - 0.5), math.log(self.high + 0.5))]
         if self._counts:
@@ -139,7 +139,7 @@ class Integer(Real):
         return super().encode(value)
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         return super().allows(value) and (value - self.low) % self.step == 0
 
 
@@ -156,7 +156,7 @@ class Choice:
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest value of each coordinate."""
+        """Lower and upper bound of each coordinate."""
         return [(0.0, float(len(self.options) - 1))]
 
     def decode(self, x: Sequence[float]) -> Any:
@@ -168,7 +168,7 @@ class Choice:
         return [float(_place(value, self.options))]
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         return _among(value, self.options)
 
 
@@ -203,11 +203,11 @@ class Keyed:
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest value of each coordinate."""
+        """Lower and upper bound of each coordinate."""
         return [(0.0, 1.0)] * len(self.items)
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         count = getattr(self, "k", len(self.items))
         there = 0
         if _is_list(value):
@@ -217,13 +217,13 @@ class Keyed:
 
 @dataclass(frozen=True)
 class Subset(Keyed):
-    """Some of several items, for `space=`; in the order in which they are given.
+    """A subset of items, for `space=`, in the order in which they are given.
 
     The search moves a key for each item, and the items with the largest keys are chosen.
 
     Attributes:
-        items: what may be chosen, each once.
-        k: how many.
+        items: the items to choose from, each listed once.
+        k: how many to choose.
 
     Example:
         >>> Subset(["a", "b", "c"], 2).decode([0.9, 0.1, 0.5])
@@ -249,10 +249,10 @@ class Subset(Keyed):
 
 @dataclass(frozen=True)
 class Permutation(Keyed):
-    """All of several items in an order, for `space=`; by keys, as `Subset`.
+    """An ordering of items, for `space=`; searched by keys, like `Subset`.
 
     Attributes:
-        items: what is ordered, each once.
+        items: the items to order, each listed once.
 
     Example:
         >>> Permutation(["a", "b", "c"]).decode([0.9, 0.1, 0.5])
@@ -272,13 +272,13 @@ class Permutation(Keyed):
 
 @dataclass(frozen=True)
 class Shares:
-    """Numbers from 0 on that sum to 1, such as a mixture, for `space=`.
+    """Non-negative numbers that sum to 1, such as mixing weights, for `space=`.
 
-    The search breaks a stick: each coordinate says which part of the rest comes next, on a scale on
-    which all mixtures are equally likely.
+    The search uses stick breaking: each coordinate is the fraction of the remainder that comes
+    next, on a scale on which all mixtures are equally likely.
 
     Attributes:
-        n: how many, at least 2.
+        n: how many numbers, at least 2.
 
     Example:
         >>> [round(share, 3) for share in Shares(3).decode([0.75, 0.5])]
@@ -294,7 +294,7 @@ class Shares:
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest value of each coordinate."""
+        """Lower and upper bound of each coordinate."""
         return [(0.0, 1.0)] * (self.n - 1)
 
     def decode(self, x: Sequence[float]) -> list[float]:
@@ -321,7 +321,7 @@ class Shares:
         return x
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         shares = _is_list(value) and len(value) == self.n and all(map(_is_number, value))
         return shares and min(value) >= 0 and abs(sum(value) - 1.0) < 1e-6
 
@@ -351,7 +351,7 @@ class Fixed:
         return []
 
     def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
+        """Whether the parameter can take a value."""
         return _same(self.value, value)
 
 
@@ -404,8 +404,8 @@ def log(low: float, high: float) -> Real:
 
 
 def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
-    """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1
-    on.
+    """A whole number for `space=`, both bounds included; with `log`, on a logarithmic scale, which
+    needs `low` >= 1.
 
     Args:
         low: the least value.
@@ -487,12 +487,12 @@ class Space:
     """Parameters by name, and their coordinates in the search.
 
     Args:
-        given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`,
-            or a plain number, string, truth value or None, which is fixed.
+        given: name -> specification: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
+            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`, or a
+            plain number, string, truth value or None, which is fixed.
 
     Attributes:
-        names: names of the coordinates: that of a parameter, or ``order[0]``, ``order[1]``, ...
+        names: names of the coordinates: the parameter's name, or ``order[0]``, ``order[1]``, ...
         searched: names of the searched parameters.
         owners: for each coordinate, the parameter that it belongs to.
         bounds: (low, high) of each coordinate.
@@ -502,8 +502,8 @@ class Space:
         categorical: mask of indices of choices.
 
     Raises:
-        TypeError: a parameter has another form.
-        ValueError: an empty range, or a condition without an earlier parameter or without its
+        TypeError: a parameter has none of these forms.
+        ValueError: an empty range, or a condition that does not name an earlier parameter and its
             values.
 
     Example:
@@ -562,8 +562,9 @@ class Space:
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
-        """The parameters in words, for a checkpoint: numbers with all digits, Python's like
-        NumPy's, whole arrays, and no memory addresses, which differ between processes.
+        """A description of the parameters for a checkpoint: numbers with all digits (the same for
+        Python's and NumPy's), whole arrays, and no memory addresses, which differ between
+        processes.
 
         Example:
             >>> Space({"x": (np.float64(0.1), 1.0), "f": [len]}).describe()
@@ -597,10 +598,10 @@ class Space:
         return any(self.rounded) or any(self._conditions.values())
 
     def allows(self, params: Mapping[str, Any], argument: str = "x0") -> bool:
-        """Whether all parameters have values that they may have.
+        """Whether every parameter has an allowed value.
 
         Raises:
-            ValueError: an unknown name, with the argument that has it.
+            ValueError: an unknown name; the message says which argument has it.
         """
         for name in params:
             if name not in self._parameters:
@@ -643,17 +644,17 @@ class Space:
     def named(
         self, fun: Callable[..., Any], what: str = "fun", some: bool = False
     ) -> Callable[[Any], Any]:
-        """A function of points, (D,), from one of named parameters.
+        """Turn a function of named parameters into a function of points, (D,).
 
         Args:
-            fun: takes the names as keyword arguments, or one parameter with another name, which
-                gets a dict.
+            fun: accepts the names as keyword arguments, or has one parameter with another name,
+                which receives a dict.
             what: name of the function in messages.
-            some: whether it may take only some of the names.
+            some: whether it may accept only some of the names.
 
         Raises:
             TypeError: `fun` cannot be called.
-            ValueError: `fun` takes other names.
+            ValueError: `fun` accepts other names.
         """
         require_callable(what, fun)
         names = list(self._parameters)

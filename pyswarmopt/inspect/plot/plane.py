@@ -198,7 +198,7 @@ def animate(
     fps: int = 8,
     title: str = "",
 ) -> Path:
-    """Write a search as an animated GIF, a new file.
+    """Write a search as an animated GIF to a new file.
 
     In more than two dimensions it is drawn in the plane of the positions' first two principal
     components.

@@ -1,4 +1,4 @@
-"""The field's standard test functions, to be minimised, for NumPy and torch alike.
+"""Standard test functions, to be minimised, for both NumPy and torch.
 
 Each maps (..., D) to (...), and knows its domain, its optimum, its formula and its source.
 ``pyswarmopt list`` shows them.

@@ -16,8 +16,8 @@ from pyswarmopt.teaching.functions.functions import ToyFunction
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
     """``f(x - shift)``: the optimum is moved by `shift`, (D,); the domain does not change.
 
-    An optimiser that is drawn to the middle of its box only does well on functions with their
-    optimum there.
+    An optimiser that is drawn to the middle of its box does well only on functions whose optimum is
+    there.
 
     Args:
         function: a test function.

@@ -189,7 +189,7 @@ class Sampling:
 
 
 class Written:
-    """A `Utility`: written answers, greedy by default, scored one by one by a function.
+    """A `Utility` for written answers, greedy by default, each scored by a function.
 
     Args:
         items: questions.
@@ -199,7 +199,7 @@ class Written:
         template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
         sampling: how to sample several answers per item; None: one greedy answer.
-        prompted: whether `score` takes user turns, texts and items, and gives named numbers.
+        prompted: whether `score` accepts user turns, texts and items, and returns named numbers.
 
     Attributes:
         turns: user turns, without a chat template.
@@ -233,7 +233,7 @@ class Written:
             self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, prompt, and most new tokens."""
+        """Item, prompt, and maximum number of new tokens."""
         for item, prompt in zip(self.items, self._prompts, strict=True):
             yield item, prompt, self._new
 

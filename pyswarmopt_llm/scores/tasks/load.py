@@ -55,10 +55,10 @@ def load_task(
         allow_overlap: accept questions that are both in dev and in test.
         columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
-        template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
-            `templates.prompted`. None: `prompted` will be called later.
-        split_seed: draws dev (a third; half of prompts) and test from a file without splits; 200
-            and 1,000 of them are used unless `dev` and `test` say otherwise.
+        template: the user turn, with ``{question}`` and optionally ``{choices}`` or other columns;
+            see `templates.prompted`. None: `prompted` will be called later.
+        split_seed: draws dev (a third; half of prompts) and test from a file without splits; at
+            most 200 and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: skip unreadable rows of a file; `Task.note` lists them.
 
     Returns:

@@ -91,7 +91,7 @@ def train_expert(
             length and held-out examples are ignored.
         loss: ``answer``, or ``options``: cross-entropy over the options, scored by likelihood as in
             a search.
-        dtype: dtype of the frozen base; auto: bfloat16 where the device multiplies it natively.
+        dtype: dtype of the frozen base; auto: bfloat16 if the device supports it natively.
         device: training device.
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.

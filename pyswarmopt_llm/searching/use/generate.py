@@ -113,15 +113,15 @@ def generate_text(
     Args:
         base: a model, or a directory with a mixture, such as RUN/best of a token search.
         adapter: adapter of that base.
-        prompt: a question, asked as the run's search did (see `worded`); the user's turn as it is
-            without a run.
-        max_new_tokens: most tokens of the answer.
+        prompt: a question, put into the prompt of the run's search (see `worded`); without a run,
+            the user turn as is.
+        max_new_tokens: maximum number of tokens in the answer.
         fusion: how a mixture writes, see `MixtureEngine`.
         dtype: dtype of the weights.
         device: where the model runs.
         threads: CPU threads.
         run: the model's run, if any.
-        task: whose wording, of a run with several tasks.
+        task: task whose prompt to use, if the run has several.
 
     Returns:
         The text.

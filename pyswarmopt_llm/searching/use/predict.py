@@ -87,7 +87,7 @@ def predict(
             of rows by column.
         out: output file: the same rows with label and probabilities. During the job,
             ``OUT.progress`` beside it keeps finished rows: the same call resumes, and no other may
-            write.
+            write to it.
         task: one task of a search over several: its name, or its spec in the search.
         columns: names of the new file's columns, as in `load_task`.
         dtype: dtype of the weights; ``auto`` is the search's.
