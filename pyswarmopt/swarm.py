@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,16 +22,14 @@ from pyswarmopt.base.arrays import (
     beside,
     copied,
     empty,
-    is_tensor,
     kind_of,
     mover,
     needing_torch,
 )
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
+from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
 from pyswarmopt.parts.boundary import Box, make_box
@@ -94,25 +93,19 @@ class Swarm:
         device: Any = None,
     ) -> None:
         self.recipe = recipes.as_recipe(recipe)
-        if positions is None:
-            start = None
-        else:
+        start = v = None
+        usual = self.recipe.population
+        if positions is not None:
             start = matrix("positions", positions)
+            usual = len(start)
         dtype, device = kind_of(dtype, device, start)
         generator = np.random.default_rng(as_seed(seed))
         box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
-        if start is None:
-            usual = self.recipe.population
-        else:
-            usual = len(start)
         n = as_limit("population", population, 1) or usual
-        if velocities is None:
-            v = None
-        else:
+        if velocities is not None:
             v = matrix("velocities", velocities, (n, dim))
-        state = _first_state(
-            self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
-        )
+        x = empty((n, dim), dtype, device)
+        state = steps.first_state(self.recipe, x, box, generator, start, v, maximize)
         self._go_on(Update(self.recipe, state, box, generator))
 
     def _go_on(self, update: Update) -> None:
@@ -230,7 +223,9 @@ class Swarm:
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))
-        evaluated = None if dropped is None else ~as_mask(dropped, n)
+        evaluated = None
+        if dropped is not None:
+            evaluated = ~as_mask(dropped, n)
         self._update.adopt(positions, repaired)
         self._complete(costs, evaluated)
 
@@ -259,11 +254,12 @@ class Swarm:
         st = self._state
         costs = self._costs(values, (len(st.positions),))
         costs[~np.isfinite(costs)] = math.inf
-        if best is None:
-            best_cost = st.best_cost
-        else:
+        best_cost = st.best_cost
+        if best is not None:
             best_cost = st.user_value(best)
-        self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
+        if not math.isfinite(best_cost):
+            best_cost = math.inf
+        self._update.revalue(costs, best_cost)
 
     def stop(self) -> dict[str, float]:
         """The recipe's reasons to stop, with their values; empty to continue."""
@@ -316,7 +312,7 @@ class Swarm:
         self._update.restart()
 
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
-        self._update.remember(costs, evaluated)
+        steps.remember(self._state, self.recipe, costs, evaluated)
         self._state.pending = False
         self._update.restart()
 
@@ -398,18 +394,14 @@ class Swarm:
 
     def state_dict(self) -> dict[str, Any]:
         """State for resuming: arrays and tensors (copies, in memory), numbers and strings."""
-        return {
-            name: copied(value) if isinstance(value, np.ndarray) or is_tensor(value) else value
-            for name, value in self._saved().items()
-        }
+        return copy.deepcopy(self._saved())
 
     def _saved(self) -> dict[str, Any]:
         """The entries of `state_dict`, without copies."""
         return self._update.saved() | self._identity()
 
     def _identity(self) -> dict[str, Any]:
-        options = self.recipe.options
-        return {"recipe": self.recipe.name, "options": None if options is None else dict(options)}
+        return {"recipe": self.recipe.name, "options": self.recipe.options}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; on tensors if this swarm uses them, else on arrays.
@@ -417,23 +409,16 @@ class Swarm:
         Raises:
             ValueError: not a swarm's state, or the state of another recipe.
         """
-        self._check_recipe(saved)
         x = self._state.positions
-        self._go_on(Update.of(self.recipe, saved, owned=lambda large: copied(beside(large, x))))
+        self._restore(saved, owned=lambda large: copied(beside(large, x)))
 
-    def _check_recipe(self, saved: Mapping[str, Any]) -> None:
+    def _restore(self, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> None:
+        """Take over a saved state; `owned` converts its arrays and tensors to the swarm's own."""
         here = self._identity()
         saved_as = {name: saved.get(name) for name in here}
         if saved_as != here:
             raise ValueError(f"the saved swarm uses {saved_as}, but this one uses {here}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State for pickle and copy."""
-        return {"recipe": self.recipe, "saved": self._update.saved()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.recipe = state["recipe"]
-        self._go_on(Update.of(self.recipe, state["saved"], owned=copied))
+        self._go_on(Update.of(self.recipe, saved, owned))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""
@@ -473,8 +458,7 @@ class Swarm:
         swarm.recipe = recipe
         owned = mover(device)
         with checkpoint.taking_over(path):
-            swarm._check_recipe(saved)
-            swarm._go_on(Update.of(recipe, saved, owned))
+            swarm._restore(saved, owned)
         return swarm
 
 
@@ -501,27 +485,3 @@ def _box_of(
     if dim is None:
         raise ValueError("a swarm needs to know where to start: pass bounds or positions")
     return None, dim
-
-
-def _first_state(
-    recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator, positions: Array | None,
-    velocities: Array | None, maximize: bool,
-) -> State:  # fmt: skip
-    """The state whose starting positions are written into x, (N, D): the given ones first, then the
-    recipe's.
-    """
-    rows = 0 if positions is None else len(positions)
-    if rows > len(x):
-        raise ValueError(
-            f"population={len(x)} is too small for {rows} starting positions; use at least {rows}"
-        )
-    if positions is not None:
-        take_over("positions", positions, x[:rows])
-    if len(x) > rows:
-        recipe.populate(x[:rows] if rows else None, x[rows:], box, generator)
-    v = empty(tuple(x.shape), x.dtype, x.device)
-    if velocities is None:
-        recipe.launch(x, v, box, generator)
-    else:
-        take_over("velocities", velocities, v)
-    return State.start(x, v, maximize)

@@ -26,14 +26,44 @@ from pyswarmopt.base.arrays import (
     empty,
     is_tensor,
     like,
+    namespace,
 )
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.inputs import require_shape
+from pyswarmopt.base.inputs import require_shape, take_over
 from pyswarmopt.base.state import State
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.topology import Topology
 
-ONE = np.array(1)  # added in a third of the time of a Python number
+ALL = np.array(True)  # added in a third of the time of a Python number
+
+
+# ---- step 0: start ----
+
+
+def first_state(
+    recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator,
+    positions: Array | None, velocities: Array | None, maximize: bool,
+) -> State:  # fmt: skip
+    """The state whose starting positions are written into x, (N, D): the given ones first, then the
+    recipe's.
+    """
+    given = None
+    rows = 0
+    if positions is not None:
+        rows = len(positions)
+        if rows > len(x):
+            raise ValueError(
+                f"population={len(x)} is too small for {rows} starting positions; use at least {rows}"
+            )
+        given = take_over("positions", positions, x[:rows])
+    if len(x) > rows:
+        recipe.populate(given, x[rows:], box, generator)
+    v = empty(tuple(x.shape), x.dtype, x.device)
+    if velocities is None:
+        recipe.launch(x, v, box, generator)
+    else:
+        take_over("velocities", velocities, v)
+    return State.start(x, v, maximize)
 
 
 # ---- step 1: move ----
@@ -97,73 +127,72 @@ def walled(
 # ---- step 2: evaluate and remember ----
 
 
-def remember(
-    state: State, recipe: Recipe, x: Array, p: Array, costs: Floats, evaluated: Bools | None = None
-) -> None:
+def remember(state: State, recipe: Recipe, costs: Floats, evaluated: Bools | None) -> None:
     """Store the costs at x, (N,), which the state then owns: p, g and w change only on strict
     improvement.
 
     A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated`
-    is a mask, (N,), of the particles not dropped; None: all. x and p are the state's, or views.
+    is a mask, (N,), of the particles not dropped; None: all.
     """
-    counted: Bools | None = None
+    counted = ALL
     if evaluated is not None:
         costs = np.where(evaluated, costs, state.costs)
-        counted = None if recipe.repeat_dropped else evaluated
+        if not recipe.repeat_dropped:
+            counted = evaluated
     low = high = state.costs = costs
     best = costs.argmin()
     worst = costs.argmax()
     # Comparisons with NaN are false, and argmin returns a NaN's index if there is one.
-    if counted is not None or not (costs.item(best) > -math.inf and costs.item(worst) < math.inf):
-        if counted is None:
-            finite = np.isfinite(costs)
-        else:
-            finite = np.isfinite(costs) & counted
+    all_finite = costs.item(best) > -math.inf and costs.item(worst) < math.inf
+    if evaluated is not None or not all_finite:
+        finite = np.isfinite(costs) & counted
         low = np.where(finite, costs, math.inf)
         high = np.where(finite, costs, -math.inf)
         best = low.argmin()
         worst = high.argmax()
     improved = low < state.best_costs
     if state.age > 0:  # the starting positions are p: nothing has stagnated yet
-        np.add(state.stagnation, ONE if counted is None else counted, out=state.stagnation)
+        np.add(state.stagnation, counted, out=state.stagnation)
         np.putmask(state.stagnation, improved, 0)
     if np.count_nonzero(improved):
-        copy_rows(x, p, improved)
+        copy_rows(state.positions, state.best_positions, improved)
         np.minimum(state.best_costs, low, out=state.best_costs)
+    if state.age > 0:
+        state.leader_stagnation += 1
+    if state.generation > 0:
+        state.best_stagnation += 1
     _remember_best(state, low.item(best), best)
-    _remember_worst(state, recipe, high, high.item(worst), worst)
+    if recipe.last_worst_wins and state.age > 0:
+        worst = np.flatnonzero(high == high[worst])[-1]
+    _remember_worst(state, high.item(worst), worst)
     state.count(evaluated)
 
 
 def _remember_best(state: State, cost: float, i: Any) -> None:
-    if cost < state.leader_cost:
-        state.leader_cost = cost
-        state.leader_position = copied(state.positions[i])
-        state.leader_stagnation = 0
-    elif state.age > 0:
-        state.leader_stagnation += 1
+    """Take particle i, if it is better, for g, and for the best of all, which g cannot surpass."""
+    if cost >= state.leader_cost:
+        return
+    state.leader_cost = cost
+    state.leader_position = copied(state.positions[i])
+    state.leader_stagnation = 0
     if cost < state.best_cost:
         # The leader's own array: no second copy of D numbers. A new population has a new leader.
         state.best_cost = cost
         state.best_position = state.leader_position
         state.best_stagnation = 0
-    elif state.generation > 0:
-        state.best_stagnation += 1
 
 
-def _remember_worst(state: State, recipe: Recipe, costs: Floats, cost: float, i: Any) -> None:
-    if cost <= state.worst_cost:
-        return
-    if recipe.last_worst_wins and state.age > 0:
-        i = np.flatnonzero(costs == cost)[-1]
-    state.worst_cost = cost
-    state.worst_position = copied(state.positions[i])
+def _remember_worst(state: State, cost: float, i: Any) -> None:
+    if cost > state.worst_cost:
+        state.worst_cost = cost
+        state.worst_position = copied(state.positions[i])
 
 
 def copy_rows(source: Array, target: Array, rows: Bools) -> None:
     """Copy some rows, (N,) mask, of arrays without a temporary."""
     if is_tensor(target):
-        target[rows] = source[rows]
+        mask = beside(rows, target)[:, None]
+        namespace(target).where(mask, source, target, out=target)
     else:
         np.copyto(target, source, where=rows[:, None])
 
@@ -187,18 +216,9 @@ def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: 
         state.best_costs[i] = cost
     if not first:
         state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
-    x = copied(state.positions[i])
-    if finite and cost < state.leader_cost:
-        state.leader_cost = cost
-        state.leader_position = x
-        state.leader_stagnation = 0
-    if finite and cost < state.best_cost:
-        state.best_cost = cost
-        state.best_position = x
-        state.best_stagnation = 0
-    if finite and cost > state.worst_cost:
-        state.worst_cost = cost
-        state.worst_position = x
+    if finite:
+        _remember_best(state, cost, i)
+        _remember_worst(state, cost, i)
     state.evaluations += 1
     if in_flight.in_round >= len(state.costs):
         _end_round(state, in_flight)

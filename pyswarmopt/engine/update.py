@@ -51,11 +51,10 @@ class Update:
         self._box = None if recipe.boundary is boundary.none else box
         x = state.positions
         self._tensors = is_tensor(x)
-        on_cpu = not self._tensors or x.device.type == "cpu"
-        self._on_arrays = on_cpu and dtype_name(x) in ("float64", "float32")
+        numpys = str(x.device).startswith("cpu") and dtype_name(x) in ("float64", "float32")
         rule = recipe.velocity
         self._sum: SumOfTerms | None = None
-        if self._on_arrays and isinstance(rule, SumOfTerms) and rule.looks_at != "all":
+        if numpys and isinstance(rule, SumOfTerms) and rule.looks_at != "all":
             self._sum = rule
         self._begin_population()
 
@@ -198,14 +197,6 @@ class Update:
                 "pass repaired=True"
             )
 
-    def remember(self, costs: Floats, evaluated: Bools | None) -> None:
-        """Store the costs of one iteration, (N,); see `steps.remember`."""
-        x = self.state.positions
-        p = self.state.best_positions
-        if self._tensors and self._on_arrays:
-            x, p = as_array(x), as_array(p)
-        steps.remember(self.state, self._recipe, x, p, costs, evaluated)
-
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
 
@@ -248,9 +239,9 @@ class Update:
         count = int(np.count_nonzero(rows))
         if count == 0:
             return
-        x, v = self._drawn(count)
-        self.state.positions[rows] = x
-        self.state.velocities[rows] = v
+        drawn = self._drawn(count)
+        self.state.positions[rows] = drawn.positions
+        self.state.velocities[rows] = drawn.velocities
 
     def _idle(self, rows: Bools) -> Bools:
         """The particles of a mask, (N,), that are not under evaluation."""
@@ -259,14 +250,14 @@ class Update:
             return rows
         return rows & ~in_flight.pending
 
-    def _drawn(self, count: int) -> tuple[Array, Array]:
-        """Positions and velocities of `count` particles, as started by the recipe."""
+    def _drawn(self, count: int) -> State:
+        """The first state of `count` particles, as started by the recipe."""
         like = self.state.positions
         x = empty((count, like.shape[1]), like.dtype, like.device)
-        v = empty((count, like.shape[1]), like.dtype, like.device)
-        self._recipe.populate(None, x, self._bounds, self._generator)
-        self._recipe.launch(x, v, self._bounds, self._generator)
-        return x, v
+        maximize = self.state.maximize
+        return steps.first_state(
+            self._recipe, x, self._bounds, self._generator, None, None, maximize
+        )
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
@@ -275,12 +266,12 @@ class Update:
         them.
         """
         st = self.state
-        x, v = self._drawn(count)
+        fresh = self._drawn(count)
         # the draw above counts, for repeatable runs
         if st.in_flight is not None and st.in_flight.pending.any():
             st.in_flight.paused = True
             return
-        st.repopulate(State.start(x, v, st.maximize))
+        st.repopulate(fresh)
         self._begin_population()
 
 
