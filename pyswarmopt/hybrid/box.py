@@ -176,7 +176,7 @@ class Kinds:
         rows, columns = np.nonzero(changed[:, self.parameter] & self.ordered)  # few of them all
         before = points[rows, columns]
         steps = widths[rows] * normal[rows, columns]
-        steps = np.copysign(np.maximum(np.minimum(np.abs(steps), 0.5), self._least[columns]), steps)
+        steps = np.copysign(np.maximum(np.minimum(np.abs(steps), 0.5), self.units[columns]), steps)
         after = before + steps
         after = np.where((after < 0) | (after > 1), before - steps, after)
         moved = points.copy()
@@ -199,8 +199,8 @@ class Kinds:
         return self.neighbours(np.tile(point, (count, 1)), widths, random)
 
     @cached_property
-    def _least(self) -> Floats:
-        """The least change of a coordinate, (M,): for an integer, to the next value."""
+    def units(self) -> Floats:
+        """Distance between an integer's values, (M,); 0 for other coordinates."""
         return np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
 
     def _snap_integers(self, points: Floats) -> Floats:

@@ -123,9 +123,7 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
             else:
                 x = kinds.draw(1, random)
         moving = np.flatnonzero(kinds.smooth | kinds.whole)
-        levels = kinds.levels[moving]
-        units = np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0)
-        return GridDescent(x[0], moving, units=units)
+        return GridDescent(x[0], moving, units=kinds.units[moving])
 
     def learn(self, costs: Floats) -> None:
         s = self.search

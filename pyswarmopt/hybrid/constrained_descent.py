@@ -142,7 +142,10 @@ class ConstrainedDescent(Run):
             return
         if float(np.abs(self.moves).min()) < 0.5 * self._difference():
             return  # these moves were too short for values with so few digits: measure again
-        self.found = self._measured(costs)
+        if not len(self.found):
+            self.found = np.full((len(self.smooth), len(self.values)), math.nan)
+        lacking = self._lacking()
+        self.found[lacking] = (costs - self.values) / self.moves[lacking, None]
         if not np.isfinite(self.found).all():
             self.repeats += 1
             self.done = self.repeats > REPEATS
@@ -170,14 +173,6 @@ class ConstrainedDescent(Run):
         if not len(self.found):
             return np.arange(len(self.smooth))
         return np.flatnonzero(~np.isfinite(self.found).all(axis=1))
-
-    def _measured(self, costs: Floats) -> Floats:
-        """`found` with what rows of costs and constraints, (k, R), of the lacking coordinates give."""
-        shape = len(self.smooth), len(self.values)
-        found = self.found.copy() if len(self.found) else np.empty(shape)
-        lacking = self._lacking()
-        found[lacking] = (costs - self.values) / self.moves[lacking, None]
-        return found
 
     def _end_measuring(self) -> None:
         self.found = NONE
@@ -215,14 +210,15 @@ class ConstrainedDescent(Run):
 
     def _head(self) -> None:
         """Choose the direction; without one, or if it does not lead downhill, the descent ends."""
-        here = self.x[self.smooth]
-        low = np.maximum(-here, -LONGEST_STEP)
-        high = np.minimum(1 - here, LONGEST_STEP)
         try:
-            self.direction = self._direction(low, high)
+            self.direction, latest = self._program(*self._reach(LONGEST_STEP))
         except np.linalg.LinAlgError:
             self.done = True
             return
+        if math.isinf(self.farthest):
+            self.farthest = max(FAR, self._farthest_outside(self.values))
+        self.multipliers = latest
+        self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
         self.gain = self._predicted_gain()
         self.t = 1.0
         self.tries = 0
@@ -233,16 +229,10 @@ class ConstrainedDescent(Run):
             least = TRIVIAL_GAIN * abs(float(self.values[0]))
         self.done = not (moves and self.gain < -least)
 
-    def _direction(self, low: Floats, high: Floats) -> Floats:
-        """The step between bounds, (S,) each; it changes the multipliers and the weights."""
-        step, multipliers = self._program(low, high)
-        lengths = self._lengths()
-        self.multipliers = np.minimum(multipliers, LARGEST * lengths[0] / lengths[1:])
-        if math.isinf(self.farthest):
-            self.farthest = max(FAR, self._farthest_outside(self.values))
-        latest = self.multipliers
-        self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
-        return step
+    def _reach(self, longest: float) -> tuple[Floats, Floats]:
+        """Bounds of a step in the box, at most so long in any coordinate, (S,) each."""
+        here = self.x[self.smooth]
+        return np.maximum(-here, -longest), np.minimum(1 - here, longest)
 
     def _predicted_gain(self) -> float:
         """First-order change of the merit; weights are raised until reducing violations pays
@@ -267,11 +257,9 @@ class ConstrainedDescent(Run):
         lengths = self._lengths()
         if not len(self.hessian):
             self.hessian = np.eye(len(self.smooth)) * (lengths[0] / FIRST_STEP)
-        hessian = self.hessian / lengths[0]
-        step, multipliers = self._solve(
-            hessian, self.slopes[0] / lengths[0], self.values, low, high
-        )
-        return step, multipliers * lengths[0] / lengths[1:]
+        gradient = self.slopes[0] / lengths[0]
+        step, multipliers = self._solve(self.hessian / lengths[0], gradient, self.values, low, high)
+        return step, np.minimum(multipliers, LARGEST) * lengths[0] / lengths[1:]
 
     def _solve(
         self, hessian: Floats, gradient: Floats, values: Floats, low: Floats, high: Floats
@@ -342,8 +330,7 @@ class ConstrainedDescent(Run):
         before = self._merit(self.values)
         merit = self._merit(values)
         if self._is_better(values):
-            trivial = max(TRIVIAL_GAIN * abs(before), self.error)
-            self._accept(x, values, before - merit <= trivial)
+            self._accept(x, values, max(TRIVIAL_GAIN * abs(before), self.error))
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
             if bend > 0:  # the parabola's vertex
@@ -362,10 +349,10 @@ class ConstrainedDescent(Run):
         near = self._farthest_outside(values) <= self.farthest
         return near and self._merit(values) <= allowed
 
-    def _accept(self, x: Floats, values: Floats, small: bool) -> None:
-        """Move to x, (D,); a third small gain in a row is the end."""
+    def _accept(self, x: Floats, values: Floats, trivial: float) -> None:
+        """Move to x, (D,); a third trivial gain in a row is the end."""
         self.trivial += 1
-        if not small:
+        if self._merit(self.values) - self._merit(values) > trivial:
             self.trivial = 0
         self.done = self.trivial >= 3
         self.x = x.copy()
@@ -422,21 +409,19 @@ class GridDescent(ConstrainedDescent):
         """
         if not len(self.units):
             return super()._steps(random)
-        step = self.t * self.direction
         whole = self.units > 0
-        here = self.x[self.smooth]
-        units = np.where(whole, self.units, 1.0)
-        draws = random.random((ROUNDINGS, len(step)))
+        units = self.units[whole]
+        here = self.x[self.smooth][whole]
+        step = self.t * self.direction[whole]
+        draws = random.random((ROUNDINGS, len(whole)))[:, whole]
         draws[0] = 0.5
         counts = np.clip(
             np.floor(step / units + draws), np.ceil(-here / units), np.floor((1 - here) / units)
         )
-        reach = self.t * LONGEST_STEP
-        low = np.maximum(-here, -reach)
-        high = np.minimum(1 - here, reach)
+        low, high = self._reach(self.t * LONGEST_STEP)
         steps = []
-        for rounded in np.unique(counts[:, whole], axis=0):
-            low[whole] = high[whole] = rounded * units[whole]
+        for rounded in np.unique(counts, axis=0):
+            low[whole] = high[whole] = rounded * units
             steps.append(self._step_between(low, high))
         return sorted(steps, key=self._expected)[:TESTED]
 
@@ -462,9 +447,7 @@ class GridDescent(ConstrainedDescent):
         if merits[i] < before - 4 * EPS * abs(before):
             self.direction = (self.batch[i] - self.x)[self.smooth]
             self.t = 1.0
-            self._accept(
-                self.batch[i], rows[i], before - merits[i] <= GRID_TRIVIAL_GAIN * abs(before)
-            )
+            self._accept(self.batch[i], rows[i], GRID_TRIVIAL_GAIN * abs(before))
         else:
             self.t *= SHORTER
             self.done = self.tries >= LENGTHS
@@ -505,10 +488,11 @@ def quadratic_program(
         ([1.5, -0.5], [0.5])
     """
     d = np.zeros(len(gradient))
-    inside = np.maximum(limits, 0.0) + FIRST_ROOM
-    beyond = np.maximum(-limits, 0.0) + FIRST_ROOM
-    low = np.minimum(1.0, weights / 2)  # the multipliers: distances from 0 and from the weights
-    high = weights - low
+    # distances inside and beyond the limits, and of the multipliers from 0 and from the weights
+    sides = np.maximum([limits, -limits], 0.0) + FIRST_ROOM
+    multipliers = np.minimum(1.0, weights / 2)
+    room = np.array([*sides, multipliers, weights - multipliers])
+    inside, beyond, low, high = room
     for _ in range(STEPS):
         gap = float(inside @ low + beyond @ high) / (2 * len(rows))
         slope = gradient + hessian @ d + rows.T @ low
@@ -525,19 +509,12 @@ def quadratic_program(
                 raise
             break
         change = stiff * (rows @ step + away)
-        steps = [
-            (inside, aim / low - inside - inside / low * change),
-            (beyond, aim / high - beyond + beyond / high * change),
-            (low, change),
-            (high, -change),
-        ]
-        share = min(1.0, *(_share(values, moves) for values, moves in steps))
+        into = aim / low - inside - inside / low * change
+        out = aim / high - beyond + beyond / high * change
+        moves = np.array([into, out, change, -change])
+        falling = moves < 0
+        nearest = float((room[falling] / -moves[falling]).min(initial=np.inf))
+        share = min(1.0, SHORT_OF_WALLS * nearest)
         d = d + share * step
-        inside, beyond, low, high = (values + share * moves for values, moves in steps)
+        room += share * moves
     return d, low
-
-
-def _share(values: Floats, moves: Floats) -> float:
-    """The share of the moves after which all values are still above 0."""
-    falling = moves < 0
-    return SHORT_OF_WALLS * float((values[falling] / -moves[falling]).min(initial=np.inf))
