@@ -34,7 +34,7 @@ def minimize(
             a function of torch tensors, pass ``lambda x: fun(torch.from_numpy(x))``. A value that
             is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
-            arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
+            arrays (low, high); see `pyswarmopt.boundary.make_box`. Pass either this or `space`.
         recipe: a name, a `Recipe`, or None, the best search in docs/explanation/evidence.md. For a
             deterministic function of real coordinates, however many, this is `MemeticSwarm`: points
             proposed by a Gaussian process, then descents by finite differences alongside a swarm
@@ -76,7 +76,7 @@ def minimize(
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file, written after each iteration (unless writing took more than a tenth of
             the time) and at the end. If it exists, the search continues from it, bit for bit. Its
-            best point is then evaluated again, without counting, to refuse a file of another
+            best point is then evaluated again, without counting, to reject a file of another
             objective (not with noise).
         integrality: (D,) mask of the coordinates that are integers, or one boolean for all: they
             are rounded for `fun` and in the result.

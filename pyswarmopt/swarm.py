@@ -304,7 +304,7 @@ class Swarm:
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
-            raise ValueError("this swarm is in asynchronous mode: tell the tickets of ask_one()")
+            raise ValueError("this swarm is in asynchronous mode: tell the tickets from ask_one()")
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)
         steps.remember_one(self._state, in_flight, ticket.particle, cost, first)
@@ -449,7 +449,7 @@ class Swarm:
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(
-                    f"{path}: the recipe {saved.get('recipe')!r} is your own; load it with "
+                    f"{path}: the recipe {saved.get('recipe')!r} is not built in; pass it as "
                     "recipe=..."
                 )
             with checkpoint.taking_over(path):

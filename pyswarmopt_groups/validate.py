@@ -30,9 +30,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     changes of votes over options if an item has none. A user's own question needs no answer.
     """
     if not task.test:
-        raise UserError(
-            f"{config.task}: has no test examples, which groups are scored on; add some"
-        )
+        raise UserError(f"{config.task}: has no test examples to score groups on; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"

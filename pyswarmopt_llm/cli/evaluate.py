@@ -49,7 +49,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score a model, or compare it with another: with 95% intervals.
+    """Score a model, or compare two, with 95% intervals.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """

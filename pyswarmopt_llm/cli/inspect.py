@@ -30,7 +30,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether experts can be mixed; exit code 2 if no space can mix them.
+    """Check whether experts can be mixed; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
@@ -67,7 +67,7 @@ def check(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Check that adapters apply, whole and at their scale.
+    """Check that adapters are applied in full and at the right scale.
 
     No examples are needed. Exit code 1 if something is wrong with one of them.
 

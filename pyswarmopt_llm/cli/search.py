@@ -96,7 +96,7 @@ def resume(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
 ) -> None:
-    """Write RUN/report.html again; useful after a task file was restored.
+    """Write RUN/report.html again; useful after restoring a task file.
 
     Example: swarm-llm report runs/first
     """

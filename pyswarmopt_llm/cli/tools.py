@@ -27,7 +27,7 @@ def analyse(
     as_json: Json = False,
     allow: Allow = (),
 ) -> None:
-    """Show which experts carry a result: score it without each, or decide without each member.
+    """Show which experts a result depends on, or which members a group: leave one out at a time.
 
     Example: swarm-llm analyse runs/first
     """
@@ -74,10 +74,10 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a result merged, or as a smaller adapter.
+    """Write a result as a merged model or a smaller adapter.
 
     Formats: merged (transformers, vLLM, Ollama, llama.cpp's converter), peft (an adapter). With
-    --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.
+    --rank, peft converts DoRA, saved modules and other types into a plain LoRA.
 
     Example: swarm-llm export runs/first --out first-merged
     """

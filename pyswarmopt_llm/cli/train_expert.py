@@ -56,7 +56,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a LoRA expert: on answers, or to choose among options.
+    """Train a LoRA expert on answers, or on choosing among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """

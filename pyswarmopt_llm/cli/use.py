@@ -46,8 +46,8 @@ def predict(
 ) -> None:
     """Label new rows with a search's result.
 
-    Each gets its choice and the probabilities of all. Prompt, choices and scoring are the search's.
-    If it is interrupted, the same command goes on where it stopped.
+    Each row gets a label and the probabilities of all labels. Prompt, labels and scoring come from
+    the search. After an interruption, the same command continues where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
@@ -80,7 +80,7 @@ def generate(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="Question to put into the prompt of `run`, or else the whole prompt.",
+            help="Question, worded as in the search of --run; without --run, the whole prompt.",
         ),
     ],
     run: Annotated[
@@ -99,7 +99,7 @@ def generate(
     machine: Machine,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt: greedily, in the base's chat template, and worded as in a run's search.
+    """Answer a prompt greedily, in the base's chat template; with --run, worded as in its search.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

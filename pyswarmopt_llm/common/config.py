@@ -94,7 +94,7 @@ class SearchConfig:
     # The objectives. A metric is a name for all tasks or TASK=NAME.
     metrics: Annotated[
         tuple[str, ...],
-        Option("accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK),
+        Option("accuracy, f1, judge, mine.py:score, ... (default: the task's).", "M", TASK),
     ] = ()
     combine: Annotated[
         str,
@@ -140,7 +140,7 @@ class SearchConfig:
     method: Annotated[
         str,
         Option(
-            "What proposes candidates: items or scores (surrogates), or swarm.",
+            "How candidates are proposed: items or scores (surrogates), or swarm.",
             "M",
             RARE,
             choices=("auto", "items", "scores", "swarm"),
@@ -149,7 +149,7 @@ class SearchConfig:
     space: Annotated[
         str,
         Option(
-            "delta (weights), factor (the released code's), full, token, graph or FILE.py:NAME.",
+            "delta (weights), factor (as in the released code), full, token, graph or FILE.py:NAME.",
             "S",
         ),
     ] = "auto"
@@ -161,7 +161,9 @@ class SearchConfig:
             RARE,
         ),
     ] = "auto"
-    particles: Annotated[int | None, Option("Particles (the procedure's).", "N", least=1)] = None
+    particles: Annotated[
+        int | None, Option("Number of particles (set by the procedure).", "N", least=1)
+    ] = None
     start: Annotated[
         str,
         Option(
@@ -172,7 +174,7 @@ class SearchConfig:
         ),
     ] = "auto"
     max_iter: Annotated[
-        int | None, Option("Maximum number of iterations (the procedure's).", "K", least=0)
+        int | None, Option("Maximum number of iterations (set by the procedure).", "K", least=0)
     ] = None
     proposals: Annotated[
         int | None,

@@ -153,7 +153,9 @@ Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
 ]
-Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", RARE)]
+Template = Annotated[
+    tuple[str, ...], Option("Prompt template with {question}, {choices}.", "TEXT", RARE)
+]
 System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
 Thinking = Annotated[
     int, Option("Let models think for up to N tokens, if templates allow it.", "N", RARE, least=0)
@@ -164,7 +166,7 @@ PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Maximum tokens per reply (the metric's, mostly 128).", "N", RARE, least=1),
+    Option("Maximum tokens per reply (set by the metric, mostly 128).", "N", RARE, least=1),
 ]
 Temperature = Annotated[
     float,

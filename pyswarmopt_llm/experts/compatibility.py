@@ -276,7 +276,7 @@ def _misfit(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> str:
         if shape != adapted.weight_shape:
             there = ""
             if shape:
-                there = f" (there it is {in_digits(shape)})"
+                there = f" (its shape there is {in_digits(shape)})"
             named = ""
             if info.base_model_name:
                 named = f", {info.base_model_name}"

@@ -165,7 +165,7 @@ def load_packed(
     elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
         known = "transformers does not support it here; install what it needs"
         raise UserError(
-            f"{who}: its config.json says that its weights are packed by {packing}; {known}"
+            f"{who}: its config.json says that its weights are quantised with {packing}; {known}"
         )
     if scheme:
         options["quantization_config"] = BitsAndBytesConfig(

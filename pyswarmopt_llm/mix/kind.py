@@ -98,7 +98,7 @@ class SpaceKind:
         for name, where in _OPTIONS.items():
             value = getattr(config, name)
             if name not in self.options and value != getattr(SearchConfig, name):
-                why = f"works with {where} only, not with {self.name}; remove it"
+                why = f"works only with {where}, not with {self.name}; remove it"
                 raise InvalidOption(name, value, why)
         if not self.several_models and not config.base:
             why = "missing; set it to the experts' base model"

@@ -369,7 +369,7 @@ def check_tasks(plan: Plan) -> None:
         (
             "budget_items",
             config.budget_items is not None and config.budget_items < needed,
-            f"the starting swarm alone needs {needed}; raise it, or lower `particles` or `dev`",
+            f"the starting swarm alone needs {needed} examples; raise it, or lower `particles` or `dev`",
         ),
     ]
     _refuse(config, conflicts)
@@ -381,9 +381,9 @@ def why_no_training(request: Plan) -> str:
     """
     config = request.config
     if not request.kind.linear:
-        return f"works with `space` delta only, not with {request.kind.name}; remove it"
+        return f"works only with `space` delta, not with {request.kind.name}; remove it"
     if not request.alone:
-        return "works with one worker only; remove it, or remove `workers`"
+        return "works only with one worker; remove it, or remove `workers`"
     if config.temperature and request.objectives.written:
         return "learns from greedy replies, but `temperature` samples them; remove it"
     races = config.quick or not request.objectives.written

@@ -52,7 +52,7 @@ def choose_draw(job: Job, run: Run) -> Job:
     write_json(run.path / GRID, table)
     text = (
         f"The coefficients {' '.join(draws[best])} are the best of {len(draws)} draws "
-        f"({GRID}); all draws took {items:,} examples."
+        f"({GRID}); all draws together scored {items:,} examples."
     )
     return replace(jobs[best], notes={**job.notes, "grid": text})
 

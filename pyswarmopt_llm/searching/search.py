@@ -68,7 +68,7 @@ class SearchResult:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """The scored models, a row each, for `pandas.DataFrame`: ``model``, then value and 95%
+        """The scored models, one row each, for `pandas.DataFrame`: ``model``, then value and 95%
         interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...; None if missing),
         and ``trained``.
         """

@@ -129,7 +129,9 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
     adapter: str | None = source
     if run is not None:
         if base is not None:
-            raise InvalidOption("base", base, f"{source} is a run, which names its own; remove it")
+            raise InvalidOption(
+                "base", base, f"{source} is a run, which names its own base; remove it"
+            )
         base, adapter = result_of(run)
         check_unchanged((base, adapter))
     if adapter is None or is_whole_model(user_path(adapter)):

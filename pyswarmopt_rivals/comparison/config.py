@@ -53,11 +53,11 @@ class CompareConfig:
         int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
     ] = BUILTIN_EXAMPLES
     data_epochs: Annotated[
-        float | None, Option("Epochs of data-merge (the adapters').", "E", opt.TASK, above=0)
+        float | None, Option("Epochs of data-merge (as for the adapters).", "E", opt.TASK, above=0)
     ] = None
     data_lr: Annotated[
         float | None,
-        Option("Peak learning rate of data-merge (the adapters').", "LR", opt.TASK, above=0),
+        Option("Peak learning rate of data-merge (as for the adapters).", "LR", opt.TASK, above=0),
     ] = None
     dev: opt.Dev = None
     test: opt.Test = None
@@ -68,7 +68,7 @@ class CompareConfig:
     metrics: Annotated[
         tuple[str, ...],
         Option(
-            "accuracy, f1, judge, mine.py:score, ... (the task's own).",
+            "accuracy, f1, judge, mine.py:score, ... (default: the task's).",
             "M",
             opt.TASK,
         ),

@@ -160,9 +160,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
 def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
     if len(task.dev) > budget_items:
-        needed = (
-            f"below the {len(task.dev)} dev examples of {task.name}, which one evaluation takes"
-        )
+        needed = f"below the {len(task.dev)} dev examples of {task.name} that one evaluation needs"
         raise InvalidOption("budget_items", budget_items, f"{needed}; raise it, or lower `dev`")
 
 

@@ -118,7 +118,7 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
 def _unanswerable(method: Method, bench: Bench) -> Iterator[str]:
     """Why an ensemble cannot answer a task."""
     if not bench.accuracy:
-        yield f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
+        yield f"needs answers that are right or wrong, but this task is scored by {bench.metric.name}"
     if method.name == "few-shot" and bench.dev_items < 2:
         yield "needs one dev example to show and another to score"
     if not method.open_questions:

@@ -42,7 +42,7 @@ METHODS = _table(
     Method("task-arithmetic", "weighted sum (Ilharco 2023)",
            "Ilharco et al. 2023, arXiv 2212.04089", "methods.rules.sparsify:TASK_ARITHMETIC",
            weight=0.4),
-    Method("slerp", "along the arc between experts, in turn (Shoemake 1985)",
+    Method("slerp", "spherical interpolation, one expert after another (Shoemake 1985)",
            "Shoemake 1985, SIGGRAPH", "methods.rules.angles:slerp", weight=1.0),
     Method("karcher", "mean direction on the sphere (Karcher 1977)",
            "Karcher 1977, Comm. Pure Appl. Math. 30", "methods.rules.angles:karcher",

@@ -711,8 +711,8 @@ def _read(name: str, spec: Any) -> Parameter:
             pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
             if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec}: a list is a choice, here of pairs. Name each number, or use "
-                    "pso.Shares if they sum to 1; for a choice of pairs, use lists"
+                    f"{spec}: a list is a choice, here between pairs. To search numbers, name each, or "
+                    "use pso.Shares if they sum to 1; to choose between pairs, write them as lists"
                 )
             return Choice(tuple(spec))
     except ValueError as error:

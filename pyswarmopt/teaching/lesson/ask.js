@@ -18,7 +18,7 @@ const Ask = (() => {
           other.setAttribute("aria-pressed", String(j === k));
         });
         told.hidden = false;
-        verdict.textContent = k === answer ? "Right. " : `Not so; the answer is “${choices[answer]}”. `;
+        verdict.textContent = k === answer ? "Right. " : `No; the answer is “${choices[answer]}”. `;
       };
       return button;
     });

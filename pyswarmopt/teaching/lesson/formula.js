@@ -96,7 +96,7 @@ const Formula = (() => {
     const unknown = (token) => {
       const factors = token.toLowerCase().match(new RegExp([...names].sort((a, b) => b.length - a.length).join("|"), "g")) ?? [];
       if (factors.join("") === token.toLowerCase()) return `“${token}” is unknown here: write ${factors.join("*")}.`;
-      return `“${token}” is unknown here. Known are ${names.join(", ")}; the numbers pi, e; the functions ${NAMED.replaceAll(" ", ", ")}.`;
+      return `“${token}” is unknown here. The page knows ${names.join(", ")}; the numbers pi, e; the functions ${NAMED.replaceAll(" ", ", ")}.`;
     };
     const call = (name) => {
       if (!next("(")) throw new Error(`“${name}” needs brackets: ${name}(…).`);
@@ -113,7 +113,7 @@ const Formula = (() => {
 
     const found = list();
     if (left.length) throw new Error(`“${ahead()}” does not belong there. Write 3*x for a product, x^2 for a power.`);
-    if (found.length > most) throw new Error("One formula is asked for, without commas. (A number may have one: 0,73 is 0.73.)");
+    if (found.length > most) throw new Error("Enter a single formula, without commas. (A number may have one: 0,73 is 0.73.)");
     return found;
   };
 

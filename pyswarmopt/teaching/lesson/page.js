@@ -119,7 +119,7 @@
       const [x, y] = [0, 1].map((d) => [domain.from[d], domain.to[d]].map((a) => a.toFixed(1).replace("-", "−")).join(" to "));
       said.push(`It has a value in ${percent(domain.share)} of the square, where x is about ${x} and y ${y}.`);
     }
-    said.push(best === Infinity ? "No particle met a place with a value."
+    said.push(best === Infinity ? "No particle found a place with a value."
       : `After ${model.frames.length - 1} moves the swarm’s best is ${shown(best)} at (${pair(leader)})${inside ? "" : ", outside the square"}.`);
     said.push(domain.bottomless ? `There is no lowest value: at (${pair(domain.bottomless)}) it is −∞.`
       : `In the square, a grid and descents from it find ${shown(f(lowest))} at (${pair(lowest)}).`);
@@ -187,11 +187,11 @@
     $("badge").textContent = model.recorded ? "recorded by the library" : "computed in this page";
     $("badge").classList.toggle("own", !model.recorded);
     $("origin").textContent = model.recorded
-      ? "You see a run of the library. Move a slider, and the page moves the swarm by the same rule" +
+      ? "You see a run of the library. If you move a slider, the page moves the swarm by the same rule" +
         " from the same start with the same random numbers."
       : model.seed === null
         ? "Same start, same random numbers where they fit, your settings. The grey curves are the recording."
-        : "Other start, other random numbers. The grey curves are the recording.";
+        : "Different start, different random numbers. The grey curves are the recording.";
     $("particle").replaceChildren(...model.frames[0].x.map((_, i) => element("option", { value: i, textContent: i + 1 })));
     $("particle").value = model.selected;
     controls();

@@ -70,7 +70,7 @@ const Write = (() => {
     const listed = (ks) => (ks.length ? ks.join(", ") : "nobody else");
     for (let i = 0; i < n; i++) {
       const [yours, wanted] = [heard(text, i), heard(right, i)].map(listed);
-      if (yours !== wanted) return `With i = ${i} and n = ${n} it hears from ${yours}; on the right line from ${wanted}.`;
+      if (yours !== wanted) return `With i = ${i} and n = ${n} it hears from ${yours}; with the right line, from ${wanted}.`;
     }
     return "";
   };
@@ -168,7 +168,7 @@ const Write = (() => {
       box.className = right ? "right" : "wrong";
       box.disabled = true;
       box.querySelector(".why").hidden = false;
-      box.querySelector(".why").innerHTML = `${right ? "Right. " : "Not so. "}${why}`;
+      box.querySelector(".why").innerHTML = `${right ? "Right. " : "No. "}${why}`;
     });
     const right = first.filter((choice, k) => choice === DATA.test[k].answer).length;
     const open = first.filter((choice) => choice === null).length;

@@ -228,8 +228,8 @@ def _of_json(path: Path, text: str) -> Table:
     if not lists or not all(isinstance(content.get(key, ""), str | None) for key in texts):
         shape = '{"dev": [...], "test": [...]}'
         raise UserError(
-            f"{path}: not an object {shape} or a list of examples; make it one, with text for "
-            f"{', '.join(texts)} if they are given"
+            f"{path}: must be an object {shape} or a list of examples; "
+            f"{', '.join(texts)}, if given, must be text"
         )
     rows = []
     for split in SPLITS:
@@ -270,7 +270,7 @@ def _values(record: object, location: str) -> Mapping[str, Any]:
     if not said or said[-1]["role"] != "user":
         raise UserError(
             f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
-            '"content", the last one the user\'s, or the answer to it'
+            '"content"; the last must be a user turn, or the answer to one'
         )
     asked = said.pop()["content"]
     return {**others, "prompt": asked, "earlier": said}

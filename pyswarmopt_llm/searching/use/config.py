@@ -36,7 +36,7 @@ class EvalConfig:
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
     adapter: Annotated[
-        str | None, Option("LoRA adapter, run or model (none: the base).", "A", opt.TASK)
+        str | None, Option("LoRA adapter, run or model (default: the base).", "A", opt.TASK)
     ] = None
     against: Annotated[
         str | None,
@@ -59,7 +59,9 @@ class EvalConfig:
     metric: Annotated[
         str | None,
         Option(
-            "accuracy, f1, reward:MODEL, judge, mine.py:score, ... (the task's own).", "M", opt.TASK
+            "accuracy, f1, reward:MODEL, judge, mine.py:score, ... (default: the task's).",
+            "M",
+            opt.TASK,
         ),
     ] = None
     max_new_tokens: opt.NewTokens = None

@@ -53,7 +53,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
     """
     if run is None:
         if task is not None:
-            raise InvalidOption("task", task, "is for a run with several tasks; add `run`")
+            raise InvalidOption("task", task, "applies only to a run with several tasks; add `run`")
         return question
     about = read_about(user_path(run))
     names = about.task_names

@@ -55,7 +55,7 @@ def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
     base, adapter = model
     where = (machine.dtype, machine.device, machine.threads)
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
-        raise InvalidOption("fusion", fusion, "works with a mixture of models only; remove it")
+        raise InvalidOption("fusion", fusion, "works only with a mixture of models; remove it")
     check_unchanged(model)
     engine: Engine
     if fusion == "auto":

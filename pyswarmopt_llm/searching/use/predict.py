@@ -148,7 +148,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     if scoring is None and read_result(run) is None:
         raise UserError(f"{run}: is not finished; finish it with: {command('resume', str(run))}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
-        why = "has no choices to predict, its answers are free-form; use swarm-llm generate"
+        why = "has no choices to predict, since its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")
     return form, scoring
 
@@ -215,7 +215,7 @@ def _progress(
     with locked(path):
         store = Store(path)
         if any(whose != inputs for _, whose in store.known):
-            why = "contains rows of another input; remove it to start over, or use another `out`"
+            why = "contains rows from another input; remove it to start over, or use another `out`"
             raise UserError(f"{path}: {why}")
         yield store
         path.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
         ("run sphere --animate a.avi", "ends in .gif"),
         ("run sphere --animate absent/a.gif", "create it first"),
         ("compare sphere --recipes ,", "no recipe is called"),
-        ("compare sphere --recipes absent.py:mine", "no file absent.py"),
+        ("compare sphere --recipes absent.py:mine", "no such file: absent.py"),
         ("compare sphere --recipes fip", "did you mean fips?"),
         ("lesson --out a.txt", "ends in .html"),
         ("lessn", "lesson"),

@@ -120,4 +120,4 @@ def test_a_key_opens_a_chapter_at_its_top_and_a_wrong_answer_is_called_so(tmp_pa
     path = tmp_path / "lesson.html"
     path.write_text(lesson.page().replace("<body>", f"<body>{script}"), encoding="utf-8")
     at, told, legend = read(visit(path.as_uri(), tmp_path / "profile", "--dump-dom"))
-    assert at == 0 and told.startswith("Not so. ") and "worst seen" in legend
+    assert at == 0 and told.startswith("No. ") and "worst seen" in legend

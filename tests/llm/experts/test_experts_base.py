@@ -55,7 +55,7 @@ def in_int8(tensors: dict[str, torch.Tensor]) -> None:
     tensors[PROJ.replace(".weight", ".SCB")] = torch.ones(32)
 
 
-UNKNOWN = "its weights are packed by zzz; transformers does not support it"
+UNKNOWN = "its weights are quantised with zzz; transformers does not support it"
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda p: (p / "config.json").unlink(), "config.json: cannot be read"),
     "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3: not valid JSON"),
