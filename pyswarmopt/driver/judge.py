@@ -100,8 +100,8 @@ class Judge:
         evaluator: calls the objective.
         sign: -1 for maximisation.
         by_amounts: whether the search uses cost and constraints of every point. Else it receives an
-            order of the points, and infeasible ones are not called; they use up budget all the
-            same, for a search without feasible points must end, too.
+            order of the points, and infeasible ones are not called; they still use up budget, since
+            a search without feasible points must also end.
 
     Attributes:
         best: the best point so far by `Evaluated.rank`.

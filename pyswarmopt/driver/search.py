@@ -334,7 +334,7 @@ class Search:
         return {**self.reasons(), **stop}
 
     def reasons(self) -> Reasons:
-        """Reasons to stop; empty to go on."""
+        """Reasons to stop; empty to continue."""
         reasons: Reasons = self._swarm.stop() | self._ends()
         if self._options.max_evals is not None and self.evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals

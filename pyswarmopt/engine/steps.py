@@ -206,7 +206,7 @@ def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: 
     swarm's counts.
 
     A cost that is not finite counts as the worst possible. The first cost, at the starting
-    position, is no stagnation.
+    position, does not count as stagnation.
     """
     finite = math.isfinite(cost)
     improved = finite and cost < state.best_costs[i]

@@ -74,7 +74,7 @@ class Kinds:
         levels: (M,), 0 for a real number, k for an integer with k values; ignored for labels.
         parameter: (M,) number of each coordinate's parameter, from 0 on; a category's coordinates
             are adjacent.
-        smooth: (M,) mask of coordinates that are real numbers for the objective, too.
+        smooth: (M,) mask of coordinates that are real numbers for the objective as well.
         orders: coordinates whose ranks are one order, for each order.
 
     Example:

@@ -7,7 +7,7 @@ Its phases in their order are `ConstrainedSearch.PHASES`:
    evaluations; later beside the others, with as many as these: from the best point if that is new, and
    every other one from a random point.
 2. `ConstrainedModel`, up to 20 coordinates: a Gaussian process of the cost and of each constraint
-   proposes 60 points. It finds other basins, and goes on where values have few digits.
+   proposes 60 points. It finds other basins, and continues where values have few digits.
 3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
    best of the swarm breaks a constraint.
 

@@ -5,7 +5,7 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
 
 1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
    `Scout`, above 100 coordinates: ten particles in opposite pairs about the first point. If a pair is
-   better than that point, which is then no bottom of a bowl, they go on for 10 evaluations per
+   better than that point, which is then not the bottom of a bowl, they continue for 10 evaluations per
    dimension, before any gradient. Weights of a policy are such: all small, it does nothing.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
@@ -309,7 +309,7 @@ class Descent(Phase["MemeticSwarm"]):
 
     def begin(self) -> LineSearchDescent | RegressionDescent:
         """Start from the first point, later from random ones, or with expensive gradients from the
-        swarm's best. Where that point is no top, particles beside it do not matter.
+        swarm's best. Where that point is not a maximum, particles beside it do not matter.
         """
         s = self.search
         if self._needs_regression():

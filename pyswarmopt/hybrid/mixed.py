@@ -136,7 +136,7 @@ class NoisyModel(ModelPhase["NoisySearch"]):
         return True
 
     def keep(self, points: Floats, costs: Floats) -> None:
-        """Do nothing: these are no draws."""
+        """Do nothing: these are not draws."""
 
 
 class NoisySearch(PhasedSearch):

@@ -3,7 +3,7 @@
 For right and wrong answers the interval is Wilson's, and the test of a difference McNemar's exact
 one. Other scores use Student's, with pseudo-observations at the ends of the scale: a few items may
 all have the same score, or miss a rare one. Intervals invert their tests, so the two never
-contradict each other. A repeated question is no new evidence (`by_question`).
+contradict each other. A repeated question adds no new evidence (`by_question`).
 
 ``research/benchmarks/size_and_coverage.py`` simulates size and coverage through these functions.
 """

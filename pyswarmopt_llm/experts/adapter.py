@@ -131,7 +131,7 @@ class AdapterConfig:
 
     def selects(self, module: str) -> bool:
         """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does (importing it
-        takes seconds); "all-linear" selects the output, too.
+        takes seconds); "all-linear" also selects the output.
         """
         targets = self.target_modules
         if _names(self.exclude_modules, module):

@@ -212,12 +212,12 @@ def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
 
 
 def as_notes(warnings: Iterable[ExpertProblem]) -> dict[str, str]:
-    """Warnings as a run's notes, each under itself: what is said twice is one note."""
+    """Warnings as a run's notes, each under its own text, so repeated ones make one note."""
     return {text: text for text in map(str, warnings)}
 
 
 def ignored_in_words(info: AdapterInfo) -> str:
-    """The ignored part of an adapter's file, and why peft ignores it, too."""
+    """The ignored part of an adapter's file, and why peft also ignores it."""
     return (
         f"its file adapts {in_words(info.ignored)}, which its adapter_config.json does not select: "
         "ignored, as in peft"

@@ -71,7 +71,7 @@ def comparable(reference: str, text: str) -> tuple[list[str], list[str]]:
     """The words of a reference and of a text, see `words`; if the reference is English prose (ASCII
     words of two letters or more, besides articles), without the articles of both.
 
-    A capital A within a text is no article: "Vitamin A".
+    A capital A within a text is not an article: "Vitamin A".
 
     Example:
         >>> comparable("Louvre", "the Louvre"), comparable("a + b", "b")

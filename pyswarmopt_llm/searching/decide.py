@@ -101,7 +101,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
         given: settings that were given.
 
     Raises:
-        UserError: the settings are not those of a plan, or do not fit the tasks any more.
+        UserError: the settings are not those of a plan, or no longer fit the tasks.
     """
     use_own(config.space)
     check_settings(config, given)
@@ -376,8 +376,8 @@ def check_tasks(plan: Plan) -> None:
 
 
 def why_no_training(request: Plan) -> str:
-    """Why nothing can be trained; "" if it can. Few items count only where training was requested: by
-    default too few are no fault.
+    """Why nothing can be trained; "" if it can. Too few items are an error only if training was
+    requested.
     """
     config = request.config
     if not request.kind.linear:

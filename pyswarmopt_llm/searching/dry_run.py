@@ -65,7 +65,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         memory: size of the GPU, such as ``24GB``; None: this machine.
 
     Returns:
-        None: the system does not report free memory, or there is no single base here.
+        None: the system does not report free memory, or there is not one single base.
 
     Raises:
         UserError: not a size, or the experts do not fit together.

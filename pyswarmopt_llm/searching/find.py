@@ -137,7 +137,8 @@ def explore(
 ) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
 
-    The starting points are scored whatever they cost. A later batch beyond the budget is not begun.
+    The starting points are scored whatever they cost. A later batch that would exceed the budget is
+    not started.
 
     Returns:
         The reasons to stop.
@@ -271,8 +272,8 @@ def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
 def race(
     scorer: Scorer, positions: Tensor, shares: Sequence[Share]
 ) -> tuple[dict[int, Row], list[int]]:
-    """Score candidates, (n, D), on one share of the items after another, until one is left, or
-    the first share has dropped nobody.
+    """Score candidates, (n, D), on one share of the items after another, until one is left, or the
+    first share has dropped none.
 
     After each share a candidate drops out if, on the items so far, it is behind the leader by more
     than `ERRORS` standard errors of the paired differences. The errors are those of sampling

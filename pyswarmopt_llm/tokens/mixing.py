@@ -1,8 +1,8 @@
 """Weighted sums of probabilities, in logarithms: the arithmetic of a token swarm (Feng et al. 2024,
 arXiv 2410.11163).
 
-A position of the swarm is n coefficients; its model has next-token probabilities sum_i c_i P_i.
-The swarm also visits negative coefficients, and a sum with negative weights is no distribution: so
+A position of the swarm is n coefficients; its model has next-token probabilities sum_i c_i P_i. The
+swarm also visits negative coefficients, and a sum with negative weights is not a distribution, so
 they count as 0, and the rest is scaled to sum to 1, which reproduces the experts themselves.
 """
 

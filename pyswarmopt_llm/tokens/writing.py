@@ -123,10 +123,10 @@ class ByteMixture:
     """Several members' texts, byte by byte; words are mixed like tokens in the exact mixture.
 
     With a common tokenizer, token t is written with probability sum_i c_i P_i(t), and the weights c
-    apply again to the next token. With bytes, using c for every byte would let members that agree
-    on no word finish each other's words. So within a word a member's weight follows from the word's
-    beginning by Bayes' rule: the word w is then written with probability sum_i c_i P_i(w), and
-    after it c applies again.
+    apply again to the next token. With bytes, using c for every byte would let members that do not
+    agree on a word finish each other's words. So within a word a member's weight follows from the
+    word's beginning by Bayes' rule: the word w is then written with probability sum_i c_i P_i(w),
+    and after it c applies again.
 
     Args:
         beams: beam of each member, with the prompt read.

@@ -29,7 +29,7 @@ class Coding:
         high: upper bounds, (D,).
         integers: (D,) mask of rounded coordinates.
         categories: (D,) mask of coordinates with unordered values low, low + 1, ..., high.
-        smooth: (D,) mask of coordinates that are real numbers for the objective, too.
+        smooth: (D,) mask of coordinates that are real numbers for the objective as well.
         widths: (D,) number of the swarm's coordinates for each: one, or one per label.
         orders: coordinates whose ranks are one order, for each order.
     """

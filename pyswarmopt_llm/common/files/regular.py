@@ -266,7 +266,7 @@ class AppendLog:
     Args:
         path: the file, which need not exist; None: nothing is stored.
         remedy: remedy for a damaged line, for the message; None: damaged lines are skipped.
-        wrong: returns the wrong field of an object that is no row of this log; None for a row.
+        wrong: returns the wrong field of an object that is not a row of this log; None for a row.
 
     Example:
         >>> import tempfile

@@ -47,7 +47,7 @@ def require(
     `allow` is the command's option for code; empty if the settings have options of their own.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module
-    next to a ``run.json`` can write its fingerprint, too.
+    next to a ``run.json`` can also write its fingerprint.
     """
     other = set(allowed) - {value for _, value in trusted(config)}
     if other:

@@ -39,7 +39,7 @@ class Objectives:
         externals: name -> task of lm-evaluation-harness, which has no items here.
         combine: combination of the scores.
         combined_by: name of the combination; see `find_combine`.
-        tested: whether harness tasks are scored on test, too.
+        tested: whether harness tasks are also scored on test.
     """
 
     tasks: Mapping[str, Task]

@@ -8,7 +8,7 @@ $5 million, 60 km/h, 9 * 2 = 18.
 - a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%,
   but 5k is not 5 km;
 - smaller units add to what stands before them: 2 h 30 min are 2.5 hours;
-- other words are no units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
+- other words are not units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def read_table(path: Path, text: str = "") -> Table:
             refused.
 
     Raises:
-        UserError: the file cannot be read, is no table, or has no rows.
+        UserError: the file cannot be read, is not a table, or has no rows.
     """
     suffix = path.suffix.lower()
     known = (*SUFFIXES, *_TEXT) if text else SUFFIXES

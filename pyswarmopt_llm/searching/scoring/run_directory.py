@@ -254,7 +254,8 @@ def exclusive(path: Path) -> Iterator[None]:
 def check_fingerprints(
     run: Path, about: About, now: Mapping[str, Any], remedy: str = "start a new run"
 ) -> None:
-    """Refuse to go on if base, experts, data, metrics, settings or the result's files have changed.
+    """Refuse to continue if base, experts, data, metrics, settings or the result's files have
+    changed.
 
     Args:
         run: run directory.

@@ -22,7 +22,7 @@ the angle between two experts seen from the base, w = t w_avg + (1 - t) w_0, t =
 the plane through base and experts, if all pairs have the same angle; where they differ, cos(theta)
 is the mean over the pairs. A mean below 0 counts as 0 (the base), since the formula's geometry does
 not hold. Only dW is defined: the factors have no base to move to. The paper's models were trained
-for one task, and are merged during training, too; experts differ in task and are merged once.
+for one task, and are also merged during training; experts differ in task and are merged once.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ which makes one change of all. The matrices are a module's: dW in ``delta`` spac
 
 Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20%
 kept with lambda = 1 for TIES, as Yadav et al. use without validation data (with it the papers of
-task arithmetic, TIES and DELLA choose lambda, DELLA its drop rate, too); DARE's drop rate p = 1 -
+task arithmetic, TIES and DELLA choose lambda, DELLA also its drop rate); DARE's drop rate p = 1 -
 density is chosen on validation data between .1 and .9 in the paper, here the middle; breadcrumbs'
-weight .2 and density 15% are the values from which the authors' released code searches. ``dare-ties``
-drops in place of the trimming of TIES, as in peft; the authors' released code trims what is left, too.
+weight .2 and density 15% are the values from which the authors' released code searches.
+``dare-ties`` drops in place of the trimming of TIES, as in peft; the authors' released code also
+trims what is left.
 
 KnOTS, Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives
 all experts the same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U
