@@ -72,7 +72,7 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         tell: called with a line before every strategy.
 
     Returns:
-        As of a search's experts: ``split``; ``all``: strategy -> its score with all members;
+        As for a search's experts: ``split``; ``all``: strategy -> its score with all members;
             ``experts``: member -> its ``scores`` without it by strategy, and ``paired``: the
             `Comparison` of all members with all but this one. ``left_out``: strategy -> why it
             cannot be decided again.

@@ -75,7 +75,8 @@ def check_members(
 
 
 def room_for_replies(strategy: Strategy, member: Member, task: Task, speakers: int) -> int:
-    """Most tokens of a reply, so that the longest turn of a strategy fits a member's context window.
+    """Maximum number of tokens in a reply such that the longest turn of a strategy fits a member's
+    context window.
 
     In a debate, a turn holds every member's latest reply beside the question, and the next one
     follows.

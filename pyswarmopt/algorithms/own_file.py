@@ -1,4 +1,4 @@
-"""A recipe that a user's file holds."""
+"""A recipe from a user's file."""
 
 from __future__ import annotations
 

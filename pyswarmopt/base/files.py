@@ -1,4 +1,4 @@
-"""New files of the user's, never over an existing file or through a link; and who still writes."""
+"""New files for the user, never written over an existing file or through a link."""
 
 from __future__ import annotations
 

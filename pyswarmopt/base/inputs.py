@@ -115,7 +115,7 @@ def as_seed(seed: int | np.random.Generator | None) -> int | None:
 
 
 def as_count(name: str, count: float, least: int) -> int:
-    """A whole number of at least `least`; 1e4 is one, 2.5 is none.
+    """A whole number of at least `least`; 1e4 counts as one, 2.5 does not.
 
     Raises:
         TypeError: not a number.
@@ -129,7 +129,7 @@ def as_count(name: str, count: float, least: int) -> int:
 
 
 def as_limit(name: str, count: float | None, least: int) -> int | None:
-    """As `as_count`; None means no limit."""
+    """Like `as_count`; None means no limit."""
     if count is None:
         return None
     return as_count(name, count, least)

@@ -88,7 +88,7 @@ ATTRIBUTES = {
 
 
 def foreign_attribute(owner: str, name: str) -> str:
-    """What to say of an attribute that is not there.
+    """What to say about an attribute that does not exist.
 
     Example:
         >>> foreign_attribute("Study", "best_value")

@@ -34,7 +34,7 @@ class Memory:
     Args:
         canonical: maps a point, (D,), to the representative of all points that look alike to the
             objective.
-        most: coordinates and values kept; 0: nothing is remembered.
+        most: maximum number of coordinates and values kept; 0: nothing is remembered.
 
     Example:
         >>> memory = Memory()
@@ -55,8 +55,8 @@ class Memory:
         return (self._canonical(x) + 0.0).tobytes()  # -0 is 0
 
     def keep(self, key: bytes, value: Value) -> None:
-        """Store the value of the point with this key, NaN if the call failed; the oldest goes if
-        there are too many.
+        """Store the value of the point with this key, NaN if the call failed; the oldest is dropped
+        if there are too many.
         """
         known = self.known
         known[key] = value
@@ -99,7 +99,7 @@ class Evaluator(StateRecord):
     Args:
         options: of the search.
         problem: says which points are alike, and which are known.
-        max_evals: most calls of `fun`; a call on m points counts m.
+        max_evals: maximum number of calls of `fun`; a call on m points counts m.
         outputs: None, or the number of numbers that `fun` returns for a point.
         confirms: whether a call is reserved for `confirm`.
         deadline: no call begins after it, by `time.monotonic`.
@@ -107,7 +107,7 @@ class Evaluator(StateRecord):
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they break a constraint.
-        afresh: whether known points are called all the same.
+        afresh: whether known points are called anyway.
         idle: known points in a row, without a new one.
         failures: type of error, or kind of number -> count of points without a finite value, with
             the first message.

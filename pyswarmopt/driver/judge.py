@@ -1,5 +1,5 @@
-"""Evaluates a search's points: values, constraints, and the best point; and whether a checkpoint is one
-of the same objective.
+"""Evaluates a search's points: values, constraints, and the best point; and whether a checkpoint
+belongs to the same objective.
 
 A search continued with another function would report the old one's value. So the best point is
 evaluated once more when a checkpoint is read; this call is not counted, uses none of the search's
@@ -39,7 +39,7 @@ NOISE = (
 
 
 class Evaluated(NamedTuple):
-    """A point, and what is known of it.
+    """A point, and what is known about it.
 
     Attributes:
         x: the point, (D,), as the objective sees it.

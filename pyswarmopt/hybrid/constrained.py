@@ -308,7 +308,7 @@ class ConstrainedMixedSearch(ConstrainedSearch):
 class ConstrainedBinarySearch(ConstrainedSearch):
     """A search of numbers with two values each, with constraints.
 
-    It asks for all lower and all upper ones first: limits such as "at most k of n" allow next to
+    It asks for all lower and all upper ones first: limits such as "at most k of n" allow almost
     nothing else that is drawn.
     """
 

@@ -4,23 +4,24 @@ with growing populations.
 Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
 1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
-   `Scout`, above 100 coordinates: ten particles in opposite pairs about the first point. If a pair is
-   better than that point, which is then not the bottom of a bowl, they continue for 10 evaluations per
-   dimension, before any gradient. Weights of a policy are such: all small, it does nothing.
+   `Scout`, above 100 coordinates: ten particles in opposite pairs about the first point. If a pair
+   is better than that point, which is then not the bottom of a bowl, they continue for 10
+   evaluations per dimension, before any gradient. Policy weights are an example: if all are small,
+   the policy does nothing.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
-   or four steps ever shorter find nothing better, the best point is evaluated again, and the model
-   proposes as many points once more. If the cost was another one, the differences were noise: only
-   the swarm continues. Else a descent starts from the best point then.
+   or four ever shorter steps find nothing better, the best point is evaluated again, and the model
+   proposes as many points once more. If the cost differs, the differences were noise: only the
+   swarm continues. Otherwise a descent then starts from the best point.
    `Probe`: where the cost along a line falls far less than the slope says, six points close together
    show whether values have an error, up to three times.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
-   coordinate each. Where gradients are dear it comes before: above 100 coordinates, and from 30 on
-   with fewer than 100 evaluations per dimension.
+   coordinate each. If gradients are expensive, it comes before: above 100 coordinates, and from 30
+   on with fewer than 100 evaluations per dimension.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
    basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension. The
    first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
-   random points, or where gradients are dear from what the swarm has found, take the place of the
-   many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
+   random points, or, if gradients are expensive, from what the swarm has found, take the place of
+   the many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
    while the best point is theirs, else an eighth. Where points beside a good one fail, descents are
    by regression, which does without them.
 5. `Axes`, only if the test says so: each coordinate is searched by itself.
@@ -160,7 +161,7 @@ class ModelPhase(Phase[S]):
 
 
 class Scout(Phase["MemeticSwarm"]):
-    """Particles before the gradients of many coordinates, if these would start on a top."""
+    """Particles before the gradients of many coordinates, if these would start at a maximum."""
 
     name = "scout"
     kinds = (Ring,)

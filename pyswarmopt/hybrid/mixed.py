@@ -105,7 +105,7 @@ class BinarySearch(PhasedSearch):
 
 
 class NoisyProposals(Proposals):
-    """As `Proposals`, using expectations at known points."""
+    """Like `Proposals`, but using expectations at known points."""
 
     fills = False
 

@@ -103,7 +103,7 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     `model_swarms`: the expectation is an integral over the random factors, by Gauss quadrature.
     Clamps are ignored.
 
-    Unknown remain: the behaviour while p, g and w still move; whether the swarm converges to an
+    Not covered: the behaviour while p, g and w still move; whether the swarm converges to an
     optimum; and rules other than such sums (`spso2011`, `bare_bones`).
 
     Args:

@@ -121,7 +121,7 @@ class Member:
         raise NotImplementedError
 
     def longest(self, how: Sampling) -> int:
-        """Most tokens of a text."""
+        """Maximum number of tokens in a text."""
         return min(how.max_new_tokens or self.reply_tokens, self.reply_tokens)
 
     def answer(

@@ -55,8 +55,8 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Members answer one after another, the best on dev first, until the group is sure enough.
 
     The belief in an option is proportional to the product of the members' calibrated probabilities.
-    The cascade stops once one option's belief reaches the threshold, which is the best on dev, of
-    equals the cheapest.
+    The cascade stops once one option's belief reaches the threshold, which is the best on dev,
+    among equals the cheapest.
     """
     order = context.order
     dev = context.probabilities(context.dev)

@@ -44,11 +44,11 @@ REMOVED = {
 
 
 def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
-    """Refuse commands and options that are gone.
+    """Refuse commands and options that were removed.
 
     Args:
         words: commands or options as typed.
-        known: what there is; a name that is still in use is never refused.
+        known: existing names, which are never refused.
 
     Raises:
         UserError: names what to use instead.

@@ -87,7 +87,7 @@ def nothing_written() -> str:
 
 
 def repeating() -> str:
-    """The hint how to resume an interrupted command."""
+    """The hint on how to resume an interrupted command."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
 
 
@@ -122,7 +122,7 @@ def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
 @contextmanager
 def watched(run: Path, quiet: bool, as_lines: bool = False) -> Iterator[OnEvent | None]:
     """The listener that shows the progress of a search on stderr, none if `quiet`, or writes JSON
-    lines; if the search is interrupted, the hint how to resume it.
+    lines; if the search is interrupted, the hint on how to resume it.
     """
     with interruptible(partial(resuming, run)):
         if as_lines:
@@ -149,7 +149,7 @@ def write_line(out: TextIO, event: Event) -> None:
 
 
 def resuming(run: Path) -> str:
-    """The hint how to resume a run."""
+    """The hint on how to resume a run."""
     if (run / "run.json").is_file():
         return f"resume with: {command('resume', str(run))}"
     return "nothing has been written"

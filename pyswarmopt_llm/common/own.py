@@ -87,8 +87,8 @@ def own(setting: str, spec: str) -> Any:
 
 
 def fingerprint(spec: str) -> str:
-    """SHA-256 (hex) of an object's file and what it imports from beside it; of a package, of its
-    name.
+    """SHA-256 (hex) of an object's file and of the files beside it that it imports; for a package,
+    of its name.
     """
     file = user_path(spec.rpartition(":")[0])
     content = spec.encode()
@@ -98,8 +98,8 @@ def fingerprint(spec: str) -> str:
 
 
 def use_names(config: Any) -> None:
-    """Replace paths and objects in a configuration by names. Of a tuple field a single value becomes a
-    tuple, and a dictionary its ``name=value``.
+    """Replace paths and objects in a configuration by names. In a tuple field, a single value
+    becomes a tuple, and a dictionary becomes ``name=value`` texts.
     """
     kind: Any = type(config)
     for name, several in _several(kind).items():

@@ -78,8 +78,8 @@ def load(target: str) -> Any:
 
 @cache
 def plugins(kind: str) -> dict[str, EntryPoint]:
-    """Name -> entry point of the group ``swarm_llm.KIND``; those of deleted modules, which their
-    metadata outlive, are left out.
+    """Name -> entry point of the group ``swarm_llm.KIND``; entries of deleted modules, whose
+    metadata may remain, are left out.
 
     Example:
         >>> plugins("no such kind")

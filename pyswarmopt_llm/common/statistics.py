@@ -120,7 +120,7 @@ class Estimate(NamedTuple):
         return math.hypot(*(scipy.special.stdtrit(self.freedoms, level / 2) * self.errors))
 
     def interval(self, level: float = LEVEL, scale: Ends = NO_ENDS) -> Ends:
-        """The interval with confidence ``1 - level``, cut to the scale."""
+        """The interval with confidence ``1 - level``, clipped to the scale."""
         half = self.half(level)
         return max(scale[0], self.value - half), min(scale[1], self.value + half)
 
@@ -245,7 +245,7 @@ def score_interval(
     """A 95% interval of a task's score: from its items if it is their mean, else from the standard
     error (normal).
 
-    It is cut to 0 and 1 if all items and the score lie there; None without items and standard
+    It is clipped to 0 and 1 if all items and the score lie there; None without items and standard
     error.
 
     Example:

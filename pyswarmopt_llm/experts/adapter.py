@@ -272,8 +272,8 @@ class AdapterInfo:
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        ignored: modules in the file that its config does not select, sorted; peft ignores them,
-            too.
+        ignored: modules in the file that its config does not select, sorted; peft also ignores
+            them.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
         base: name of the base in use; "" if unknown.
     """
@@ -382,8 +382,8 @@ def read_adapter(
         spec: a PEFT adapter directory or a hub id.
         name: name of the expert; by default the last part of `spec`.
         linear: names of the base's linear layers, if known. A module with another name in the file
-            is the one there with the same name from the list of layers on: names differ between
-            a language model and a larger model around it, and between versions of transformers.
+            matches the one with the same name from the list of layers on: names differ between a
+            language model and a larger model around it, and between versions of transformers.
 
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).

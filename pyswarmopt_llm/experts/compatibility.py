@@ -341,7 +341,7 @@ def check_weights(report: PreflightReport) -> PreflightReport:
 
 
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """What of an expert differs from the first one, and keeps space factor from mixing them."""
+    """How an expert differs from the first one in ways that keep space factor from mixing them."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
     for verb, modules in (("lacks", lacking), ("adds", added)):
@@ -363,7 +363,7 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
 
 
 def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """A module of another shape than the first expert's, if no base is given."""
+    """A module whose shape differs from the first expert's, if no base is given."""
     for module in info.modules.keys() & first.modules.keys():
         here = info.modules[module].weight_shape
         there = first.modules[module].weight_shape

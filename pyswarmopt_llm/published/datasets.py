@@ -170,7 +170,7 @@ PUBLISHED: dict[str, DataSet] = {
 def draw(
     where: str, splits: Splits, read: Read, dev: int | None, test: int | None
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """Dev and test of the splits with answers, each in a fixed random order: many are sorted by
+    """Dev and test from the splits with answers, each in a fixed random order: many are sorted by
     answer.
 
     A single split with answers is divided, with at most a third for dev. Dev questions that also

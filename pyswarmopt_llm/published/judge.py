@@ -50,8 +50,8 @@ class Judge:
         """Share of pairs whose `first` reply is judged better; each pair is shown in both orders.
 
         Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
-        position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no
-        side is a `UserError`.
+        position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that does not
+        name a side is a `UserError`.
         """
         triples = list(zip(items, first, second, strict=True))
         in_order = self._prefer([self._pair_prompt(item, a, b) for item, a, b in triples])

@@ -28,8 +28,8 @@ class LmEvalTask:
     """A harness task as an objective: its prompts (without chat template), filters and metric.
 
     If all tasks have validation and test documents, the former are dev. A single split is divided,
-    with at most a third for dev. A question stands in dev, in test or in few-shot examples alone,
-    whatever task of a group asks it, and however often.
+    with at most a third for dev. A question is used only in dev, only in test or only in few-shot
+    examples, whichever tasks of a group ask it, and however often.
 
     Args:
         spec: name of a task or group, or its YAML file, followed by ``#METRIC`` (default: the task's

@@ -24,7 +24,7 @@ _SAID = {
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its 95% interval and p-value, both corrected for several tests if there are.
+    """A difference with its 95% interval and p-value, both corrected if there are several tests.
 
     Example:
         >>> test = {"difference": 0.0213, "interval": (0.01, 0.03), "p": 0.00009}

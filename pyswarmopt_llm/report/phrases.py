@@ -86,7 +86,7 @@ def about_weights(space: str) -> str:
 
 
 def few(items: int) -> str:
-    """A warning of too few dev examples; "" if there are enough, or none are known."""
+    """A warning about too few dev examples; "" if there are enough, or none are known."""
     if not 0 < items < FEW:
         return ""
     return f"Only {items} dev examples: the best of many candidates may win by luck; use 100."

@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training made of the chosen mixture.
+    """What training made from the chosen mixture.
 
     Attributes:
         best: the model to hand over; the mixture, where nothing was trained or training is not kept.
@@ -239,8 +239,8 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
     """Score the experts, and choose the starting points to score on all items.
 
     Where the experts' race is decided, the other starting points race against the winner. Otherwise
-    all are scored, as without a race; of a pool too large for a model, those without the experts
-    that it leaves out.
+    all are scored, as without a race; from a pool too large for a model, only those without the
+    experts that it leaves out.
 
     Args:
         scorer: dev scorer.

@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
 
 
 def choose_draw(job: Job, run: Run) -> Job:
-    """Explore with each draw in turn; return the job of the best draw (of equals the first).
+    """Explore with each draw in turn; return the job of the best draw (among equals the first).
 
     Args:
         job: the grid's job; each draw has an equal share of `budget_items` and `budget_minutes`.

@@ -25,7 +25,7 @@ EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a search, and the time at which it has to end to keep within them.
+    """Limits of a search, and the time at which it has to end to stay within them.
 
     Seconds are those of all journalled evaluations, so a resumed run ends where the interrupted one
     would have. The closing evaluations (best, best single expert and average, on dev and test) are

@@ -1,9 +1,9 @@
 """The main job: a swarm of experts searches for a better one.
 
 A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and
-finished (`finish`). The caller writes card and report (`report.run`). The run directory stores
-everything expensive, so resuming means repeating: known results are replayed, then the search
-continues.
+finished (`finish`). The caller writes the card and the report (`report.run`). The run directory
+stores everything expensive, so resuming means repeating: known results are replayed, then the
+search continues.
 """
 
 from __future__ import annotations

@@ -220,9 +220,9 @@ def proposed(
 ) -> list[Tensor]:
     """The positions, (D,) float64, with the greatest gain.
 
-    Of a model of the scores each is chosen as if earlier predictions had come true. A model of the
-    margins proposes one whatever `count` is: the width does not reward uncertainty, so a second one
-    would lie beside the first.
+    With a model of the scores, each is chosen as if earlier predictions had come true. A model of
+    the margins proposes only one, whatever `count` is: the width does not reward uncertainty, so a
+    second one would lie beside the first.
 
     Args:
         model: learnt from the candidates.
@@ -250,7 +250,7 @@ class Surrogate:
         experts: names of the experts.
         tasks: names of the tasks.
         combine: combines the tasks' scores into the value.
-        most: the most candidates that the model proposes.
+        most: maximum number of candidates that the model proposes.
         seed: seed of the proposals.
         at_once: candidates scored side by side, and so proposed together.
         floor: value of the best expert; the returned candidate is not below it.

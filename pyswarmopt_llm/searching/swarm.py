@@ -21,8 +21,8 @@ from pyswarmopt_llm.searching.scoring.scorer import Batch
 class Dropout:
     """Drops evaluations at random: Drop-K a whole iteration, Drop-N a single candidate.
 
-    The particles move all the same. The starting swarm is always evaluated. Dropout has its own
-    random numbers, so a seed moves the swarm in the same way with and without it.
+    The particles still move. The starting swarm is always evaluated. Dropout has its own random
+    numbers, so a seed moves the swarm in the same way with and without it.
 
     Args:
         drop_k: probability of dropping a whole iteration.

@@ -84,7 +84,7 @@ def train_on_labels(
         job: the search, in a space that `trains`.
         found: outcome of exploring.
         folder: keeps the LoRAs; those found there are reused. None: keeps nothing.
-        most: most models to train; the best untrained model comes first.
+        most: maximum number of models to train; the best untrained model comes first.
 
     Returns:
         The models before and after.

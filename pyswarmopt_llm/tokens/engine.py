@@ -130,7 +130,7 @@ def exact_texts(
         members: members with a common tokenizer, possibly with different chat templates.
         weights: weights of the members, (n,) float64.
         users: the user's text for each answer.
-        max_new_tokens: most tokens per answer.
+        max_new_tokens: maximum number of tokens per answer.
     """
 
     def choose(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:

@@ -71,7 +71,8 @@ class ByteBeam:
 
     Args:
         prompt: prompt read by the member.
-        paths: most paths to keep; more paths approximate the sum over tokenisations better.
+        paths: maximum number of paths to keep; more paths approximate the sum over tokenisations
+            better.
         least: paths with a smaller share of the weight are dropped.
     """
 

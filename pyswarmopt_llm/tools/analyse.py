@@ -33,7 +33,7 @@ def analyse(
         allowed: parts of the run's configuration that may run code; see `named_again.require`.
 
     Returns:
-        ``leave_one_out``: see `without_experts`; of a group, strategies in place of tasks.
+        ``leave_one_out``: see `without_experts`; for a group, strategies in place of tasks.
     """
     analyses = (point.load() for point in plugins("analyses").values())
     group = next((analysis for analysis in analyses if analysis.holds(path)), None)
@@ -64,7 +64,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
 
     Returns:
         ``split``; ``all``: task -> score; ``experts``: expert -> its ``coefficient``, its
-        ``scores`` as of ``all``, and ``paired``: task -> `Comparison` of all experts against all
+        ``scores`` as in ``all``, and ``paired``: task -> `Comparison` of all experts against all
         but this one.
 
     Raises:

@@ -161,7 +161,7 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
             evaluated in the search; ``seconds`` of the search, stored evaluations included;
             ``models`` run per item in use; ``tokens`` read and written per item in use, None if
             unknown; ``rank`` of the weight changes, None unless it is one model; ``relative_error``
-            of a cut to that rank, else 0.
+            of truncation to that rank, else 0.
     """
     experts = bench.experts
     trial = Trial(bench, budget)

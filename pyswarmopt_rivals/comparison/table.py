@@ -90,7 +90,7 @@ def cells(row: Json) -> dict[str, str]:
 
 
 def rank_text(row: Json) -> str:
-    """The rank of the weight changes, and the loss from a cut to it.
+    """The rank of the weight changes, and the loss from truncation to it.
 
     Example:
         >>> rank_text({"rank": "full"}), rank_text({"rank": 24, "relative_error": 0.281}), rank_text({"rank": None})

@@ -165,7 +165,7 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
 
 
 def trained_on_dev(names: Sequence[str]) -> str:
-    """Methods whose dev score says nothing.
+    """Methods whose dev score is not informative.
 
     Example:
         >>> trained_on_dev(["gradient"])

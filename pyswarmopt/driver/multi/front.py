@@ -186,7 +186,7 @@ def _means(drawn: Floats) -> tuple[Floats, Floats]:
 
 
 class FrontJudge(Judge):
-    """As `Judge`, for a swarm that keeps its best points itself.
+    """Like `Judge`, for a swarm that keeps its best points itself.
 
     Args:
         objectives: M.

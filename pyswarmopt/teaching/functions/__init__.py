@@ -1,1 +1,1 @@
-"""Toys to learn and test with: the field's test functions."""
+"""Standard test functions, to learn and test with."""

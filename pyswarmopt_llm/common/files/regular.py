@@ -110,7 +110,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def temporary(path: Path) -> Path:
-    """A free name beside `path` for what will replace it; what killed processes left there goes."""
+    """A free name beside `path` for its replacement; leftovers of killed processes are removed."""
     for left in path.parent.iterdir():
         found = _PART.fullmatch(left.name)
         if found is None or is_running(int(found[1])):
@@ -156,7 +156,7 @@ def check_free(out: Path) -> None:
 def atomic_directory(out: Path) -> Iterator[Path]:
     """A temporary directory that is renamed to `out` when the block succeeds and removed otherwise.
 
-    What a killed process left beside `out` is named and removed.
+    Leftovers of a killed process beside `out` are named and removed.
 
     Raises:
         UserError: `out` already exists or cannot be written.

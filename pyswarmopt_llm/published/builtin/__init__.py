@@ -94,9 +94,9 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
     Args:
         name: one of `builtin_names()`.
         seed: another seed draws other questions from the same partitions.
-        dev: number of dev items (default 200; fewer of requests); a smaller set is a
-            prefix of a larger one.
-        test: number of test items (default 500; fewer of requests).
+        dev: number of dev items (default 200; fewer for requests); a smaller set is a prefix of a
+            larger one.
+        test: number of test items (default 500; fewer for requests).
 
     Raises:
         UserError: unknown name, or more items than the skill can generate.

@@ -87,7 +87,7 @@ class Accuracy:
         return [row for row in self.rows if row.right != UNKNOWN]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The texts that must fit the context window: item, text, most new tokens."""
+        """The texts that must fit the context window: item, text, maximum number of new tokens."""
         written = self.scoring == "generate"
         for item, row in zip(self.items, self.rows, strict=True):
             for prompt, option in row.pairs:
@@ -179,8 +179,8 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
 
 
 def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best expert is significantly better than guessing, and than the commonest right
-    letter for all items, which an expert without knowledge may give.
+    """Whether the best expert is significantly better than guessing, and than always giving the
+    most common right letter, as an expert without knowledge may do.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "ABAA"[i % 4]) for i in range(20)]

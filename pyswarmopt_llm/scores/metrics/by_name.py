@@ -95,7 +95,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     """The metric for a value of ``--metric``; its model or library is loaded.
 
     Args:
-        spec: a name of `METRICS`, perhaps with an argument after a colon.
+        spec: a name of `METRICS`, optionally with an argument after a colon.
         cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
 

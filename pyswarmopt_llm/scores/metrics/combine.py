@@ -1,5 +1,5 @@
-"""Combines the scores of several tasks into one that increases with each, see
-`find_combine`; a single score stays as it is.
+"""Combines the scores of several tasks into one that increases with each, see `find_combine`; a
+single score stays unchanged.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ItemsUtility(Utility, Protocol):
     items: tuple[Item, ...]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, text, and the most tokens that the model adds to it."""
+        """Item, text, and the maximum number of tokens that the model adds to it."""
 
 
 @dataclass(frozen=True)

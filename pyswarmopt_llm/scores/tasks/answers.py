@@ -1,4 +1,4 @@
-"""Extract the answer of a written reply, and check it.
+"""Extract the answer from a written reply, and check it.
 
 Used by `generate` scoring. Text marked as the answer (`stated`) comes first, then the whole reply.
 """

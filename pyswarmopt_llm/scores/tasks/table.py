@@ -1,6 +1,6 @@
 """Reads files of rows: CSV, TSV, JSON, JSONL and lines of text.
 
-What is read is what is written: no value becomes a number, a date or a missing value.
+Values are read as written: none becomes a number, a date or a missing value.
 """
 
 from __future__ import annotations

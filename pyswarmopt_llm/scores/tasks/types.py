@@ -75,7 +75,7 @@ class Item:
         return list((self.choices or {}).values())
 
     def in_words(self, answer: str) -> str:
-        """The text of the choice with this letter; any other answer as it is."""
+        """The text of the choice with this letter; any other answer unchanged."""
         return (self.choices or {}).get(answer, answer)
 
 
@@ -136,7 +136,7 @@ class Form:
 
 
 def form_of(task: Task) -> Form:
-    """The form of a task's questions, of which there is one.
+    """The form of a task's questions; a task has only one.
 
     Example:
         >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")

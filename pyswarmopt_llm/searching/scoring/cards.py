@@ -63,8 +63,8 @@ def _expert(spec: str) -> Parent:
 
 
 def may_be_on_hub(name: str) -> bool:
-    """Whether a model's name may be an id of the Hub: of an id's form, and no local path. The Hub
-    takes no card that gives another name as its base.
+    """Whether a model's name may be an id of the Hub: of an id's form, and not a local path. The
+    Hub rejects a card with any other name as its base.
 
     Example:
         >>> may_be_on_hub("org/model"), may_be_on_hub("/home/me/model")

@@ -1,7 +1,7 @@
 """A run directory: configuration (`run.json`), everything expensive (`results.jsonl`), the history of
 the search (`history.jsonl`) and the result (`result.json`).
 
-The store is the truth: `resume` replays the search and takes known scores from it
+The store is authoritative: `resume` replays the search and takes known scores from it
 (docs/explanation/architecture.md). The history is written from it, for people and reports.
 """
 
@@ -283,7 +283,7 @@ def check_new(path: Path) -> None:
     """Refuse a path that is not an empty directory.
 
     Raises:
-        UserError: there is something.
+        UserError: it is anything else.
     """
     if (path / "run.json").exists():
         raise UserError(

@@ -172,7 +172,7 @@ _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficien
 
 @dataclass(frozen=True)
 class Crew:
-    """Who evaluates candidates: workers in parallel, or this process one after the other.
+    """What evaluates candidates: workers in parallel, or this process one after the other.
 
     Attributes:
         evaluate: evaluates a candidate; called by `each`.

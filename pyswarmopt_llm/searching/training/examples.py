@@ -78,7 +78,7 @@ def load_examples(
 
     Args:
         data: file, data set, or generator ``builtin:NAME[:SEED]``.
-        count: most examples; None: all, or the generator's default.
+        count: maximum number of examples; None: all, or the generator's default.
         seed: seed of the generator.
         reading: how to read a file.
         loss: see `train_expert`.

@@ -1,7 +1,7 @@
 """The training loop: AdamW on a change of a frozen model; and LoRA, one such change.
 
-A change is a function of a linear layer's input, added to its output, so the loaded model stays as
-it is. If memory runs out, layers keep only their inputs and are recomputed in the backward pass
+A change is a function of a linear layer's input, added to its output, so the loaded model stays
+unchanged. If memory runs out, layers keep only their inputs and are recomputed in the backward pass
 (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174); then batches shrink.
 
 The loss of a labelled item is cross-entropy over its options. Their scores are those that decide

@@ -75,7 +75,7 @@ class Exam:
         metric: metric, checked against the items.
 
     Raises:
-        UserError: a fault of the task or the metric, or an adapter that does not fit.
+        UserError: a fault in the task or the metric, or an adapter that does not fit.
     """
 
     def __init__(

@@ -324,7 +324,7 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
     Args:
         values: value of each candidate on each item, (candidates, items).
         known: best value of each item so far, (items,).
-        count: most candidates.
+        count: maximum number of candidates.
 
     Example:
         >>> greedy_cover(np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]]), np.array([1, 0, 0]), 4)
@@ -343,5 +343,5 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
 
 
 def best_round(rounds: Sequence[Round]) -> Round:
-    """The round with the highest value; of equals the last."""
+    """The round with the highest value; among equals the last."""
     return max(reversed(rounds), key=lambda round: round.row.value)

@@ -135,7 +135,7 @@ def storable(text: str) -> str:
 
 
 def read_replies(run: Run) -> list[Any]:
-    """The replies in ``replies.json``, which a run without written replies has not.
+    """The replies in ``replies.json``, which a run without written replies lacks.
 
     Raises:
         UserError: the file is damaged.

@@ -12,7 +12,7 @@ EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: 
 expert's weight and density in a DARE-TIES merge (the paper also searches per layer, and a path
 through the layers of several models, not done here, in 1,000 trials; a budget of 8,000 covers 40 on
 200 items). A candidate's draws come from one seed, so equal parameters give equal models. CMA-ES
-moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, ranges of ours;
+moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, our own ranges;
 points outside are reflected.
 
 PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts

@@ -28,7 +28,8 @@ def uniform_soup(settings: Settings) -> Merged:
 
 
 def best_single(settings: Settings) -> Merged:
-    """The expert with the best dev score, of equals the first; each is scored once, as far as the
+    """The expert with the best dev score, among equals the first; each is scored once, as far as
+    the
     budget allows.
     """
     trial = settings.trial
