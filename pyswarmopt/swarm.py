@@ -219,7 +219,7 @@ class Swarm:
             return
         if np.count_nonzero(st.arrived):
             raise ValueError(
-                "values of this round were told by ticket: tell the remaining tickets (see tickets())"
+                "values of this round are told by tickets: tell the remaining ones (see tickets())"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))

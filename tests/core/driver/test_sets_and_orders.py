@@ -107,7 +107,7 @@ def test_an_order_changes_by_a_stretch_reversed_or_with_one_end_moved(monkeypatc
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ([(0, 1)] * 3, "here of pairs"),
+        ([(0, 1)] * 3, "here between pairs"),
         (lambda: pso.Subset([1, 2], 3), "k=3"),
         (lambda: pso.Subset([1, 1], 1), "each once"),
         (lambda: pso.Shares(1), "n=1"),
