@@ -53,9 +53,9 @@ def minimize(
         max_evals: the maximum number of calls of `fun`. No point is evaluated twice, unless there
             is noise or ``vectorized=True``. Default: 1000 * D if neither `max_iter` nor `timeout`
             is given and the recipe has no stop rule. Points where `fun` is not called because they
-            violate a constraint also count. By default with 50 calls or more, and with
-            ``vectorized=True``, the last call evaluates the best point again: if the value differs
-            because of undeclared noise, `message` reports it and `fun` is the second value.
+            violate a constraint also count. With ``vectorized=True``, and by default with 50 calls
+            or more, the last call evaluates the best point again: if the value differs because of
+            undeclared noise, `message` reports it and `fun` is the second value.
         max_iter: the maximum number of moves; overrides the recipe's limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None uses entropy from the operating system, and
@@ -63,8 +63,8 @@ def minimize(
         workers: a number of threads (-1: one for each core), or an executor, such as a
             `concurrent.futures.ProcessPoolExecutor`; the result is the same (see
             `pyswarmopt.driver.workers.Workers`). Workers share the points proposed at a time: with
-            ``workers=4`` pass ``population=4``, or three of them wait; a warning tells you where
-            this matters.
+            ``workers=4`` pass ``population=4``, or three of them wait; a warning tells you if this
+            matters.
         vectorized: whether `fun` accepts many points, (m, D), and returns (m,). This is not guessed:
             a function that expects many points and gets one fails, and a note explains why.
         callback: called with the result so far after each iteration; return True, or raise
@@ -76,7 +76,7 @@ def minimize(
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file, written after each iteration (unless writing took more than a tenth of
             the time) and at the end. If it exists, the search continues from it, bit for bit. Its
-            best point is then evaluated again, without counting, to reject a file of another
+            best point is then evaluated again, without counting, to reject a file from another
             objective (not with noise).
         integrality: (D,) mask of the coordinates that are integers, or one boolean for all: they
             are rounded for `fun` and in the result.

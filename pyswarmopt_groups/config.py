@@ -48,9 +48,11 @@ class CouncilConfig:
     strategies: tuple[str, ...] = ()
     task: TaskFile = ""
     out: Annotated[
-        str | None, Option("Directory to create or resume (nothing is saved).", "DIR", OUTPUT)
+        str | None, Option("Directory to create or resume (default: save nothing).", "DIR", OUTPUT)
     ] = None
-    base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
+    base: Annotated[
+        str | None, Option("Base of the adapters (default: each one's own).", "B", TASK)
+    ] = None
     seed: Annotated[int, Option("Seed for samples and noise.", "S", RARE, least=0)] = 0
     epsilon: Annotated[
         float | None,
@@ -70,7 +72,7 @@ class CouncilConfig:
     scoring: Scoring = "auto"
     max_new_tokens: Annotated[
         int | None,
-        Option("Maximum tokens per reply (128, or what fits the window).", "N", least=1),
+        Option("Maximum tokens per reply (default: 128, or what fits the window).", "N", least=1),
     ] = None
     dtype: Dtype = "auto"
     device: Device = "auto"

@@ -36,7 +36,7 @@ class MergeConfig:
     rank: Annotated[
         int | None, Option("Truncate the result to this rank (delta only).", "R", least=1)
     ] = None
-    seed: Annotated[int | None, Option("Random seed (0).", "N", least=0)] = None
+    seed: Annotated[int | None, Option("Random seed (default: 0).", "N", least=0)] = None
     task: Annotated[
         str | None,
         Option("File or builtin:NAME, for methods that use dev examples.", "T", opt.TASK),

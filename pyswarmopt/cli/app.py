@@ -79,7 +79,9 @@ def run(
     particles: Particles = None,
     max_evals: Annotated[
         int | None,
-        typer.Option(min=1, max=COUNT, metavar="E", help="Maximum number of evaluations (1000 D)."),
+        typer.Option(
+            min=1, max=COUNT, metavar="E", help="Maximum number of evaluations (default: 1000 D)."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(max=SEED, metavar="S", help="Random seed.")] = 0,
     animate: Annotated[

@@ -145,7 +145,7 @@ class Form:
             value.close()
             return "; wrap an async fun: lambda x: asyncio.run(fun(x))"
         if isinstance(value, np.ndarray) and value.size > 1 and not self.returned:
-            return "; if it accepts many points, shape (m, D), pass vectorized=True"
+            return "; if it accepts many points of shape (m, D), pass vectorized=True"
         if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
             return ""
         if self.shape == (len(value),):

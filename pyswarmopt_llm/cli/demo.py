@@ -20,7 +20,7 @@ TOY = "a toy: a 0.9M-parameter model reorders letters, and a program checks its 
 
 def command(
     out: Annotated[
-        Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
+        Path | None, Option("Run directory to create (default: runs/demo).", "RUN", OUTPUT)
     ] = None,
     seed: Annotated[int, Option("Random seed, also for the questions.", "S", least=0)] = 0,
     score: Annotated[bool, Option("Without labels: a program scores replies.")] = False,

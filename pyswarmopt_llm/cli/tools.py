@@ -23,7 +23,9 @@ def analyse(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")
     ],
-    out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
+    out: Annotated[
+        Path | None, Option("Output directory (default: RUN/analysis).", "DIR", OUTPUT)
+    ] = None,
     as_json: Json = False,
     allow: Allow = (),
 ) -> None:

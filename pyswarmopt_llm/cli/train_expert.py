@@ -39,7 +39,9 @@ def command(
     recipe: TrainingOptions,
     examples: Annotated[
         int | None,
-        Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1),
+        Option(
+            f"Examples per D (default: all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1
+        ),
     ] = None,
     loss: Annotated[
         Literal["answer", "options"],

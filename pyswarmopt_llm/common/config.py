@@ -99,7 +99,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic, arithmetic (auto, if scores can be negative), weighted:2,1, keep:0.62.",
+            "harmonic, arithmetic (auto uses it if scores can be negative), weighted:2,1, keep:0.62.",
             "C",
             RARE,
         ),
@@ -120,7 +120,7 @@ class SearchConfig:
     draws: Annotated[
         int | None,
         Option(
-            "Sets of coefficients to draw from a grid; the best on dev wins (10; 1: no grid).",
+            "Sets of coefficients to draw from a grid; the best on dev wins (default: 10; 1: no grid).",
             "N",
             RARE,
             least=1,
@@ -162,7 +162,7 @@ class SearchConfig:
         ),
     ] = "auto"
     particles: Annotated[
-        int | None, Option("Number of particles (set by the procedure).", "N", least=1)
+        int | None, Option("Number of particles (default: the procedure's).", "N", least=1)
     ] = None
     start: Annotated[
         str,
@@ -174,15 +174,20 @@ class SearchConfig:
         ),
     ] = "auto"
     max_iter: Annotated[
-        int | None, Option("Maximum number of iterations (set by the procedure).", "K", least=0)
+        int | None, Option("Maximum number of iterations (default: the procedure's).", "K", least=0)
     ] = None
     proposals: Annotated[
         int | None,
-        Option("Candidates proposed by a surrogate (6, or up to 40 in total).", "N", RARE, least=0),
+        Option(
+            "Candidates proposed by a surrogate (default: 6, or up to 40 in total).",
+            "N",
+            RARE,
+            least=0,
+        ),
     ] = None
     patience: Annotated[
         int | None,
-        Option("Stop after C iterations without a new best (10).", "C", RARE, least=1),
+        Option("Stop after C iterations without a new best (default: 10).", "C", RARE, least=1),
     ] = None
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: no scores on test
@@ -232,7 +237,9 @@ class SearchConfig:
     threads: Threads = None
     batch_tokens: Annotated[
         int | None,
-        Option("Padded tokens per pass (1024; on a GPU, as many as fit).", "N", RARE, least=1),
+        Option(
+            "Padded tokens per pass (default: 1024; on a GPU, as many as fit).", "N", RARE, least=1
+        ),
     ] = None
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)

@@ -166,7 +166,7 @@ PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Maximum tokens per reply (set by the metric, mostly 128).", "N", RARE, least=1),
+    Option("Maximum tokens per reply (default: the metric's, mostly 128).", "N", RARE, least=1),
 ]
 Temperature = Annotated[
     float,
@@ -182,7 +182,9 @@ Scoring = Annotated[
 Overlap = Annotated[bool, Option("Allow examples that are in both dev and test.", group=RARE)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
-Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
+Threads = Annotated[
+    int | None, Option("CPU threads (default: PyTorch's choice).", "N", MACHINE, least=1)
+]
 
 # Options of commands other than the search.
 Base = Annotated[str, BASE]

@@ -217,7 +217,7 @@ def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
         TypeError: the engine is another one; names the purpose.
     """
     if not isinstance(engine, TransformersEngine):
-        raise TypeError(f"{purpose} by the engine on transformers")
+        raise TypeError(f"{purpose} requires a transformers engine")
     return engine
 
 

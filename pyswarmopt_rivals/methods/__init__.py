@@ -124,13 +124,13 @@ SEARCHING = _table(
            "methods.training.on_dev:finetune", (True, True), spaces=DELTA,
            needs=_DEV | _SEED),
     Method("data-merge", "one adapter trained on all data",
-           "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
+           "a trivial baseline in Feng et al. 2024, arXiv 2410.11163",
            "methods.training.data_merge:execute", spaces=FACTOR_FIRST, needs=_DATA | _SEED),
 )
 ENSEMBLES = _table(
     "ensemble",
     Method("prediction-merge", "plurality vote of all experts",
-           "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
+           "a trivial baseline in Feng et al. 2024, arXiv 2410.11163",
            "methods.ensembles.votes:prediction_merge", open_questions=True),
     Method("pack-sim", "logits weighted by perplexity (Mavromatis 2024)",
            "Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531",

@@ -178,7 +178,7 @@ class Sampling:
         from pyswarmopt_llm.engine.generation import Draw
         from pyswarmopt_llm.engine.transformers import on_transformers
 
-        writer = on_transformers(engine, "replies are sampled")
+        writer = on_transformers(engine, "sampling replies")
         chosen = at(prompts, indices)
         samples = []
         for sample in range(self.samples):

@@ -52,8 +52,8 @@ def load_task(
             need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly that many).
         test: number of test items.
-        allow_overlap: accept questions that are both in dev and in test.
-        columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
+        allow_overlap: accept questions that are in both dev and test.
+        columns: names of a file's columns, if they differ: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and optionally ``{choices}`` or other columns;
             see `templates.prompted`. None: `prompted` will be called later.

@@ -401,7 +401,7 @@ def fit(
     Raises:
         TypeError: the engine has no gradients.
     """
-    trainable = on_transformers(engine, "an adapter is trained")
+    trainable = on_transformers(engine, "training an adapter")
     trainable.load(start)
     lora = Lora.like(pattern, seed, trainable.model.device)
     train(trainable, lora, shuffled(items, epochs, seed), RATE, on_round=after_epoch)

@@ -151,7 +151,7 @@ class ReplyLog:
         seed: int,
         what: str = "replies",
     ) -> None:
-        self._engine = on_transformers(engine, "replies are sampled")
+        self._engine = on_transformers(engine, "sampling replies")
         self._combine = combine
         self._store = store
         self._seed = seed
