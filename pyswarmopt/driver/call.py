@@ -183,7 +183,7 @@ def add_hint(error: Exception, x: Floats) -> None:
         )
     if x.ndim == 1 and isinstance(error, IndexError):
         error.add_note(
-            f"fun receives one point of shape {x.shape}; if it accepts many, (m, D), pass "
+            f"fun receives one point of shape {x.shape}; if it accepts many of shape (m, D), pass "
             "vectorized=True"
         )
 

@@ -156,7 +156,9 @@ def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str
 
 def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
     if change.b.shape[1] != change.a.shape[0]:
-        raise ValueError(f"{name}: factors of rank {change.b.shape[1]} and {change.a.shape[0]}")
+        raise ValueError(
+            f"{name}: factors must have equal ranks, got {change.b.shape[1]} and {change.a.shape[0]}"
+        )
     return change.b.shape[0], change.a.shape[1]
 
 

@@ -82,10 +82,10 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         text = _render(tokenizer, turns, **{"enable_thinking": False, **options})
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(
-            f"{where} fails ({first_line(error)}); use the template of another copy"
+            f"{where} fails ({first_line(error)}); use the chat template of another copy"
         ) from error
     if turns[-1]["content"].strip() not in text and not _takes(tokenizer, 1):
-        raise UserError(f"{where} omits the user's text; use the template of another copy")
+        raise UserError(f"{where} omits the user's text; use the chat template of another copy")
     return text
 
 

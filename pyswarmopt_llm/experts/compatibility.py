@@ -349,14 +349,14 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
             text = (
                 f"{verb} {in_words(modules)} (against {first.name}); factor needs the same modules"
             )
-            yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
+            yield ExpertProblem(info.name, f"{text}, so use `space` delta", spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
         a = info.modules[module]
         b = first.modules[module]
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
-                f"and scale {b.scale:g}; factor needs equal rank and alpha, use `space` delta"
+                f"and scale {b.scale:g}; factor needs equal rank and alpha, so use `space` delta"
             )
             yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
             return

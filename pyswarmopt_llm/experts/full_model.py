@@ -142,7 +142,7 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
             continue
         if not file.resolve().is_relative_to(home):
             raise UserError(
-                f"{file}: is a link out of {base.spec}, whose target would be copied; "
+                f"{file}: links to a file outside {base.spec}, which would be copied; "
                 "put the file itself there, or remove the link"
             )
         shutil.copyfile(file, folder / file.name)

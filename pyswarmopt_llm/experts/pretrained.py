@@ -69,7 +69,7 @@ def refuse_kernels(path: str | Path, where: str) -> None:
     foreign = sorted(named - _ATTENTION)
     if foreign:
         raise UserError(
-            f"{where}: its config.json names code for attention, {foreign[0]}, which may be "
+            f"{where}: its config.json names attention code, {foreign[0]}, which may be "
             "fetched from the hub and run; remove attn_implementation from config.json"
         )
 

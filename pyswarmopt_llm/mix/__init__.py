@@ -45,7 +45,7 @@ _BUILT_IN = (
         library="transformers",
         options=frozenset({"temperature", "workers"}),
         title="A model found by a swarm of experts",
-        description="A model like {base}: the mixture of {experts}",
+        description="A model like {base}: a mixture of {experts}",
     ),
     SpaceKind(
         "token",

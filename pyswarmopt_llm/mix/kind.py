@@ -75,7 +75,7 @@ class SpaceKind:
     saved_as: str = ""
     open: Callable[[Path, str, str, int | None], Engine] | None = None
     title: str = "An adapter found by a swarm of experts"
-    description: str = "A LoRA adapter for {base}: the mixture of {experts}"
+    description: str = "A LoRA adapter for {base}: a mixture of {experts}"
     size: Callable[[int], int] = lambda experts: experts
     in_words: Callable[[Patch, Sequence[str]], str | None] = lambda patch, names: None
 

@@ -205,7 +205,7 @@ def _harness_model(engine: Engine) -> Any:
             return [(value, False) for value in values]  # no supported kind asks what is greedy
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
-            raise NotImplementedError("perplexity tasks are refused")
+            raise NotImplementedError("perplexity tasks are not supported")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
             replies: list[str] = []

@@ -162,7 +162,7 @@ def _chosen(request: Plan) -> Plan:
     decided = replace(config, **chosen)
     if config.particles and config.particles < decided.population:
         why["particles"] = (
-            f"{decided.population} particles: one for each expert and other starting point"
+            f"{decided.population} particles: one for each expert and each other starting point"
         )
     return replace(request, config=decided, why=why)
 
@@ -302,7 +302,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         (
             "optimizer",
             not is_swarm(config.optimizer) and (config.drop_k or config.drop_n),
-            "needs every value; remove `drop_k` and `drop_n`",
+            "needs a value for every candidate; remove `drop_k` and `drop_n`",
         ),
         (
             "workers",
@@ -388,10 +388,10 @@ def why_no_training(request: Plan) -> str:
         return "learns from greedy replies, but `temperature` samples them; remove it"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
-        return f"needs the scores of options, {why}; remove it"
+        return f"needs the scores of options, but {why}; remove it"
     asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
-        return f"has only {request.items} dev examples, too few; remove it"
+        return f"has only {request.items} dev examples, which is too few; remove it"
     return ""
 
 
@@ -402,9 +402,11 @@ def why_no_model(method: str, request: Plan) -> str:
             return f"`space` {request.kind.name} scores all examples at once; remove it"
         why = request.without_options
         if why:
-            return f"learns from the scores of options, {why}; remove it"
+            return f"learns from the scores of options, but {why}; remove it"
         return ""
     size = request.kind.size(len(request.config.experts))
     if size <= MOST_COEFFICIENTS:
         return ""
-    return f"supports at most {MOST_COEFFICIENTS} coefficients, a candidate has {size}; use swarm"
+    return (
+        f"supports at most {MOST_COEFFICIENTS} coefficients, but a candidate has {size}; use swarm"
+    )

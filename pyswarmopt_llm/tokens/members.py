@@ -67,7 +67,9 @@ class SeveralModels(Engine):
             UserError: there are earlier turns.
         """
         if earlier:
-            raise UserError("several models take single turns, not conversations; use one `base`")
+            raise UserError(
+                "several models accept only single turns, not conversations; use one `base`"
+            )
         return user
 
 

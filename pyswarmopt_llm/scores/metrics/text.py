@@ -141,7 +141,7 @@ def truthfulness(
     for item in items:
         unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
         if unknown:
-            why = f'"right" names {", ".join(unknown)}, not among the options'
+            why = f'"right" names {", ".join(unknown)}, which is not an option'
             raise UserError(f"example {item.id}: {why}; use the letters of right options")
     return Likelihoods(Accuracy(items, "likelihood", chat, template), _share)
 

@@ -233,7 +233,7 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
             why = "the harness reads and scores its tasks itself; remove it"
             raise InvalidOption(name, getattr(config, name), why)
     if saved_kind(model[0]) is not None:
-        why = f"the harness scores one model, {model[0]} contains several; use a task file"
+        why = f"the harness scores one model, but {model[0]} contains several; use a task file"
         raise InvalidOption("task", config.task, why)
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 

@@ -228,7 +228,7 @@ class ExpertIteration:
             if self.log is self.dev:
                 replies.append(after.replies)
             gain = f"dev {before.row.value:.3f} to {after.row.value:.3f}"
-            tell(note(f"{found} than before; trained on them, {gain}"))
+            tell(note(f"{found} than before; after training on them, {gain}"))
             if number > 1 and not gains(before.replies, after.replies):
                 break
         return rounds[1:]
