@@ -37,7 +37,7 @@ class Recorded(Member):
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
-        raise UserError(f"needs responses of {self.name} that are not recorded")
+        raise UserError(f"needs responses from {self.name} that are not recorded")
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ NEGOTIATIONS = _table(
              settings=(Hyperparameter("rounds", 3, _AT_LEAST_1),
                        Hyperparameter("pass", "supported", Option("", choices=("supported", "different"))),
                        Hyperparameter("budget", 256, Option("", least=0)))),
-    Strategy("consensus", "proposals and a quorum, despite failures (Lamport 1998)",
+    Strategy("consensus", "proposals need a quorum, and members may fail (Lamport 1998)",
              "Lamport 1998", "negotiation.paxos:consensus", {"texts"},
              settings=(Hyperparameter("quorum", 0, Option("", least=0)),), tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",

@@ -127,7 +127,9 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
             temporary.open("xb").close()
             temporary.unlink()
     except (OSError, ValueError) as error:  # ValueError: a null byte
-        raise ValueError(f"checkpoint={cut(os.fspath(path))!r}: cannot be written") from error
+        raise ValueError(
+            f"checkpoint={cut(os.fspath(path))!r}: cannot be written; use another path"
+        ) from error
     return where
 
 

@@ -134,7 +134,7 @@ class RestartSwarm:
     def __post_init__(self) -> None:
         if self.patience < 1 or not 0 <= self.collapse < 1 or not 1 <= self.growth < math.inf:
             raise ValueError(
-                f"{self}: patience and growth must be at least 1, collapse from 0 to below 1"
+                f"{self}: patience and growth must be at least 1, and collapse at least 0 and below 1"
             )
 
     def __call__(self, state: State, swarm: Restartable) -> None:

@@ -167,7 +167,9 @@ def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
     """
     for i, value in enumerate(confidences):
         if not 0 <= value <= 1:
-            raise ValueError(f"confidences[{i}] is {value}: a confidence is a probability, 0 to 1")
+            raise ValueError(
+                f"confidences[{i}] is {value}: a confidence is a probability, from 0 to 1"
+            )
     _check_numbers(confidences, len(answers), "confidences")
     return weighted(answers, confidences)
 
@@ -199,7 +201,7 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     weights = []
     for i, accuracy in enumerate(accuracies):
         if not 0 <= accuracy <= 1:
-            raise ValueError(f"accuracies[{i}] is {accuracy}: an accuracy is a share, 0 to 1")
+            raise ValueError(f"accuracies[{i}] is {accuracy}: an accuracy is a share, from 0 to 1")
         right = accuracy * items + 1 / options
         wrong = (1 - accuracy) * items + 1 - 1 / options
         weights.append(math.log((options - 1) * right / wrong))

@@ -253,7 +253,7 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
     if space is not None or matrix.shape[1] != dim:
         raise ValueError(
-            f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
+            f"a linear constraint has {matrix.shape[1]} columns, but the problem has {dim} "
             "coordinates; with space= use a NonlinearConstraint or a callable of the "
             "parameters"
         )

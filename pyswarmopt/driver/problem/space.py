@@ -198,7 +198,7 @@ class Keyed:
     def __post_init__(self) -> None:
         items = tuple(self.items)
         if not items or any(_among(item, items[:i]) for i, item in enumerate(items)):
-            raise ValueError(f"{list(items)}: list at least one item, each once")
+            raise ValueError(f"{list(items)}: list at least one item, and each only once")
         object.__setattr__(self, "items", items)
 
     @property

@@ -145,7 +145,7 @@ def _of_folder(folder: Path) -> Trace:
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
     """A trace from one row per particle and round."""
     if not rows:
-        raise ValueError("this search has no evaluation yet")
+        raise ValueError("this search has no evaluations yet")
     rows = sorted(rows, key=lambda row: row.iteration)
     values = np.array([row.feasible_value for row in rows])
     iterations, rounds = np.unique([row.iteration for row in rows], return_inverse=True)

@@ -47,7 +47,9 @@ def schedule(
         epochs = epochs or card_epochs
     if lr is None or epochs is None:
         why = "the adapters' cards do not state one rate and number of epochs for all"
-        raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
+        raise InvalidOption(
+            "data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as in their training"
+        )
     return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
 
 

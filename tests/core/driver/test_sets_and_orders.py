@@ -109,7 +109,7 @@ def test_an_order_changes_by_a_stretch_reversed_or_with_one_end_moved(monkeypatc
     [
         ([(0, 1)] * 3, "here between pairs"),
         (lambda: pso.Subset([1, 2], 3), "k=3"),
-        (lambda: pso.Subset([1, 1], 1), "each once"),
+        (lambda: pso.Subset([1, 1], 1), "each only once"),
         (lambda: pso.Shares(1), "n=1"),
         (lambda: pso.Permutation([]), "at least one item"),
     ],
