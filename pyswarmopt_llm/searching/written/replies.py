@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
+from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.result import Model
@@ -43,8 +45,8 @@ def keep_replies(
         models: models of the result, by name.
 
     Returns:
-        Alarms: the tasks on which most of the result's shown replies are repetitive, and most of no
-            other model's.
+        Alarms: the tasks on which most of the result's shown replies are repetitive or all alike,
+            and most of no other model's.
     """
     shown = {}
     if "base" in models:
@@ -85,6 +87,18 @@ def repeats_itself(text: str) -> bool:
     return len(raw) >= _LEAST and len(zlib.compress(raw)) < _REPEATED * len(raw)
 
 
+def all_alike(items: Sequence[Item], replies: Sequence[str]) -> bool:
+    """Whether most prompts, at least three, get one and the same reply though no answer is known.
+
+    Example:
+        >>> items = [Item(str(n), f"Sort {n}", None, "") for n in range(4)]
+        >>> all_alike(items, ["a a", "a a", "a a", "b"]), all_alike(items, ["a a", "a a", "b", "c"])
+        (True, False)
+    """
+    most = max(Counter(replies).values())
+    return most > max(2, len(items) // 2) and not any(item.references for item in items)
+
+
 def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
     """The items whose values differ most, at most `SHOWN`.
 
@@ -101,7 +115,7 @@ def _answered(
     job: Job, utility: Written, models: Mapping[str, Patch]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Each prompt with every model's reply and its value; and the models most of whose replies are
-    repetitive.
+    repetitive or all alike.
     """
     rows: list[dict[str, Any]] = [
         {"prompt": storable(turn), "replies": []} for turn in utility.turns
@@ -119,7 +133,8 @@ def _answered(
             if "" not in named:
                 reply["marks"] = named
             row["replies"].append(reply)
-        if 2 * sum(map(repeats_itself, replies)) > len(replies):
+        most = 2 * sum(map(repeats_itself, replies)) > len(replies)
+        if most or all_alike(utility.items, replies):
             repetitive.append(model)
     return rows, repetitive
 

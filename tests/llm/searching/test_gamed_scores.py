@@ -7,12 +7,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace as Stub
+from typing import Any
 
 import pytest
 from search_helpers import swarm_llm
 
 from pyswarmopt_llm import SearchConfig
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.decide import make_plan
+from pyswarmopt_llm.searching.written.replies import _answered
 
 
 @pytest.mark.parametrize(("metric", "said"), [("judge", True), ("exact-match", False)])
@@ -59,3 +64,19 @@ def test_a_judge_s_price_and_why_nothing_is_trained_are_said_beforehand(
     assert priced.startswith(f"judge: at most {most:,} requests")
     (why,) = (note for note in cost["notes"] if "nothing is trained" in note)
     assert "`train on`" in why  # which the screen spells --set train=on
+
+
+@pytest.mark.parametrize(("answer", "alarm"), [("", ["result"]), ("a a", [])])
+def test_one_short_reply_to_most_prompts_is_an_alarm_unless_it_may_be_right(
+    answer: str, alarm: list[str]
+) -> None:
+    replies = iter([["a", "b", "c", "d"], ["a a", "a a", "a a", "d"]])
+    utility: Any = Stub(
+        items=[Item(turn, turn, None, answer) for turn in "wxyz"],
+        turns="wxyz",
+        answers=lambda engine: next(replies),
+        parts=lambda texts: [{"": 1.0} for _ in texts],
+    )
+    job: Any = Stub(engine=Stub(load=lambda patch: None))
+    _, repetitive = _answered(job, utility, {"base": Patch(), "result": Patch()})
+    assert repetitive == alarm
