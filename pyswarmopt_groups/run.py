@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.locked_directory import Directory
@@ -24,7 +26,6 @@ from pyswarmopt_groups.summary import compared, verdict_lines
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
@@ -44,7 +45,6 @@ from pyswarmopt_llm.searching.scoring.record import Store
 FREE = ("strategies", "skip", "out", "device", "threads")
 RESULT = "result.json"
 VERDICTS = "verdicts.jsonl"
-_SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strategy's stored row
 
 # Settings without use for a single question.
 _OF_TASKS = (
@@ -53,6 +53,11 @@ _OF_TASKS = (
 )  # fmt: skip
 # steps done, all steps, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
+
+
+class _Stored(TypedDict):
+    row: dict[str, Any]
+    verdicts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         name = strategy.name
         on_step(done, total, name, None)
         compute = partial(_decided, strategy, context)
-        store.get("strategy", name, compute, lambda row: wrong_field(row, _SHAPE))
+        store.get("strategy", name, compute, _Stored)
         decided = store.all("strategy")
         result["strategies"] = _rows(task.test, decided, right)
         result["verdict"] = [*verdict_lines(result), *token_mixture(group)]

@@ -119,12 +119,14 @@ class Bench:
 
         if len(possible) == 1:
             return replace(self, store=store, scoring=possible[0])
+        what = f"{self.task.name} scoring"
         row = store.get(
-            f"{self.task.name} scoring",
+            what,
             setting,
             lambda: {"scoring": choose_scoring(possible, self.task.dev, letters())},
-            lambda row: None if row.get("scoring") in possible else "scoring",
         )
+        if row.get("scoring") not in possible:
+            raise store.damaged(what, setting, "scoring")
         return replace(self, store=store, scoring=row["scoring"])
 
     def score(self, patch: Patch, split: str) -> Score:

@@ -15,7 +15,7 @@ from pyswarmopt_groups.members.protocol import (
     Sampling,
     Texts,
 )
-from pyswarmopt_llm.common.files.json_types import typed, wrong_field
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import digest
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.scoring.record import Store
@@ -82,9 +82,12 @@ class CachedMember(Member):
             some = asked[start : start + CHUNK]
             for key, response in zip(some, ask([missing[key] for key in some]), strict=True):
                 self._store.add(RESPONSE, key, {"response": vars(response)})
-        shape = {"response": kind}
-        rows = [
-            self._store.get(RESPONSE, key, dict, lambda row: wrong_field(row, shape))
-            for key in keys
-        ]
-        return [typed(row["response"], kind) for row in rows]
+        return [self._read(key, kind) for key in keys]
+
+    def _read(self, key: str, kind: type[Response]) -> Response:
+        """A stored response."""
+        try:
+            response: Response = typed(self._store.known[RESPONSE, key].get("response"), kind)
+        except WrongType as error:
+            raise self._store.damaged(RESPONSE, key, "response") from error
+        return response

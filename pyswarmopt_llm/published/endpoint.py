@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from typing_extensions import TypedDict
+
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import AppendLog, digest
 
 TIMEOUT = 300.0  # seconds for one request
@@ -24,7 +25,12 @@ RETRIES = 40
 # a reply of another protocol: no JSON, or fields that are missing or of another type
 _FOREIGN = (AttributeError, IndexError, RecursionError, TypeError, ValueError)
 _COUNTS = ("prompt_tokens", "completion_tokens")
-_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
+
+
+class _Cached(TypedDict):
+    key: str
+    text: str
+    usage: tuple[int, int]
 
 
 def server_url(url: str) -> str:
@@ -97,7 +103,7 @@ class ChatClient:
         self._client = self._openai.OpenAI(
             base_url=self._url, api_key=self._key or "none", timeout=TIMEOUT
         )
-        self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
+        self._cache = AppendLog(cache, None, _Cached)
         self._lock = threading.Lock()
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._completions: dict[str, Completion] = {}

@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
@@ -47,16 +48,17 @@ FREE = ("methods", "seeds", "out", "device")
 OUTCOME = "outcome"  # name in the store of a method's outcome
 Entry = tuple[Method, Bench, int, int]
 """A run of a method: on which bench, with which seed, and dev items that it may evaluate."""
-_SHAPE = {
-    "task": str,
-    "method": str,
-    "seed": int,
-    "dev": Packed,
-    "test": Packed | None,
-    "items": int,
-    "seconds": float,
-    "models": int,
-}
+
+
+class _Outcome(TypedDict):
+    task: str
+    method: str
+    seed: int
+    dev: Packed
+    test: Packed | None
+    items: int
+    seconds: float
+    models: int
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -269,7 +271,7 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
         found = {"task": task, "method": method.name, "seed": seed, **source}
         return found | run(method, bench, seed, budget)
 
-    row = store.get(OUTCOME, _key(entry), outcome, lambda row: wrong_field(row, _SHAPE))
+    row = store.get(OUTCOME, _key(entry), outcome, _Outcome)
     if row.get("source") != source.get("source"):
         why = "changed since this comparison scored it; restore it, or use another `out`"
         raise InvalidOption("methods", method.name, why)

@@ -7,7 +7,6 @@ Dataclasses are read from objects, tuples from lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -82,23 +81,6 @@ def fits(value: object, hint: Any) -> bool:
     except WrongType:
         return False
     return True
-
-
-def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
-    """The first missing or wrong field of an object; None if there is none.
-
-    Args:
-        value: parsed JSON; fields not in `shape` may have any value.
-        shape: field -> type, as in `typed`.
-
-    Example:
-        >>> wrong_field({"n": 1, "more": []}, {"n": int}), wrong_field({"n": "1"}, {"n": int})
-        (None, 'n')
-    """
-    for name, hint in shape.items():
-        if name not in value or not fits(value[name], hint):
-            return name
-    return None
 
 
 def parse_json(text: str | bytes, unique: bool = False) -> Any:

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from pyswarmopt.base.files import is_running
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.files.json_types import parse_json
+from pyswarmopt_llm.common.files.json_types import parse_json, typed
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,7 @@ class AppendLog:
     Args:
         path: the file, which need not exist; None: nothing is stored.
         remedy: remedy for a damaged line, for the message; None: damaged lines are skipped.
-        wrong: returns the wrong field of an object that is not a row of this log; None for a row.
+        shape: type of a row, see `typed`.
 
     Example:
         >>> import tempfile
@@ -281,11 +281,11 @@ class AppendLog:
         self,
         path: Path | None,
         remedy: str | None = "remove this line",
-        wrong: Callable[[dict[str, Any]], str | None] = lambda row: None,
+        shape: Any = dict[str, Any],
     ) -> None:
         self._path = path
         self._remedy = remedy
-        self._wrong = wrong
+        self._shape = shape
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
@@ -329,16 +329,15 @@ class AppendLog:
         """The row of a line; None for a damaged one that is skipped."""
         self._lines += 1
         try:
-            row = parse_json(line)
-        except ValueError:
-            row = None
-        field = self._wrong(row) if isinstance(row, dict) else "an object"
-        if field is None:
-            return dict(row)
-        if self._remedy is None:
-            return None
-        what = f"line {self._lines}: {field} is missing or has the wrong type"
-        raise UserError(f"{self._path}: {what}; {self._remedy}")
+            row: dict[str, Any] = parse_json(line)
+            typed(row, self._shape)
+        except ValueError as error:
+            if self._remedy is None:
+                return None
+            wrong = getattr(error, "path", "") or "an object"
+            what = f"line {self._lines}: {wrong} is missing or has the wrong type"
+            raise UserError(f"{self._path}: {what}; {self._remedy}") from error
+        return row
 
 
 _BLOCKS = 64

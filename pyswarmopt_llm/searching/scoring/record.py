@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import AllowInfNan, Field, NonNegativeFloat, NonNegativeInt
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import WrongType, typed, wrong_field
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
@@ -199,18 +200,9 @@ def _stored(margins: Sequence[float]) -> list[float] | None:
     return [float(f"{margin:.6g}") for margin in margins]
 
 
-def wrong_in_row(row: dict[str, Any]) -> str | None:
-    """The first column of a JSON object that `Row.to_json` would not write; None if there is none.
-
-    Example:
-        >>> wrong_in_row({"phase": "search", "iteration": "0"})
-        'iteration'
-    """
-    try:
-        Row.from_json(row)
-    except WrongType as error:
-        return error.path
-    return None
+class _Keyed(TypedDict):
+    what: str
+    who: str
 
 
 class Store:
@@ -239,7 +231,7 @@ class Store:
         self._path = path
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
-        self._log = AppendLog(path, REMEDY, lambda row: wrong_field(row, {"what": str, "who": str}))
+        self._log = AppendLog(path, REMEDY, _Keyed)
         rows = self._log.repaired() if repair else self._log.read()
         self.known = {(row["what"], row["who"]): row for row in rows}
         self.earlier = frozenset(self.known)
@@ -252,7 +244,7 @@ class Store:
         what: str,
         who: str,
         compute: Callable[[], Mapping[str, Any]],
-        wrong: Callable[[dict[str, Any]], str | None] = lambda content: None,
+        shape: Any = dict[str, Any],
     ) -> Mapping[str, Any]:
         """Return the stored result; else compute and store it.
 
@@ -260,19 +252,30 @@ class Store:
             what: kind of result.
             who: key of the candidate.
             compute: computes the result, as JSON.
-            wrong: returns the first field that `compute` would not give; None if there is none.
+            shape: its type, see `typed`.
 
         Raises:
             UserError: the stored result is damaged.
         """
-        content = self.known.get((what, who))
-        if content is None:
+        if (what, who) not in self.known:
             return self.add(what, who, compute())
-        if (what, who) in self.earlier and (field := wrong(content)):
-            raise self._damaged(what, who, field)
+        return self.checked(what, who, shape)
+
+    def checked(self, what: str, who: str, shape: Any) -> Mapping[str, Any]:
+        """A stored result; one of an earlier process is of this type.
+
+        Raises:
+            UserError: the stored result is damaged.
+        """
+        content = self.known[what, who]
+        if (what, who) in self.earlier:
+            try:
+                typed(content, shape)
+            except WrongType as error:
+                raise self.damaged(what, who, error.path) from error
         return content
 
-    def _damaged(self, what: str, who: str, field: str) -> UserError:
+    def damaged(self, what: str, who: str, field: str) -> UserError:
         """The refusal of a stored result."""
         why = f"{field} is missing or has the wrong type"
         return UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
@@ -289,9 +292,9 @@ class Store:
         try:
             row = Row.from_json(content)
         except WrongType as error:
-            raise self._damaged(what, who, error.path) from error
+            raise self.damaged(what, who, error.path) from error
         if {*row.items} != {*tasks}:
-            raise self._damaged(what, who, "items")
+            raise self.damaged(what, who, "items")
         return row
 
     def all(self, what: str) -> list[Mapping[str, Any]]:

@@ -33,7 +33,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store, wrong_in_row
+from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Journal:
     def __init__(self, path: Path | None = None) -> None:
         self._results = path and path / RESULTS
         self._file = path and path / "history.jsonl"
-        self._history = AppendLog(self._file, REMEDY, wrong_in_row)
+        self._history = AppendLog(self._file, REMEDY, Row)
         self.replayed_seconds = 0.0
 
     @cached_property

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
@@ -149,6 +151,10 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
+class _Shown(TypedDict):
+    tasks: list[dict[str, Any]]
+
+
 def read_replies(run: Run) -> list[Any]:
     """The replies in ``replies.json``, which a run without written replies lacks.
 
@@ -156,7 +162,9 @@ def read_replies(run: Run) -> list[Any]:
         UserError: the file is damaged.
     """
     file = run.path / REPLIES
-    content = read_json(file)
-    if wrong_field(content, {"tasks": list[dict[str, Any]]}):
-        raise UserError(f"{file}: damaged; remove it (the report will then omit replies)")
-    return list(content["tasks"])
+    try:
+        shown: _Shown = typed(read_json(file), _Shown)
+    except WrongType as error:
+        why = "damaged; remove it (the report will then omit replies)"
+        raise UserError(f"{file}: {why}") from error
+    return shown["tasks"]

@@ -15,9 +15,9 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
@@ -31,8 +31,14 @@ from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling
-_SHAPE = {"replies": list[str], "cut": list[bool], "scores": list[list[float]], "seconds": float}
 GREEDY = 0  # number of the greedy reply; samples count from 1
+
+
+class _Line(TypedDict):
+    replies: list[str]
+    cut: list[bool]
+    scores: list[list[float]]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -190,19 +196,7 @@ class ReplyLog:
             written = self._written(model, missing)
             for number, replies in zip(missing, written, strict=True):
                 self._store.add(*names[number], self._judged(replies))
-        rows = [self._store.get(*name, dict, self._wrong) for name in names.values()]
-        self._rows |= zip(names.values(), rows, strict=True)
-        return list(map(self._read, rows))
-
-    def _wrong(self, row: Mapping[str, Any]) -> str | None:
-        """The first field of a line that is not that of replies to these prompts."""
-        if field := wrong_field(row, _SHAPE):
-            return field
-        scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
-        same = len(row["replies"]) == len(row["cut"]) == len(scored)
-        if same and [*map(len, row["scores"])] == scored:
-            return None
-        return "scores"
+        return [self._read(*name) for name in names.values()]
 
     def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
@@ -242,8 +236,18 @@ class ReplyLog:
             "seconds": round(self._latest - begun, 3),
         }
 
-    def _read(self, row: Mapping[str, Any]) -> Replies:
-        """A line of the store; rounding errors of combined scores decide nothing."""
+    def _read(self, what: str, who: str) -> Replies:
+        """A line of the store; rounding errors of combined scores decide nothing.
+
+        Raises:
+            UserError: it is not that of replies to these prompts.
+        """
+        row = self._store.checked(what, who, _Line)
+        scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
+        same = len(row["replies"]) == len(row["cut"]) == len(scored)
+        if not same or [len(scores) for scores in row["scores"]] != scored:
+            raise self._store.damaged(what, who, "scores")
+        self._rows[what, who] = row
         values = []
         for scores in row["scores"]:
             value = scores[0]
