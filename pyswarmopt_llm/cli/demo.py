@@ -38,8 +38,14 @@ def command(
     if len(chosen) > 1:
         raise UserError(f"--{' and --'.join(chosen)} are different demos; choose one")
     run = out or Path("runs", "-".join(["demo", *chosen]))
-    searches = {"score": letters_search, "token": token_search, "quick": quick_search}
-    config = searches.get("".join(chosen), demo_search)(seed, run)
+    if token:
+        config = token_search(seed, run)
+    elif score or quick:
+        config = letters_search(seed, run)
+    else:
+        config = demo_search(seed, run)
+    if quick:  # nothing is trained on the replies
+        config = replace(config, spare=0, train="off")
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -91,11 +97,6 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         dtype="float32",
         seed=seed,
     )
-
-
-def quick_search(seed: int, out: Path) -> SearchConfig:
-    """The demo's search of a score, without training on the replies."""
-    return replace(letters_search(seed, out), spare=0, train="off")
 
 
 def token_search(seed: int, out: Path) -> SearchConfig:

@@ -37,9 +37,7 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, check_weights, inspect_experts
 
-    model = None
-    if base is not None:
-        model = resolve_base(base)
+    model = None if base is None else resolve_base(base)
     report = check_weights(inspect_experts(experts, model))
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
@@ -92,7 +90,5 @@ def _lines(report: PreflightReport, errors: dict[str, int]) -> Iterator[str]:
     for problem in report.problems:
         yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
     for space, count in errors.items():
-        verdict = "these experts can be mixed"
-        if count:
-            verdict = "blocked"
+        verdict = "blocked" if count else "these experts can be mixed"
         yield f"--space {space}: {verdict}"

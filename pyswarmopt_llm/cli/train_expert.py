@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.options import (
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
+    Source,
     TrainingOptions,
     load_examples,
 )
@@ -67,15 +68,10 @@ def command(
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
     task = "TASK"
     for spec, source in sources.items():
-        rest = ""
         if source.tested:
             task = spec
-            rest = f"; eval tests on the other {source.tested:,}"
-        note = ""
-        if source.note:
-            note = with_flags(f" ({source.note})")
         if not (as_json or quiet):
-            echo(f"{spec}: {counted(len(source.examples), 'row')}{rest}{note}")
+            echo(_told(spec, source))
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
@@ -92,15 +88,23 @@ def command(
             data="; ".join(counts),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
-    # JSON has no NaN
-    record = {key: None if value != value else value for key, value in asdict(done).items()}
+    record = {"out": out, **asdict(done)}
     lines = [f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s"]
+    losses = (done.heldout_loss_base, done.heldout_loss_expert)
     if done.heldout:
-        lines.append(
-            f"held-out loss {done.heldout_loss_base:.3f} (base) -> "
-            f"{done.heldout_loss_expert:.3f} (expert)"
-        )
-    lines.append(
-        f"Score it: {typed('eval', base=base, adapter=out, task=task, columns=list(columns))}"
-    )
-    print_either({"out": out, **record}, lines, as_json)
+        lines.append("held-out loss {:.3f} (base) -> {:.3f} (expert)".format(*losses))
+    else:  # JSON has no NaN
+        record |= {"heldout_loss_base": None, "heldout_loss_expert": None}
+    scoring = typed("eval", base=base, adapter=out, task=task, columns=list(columns))
+    lines.append(f"Score it: {scoring}")
+    print_either(record, lines, as_json)
+
+
+def _told(spec: str, source: Source) -> str:
+    """How many rows are trained on, and how they were read."""
+    text = f"{spec}: {counted(len(source.examples), 'row')}"
+    if source.tested:
+        text += f"; eval tests on the other {source.tested:,}"
+    if source.note:
+        text += with_flags(f" ({source.note})")
+    return text

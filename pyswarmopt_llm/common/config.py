@@ -284,9 +284,7 @@ class SearchConfig:
     @property
     def processes(self) -> int:
         """Worker processes on this machine; 0 for a Ray cluster."""
-        if self.workers.isdecimal():
-            return int(self.workers)
-        return 0
+        return int(self.workers) if self.workers.isdecimal() else 0
 
     @property
     def published(self) -> bool:
@@ -336,11 +334,7 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         {'particles': 20}
     """
     values = {name: getattr(config, name) for name in CHOICES}
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not False and value not in (None, "auto", ())
-    }
+    return {name: value for name, value in values.items() if value != getattr(SearchConfig, name)}
 
 
 def for_all_tasks(metrics: Sequence[str]) -> list[str]:
@@ -394,16 +388,14 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
         if value is True:
             yield flag
             continue
-        if isinstance(value, list | tuple):
-            values = value
-        else:
-            values = [value]
-        texts = [str(each) for each in values if each is not None and each is not False]
+        if not isinstance(value, list | tuple):
+            value = [value]
+        texts = [str(each) for each in value if each is not None and each is not False]
         texts = list(filter(None, texts))
         if option.commas and texts:
             texts = [",".join(texts)]
         if option.metavar.endswith("...") and texts:
             yield from (flag, *texts)
-            continue
-        for text in texts:
-            yield from (flag, text)
+        else:
+            for text in texts:
+                yield from (flag, text)

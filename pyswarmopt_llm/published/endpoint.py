@@ -107,7 +107,7 @@ class ChatClient:
         self._lock = threading.Lock()
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
         self._completions: dict[str, Completion] = {}
-        for row in self._cache.repaired():
+        for row in self._cache.read(repair=True):
             self._remember(row)
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:

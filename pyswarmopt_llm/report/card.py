@@ -73,9 +73,7 @@ def model_card(
         it contains no questions and nothing that needs the run.
     """
     if form is None:
-        form = MODEL
-        if about.kind.adapters:
-            form = ADAPTER
+        form = ADAPTER if about.kind.adapters else MODEL
     found = findings(about, result)
     licence, warning = licence_of(parents)
     text = render(
@@ -106,9 +104,7 @@ def model_card(
 def _origin(found: Findings) -> str:
     """What the files are, and how they were found, in Markdown."""
     result = found.result
-    data = "the dev examples"
-    if result.expert_iteration:
-        data = "its own best replies"
+    data = "its own best replies" if result.expert_iteration else "the dev examples"
     trained = "Nothing was trained."
     if result.best.trained:
         trained = f"It was then fine-tuned on {data}."

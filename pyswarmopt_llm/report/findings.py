@@ -162,9 +162,7 @@ def names(result: Result) -> dict[str, str]:
     """Model -> its name in a sentence."""
     single = f"best expert {cut(one_line(result.best_single), _NAME)}"
     mixture = _mixture_name(result)
-    best = f"the {mixture}"
-    if result.best.trained:
-        best = f"the fine-tuned {mixture}"
+    best = f"the fine-tuned {mixture}" if result.best.trained else f"the {mixture}"
     return {
         "commonest": "the majority class",
         "base": "the base model",
@@ -257,10 +255,7 @@ def method(about: About) -> str:
     config = about.config
     if config.method in MODELS:
         return f"a surrogate of the {config.method}, space {one_line(config.space)}"
-    if config.optimizer == MODEL_SWARMS:
-        name = "Model Swarms"
-    else:
-        name = config.optimizer
+    name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
 

@@ -165,10 +165,9 @@ def write_report(path: Path) -> Path:
 
 def write_card(run: Run, result: Result) -> None:
     """Write the model card of ``best/``."""
+    parents = []
     if run.about.kind.library:
         parents = parents_of(run.config, result.coefficients.values())
-    else:
-        parents = []
     refuse_link(run.path / "best")
     write_text(run.path / CARD, model_card(run.about, result, parents))
 

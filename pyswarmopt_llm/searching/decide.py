@@ -10,7 +10,7 @@ authors' released scripts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,9 +84,7 @@ def make_plan(config: SearchConfig) -> Plan:
     asked = filled_in(config)
     check_settings(asked, given)
     objectives = load_objectives(asked)
-    thinking = config.thinking
-    if objectives.externals:  # the harness may write replies
-        thinking = 0
+    thinking = 0 if objectives.externals else config.thinking  # the harness may write replies
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     plan = _chosen(Plan(asked, objectives, given))
     check_tasks(plan)
@@ -171,10 +169,9 @@ def _published(config: SearchConfig) -> dict[str, Any]:
     """The published procedure, or that of the authors' scripts."""
     chosen = dict(_SWARM)
     if config.reference and config.optimizer in ("auto", MODEL_SWARMS):
-        if config.is_grid:
-            values = _OF_SCRIPTS
-        else:
-            values = {**_OF_SEARCH_PY, **_OF_SCRIPTS}
+        values = _OF_SCRIPTS
+        if not config.is_grid:
+            values = {**_OF_SEARCH_PY, **values}
         names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
         added = [f"{name}={value}" for name, value in values.items() if name not in names]
         chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
@@ -196,10 +193,7 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        start = "segments"
-        if linear:
-            start = "even"
-        return _by_model(method, particles, start, proposals)
+        return _by_model(method, particles, "even" if linear else "segments", proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
@@ -245,9 +239,7 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     if request.paid_metric:
         why["train"] = UNPAID
         return "off"
-    least = LEAST_DEV
-    if request.objectives.spare:
-        least = LEAST_DEV_BESIDE_SPARE
+    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
     items = request.distinct("dev")
     if items >= least:
         return "on"
@@ -287,51 +279,39 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         raise InvalidOption("experts", None, f"{why}; {more}")
     check_options(config)
     kind.check(config)
-    by_model = config.method in MODELS
-    iterations = iterations_given(given)
-    published = "is not part of the published procedures; remove it"
-    conflicts = [
-        ("paper", config.paper and config.reference, "contradicts `reference`; remove one of them"),
-        ("method", config.published and by_model, published),
-        ("quick", config.published and config.quick, published),
-        (
-            "method",
-            by_model and iterations,
-            f"does not use iterations; remove {', '.join(iterations)}",
-        ),
-        (
-            "optimizer",
-            not is_swarm(config.optimizer) and (config.drop_k or config.drop_n),
-            "needs a value for every candidate; remove `drop_k` and `drop_n`",
-        ),
-        (
-            "workers",
-            not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)),
-            "use a number of at least 1, ray, or ray://HOST",
-        ),
-        (
-            "draws",
-            config.is_grid and not (config.published or "," in "".join(config.settings)),
-            "nothing to draw from; use several values of a coefficient, or `paper`",
-        ),
-        (
-            "start",
-            config.start in SUMS and not kind.adapters,
-            f"needs weight changes to sum, which `space` {kind.name} does not have; remove it",
-        ),
-    ]
-    _refuse(config, conflicts)
-    optimizer = config.optimizer
-    if optimizer == "auto":
-        optimizer = MODEL_SWARMS
+    _refuse(config, _conflicts(config, iterations_given(given)))
+    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
     check_optimizer(optimizer, draws_of(config)[0] if config.is_grid else config.settings)
 
 
-def _refuse(config: SearchConfig, conflicts: Sequence[tuple[str, object, str]]) -> None:
-    """Raise the error of the first conflict: setting, whether it is in conflict, and why."""
-    for setting, conflict, why in conflicts:
-        if conflict:
-            raise InvalidOption(setting, getattr(config, setting), why)
+def _refuse(config: SearchConfig, conflicts: Iterator[tuple[str, str]]) -> None:
+    """Raise the error of the first conflict: a setting, and why."""
+    for setting, why in conflicts:
+        raise InvalidOption(setting, getattr(config, setting), why)
+
+
+def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The settings that do not go together; `iterations`: the given ones of iterations."""
+    by_model = config.method in MODELS
+    published = "is not part of the published procedures; remove it"
+    if config.paper and config.reference:
+        yield "paper", "contradicts `reference`; remove one of them"
+    if config.published and by_model:
+        yield "method", published
+    if config.published and config.quick:
+        yield "quick", published
+    if by_model and iterations:
+        yield "method", f"does not use iterations; remove {', '.join(iterations)}"
+    if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
+        yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
+    if not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)):
+        yield "workers", "use a number of at least 1, ray, or ray://HOST"
+    if config.is_grid and not (config.published or "," in "".join(config.settings)):
+        yield "draws", "nothing to draw from; use several values of a coefficient, or `paper`"
+    kind = space_kind(config.space)
+    if config.start in SUMS and not kind.adapters:
+        why = f"needs weight changes to sum, which `space` {kind.name} does not have"
+        yield "start", f"{why}; remove it"
 
 
 def check_tasks(plan: Plan) -> None:
@@ -340,39 +320,30 @@ def check_tasks(plan: Plan) -> None:
     Raises:
         UserError: names the first one.
     """
+    _refuse(plan.config, _unsuited(plan))
+
+
+def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The settings that do not suit the tasks, and why."""
     config = plan.config
     untrained = why_no_training(plan)
-    by_model = config.method in MODELS
-    unmodelled = ""
-    if by_model:
-        unmodelled = why_no_model(config.method, plan)
+    if config.quick and untrained:
+        yield "quick", f"fine-tunes a model, but training {untrained}"
+    if config.train == "on" and untrained:
+        yield "train", untrained
+    if config.method in MODELS:
+        if why := why_no_model(config.method, plan):
+            yield "method", why
+    elif plan.proposals:
+        yield "proposals", "a swarm proposes its own candidates; remove it"
+    if plan.paid_metric and not plan.alone:
+        yield "workers", "a paid metric counts and limits its requests in one process; remove it"
+    if plan.kind.several_models and plan.objectives.externals:
+        yield "space", "a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
-    conflicts = [
-        ("quick", config.quick and untrained, f"fine-tunes a model, but training {untrained}"),
-        ("train", config.train == "on" and untrained, untrained),
-        ("method", unmodelled, unmodelled),
-        (
-            "workers",
-            plan.paid_metric and not plan.alone,
-            "a paid metric counts and limits its requests in one process; remove it",
-        ),
-        (
-            "space",
-            plan.kind.several_models and plan.objectives.externals,
-            "a harness task scores one model, not several; use task files",
-        ),
-        (
-            "proposals",
-            plan.proposals and not by_model,
-            "a swarm proposes its own candidates; remove it",
-        ),
-        (
-            "budget_items",
-            config.budget_items is not None and config.budget_items < needed,
-            f"the starting swarm alone needs {needed} examples; raise it, or lower `particles` or `dev`",
-        ),
-    ]
-    _refuse(config, conflicts)
+    if config.budget_items is not None and config.budget_items < needed:
+        why = f"the starting swarm alone needs {needed} examples"
+        yield "budget_items", f"{why}; raise it, or lower `particles` or `dev`"
 
 
 def why_no_training(request: Plan) -> str:

@@ -354,9 +354,6 @@ def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmPropose
     from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
     config = job.plan.config
-    compat = "paper"
-    if config.reference:
-        compat = "reference"
     optimizer = make_optimizer(
         config.optimizer,
         job.starts,
@@ -364,7 +361,7 @@ def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmPropose
         max_iter=config.iterations,
         patience=config.patience or PATIENCE,
         seed=config.seed,
-        compat=compat,
+        compat="reference" if config.reference else "paper",
         settings=config.settings,
     )
     drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
@@ -381,9 +378,6 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
     config = job.plan.config
-    most = job.plan.proposals
-    if start.decided:
-        most = 0
     return Surrogate(
         config.method,
         starts=job.starts[list(start.numbers)],
@@ -391,7 +385,7 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
         experts=job.pool.space.expert_names,
         tasks=job.objectives.names,
         combine=job.objectives.combine,
-        most=most,
+        most=0 if start.decided else job.plan.proposals,
         seed=config.seed,
         at_once=job.plan.side_by_side,
         floor=start.value,

@@ -160,9 +160,7 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
-        draws = 1
-        if self.config.is_grid:
-            draws = len(draws_of(self.config))
+        draws = len(draws_of(self.config)) if self.config.is_grid else 1
         return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
     def affordable(self, evaluations: int) -> int:
@@ -178,9 +176,7 @@ class Plan:
             return ""
         if not self.objectives.written:
             return f"training on the {counted(self.items, 'dev example')}"
-        kind = "dev prompt"
-        if self.objectives.spare:
-            kind = "training prompt"
+        kind = "training prompt" if self.objectives.spare else "dev prompt"
         return f"training on the best replies to the {counted(self.trained_items, kind)}"
 
     @property
@@ -203,14 +199,12 @@ class Plan:
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes = self.config.budget_minutes
-        training_share = 0.0
-        if self.trains and self.objectives.written:
-            training_share = EXPERT_ITERATION
+        on_replies = self.trains and self.objectives.written
         return Budget(
             seconds=minutes and 60 * minutes,
             items=self.config.budget_items,
             closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-            training_share=training_share,
+            training_share=EXPERT_ITERATION if on_replies else 0.0,
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
@@ -272,12 +266,8 @@ class Plan:
         if self.objectives.written:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 
-            spare = 0
-            if self.objectives.spare:
-                spare = self.trained_items
+            spare = self.trained_items if self.objectives.spare else 0
             return planned_passes(self.distinct("dev"), spare)
-        starts = MOST_STARTS
-        if self.config.quick:
-            starts = 1
+        starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)

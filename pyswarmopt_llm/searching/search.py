@@ -24,13 +24,8 @@ from pyswarmopt_llm.searching.find import Trained, find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, prepare, reopen
 from pyswarmopt_llm.searching.scoring.record import TRAINED
-from pyswarmopt_llm.searching.scoring.run_directory import (
-    About,
-    Run,
-    check_fingerprints,
-    check_new,
-    position_key,
-)
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run, check_fingerprints, check_new
+from pyswarmopt_llm.searching.scoring.scorer import position_key
 
 # settings with digests of their own, and those that a run may be resumed with
 FREE = {"base", "experts", "tasks", "out", "workers", "device", "threads"}

@@ -18,13 +18,14 @@ from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
 from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 
+@dataclass
 class Dropout:
     """Drops evaluations at random: Drop-K a whole iteration, Drop-N a single candidate.
 
     The particles still move. The starting swarm is always evaluated. Dropout has its own random
     numbers, so a seed moves the swarm in the same way with and without it.
 
-    Args:
+    Attributes:
         drop_k: probability of dropping a whole iteration.
         drop_n: probability of dropping a single candidate.
         seed: seed of the search.
@@ -35,17 +36,19 @@ class Dropout:
         ([False, False, False, False], [False, False, False, True])
     """
 
-    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
-        self._whole = drop_k
-        self._single = drop_n
-        self._random = np.random.default_rng([seed, 1])
+    drop_k: float
+    drop_n: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng([self.seed, 1])
 
     def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
         """(N,) mask of the particles that are not evaluated."""
         if iteration == 0:
             return np.zeros(particles, dtype=np.bool_)
-        whole = self._random.random() < self._whole
-        return (self._random.random(particles) < self._single) | whole
+        whole = self._random.random() < self.drop_k
+        return (self._random.random(particles) < self.drop_n) | whole
 
 
 @dataclass

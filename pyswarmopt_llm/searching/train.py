@@ -96,13 +96,7 @@ def train_on_labels(
     if folder is None or not folder.exists():
         announce(job, starts)
     fittings = _fittings(job, found, starts, folder)
-    evaluator = job.evaluator("dev", found.scorings, margins=True)
-    rows = {}
-    for name, fitting in fittings.items():
-        row = found.scorer.trained(starts[name])
-        if row is None:
-            row = _by_folds(fitting, evaluator, job.objectives.items)
-        rows[name] = found.scorer.add_trained(starts[name], row)
+    rows = _cross_fitted(job, found, starts, fittings)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(rows, trained, strict=True))
@@ -112,21 +106,16 @@ def train_on_labels(
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
     whole = trained_whole(values, best, job.plan.tests_plain)
-    tuned = {}
-    for name, fitting in fittings.items():
-        patch = None
-        if name in whole:
-            patch = fitting.whole()
-        tuned[name] = Contestant(starts[name], patch, True, rows[name])
+    tuned = {name: Contestant(starts[name], None, True, row) for name, row in rows.items()}
+    for name in sorted(whole):
+        tuned[name] = replace(tuned[name], patch=fittings[name].whole())
     mixture = Contestant(starts[best], dev=before_row)
     models = {"mixture": mixture, "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
     schedule = fittings[best].schedule
     items = len(fittings[best].items)
     passes = len(starts) * schedule.fold_passes(items) + len(whole) * schedule.whole_passes(items)
-    if kept:
-        return Trained(tuned[best], models, passes)
-    return Trained(mixture, models, passes)
+    return Trained(tuned[best] if kept else mixture, models, passes)
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
@@ -196,6 +185,20 @@ def _fittings(
             spend=meter.spend,
         )
     return fittings
+
+
+def _cross_fitted(
+    job: Job, found: Found, starts: Mapping[str, Tensor], fittings: Mapping[str, Fitting]
+) -> dict[str, Row]:
+    """Name -> the row of each start after training, cross-fitted on dev."""
+    evaluator = job.evaluator("dev", found.scorings, margins=True)
+    rows = {}
+    for name, fitting in fittings.items():
+        row = found.scorer.trained(starts[name])
+        if row is None:
+            row = _by_folds(fitting, evaluator, job.objectives.items)
+        rows[name] = found.scorer.add_trained(starts[name], row)
+    return rows
 
 
 def best_start(values: Mapping[str, Score]) -> str:

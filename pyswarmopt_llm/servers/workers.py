@@ -89,8 +89,10 @@ class Handler:
             if isinstance(error, UserError) and not full:
                 return UserError(error.text)
             self._job = None
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            return Failure("out of memory" if full else "exception", text)
+            kind = "exception"
+            if full:
+                kind = "out of memory"
+            return Failure(kind, " ".join(f"{type(error).__name__}: {error}".split()))
 
     def _evaluated(self, scorings: Scorings, request: Request) -> Row:
         if self._job is None:
@@ -263,10 +265,7 @@ class Actors(Pool):
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
-            if config.workers == RAY:
-                address = None
-            else:
-                address = config.workers
+            address = None if config.workers == RAY else config.workers
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

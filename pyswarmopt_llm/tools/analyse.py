@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     job = reopen(replace(run.config, workers="1"))
     now = {**job.fingerprints, "best": digests(run.path / "best")}
     check_fingerprints(run.path, run.about, now)
-    split = "dev" if result.best.test is None else "test"
+    split = "test"
+    if result.best.test is None:
+        split = "dev"
     if not job.plan.kind.averages or (split == "dev" and result.best.trained):
         raise UserError(
             f"{run.path}: its space has no coefficient per expert, or its result was trained on dev "
@@ -83,30 +85,37 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     scorings: Any = {name: result.objectives[name].answer_format for name in job.tasks}
     utilities = job.utilities(split, scorings)
 
-    def scored(without: str = "") -> dict[str, Score]:
-        tell(f"leave one out: {'without ' + without if without else 'all experts'}")
-        job.engine.load(_candidate(job, run, result, without))
-        return {name: utility(job.engine) for name, utility in utilities.items()}
-
-    whole = scored()
+    tell("leave one out: all experts")
+    job.engine.load(_candidate(job, run, result, ""))
+    whole = {task: utility(job.engine) for task, utility in utilities.items()}
     experts = {}
     for name in filter(result.coefficients.get, result.coefficients):
+        tell(f"leave one out: without {name}")
         try:
-            others = scored(name)
+            job.engine.load(_candidate(job, run, result, name))
         except ValueError:  # a mixture of distributions without positive weights
             continue
-        paired = {}
-        for task, score in others.items():
-            one = result.objectives[task]
-            pair = (whole[task].per_item, score.per_item)
-            if score.n > 1:
-                found = compare_paired(*pair, one.scale, one.questions.get(split))
-                paired[task] = found.record()
-        scores = {task: score.value for task, score in others.items()}
-        coefficient = result.coefficients[name]
-        experts[name] = {"coefficient": coefficient, "scores": scores, "paired": paired}
+        others = {task: utility(job.engine) for task, utility in utilities.items()}
+        experts[name] = {
+            "coefficient": result.coefficients[name],
+            "scores": {task: score.value for task, score in others.items()},
+            "paired": _paired(result, split, whole, others),
+        }
     values = {task: score.value for task, score in whole.items()}
     return {"split": split, "all": values, "experts": experts}
+
+
+def _paired(
+    result: Result, split: str, whole: Mapping[str, Score], others: Mapping[str, Score]
+) -> dict[str, Any]:
+    """Task -> all experts against all but one, where several items have scores."""
+    paired = {}
+    for task, score in others.items():
+        if score.n > 1:
+            one = result.objectives[task]
+            pair = (whole[task].per_item, score.per_item)
+            paired[task] = compare_paired(*pair, one.scale, one.questions.get(split)).record()
+    return paired
 
 
 def _candidate(job: Job, run: Run, result: Result, without: str) -> Patch:

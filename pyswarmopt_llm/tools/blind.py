@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -100,13 +99,15 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     writer.writerow(COLUMNS)
     replies = [[text.strip() for text in exam.replies(one)] for one in models.values()]
     both = zip(exam.items, *replies, strict=True)
-    for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
+    for number, (item, reply, rival) in enumerate(both, start=1):
         if reply == rival:
             continue
-        first = random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5
-        key.ours[id_] = "1" if first else "2"
-        shown = [reply, rival] if first else [rival, reply]
-        writer.writerow([id_, *map(_no_formula, [item.question, *shown]), ""])
+        shown = [reply, rival]
+        key.ours[str(number)] = "1"
+        if random.Random(f"{config.seed} {number} {item.question}").random() >= 0.5:
+            shown.reverse()
+            key.ours[str(number)] = "2"
+        writer.writerow([number, *map(_no_formula, [item.question, *shown]), ""])
     write_json(key_of(file), asdict(key))
     write_text(file, text.getvalue())
     return key
@@ -166,5 +167,7 @@ def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
                 f"{file}: pair {id_}: not in the key, or its vote {vote!r} is not 1, 2 or tie"
             )
         if vote:
-            ours = float(vote == key.ours[id_])
-            yield id_, row.get("prompt", id_), 0.5 if vote == "tie" else ours
+            value = float(vote == key.ours[id_])
+            if vote == "tie":
+                value = 0.5
+            yield id_, row.get("prompt", id_), value

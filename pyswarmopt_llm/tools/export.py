@@ -155,8 +155,7 @@ def _changes(base: BaseModel, adapter: str, rank: int | None) -> tuple[Changes, 
     cut = {name: truncate_low_rank(change, rank) for name, change in changes.items()}
     lost = sum(part.lost for part in cut.values())
     total = sum(part.total for part in cut.values())
-    loss = Loss(math.sqrt(lost / total) if total else 0.0)
-    return {name: part.change for name, part in cut.items()}, loss
+    return {name: part.change for name, part in cut.items()}, Loss(math.sqrt(lost / (total or 1.0)))
 
 
 def _merge(base: BaseModel, changes: Changes, folder: Path) -> None:

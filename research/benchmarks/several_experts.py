@@ -240,7 +240,7 @@ def run(args: argparse.Namespace) -> None:
 def add_rows(task: str, config: SearchConfig, place: Place, names: Sequence[str]) -> None:
     """Run the rows of a task and the configuration's seed that are not in the outcomes yet."""
     log = AppendLog(place.out / "outcomes.jsonl")
-    done = {(row["task"], row["rows"], row["seed"]) for row in log.repaired()}
+    done = {(row["task"], row["rows"], row["seed"]) for row in log.read(repair=True)}
     for name in names:
         several_files = len(config.tasks) > 1
         if (task, name, config.seed) in done or (name in ONE_TASK and several_files):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -260,10 +261,11 @@ def user_path(spec: str | Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
 class AppendLog:
-    """An append-only log, for reading new rows and appending.
+    """An append-only log.
 
-    Args:
+    Attributes:
         path: the file, which need not exist; None: nothing is stored.
         remedy: remedy for a damaged line, for the message; None: damaged lines are skipped.
         shape: type of a row, see `typed`.
@@ -273,70 +275,60 @@ class AppendLog:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     log = AppendLog(Path(folder) / "log.jsonl")
         ...     log.append({"a": 1})
-        ...     log.read(), log.read()
-        ([{'a': 1}], [])
+        ...     log.read()
+        [{'a': 1}]
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        remedy: str | None = "remove this line",
-        shape: Any = dict[str, Any],
-    ) -> None:
-        self._path = path
-        self._remedy = remedy
-        self._shape = shape
-        self._end = self._lines = 0  # bytes and lines read so far
+    path: Path | None
+    remedy: str | None = "remove this line"
+    shape: Any = dict[str, Any]
 
-    def read(self) -> list[dict[str, Any]]:
-        """The rows since the last call; an unterminated last line is left for later.
+    def read(self, repair: bool = False) -> list[dict[str, Any]]:
+        """The rows, without an unterminated last line.
+
+        Args:
+            repair: whether to cut off such a line, which a crash left half-written; only under a
+                lock: another process may be writing it. A log that skips damaged lines may have
+                several writers; there the line is terminated instead.
 
         Raises:
             UserError: a line is damaged.
         """
-        if self._path is None or not self._path.exists():
+        if self.path is None or not self.path.exists():
             return []
-        with open_regular(self._path, LINES_LIMIT) as file:
-            file.seek(self._end)
+        with open_regular(self.path, LINES_LIMIT) as file:
             data = file.read()
-        data = data[: data.rfind(b"\n") + 1]
-        self._end += len(data)
-        rows = map(self._row, data.splitlines())
-        return [row for row in rows if row is not None]
-
-    def repaired(self) -> list[dict[str, Any]]:
-        """`read`, and cut off a last line that a crash left half-written.
-
-        Only under a lock: another process may be writing that line. A log that skips damaged lines
-        may have several writers; there the line is terminated instead.
-        """
-        rows = self.read()
-        if self._path is not None and self._path.exists() and self._path.stat().st_size > self._end:
-            with appending(self._path) as file:
-                if self._remedy is None:
+        end = data.rfind(b"\n") + 1
+        rows = []
+        for number, line in enumerate(data[:end].splitlines(), start=1):
+            row = self._row(number, line)
+            if row is not None:
+                rows.append(row)
+        if repair and end < len(data):
+            with appending(self.path) as file:
+                if self.remedy is None:
                     file.write(b"\n")
                 else:
-                    os.ftruncate(file.fileno(), self._end)
+                    os.ftruncate(file.fileno(), end)
         return rows
 
     def append(self, row: Mapping[str, Any], kept: bool = True) -> None:
         """Add a row; see `appending`."""
-        if self._path is not None:
-            with appending(self._path, kept) as file:
+        if self.path is not None:
+            with appending(self.path, kept) as file:
                 file.write(json.dumps(row).encode() + b"\n")
 
-    def _row(self, line: bytes) -> dict[str, Any] | None:
+    def _row(self, number: int, line: bytes) -> dict[str, Any] | None:
         """The row of a line; None for a damaged one that is skipped."""
-        self._lines += 1
         try:
             row: dict[str, Any] = parse_json(line)
-            typed(row, self._shape)
+            typed(row, self.shape)
         except ValueError as error:
-            if self._remedy is None:
+            if self.remedy is None:
                 return None
             wrong = getattr(error, "path", "") or "an object"
-            what = f"line {self._lines}: {wrong} is missing or has the wrong type"
-            raise UserError(f"{self._path}: {what}; {self._remedy}") from error
+            what = f"line {number}: {wrong} is missing or has the wrong type"
+            raise UserError(f"{self.path}: {what}; {self.remedy}") from error
         return row
 
 

@@ -124,17 +124,13 @@ def combined_difference(
         >>> gain.sign, gain.p_value > 0.4  # one right answer tells little
         (0, True)
     """
-    if len(first) < 2 or first.keys() != second.keys():
-        return None
-    if not all(map(is_mean, (*first.values(), *second.values()))):
+    if not _comparable(first, second):
         return None
     ours = list[Floats]()
     theirs = list[Floats]()
     changes = list[Floats]()
     for name in first:
         a, b = np.array(first[name].per_item), np.array(second[name].per_item)
-        if a.size != b.size:
-            return None
         low, high = scales.get(name) or assumed_scale(np.append(a, b))
         reach = PSEUDO * (high - low) / 2
         ends = (low + high) / 2 + np.array([reach, -reach])
@@ -147,7 +143,9 @@ def combined_difference(
     found = estimate(value - other, both)
     gain = combined_value(combine, [score.value for score in first.values()])
     gain -= combined_value(combine, [score.value for score in second.values()])
-    signs = np.sign(np.sum(changes, axis=0) if alike else np.concatenate(changes))
+    if alike:
+        changes = [np.sum(changes, axis=0)]
+    signs = np.sign(np.concatenate(changes))
     return Comparison(
         gain,
         _around(gain, found.interval(level)),
@@ -158,6 +156,14 @@ def combined_difference(
     )
 
 
+def _comparable(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> bool:
+    """Whether both models have means of the same items of several tasks."""
+    if len(first) < 2 or first.keys() != second.keys():
+        return False
+    sizes = [len(first[name].per_item) == len(second[name].per_item) for name in first]
+    return all(sizes) and all(map(is_mean, (*first.values(), *second.values())))
+
+
 def _effects(tables: Sequence[Floats], combine: Combine, alike: bool) -> tuple[float, list[Floats]]:
     """The combination of the tasks' means, and the effects of their items on it: in one sample if
     all tasks have the same items, else task by task.
@@ -165,7 +171,9 @@ def _effects(tables: Sequence[Floats], combine: Combine, alike: bool) -> tuple[f
     means = [float(table.mean()) for table in tables]
     rises = zip(slopes(combine, means), tables, means, strict=True)
     effects = [slope * (table - mean) for slope, table, mean in rises]
-    return combined_value(combine, means), [np.sum(effects, axis=0)] if alike else effects
+    if alike:
+        effects = [np.sum(effects, axis=0)]
+    return combined_value(combine, means), effects
 
 
 def _around(value: float, ends: Ends) -> Ends:

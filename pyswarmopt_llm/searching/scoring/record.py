@@ -232,8 +232,7 @@ class Store:
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._log = AppendLog(path, REMEDY, _Keyed)
-        rows = self._log.repaired() if repair else self._log.read()
-        self.known = {(row["what"], row["who"]): row for row in rows}
+        self.known = {(row["what"], row["who"]): row for row in self._log.read(repair)}
         self.earlier = frozenset(self.known)
 
     def __contains__(self, name: object) -> bool:

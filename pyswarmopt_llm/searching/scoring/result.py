@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
@@ -100,7 +100,7 @@ class Objective:
         questions: split -> question number of each item, where some repeat.
     """
 
-    scoring: str
+    scoring: Literal["letter", "likelihood", "generate", "own"]
     metric: str = ""
     scale: Ends | None = None
     questions: dict[str, list[int]] = field(default_factory=dict)
@@ -108,7 +108,9 @@ class Objective:
     @property
     def answer_format(self) -> Scoring | None:
         """Answer format; None for a harness task."""
-        return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
+        if self.scoring == "own":
+            return None
+        return self.scoring
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ The store is authoritative: `resume` replays the search and takes known scores f
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,8 +36,6 @@ from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from pyswarmopt_llm.mix.kind import SpaceKind
 
 FORMAT = 1  # version of run.json and history.jsonl
@@ -48,18 +45,6 @@ REPLIES = "replies.json"
 FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 UNDEFINED = "not a number"  # kind of failure: a candidate's log-probabilities are not finite
-
-
-def position_key(position: Tensor) -> str:
-    """A name for an exact position: equal for bitwise equal positions.
-
-    Example:
-        >>> import torch
-        >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
-        False
-    """
-    data = position.detach().cpu().double().contiguous().numpy().tobytes()
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 class Journal:
@@ -77,8 +62,7 @@ class Journal:
 
     def __init__(self, path: Path | None = None) -> None:
         self._results = path and path / RESULTS
-        self._file = path and path / "history.jsonl"
-        self._history = AppendLog(self._file, REMEDY, Row)
+        self._history = AppendLog(path and path / "history.jsonl", REMEDY, Row)
         self.replayed_seconds = 0.0
 
     @cached_property
@@ -95,8 +79,8 @@ class Journal:
         """Start the history again; the search then replays the store."""
         self.rows = []
         self.replayed_seconds = 0.0
-        if self._file is not None:
-            write_text(self._file, "")
+        if self._history.path is not None:
+            write_text(self._history.path, "")
         self.store.earlier = frozenset(self.store.known)
 
     def note_failure(self, kind: str, text: str, key: str = "") -> None:

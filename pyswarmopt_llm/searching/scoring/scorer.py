@@ -6,6 +6,7 @@ requests and rows of a few kilobytes.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -25,9 +26,20 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, TRAINED, Row
-from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
+from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> mask of the items to score, (n,)
+
+
+def position_key(position: Tensor) -> str:
+    """A name for an exact position: equal for bitwise equal positions.
+
+    Example:
+        >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
+        False
+    """
+    data = position.detach().cpu().double().contiguous().numpy().tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,11 @@ class Evaluator:
         """
         start = time.perf_counter()
         scores = {name: self._score(name, share, before) for name in self.utilities}
-        total = self.combine([*map(_least, scores.values())])
+        least = []  # unknown items count as wrong
+        for score in scores.values():
+            items = np.nan_to_num(score.per_item).tolist()
+            least.append(replace(score, per_item=tuple(items)))
+        total = self.combine(least)
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
         seconds = time.perf_counter() - start
@@ -158,11 +174,6 @@ class Evaluator:
         least = score_of(np.nan_to_num(values))
         items = tuple(values.tolist())
         return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
-
-
-def _least(score: Score) -> Score:
-    """A score in which unknown items count as wrong."""
-    return replace(score, per_item=tuple(np.nan_to_num(score.per_item).tolist()))
 
 
 log = logging.getLogger(__name__)

@@ -124,30 +124,30 @@ def train_expert(
         steps = _item_steps(engine, examples, options)
     before = _mean_loss(engine, heldout)
     start = time.perf_counter()
-    losses = train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
+    train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
     seconds = time.perf_counter() - start
     engine.load(lora.patch())
-    result = TrainingResult(
-        name=out.resolve().name,
-        examples=len({id(item) for step in steps for item in step}),
-        heldout=len(heldout),
-        steps=len(losses),
-        seconds=seconds,
-        heldout_loss_base=before,
-        heldout_loss_expert=_mean_loss(engine, heldout),
-    )
+    after = _mean_loss(engine, heldout)
+    trained = len({id(item) for step in steps for item in step})
+    name = out.resolve().name
+    result = TrainingResult(name, trained, len(heldout), len(steps), seconds, before, after)
     factors = {}
     for name, change in lora.patch().low_rank.items():
         b = (change.b / scale).to(torch.bfloat16)
         factors[name.removesuffix(".weight")] = (b, change.a.to(torch.bfloat16))
     card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
-    texts = [
-        one.question if isinstance(one, Item) else one["messages"][-2]["content"]
-        for one in examples
-    ]
-    card += f"\n{QUESTIONS} {' '.join(sorted({*map(digest_of, texts)}))} -->\n"
+    digests = sorted({digest_of(_question(example)) for example in examples})
+    card += f"\n{QUESTIONS} {' '.join(digests)} -->\n"
     write_adapter(out, factors, base_model_name=base.name, alpha=options.alpha, card=card)
     return result
+
+
+def _question(example: Any) -> str:
+    """The question of an item, or the last one of a chat."""
+    if isinstance(example, Item):
+        return example.question
+    question: str = example["messages"][-2]["content"]
+    return question
 
 
 def _item_steps(
@@ -251,7 +251,9 @@ def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
 
 
 def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) -> str:
-    named = f"base_model: {base}\n" if may_be_on_hub(base) else ""
+    named = ""
+    if may_be_on_hub(base):
+        named = f"base_model: {base}\n"
     card = f"""---
 {named}library_name: peft
 tags: [lora]

@@ -138,7 +138,7 @@ class Exam:
     def replies(self, model: Model) -> list[str]:
         """A model's replies, for a metric of written ones, without thoughts."""
         utility, engine = self._asked(model, "generate")
-        return [*map(without_thoughts, cast(Written, utility).answers(engine))]
+        return list(map(without_thoughts, cast(Written, utility).answers(engine)))
 
     def _asked(self, model: Model, scoring: Scoring) -> tuple[Utility, Engine]:
         """The metric on the items and the engine, which reports the items as it reads batches."""

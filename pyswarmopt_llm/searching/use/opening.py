@@ -155,22 +155,17 @@ def with_run(config: EvalConfig) -> EvalConfig:
     about = read_about(run)
     stored = about.config
     task = specs_of(about).get(config.task, config.task) or _only("task", stored.tasks, run)
-    filled = replace(
-        config,
-        base=config.base or stored.base or base,
-        adapter=config.adapter or str(run),
-        task=task,
-    )
+    base = config.base or stored.base or base
+    filled = replace(config, base=base, adapter=config.adapter or str(run), task=task)
     if task not in stored.tasks:
         return _completed(filled, stored, _OF_MODEL)
-    metric = config.metric or _metric(stored, task, run)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
-    code = replace(
-        stored,
-        workers="1",
-        tasks=() if config.task == task else (task,),
-        metrics=() if config.metric or metric is None else (metric,),
-    )
+    code = replace(stored, workers="1", tasks=(), metrics=())
+    if config.task != task:
+        code = replace(code, tasks=(task,))
+    metric = config.metric
+    if metric is None and (metric := _metric(stored, task, run)):
+        code = replace(code, metrics=(metric,))
     require(code, (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
     if not task.startswith(LM_EVAL):

@@ -266,9 +266,7 @@ def write_predictions(
         frame[PROBABILITIES] = [one.probabilities for one in predictions]
     suffix = out.suffix.lower()
     if suffix in DELIMITED:
-        sep = ","
-        if suffix == ".tsv":
-            sep = "\t"
+        sep = "\t" if suffix == ".tsv" else ","
         text = frame.to_csv(index=False, sep=sep, lineterminator="\n")
     else:
         lines = suffix == ".jsonl"

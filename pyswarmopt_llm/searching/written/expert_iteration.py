@@ -84,20 +84,16 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(rows[own]), job.total(row))
-    plain = iteration.measured(Answerer(BASE, Patch()), 0)
-    base = Contestant(starts[BASE], Patch(), dev=plain.row)
+    plain = iteration.measured(Answerer(BASE, Patch()), 0).row
+    base = Contestant(starts[BASE], Patch(), dev=plain)
     before = base
     if not kept or own == START:
         before = replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    kept_prompts = [each.kept for rounds in outcomes.values() for each in rounds]
-    passes = iteration.count + sum(map(iteration.schedule.passes, kept_prompts))
-    result = before
-    if kept:
-        result = trained[own]
-    return Trained(result, models, passes, iteration.use(outcomes[own]))
+    result = trained[own] if kept else before
+    return Trained(result, models, iteration.passes, iteration.use(outcomes[own]))
 
 
 def _iterated(
@@ -272,18 +268,20 @@ class ExpertIteration:
         """Number of replies so far."""
         return sum(log.count for log in self._logs)
 
+    @property
+    def passes(self) -> int:
+        """Passes of an item so far: replies, and training (a backward pass counts as measured)."""
+        return self.count + int(self._meter.passes)
+
     def use(self, rounds: Sequence[Round]) -> dict[str, int]:
         """The use of replies, and the rounds of the resulting model; see `Result`."""
         best = best_round(rounds)
-        spare = 0
-        if self.log is not self.dev:
-            spare = len(self.log.prompts)
         return {
             "rounds": len(rounds),
             "round": rounds.index(best) + 1,
             "kept": best.kept,
             "replies": self.count,
-            "spare": spare,
+            "spare": 0 if self.log is self.dev else len(self.log.prompts),
         }
 
 

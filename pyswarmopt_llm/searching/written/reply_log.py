@@ -205,13 +205,13 @@ class ReplyLog:
             self._engine.load(patch)
             for numbers, (task, most) in self._asked.items():
                 there = [number for number in share if number in numbers]
-                seeds: list[int] = []
-                for sample in samples:
-                    draws = random.Random(f"{self._seed} {model.name} {sample} {task}")
-                    of_sample = [draws.getrandbits(63) for _ in numbers]
-                    seeds += [of_sample[number - numbers.start] for number in there]
                 draw = None
                 if samples != [GREEDY]:
+                    seeds: list[int] = []
+                    for sample in samples:
+                        draws = random.Random(f"{self._seed} {model.name} {sample} {task}")
+                        of_sample = {number: draws.getrandbits(63) for number in numbers}
+                        seeds += [of_sample[number] for number in there]
                     draw = Draw(TEMPERATURE, tuple(seeds))
                 prompts = [self.prompts[number] for number in there] * len(samples)
                 written = iter(self._engine.write(prompts, most, draw))

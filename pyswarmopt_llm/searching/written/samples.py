@@ -49,7 +49,5 @@ def planned_passes(dev: int, spare: int) -> int:
         >>> planned_passes(100, spare=400) - planned_replies(100, 400)  # 12 of 4,000: no folds
         48000
     """
-    passes = FULL.passes(dev)
-    if spare:
-        passes = ON_SPARE.passes(spare)
+    passes = ON_SPARE.passes(spare) if spare else FULL.passes(dev)
     return 2 * ROUNDS * passes + planned_replies(dev, spare)

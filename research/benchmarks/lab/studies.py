@@ -41,8 +41,8 @@ from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Request, Scorer
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run
+from pyswarmopt_llm.searching.scoring.scorer import Request, Scorer, position_key
 from pyswarmopt_llm.searching.swarm import Dropout
 
 NEVER = 10**9
@@ -272,7 +272,7 @@ def run(args: argparse.Namespace) -> None:
         folder = args.out.with_suffix(".tasks")
         write_tasks(folder, args.tasks, written=False)
     log = AppendLog(args.out)
-    for seed, task, names in missing(args, log.repaired()):
+    for seed, task, names in missing(args, log.read(repair=True)):
         bench = Bench(args.lab, str(folder / f"{task}.json"), args.space, args.threads)
         for name in names:
             line = {
