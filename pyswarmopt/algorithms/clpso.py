@@ -33,10 +33,10 @@ class Exemplars:
         n, dim = state.positions.shape
         chosen = state.memory.get(EXEMPLARS)
         if chosen is None:
-            drawn = draw_exemplars(np.arange(n), state.best_costs, dim, generator)
-            chosen = state.memory[EXEMPLARS] = beside(drawn, state.positions)
-            return _gathered(state.best_positions, chosen)
-        due = np.flatnonzero((state.stagnation > 0) & (state.stagnation % self.gap == 0))
+            due = np.arange(n)
+            chosen = beside(np.empty((n, dim), np.int64), state.positions)
+        else:
+            due = np.flatnonzero((state.stagnation > 0) & (state.stagnation % self.gap == 0))
         if due.size:
             drawn = draw_exemplars(due, state.best_costs, dim, generator)
             chosen = copied(chosen)

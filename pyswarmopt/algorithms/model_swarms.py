@@ -13,7 +13,7 @@ from pyswarmopt.parts.restart import RestartAtBest
 from pyswarmopt.parts.schedule import Exponential
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
-from pyswarmopt.parts.velocity import Randomness
+from pyswarmopt.parts.velocity import Randomness, Term
 
 # The paper's grid, with the values in its released scripts. The paper reports the best of random
 # draws.
@@ -80,28 +80,16 @@ def model_swarms(
         >>> model_swarms(repel=0.1).name
         'model_swarms'
     """
-    weights = (inertia, cognitive, social, repel)
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise ValueError(
-            f"inertia, cognitive, social and repel are {weights}: they must be finite and not "
-            "negative, with at least one above 0"
-        )
     if randomness not in ("uniform", "none") or compat not in ("paper", "reference"):
         raise ValueError(
             f"randomness={randomness!r}, compat={compat!r}: use 'uniform' or 'none' for the former, "
             "'paper' or 'reference' for the latter"
         )
-    random: Randomness = "scalar" if randomness == "uniform" else "none"
     recipe = compose(
         name="model_swarms",
         populate=initialise.Interpolate(),  # step 0: t x_a + (1 - t) x_b
         launch=initialise.TowardsPartner(),  # v_i = x_j - x_i
-        terms=(
-            velocity.inertia(inertia, random),  # step 1: r_v phi_v v
-            velocity.cognitive(cognitive, random),  # r_p phi_p (p - x)
-            velocity.social(social, random),  # r_g phi_g (g - x)
-            velocity.repel(repel, random),  # r_w phi_w (x - w)
-        ),
+        terms=_terms(inertia, cognitive, social, repel, randomness),  # step 1
         normalise=True,  # 1/C
         topology=Global(),  # g is the best of all
         boundary=boundaries.clip,
@@ -122,4 +110,25 @@ def model_swarms(
         stop=(Patience(patience - 1, earliest=patience), MaxIter(max_iter)),
         repeat_dropped=True,
         last_worst_wins=True,
+    )
+
+
+def _terms(
+    inertia: float, cognitive: float, social: float, repel: float, randomness: str
+) -> tuple[Term, ...]:
+    """The sum in step 1."""
+    weights = (inertia, cognitive, social, repel)
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise ValueError(
+            f"inertia, cognitive, social and repel are {weights}: they must be finite and not "
+            "negative, with at least one above 0"
+        )
+    random: Randomness = "none"
+    if randomness == "uniform":
+        random = "scalar"
+    return (
+        velocity.inertia(inertia, random),  # r_v phi_v v
+        velocity.cognitive(cognitive, random),  # r_p phi_p (p - x)
+        velocity.social(social, random),  # r_g phi_g (g - x)
+        velocity.repel(repel, random),  # r_w phi_w (x - w)
     )

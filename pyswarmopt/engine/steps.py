@@ -154,13 +154,12 @@ def remember(state: State, recipe: Recipe, costs: Floats, evaluated: Bools | Non
     if state.age > 0:  # the starting positions are p: nothing has stagnated yet
         np.add(state.stagnation, counted, out=state.stagnation)
         np.putmask(state.stagnation, improved, 0)
-    if np.count_nonzero(improved):
-        copy_rows(state.positions, state.best_positions, improved)
-        np.minimum(state.best_costs, low, out=state.best_costs)
-    if state.age > 0:
         state.leader_stagnation += 1
     if state.generation > 0:
         state.best_stagnation += 1
+    if np.count_nonzero(improved):
+        copy_rows(state.positions, state.best_positions, improved)
+        np.minimum(state.best_costs, low, out=state.best_costs)
     _remember_best(state, low.item(best), best)
     if recipe.last_worst_wins and state.age > 0:
         worst = np.flatnonzero(high == high[worst])[-1]

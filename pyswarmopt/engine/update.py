@@ -21,6 +21,7 @@ from pyswarmopt.base.arrays import (
     dtype_name,
     empty,
     is_tensor,
+    namespace,
 )
 from pyswarmopt.base.inputs import matrix, take_over
 from pyswarmopt.base.random import generator_at
@@ -166,10 +167,8 @@ class Update:
         rule = self._recipe.velocity
         row = mine = slice(i, i + 1)
         if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
-            x, v, p, g, w, fx, fp, _, links = s
-            g = g[row] if len(g) > 1 else g
-            links = None if links is None else links[row]
-            s = Snapshot(x[row], v[row], p[row], g, w, fx[row], fp[row], k, links)
+            g = s.g[i % len(s.g)][None]  # its own, or the one of all
+            s = s._replace(x=s.x[row], v=s.v[row], p=s.p[row], g=g, fx=s.fx[row], fp=s.fp[row])
             mine = EVERY
         v = steps.fitted(rule(s, k, self._generator), s.x)
         new_x, new_v = self._moved(s.x[mine], v[mine], k)
@@ -277,13 +276,13 @@ class Update:
 
 def _on_device(costs: Floats, x: Array) -> Array:
     """Costs on x's device; float32 if the device may lack float64."""
-    return beside(costs if x.device.type == "cpu" else costs.astype(np.float32), x)
+    if x.device.type != "cpu":
+        costs = costs.astype(np.float32)
+    return beside(costs, x)
 
 
 def _same_numbers(told: Array, x: Array) -> bool:
     """Whether two arrays of one kind have the same shape and numbers."""
     if told.shape != x.shape or told.device != x.device:
         return False
-    if is_tensor(x):
-        return not (told != x).any()
-    return not np.count_nonzero(told != x)
+    return not namespace(x).count_nonzero(told != x)

@@ -91,8 +91,7 @@ class Kinds:
     @classmethod
     def real(cls, count: int, smooth: bool = True) -> Kinds:
         """`count` real numbers."""
-        levels = np.zeros(count, dtype=np.int64)
-        return cls(levels, np.arange(count), np.full(count, smooth))
+        return cls(np.zeros(count, np.int64), np.arange(count), np.full(count, smooth))
 
     def of(self, coordinates: Ints) -> Kinds:
         """Kinds of a selection of coordinates, (k,) numbers in order."""
@@ -172,15 +171,12 @@ class Kinds:
         n = len(points)
         changed = random.random((n, self.count)) < min(1.0, (MUTATED - 1) / max(self.count - 1, 1))
         changed[np.arange(n), random.integers(self.count, size=n)] = True
-        normal = random.standard_normal(points.shape)
-        rows, columns = np.nonzero(changed[:, self.parameter] & self.ordered)  # few of them all
-        before = points[rows, columns]
-        steps = widths[rows] * normal[rows, columns]
-        steps = np.copysign(np.maximum(np.minimum(np.abs(steps), 0.5), self.units[columns]), steps)
-        after = before + steps
-        after = np.where((after < 0) | (after > 1), before - steps, after)
-        moved = points.copy()
-        moved[rows, columns] = np.minimum(np.maximum(after, 0.0), 1.0)
+        steps = widths[:, None] * random.standard_normal(points.shape)
+        steps = np.copysign(np.maximum(np.minimum(np.abs(steps), 0.5), self.units), steps)
+        after = points + steps
+        after = np.where((after < 0) | (after > 1), points - steps, after)
+        moving = changed[:, self.parameter] & self.ordered
+        moved = np.where(moving, np.minimum(np.maximum(after, 0.0), 1.0), points)
         for block in self.blocks:
             labels = block.stop - block.start
             further = random.integers(1, labels, size=n)

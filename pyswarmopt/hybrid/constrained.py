@@ -188,7 +188,10 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
         costs = rows[:, 0]
         broken = self._known_violations(np.maximum(rows[:, 1:], 0.0))
         finite = np.isfinite(costs)
-        costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
+        if finite.any():
+            costs = np.where(finite, costs, costs[finite].max())
+        else:
+            costs = np.zeros(len(rows))
         if not self.weights.any():
             self.unit = float(np.ptp(costs / 2)) or 0.5
             largest = broken.max(axis=0)

@@ -422,14 +422,11 @@ class GridDescent(ConstrainedDescent):
         steps = []
         for rounded in np.unique(counts, axis=0):
             low[whole] = high[whole] = rounded * units
-            steps.append(self._step_between(low, high))
+            try:
+                steps.append(self._program(low, high)[0])
+            except np.linalg.LinAlgError:
+                steps.append(np.clip(self.t * self.direction, low, high))
         return sorted(steps, key=self._expected)[:TESTED]
-
-    def _step_between(self, low: Floats, high: Floats) -> Floats:
-        try:
-            return self._program(low, high)[0]
-        except np.linalg.LinAlgError:
-            return np.clip(self.t * self.direction, low, high)
 
     def _expected(self, step: Floats) -> float:
         """The predicted merit after a step, (S,), by slopes and curvature."""

@@ -73,11 +73,9 @@ class LineSearchDescent(Run):
         """Whether it has ended, or the last iterations gained little, as is usual in the local
         minima of a rugged function.
         """
-        if len(self.latest) > SLOW_AFTER:
-            gain = self.latest[0] - self.latest[-1]
-        else:
-            gain = math.inf
-        return self.done or gain < SLOW_GAIN * abs(self.cost)
+        if self.done or len(self.latest) <= SLOW_AFTER:
+            return self.done
+        return self.latest[0] - self.latest[-1] < SLOW_GAIN * abs(self.cost)
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.searching:
@@ -119,11 +117,24 @@ class LineSearchDescent(Run):
         """Learn their costs, which are finite, and call `_head` once the gradient is known."""
 
     @abstractmethod
+    def _bend(self, s: Floats, y: Floats) -> None:
+        """Learn the curvature from a move and the change of the gradient, (D,) each."""
+
+    @abstractmethod
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
         """Step, (D,), in the free coordinates."""
 
     def _head(self, gradient: Floats) -> None:
-        """Choose the direction: downhill in the coordinates not pushed against a wall."""
+        """Learn the gradient at x, and choose the direction: downhill in the coordinates not pushed
+        against a wall.
+        """
+        if not 0 < float(np.linalg.norm(gradient)) < math.inf:
+            self.done = True
+            return
+        if len(self.before):
+            s, y = np.stack([self.x, gradient]) - self.before
+            if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+                self._bend(s, y)
         self.gradient = gradient
         self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
         pushed = ((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0))
@@ -222,18 +233,17 @@ class QuasiNewton(LineSearchDescent):
 
     def _points_around(self) -> Floats:
         x = self.x
-        n = len(self.x)
         if not len(self.inverse):
-            moves = FIRST_DIFFERENCE * np.eye(n)
+            moves = FIRST_DIFFERENCE * np.eye(len(x))
         else:
             moves = np.diag(np.sqrt(np.abs(np.diag(self.inverse))))
             # at a wall only the coordinate's own axis is sure to lead inwards
             inner = (x > 0) & (x < 1)
             if inner.any():
-                variances, axes = np.linalg.eigh(self.inverse[np.ix_(inner, inner)])
-                moves[np.ix_(inner, inner)] = (
-                    axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))
-                ).T
+                block = np.ix_(inner, inner)
+                variances, axes = np.linalg.eigh(self.inverse[block])
+                lengths = np.sqrt(np.maximum(variances, EPS * variances[-1]))
+                moves[block] = (axes * lengths).T
             # Each changes the cost by about coarseness^2 times its rounding.
             moves *= self.coarseness * math.sqrt(4 * self.rounding())
             reach = np.abs(moves).max(axis=1, keepdims=True)
@@ -244,34 +254,23 @@ class QuasiNewton(LineSearchDescent):
         return np.clip(points, 0.0, 1.0)
 
     def _learn_around(self, costs: Floats) -> None:
+        moves = self.batch[-len(costs) :] - self.x
+        rises = costs - self.cost
         try:
-            self._learn_gradient(self.batch[-len(costs) :] - self.x, costs - self.cost)
+            if len(self.inverse):
+                bends = moves * np.linalg.solve(self.inverse, moves.T).T
+                rises = rises - 0.5 * bends.sum(axis=1)
+            gradient = np.linalg.solve(moves, rises)
         except np.linalg.LinAlgError:
             self.done = True
-
-    # ---- gradients ----
-
-    def _learn_gradient(self, moves: Floats, rises: Floats) -> None:
-        if len(self.inverse):
-            rises = rises - 0.5 * (moves * np.linalg.solve(self.inverse, moves.T).T).sum(axis=1)
-        gradient = np.linalg.solve(moves, rises).astype(np.float64, copy=False)
-        size = float(np.linalg.norm(gradient))
-        if not 0 < size < math.inf:
-            self.done = True
             return
-        if not len(self.inverse):
-            self.inverse = np.eye(len(self.x)) * (FIRST_STEP / size)
-        elif len(self.before):
-            self._update(self.x - self.before[0], gradient - self.before[1])
         self._head(gradient)
 
-    def _update(self, s: Floats, y: Floats) -> None:
+    def _bend(self, s: Floats, y: Floats) -> None:
         """BFGS, equation 6.17; before the first update the scale is set by equation 6.20, whatever
         the start.
         """
         sy = float(s @ y)
-        if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            return
         hy = self.inverse @ y
         yhy = float(y @ hy)
         if not self.scaled and yhy > 0:
@@ -293,6 +292,8 @@ class QuasiNewton(LineSearchDescent):
         super()._learn_line(cost)
 
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
+        if not len(self.inverse):
+            self.inverse = np.eye(len(self.x)) * (FIRST_STEP / float(np.linalg.norm(gradient)))
         direction = np.zeros_like(gradient)
         direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
         return direction
@@ -342,22 +343,13 @@ class LimitedMemory(LineSearchDescent):
         self.measured = part.stop
         if part.stop == len(self.x):
             self.measured = 0
-            self._take_in(self.found)
-
-    def _take_in(self, gradient: Floats) -> None:
-        if not 0 < float(np.linalg.norm(gradient)) < math.inf:
-            self.done = True
-            return
-        if len(self.before):
-            self._remember(self.x - self.before[0], gradient - self.before[1])
-        self._head(gradient)
+            self._head(self.found)
 
     # ---- directions ----
 
-    def _remember(self, s: Floats, y: Floats) -> None:
-        if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            pairs = self.pairs.reshape(-1, 2, len(s))
-            self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
+    def _bend(self, s: Floats, y: Floats) -> None:
+        pairs = self.pairs.reshape(-1, 2, len(s))
+        self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
 
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
         """Algorithm 7.4, scaled to the latest pair."""

@@ -293,14 +293,15 @@ class Proposals(Run):
         """
         known = len(self.thetas) == len(seen)
         learn = len(self.points) >= self.growth * self.fitted or not known
-        processes = [GaussianProcess(self.kinds) for _ in seen]
-        if known:
-            for process, theta in zip(processes, self.thetas, strict=True):
-                process.theta = theta
-        for process, (points, output) in zip(processes, seen, strict=True):
+        processes = []
+        for i, (points, output) in enumerate(seen):
+            process = GaussianProcess(self.kinds)
+            if known:
+                process.theta = self.thetas[i]
             if learn:
                 process.learn_lengths(points, output)
             process.fit(points, output)
+            processes.append(process)
         if learn:
             self.thetas = np.array([process.theta for process in processes])
             self.fitted = len(self.points)
@@ -362,7 +363,9 @@ def most_promising(
     candidates = first
     for width in WIDTHS[1:]:
         top = candidates[np.argsort(-merit(candidates), kind="stable")[:KEPT]]
-        candidates = with_neighbours(top, kinds, width, EACH, random)
+        beside = np.repeat(top, EACH, axis=0)
+        near = kinds.neighbours(beside, np.full(len(beside), width), random)
+        candidates = np.concatenate([top, near])
     taken = points.view(np.int64)  # bit for bit
     # on a small grid all remaining points may be taken
     for some in candidates, first:
@@ -370,14 +373,6 @@ def most_promising(
             if not (taken == some[i].view(np.int64)).all(axis=1).any():
                 return some[i]
     return kinds.snap(random.random((1, len(kinds.levels))))[0]
-
-
-def with_neighbours(
-    points: Floats, kinds: Kinds, width: float, each: int, random: np.random.Generator
-) -> Floats:
-    """Points, (n, M), and some neighbours of each."""
-    near = np.repeat(points, each, axis=0)
-    return np.concatenate([points, kinds.neighbours(near, np.full(len(near), width), random)])
 
 
 def improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

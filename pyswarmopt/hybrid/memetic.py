@@ -424,7 +424,9 @@ class Scan(Phase["MemeticSwarm"]):
             return True
         if s.box.dim > MATRIX_DIM or not s.has_slopes or s.test.separable:
             return False
-        return s.swarm.is_narrow and s.swarm.population > self.beside_swarm
+        swarm = s.swarm.run
+        narrow = swarm is not None and (swarm.done or swarm.width < NARROW)
+        return narrow and s.swarm.population > self.beside_swarm
 
     def begin(self) -> AxisSearch:
         s = self.search
@@ -438,11 +440,6 @@ class SwarmPhase(Phase[S]):
     name = "swarm"
     kinds = (CovarianceSwarm, SeparableSwarm)
     population: int = 0  # population of the present one
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether the present one has become narrow."""
-        return self.run is not None and (self.run.done or self.run.width < NARROW)
 
     def due(self) -> bool:
         return True

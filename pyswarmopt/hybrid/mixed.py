@@ -46,10 +46,9 @@ class EarlyMutate(Mutate):
     def due(self) -> bool:
         """Whether it has had at most its share, or nothing else can propose."""
         s = self.search
+        share = SHARE_AHEAD
         if s.progress.best_by == SwarmPhase.name:
             share = SHARE_BEHIND
-        else:
-            share = SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.phases["swarm"].spent >= self.spent
 
 

@@ -69,24 +69,13 @@ class Run(StateRecord, ABC):
     done: bool = False
     batch: Floats = array()  # (n, D): the latest proposed points in [0, 1]
 
-    def ask(self, random: np.random.Generator) -> Floats:
-        """Points to evaluate, (m, D), m >= 1."""
-        self.batch = self.propose(random)
-        return self.batch
-
-    def tell(self, costs: Floats) -> None:
-        """Take in the costs of the proposed points, (m,), lower is better, +inf if missing."""
-        # costs may have any size
-        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-            self.learn(costs)
-
     @abstractmethod
     def propose(self, random: np.random.Generator) -> Floats:
-        """Implementation of `ask`."""
+        """Points to evaluate, (m, D), m >= 1, for `batch`."""
 
     @abstractmethod
     def learn(self, costs: Floats) -> None:
-        """Implementation of `tell`."""
+        """Learn the costs of the batch, (m,), lower is better, +inf if missing."""
 
 
 class Phase(StateRecord, Generic[S], ABC):
@@ -115,12 +104,15 @@ class Phase(StateRecord, Generic[S], ABC):
         """Points of the unit box, (m, free coordinates)."""
         if self.run is None or self.over():
             self.run = self.begin()
-        points: Floats = self.run.ask(self.search.random)
+        points: Floats = self.run.propose(self.search.random)
+        self.run.batch = points
         return points
 
     def learn(self, costs: Floats) -> None:
         """Learn the costs of the points, (m,)."""
-        self.run.tell(costs)
+        # costs may have any size
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+            self.run.learn(costs)
         self.spent += len(costs)
 
     def beside(self) -> Floats | None:
@@ -136,21 +128,20 @@ class Phase(StateRecord, Generic[S], ABC):
 
     def saved(self) -> dict[str, Any]:
         """The state of the phase and its run."""
-        state = {f"{self.name}.kind": "", **self.state_dict(f"{self.name}.")}
-        if self.run is not None:
-            state[f"{self.name}.kind"] = type(self.run).__name__
-            state |= self.run.state_dict(f"{self.name}.run.")
-        return state
+        state = self.state_dict(f"{self.name}.")
+        if self.run is None:
+            return {f"{self.name}.kind": "", **state}
+        run = self.run.state_dict(f"{self.name}.run.")
+        return {f"{self.name}.kind": type(self.run).__name__, **state, **run}
 
     def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
         """The saved phase, with its run on coordinates of these kinds."""
-        name = self.name
-        runs = {kind.__name__: kind for kind in self.kinds}
         run = None
-        if saved[f"{name}.kind"]:
-            kind = runs[saved[f"{name}.kind"]]
-            run = kind.from_state(saved, f"{name}.run.", kinds=kinds)
-        return self.from_state(saved, f"{name}.", search=self.search, run=run)
+        kind = saved[f"{self.name}.kind"]
+        if kind:
+            runs = {each.__name__: each for each in self.kinds}
+            run = runs[kind].from_state(saved, f"{self.name}.run.", kinds=kinds)
+        return self.from_state(saved, f"{self.name}.", search=self.search, run=run)
 
 
 class Progress(StateRecord):
@@ -175,11 +166,6 @@ class Progress(StateRecord):
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
     tickets: int = 0  # handed out so far
-
-    def waiting_rows(self) -> list[int]:
-        """Rows of the round that have no value and are not pending."""
-        pending = [each[ROW] for each in self.sent if not each[BESIDE]]
-        return [row for row, told in enumerate(self.told) if not told and row not in pending]
 
 
 class PhasedSearch:
@@ -217,19 +203,17 @@ class PhasedSearch:
         kinds: Kinds | None = None,
         known: int = 0,
     ) -> None:
-        dim = None
-        if positions is not None:
-            positions = as_points("positions", positions)
-            dim = positions.shape[1]
-        low, high = read_bounds(bounds, dim)
-        best = (low + high) / 2
         if positions is None:
-            positions = np.empty((0, len(low)))
+            low, high = read_bounds(bounds)
+            start = np.empty((0, len(low)))
+            best = (low + high) / 2
         else:
-            best = positions[0].copy()
+            start = as_points("positions", positions)
+            low, high = read_bounds(bounds, start.shape[1])
+            best = start[0].copy()
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        self.progress = Progress(low, high, positions, best, sign=sign, population=count)
+        self.progress = Progress(low, high, start, best, sign=sign, population=count)
         self.rows: Floats = NONE
         self.resolution = Resolution()
         self.random = np.random.default_rng(as_seed(seed))
@@ -239,10 +223,7 @@ class PhasedSearch:
         self.known = known
         self.cut_short = False
         self.box = UnitBox(low, high)
-        if kinds is None:
-            self.kinds = Kinds.real(self.box.dim)
-        else:
-            self.kinds = kinds.of(self.box.free)
+        self.kinds = (kinds or Kinds.real(len(low))).of(self.box.free)
         self._take_phases({phase.name: phase(self) for phase in self.PHASES})
 
     def _take_phases(self, phases: dict[str, Phase[Any]]) -> None:
@@ -254,14 +235,15 @@ class PhasedSearch:
     def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
         progress = self.progress
-        if not len(progress.asked):
-            if progress.turn == START and len(progress.start):
-                progress.asked = progress.start.copy()
-            else:
-                if progress.turn == START:
-                    progress.turn = self._next_turn()
-                with one_thread():
-                    progress.asked = self.box.decode(self.phases[progress.turn].propose())
+        if len(progress.asked):
+            return progress.asked.copy()
+        if progress.turn == START and not len(progress.start):
+            progress.turn = self._next_turn()
+        if progress.turn == START:
+            progress.asked = progress.start
+        else:
+            with one_thread():
+                progress.asked = self.box.decode(self.phases[progress.turn].propose())
         return progress.asked.copy()
 
     @property
@@ -342,7 +324,9 @@ class PhasedSearch:
         """Learn how many digits the values have; keep the best of the points, (n, D), if it is the
         best so far.
         """
-        self.rows = costs[:, None] if rows is None else rows
+        if rows is None:
+            rows = costs[:, None]
+        self.rows = rows
         self.resolution.take_in(self.rows[:, 0])
         i = int(costs.argmin())
         self._keep(x[i], float(costs[i]), self.rows[i], by)
@@ -386,9 +370,10 @@ class PhasedSearch:
         asked = self.ask()
         if not self.progress.told:
             self.progress.told = [[] for _ in asked]
-        waiting = self.progress.waiting_rows()
-        if waiting:
-            return self._send(asked[waiting[0]], waiting[0], beside=False)
+        pending = [each[ROW] for each in self.progress.sent if not each[BESIDE]]
+        for row, told in enumerate(self.progress.told):
+            if not told and row not in pending:
+                return self._send(asked[row], row, beside=False)
         if self.turn == START:
             return None
         return self._send(self.box.decode(self._beside()[None])[0], len(asked), beside=True)
@@ -424,14 +409,16 @@ class PhasedSearch:
         cost = math.inf
         if math.isfinite(value):
             cost = progress.sign * value
+        costs = np.array([cost])
+        if rows is None:
+            rows = costs[:, None]
         if mine[0][BESIDE]:
             progress.evaluations += 1
-            self._see(ticket.x[None], np.array([cost]), rows, "beside")
-            self._hear(ticket.x[None], np.array([cost]))
+            self._see(ticket.x[None], costs, rows, "beside")
+            self._hear(ticket.x[None], costs)
             return
-        row = np.array([cost]) if rows is None else rows[0]
-        self._keep(ticket.x, cost, row, progress.turn)
-        progress.told[ticket.particle] = [cost, *row.tolist()]
+        self._keep(ticket.x, cost, rows[0], progress.turn)
+        progress.told[ticket.particle] = [cost, *rows[0].tolist()]
         if all(progress.told):
             told = padded(progress.told)
             self.tell(progress.asked, progress.sign * told[:, 0], rows=told[:, 1:])

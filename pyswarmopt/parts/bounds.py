@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, as_array, is_tensor
+from pyswarmopt.base.arrays import Floats, as_array, untensored
 
 FORMS = (
     "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy "
@@ -61,13 +61,11 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
     try:
         if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
             return np.asarray(bounds.lb, np.float64), np.asarray(bounds.ub, np.float64)
+        sides = []
         if isinstance(bounds, Sequence):
-            sides = [as_array(side) if is_tensor(side) else side for side in bounds]
-        else:
-            if hasattr(bounds, "ndim"):
-                sides = list(as_array(bounds))
-            else:
-                sides = []
+            sides = untensored([*bounds])
+        elif hasattr(bounds, "ndim"):
+            sides = [*as_array(bounds)]
         vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
         plain = isinstance(bounds, tuple) or (vectors == 2 and len(sides[0]) != 2)
         if len(sides) == 2 and vectors and plain and isinstance(bounds, Sequence):
@@ -80,7 +78,7 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"bounds={_brief(bounds)} have shape {pairs.shape}: {FORMS}")
     unclear = isinstance(bounds, tuple) or (vectors and isinstance(bounds, Sequence))
-    if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in sides):
+    if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in bounds):
         raise ValueError(
             f"bounds={_brief(bounds)}: ambiguous: two pairs, or (low, high)? Use a list of tuples, "
             "or two NumPy arrays"

@@ -125,7 +125,7 @@ class MultiSwarm(StateRecord):
         if not self.rounds and len(self._start):
             return self._start
         self.iteration += len(model.points) >= model.first
-        return self._box.decode(model.ask(self._random))
+        return self._box.decode(model.propose(self._random))
 
     def ask_one(self) -> Ticket | None:
         """The next position of the round; None while the others' outcomes are missing."""

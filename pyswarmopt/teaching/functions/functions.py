@@ -20,16 +20,6 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, is_tensor, namespace
 
 
-def zero(i: int, dim: int) -> float:
-    """An optimum at the origin."""
-    return 0.0
-
-
-def one(i: int, dim: int) -> float:
-    """An optimum at (1, ..., 1)."""
-    return 1.0
-
-
 @dataclass(frozen=True)
 class ToyFunction:
     """A test function, callable like a function.
@@ -40,7 +30,7 @@ class ToyFunction:
         source: where the function is defined.
         domain: the usual (low, high) for every coordinate.
         evaluate: formula in code, (..., D) -> (...).
-        coordinate: (i, D) -> the optimum's coordinate i = 1..D.
+        optimal_x: the optimum, (D,), or the same number for each coordinate.
         optimum_per_dim: value at the optimum divided by D.
         min_dim: smallest dimension in which it is defined.
         max_dim: largest dimension, or None.
@@ -55,7 +45,7 @@ class ToyFunction:
     source: str
     domain: tuple[float, float]
     evaluate: Callable[[Any], Any]
-    coordinate: Callable[[int, int], float] = zero
+    optimal_x: float | tuple[float, ...] = 0.0
     optimum_per_dim: float = 0.0
     min_dim: int = 1
     max_dim: int | None = None
@@ -90,7 +80,7 @@ class ToyFunction:
 
     def optimum(self, dim: int) -> Floats:
         """The point of the smallest value, (dim,)."""
-        return np.array([self.coordinate(i, dim) for i in range(1, dim + 1)])
+        return np.array(np.broadcast_to(self.optimal_x, dim))
 
     def optimal_value(self, dim: int) -> float:
         """The smallest value in `dim` dimensions."""
@@ -139,7 +129,7 @@ def ellipsoid(x: Any) -> Any:
 
 @toy(
     "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]",
-    (-5.0, 10.0), coordinate=one, min_dim=2,
+    (-5.0, 10.0), optimal_x=1.0, min_dim=2,
 )  # fmt: skip
 def rosenbrock(x: Any) -> Any:
     head = x[..., :-1]
@@ -183,7 +173,7 @@ _SCHWEFEL_F = 418.982887272433799
 
 @toy(
     "418.98288727... D - sum x_i sin(sqrt |x_i|)", "Schwefel 1981; Surjanovic & Bingham",
-    (-500.0, 500.0), coordinate=lambda i, dim: _SCHWEFEL_X,
+    (-500.0, 500.0), optimal_x=_SCHWEFEL_X,
 )  # fmt: skip
 def schwefel(x: Any) -> Any:
     lib = namespace(x)
@@ -197,7 +187,7 @@ _LUNACEK_X = 2.5  # the middle of the better funnel
     "min(sum (x_i - 2.5)^2, D + s sum (x_i - m)^2) + 10 sum (1 - cos 2 pi (x_i - 2.5)), "
     "s = 1 - 1/(2 sqrt(D + 20) - 8.2), m = -sqrt(5.25/s)",
     "Lunacek, Whitley & Sutton 2008 (double Rastrigin); Hansen et al. 2009, f24", (-5.12, 5.12),
-    coordinate=lambda i, dim: _LUNACEK_X, min_dim=2,
+    optimal_x=_LUNACEK_X, min_dim=2,
 )  # fmt: skip
 def lunacek(x: Any) -> Any:
     lib = namespace(x)
@@ -214,7 +204,7 @@ def lunacek(x: Any) -> Any:
 @toy(
     "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima", ("Himmelblau 1972; Jamil & Yang "
                                                                "2013 [65]"), (-5.0, 5.0),
-    coordinate=lambda i, dim: (3.0, 2.0)[i - 1], min_dim=2, max_dim=2,
+    optimal_x=(3.0, 2.0), min_dim=2, max_dim=2,
 )  # fmt: skip
 def himmelblau(x: Any) -> Any:
     return (x[..., 0] ** 2 + x[..., 1] - 11) ** 2 + (x[..., 0] + x[..., 1] ** 2 - 7) ** 2
@@ -223,7 +213,7 @@ def himmelblau(x: Any) -> Any:
 @toy(
     "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625", ("Beale 1958; Jamil & Yang "
                                                                      "2013 [10]"), (-4.5, 4.5),
-    coordinate=lambda i, dim: (3.0, 0.5)[i - 1], min_dim=2, max_dim=2,
+    optimal_x=(3.0, 0.5), min_dim=2, max_dim=2,
 )  # fmt: skip
 def beale(x: Any) -> Any:
     return sum(
@@ -235,7 +225,7 @@ def beale(x: Any) -> Any:
     "(1 + (x_1 + x_2 + 1)^2 (19 - 14 x_1 + 3 x_1^2 - 14 x_2 + 6 x_1 x_2 + 3 x_2^2)) "
     "(30 + (2 x_1 - 3 x_2)^2 (18 - 32 x_1 + 12 x_1^2 + 48 x_2 - 36 x_1 x_2 + 27 x_2^2))",
     "Goldstein & Price 1971; Jamil & Yang 2013 [58]", (-2.0, 2.0),
-    coordinate=lambda i, dim: (0.0, -1.0)[i - 1], optimum_per_dim=1.5, min_dim=2, max_dim=2,
+    optimal_x=(0.0, -1.0), optimum_per_dim=1.5, min_dim=2, max_dim=2,
 )  # fmt: skip
 def goldstein_price(x: Any) -> Any:
     a = x[..., 0]
@@ -248,7 +238,7 @@ def goldstein_price(x: Any) -> Any:
 @toy(
     "(4 - 2.1 x_1^2 + x_1^4 / 3) x_1^2 + x_1 x_2 + 4 (x_2^2 - 1) x_2^2; two optima",
     "Dixon & Szego 1978; Jamil & Yang 2013 [30]", (-5.0, 5.0),
-    coordinate=lambda i, dim: (0.08984201310031806, -0.7126564030207396)[i - 1],
+    optimal_x=(0.08984201310031806, -0.7126564030207396),
     optimum_per_dim=-1.0316284534898774 / 2, min_dim=2, max_dim=2,
 )  # fmt: skip
 def six_hump_camel(x: Any) -> Any:
@@ -259,7 +249,7 @@ def six_hump_camel(x: Any) -> Any:
 
 @toy(
     "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)", "Easom 1990; Jamil & Yang 2013 [50]",
-    (-100.0, 100.0), coordinate=lambda i, dim: math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
+    (-100.0, 100.0), optimal_x=math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
 )  # fmt: skip
 def easom(x: Any) -> Any:
     lib = namespace(x)

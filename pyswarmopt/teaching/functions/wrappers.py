@@ -38,7 +38,7 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
         name=f"shifted_{function.name}",
         formula=f"f(x - shift), f(x) = {function.formula}",
         evaluate=partial(_at_a_distance, function, by),
-        coordinate=partial(_moved, function, by),
+        optimal_x=tuple((function.optimum(by.size) + by).tolist()),
     )
 
 
@@ -74,10 +74,6 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
 
 def _at_a_distance(function: ToyFunction, by: Floats, x: Any) -> Any:
     return function(x - _like(by, x))
-
-
-def _moved(function: ToyFunction, by: Floats, i: int, dim: int) -> float:
-    return function.coordinate(i, dim) + float(by[i - 1])
 
 
 def _turned(function: ToyFunction, seed: int, x: Any) -> Any:

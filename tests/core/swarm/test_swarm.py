@@ -86,7 +86,7 @@ def test_a_ticket_is_good_for_one_value_of_its_round():
     swarm.tell(first, 1.0)
     with pytest.raises(ValueError, match="already told"):
         swarm.tell(first, 1.0)
-    with pytest.raises(ValueError, match="by tickets"):
+    with pytest.raises(ValueError, match="by ticket"):
         swarm.tell(swarm.ask(), [1.0, 2.0])
     assert [t.particle for t in swarm.tickets()] == [1]
     swarm.tell(second, 2.0)
