@@ -210,11 +210,12 @@ def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: 
     finite = math.isfinite(cost)
     improved = finite and cost < state.best_costs[i]
     state.costs[i] = cost
+    if not first:
+        state.stagnation[i] += 1
     if improved:
         state.best_positions[i] = state.positions[i]
         state.best_costs[i] = cost
-    if not first:
-        state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
+        state.stagnation[i] = 0
     if finite:
         _remember_best(state, cost, i)
         _remember_worst(state, cost, i)

@@ -182,8 +182,7 @@ class Kinds:
             further = random.integers(1, labels, size=n)
             rows = np.flatnonzero(changed[:, self.parameter[block.start]])
             label = (points[rows, block].argmax(axis=1) + further[rows]) % labels
-            moved[rows, block] = 0.0
-            moved[rows, block.start + label] = 1.0
+            moved[rows, block] = np.arange(labels) == label[:, None]
         for order in self.orders:
             for row in np.flatnonzero(changed[:, order].any(axis=1)):
                 moved[row, order] = reordered(points[row, order], random)

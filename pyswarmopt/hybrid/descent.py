@@ -260,7 +260,7 @@ class QuasiNewton(LineSearchDescent):
             if len(self.inverse):
                 bends = moves * np.linalg.solve(self.inverse, moves.T).T
                 rises = rises - 0.5 * bends.sum(axis=1)
-            gradient = np.linalg.solve(moves, rises)
+            gradient = np.linalg.solve(moves, rises).astype(np.float64, copy=False)
         except np.linalg.LinAlgError:
             self.done = True
             return

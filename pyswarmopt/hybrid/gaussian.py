@@ -75,12 +75,10 @@ class GaussianProcess:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         count = kinds.count
-        self._prior = np.append(
-            np.full(count, math.log(TYPICAL_LENGTH * math.sqrt(count))), math.log(TYPICAL_NOISE)
-        )
-        self._spread = np.append(np.full(count, SPREADS[0]), SPREADS[1])
-        self._low = np.append(np.full(count, LENGTHS[0]), NOISES[0])
-        self._high = np.append(np.full(count, LENGTHS[1]), NOISES[1])
+        length = math.log(TYPICAL_LENGTH * math.sqrt(count))
+        self._prior = np.array([length] * count + [math.log(TYPICAL_NOISE)])
+        self._spread = np.array([SPREADS[0]] * count + [SPREADS[1]])
+        self._low, self._high = np.array([LENGTHS] * count + [NOISES]).T
         self.theta = self._prior
 
     def learn_lengths(self, points: Floats, scores: Floats) -> None:

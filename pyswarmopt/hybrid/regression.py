@@ -77,7 +77,7 @@ class RegressionDescent(Run):
         """Numbers of the points for the fit, the best ones."""
         finite = np.flatnonzero(np.isfinite(self.costs))
         best_first = finite[np.argsort(self.costs[finite], kind="stable")]
-        return best_first[: math.ceil(FITTED * unknowns(len(self.x), mixed=True))]
+        return best_first[: math.ceil(FITTED * unknowns(len(self.x)))]
 
     def learn(self, costs: Floats) -> None:
         before = float(self.costs.min(initial=math.inf))
@@ -128,8 +128,7 @@ class Quadratic:
         high = float(np.linalg.norm(slope)) / radius + FLATTEST * size
         for _ in range(60):
             middle = (low + high) / 2
-            inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
-            if inside:
+            if np.linalg.norm(slope / (curvature + base + middle)) <= radius:
                 high = middle
             else:
                 low = middle
@@ -139,11 +138,9 @@ class Quadratic:
         return np.asarray(self.centre + self.axes @ (turned @ z))
 
 
-def unknowns(dim: int, mixed: bool) -> int:
-    """Coefficients of a quadratic in D coordinates, with or without mixed terms."""
-    if mixed:
-        return (dim + 1) * (dim + 2) // 2
-    return 2 * dim + 1
+def unknowns(dim: int) -> int:
+    """Coefficients of a quadratic in D coordinates."""
+    return (dim + 1) * (dim + 2) // 2
 
 
 def fit(points: Floats, values: Floats) -> Quadratic | None:
@@ -203,8 +200,8 @@ def _derivatives(z: Floats, values: Floats) -> tuple[Floats, Floats]:
 def _products(n: int, dim: int) -> Ints:
     """The pairs of coordinates, (2, p), of the second-order terms that n points support."""
     squares = np.tile(np.arange(dim), (2, 1))
-    if n < SPARE * unknowns(dim, mixed=False):
+    if n < SPARE * (2 * dim + 1):
         return squares[:, :0]
-    if n < SPARE * unknowns(dim, mixed=True):
+    if n < SPARE * unknowns(dim):
         return squares
     return np.concatenate([squares, np.triu_indices(dim, 1)], axis=1)

@@ -57,7 +57,8 @@ class ToyFunction:
         Raises:
             ValueError: no coordinates, or a dimension outside `min_dim` to `max_dim`.
         """
-        x = x if is_tensor(x) else np.asarray(x, dtype=np.float64)
+        if not is_tensor(x):
+            x = np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or not self.defined_in(x.shape[-1]):
             raise ValueError(
                 f"{self.name} needs points of {self.dimensions()} coordinates, got {tuple(x.shape)}"

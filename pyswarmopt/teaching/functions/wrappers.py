@@ -73,18 +73,14 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
 
 
 def _at_a_distance(function: ToyFunction, by: Floats, x: Any) -> Any:
-    return function(x - _like(by, x))
+    return function(x - like(by, x))
 
 
 def _turned(function: ToyFunction, seed: int, x: Any) -> Any:
     dim = x.shape[-1]
-    matrix = _like(_rotation(dim, seed), x)
-    centre = _like(function.optimum(dim), x)
+    matrix = like(_rotation(dim, seed), x)
+    centre = like(function.optimum(dim), x)
     return function((x - centre) @ matrix.T + centre)
-
-
-def _like(array: npt.ArrayLike, x: Any) -> Any:
-    return like(np.asarray(array), x)
 
 
 @lru_cache

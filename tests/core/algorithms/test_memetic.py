@@ -34,8 +34,8 @@ def run(phase: Run, fun, most: int = 10**5) -> Run:
     """Until it is done, or has spent so many evaluations; `spent` says how many."""
     random, spent = np.random.default_rng(0), 0
     while not phase.done and spent < most:
-        x = phase.ask(random)
-        phase.tell(np.array([fun(row) for row in x]))
+        x = phase.batch = phase.propose(random)
+        phase.learn(np.array([fun(row) for row in x]))
         spent += len(x)
     phase.spent = spent
     return phase
@@ -238,10 +238,11 @@ def test_generations_are_those_of_the_tutorial():
     swarm = CovarianceSwarm(np.full(dim, 0.5), 0.02, population=8)
     points, values = [], []
     for _ in range(6):
-        points.append(swarm.ask(random).copy())
-        values.append(np.array([float(np.array([1, 9, 90]) @ (x - 0.45) ** 2) for x in points[-1]]))
+        swarm.batch = swarm.propose(random)
+        points.append(swarm.batch)
+        values.append((swarm.batch - 0.45) ** 2 @ [1, 9, 90])
         swarm._decompose()  # at every generation, as there
-        swarm.tell(values[-1])
+        swarm.learn(values[-1])
         swarm._decompose()
     mean, sigma, c = literal_generations(np.full(dim, 0.5), 0.02, points, values, Rates(dim, 8))
     np.testing.assert_allclose(swarm.mean, mean, rtol=1e-9)
@@ -358,10 +359,10 @@ def test_variances_are_learnt_as_the_paper_of_sep_cma_says():
     """
     dim, random = 3, np.random.default_rng(2)
     swarm, r = SeparableSwarm(np.full(dim, 0.5), 0.02, population=8), Rates(dim, 8)
-    x = swarm.ask(random)
+    x = swarm.batch = swarm.propose(random)
     values = np.array([1, 9, 90]) @ (x.T - 0.45) ** 2
     y = ((x - 0.5) / 0.02)[np.argsort(values)][: r.mu]
-    swarm.tell(values)
+    swarm.learn(values)
     c_1, c_mu = (min(1, rate * (dim + 2) / 3) for rate in (r.c_1, r.c_mu))
     path = math.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * (r.weights[: r.mu] @ y)
     kept, spread = 1 - c_1 - c_mu, [r.weights[: r.mu] @ column**2 for column in y.T]
