@@ -169,6 +169,8 @@ class Update:
         if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
             g = s.g[i % len(s.g)][None]  # its own, or the one of all
             s = s._replace(x=s.x[row], v=s.v[row], p=s.p[row], g=g, fx=s.fx[row], fp=s.fp[row])
+            if s.links is not None:
+                s = s._replace(links=s.links[row])
             mine = EVERY
         v = steps.fitted(rule(s, k, self._generator), s.x)
         new_x, new_v = self._moved(s.x[mine], v[mine], k)

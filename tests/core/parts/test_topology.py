@@ -17,8 +17,7 @@ def state_with(costs: list[float], dim: int = 1) -> State:
     """Particle i sits, and has its best, at (i, i, ...)."""
     x = np.repeat(np.arange(float(len(costs)))[:, None], dim, axis=1)
     state = State.start(x, np.zeros_like(x), maximize=False)
-    p = state.best_positions
-    steps.remember(state, pso.recipes.constriction(), x, p, np.array(costs))
+    steps.remember(state, pso.recipes.constriction(), np.array(costs), None)
     return state
 
 
