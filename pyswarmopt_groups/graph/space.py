@@ -17,7 +17,6 @@ from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.mix.coefficients import as_vector
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.members import (
     Member,
@@ -103,7 +102,7 @@ class GraphSpace:
 
     def realise(self, position: Tensor) -> Patch:
         """The graph at `position`."""
-        flat = as_vector(position, self.size).to(torch.float64).numpy()
+        flat = position.detach().to("cpu", torch.float64).numpy()
         rng = np.random.default_rng(
             [self._seed, 4, *np.frombuffer(flat.tobytes(), dtype=np.uint32).tolist()]
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+Pairs = Sequence[tuple[str, str]]  # context and continuation
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class Engine(Protocol):
     def load(self, patch: Patch) -> None:
         """Make the loaded model `base + patch`; the previous patch is removed exactly."""
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    def loglikelihood(self, pairs: Pairs) -> list[float]:
         """Natural log of P(continuation | context) of each pair, summed over tokens."""
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
+Tokens = tuple[int, ...]
+TokenPair = tuple[Tokens, Tokens]
+Prompts = Sequence[Sequence[int]]  # token ids
 
 # Keys (prefix and row, for every row) per token of the budget. A key takes the memory of a cache
 # entry, a token also that of its activations, so there may be more keys than tokens, but not
@@ -41,10 +44,25 @@ class ContextTree:
             token.
     """
 
-    tokens: tuple[int, ...]
+    tokens: Tokens
     n_context: int
     parents: tuple[int, ...]
     targets: tuple[tuple[int, int, int], ...]
+
+    @cached_property
+    def ancestors(self) -> Tensor:
+        """The ancestors of the N inner nodes, each node included: (N, N) bool."""
+        seen = torch.eye(len(self.parents), dtype=torch.bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= self.n_context:
+                seen[node] |= seen[parent - self.n_context]
+        return seen
+
+    @property
+    def depths(self) -> Tensor:
+        """The depth of each token in the tree, (L,) int64."""
+        inner = self.n_context - 1 + self.ancestors.sum(1)
+        return torch.cat([torch.arange(self.n_context), inner])
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,6 @@ class Batch:
         rows: rows of the batch.
         input_ids: (B, L) int64, right-padded with 0.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: for each row, the ancestors of its N inner nodes, each node included: (N, N) bool.
-            The rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
     """
@@ -64,7 +80,6 @@ class Batch:
     rows: tuple[ContextTree, ...]
     input_ids: Tensor
     position_ids: Tensor
-    trees: tuple[Tensor, ...]
     heads: Tensor
     target_head: Tensor
     target_token: Tensor
@@ -86,9 +101,9 @@ class Batch:
         """
         n_rows, width = self.input_ids.shape
         seen = torch.ones(width, width, dtype=torch.bool).tril().repeat(n_rows, 1, 1)
-        for index, (row, tree) in enumerate(zip(self.rows, self.trees, strict=True)):
+        for index, row in enumerate(self.rows):
             inner = slice(row.n_context, len(row.tokens))
-            seen[index, inner, inner] = tree
+            seen[index, inner, inner] = row.ancestors
         return seen
 
 
@@ -101,7 +116,7 @@ class BatchPlan:
         batches: the remaining tokens.
     """
 
-    prefix: tuple[int, ...]
+    prefix: Tokens
     batches: tuple[Batch, ...]
 
     @property
@@ -157,21 +172,19 @@ def build_row(
     targets = []
     for pair, continuation in continuations:
         at = len(context) - 1
-        if not continuation:
-            targets.append((at, 0, pair))
-        for k, token in enumerate(continuation):
+        *inner, last = continuation or (0,)
+        for token in inner:
             targets.append((at, token, pair))
-            if k + 1 == len(continuation):
-                break
             if (at, token) not in children:
                 children[at, token] = len(tokens)
                 parents.append(at)
                 tokens.append(token)
             at = children[at, token]
+        targets.append((at, last, pair))
     return ContextTree(tuple(tokens), len(context), tuple(parents), tuple(targets))
 
 
-def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
+def shared_prefix(contexts: Sequence[Tokens]) -> int:
     """Length of the longest common prefix that leaves at least one token of each context.
 
     Example:
@@ -184,10 +197,9 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
         return 0
     low = min(contexts)
     high = max(contexts)
-    n = 0
-    while n < min(len(low), len(high)) and low[n] == high[n]:
-        n += 1
-    return min(n, min(len(c) for c in contexts) - 1)
+    pairs = enumerate(zip(low, high, strict=False))
+    n = next((place for place, (a, b) in pairs if a != b), len(low))
+    return min(n, min(map(len, contexts)) - 1)
 
 
 def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
@@ -197,7 +209,7 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
     A pair with an empty continuation requests the distribution after its context: its only target
     has token 0.
     """
-    groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+    groups: dict[Tokens, list[tuple[int, Tokens]]] = {}
     for index, (context, continuation) in enumerate(pairs):
         groups.setdefault(context, []).append((index, continuation))
     n_prefix = shared_prefix(list(groups))
@@ -238,40 +250,19 @@ def longest_first(sizes: Sequence[int], fitting: Callable[[int], int]) -> Iterat
 
 def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
     """Rows padded to the longest, each preceded by `n_prefix` tokens."""
-    width = max(len(row.tokens) for row in rows)
-    input_ids = torch.zeros((len(rows), width), dtype=torch.int64)
-    position_ids = torch.zeros((len(rows), width), dtype=torch.int64)
-    trees = []
+    input_ids = pad_sequence([torch.tensor(row.tokens) for row in rows], batch_first=True)
+    position_ids = pad_sequence([row.depths + n_prefix for row in rows], batch_first=True)
     heads: dict[int, int] = {}
     targets: list[tuple[int, int, int]] = []
-    for r, row in enumerate(rows):
-        n = len(row.tokens)
-        c = row.n_context
-        input_ids[r, :n] = torch.tensor(row.tokens)
-        tree = torch.eye(n - c, dtype=torch.bool)
-        depth = list(range(c))
-        for node, parent in enumerate(row.parents):
-            if parent >= c:
-                tree[node] |= tree[parent - c]
-            depth.append(depth[parent] + 1)
-        trees.append(tree)
-        position_ids[r, :n] = torch.tensor(depth) + n_prefix
+    for index, row in enumerate(rows):
+        start = index * input_ids.shape[1]
         for at, token, pair in row.targets:
-            targets.append((heads.setdefault(r * width + at, len(heads)), token, pair))
-    head, token, pair = torch.tensor(targets, dtype=torch.int64).view(-1, 3).T
-    return Batch(
-        tuple(rows),
-        input_ids,
-        position_ids,
-        tuple(trees),
-        torch.tensor(list(heads)),
-        head,
-        token,
-        pair,
-    )
+            targets.append((heads.setdefault(start + at, len(heads)), token, pair))
+    head, tokens, pairs = torch.tensor(targets).T
+    return Batch(tuple(rows), input_ids, position_ids, torch.tensor([*heads]), head, tokens, pairs)
 
 
-def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def padded(rows: Prompts, pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Texts padded on the right: token ids, and the attention mask (1 on tokens, 0 on padding), both
     (N, T) int64.
     """

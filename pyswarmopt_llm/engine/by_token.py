@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.interfaces import Pairs
 from pyswarmopt_llm.engine.batching import Batch
 from pyswarmopt_llm.engine.transformers import TransformersEngine, within_memory
-
-Pairs = Sequence[tuple[str, str]]
 
 
 @within_memory

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache, partial
@@ -16,7 +16,8 @@ from typing import Any
 from weakref import proxy
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.common.interfaces import Engine
+from pyswarmopt_llm.engine.batching import TokenPair, Tokens, encode_pair
 
 log = logging.getLogger(__name__)
 _MOST_PAIRS = 2**15  # encoded pairs that an engine keeps
@@ -122,7 +123,7 @@ def _without_system_turn(turns: Turns) -> list[Message]:
     return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
 
 
-class PromptTokenizer:
+class PromptTokenizer(Engine):
     """A tokenizer with the chat template, special tokens and context window of a causal language
     model.
 
@@ -133,12 +134,9 @@ class PromptTokenizer:
     Attributes:
         tokenizer, window: as given.
         system: first turn of a conversation without its own; "" for none.
-        progress, thinking: see `interfaces.Engine`.
         rows: tokens that the model knows.
     """
 
-    progress: Callable[[int, int], None] | None = None
-    thinking: int = 0
     rows: float = math.inf
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
@@ -195,7 +193,7 @@ class PromptTokenizer:
         self.check_length(sum(map(len, pair)) + room, context)
         return pair
 
-    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+    def encode_prompt(self, prompt: str) -> Tokens:
         """Token ids of a prompt, with leading special tokens."""
         ids = self.encode(prompt)
         if not ids:
@@ -206,7 +204,7 @@ class PromptTokenizer:
         """Tokens of a text, leading special ones included; see `encode`."""
         return len(self.encode(text))
 
-    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[Tokens]:
         """Token ids of prompts; each must leave room for `max_new_tokens` in the context window."""
         encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
@@ -241,8 +239,9 @@ def chat_heads(tokenizer: Any, system: str) -> tuple[str, ...]:
     turn after this system turn.
     """
     asked = {"role": "user", "content": _MARK}
-    firsts = (("assistant", _MARK), ("system", _MARK), ("system", system or _MARK))
-    chats = [[asked], *([{"role": role, "content": text}, asked] for role, text in firsts)]
+    chats = [[asked]]
+    for role, text in (("assistant", _MARK), ("system", _MARK), ("system", system or _MARK)):
+        chats.append([{"role": role, "content": text}, asked])
     heads = []
     for chat in chats:
         with suppress(UserError):  # the template refuses such turns
@@ -254,8 +253,10 @@ def leading_specials(tokenizer: Any) -> list[int]:
     """The special tokens that a tokenizer puts before a text, such as BOS."""
     with_specials: list[int] = tokenizer("a")["input_ids"]
     bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    starts = range(len(with_specials) - len(bare) + 1)
-    return with_specials[: next((k for k in starts if with_specials[k : k + len(bare)] == bare), 0)]
+    for start in range(len(with_specials) - len(bare) + 1):
+        if with_specials[start : start + len(bare)] == bare:
+            return with_specials[:start]
+    return []
 
 
 def window_of(config: Any) -> int | None:

@@ -8,7 +8,7 @@ count only real tokens, so a text does not depend on its batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, longest_first
+from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, Prompts, longest_first
 from pyswarmopt_llm.engine.packed_attention import Packing
-from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, additive_mask
+from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, Windows, additive_mask
 
 log = logging.getLogger(__name__)
 
@@ -84,33 +84,34 @@ def write_replies(
     max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
     keys = [len(ids) + max_new_tokens for ids in encoded]
-    replies = dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens
+    choose: Choose = _most_probable
+    replies = dict[int, list[int]]()
     for rows in longest_first(keys, lambda longest: most // longest):
         decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
-        choose: Choose = _most_probable
         if draw is not None:
             choose = draw.choose(rows, max_new_tokens)
-        of_rows = write(decoder, len(rows), engine.stops(), max_new_tokens, choose)
+        of_rows = write([decoder], len(rows), engine.stops(), max_new_tokens, choose)
         replies |= zip(rows, of_rows, strict=True)
         engine.tokens_fed += decoder.tokens_fed
         engine.tell(len(replies), len(prompts))
-    _tell_of_cuts(engine, [len(ids) for ids in replies.values()], max_new_tokens)
-    written = [replies[row] for row in range(len(prompts))]
-    texts = [engine.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
-    cut = [len(ids) == max_new_tokens for ids in written]
-    return [*map(Continuation, texts, cut)]
+    written = []
+    for _, ids in sorted(replies.items()):
+        text = engine.tokenizer.decode(ids, skip_special_tokens=True)
+        written.append(Continuation(text, cut=len(ids) == max_new_tokens))
+    _tell_of_cuts(engine, written, max_new_tokens)
+    return written
 
 
-def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
+def _tell_of_cuts(engine: Any, written: Sequence[Continuation], most: int) -> None:
     """Warn once if at least a tenth of many replies reach the length limit."""
-    cut = lengths.count(most)
-    if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
+    cut = sum(reply.cut for reply in written)
+    if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(written) >= 4:
         engine.told_of_cuts = True
         log.warning(
             "%d of %d replies reached max_new_tokens (%d) and were cut off",
             cut,
-            len(lengths),
+            len(written),
             most,
         )
 
@@ -120,7 +121,7 @@ def _most_probable(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
 
 
 def write(
-    decoder: Decoder,
+    decoders: Sequence[Decoder],
     n: int,
     stops: frozenset[int],
     max_new_tokens: int,
@@ -129,47 +130,30 @@ def write(
     """New token ids of each row, until a stop token or `max_new_tokens`.
 
     Args:
-        decoder: decoder of the prompts.
-        n: number of prompts.
+        decoders: one per model, all with the same rows and one vocabulary.
+        n: number of rows.
         stops: ids that end a text, not included in the result.
-        max_new_tokens: at most the decoder's limit.
+        max_new_tokens: at most the decoders' limit.
         choose: picks the next tokens.
     """
     texts: list[list[int]] = [[] for _ in range(n)]
-    for step in decode([decoder], n, choose, stops, max_new_tokens):
-        for row, token in step.items():
-            texts[row].append(token)
-    return texts
-
-
-def decode(
-    decoders: Sequence[Decoder], n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
-) -> Iterator[dict[int, int]]:
-    """Write `n` texts jointly with models of one vocabulary: yields the rows' new tokens after each
-    step.
-
-    Args:
-        decoders: one per model, all with the same rows.
-        n: number of rows.
-        choose: picks the next tokens.
-        stops: ids that end a text, not yielded.
-        max_new_tokens: limit of each row.
-    """
     rows = list(range(n))
     logits = [decoder.read() for decoder in decoders]
-    for step in range(1, max_new_tokens + 1):
+    for left in reversed(range(max_new_tokens)):
         tokens = choose(logits, rows)
         chosen = tokens.tolist()
         going = [index for index, token in enumerate(chosen) if token not in stops]
-        yield {rows[index]: chosen[index] for index in going}
-        if not going or step == max_new_tokens:
-            return
+        for index in going:
+            texts[rows[index]].append(chosen[index])
+        if not (going and left):
+            break
         if len(going) < len(rows):
             rows = [rows[index] for index in going]
             tokens = tokens[going]
             for decoder in decoders:
                 decoder.keep(going)
         logits = [decoder.step(tokens) for decoder in decoders]
+    return texts
 
 
 class PlannedDecoder(Decoder):
@@ -185,7 +169,7 @@ class PlannedDecoder(Decoder):
     def __init__(
         self,
         passes: Passes,
-        prompts: Sequence[Sequence[int]],
+        prompts: Prompts,
         max_new_tokens: int,
         batch_tokens: int,
     ) -> None:
@@ -203,10 +187,7 @@ class PlannedDecoder(Decoder):
         prefix = self._passes.prefix(plan.prefix)
         for batch in plan.batches:
             packing = self._passes.packing(batch, len(plan.prefix))
-            n_rows = 1
-            if packing is None:
-                n_rows = len(batch.rows)
-            recorded = _copied(prefix, n_rows)
+            recorded = _copied(prefix, len(batch.rows) if packing is None else 1)
             logits = self._passes.logits(batch, recorded)
             self._cache.fill(batch, packing, recorded, len(plan.prefix))
             parts.append(logits[batch.target_head.to(logits.device)])
@@ -237,14 +218,11 @@ class PlannedDecoder(Decoder):
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
     """A prefix repeated for `n_rows` rows, in a cache that stores what follows."""
-    layers: Sequence[Any] = ()
-    if prefix is not None:
-        layers = prefix.layers
+    if prefix is None:
+        return DynamicCache()
+    size = (n_rows, -1, -1, -1)
     return DynamicCache(
-        [
-            (layer.keys.expand(n_rows, -1, -1, -1), layer.values.expand(n_rows, -1, -1, -1))
-            for layer in layers
-        ]
+        [(layer.keys.expand(size), layer.values.expand(size)) for layer in prefix.layers]
     )
 
 
@@ -260,7 +238,7 @@ class ReplyCache(Cache):
         windows: from `attention_windows`.
     """
 
-    def __init__(self, lengths: Tensor, room: int, windows: Mapping[str, int | None]) -> None:
+    def __init__(self, lengths: Tensor, room: int, windows: Windows) -> None:
         super().__init__(layers=[])
         self._windows = windows
         self._start = int(lengths.max())
@@ -332,7 +310,7 @@ class _ReplyLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
         begin = self._end
-        self._end = self._end + key_states.shape[2]
+        self._end += key_states.shape[2]
         self.keys[:, :, begin : self._end] = key_states
         self.values[:, :, begin : self._end] = value_states
         return self.keys[:, :, : self._end], self.values[:, :, : self._end]

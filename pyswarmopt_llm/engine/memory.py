@@ -32,9 +32,9 @@ def free_memory(device: torch.device) -> int | None:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    available = [line for line in lines if line.startswith("MemAvailable:")]
-    if available:
-        return 1024 * int(available[0].split()[1])
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
     return None
 
 
@@ -63,7 +63,9 @@ class Sizes:
 
         def number(name: str, default: int = 0) -> int:
             value = getattr(config, name, None) or default
-            return int(max(value) if isinstance(value, list | tuple) else value)
+            if isinstance(value, list | tuple):
+                return max(value)
+            return int(value)
 
         hidden = number("hidden_size")
         heads = number("num_attention_heads", 1)
@@ -120,14 +122,13 @@ def decide(
     why = ""
     kept, merging = copies(model, changed)
     if mix == "auto" and changed:
+        mix = "merged"
         needed = kept + merging + sizes.scoring(LEAST_TOKENS)
-        mix = "runtime"
-        if free is None or needed <= free:
-            mix = "merged"
-        if mix == "runtime":
+        if free is not None and needed > free:
+            mix = "runtime"
             why = (
                 f"merged candidates would need {needed / 1e9:.1f} GB besides the base, and only "
-                f"{(free or 0) / 1e9:.1f} GB is free"
+                f"{free / 1e9:.1f} GB is free"
             )
     if batch_tokens is None:
         batch_tokens = LEAST_TOKENS

@@ -14,17 +14,18 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, Prompts, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
+Windows = Mapping[str, int | None]  # kinds of attention layers; see `attention_windows`
 # Positions normalised at once: their float32 logits fit into a CPU's cache (four times faster), and
 # take little memory on a GPU.
 _HEAD_ROWS = 1024
 _HEAD_ROWS_OF_CPU = 16
 
 
-def attention_windows(model: Any) -> dict[str, int | None] | None:
+def attention_windows(model: Any) -> Windows | None:
     """The kinds of a model's attention layers, as named in transformers, and their windows.
 
     Only the mask and the position ids separate the branches of a tree, so every layer must respect
@@ -62,7 +63,7 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
 
 
 def attention_mask(
-    batch: Batch, n_prefix: int, windows: Mapping[str, int | None], model: Any
+    batch: Batch, n_prefix: int, windows: Windows, model: Any
 ) -> Tensor | dict[str, Tensor]:
     """Additive mask: 0 where a token of the batch sees a token of the prefix or its row, else the
     dtype's minimum.
@@ -85,7 +86,7 @@ def attention_mask(
 
 
 def additive_mask(
-    seen: Tensor, distance: Tensor, windows: Mapping[str, int | None], model: Any
+    seen: Tensor, distance: Tensor, windows: Windows, model: Any
 ) -> Tensor | dict[str, Tensor]:
     """Additive masks, see `attention_mask`.
 
@@ -193,12 +194,15 @@ class Passes:
             batch: batch of a plan.
             cache: keys and values of the plan's prefix; None if the prefix is empty.
         """
-        heads, inputs = self.inputs(batch, 0 if cache is None else cache.get_seq_length())
+        n_prefix = 0
+        if cache is not None:
+            n_prefix = cache.get_seq_length()
+        heads, inputs = self.inputs(batch, n_prefix)
         with self.vocabulary_only_at(heads):
             output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
         return self.defined(output.logits[0])
 
-    def decoder(self, prompts: Sequence[Sequence[int]]) -> Decoder | None:
+    def decoder(self, prompts: Prompts) -> Decoder | None:
         """A decoder of these passes' own, for token ids; None: planned batches read the prompts."""
         return None
 

@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_row, in_batches
+from pyswarmopt_llm.engine.batching import (
+    Batch,
+    BatchPlan,
+    Prompts,
+    TokenPair,
+    build_row,
+    in_batches,
+)
 from pyswarmopt_llm.engine.passes import Decoder, Passes
 
 _STATES = ("past_key_values", "cache_params", "state")  # as in transformers' model outputs
@@ -40,14 +47,16 @@ class PlainPasses(Passes):
         for index, (context, continuation) in enumerate(pairs):
             row = build_row(context, [(index, continuation)])
             by_length[len(row.tokens)].append(row)
-        alike = [by_length[length] for length in sorted(by_length, reverse=True)]
-        return BatchPlan((), tuple(b for rows in alike for b in in_batches(rows, batch_tokens, 0)))
+        batches: list[Batch] = []
+        for length in sorted(by_length, reverse=True):
+            batches += in_batches(by_length[length], batch_tokens, 0)
+        return BatchPlan((), tuple(batches))
 
     def logits(self, batch: Batch, cache: object) -> Tensor:
         """See `Passes.logits`; there is no prefix."""
         return self.of_ids(batch.input_ids, batch.heads, use_cache=False).logits[0]
 
-    def decoder(self, prompts: Sequence[Sequence[int]]) -> PlainDecoder:
+    def decoder(self, prompts: Prompts) -> PlainDecoder:
         """See `Passes.decoder`."""
         return PlainDecoder(self, prompts)
 
@@ -95,7 +104,7 @@ class PlainDecoder(Decoder):
         prompts: token ids, any lengths.
     """
 
-    def __init__(self, passes: PlainPasses, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, passes: PlainPasses, prompts: Prompts) -> None:
         rows_of = defaultdict[int, list[int]](list)
         for row, ids in enumerate(prompts):
             rows_of[len(ids)].append(row)

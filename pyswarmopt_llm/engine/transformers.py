@@ -5,9 +5,9 @@ waste.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache, partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache, lru_cache, partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import proxy
 
 import torch
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
+from pyswarmopt_llm.common.interfaces import Engine, Pairs, Patch
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, Prompts, TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
@@ -30,18 +30,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Call = TypeVar("Call", bound=Callable[..., Any])
 _MOST_PLANS = 64  # plans that an engine keeps
 
 
-def within_memory(
-    call: Callable[Concatenate[TransformersEngine, P], T],
-) -> Callable[Concatenate[TransformersEngine, P], T]:
+def within_memory(call: Call) -> Call:
     """Repeat an engine's call with halved batches as long as memory runs out."""
 
     @wraps(call)
-    def repeated(engine: TransformersEngine, /, *args: P.args, **options: P.kwargs) -> T:
+    def repeated(engine: TransformersEngine, *args: Any, **options: Any) -> Any:
         while True:
             try:
                 return call(engine, *args, **options)
@@ -56,10 +53,10 @@ def within_memory(
                 engine.batch_tokens,
             )
 
-    return repeated
+    return cast(Call, repeated)
 
 
-class TransformersEngine(PromptTokenizer, Engine):
+class TransformersEngine(PromptTokenizer):
     """A causal language model that scores texts and writes replies, with candidates put into it.
 
     Implements `interfaces.Engine`. Its methods raise `NoRoomError` if memory runs out even for one
@@ -100,12 +97,12 @@ class TransformersEngine(PromptTokenizer, Engine):
         # Dev and test of several tasks recur for every candidate.
         self._plan = lru_cache(_MOST_PLANS)(partial(type(self)._planned, proxy(self)))
         # Several scores of the same replies share one writing.
-        self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
+        self._write = cache(partial(type(self)._written, proxy(self)))
         self.told_of_cuts = False
 
     def load(self, patch: Patch) -> None:
         """Make the loaded model ``base + patch``; see `Mixing.load`."""
-        self._texts.clear()
+        self._write.cache_clear()
         self.passes.name = self.name
         if patch.low_rank or patch.full_rank or patch.dense:
             self.passes.name += " with what is added to it"
@@ -122,7 +119,7 @@ class TransformersEngine(PromptTokenizer, Engine):
     # Scoring
 
     @within_memory
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    def loglikelihood(self, pairs: Pairs) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's
         tokens.
 
@@ -136,7 +133,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.tell(done, len(pairs))
         return totals.tolist()
 
-    def scored(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+    def scored(self, pairs: Pairs) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, with their targets' log-probabilities."""
         if any(not continuation for _, continuation in pairs):
             raise ValueError("a continuation is empty: there is nothing to score")
@@ -144,7 +141,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             yield batch, target_logprobs(batch, logits)
 
     @torch.inference_mode()
-    def passed(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+    def passed(self, pairs: Pairs) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
         dtype; for an empty continuation, the logits of the next token.
         """
@@ -156,7 +153,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.tokens_fed += batch.n_tokens
             yield batch, logits
 
-    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> BatchPlan:
+    def _planned(self, pairs: Pairs, batch_tokens: int) -> BatchPlan:
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
@@ -181,10 +178,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
     ) -> list[Continuation]:
         """The continuations of `generate`, each with whether it was cut off."""
-        call = (tuple(prompts), max_new_tokens, draw)
-        if call not in self._texts:
-            self._texts[call] = self._written(*call)
-        return list(self._texts[call])
+        return list(self._write(tuple(prompts), max_new_tokens, draw))
 
     @within_memory
     def _written(
@@ -194,7 +188,7 @@ class TransformersEngine(PromptTokenizer, Engine):
 
         return write_replies(self, prompts, max_new_tokens, draw)
 
-    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
+    def decoder(self, prompts: Prompts, max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, for the current candidate."""
         if (own := self.passes.decoder(prompts)) is not None:
             return own
@@ -207,7 +201,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         named = self.model.generation_config.eos_token_id
         if not isinstance(named, list):
             named = [named]
-        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *named] if i is not None)
+        return frozenset({self.tokenizer.eos_token_id, *named} - {None})
 
 
 def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
@@ -252,30 +246,20 @@ def load_engine(
     keep_few_products()
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
-    on_cpu = where.type == "cpu"
     decided: dict[str, Any] = {}
     why = ""
     if base.packing:
         mix = "runtime"
         why = f"the weights of {base.spec} stay quantised ({base.packing})"
-    if not on_cpu:
+    if where.type != "cpu":
         from pyswarmopt_llm.engine.memory import decide
 
         decided, short = decide(model, mix, changed, batch_tokens)
         mix = decided.get("mix", mix)
+        batch_tokens = decided["batch_tokens"]
         why = why or short
-    mixing: Mixing
-    if mix == "runtime":
-        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
-
-        mixing = AddedOutputs(model)
-    else:
-        stored: Mapping[str, Tensor] = {}
-        if on_cpu or whole_models:
-            stored = StoredTensors(base.weight_files)
-        mixing = PatchedWeights(model, stored)
-    tokens = decided.get("batch_tokens", batch_tokens) or 1024
-    engine = TransformersEngine(model, tokenizer, tokens, mixing)
+    mixing = _mixing(model, base, mix, whole_models)
+    engine = TransformersEngine(model, tokenizer, batch_tokens or 1024, mixing)
     engine.name = base.spec
     engine.system = system
     engine.decided = decided
@@ -284,3 +268,14 @@ def load_engine(
         engine.notes = {**engine.notes, "mix": f"{note}: {why}"}
     engine.load(Patch())
     return engine
+
+
+def _mixing(model: Any, base: BaseModel, mix: str, whole_models: bool) -> Mixing:
+    """How candidates are put into the model; see `load_engine`."""
+    if mix == "runtime":
+        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
+
+        return AddedOutputs(model)
+    if whole_models or model.device.type == "cpu":
+        return PatchedWeights(model, StoredTensors(base.weight_files))
+    return PatchedWeights(model)

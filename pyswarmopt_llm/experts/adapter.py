@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,11 +88,7 @@ class NotPlain(UserError):
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The settings of an adapter, with PEFT's names, defaults and rules.
-
-    Attributes:
-        file: adapter_config.json.
-    """
+    """The settings of an adapter, with PEFT's names, defaults and rules."""
 
     base_model_name_or_path: str | None = None
     r: int = 8
@@ -105,7 +101,6 @@ class AdapterConfig:
     layers_pattern: str | list[str] | None = None
     rank_pattern: dict[str, int] | None = None
     alpha_pattern: dict[str, float] | None = None
-    file: Path = Path()
 
     @property
     def all_linear(self) -> bool:
@@ -124,7 +119,7 @@ class AdapterConfig:
         """The linear layers that PEFT adapts, of these; `output` is the output layer's name, which
         "all-linear" excludes.
         """
-        left = frozenset(module for module in modules if self.selects(module))
+        left = frozenset(filter(self.selects, modules))
         if self.all_linear:
             return left - {output or ""}
         return left
@@ -142,16 +137,11 @@ class AdapterConfig:
 
     def _in_layer(self, module: str) -> bool:
         """Whether a module is in one of the layers to adapt."""
-        layers = self.layers_to_transform
-        if layers is None or layers == []:
+        layers = _listed(self.layers_to_transform)
+        if not layers:
             return True
-        if isinstance(layers, int):
-            layers = [layers]
-        patterns = self.layers_pattern or []
-        if isinstance(patterns, str):
-            patterns = [patterns]
-        begins = [rf"(?:^|.*?\.){pattern}" for pattern in patterns] or [r".*?\.[^.]*"]
-        for begin in begins:
+        patterns = [rf"(?:^|.*?\.){pattern}" for pattern in _listed(self.layers_pattern)]
+        for begin in patterns or [r".*?\.[^.]*"]:
             found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
             if found is not None:
                 return int(found["layer"]) in layers
@@ -164,7 +154,18 @@ class AdapterConfig:
     def scale_of(self, module: str, rank: int) -> float:
         """The factor of ``B @ A`` for a module of rank `rank`."""
         alpha = _by_pattern(self.alpha_pattern, module, self.lora_alpha)
-        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
+        if self.use_rslora:
+            return alpha / math.sqrt(rank)
+        return alpha / rank
+
+
+def _listed(value: T | list[T] | None) -> list[T]:
+    """Several values, one, or none."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    return [value]
 
 
 def _names(targets: str | list[str] | None, module: str) -> bool:
@@ -197,9 +198,8 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     _refuse(path, content)
     if plain:
         _refuse_more(path, content)
-    known = {name: value for name, value in content.items() if name != "file"}
     try:
-        config: AdapterConfig = replace(typed(known, AdapterConfig), file=path)
+        config: AdapterConfig = typed(content, AdapterConfig)
     except WrongType as error:
         raise UserError(f"{path}: {error}; export the adapter again") from error
     if not (config.base_model_name_or_path or "").isprintable():
@@ -389,7 +389,8 @@ def read_adapter(
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
     """
     path = adapter_folder(spec)
-    config = read_config(path / "adapter_config.json")
+    settings = path / "adapter_config.json"
+    config = read_config(settings)
     weights = path / _WEIGHTS
     modules = {}
     ignored = []
@@ -403,7 +404,7 @@ def read_adapter(
             else:
                 ignored.append(module)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UserError(f"{config.file}: a pattern cannot be matched ({error})") from error
+        raise UserError(f"{settings}: a pattern cannot be matched ({error})") from error
     if not modules:
         raise UserError(
             f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
@@ -425,7 +426,9 @@ def _in_base(module: str, linear: Collection[str]) -> str:
     if module in linear or found is None:
         return module
     alike = [name for name in linear if f".{name}".endswith(f".{found['place']}")]
-    return alike[0] if len(alike) == 1 else module
+    if len(alike) == 1:
+        return alike[0]
+    return module
 
 
 def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
@@ -465,7 +468,7 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
 def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> ModuleShape:
     """An adapted module, checked for both factors, matching shapes and the configured rank."""
     if len(pair) < 2:
-        missing = "B" if "A" in pair else "A"
+        (missing,) = {"A", "B"} - pair.keys()
         raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
     (key_b, b), (key_a, a) = pair["B"], pair["A"]
     rank = config.rank_of(module)

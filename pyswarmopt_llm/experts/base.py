@@ -103,10 +103,9 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         name = str(path.resolve())
     else:
         path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
+        name = spec
         if user_path(spec).is_dir():
             name = str(path.resolve())
-        else:
-            name = spec
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
             f"{spec}: has no *.safetensors (pickles are not read; name a GGUF file itself); "
@@ -124,13 +123,13 @@ def packing_of(config: Mapping[str, Any]) -> str:
         ('gptq', '')
     """
     quantisation = config.get("quantization_config")
-    if quantisation:
-        method = None
-        if isinstance(quantisation, dict):
-            method = quantisation.get("quant_method")
+    if isinstance(quantisation, dict) and quantisation.get("quant_method"):
+        method = str(quantisation["quant_method"])
         if method == BITSANDBYTES and quantisation.get("load_in_8bit"):
             return INT8
-        return str(method or "quantization_config")
+        return method
+    if quantisation:
+        return "quantization_config"
     inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
     return next(filter(None, inner), "")
 
@@ -242,28 +241,31 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
 def skeleton(base: BaseModel) -> Skeleton:
     """The modules of `base`; raises as `empty_model`."""
     model = empty_model(base)
-    parameters = dict(model.named_parameters())  # a shared weight has its first name
-    head = model.get_output_embeddings()
+    # a shared weight has its first name
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     unread = _in_towers(model)
     linear = set()
+    read = set()
     others = {}
+    output = None
     for name, module in model.named_modules():
+        if module is model.get_output_embeddings():
+            output = name
         if getattr(module, "weight", None) is None:
             continue
         if not isinstance(module, torch.nn.Linear):
             others[name] = f"is not a linear layer there ({type(module).__name__})"
-        elif f"{name}.weight" not in parameters:
+        elif f"{name}.weight" not in shapes:
             others[name] = "shares its weight with another module there"
         else:
             linear.add(name)
-    read = frozenset(name for name in linear if model.get_submodule(name) not in unread)
-    output = next((name for name, module in model.named_modules() if module is head), None)
-    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    return Skeleton(frozenset(linear), others, output, shapes, read)
+            if module not in unread:
+                read.add(name)
+    return Skeleton(frozenset(linear), others, output, shapes, frozenset(read))
 
 
 def _in_towers(model: Any) -> set[Any]:
-    """Names of towers in a model, for example for images."""
+    """The modules of a model's towers, for example for images."""
     from transformers import PreTrainedModel
 
     decoder = model.get_decoder()
@@ -289,5 +291,5 @@ def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
             f"{spec}: {base.spec} is already quantised ({base.packing}); omit {scheme}:"
         )
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
-    packing = INT8 if scheme == "int8" else BITSANDBYTES
+    packing = {"nf4": BITSANDBYTES, "int8": INT8}[scheme]
     return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)

@@ -5,7 +5,7 @@ headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -148,10 +148,12 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[ExpertProblem] = []
-    modules = None if base is None else skeleton(base)
+    linear: Collection[str] = ()
+    if base is not None:
+        linear = skeleton(base).read
     for path, name in zip(paths, names, strict=True):
         try:
-            experts.append(read_adapter(path, name, modules.read if modules else ()))
+            experts.append(read_adapter(path, name, linear))
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
     alike = same_weights({info.name: info.fingerprint for info in experts})
@@ -160,23 +162,27 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
             problems.append(ExpertProblem(info.name, ignored_in_words(info), "warning"))
         if info.name in alike:
             problems.append(alike[info.name])
-        if base is None or modules is None:
+        if base is None:
             problems += other_base(info, experts[0])
         else:
-            problems += base_problems(info, base, modules)
+            problems += base_problems(info, base)
         problems += differences(info, experts[0])
-    used_with = "" if base is None else base.name
-    found = tuple(replace(info, base=used_with) for info in experts)
-    return PreflightReport(tuple(names), tuple(problems), found)
+    if base is not None:
+        experts = [replace(info, base=base.name) for info in experts]
+    return PreflightReport(tuple(names), tuple(problems), tuple(experts))
 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; if not unique, with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
     last = [part[-1] for part in parts]
-    return numbered(
-        ["/".join(part[-2:]) if last.count(part[-1]) > 1 else part[-1] for part in parts]
-    )
+    names = []
+    for part in parts:
+        name = part[-1]
+        if last.count(name) > 1:
+            name = "/".join(part[-2:])
+        names.append(name)
+    return numbered(names)
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -189,8 +195,10 @@ def numbered(names: Sequence[str]) -> list[str]:
     unique: list[str] = []
     for name in names:
         free = (f"{name}-{number}" for number in count(2))
-        taken = name in unique
-        unique.append(next(n for n in free if n not in {*unique, *names}) if taken else name)
+        chosen = name
+        if name in unique:
+            chosen = next(other for other in free if other not in {*unique, *names})
+        unique.append(chosen)
     return unique
 
 
@@ -237,8 +245,9 @@ def in_words(modules: Sequence[str]) -> str:
     return first
 
 
-def base_problems(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> Iterator[ExpertProblem]:
+def base_problems(info: AdapterInfo, base: BaseModel) -> Iterator[ExpertProblem]:
     """Misfits between an expert and a base: shapes are errors, names are warnings."""
+    modules = skeleton(base)
     if misfit := _misfit(info, base, modules):
         yield ExpertProblem(info.name, misfit)
     elif info.base_model_name is None:
@@ -311,8 +320,10 @@ def same_model(name: str, other: str) -> bool:
 def _bare_name(name: str) -> str:
     """A model's name in lower case, without owner, separators and storage format."""
     path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
-    cached = _CACHED.search(path)
-    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
+    last = path.rpartition("/")[2]
+    if cached := _CACHED.search(path):
+        last = cached[1]
+    words = re.split(r"[-_\s]+", last)
     return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)
 
 
@@ -342,14 +353,15 @@ def check_weights(report: PreflightReport) -> PreflightReport:
 
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
     """How an expert differs from the first one in ways that keep space factor from mixing them."""
-    lacking = sorted(first.modules.keys() - info.modules)
-    added = sorted(info.modules.keys() - first.modules)
+    lacking = first.modules.keys() - info.modules
+    added = info.modules.keys() - first.modules
     for verb, modules in (("lacks", lacking), ("adds", added)):
         if modules:
             text = (
-                f"{verb} {in_words(modules)} (against {first.name}); factor needs the same modules"
+                f"{verb} {in_words(sorted(modules))} (against {first.name}); factor needs the same "
+                "modules, so use `space` delta"
             )
-            yield ExpertProblem(info.name, f"{text}, so use `space` delta", spaces=_ONLY_FACTOR)
+            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
         a = info.modules[module]
         b = first.modules[module]

@@ -28,6 +28,17 @@ ADAPTER_FILES = (
     "README.md",
 )
 PREFIX = "base_model.model."  # peft's prefix of module names in a causal language model
+# of adapter_config.json: what PEFT, vLLM and llama.cpp take for a plain LoRA
+_PLAIN = {
+    "peft_type": "LORA",
+    "task_type": "CAUSAL_LM",
+    "lora_dropout": 0.0,
+    "bias": "none",
+    "use_rslora": False,
+    "use_dora": False,
+    "fan_in_fan_out": False,
+    "inference_mode": True,
+}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -145,21 +156,18 @@ def write_adapter(
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
     rank = Counter(ranks.values()).most_common(1)[0][0]
     other = {module: r for module, r in sorted(ranks.items()) if r != rank}
+    alphas: dict[str, int] = {}
+    if alpha is None:
+        alpha = rank
+        alphas = other
     config = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        **_PLAIN,
         "base_model_name_or_path": base_model_name,
         "r": rank,
-        "lora_alpha": rank if alpha is None else alpha,
+        "lora_alpha": alpha,
         "rank_pattern": other,
-        "alpha_pattern": other if alpha is None else {},
+        "alpha_pattern": alphas,
         "target_modules": sorted(factors),
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "use_rslora": False,
-        "use_dora": False,
-        "fan_in_fan_out": False,
-        "inference_mode": True,
     }
     tensors = {}
     for module, (b, a) in factors.items():

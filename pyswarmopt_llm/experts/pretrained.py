@@ -62,11 +62,9 @@ def refuse_kernels(path: str | Path, where: str) -> None:
 
     with loading(where, "its config.json cannot be read"):
         file = cached_file(path, "config.json", _raise_exceptions_for_missing_entries=False)
-    if file is None:
-        named = set()
-    else:
-        named = attention_in(read_json(Path(file)))
-    foreign = sorted(named - _ATTENTION)
+    foreign = []
+    if file is not None:
+        foreign = sorted(attention_in(read_json(Path(file))) - _ATTENTION)
     if foreign:
         raise UserError(
             f"{where}: its config.json names attention code, {foreign[0]}, which may be "

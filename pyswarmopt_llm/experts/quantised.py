@@ -54,8 +54,9 @@ def spec_of(name: str) -> str | None:
         >>> spec_of("meta-llama/Llama-3.1-8B-Instruct") is None
         True
     """
-    there = name == NAME and importlib.util.find_spec(PACKAGE) is not None
-    return SPEC if there else None
+    if name == NAME and importlib.util.find_spec(PACKAGE):
+        return SPEC
+    return None
 
 
 def materialise(spec: str) -> Path:
@@ -76,10 +77,7 @@ def gguf_file(spec: str) -> Path:
     if spec != SPEC:
         raise unknown(EMBEDDED, spec.removeprefix(EMBEDDED), [SPEC.removeprefix(EMBEDDED)])
     package = importlib.util.find_spec(PACKAGE)
-    if package:
-        folders = list(package.submodule_search_locations or [])
-    else:
-        folders = []
+    folders = getattr(package, "submodule_search_locations", None) or []
     files = sorted(file for folder in folders for file in Path(folder).rglob(f"*{GGUF}"))
     if not files:
         raise UserError(f"{NAME}: its package is not installed; install it with: {_INSTALL}")
@@ -157,15 +155,16 @@ def load_packed(
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
-    options: dict[str, Any] = {"device_map": {"": str(device)}}
+    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
+    options["device_map"] = {"": str(device)}
     by_bitsandbytes = packing.startswith(BITSANDBYTES)
     if by_bitsandbytes:
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
     elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        known = "transformers does not support it here; install what it needs"
         raise UserError(
-            f"{who}: its config.json says that its weights are quantised with {packing}; {known}"
+            f"{who}: its config.json says that its weights are quantised with {packing}; "
+            "transformers does not support it here; install what it needs"
         )
     if scheme:
         options["quantization_config"] = BitsAndBytesConfig(
@@ -175,7 +174,6 @@ def load_packed(
             bnb_4bit_use_double_quant=True,  # as in QLoRA
             bnb_4bit_compute_dtype=dtype,
         )
-    options |= {"dtype": dtype, "local_files_only": True}
     model = load_weights(AutoModelForCausalLM, path, who, "language model", **options)
     # transformers keeps the saved dtype of unpacked weights, and dequantised ones are bfloat16.
     for parameter in model.parameters():

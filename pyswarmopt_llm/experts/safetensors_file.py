@@ -77,21 +77,19 @@ class StoredTensors(Computed[Tensor]):
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._files: dict[str, Path] = {}
-        self._headers: dict[str, TensorHeader] = {}
+        self._stored: dict[str, tuple[Path, TensorHeader]] = {}
         for file in files:
             for name, header in read_header(file).items():
                 if header.dtype in DTYPES:
-                    self._files[name] = file
-                    self._headers[name] = header
-        super().__init__({name: h.shape for name, h in self._headers.items()}, self._read)
+                    self._stored[name] = (file, header)
+        super().__init__({name: h.shape for name, (_, h) in self._stored.items()}, self._read)
 
     def _read(self, name: str) -> Tensor:
-        file = self._files[name]
+        file, _ = self._stored[name]
         with readable(file), safetensors.safe_open(file, framework="pt") as stored:
             tensor: Tensor = stored.get_tensor(name)
             return tensor
 
     def dtype(self, name: str) -> torch.dtype:
         """The dtype of one tensor."""
-        return DTYPES[self._headers[name].dtype]
+        return DTYPES[self._stored[name][1].dtype]

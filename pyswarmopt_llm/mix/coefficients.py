@@ -24,17 +24,6 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapt
 from pyswarmopt_llm.experts.files import write_adapter
 
 
-def as_vector(position: Tensor, size: int) -> Tensor:
-    """The position as a vector of `size` numbers.
-
-    Raises:
-        ValueError: the shape differs.
-    """
-    if position.shape != (size,):
-        raise ValueError(f"a position has the shape ({size},), got {tuple(position.shape)}")
-    return position.detach().cpu()
-
-
 class CoefficientSpace(ABC):
     """A number for each of n experts; an expert is a unit vector.
 
@@ -62,7 +51,7 @@ class CoefficientSpace(ABC):
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The position itself, (n,) float64."""
-        return as_vector(position, self.size).to(torch.float64)
+        return position.detach().to("cpu", torch.float64)
 
     @abstractmethod
     def realise(self, position: Tensor) -> Patch:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.flat_view import FlatView
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
@@ -39,39 +38,29 @@ class FactorSpace(AdapterSpace):
         self._shapes = {
             f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()
         }
-        first = _named(experts[0])
-        self._layout = FlatView(first)
-        self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
-        self._rows[0] = self._layout.flatten(first)
-        del first  # only one expert is held beside the rows
-        for row, expert in zip(self._rows[1:], experts[1:], strict=True):
-            row.copy_(self._layout.flatten(_named(expert)))
+        # module -> the raw factors of all experts, (n, out, rank) and (n, rank, in)
+        self._b: dict[str, Tensor] = {}
+        self._a: dict[str, Tensor] = {}
+        for module, shape in self._modules.items():
+            outputs, inputs = shape.weight_shape
+            self._b[module] = torch.empty(len(experts), outputs, shape.rank)
+            self._a[module] = torch.empty(len(experts), shape.rank, inputs)
+        for index, expert in enumerate(experts):
+            for module, factors in expert.factors.items():
+                self._b[module][index] = factors.b
+                self._a[module][index] = factors.a
 
     def realise(self, position: Tensor) -> Patch:
         """The averaged adapter, float32."""
         weights = self.coefficients(position).to(torch.float32)
 
-        def average(factor: str) -> Tensor:
-            return (weights @ self._rows[:, self._layout.spans[factor]]).view(
-                self._layout.shapes[factor]
-            )
-
         def change(parameter: str) -> LowRank:
             module = parameter.removesuffix(".weight")
-            return LowRank(
-                b=average(f"{module}.B") * self._modules[module].scale, a=average(f"{module}.A")
-            )
+            b = torch.tensordot(weights, self._b[module], 1)
+            a = torch.tensordot(weights, self._a[module], 1)
+            return LowRank(b=b * self._modules[module].scale, a=a)
 
         return Patch(low_rank=Computed(self._shapes, change))
-
-
-def _named(expert: Adapter) -> dict[str, Tensor]:
-    """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
-    named: dict[str, Tensor] = {}
-    for module, factors in expert.factors.items():
-        named[f"{module}.A"] = factors.a
-        named[f"{module}.B"] = factors.b
-    return named
 
 
 def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:

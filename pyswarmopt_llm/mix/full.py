@@ -50,17 +50,16 @@ class FullSpace(CoefficientSpace):
         self._base = base
         self._models = list(models)
         self._stored = StoredTensors(base.weight_files)
-        missing = sorted(set(parameters) - self._stored.keys())
-        if missing:
+        parameters = set(parameters)
+        if missing := sorted(parameters - self._stored.keys()):
             raise UserError(
                 f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
                 "mixed from files; load it and save it with save_pretrained"
             )
         # Stored tensors that are no parameters, such as a second copy of tied embeddings, follow
         # from the others.
-        self._shapes = {
-            name: self._stored.shapes[name] for name in self._stored if name in set(parameters)
-        }
+        shapes = self._stored.shapes
+        self._shapes = {name: shapes[name] for name in shapes if name in parameters}
         super().__init__([model.name for model in models])
 
     def realise(self, position: Tensor) -> Patch:

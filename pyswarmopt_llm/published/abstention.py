@@ -80,7 +80,8 @@ class Abstention:
         return [not false <= true for true, false in verdicts]  # also if one is NaN
 
     def _reflection(self, item: Item, answer: str) -> str:
-        question = render_prompt(item, "letter" if item.choices else "generate", self._template)
+        scoring: Scoring = "letter" if item.choices else "generate"
+        question = render_prompt(item, scoring, self._template)
         doubted = (
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."

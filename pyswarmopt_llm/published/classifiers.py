@@ -52,18 +52,20 @@ class Classifier:
     def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
         from transformers import AutoModelForSequenceClassification, TextClassificationPipeline
 
-        folder = user_path(spec)
-        path = str(folder) if folder.is_dir() else spec
+        depends: Any = spec
+        if user_path(spec).is_dir():
+            spec = str(user_path(spec))
+            depends = digests(user_path(spec))
         dtype = torch.float32 if device == "cpu" else "auto"
-        model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
-        self.tokenizer = read_tokenizer(path, where)
+        model = load_weights(AutoModelForSequenceClassification, spec, where, kind, dtype=dtype)
+        self.tokenizer = read_tokenizer(spec, where)
         if self.tokenizer.pad_token_id is None:
             raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
         self.tokenizer.padding_side = "right"
         longest = min(self.tokenizer.model_max_length, _TOKENS)
         self.window = {"truncation": True, "max_length": longest}
         self.model = model.to(device)
-        self.fingerprint = digest(digests(folder) if folder.is_dir() else spec)
+        self.fingerprint = digest(depends)
         with quiet_transformers():
             self._pipeline = TextClassificationPipeline(
                 model=self.model, tokenizer=self.tokenizer, device=self.model.device

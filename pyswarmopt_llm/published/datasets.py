@@ -123,10 +123,10 @@ def _truthfulqa_mc2(row: Row) -> Record:
 def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
     prompt = row["prompt"]
-    return {
-        "prompt": prompt["text"] if isinstance(prompt, Mapping) else prompt,
-        "domain": "challenging" if row.get("challenging") else "not_challenging",
-    }
+    if isinstance(prompt, Mapping):
+        prompt = prompt["text"]
+    domain = "challenging" if row.get("challenging") else "not_challenging"
+    return {"prompt": prompt, "domain": domain}
 
 
 def _targets(targets: Row) -> tuple[list[str], list[int]]:
@@ -248,9 +248,11 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
             content: Any = [row for _, row in json_lines(file)]
         else:
             content = parsed_json(read_text(file), str(file), unique=False)
-        match = _SPLIT.search(str(file.relative_to(path)).lower())
-        rows = splits.setdefault(match[1] if match else "all", [])
-        for row in content.values() if isinstance(content, Mapping) else content:
+        if isinstance(content, Mapping):
+            content = content.values()
+        named = [*_SPLIT.findall(str(file.relative_to(path)).lower()), "all"]
+        rows = splits.setdefault(named[0], [])
+        for row in content:
             if not isinstance(row, dict):
                 why = "not a list of objects; for a file with dev and test, omit published:"
                 raise UserError(f"{file}: {why}")
@@ -279,16 +281,17 @@ def _reader(
 
     Unless that is known, it shows by a 0 among the answers.
     """
-    names = dict.fromkeys(name for rows in splits.values() if len(rows) for name in rows[0])
+    full = [rows for rows in splits.values() if len(rows)]
+    names = dict.fromkeys(name for rows in full for name in rows[0])
     columns = find_columns(Table(Path(where), list(names), ()), told)
     header = columns.header("answer")
     classes: Sequence[str] | None = None
-    for rows in splits.values():
+    for rows in full:
         feature = getattr(rows, "features", {}).get(header)
         classes = getattr(feature, "names", None) or classes
     if not (from_zero or classes):
-        full = [rows for rows in splits.values() if len(rows) and header in rows[0]]
-        from_zero = any("0" in map(str, rows[header]) for rows in full)
+        answered = [rows for rows in full if header in rows[0]]
+        from_zero = any("0" in map(str, rows[header]) for rows in answered)
 
     def record(row: Row) -> Record | None:
         answer = row.get(header)

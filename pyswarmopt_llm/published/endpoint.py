@@ -170,10 +170,8 @@ class ChatClient:
     def _error(self, problem: str) -> UserError:
         """An error without the key, which some servers repeat."""
         if self._key:
-            text = problem.replace(self._key, "***")
-        else:
-            text = problem
-        return UserError(f"{self._where} {' '.join(text.split())[:300]}".replace("`", "'"))
+            problem = problem.replace(self._key, "***")
+        return UserError(f"{self._where} {' '.join(problem.split())[:300]}".replace("`", "'"))
 
     def _remember(self, row: Mapping[str, Any]) -> Completion:
         for name, n in zip(self.usage, (1, *row["usage"]), strict=True):

@@ -30,7 +30,6 @@ RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point
 
 T = TypeVar("T")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
-Complete = Callable[[Sequence[str]], list[str]]
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
 _WHEN_DOWN = "scores are kept: resume the run when it is back"
 
@@ -38,7 +37,9 @@ _WHEN_DOWN = "scores are kept: resume the run when it is back"
 class Judge:
     """Rates and compares replies with a `rubric` and a function from prompts to answers."""
 
-    def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
+    def __init__(
+        self, complete: Callable[[Sequence[str]], list[str]], rubric: str = RUBRIC
+    ) -> None:
         self.complete = complete
         self.rubric = rubric
 
@@ -133,8 +134,9 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     Raises:
         UserError: a variable or the file is missing.
     """
-    file = spec.partition(":")[2]
-    rubric = read_text(user_path(file)).strip() if file else RUBRIC
+    rubric = RUBRIC
+    if file := spec.partition(":")[2]:
+        rubric = read_text(user_path(file)).strip()
     url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both for your endpoint"

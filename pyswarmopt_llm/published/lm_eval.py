@@ -48,7 +48,9 @@ class LmEvalTask:
         self._documents: dict[str, dict[str, list[int]]] = {"test": {}, "dev": {}}
         self._use: dict[str, str] = {}  # mark -> test, dev or examples
         held_out = self._tasks["test"]
-        self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
+        self.name, *others = held_out
+        if others:
+            self.name = Path(name).stem
         for task in held_out.values():
             if task.OUTPUT_TYPE not in _KINDS:
                 kind = f"is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}"
@@ -69,8 +71,11 @@ class LmEvalTask:
             if two:  # the harness then uses the validation documents
                 searched[key].set_config(key="test_split", value=None)
             asked = _marks(task, task.eval_docs)
-            size = dev if two else max(1, min(dev, len(asked) // 3))
-            most = test if two else min(test, len(asked) - size)
+            size = dev
+            most = test
+            if not two:
+                size = max(1, min(dev, len(asked) // 3))
+                most = min(test, len(asked) - size)
             of_dev = _marks(searched[key], searched[key].eval_docs)
             self._documents["test"][key] = self._draw("test", asked, most)
             self._documents["dev"][key] = self._draw("dev", of_dev, size)
@@ -144,12 +149,13 @@ def _file(name: str) -> Path | None:
 def _load(name: str) -> dict[str, Any]:
     library = optional("lm_eval.tasks", f"lm-eval:{name}")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    file = _file(name)
-    folder = None if file is None else str(file.parent)
+    options = {}
+    if file := _file(name):
+        options = {"include_path": str(file.parent), "include_defaults": False}
     try:
-        manager = library.TaskManager(include_path=folder, include_defaults=file is None)
+        manager = library.TaskManager(**options)
         named = [key for key, task in manager.task_index.items() if task.yaml_path == file]
-        tasks: dict[str, Any] = manager.load([name] if file is None else named)["tasks"]
+        tasks: dict[str, Any] = manager.load(named if file else [name])["tasks"]
     except Exception as error:  # any error from YAML, templates and the hub
         raise UserError(
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
@@ -164,10 +170,11 @@ def _load(name: str) -> dict[str, Any]:
 
 def _code(name: str) -> list[str]:
     """What else decides a task: the harness, and the files in the task's folder."""
-    file = _file(name)
-    beside = [] if file is None else sorted(file.parent.glob("*"))
-    texts = [path.read_text() for path in beside if path.suffix in (".py", ".yaml", ".yml")]
-    return [version("lm_eval"), *texts]
+    code = [version("lm_eval")]
+    if file := _file(name):
+        files = sorted(file.parent.glob("*"))
+        code += [path.read_text() for path in files if path.suffix in (".py", ".yaml", ".yml")]
+    return code
 
 
 def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
@@ -189,9 +196,8 @@ def _harness_model(engine: Engine) -> Any:
     from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 
     tokenizer = getattr(engine, "tokenizer", None)
-    if tokenizer is None:
-        nothing = ""
-    else:
+    nothing = ""
+    if tokenizer is not None:
         nothing = tokenizer.bos_token or tokenizer.eos_token or ""
 
     def split(context: str, continuation: str) -> tuple[str, str]:

@@ -7,9 +7,11 @@ Kind and graph are parsed from the question; the published answer is used only w
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import networkx as nx
 
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import is_correct
@@ -105,7 +107,9 @@ def _sentence_says(text: str) -> bool | None:
         return _YES[verdict]
     if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
         return False
-    return True if _ASSENT.search(sentence) else None
+    if _ASSENT.search(sentence):
+        return True
+    return None
 
 
 def _shortest_path(item: Item, text: str) -> bool:
@@ -117,10 +121,9 @@ def _shortest_path(item: Item, text: str) -> bool:
     path = _stated_sequence(text)
     if ends is None or not path:
         return length is not None and _number(text) == length
-    edges = _edges(item.question)
-    steps = list(itertools.pairwise(path))
-    joined = (path[0], path[-1]) == ends.groups() and all(step in edges for step in steps)
-    return joined and sum(edges[step] for step in steps) == length
+    graph = _graph(item.question)
+    joined = (path[0], path[-1]) == ends.groups() and nx.is_path(graph, path)
+    return joined and nx.path_weight(graph, path, "weight") == length
 
 
 def _flow(item: Item, text: str) -> bool:
@@ -132,7 +135,9 @@ def _stated_flow(text: str) -> int | None:
     """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
     own = own_part(text)
     announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
-    return _number(announced[-1] if announced and len(candidates(own)) == 1 else text)
+    if announced and len(candidates(own)) == 1:
+        text = announced[-1]
+    return _number(text)
 
 
 def _hamilton(item: Item, text: str) -> bool:
@@ -142,9 +147,8 @@ def _hamilton(item: Item, text: str) -> bool:
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path = _stated_sequence(text)
-    edges = _edges(item.question)
-    nodes = {node for edge in edges for node in edge}
-    return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
+    graph = _graph(item.question)
+    return sorted(path) == sorted(graph) and nx.is_path(graph, path)
 
 
 def _topology(item: Item, text: str) -> bool:
@@ -190,13 +194,16 @@ def _stated_sequence(text: str) -> list[str]:
     return _STEP.findall(text)
 
 
-def _edges(question: str) -> dict[tuple[str, str], int]:
-    """Both directions of every edge -> its weight (1 by default), in any of the published wordings."""
+def _graph(question: str) -> Any:
+    """The graph, with weights (1 by default), in any of the published wordings."""
+    graph = nx.Graph()
+    graph.add_edges_from(_PAIR.findall(question), weight=1)
     edges = _WEIGHTED.findall(question)
-    edges += [(a, b, "1") for a, b in _PAIR.findall(question)]
     for a, rest in _LISTED_NODE.findall(question):
         edges += [(a, b, weight) for b, weight in _LISTED_EDGE.findall(rest)]
-    return {edge: int(weight) for a, b, weight in edges for edge in ((a, b), (b, a))}
+    for a, b, weight in edges:
+        graph.add_edge(a, b, weight=int(weight))
+    return graph
 
 
 # Phrase after "Q:", in lower case -> function that checks the answer.

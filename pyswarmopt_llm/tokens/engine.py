@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Pairs, Patch
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.engine.generation import decode
+from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import (
     SeveralModels,
@@ -67,9 +67,7 @@ class MixtureEngine(SeveralModels):
         self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         if fusion == "auto":
-            fusion = "bytes"
-            if self.same_tokenizer:
-                fusion = "exact"
+            fusion = "exact" if self.same_tokenizer else "bytes"
         if fusion == "exact" and not self.same_tokenizer:
             raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
         if fusion not in FUSIONS:
@@ -77,13 +75,13 @@ class MixtureEngine(SeveralModels):
         self.fusion = fusion
         ask = partial(ask_members, self.members, by_token=self.same_tokenizer)
         self._table = lru_cache(_MOST_TABLES)(ask)
-        self._text_model = lru_cache(maxsize=None)(TextModel.of)
+        self._text_model = cache(TextModel.of)
 
     def load(self, patch: Patch) -> None:
         """Take a mixture's weights, one for each member; nothing is computed."""
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    def loglikelihood(self, pairs: Pairs) -> list[float]:
         """Natural log of the mixture's P(continuation | user turn); the members run only once for
         all weights.
 
@@ -102,25 +100,26 @@ class MixtureEngine(SeveralModels):
         Raises:
             UserError: a prompt is too long.
         """
-        weights = {k: weight for k, weight in enumerate(self.weights.tolist()) if weight != 0.0}
-        members = [member for k, member in enumerate(self.members.values()) if k in weights]
+        pairs = zip(self.members.values(), self.weights.tolist(), strict=True)
+        used = [(member, weight) for member, weight in pairs if weight]
+        members = [member for member, _ in used]
+        weights = [weight for _, weight in used]
         for member in members:  # whether prompts are known to fit
             member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
         if self.fusion == "exact":
-            chosen = torch.tensor([*weights.values()], dtype=torch.float64)
-            return exact_texts(members, chosen, prompts, max_new_tokens)
-        text_models = [*map(self._text_model, members)]
-        write = partial(byte_pieces, text_models, [*weights.values()])
+            return exact_texts(members, weights, prompts, max_new_tokens)
+        text_models = [self._text_model(member) for member in members]
+        pieces = partial(byte_pieces, text_models, weights)
         if self.fusion in TOKEN_FUSIONS:
-            choose = TOKEN_FUSIONS[self.fusion](text_models, [*weights.values()])
-            write = partial(token_pieces, text_models, choose)
-        texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
+            choose = TOKEN_FUSIONS[self.fusion](text_models, weights)
+            pieces = partial(token_pieces, text_models, choose)
+        texts = [b"".join(pieces(prompt, max_new_tokens)) for prompt in prompts]
         return [text.decode("utf-8", errors="replace") for text in texts]
 
 
 def exact_texts(
     members: Sequence[TransformersEngine],
-    weights: Tensor,
+    weights: Sequence[float],
     users: Sequence[str],
     max_new_tokens: int,
 ) -> list[str]:
@@ -128,25 +127,23 @@ def exact_texts(
 
     Args:
         members: members with a common tokenizer, possibly with different chat templates.
-        weights: weights of the members, (n,) float64.
+        weights: weights of the members.
         users: the user's text for each answer.
         max_new_tokens: maximum number of tokens per answer.
     """
+    shares = torch.tensor(weights, dtype=torch.float64)
 
     def choose(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
         logprobs = [part.double().log_softmax(-1).cpu() for part in logits]
         size = min(part.shape[-1] for part in logprobs)  # output layers may be padded differently
         stacked = torch.stack([part[:, :size] for part in logprobs], dim=-1)
-        return log_mixture(stacked, weights).argmax(-1)
+        return log_mixture(stacked, shares).argmax(-1)
 
     decoders = []
     for member in members:
         prompts = [member.encode_prompt(member.chat(user)) for user in users]
         decoders.append(member.decoder(prompts, max_new_tokens))
     stops = frozenset.union(*(member.stops() for member in members))
-    answers: list[list[int]] = [[] for _ in users]
-    for step in decode(decoders, len(users), choose, stops, max_new_tokens):
-        for row, token in step.items():
-            answers[row].append(token)
+    answers = write(decoders, len(users), stops, max_new_tokens, choose)
     tokenizer = members[0].tokenizer
     return [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_factors, read_config
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_config
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
@@ -56,6 +56,15 @@ class Member:
         both = f"{self.base.fingerprint} {self.adapter.fingerprint}"
         return hashlib.sha256(both.encode()).hexdigest()
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """The member in a file; see `write_members`."""
+        base = None
+        if self.adapter is not None:
+            base = _absolute(self.base.spec)
+        row = {"name": self.name, "expert": self.spec, "base": base}
+        return {**row, "fingerprint": self.fingerprint}
+
 
 class SeveralModels(Engine):
     """An engine of several models, each with its own chat template."""
@@ -87,8 +96,9 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     common = resolve_base(base) if base else None
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        if (user_path(spec) / "adapter_config.json").is_file():
-            own = common or _stated_base(name, read_config(user_path(spec) / "adapter_config.json"))
+        settings = user_path(spec) / "adapter_config.json"
+        if settings.is_file():
+            own = common or _stated_base(name, settings)
             report = inspect_experts([spec], own)
             report.require("delta")
             info = replace(report.experts[0], name=name)
@@ -98,8 +108,8 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     return tuple(members)
 
 
-def _stated_base(name: str, config: AdapterConfig) -> BaseModel:
-    named = config.base_model_name_or_path
+def _stated_base(name: str, settings: Path) -> BaseModel:
+    named = read_config(settings).base_model_name_or_path
     if not named:
         raise UserError(f"{name}: does not name its base in adapter_config.json; set `base`")
     return resolve_base(spec_of(named) or named)
@@ -201,16 +211,9 @@ def write_members(
     Raises:
         UserError: the directory exists already, or cannot be made.
     """
-    rows: list[dict[str, Any]] = []
-    for place, member in enumerate(members):
-        if member.adapter is None:
-            base = None
-        else:
-            base = _absolute(member.base.spec)
-        rows.append({"name": member.name, "expert": member.spec, "base": base})
-        rows[-1]["fingerprint"] = member.fingerprint
-        if weights:
-            rows[-1]["weight"] = weights[place]
+    rows = [member.row for member in members]
+    for row, weight in zip(rows, weights, strict=False):
+        row["weight"] = weight
     with atomic_directory(file.parent) as folder:
         text = json.dumps({"members": rows, **more}, indent=2)
         (folder / file.name).write_text(text + "\n", encoding="utf-8")

@@ -9,12 +9,13 @@ they count as 0, and the rest is scaled to sum to 1, which reproduces the expert
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.interfaces import Pairs
 from pyswarmopt_llm.engine.by_token import score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
@@ -84,7 +85,7 @@ class OptionTable:
 
 
 def ask_members(
-    members: Mapping[str, TransformersEngine], pairs: Sequence[tuple[str, str]], by_token: bool
+    members: Mapping[str, TransformersEngine], pairs: Pairs, by_token: bool
 ) -> OptionTable:
     """Compute every member's log P(continuation | context) of all pairs once; any mixture's score
     is then arithmetic.

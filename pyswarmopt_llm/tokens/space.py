@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.experts.compatibility import as_notes, same_weights
-from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
@@ -45,7 +45,7 @@ class TokenSpace(CoefficientSpace):
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The weights at a position, (n,) float64, summing to 1."""
-        return mixing_weights(as_vector(position, self.size))
+        return mixing_weights(position)
 
     def realise(self, position: Tensor) -> Patch:
         """The mixture at `position`."""

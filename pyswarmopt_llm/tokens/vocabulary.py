@@ -95,8 +95,7 @@ def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
 def _from_stand_ins(token: str) -> bytes:
     """GPT-2's alphabet: a printable character for each byte (Radford et al. 2019)."""
     byte_of = _stand_ins()
-    known = all(sign in byte_of for sign in token)
-    if known:
+    if byte_of.keys() >= set(token):
         return bytes(byte_of[sign] for sign in token)
     return token.encode()
 

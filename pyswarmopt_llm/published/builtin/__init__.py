@@ -157,12 +157,14 @@ def partition_of(question: str) -> Partition:
         >>> partition_of("What is two plus six?") == partition_of("what is six plus two?")
         True
     """
-    words = "".join(c if c.isalnum() else " " for c in question.casefold()).split()
+    words = re.findall(r"[^\W_]+", question.casefold())
     number = hashlib.sha256(" ".join(sorted(words)).encode()).digest()[:8]
     percent = int.from_bytes(number, "big") % 100
     if percent < 15:
         return "dev"
-    return "test" if percent < 40 else "train"
+    if percent < 40:
+        return "test"
+    return "train"
 
 
 def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:

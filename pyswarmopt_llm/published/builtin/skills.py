@@ -92,6 +92,12 @@ def shifted(names: Sequence[str], start: str, steps: int) -> str:
     return names[(names.index(start) + steps) % len(names)]
 
 
+_CALENDAR = (
+    ("days", WORDS["weekdays"], "On which day"),
+    ("months", WORDS["months"], "In which month"),
+)
+
+
 def dates(rng: random.Random) -> Draft:
     """A question about a weekday or a month, a few before or after.
 
@@ -99,8 +105,7 @@ def dates(rng: random.Random) -> Draft:
         >>> "?" in dates(random.Random(0)).question
         True
     """
-    unit, which = rng.choice((("days", "On which day"), ("months", "In which month")))
-    names = WORDS["weekdays" if unit == "days" else "months"]
+    unit, names, which = rng.choice(_CALENDAR)
     word, sign = rng.choice((("after", 1), ("before", -1)))
     start = rng.choice(names)
     steps = rng.randint(2, 4)
@@ -217,10 +222,7 @@ def requests(business: str, rng: random.Random) -> Draft:
     index = rng.randrange(len(topics[topic]))
     desk = _DESKS.get(business, business)
     question = f'What does this customer of the {desk} want? "{topics[topic][index]}"'
-    partition: Partition = "train"
-    if index >= _TRAIN:
-        partition = "dev" if index < _TRAIN + _DEV else "test"
-    return Draft(question, topic, tuple(others), partition)
+    return Draft(question, topic, tuple(others), _listed_in(index, _TRAIN))
 
 
 def everyday(subject: str, rng: random.Random) -> Draft:
@@ -233,4 +235,13 @@ def everyday(subject: str, rng: random.Random) -> Draft:
     questions: list[list[str]] = table("everyday")[subject]
     index = rng.randrange(len(questions))
     question, answer, *wrong = questions[index]
-    return Draft(question, answer, tuple(wrong), "dev" if index < _DEV else "test")
+    return Draft(question, answer, tuple(wrong), _listed_in(index, 0))
+
+
+def _listed_in(index: int, train: int) -> Partition:
+    """The partition of a question in a list that begins with `train` for training."""
+    if index < train:
+        return "train"
+    if index < train + _DEV:
+        return "dev"
+    return "test"

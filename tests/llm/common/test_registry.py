@@ -58,7 +58,7 @@ def test_the_extra_llm_installs_what_is_imported_at_the_top_of_a_module() -> Non
     named += [str(node.module) for node in tops if isinstance(node, ast.ImportFrom)]
     owners = packages_distributions()
     modules = {name.partition(".")[0] for name in named} & set(owners)
-    own = {"numpy", "pyswarmopt", "markupsafe"}  # of every install; of jinja2
+    own = {"numpy", "pyswarmopt", "markupsafe", "networkx"}  # of every install; jinja2's, torch's
     here = packages("llm") | packages("torch") | own
     assert {name for name in modules if not {*map(canonicalize_name, owners[name])} & here} == set()
 

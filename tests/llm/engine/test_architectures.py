@@ -86,12 +86,12 @@ def test_scores_and_replies_are_those_of_the_model_row_by_row(engine: Transforme
     # Where all begin alike, by more than a window: that is read once.
     assert engine.loglikelihood(PAIRS[:3]) == pytest.approx(expected[:3], abs=1e-4)
     prompts = [encode(prompt) for prompt in PROMPTS]
-    new = write(engine.decoder(prompts, NEW), len(prompts), frozenset(), NEW)
+    new = write([engine.decoder(prompts, NEW)], len(prompts), frozenset(), NEW)
     assert new == [read_whole(engine.model, ids) for ids in prompts]
-    assert write(engine.decoder(prompts[1:3], NEW), 2, frozenset(), NEW) == new[1:3]
+    assert write([engine.decoder(prompts[1:3], NEW)], 2, frozenset(), NEW) == new[1:3]
     # A text that ends does not disturb the others.
     stop = new[1][1]
-    stopped = write(engine.decoder(prompts, NEW), len(prompts), frozenset([stop]), NEW)
+    stopped = write([engine.decoder(prompts, NEW)], len(prompts), frozenset([stop]), NEW)
     assert stopped == [ids[: ids.index(stop)] if stop in ids else ids for ids in new]
 
 
