@@ -179,10 +179,7 @@ class SearchConfig:
     proposals: Annotated[
         int | None,
         Option(
-            "Candidates proposed by a surrogate (default: 6, or up to 40 in total).",
-            "N",
-            RARE,
-            least=0,
+            "Candidates from a surrogate (default: 6, or up to 40 in total).", "N", RARE, least=0
         ),
     ] = None
     patience: Annotated[

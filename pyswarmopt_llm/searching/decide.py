@@ -378,6 +378,4 @@ def why_no_model(method: str, request: Plan) -> str:
     size = request.kind.size(len(request.config.experts))
     if size <= MOST_COEFFICIENTS:
         return ""
-    return (
-        f"supports at most {MOST_COEFFICIENTS} coefficients, but a candidate has {size}; use swarm"
-    )
+    return f"allows at most {MOST_COEFFICIENTS} coefficients, but candidates have {size}; use swarm"

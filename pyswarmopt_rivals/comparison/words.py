@@ -149,7 +149,7 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
     Example:
         >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
         >>> first_on("test", "ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
-        'ties ranks first but is not significantly better than the best single expert'
+        'ties is first, but not significantly better than the best single expert'
     """
     test = against["corrected"]
     low, high = test["interval"]
@@ -158,14 +158,10 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
         f"corrected for {counted(test['rivals'], 'baseline')}"
     )
     if split != "test":
-        return f"{name} ranks first on dev: {seen}; there is no test split."
+        return f"{name} is first on dev: {seen}; there is no test split."
     if low > 0:
-        return (
-            f"{name} ranks first and is significantly better than the best single expert: {seen}."
-        )
-    return (
-        f"{name} ranks first but is not significantly better than the best single expert: {seen}."
-    )
+        return f"{name} is first, and significantly better than the best single expert: {seen}."
+    return f"{name} is first, but not significantly better than the best single expert: {seen}."
 
 
 def trained_on_dev(names: Sequence[str]) -> str:

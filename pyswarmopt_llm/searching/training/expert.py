@@ -212,8 +212,7 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
-                f'example {number}: needs "messages", turns with "role" and "content"; the last must be '
-                "a non-empty assistant turn"
+                f'example {number}: needs "messages" with "role" and "content", ending with a non-empty assistant turn'
             )
         prompt, answer = split_chat(tokenizer, example["messages"])
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
