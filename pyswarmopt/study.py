@@ -145,19 +145,20 @@ class Study:
         value: float | npt.ArrayLike | None,
         constraints: Any = None,
     ) -> None:
-        """Take in a value.
+        """Record a value.
 
         Args:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
             value: the function's value there, a number, or an array or tensor of one; with several
-                objectives one number for each. None, or a number that is not finite, for a failure.
+                objectives, one number for each. None, or a number that is not finite, means
+                failure.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
-                allowed.
+                met.
 
         Raises:
-            ValueError: a trial already told, or of another study; a point out of bounds; missing or
-                superfluous constraints.
+            ValueError: a trial that was already told or comes from another study; a point out of
+                bounds; missing or unexpected constraints.
         """
         search = self._search
         x = self._read_point(point)
@@ -224,7 +225,7 @@ class Study:
             This study: ``study = pso.Study(bounds).load("study.npz")``.
 
         Raises:
-            ValueError: not a study's file, or another study's.
+            ValueError: the file is not a study's, or belongs to another study.
         """
         self._search.load(path)
         self._adapts = False

@@ -206,7 +206,8 @@ class Swarm:
 
         Raises:
             ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite
-                or not from `ask` (unless `repaired`), or a ticket already told or of another swarm.
+                or not from `ask` (unless `repaired`), or a ticket that was already told or comes
+                from another swarm.
         """
         st = self._state
         if st.in_flight is not None:

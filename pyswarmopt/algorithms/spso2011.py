@@ -65,9 +65,9 @@ def spso2011(
 
     ``v <- w v + x' - x``, ``x <- x + v``, x' a random point of a ball around the gravity centre of
     the particle, its best and its best informant's best (see `Hypersphere`), so that the axes play
-    no part. Who informs whom is drawn anew whenever the best did not improve (see
+    no part. Who informs whom is redrawn whenever the best has not improved (see
     `pyswarmopt.topology.RandomInformants`). At a wall a particle stops, its velocity reversed and
-    halved. All particles move at once, where Clerc's code moves one after the other.
+    halved. All particles move at once, whereas Clerc's code moves them one by one.
 
     Args:
         inertia: w = 1 / (2 ln 2).

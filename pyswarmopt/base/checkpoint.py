@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a checkpoint of this package, damaged, or of another format.
+        ValueError: not a checkpoint of this package, damaged, or in another format.
     """
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: no such checkpoint")

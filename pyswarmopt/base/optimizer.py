@@ -52,7 +52,7 @@ class Optimizer(Protocol):
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
-        """Take in the values, (N,), of the positions from `ask`.
+        """Record the values, (N,), of the positions from `ask`.
 
         `dropped` is a mask, (N,), of positions that were not evaluated; an optimizer that needs
         every value raises a ValueError.

@@ -170,7 +170,7 @@ class History(list[Any], Table):
             self[:] = [record for record in self if record.iteration % self._stride == 0]
 
     def first_value(self) -> float:
-        """The best value, or the first particle's if feasible, in the first record; NaN without
+        """The best value in the first record, or its first particle's if feasible; NaN without
         records.
         """
         if not self:

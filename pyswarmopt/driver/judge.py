@@ -316,7 +316,7 @@ class Gains(StateRecord):
     calls: int = 0
 
     def idle(self, best: Evaluated, calls: int, patience: int) -> bool:
-        """Take in the best point after `calls` calls; return whether nothing was gained in
+        """Record the best point after `calls` calls; return whether nothing was gained in
         `patience` of them.
         """
         if self._is_gain(best):

@@ -381,7 +381,7 @@ def known_points(
         returned: whether `fun` returns constraints, which belong to the values then.
 
     Raises:
-        ValueError: not as many values as points, or constraints are missing or superfluous.
+        ValueError: not as many values as points, or constraints are missing or unexpected.
     """
     low, high = bounds
     if known is None:

@@ -302,7 +302,7 @@ class Search:
         return judged
 
     def take(self, x: Floats, value: Value) -> None:
-        """Take in the value of a point, (D,), that was called elsewhere, asked for or not."""
+        """Record the value of a point, (D,), that was called elsewhere, asked for or not."""
         self.evaluator.calls += 1
         unasked = self._answer(x, value)
         if unasked is not None:

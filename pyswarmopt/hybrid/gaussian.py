@@ -107,7 +107,7 @@ class GaussianProcess:
         self.theta = best
 
     def fit(self, points: Floats, scores: Floats) -> None:
-        """Take in points, (n, M), and their scores, (n,)."""
+        """Record points, (n, M), and their scores, (n,)."""
         self._mean = float(scores.mean())
         unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
         self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])

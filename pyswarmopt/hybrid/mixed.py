@@ -151,7 +151,7 @@ class NoisySearch(PhasedSearch):
     _bests: Floats
 
     def take_draws(self, positions: Floats, costs: Floats) -> None:
-        """Take in draws at points, (n, D)."""
+        """Record draws at points, (n, D)."""
         if self.model.run is None:
             self.model.run = self.model.begin()
         self.model.run.take_in(self.box.encode(positions), bounded(costs))

@@ -262,7 +262,7 @@ class PhasedSearch:
         dropped: npt.ArrayLike | None = None,
         rows: Floats | None = None,
     ) -> None:
-        """Take in the values, (m,), of the positions from `ask`, or the value of a ticket;
+        """Record the values, (m,), of the positions from `ask`, or the value of a ticket;
         `dropped`, (m,), are positions not evaluated. With constraints the values give an order, and
         `rows`, (m, 1 + J), costs and constraints.
 
@@ -298,7 +298,7 @@ class PhasedSearch:
     def take_in(
         self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
     ) -> None:
-        """Take in unrequested points, (n, D), with their values, (n,), and `rows` as in `tell`.
+        """Record unrequested points, (n, D), with their values, (n,), and `rows` as in `tell`.
 
         Raises:
             ValueError: points with another dimension or out of bounds, or not one value for each.

@@ -91,7 +91,7 @@ class Replayed(ABC):
         values: Array | npt.ArrayLike,
         dropped: Array | npt.ArrayLike | None = None,
     ) -> None:
-        """Take in the values, (N,), of the requested positions; non-finite ones count as the worst
+        """Record the values, (N,), of the requested positions; non-finite ones count as the worst
         possible.
 
         Raises:

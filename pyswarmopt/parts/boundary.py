@@ -222,7 +222,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
     """Read bounds in any of the usual forms.
 
     Args:
-        bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
+        bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, such as
             `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each,
             of which one may be a number; or a pair of numbers (low, high) for every coordinate.
         dim: D, needed if `bounds` does not determine it.

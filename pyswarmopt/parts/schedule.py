@@ -1,6 +1,6 @@
 """Schedules: a number as a function of the move, counted from 0.
 
-A schedule can replace any number of a recipe: the step length or a term's weight.
+A schedule can replace any number in a recipe: the step length or a term's weight.
 """
 
 from __future__ import annotations

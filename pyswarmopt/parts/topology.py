@@ -83,8 +83,8 @@ def _with_itself(lattice: Lattice, n: int) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class Global:
-    """The best of the whole swarm attracts every particle (gbest): fastest convergence, most easily
-    trapped.
+    """The best of the whole swarm attracts every particle (gbest): it converges fastest and is most
+    easily trapped.
 
     Example:
         >>> import pyswarmopt as pso

@@ -21,8 +21,8 @@ _TIE = 1e-9
 def equivalent(a: str, b: str) -> bool:
     """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.is_correct`.
 
-    The answer is the text after "the answer is" or in a LaTeX box, a number with which a sentence
-    ends ("The sum is 24."), else the whole text. Numbers are compared as in
+    The answer is the text after "the answer is" or in a LaTeX box, a number that ends a sentence
+    ("The sum is 24."), or else the whole text. Numbers are compared as in
     `pyswarmopt_llm.scores.tasks.quantities`, other texts as in `pyswarmopt_llm.scores.words`.
 
     Example:
@@ -111,8 +111,8 @@ def majority(answers: Answers) -> Outcome:
 
     Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
 
-    `equivalent` answers count as one, worded as by the first-listed member. None and blank texts
-    abstain. A tie goes to the answer given first. `scores` are votes.
+    `equivalent` answers count as one, in the wording of the first-listed member. None and blank
+    texts abstain. A tie goes to the answer given first. `scores` are votes.
 
     Raises:
         ValueError: no members, or an answer is not a text.
@@ -181,7 +181,7 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     With K options, all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
 
     A member at chance gets weight 0, one below chance a negative weight. Counts are smoothed by one
-    item at chance (1 / K right and 1 - 1 / K wrong), which keeps the weights finite (K = 2: the
+    item at chance (1 / K right and 1 - 1 / K wrong), which keeps the weights finite (for K = 2, the
     half of Haldane 1956 and Anscombe 1956).
 
     Args:
@@ -190,7 +190,8 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
         options: number K of options, at least 2.
 
     Raises:
-        ValueError: an accuracy outside 0 to 1, fewer items than 0, or fewer than two options.
+        ValueError: an accuracy outside 0 to 1, a negative number of items, or fewer than two
+            options.
 
     Example:
         >>> [round(w, 2) for w in log_odds([0.9, 0.5, 0.2], items=100)]

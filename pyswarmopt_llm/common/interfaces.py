@@ -164,9 +164,9 @@ def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
 
 
 class Engine(Protocol):
-    """Runs a model. One base stays loaded for a whole run; `load` puts a candidate on it.
+    """Runs a model. One base stays loaded for a whole run; `load` applies a candidate to it.
 
-    Subclasses inherit defaults: one model of unlimited length. Methods that read text raise
+    Subclasses inherit defaults: one model without a length limit. Methods that read text raise
     `UserError` if it exceeds the context window.
 
     Attributes:

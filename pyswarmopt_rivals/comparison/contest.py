@@ -124,7 +124,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     base's weights are loaded last.
 
     Raises:
-        UserError: bad input, or an output directory of another comparison.
+        UserError: bad input, or the output directory of another comparison.
     """
     methods = check_settings(config)
     directory_of(config).check()

@@ -66,7 +66,7 @@ METHODS = _table(
     Method("breadcrumbs", "drop outliers and small entries, sum (Davari 2023)",
            "Davari & Belilovsky 2023, arXiv 2312.06795",
            "methods.rules.sparsify:BREADCRUMBS", weight=0.2, density=0.15),
-    Method("model-stock", "towards the base by the experts' angle (Jang 2024)",
+    Method("model-stock", "average pulled to the base by the experts' angle (Jang 2024)",
            "Jang, Yun & Han 2024, arXiv 2403.19522", "methods.rules.angles:model_stock",
            spaces=DELTA),
     Method("knots", "align by a common SVD, then ties (Stoica 2024)",

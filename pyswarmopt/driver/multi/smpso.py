@@ -141,12 +141,12 @@ class MultiSwarm(StateRecord):
         return []
 
     def tell(self, judged: Sequence[Evaluated]) -> None:
-        """Take in the outcomes of a round; costs are (K,) each."""
+        """Record the outcomes of a round; costs are (K,) each."""
         self.told = _outcomes(judged)
         self._learn()
 
     def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
-        """Take in a position's outcome; the last one completes the round."""
+        """Record a position's outcome; the last one completes the round."""
         self.told[ticket.particle] = _outcomes([judged])[0]
         if not np.isnan(self.told[:, -1]).any():
             self._learn()

@@ -110,7 +110,7 @@ def make_coding(
 
     Args:
         bounds: the user's, low and high, (D,) each.
-        integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
+        integrality: (D,) mask of the integers, or one boolean for all; None for none.
         categorical: mask of the categories, likewise.
         rounded: mask of integers that the objective rounds itself, likewise.
         orders: coordinates whose ranks are one order, for each order.

@@ -427,10 +427,10 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
 
 
 def ordered(options: Iterable[Any]) -> Ordered:
-    """A choice for `space=` with ordered values, such as a catalogue's sizes.
+    """A choice for `space=` with ordered values, such as the sizes in a catalogue.
 
     Args:
-        options: values, each next to its most similar ones.
+        options: values in order, each next to its most similar ones.
 
     Returns:
         The parameter.
@@ -489,7 +489,7 @@ class Space:
     Args:
         given: name -> specification: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
             `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`, or a
-            plain number, string, truth value or None, which is fixed.
+            plain number, string, boolean or None, which is fixed.
 
     Attributes:
         names: names of the coordinates: the parameter's name, or ``order[0]``, ``order[1]``, ...
