@@ -127,7 +127,7 @@ def compare(
     """Run recipes on a function with the same budget and the same seeds.
 
     Recipes with equal populations and initialisation start from the same points for the same seed,
-    so pairs are compared.
+    so they are compared in pairs.
 
     Args:
         fun: as in `minimize`.

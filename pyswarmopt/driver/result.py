@@ -130,7 +130,7 @@ class Result(Mapping[str, Any]):
         return self.space.decode(x), values
 
     def known(self) -> tuple[Any, Floats]:
-        """The evaluated points and values, for ``known=`` of another search; only the best one if
+        """The evaluated points and values, for ``known=`` in another search; only the best one if
         the others were not kept.
         """
         if self.history.granularity == "particles":

@@ -158,7 +158,7 @@ class NevergradOptimizer(Replayed):
     def close(self) -> None:
         """Release nevergrad's optimiser, which then can no longer be used.
 
-        Some optimisers (COBYLA, and NGOpt where it chooses that) run in their own thread, which
+        Some optimisers (COBYLA, and NGOpt if it chooses COBYLA) run in their own thread, which
         keeps a program from ending as long as anything, such as a traceback, refers to the
         optimiser.
         """

@@ -157,8 +157,8 @@ class VonNeumann(Lattice):
 
 @dataclass(frozen=True)
 class RandomInformants(ByInformants):
-    """Each particle informs itself and `k` random particles; all are drawn again after every
-    iteration without improvement of the best (the adaptive random topology of SPSO-2006 to 2011;
+    """Each particle informs itself and `k` random particles; all are redrawn after every iteration
+    that does not improve the best (the adaptive random topology of SPSO-2006 to 2011;
     Clerc 2012).
 
     The k are drawn with replacement and may include the particle itself. Among equally good

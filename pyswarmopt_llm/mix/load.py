@@ -21,7 +21,7 @@ def open_model(
     threads: int | None = None,
     system: str = "",
 ) -> Engine:
-    """A base model, optionally with an adapter merged into it; or the several models of a directory
+    """A base model, optionally with an adapter merged into it; or the several models in a directory
     such as RUN/best.
 
     Args:

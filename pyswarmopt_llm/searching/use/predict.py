@@ -103,8 +103,8 @@ def predict(
         'technical'
 
     Raises:
-        UserError: no such run, a task without choices, rows without questions, or an `out` of other
-            inputs.
+        UserError: no such run, a task without choices, rows without questions, or an `out` that
+            belongs to other inputs.
     """
     run = user_path(run)
     model = result_of(run)
