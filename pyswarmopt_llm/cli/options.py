@@ -17,6 +17,52 @@ from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, RARE, Option
 from pyswarmopt_llm.common.registry import lookup
 
+SERVER = "the base runs here now; docs/how-to/served-models.md shows how to serve a result"
+# What the command line no longer has: command, or option with its dashes -> what to use instead.
+REMOVED = {
+    "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
+    "perturb": "see examples/perturb.py, which scores a model on questions with typos",
+    "blind": "use swarm-llm eval --blind FILE",
+    "votes": "use swarm-llm eval --votes FILE",
+    "--data-heldout": "no part of --data is held out",
+    "--preset": "use --paper or --reference, with --draws 1 for one swarm",
+    "--compat": "use --paper or --reference",
+    "--grid": "use --paper for its grid, with --draws 1 for one set of coefficients",
+    "--engine": SERVER,
+    "--server-folder": SERVER,
+    "--server-slots": SERVER,
+    "--utility": "write the score as a --metric FILE.py:NAME",
+    "--labels": "use one spelling of each label in the file",
+    "--from": "train a new adapter, or continue one with PEFT",
+    "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
+    "--max-tokens": "use --epochs or --examples",
+    "--split": "training uses all of --data",
+    "--seed": "this command is deterministic",
+    "--prompts": "use --task prompts:FILE",
+    "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
+}
+
+
+def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
+    """Refuse commands and options that were removed.
+
+    Args:
+        words: commands or options as typed.
+        known: existing names, which are never refused.
+
+    Raises:
+        UserError: names what to use instead.
+
+    Example:
+        >>> refuse_removed(["--compat=paper"], ["--seed"])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --compat: was removed; use --paper or --reference
+    """
+    for word in words:
+        name = word.partition("=")[0]
+        if name in REMOVED and name not in known:
+            raise UserError(f"{name}: was removed; {REMOVED[name]}")
+
 
 def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
     """Repeat a variadic option before each of its values, as the parser requires.
@@ -100,7 +146,8 @@ class SwarmCommand(TyperCommand):
             for param in flags.values():
                 param.hidden = False
             args = ["--help"]
-        words = spell_set(args, flags)
+        words = spell_set(args, {*flags, *REMOVED})
+        refuse_removed(words, flags)
         valued = {name: param for name, param in flags.items() if not param.is_flag}
         single = {name for name in valued if not valued[name].multiple}
         refuse_unclear(words, valued, single & {"--task", "--metric"})
@@ -151,6 +198,7 @@ def take_defaults(ctx: typer.Context, path: str | None) -> str | None:
     known = {name: flag for name, flag in flags.items() if name not in ("--config", "--help")}
     ctx.default_map = {}
     for key, value in read_config(Path(path)).items():
+        refuse_removed([f"--{key}"], flags)
         param = lookup(f"{path}: option", f"--{key}", known)
         if not isinstance(value, list):
             value = [value]
