@@ -83,35 +83,16 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
     )
 
 
-def _passes_of_rivals(job: Job, run: Run) -> int | None:
-    """Passes that scored the baselines; None without them."""
-    if not job.plan.rivals:
-        return None
-    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
-    return sum(row["n"] for row in scored if row["who"] in RIVALS)
-
-
-def _workers(job: Job, run: Run) -> dict[str, Any] | None:
-    """The workers asked for, and their failures; None if the search worked alone."""
-    if job.plan.alone:
-        return None
-    return {"asked": job.plan.config.workers, "failures": run.failures}
-
-
-def _experts(job: Job, found: Found) -> dict[str, Model]:
-    """The experts' scores in the search."""
+def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
+    """The patch read back from the files in ``best/``."""
     space = job.pool.space
-    experts = {}
-    for name, vertex, row in zip(space.expert_names, space.vertices(), found.experts, strict=True):
-        experts[name] = Model(job.weights(vertex), scores_of(job.objectives, row, "dev"))
-    return experts
-
-
-def _undefined(run: Run) -> Iterator[str]:
-    """A note on candidates without numbers."""
-    if count := run.failures.get(UNDEFINED):
-        how = "overflowed in this `dtype` and were scored as the worst so far"
-        yield f"{count} candidates {how}"
+    folder = run.path / "best"
+    shutil.rmtree(folder, ignore_errors=True)  # written by an earlier, interrupted process
+    if chosen.patch is not None:
+        save_patch(chosen.patch, job.pool.experts, folder)
+    else:
+        space.save(chosen.position, folder)
+    return space.read(folder)
 
 
 def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
@@ -127,18 +108,6 @@ def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) ->
     if commonest is not None:
         models["commonest"] = commonest
     return models
-
-
-def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
-    """The patch read back from the files in ``best/``."""
-    space = job.pool.space
-    folder = run.path / "best"
-    shutil.rmtree(folder, ignore_errors=True)  # written by an earlier, interrupted process
-    if chosen.patch is not None:
-        save_patch(chosen.patch, job.pool.experts, folder)
-    else:
-        space.save(chosen.position, folder)
-    return space.read(folder)
 
 
 def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict[str, Contestant]:
@@ -252,6 +221,41 @@ def commonest_label(objectives: Objectives) -> Model | None:
     return Model({}, found["dev"], found.get("test"))
 
 
+def _objectives(job: Job, found: Found) -> dict[str, Objective]:
+    """How each task is scored."""
+    objectives = {}
+    for name, metric in job.objectives.metrics.items():
+        questions = job.objectives.questions[name]
+        objectives[name] = Objective(found.scorings[name], metric.name, metric.scale, questions)
+    for name in job.objectives.externals:
+        objectives[name] = Objective("own", name)
+    return objectives
+
+
+def _experts(job: Job, found: Found) -> dict[str, Model]:
+    """The experts' scores in the search."""
+    space = job.pool.space
+    experts = {}
+    for name, vertex, row in zip(space.expert_names, space.vertices(), found.experts, strict=True):
+        experts[name] = Model(job.weights(vertex), scores_of(job.objectives, row, "dev"))
+    return experts
+
+
+def _passes_of_rivals(job: Job, run: Run) -> int | None:
+    """Passes that scored the baselines; None without them."""
+    if not job.plan.rivals:
+        return None
+    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
+    return sum(row["n"] for row in scored if row["who"] in RIVALS)
+
+
+def _workers(job: Job, run: Run) -> dict[str, Any] | None:
+    """The workers asked for, and their failures; None if the search worked alone."""
+    if job.plan.alone:
+        return None
+    return {"asked": job.plan.config.workers, "failures": run.failures}
+
+
 def front_of(
     rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
 ) -> list[dict[str, dict[str, float]]]:
@@ -286,12 +290,8 @@ def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
     return {name: errors for name, errors in found.items() if errors is not None}
 
 
-def _objectives(job: Job, found: Found) -> dict[str, Objective]:
-    """How each task is scored."""
-    objectives = {}
-    for name, metric in job.objectives.metrics.items():
-        questions = job.objectives.questions[name]
-        objectives[name] = Objective(found.scorings[name], metric.name, metric.scale, questions)
-    for name in job.objectives.externals:
-        objectives[name] = Objective("own", name)
-    return objectives
+def _undefined(run: Run) -> Iterator[str]:
+    """A note on candidates without numbers."""
+    if count := run.failures.get(UNDEFINED):
+        how = "overflowed in this `dtype` and were scored as the worst so far"
+        yield f"{count} candidates {how}"

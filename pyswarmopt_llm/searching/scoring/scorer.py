@@ -28,6 +28,9 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, TRAINED, Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal
 
+log = logging.getLogger(__name__)
+# what an event tells of a row
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> mask of the items to score, (n,)
 
 
@@ -176,11 +179,6 @@ class Evaluator:
         return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
 
 
-log = logging.getLogger(__name__)
-# what an event tells of a row
-_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
-
-
 @dataclass(frozen=True)
 class Crew:
     """What evaluates candidates: workers in parallel, or this process one after the other.
@@ -194,36 +192,30 @@ class Crew:
     each: Callable[..., Iterable[Any]] = map
 
 
+@dataclass(eq=False)
 class Scorer:
     """Scores positions on a set of tasks, and stores the results.
 
-    Args:
+    Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same rows.
-
-    Attributes:
         item_evaluations: items scored so far.
         items: items of a complete evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
     """
 
-    def __init__(
-        self,
-        run: Journal,
-        evaluator: Evaluator,
-        phase: str = "search",
-        listener: OnEvent = ignore,
-        crew: Crew | None = None,
-    ) -> None:
-        self._run = run
-        self._evaluator = evaluator
-        self._phase = phase
-        self._listener = listener
+    run: Journal
+    evaluator: Evaluator
+    phase: str = "search"
+    listener: OnEvent = ignore
+    crew: Crew | None = None
+
+    def __post_init__(self) -> None:
+        self._crew = self.crew or Crew(self.evaluator.evaluate)
         self._best = -math.inf
-        self._crew = crew or Crew(evaluator.evaluate)
         self._latest: dict[str, Row] = {}
         self.item_evaluations = 0
         self.items = 0
@@ -232,7 +224,7 @@ class Scorer:
     @property
     def rows(self) -> list[Row]:
         """The rows of this phase, in order."""
-        return [row for row in self._run.rows if row.phase == self._phase]
+        return [row for row in self.run.rows if row.phase == self.phase]
 
     @property
     def complete(self) -> list[Row]:
@@ -262,7 +254,7 @@ class Scorer:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        what = self._phase
+        what = self.phase
         if share is not None:
             what += f" of {sum(int(wanted.sum()) for wanted in share.values())}"
         requests: dict[str, Request] = {}
@@ -275,35 +267,47 @@ class Scorer:
             self._take_in(request, stored)
         return [self._latest[key] for key in keys]
 
+    def known(self, position: Tensor) -> Row | None:
+        """The complete row of a position, if it has been scored."""
+        row = self._latest.get(position_key(position))
+        if row is not None and row.complete:
+            return row
+        return None
+
     def trained(self, position: Tensor) -> Row | None:
         """The stored row of the model trained from a position; None if there is none."""
         what, key, _ = self._trained_name(position)
-        return self._run.store.find_row(what, key, self._evaluator.utilities)
+        return self.run.store.find_row(what, key, self.evaluator.utilities)
 
     def add_trained(self, position: Tensor, row: Row) -> Row:
         """Store and report the row of the model trained from a position."""
         what, key, coefficients = self._trained_name(position)
         row = replace(row, phase=TRAINED, key=key, coefficients=coefficients)
-        if (what, key) not in self._run.store:
-            self._run.store.add(what, key, row.to_json())
+        if (what, key) not in self.run.store:
+            self.run.store.add(what, key, row.to_json())
         self._report(what, row)
         return row
 
+    def report(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Report an event with the best value and the number of candidates so far."""
+        so_far = {"best": self._best, "evaluations": len(self._latest)}
+        self.listener(Event(kind, {**data, **so_far}))
+
     def _trained_name(self, position: Tensor) -> tuple[str, str, list[float]]:
         """What the store calls a trained model, with its coefficients: 1 for the LoRA is the last."""
-        coefficients = [*self._evaluator.coefficients(position), 1.0]
+        coefficients = [*self.evaluator.coefficients(position), 1.0]
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = TRAINED
-        if self._phase != "search":  # in a comparison
-            what = f"{self._phase} {what}"
+        if self.phase != "search":  # in a comparison
+            what = f"{self.phase} {what}"
         return what, key, coefficients
 
     def _stored(self, request: Request) -> Row | UndefinedModelError:
         """A candidate's row, from the store or evaluated now."""
-        known = self._run.store.find_row(request.what, request.key, self._evaluator.utilities)
+        known = self.run.store.find_row(request.what, request.key, self.evaluator.utilities)
         if known is not None:
-            scores = [known.score(name, least=True) for name in self._evaluator.utilities]
-            value = self._evaluator.combine(scores).value
+            scores = [known.score(name, least=True) for name in self.evaluator.utilities]
+            value = self.evaluator.combine(scores).value
             if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
                 why = f"value {known.value:g} does not match its items, {value:g}"
                 raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
@@ -314,16 +318,9 @@ class Scorer:
             return error
         except NotFiniteError as error:
             raise UserError(f"{request.text}: {error}; fix it and resume") from error
-        row = replace(row, phase=self._phase)
-        self._run.store.add(request.what, request.key, row.to_json())
+        row = replace(row, phase=self.phase)
+        self.run.store.add(request.what, request.key, row.to_json())
         return row
-
-    def known(self, position: Tensor) -> Row | None:
-        """The complete row of a position, if it has been scored."""
-        row = self._latest.get(position_key(position))
-        if row is not None and row.complete:
-            return row
-        return None
 
     def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
         """Count a row in place of the position's previous row."""
@@ -340,19 +337,14 @@ class Scorer:
         """Add a row to the history and report it, unless it is of another phase and was known
         before; `what` is its name in the store.
         """
-        known = (what, row.key) in self._run.store.earlier
-        self._run.append(row, known)
+        known = (what, row.key) in self.run.store.earlier
+        self.run.append(row, known)
         data = {name: getattr(row, name) for name in _SHOWN}
         if row.phase == "search":
             self._best = max(self._best, row.value)
             self.report("replayed" if known else "evaluation", data)
         elif not known:
-            self._listener(Event("trial", data))
-
-    def report(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Report an event with the best value and the number of candidates so far."""
-        so_far = {"best": self._best, "evaluations": len(self._latest)}
-        self._listener(Event(kind, {**data, **so_far}))
+            self.listener(Event("trial", data))
 
     def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
         """The row of a candidate without numbers: the worst row so far, with no items scored. If no
@@ -363,11 +355,11 @@ class Scorer:
         if not before:
             raise UserError(text) from error
         log.warning("%s; it counts as the worst so far", UserError(text))
-        self._run.note_failure(UNDEFINED, text, request.key)
+        self.run.note_failure(UNDEFINED, text, request.key)
         worst = min(before, key=lambda row: row.value)
-        coefficients = self._evaluator.coefficients(request.position)
+        coefficients = self.evaluator.coefficients(request.position)
         row = replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)
-        self._run.store.add(request.what, request.key, row.to_json())
+        self.run.store.add(request.what, request.key, row.to_json())
         return row
 
 

@@ -38,7 +38,17 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transforme
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
 
+log = logging.getLogger(__name__)
 ITEMS_PER_STEP = 16
+_CLIP = 1.0  # largest norm of the gradient
+_WARMUP = 0.05  # share of the steps
+_FLOOR = 0.05  # share of the peak learning rate at the last step
+Addition = Callable[[Tensor], Tensor]
+"""Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
+OnRound = Callable[[int, int, float], None]
+"""Called with the number of finished rounds, the number of all rounds, and the last round's mean
+loss.
+"""
 
 
 def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list[Choices]]]:
@@ -144,18 +154,6 @@ def loglikelihoods(
         totals = torch.zeros(len(pairs), dtype=torch.float64)
         totals = totals.index_add(0, batch.target_pair, values)
         yield tuple(batch.pairs.tolist()), totals[batch.pairs]
-
-
-log = logging.getLogger(__name__)
-_CLIP = 1.0  # largest norm of the gradient
-_WARMUP = 0.05  # share of the steps
-_FLOOR = 0.05  # share of the peak learning rate at the last step
-Addition = Callable[[Tensor], Tensor]
-"""Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
-OnRound = Callable[[int, int, float], None]
-"""Called with the number of finished rounds, the number of all rounds, and the last round's mean
-loss.
-"""
 
 
 class Trainable(Protocol):

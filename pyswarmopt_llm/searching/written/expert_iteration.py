@@ -163,13 +163,10 @@ class ExpertIteration:
     ) -> None:
         self._job = job
         self._folder = folder
-        settings = (job.objectives.combine, store, job.plan.config.seed)
-        tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
-        self.dev = self.log = ReplyLog(job.engine, tasks, *settings, REPLIES)
+        self.dev = self.log = _log_of(job, "dev", scorings, store, REPLIES)
         self.schedule = FULL
         if job.objectives.spare:
-            tasks = cast(Mapping[str, Written], job.utilities("spare", scorings))
-            self.log = ReplyLog(job.engine, tasks, *settings, SPARE)
+            self.log = _log_of(job, "spare", scorings, store, SPARE)
             self.schedule = ON_SPARE
         self._logs = {self.dev, self.log}
         most = 2 * ROUNDS * self.schedule.passes(job.plan.trained_items)  # for two models
@@ -283,6 +280,15 @@ class ExpertIteration:
             "replies": self.count,
             "spare": 0 if self.log is self.dev else len(self.log.prompts),
         }
+
+
+def _log_of(
+    job: Job, split: str, scorings: Mapping[str, Scoring], store: Store, what: str
+) -> ReplyLog:
+    """The replies to the prompts of a split."""
+    tasks = cast(Mapping[str, Written], job.utilities(split, scorings))
+    combine = job.objectives.combine
+    return ReplyLog(job.engine, tasks, combine, store, job.plan.config.seed, what)
 
 
 def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> list[Tensor]:

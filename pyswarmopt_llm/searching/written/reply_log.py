@@ -130,46 +130,39 @@ def weights(values: Floats) -> list[float]:
     return shares
 
 
+@dataclass(eq=False)
 class ReplyLog:
     """Replies by model and sample, in a run's store.
 
-    Args:
+    Attributes:
         engine: a transformers engine.
         tasks: name -> prompts and scoring function.
         combine: combination of the tasks' scores.
         store: store of the run.
         seed: seed of the samples.
         what: name of the replies in the store.
-
-    Attributes:
         prompts: texts of all prompts.
 
     Raises:
         TypeError: the engine does not sample.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        tasks: Mapping[str, Written],
-        combine: Combine,
-        store: Store,
-        seed: int,
-        what: str = "replies",
-    ) -> None:
-        self._engine = on_transformers(engine, "sampling replies")
-        self._combine = combine
-        self._store = store
-        self._seed = seed
-        self._what = what
-        self._tasks = tasks
+    engine: Engine
+    tasks: Mapping[str, Written]
+    combine: Combine
+    store: Store
+    seed: int
+    what: str = "replies"
+
+    def __post_init__(self) -> None:
+        self._engine = on_transformers(self.engine, "sampling replies")
         self._numbers: dict[str, range] = {}  # of each task's prompts
         # prompts asked together -> the first task with them, which names their seeds, and the most
         # tokens of a reply
         self._asked: dict[range, tuple[str, int]] = {}
         self.prompts: list[str] = []
         known: dict[tuple[Any, ...], range] = {}
-        for name, task in tasks.items():
+        for name, task in self.tasks.items():
             texts = tuple((text, most) for _, text, most in task.texts())
             if texts not in known:
                 known[texts] = range(len(self.prompts), len(self.prompts) + len(texts))
@@ -190,12 +183,12 @@ class ReplyLog:
             model: the model.
             numbers: numbers of the samples, or `GREEDY`.
         """
-        names = {number: (f"{self._what} {number}", model.name) for number in numbers}
-        missing = [number for number, name in names.items() if name not in self._store]
+        names = {number: (f"{self.what} {number}", model.name) for number in numbers}
+        missing = [number for number, name in names.items() if name not in self.store]
         if missing:
             written = self._written(model, missing)
             for number, replies in zip(missing, written, strict=True):
-                self._store.add(*names[number], self._judged(replies))
+                self.store.add(*names[number], self._judged(replies))
         return [self._read(*name) for name in names.values()]
 
     def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
@@ -209,7 +202,7 @@ class ReplyLog:
                 if samples != [GREEDY]:
                     seeds: list[int] = []
                     for sample in samples:
-                        draws = random.Random(f"{self._seed} {model.name} {sample} {task}")
+                        draws = random.Random(f"{self.seed} {model.name} {sample} {task}")
                         of_sample = {number: draws.getrandbits(63) for number in numbers}
                         seeds += [of_sample[number] for number in there]
                     draw = Draw(TEMPERATURE, tuple(seeds))
@@ -224,7 +217,7 @@ class ReplyLog:
         texts = [storable(reply.text) for reply in replies]
         scores: list[list[float]] = [[] for _ in texts]
         for name, numbers in self._numbers.items():
-            values = self._tasks[name].judge([texts[number] for number in numbers])
+            values = self.tasks[name].judge([texts[number] for number in numbers])
             for number, value in zip(numbers, values, strict=True):
                 scores[number].append(float(value))
         begun = self._latest
@@ -242,17 +235,17 @@ class ReplyLog:
         Raises:
             UserError: it is not that of replies to these prompts.
         """
-        row = self._store.checked(what, who, _Line)
+        row = self.store.checked(what, who, _Line)
         scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
         same = len(row["replies"]) == len(row["cut"]) == len(scored)
         if not same or [len(scores) for scores in row["scores"]] != scored:
-            raise self._store.damaged(what, who, "scores")
+            raise self.store.damaged(what, who, "scores")
         self._rows[what, who] = row
         values = []
         for scores in row["scores"]:
             value = scores[0]
             if len(scores) > 1:
-                value = combined_value(self._combine, scores)
+                value = combined_value(self.combine, scores)
             values.append(float(f"{round(value, 12):.12g}") + 0.0)
         return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
 
@@ -262,7 +255,7 @@ class ReplyLog:
         scores = {}
         for name, numbers in self._numbers.items():
             scores[name] = score_of([next(left[number]) for number in numbers])
-        return Row.of(scores, self._combine(list(scores.values())))
+        return Row.of(scores, self.combine(list(scores.values())))
 
     def training_items(
         self, samples: Sequence[Replies], best: Mapping[int, int]
