@@ -11,8 +11,8 @@ RULES = dict.fromkeys(  # metric -> what stands beside its score
     "evaluate:squad follows SQuAD's rule",
 )
 _TWINS = str.maketrans(
-    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―",
-    '-----\'\'\'\'""""""x/#bI  ',
+    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ٫٬—―",
+    '-----\'\'\'\'""""""x/#bI.,  ',
     # the last are invisible: a soft hyphen, spaces without width, marks of direction
     "「」『』《》〈〉【】\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
 )
@@ -35,7 +35,7 @@ _REWRITTEN = {
     r"(?<!\S)[(\[]([^()\[\],;]+)[)\]](?![^\s.,;:!?])": r"\1",
 }
 _OPENING = '¿¡"'
-_CLOSING = ".,;:!?。、・؟،؛۔।॥։።။។•"
+_CLOSING = "།.,;:!?。、・؟،؛۔।॥։።။។•"
 _SCRIPTS = (  # without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"

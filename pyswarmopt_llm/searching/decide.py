@@ -217,8 +217,7 @@ def _proposer(request: Plan) -> str:
 
 def _remembers(request: Plan) -> bool:
     """Whether candidates are cheap: a member's predictions are read once, for all mixtures."""
-    objectives = request.objectives
-    return request.kind.several_models and not (objectives.writes or objectives.user_scored)
+    return request.kind.several_models and not request.objectives.writes
 
 
 def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[str, Any]:

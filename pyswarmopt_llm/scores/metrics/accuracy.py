@@ -72,11 +72,15 @@ class Accuracy:
 
     def _row(self, item: Item, prompt: str) -> Choices:
         """An item with the continuations to score: its options, or the right reply."""
+        right = UNKNOWN
         if self.scoring == "generate":
-            return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
+            if item.answer:
+                right = 0
+            return Choices(((prompt, item.answer_text),), (1.0,), right)
         options = item.letters
         lengths = [1.0] * len(options)
-        right = options.index(item.answer) if item.answer in options else UNKNOWN
+        if item.answer in options:
+            right = options.index(item.answer)
         if self.scoring == "likelihood":
             options = item.options
             lengths = [float(len(option.encode())) for option in options]
@@ -88,10 +92,12 @@ class Accuracy:
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that must fit the context window: item, text, maximum number of new tokens."""
-        written = self.scoring == "generate"
         for item, row in zip(self.items, self.rows, strict=True):
             for prompt, option in row.pairs:
-                yield item, prompt if written else prompt + option, MAX_NEW_TOKENS * written
+                if self.scoring == "generate":
+                    yield item, prompt, MAX_NEW_TOKENS
+                else:
+                    yield item, prompt + option, 0
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
@@ -154,8 +160,9 @@ def _best(scores: Mapping[str, float]) -> str:
 
 def option_counts(items: Sequence[Item]) -> list[int]:
     """Number of options of each item; empty if an item has none."""
-    counts = [len(item.choices) for item in items if item.choices]
-    return counts if len(counts) == len(items) else []
+    if all(item.choices for item in items):
+        return [len(item.options) for item in items]
+    return []
 
 
 def trial_of(task: Task, chat: Callable[[str], str]) -> Accuracy:

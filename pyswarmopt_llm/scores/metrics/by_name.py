@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -120,7 +120,9 @@ def _known(spec: str) -> Metric | None:
     """The metric with this name, or its form with an argument, not loaded; None if unknown."""
     kind, _, argument = spec.partition(":")
     form = next((name for name in METRICS if argument and name.startswith(f"{kind}:")), spec)
-    return METRICS.get(form) or (METRICS[FUNCTION] if is_own("metric", spec) else None)
+    if form not in METRICS and is_own("metric", spec):
+        return METRICS[FUNCTION]
+    return METRICS.get(form)
 
 
 def metric_of(task: Task) -> str:
@@ -214,13 +216,14 @@ def longest_reply(specs: Sequence[str]) -> int | None:
         >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
         (512, None)
     """
-    limits = [metric.new_tokens or 0 for metric in map(_known, specs) if _is_chat(metric)]
-    return max(limits) if len(limits) > 1 else None
-
-
-def _is_chat(metric: Metric | None) -> TypeGuard[ReplyMetric]:
-    """Whether a metric scores replies of a chat."""
-    return isinstance(metric, ReplyMetric) and not metric.plain
+    limits = [
+        metric.new_tokens or 0
+        for metric in map(_known, specs)
+        if isinstance(metric, ReplyMetric) and not metric.plain
+    ]
+    if len(limits) > 1:
+        return max(limits)
+    return None
 
 
 def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
@@ -237,22 +240,3 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
             raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)
     return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
-
-
-def named_metrics(
-    tasks: Mapping[str, Task],
-    specs: Sequence[str],
-    cache: Path | None,
-    device: str,
-    new_tokens: int | None,
-    sampling: Sampling | None,
-) -> dict[str, Metric]:
-    """The named metrics; `objectives.find_metrics` checks their items."""
-    chosen = metric_specs(specs, list(tasks))
-    names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
-    together = longest_reply(for_all_tasks(specs))
-    metrics = {}
-    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
-        tokens = new_tokens or (together if _is_chat(_known(spec)) else None)
-        metrics[spec] = up_to(find_metric(spec, cache, device), tokens, sampling)
-    return {name: metrics[spec] for name, spec in names.items()}

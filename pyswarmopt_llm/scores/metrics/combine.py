@@ -55,9 +55,9 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         >>> find_combine("arithmetic", 2) is arithmetic
         True
     """
-    if spec in ("harmonic", "arithmetic"):
-        if spec == "harmonic":
-            return harmonic
+    if spec == "harmonic":
+        return harmonic
+    if spec == "arithmetic":
         return arithmetic
     kind, _, rest = spec.partition(":")
     if kind not in ("weighted", "keep"):
@@ -136,20 +136,16 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
     return together(scores, total.value - SHORT * short, stderr)
 
 
-def of_the_same_items(combine: Combine) -> Combine:
-    """The combination for several scores of the same items, which are not independent: its standard
+def of_the_same_items(combine: Combine, scores: Sequence[Score]) -> Score:
+    """The combination of several scores of the same items, which are not independent: its standard
     error is that of the items' combined values (delta method).
 
     Example:
         >>> long = score_of([0.25, 0.5, 1.0])
         >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
-        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
+        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic, [long, short]).stderr
         (True, 0.0)
     """
-    return partial(_of_the_same_items, combine)
-
-
-def _of_the_same_items(combine: Combine, scores: Sequence[Score]) -> Score:
     total = combine(scores)
     if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
         return total

@@ -10,7 +10,7 @@ import os
 import reprlib
 import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,9 @@ class ScoreFunction:
             if each.default is each.empty
             and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         }
-        known = BATCH if "replies" in self._names else ONE
+        known = ONE
+        if "replies" in self._names:
+            known = BATCH
         if known[1] not in self._names or not needed | {*self._names} <= {*known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
@@ -122,7 +124,9 @@ class ScoreFunction:
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """A returned value as named numbers."""
-        named = value if isinstance(value, Mapping) else {"": value}
+        named: Mapping[Any, object] = {"": value}
+        if isinstance(value, Mapping):
+            named = value
         parts = {str(name): _number(part) for name, part in named.items()}
         if not parts or not sum(map(abs, parts.values())) <= LARGEST:
             why = f"return a finite number (at most {LARGEST:g}), or a dict of them"
@@ -179,10 +183,11 @@ class EvaluateMetric:
         path = user_path(name)
         if path.exists() and "/" not in name:  # the library would run a script with that name here
             raise self._refusal(f"there is also a {name} here; use ./{name} if you mean that")
-        source = str(path) if path.exists() else name
+        if path.exists():
+            name = str(path)
         try:
             # An experiment of its own: concurrent runs would lock each other's files.
-            self._metric: Any = evaluate.load(source, experiment_id=uuid.uuid4().hex)
+            self._metric: Any = evaluate.load(name, experiment_id=uuid.uuid4().hex)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise self._refusal(
                 f"{first_line(error)}; use a folder, ./NAME, or a name on the hub"
@@ -221,8 +226,11 @@ class EvaluateMetric:
 
     def _number(self, result: Mapping[str, Any]) -> float:
         """The value that was asked for, of those that the metric gives."""
-        only: Iterable[str] = result if len(result) == 1 else ()
-        wanted = [self._key] if self._key else [self._metric.name, "score", *only]
+        wanted = [self._metric.name, "score"]
+        if len(result) == 1:
+            wanted += result
+        if self._key:
+            wanted = [self._key]
         value = next((float(result[key]) for key in wanted if key in result), math.nan)
         if not abs(value) <= LARGEST:
             why = f"returns {', '.join(result)}; name one that is a mean over examples: NAME#VALUE"

@@ -297,12 +297,8 @@ class ReplyMetric(Metric):
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> Written:
         """See `Metric`."""
-        return Written(
-            items,
-            self.rate,
-            None if self.plain else chat,
-            template,
-            max_new_tokens=self.new_tokens or MAX_NEW_TOKENS,
-            sampling=self.sampling,
-            prompted=self.prompted,
-        )
+        limit = self.new_tokens or MAX_NEW_TOKENS
+        spoken: Chat | None = chat
+        if self.plain:
+            spoken = None
+        return Written(items, self.rate, spoken, template, limit, self.sampling, self.prompted)

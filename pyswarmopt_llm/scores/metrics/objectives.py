@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, Sampling
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
@@ -57,7 +57,8 @@ class Objectives:
     @property
     def items(self) -> dict[str, int]:
         """Name -> number of dev items; 0 for externals."""
-        return {name: len(self.tasks[name].dev) if name in self.tasks else 0 for name in self.names}
+        counts = {name: len(task.dev) for name, task in self.tasks.items()}
+        return counts | dict.fromkeys(self.externals, 0)
 
     @property
     def writes(self) -> bool:
@@ -92,11 +93,6 @@ class Objectives:
     def spare(self) -> bool:
         """Whether training uses replies to spare items."""
         return self.written and all(task.spare for task in self.tasks.values())
-
-    @property
-    def user_scored(self) -> bool:
-        """Whether a user's function scores."""
-        return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
 
     def utilities(
         self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
@@ -144,16 +140,17 @@ def load_objectives(config: SearchConfig) -> Objectives:
     count = len(metrics) + len(externals)
     signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
     by = config.combine
-    if by == "auto":
-        by = "arithmetic" if signed else "harmonic"
-    elif by == "harmonic" and signed:
+    if by == "harmonic" and signed:
         why = "may be negative, so their harmonic mean is undefined; add `combine arithmetic`"
         raise InvalidOption("metric", signed[0], why)
-    objectives = Objectives(
-        tasks, metrics, externals, find_combine(by, count), by, config.test != 0
-    )
+    if by == "auto":
+        by = "harmonic"
+        if signed:
+            by = "arithmetic"
+    combine = find_combine(by, count)
+    objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
     if objectives.alike:
-        return replace(objectives, combine=of_the_same_items(objectives.combine))
+        return replace(objectives, combine=partial(of_the_same_items, combine))
     return objectives
 
 
@@ -230,7 +227,8 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     specs = [spec for spec in config.tasks if not spec.startswith(LM_EVAL)]
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     for name, task in tasks.items():
-        test = () if config.test == 0 else task.test
+        if config.test == 0:
+            task = replace(task, test=())
         count = config.spare
         if count is None:
             count = 0
@@ -239,7 +237,7 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
         elif count > len(task.spare):
             why = f"{name} has only {len(task.spare)} examples without options beyond its dev"
             raise InvalidOption("spare", count, f"{why}; use fewer, or a lower `dev`")
-        tasks[name] = replace(task, test=test, spare=task.spare[:count], fingerprint="")
+        tasks[name] = replace(task, spare=task.spare[:count], fingerprint="")
     return tasks
 
 
@@ -265,9 +263,19 @@ def find_metrics(
     Raises:
         UserError: a metric is unknown, or cannot score these items.
     """
-    from pyswarmopt_llm.scores.metrics.by_name import named_metrics
+    from pyswarmopt_llm.scores.metrics import by_name
 
-    metrics = named_metrics(tasks, specs, cache, device, new_tokens, sampling)
+    chosen = by_name.metric_specs(specs, list(tasks))
+    names = {name: chosen.get(name) or by_name.metric_of(task) for name, task in tasks.items()}
+    together = by_name.longest_reply(for_all_tasks(specs))
+    named = {}
+    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
+        metric = by_name.find_metric(spec, cache, device)
+        tokens = new_tokens
+        if isinstance(metric, ReplyMetric) and not metric.plain:
+            tokens = new_tokens or together
+        named[spec] = by_name.up_to(metric, tokens, sampling)
+    metrics = {name: named[spec] for name, spec in names.items()}
     for name, task in tasks.items():
         for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")

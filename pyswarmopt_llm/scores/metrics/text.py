@@ -122,8 +122,8 @@ class Likelihoods:
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
         rows = loglikelihoods(engine, at(self._rows, indices))
-        values = map(self._value, at(self.items, indices), rows)
-        return score_of([0.0 if math.isnan(value) else value for value in values])
+        values = list(map(self._value, at(self.items, indices), rows))
+        return score_of(np.nan_to_num(values).tolist())
 
 
 def truthfulness(

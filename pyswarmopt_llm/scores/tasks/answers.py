@@ -11,18 +11,21 @@ from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
+from pyswarmopt_llm.scores.tasks.stated import candidates, only, plain, statement
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 from pyswarmopt_llm.scores.words import same_words, typography
 
-_AFTER = r"(?![\w'-])"  # of a letter; A and I are also words
+_AFTER = r"(?![\w'?-])"  # of a letter; A and I are also words
 _AFTER_WORD = (
-    r"(?=[\"'*)\]]*\s*(?:$|[^\w\s'-]|\n|(?:because|since|as|is|are|or|and|seems|looks|must)\b))"
+    r"(?=[\"'*)\]]*\s*(?:$|[^\w\s'?-]|\n|(?:because|since|as|is|are|or|and|seems|looks|must)\b))"
 )
 _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
-_DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|be|really|option)\s+)?[\"'*(]*"
+_DENIED = (
+    r"(?<!\w)(?:(?i:not|never|cannot|doubt|hardly|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
+    r"|(?i:no|nor|than|instead of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
+)
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 _LATEX = re.compile(r"\\[A-Za-z]{2}|\\[({[%$,]|[_^]\{|\$.*\S\$")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
@@ -56,12 +59,12 @@ def is_correct(item: Item, text: str) -> bool:
 
 def _answers(reference: str, text: str) -> bool:
     """Whether a text gives a right answer to an open question."""
-    if same_words(reference, text):
-        return True
     gold = candidates(reference)[0]
     number = written_quantity(gold)
     if number is not None:
         return _same(number, stated_quantity(text))
+    if same_words(reference, text):
+        return True
     answer = normalise(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
@@ -87,6 +90,11 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         True
     """
     choices = {letter: plain(option) for letter, option in choices.items()}
+    verdicts = {normalise(option): letter for letter, option in choices.items()}
+    if len(verdicts) == len(choices) and verdicts.keys() <= {*VERDICTS}:
+        if verdict := spoken_verdict(text):
+            return verdicts.get(verdict)
+        choices = {letter: letter for letter in choices}
     *marked, whole = (typography(plain(part)) for part in candidates(text))
     lines = [
         rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
@@ -125,24 +133,19 @@ def stated_answer(text: str) -> Quantity | str:
         >>> stated_answer("The sum is 24.").value, stated_answer("The answer is Lima.")
         (Fraction(24, 1), 'Lima.')
     """
-    *marked, whole = candidates(text)
-    explicit = plain(marked[0]) if marked else whole
+    *marked, clause = candidates(text)
+    stated = clause
     if marked:
+        explicit = plain(marked[0])
+        stated = statement(explicit)
         clause = _EXPLAINED.split(explicit, maxsplit=1)[0]
-    else:
-        clause = whole
     said = _SAID.search(clause)
-    number = written_quantity(clause) or (said and written_quantity(said["said"]))
-    if number:
-        return number
-    if marked:
-        return statement(explicit)
-    return whole
+    return written_quantity(clause) or (said and written_quantity(said["said"])) or stated
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose letter or text is the whole text; case only distinguishes options."""
-    stated = statement(text)
+    stated = re.sub(r"(?i)\A\W*(?:option|choice|letter)\b", "", statement(text))
     bare = stated.strip(EDGES)
     if bare in choices:
         return bare
@@ -152,9 +155,8 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
         for letter, option in choices.items()
         if same_words(option, stated) or _same(number, written_quantity(option))
     ]
-    same = [letter for letter in alike if choices[letter].strip() == bare] or alike
-    if same:
-        return same[0] if len(same) == 1 else None
+    if alike:
+        return only([each for each in alike if choices[each].strip() == bare] or alike)
     if bare.upper() in choices:
         return bare.upper()
     return None
@@ -186,9 +188,11 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
                 named.add(option)
                 rest = re.sub(pattern, "\0", rest)
     letters = [letter for letter, option in choices.items() if normalise(option) in named]
-    return letters[0] if len(letters) == 1 else None
+    return only(letters)
 
 
 def _letter(letter: str) -> str:
     """The pattern of a letter that is no word."""
-    return letter + (_AFTER_WORD if letter in "AI" else _AFTER)
+    if letter in "AI":
+        return letter + _AFTER_WORD
+    return letter + _AFTER

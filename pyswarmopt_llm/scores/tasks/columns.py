@@ -15,11 +15,11 @@ from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
-QUESTION = ("question", "text", "sentence")
-ANSWER = ("answer", "label", "answerKey", "answers")
+QUESTION: tuple[str, ...] = ("question", "text", "sentence")
+ANSWER: tuple[str, ...] = ("answer", "label", "answerKey", "answers")
 _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
 # 1.0 is label 1: pandas writes it so in columns with gaps
-_NUMBER = re.compile(r"(-?[0-9]+)(?:\.0+)?")
+_NUMBER = re.compile(r"\A(-?[0-9]+)(?:\.0+)?\Z")
 
 
 class Reading(NamedTuple):
@@ -44,19 +44,18 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
         >>> parse_reading(["0=negative", "1=positive"]).labels
         {'0': 'negative', '1': 'positive'}
     """
-    columns: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    told: dict[str, str] = {}
     for spec in specs:
         name, _, column = (part.strip() for part in spec.partition("="))
         name = plain_number(name)
-        number = _NUMBER.fullmatch(name)
-        if not (number or name in _OURS or name in [*ascii_uppercase]):
+        if not (_NUMBER.match(name) or name in (*_OURS, *ascii_uppercase)):
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
-        found = labels if number else columns
-        if not column or name in found:
+        if not column or name in told:
             why = "write question=COLUMN,answer=COLUMN, each name once"
             raise InvalidOption("columns", spec, why)
-        found[name] = column
+        told[name] = column
+    labels = {name: label for name, label in told.items() if _NUMBER.match(name)}
+    columns = {name: column for name, column in told.items() if name not in labels}
     return Reading(columns, seed, labels, skip_bad)
 
 
@@ -67,8 +66,7 @@ def plain_number(label: str) -> str:
         >>> plain_number("1.0"), plain_number("1.5")
         ('1', '1.5')
     """
-    number = _NUMBER.fullmatch(label)
-    return number[1] if number else label
+    return _NUMBER.sub(r"\1", label)
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,9 @@ class Columns:
         split = row.values.get(self.header("split"))
         if "split" in self.names and split not in SPLITS:
             raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        needed = ["prompt"] if self.question == "prompt" else ["question", "answer"]
+        needed = [self.question]
+        if self.question != "prompt":
+            needed.append("answer")
         for header in self.missing(row, needed):
             raise UserError(f'{row.location}: nothing in column "{header}"')
         return parse_item(self.record(row), row.location, row.id)
@@ -154,16 +154,14 @@ def find_columns(
     names = _recognised(table, told)
     verbatim = prompts or _complete_prompts(names, told)
     question = "question"
-    questions: Sequence[str] = QUESTION
-    answers: Sequence[str] = ANSWER
+    questions = QUESTION
+    answers = ANSWER
     options = list(takewhile(names.__contains__, ascii_uppercase))
     if verbatim:
         question = "prompt"
-        questions = ["prompt"]
-        answers = ["answer"]
-        options = []
-    if prompts:
         questions = ("prompt", *QUESTION)
+        answers = ("answer",)
+        options = []
     asked = _first(questions, names, told)
     replied = _first(answers, names, told)
     if not asked:

@@ -32,7 +32,9 @@ def parse_item(
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
     plain = "prompt" in record and "question" not in record
-    column = "prompt" if plain else "question"
+    column = "question"
+    if plain:
+        column = "prompt"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
     answers: list[str] = []
     if answered:
@@ -88,7 +90,9 @@ def repeated(items: Sequence[Item]) -> list[int]:
     """
     seen: dict[tuple[str, ...], int] = {}
     numbers = [seen.setdefault(content(item), len(seen)) for item in items]
-    return numbers if len(seen) < len(items) else []
+    if len(seen) == len(items):
+        return []
+    return numbers
 
 
 def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:

@@ -101,11 +101,14 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
     kind, _, name = spec.partition(":")
     if kind == "prompts":
         return read_prompts(name, reading)
-    if kind in ("hub", "published"):
-        from pyswarmopt_llm.published.datasets import read_hub, read_published
+    if kind == "hub":
+        from pyswarmopt_llm.published.datasets import read_hub
 
-        read = read_hub if kind == "hub" else read_published
-        return read(name, dev, test, reading)
+        return read_hub(name, dev, test, reading)
+    if kind == "published":
+        from pyswarmopt_llm.published.datasets import read_published
+
+        return read_published(name, dev, test, reading)
     return read_task(Path(spec), reading)
 
 
@@ -116,12 +119,13 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
         if count is not None and count > available:
             message = "%s: %d %s examples requested, only %d available"
             log.warning(message, task.name, count, split, available)
-    dev = dev or (DEV if task.drawn else len(task.dev))
-    test = test or (TEST if task.drawn else len(task.test))
-    spare = task.dev[dev:]
+    if task.drawn:
+        dev = dev or DEV
+        test = test or TEST
+    used = replace(task, dev=task.dev[:dev], test=task.test[:test], fingerprint="")
+    spare = task.dev[len(used.dev) :]
     if any(item.choices for item in spare):
         spare = ()
-    used = replace(task, dev=task.dev[:dev], test=task.test[:test], spare=spare, fingerprint="")
     note = task.note and f"{task.source}: {task.note}"
     if task.drawn:
         note = (
@@ -129,7 +133,7 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
             f"drawn with split seed {seed}"
         )
         note = "; ".join(filter(None, (note, task.note)))
-    return replace(used, note=note, left=len(task.test[test:]))
+    return replace(used, note=note, spare=spare, left=len(task.test) - len(used.test))
 
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:
@@ -142,10 +146,10 @@ def _check_splits(task: Task, allow_overlap: bool) -> None:
             raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
         asked = len(set(map(content, items)))
         if repeats := len(items) - asked:
-            other = len({(content(item), item.answer) for item in items}) - asked
-            unlike = f", {other} of them with another answer" if other else ""
-            message = "%s: %d of %d %s examples repeat another%s"
-            log.warning(message, task.source, repeats, len(items), split, unlike)
+            message = f"{task.source}: {repeats} of {len(items)} {split} examples repeat another"
+            if other := len({(content(item), item.answer) for item in items}) - asked:
+                message += f", {other} of them with another answer"
+            log.warning("%s", message)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]
     if not shared:

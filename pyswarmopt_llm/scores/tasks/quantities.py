@@ -3,7 +3,7 @@ $5 million, 60 km/h, 9 * 2 = 18.
 
 `accuracy`, `numeric` and votes read and compare numbers by these rules alone:
 
-- a number counts by its value, however it is written;
+- a number counts by its value, however it is written in digits or English words;
 - a unit on both sides has to be the same quantity: 3 km is 3000 m, but not 3 kg; $5 is not €5;
 - a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%,
   but 5k is not 5 km;
@@ -17,14 +17,13 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from pyswarmopt_llm.scores.tasks.stated import candidates, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
 from pyswarmopt_llm.scores.tasks.units import Unit, unit_after
 from pyswarmopt_llm.scores.words import MONTHS, typography
 
-# Letters before a number make it a name (H2O), signs an exponent or a root; "more than 5" is another.
+# Letters before a number make it a name (H2O), signs an exponent or a root.
 _NUMBER = re.compile(
     r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])
-    (?<!\bthan[ ])(?<!\bquestion[ ])(?<!\bexercise[ ])(?<!\bproblem[ ])(?<!\bstep[ ])
     (?P<sign>-|(?<![0-9][ ])(?:minus|negative)\s+)?
     (?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?(?:
     (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
@@ -51,6 +50,14 @@ _MORE = re.compile(
     r"\s*%?(?:\s*[^\W\d_]+\b){0,2}\s*"
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
 )
+# "more than 5", "step 5", "I don't think it is 5" are not the answer 5
+_OTHER = re.compile(
+    r"(?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}?"
+    r"|\b(?:than|at\s+(?:least|most)|nearly|almost|over|under|above|below|up\s+to|question|exercise|problem|step))"
+    rf"[\s*]+{_NUMBER.pattern}",
+    _NUMBER.flags,
+)
+_OR_MORE = re.compile(r"\s*[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)\b")
 # "5 hours 30 minutes", "5 dollars and 20 cents"
 _NEXT = re.compile(rf"\s*(?:and\s+)?{_NUMBER.pattern}", _NUMBER.flags)
 # a last "3 or 4", "3-4", "between 3 and 4", or "3 + 4 ="
@@ -94,6 +101,15 @@ _NUMBERS_NAMED = {
     **{word: str(number) for number, word in enumerate(_UNITS_NAMED)},
     **{word: f"{number}0" for number, word in enumerate(_TENS_NAMED, 2)},
 }
+_JOINED = {  # after the words of digits
+    "0[- ](?=[1-9](?![0-9]))": "",  # twenty-one is 21
+    r"\ban?(?= (?:dozen|hundred|thousand|million|half|third|quarter)\b)": "1",
+    r"(?<=[0-9]) point (?=[0-9])": ".",
+    r"(?<=\b[1-9])[ -](?:half|halves)\b": "/2",
+    r"(?<=\b[1-9])[ -]thirds?\b": "/3",
+    r"(?<=\b[1-9])[ -](?:quarter|fourth)s?\b": "/4",
+    r"(?<=[0-9]) and (?=[0-9]/)": " ",
+}
 # not of "no one knows", "one of them", "the right one", "Seven Samurai"
 _NAMED = re.compile(
     r"(?<!\bno )(?!(?<=\w )(?<!ty )one\b(?! [a-z]))\b[a-z]{3,9}\b(?! of| (?-i:[A-Z]))",
@@ -136,7 +152,7 @@ def stated_quantity(text: str) -> Quantity | None:
         ('37', None)
     """
     *marked, own = candidates(text)
-    for shown in map(_readable, marked):
+    for shown in map(_readable, map(statement, marked)):
         if _NUMBER.search(shown):
             return _of_phrase(shown)
     first = written_quantity(re.split(r"\n[ \t]*\n", own.strip())[0])
@@ -155,8 +171,7 @@ def written_quantity(text: str) -> Quantity | None:
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
     *terms, result = re.split(rf"\s*(?:≈|{_EQUALS.pattern})\s*", shown)
-    match = _NUMBER.match(result)
-    found = _quantity(match) if match else None
+    found = _quantity(_NUMBER.match(result))
     if found and _UNIT.fullmatch(result, found.end) and all(map(_NUMBER.search, terms)):
         return _of_phrase(shown)
     return None
@@ -168,18 +183,17 @@ def _readable(text: str) -> str:
     for written, read in _REWRITTEN.items():
         text = re.sub(written, read, text)
     text = re.sub(r"\d", lambda digit: str(int(digit[0])), text)
-    if not re.search("[0-9]", text):  # twenty-one is 21
+    if not re.search("[0-9]", text):
         text = _NAMED.sub(lambda word: _NUMBERS_NAMED.get(word[0].casefold(), word[0]), text)
-        text = re.sub("0[- ](?=[1-9](?![0-9]))", "", text)
-    return text
+        for named, read in _JOINED.items():
+            text = re.sub(named, read, text)
+    return _OTHER.sub("", text)
 
 
 def _of_phrase(text: str) -> Quantity | None:
     """The number given by a phrase; of a calculation, the result, or else what it begins with, and
     exact before rounded.
     """
-    if denied := re.match(r"(?is)[\s*_]*not\b(?:.*?\bbut\b(.*))?", text):
-        return _of_phrase(denied[1] or "")
     sides = [side for part in text.split("≈") for side in reversed(_EQUALS.split(part))]
     if len(sides) == 1:
         return _single(_NUMBER.search(text))
@@ -189,18 +203,41 @@ def _of_phrase(text: str) -> Quantity | None:
 
 def _single(match: re.Match[str] | None) -> Quantity | None:
     """A number, unless it starts a calculation, a list or a range."""
-    if match is None:
-        return None
     found = _quantity(match)
-    return None if found and _MORE.match(match.string, found.end) else found
+    if match and found and _MORE.match(match.string, found.end):
+        return None
+    return found
 
 
-def _quantity(match: re.Match[str], above: Fraction | None = None) -> Quantity | None:
+def _quantity(match: re.Match[str] | None, above: Fraction | None = None) -> Quantity | None:
     """The quantity of a match, with a smaller part that follows it (5 hours 30 minutes); None for a
     division by 0, a multiple of a symbol, or a unit that is not smaller than `above`.
     """
-    if _SYMBOL.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
+    if match is None or _SYMBOL.match(match.string, match.end()):
         return None
+    try:
+        value = _value(match)
+    except ZeroDivisionError:
+        return None
+    unit, end = unit_after(match.string, match.end(), match["money"])
+    if _OR_MORE.match(match.string, end):
+        return None
+    size = unit.size * unit.factor
+    if above and size >= above:
+        return None
+    part = _quantity(_NEXT.match(match.string, end), size)
+    if part and unit.kind in ("", part.unit.kind):
+        whole = unit
+        if not unit.kind:
+            whole = part.unit._replace(factor=unit.factor)
+        share = part.unit.size * part.unit.factor / (whole.size * whole.factor)
+        if share < 1:
+            return Quantity(value + share * part.value, whole, part.end)
+    return Quantity(value, unit, end)
+
+
+def _value(match: re.Match[str]) -> Fraction:
+    """The number of a match; ZeroDivisionError for a division by 0."""
     if match["top"]:
         value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
     else:
@@ -208,20 +245,9 @@ def _quantity(match: re.Match[str], above: Fraction | None = None) -> Quantity |
         value = Fraction(re.sub("[ ',]", "", digits))
         power = int(match["exponent"] or match["power"] or 0)
         if match["power"] and not match["ten"]:
-            value = value**power if value else Fraction(0)
+            value = value**power
         else:
             value *= Fraction(10) ** power
     if match["sign"] or match["minus"]:
-        value = -value
-    unit, end = unit_after(match.string, match.end(), match["money"])
-    size = unit.size * unit.factor
-    if above and size >= above:
-        return None
-    following = _NEXT.match(match.string, end)
-    part = _quantity(following, size) if following else None
-    if part and unit.kind in ("", part.unit.kind):
-        whole = unit if unit.kind else part.unit._replace(factor=unit.factor)
-        share = part.unit.size * part.unit.factor / (whole.size * whole.factor)
-        if share < 1:
-            return Quantity(value + share * part.value, whole, part.end)
-    return Quantity(value, unit, end)
+        return -value
+    return value

@@ -245,9 +245,10 @@ def label_choices(
     answers = [label_of[spelling(text)] for text in written]
     labels = sorted(set(answers))
     _check_labels(items, labels, where)
-    # A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods
-    repeat = 1 if len(labels) <= len(ascii_uppercase) else 2
-    letters = dict(zip(labels, map("".join, product(ascii_uppercase, repeat=repeat)), strict=False))
+    marks = list(ascii_uppercase)
+    if len(labels) > len(marks):  # AA, AB, ..., for likelihoods
+        marks = list(map("".join, product(ascii_uppercase, repeat=2)))
+    letters = dict(zip(labels, marks, strict=False))
     choices = {letter: label for label, letter in letters.items()}
     labelled = [
         replace(item, choices=choices, answer=letters[answer])
@@ -262,7 +263,9 @@ def label_choices(
     )
     shown = [f"{label} {count}" for label, count in Counter(sorted(answers)).most_common(LISTED)]
     note = f"its {len(labels)} labels are the choices: {', '.join(shown)}"
-    return labelled, f"read {', '.join(joined[:LISTED])}; {note}" if joined else note
+    if joined:
+        note = f"read {', '.join(joined[:LISTED])}; {note}"
+    return labelled, note
 
 
 def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:
@@ -313,12 +316,12 @@ def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     is right?").
     """
     counts = Counter(normalise(item.conversation) for item in items)
-    shared = 2 * max(counts.values(), default=0) > len(items)
+    parts: int | None = 1
+    if 2 * max(counts.values(), default=0) > len(items):
+        parts = None
     groups = defaultdict[str, list[Item]](list)
     for item in items:
-        asked = content(item)
-        key = "\0".join(asked) if shared else asked[0]
-        groups[key].append(item)
+        groups["\0".join(content(item)[:parts])].append(item)
     return groups
 
 

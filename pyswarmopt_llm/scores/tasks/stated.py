@@ -8,7 +8,10 @@ after ``####``, then after the last "the answer is", ``<answer>``, or a "Final a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import TypeVar
 
+T = TypeVar("T")
 _MARK = re.compile(
     r"(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
     r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
@@ -33,7 +36,7 @@ _NEXT_QUESTION = re.compile(
 )
 # before another sentence, but not after "J." and "St.", or before a reason
 _STATED = re.compile(
-    r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=[A-Z])|\n\s*\n"
+    r"(?<=[.!])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=\(?[A-Z])|\n\s*\n"
     r"|(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b"
 )
 _JSON_FIELDS = re.compile(r"\s*,\s*\"\w+\"\s*:.*")  # further fields of an object
@@ -91,7 +94,9 @@ def own_part(text: str) -> str:
             text = text[: match.start()]
             break
     marked = _HASHES.search(text)
-    return text if marked is None else text[: marked.end()]
+    if marked:
+        text = text[: marked.end()]
+    return text
 
 
 def candidates(text: str) -> list[str]:
@@ -115,11 +120,26 @@ def plain(text: str) -> str:
     """
     for command, means in _COMMANDS.items():
         text = re.sub(command, means, text)
-    for _ in range(_NESTED if "\\" in text or "{" in text else 0):
+    if "\\" not in text and "{" not in text:
+        return text
+    for _ in range(_NESTED):
         text = _WRAPPED.sub(r" \1 ", text)
         text = _GROUP.sub(lambda group: _operand(group[1]), text)
         text = _FRACTION.sub(_quotient, text)
     return text.replace("\\", "")
+
+
+def only(found: Iterable[T]) -> T | None:
+    """The one value of several; None if they differ, or there are none.
+
+    Example:
+        >>> only("aa"), only("ab"), only("")
+        ('a', None, None)
+    """
+    values = set(found)
+    if len(values) == 1:
+        return values.pop()
+    return None
 
 
 def _quotient(fraction: re.Match[str]) -> str:
@@ -131,7 +151,9 @@ def _quotient(fraction: re.Match[str]) -> str:
 def _operand(text: str) -> str:
     """A group of LaTeX, in brackets if it consists of several signs."""
     text = text.strip()
-    return text if re.fullmatch(r"[-√]*\w*", text) else f"({text})"
+    if re.fullmatch(r"[-√]*\w*", text):
+        return text
+    return f"({text})"
 
 
 def statement(text: str) -> str:
@@ -148,4 +170,6 @@ def _after_mark(text: str) -> str:
     """The text after the last answer marker, up to the end of the line or tag; "" without any."""
     said = ["", *_MARK.split(text)[1:]][-1].partition("</answer>")[0]
     line = _JSON_FIELDS.sub("", said.strip().partition("\n")[0])
-    return line if "{" in line else line.rstrip("} ")
+    if "{" not in line:
+        line = line.rstrip("} ")
+    return line

@@ -77,7 +77,9 @@ def read_table(path: Path, text: str = "") -> Table:
         UserError: the file cannot be read, is not a table, or has no rows.
     """
     suffix = path.suffix.lower()
-    known = (*SUFFIXES, *_TEXT) if text else SUFFIXES
+    known: tuple[str, ...] = SUFFIXES
+    if text:
+        known += _TEXT
     if suffix not in known or path.is_dir():
         endings = ", ".join(filter(None, known))
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
@@ -86,8 +88,10 @@ def read_table(path: Path, text: str = "") -> Table:
         table = _delimited(path)
     elif suffix == ".json":
         table = _of_json(path, text)
+    elif suffix == ".jsonl":
+        table = table_of(path, json_lines(path), text)
     else:
-        table = table_of(path, json_lines(path) if suffix == ".jsonl" else text_lines(path), text)
+        table = table_of(path, text_lines(path), text)
     if not table.rows:
         raise UserError(f"{path}: no rows; add some (in CSV below the column names)")
     return table
@@ -97,8 +101,9 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
     """The table of records, each with its location: objects, or plain texts for the column `text`."""
     rows = []
     for i, (location, record) in enumerate(records, 1):
-        named = {text: record} if text and isinstance(record, str) else record
-        rows.append(FileRow(location, f"row-{i}", _values(named, location)))
+        if text and isinstance(record, str):
+            record = {text: record}
+        rows.append(FileRow(location, f"row-{i}", _values(record, location)))
     return Table(path, _names(rows), rows)
 
 
@@ -127,8 +132,11 @@ def read_text(path: Path) -> str:
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[2:4] != b"\0\0"  # not UTF-32
+    encoding = "utf-8-sig"
+    if wide:
+        encoding = "utf-16"
     try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
         loose = data.decode("utf-8", "replace")
         # most letters beyond ASCII are UTF-8's: damaged, not another encoding
@@ -146,13 +154,15 @@ def _delimited(path: Path) -> Table:
     """The table of a CSV or TSV file; a missing value is ""."""
     text = read_text(path)
     header_line = text.partition("\n")[0]
-    # a comma if there is one, else what gives most columns
-    separator = "," if "," in header_line else max(",;\t", key=header_line.count)
+    separator = ","
+    if separator not in header_line:
+        separator = max(",;\t", key=header_line.count)
     (_, header), *records = _records(path, text, separator) or [(0, [""])]
     names = [name.strip() for name in header]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
+    folded = [name.casefold() for name in names]
+    repeated = [name for name in folded if folded.count(name) > 1]
+    if repeated:
+        raise UserError(f'{path}: line 1: two columns are named "{repeated[0]}"; rename one')
     rows = []
     for number, (line, values) in enumerate(records, 1):
         location = f"{path}: line {line}"
@@ -173,18 +183,19 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
     """
     literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
     a_row_per_line = len({len(values) for _, values in literal}) == 1
+    may_be_literal = a_row_per_line and separator == "\t"
+    if may_be_literal and not text.startswith('"') and _NEEDLESS.search(text):
+        return literal
     try:
         quoted = _parsed_csv(text, separator, csv.QUOTE_MINIMAL)
     except csv.Error as error:
-        if a_row_per_line and separator == "\t":
+        if may_be_literal:
             return literal
         raise UserError(f"{path}: {error}; check the quotes") from error
-    if a_row_per_line and separator == "\t":
-        needless = not text.startswith('"') and _NEEDLESS.search(text)
-        return literal if needless or len(quoted) < len(literal) else quoted
-    if not a_row_per_line or len(quoted) == len(literal):
-        return quoted
-    log.warning("%s: a quoted row spans several lines; check its quotation marks", path)
+    if a_row_per_line and len(quoted) < len(literal):
+        if may_be_literal:
+            return literal
+        log.warning("%s: a quoted row spans several lines; check its quotation marks", path)
     return quoted
 
 

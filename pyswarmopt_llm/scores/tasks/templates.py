@@ -59,7 +59,7 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     if prompt is not None:
         for item in items:
             check_template(prompt, where, fillers(item))
-    examples = normalise(prompt or "")
+    examples = normalise((prompt or "").replace("{{", "{").replace("}}", "}"))
     shown = 0
     for item in items:
         asked = normalise(item.question)

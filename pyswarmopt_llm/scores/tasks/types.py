@@ -56,8 +56,8 @@ class Item:
             >>> Item("1", "Who wrote Faust?", None, "Goethe", {"answers": '["J. W. Goethe"]'}).references
             ['Goethe', 'J. W. Goethe']
         """
-        first = [self.answer_text] if self.answer else []
-        return list(dict.fromkeys([*first, *json.loads(self.meta.get("answers", "[]"))]))
+        right = [self.answer_text, *json.loads(self.meta.get("answers", "[]"))]
+        return list(dict.fromkeys(filter(None, right)))
 
     @property
     def answer_text(self) -> str:

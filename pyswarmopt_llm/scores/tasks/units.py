@@ -29,10 +29,12 @@ _SIZES = {
         "mi|mile": "1609.344",
         "公里": "1e3",
     },
-    "gram": {"公斤": "1e3", "tonne": "1e6", "mcg": "1e-6"},
+    "gram": {"公斤|kilo": "1e3", "tonne": "1e6", "mcg": "1e-6"},
     "second": {"min|minute": "60", "h|hr|hour": "3600", "day": "86400", "week": "604800"},
     "month": {"month": "1", "year|yr": "12"},
     "metre/second": {"mph": "0.44704", "kph|kmh": "5/18"},
+    "metre2": {"acre": "4046.8564224", "ha|hectare": "1e4"},
+    "litre": {"gal|gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473"},
     "$": {"$|USD|dollar": "1", "cent": "0.01"},
     "£": {"£|GBP|pound|lb": "1", "ounce|oz": "0.0625", "pence": "0.01"},  # pounds of either kind
 }
@@ -62,6 +64,7 @@ _METRIC = {
     "W|watt": "watt",
     "Wh|watt-hour": "watt-hour",
     "J|joule": "joule",
+    "Pa|pascal": "pascal",
     "N|newton": "newton",
     "V|volt": "volt",
     "Hz|hertz": "hertz",
@@ -150,17 +153,18 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
     end = start
     while word := _WORD.match(text, end):
         name = word["name"]
-        millions = currency and not name[1:]  # $5m is not in metres
-        found = find_unit(name.upper() if millions else name)
+        if currency and not name[1:]:  # $5m is not in metres
+            name = name.upper()
+        found = find_unit(name)
         if found is None or (found.kind and unit.kind):
             break
         power = word["power"] or ""
         size = unit.size * found.size ** int(power or 1)
         unit = Unit(unit.kind + found.kind + power, size, unit.factor * found.factor)
         end = word.end()
-    per = _PER.match(text, end) if unit.kind else None
-    time = find_unit(per["name"]) if per else None
-    if per and time:
+    per = _PER.match(text, end)
+    time = per and find_unit(per["name"])
+    if unit.kind and per and time:
         end = per.end()
         if unit.kind.isalpha():  # not of money: $5 may be per hour
             unit = Unit(f"{unit.kind}/{time.kind}", unit.size / time.size, unit.factor)

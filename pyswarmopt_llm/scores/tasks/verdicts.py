@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 
-from pyswarmopt_llm.scores.tasks.stated import candidates, plain, without_thoughts
+from pyswarmopt_llm.scores.tasks.stated import candidates, only, plain, without_thoughts
 
 VERDICTS = ("yes", "no", "true", "false", "maybe")
 
 _UNSAID = re.compile(  # "yes or no", "no doubt"
     r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b"
-    r"|\bno\s+(?:doubt|problem|worries|wonder|idea|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
+    r"|\bno\s+(?:one|idea|answer|evidence|information|doubt|problem|worries|wonder|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't)\s+(?:really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
+    r"(?:\bnot|n't|\bcannot)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
     r"|\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 )
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes", None: "no"}
@@ -51,7 +51,7 @@ _SAID = re.compile(
     r"(?:better|best|preferable|superior)|wins)\b"
 )
 _ALONE = re.compile(
-    rf"[\W_]*(?:{_REPLY}(?P<letter>[AB]){_CLOSED}(?:[.!:,;]|\n|$)(?!.*(?<!\w)[AB](?:[:)]|\s*\Z))"
+    rf"\A[\W_]*(?:{_REPLY}(?P<letter>[AB]){_CLOSED}(?:[.!:,;]|\n|$)(?!.*(?<!\w)[AB](?:[:)]|\s*\Z))"
     r"|(?i:(?:it(?:'s| is) )?(?:a )?(?P<tie>tie)\b))",
     re.DOTALL,
 )
@@ -67,7 +67,7 @@ def spoken_verdict(text: str) -> str | None:
         ('no', 'false')
     """
     found = (_verdict(plain(part)) for part in candidates(text))
-    return next((verdict for verdict in found if verdict is not None), None)
+    return next(filter(None, found), None)
 
 
 def preferred(text: str) -> str | None:
@@ -84,12 +84,11 @@ def preferred(text: str) -> str | None:
     first = _STATED.match(text)
     if first is not None and not first["marked"]:
         return _side(first)
-    for pattern in (_STATED, _SAID):
+    for pattern in (_STATED, _SAID, _ALONE):
         sides = set(map(_side, pattern.finditer(text)))
         if sides:
-            return sides.pop() if len(sides) == 1 else None
-    alone = _ALONE.match(text)
-    return _side(alone) if alone else None
+            return only(sides)
+    return None
 
 
 def rating(text: str) -> float | None:
@@ -103,25 +102,27 @@ def rating(text: str) -> float | None:
     """
     text = without_thoughts(text).strip(' \t\r\n*_{"')
     first = _RATING.match(text)
-    ratings = set(map(_rated, [first] if first else _RATING.finditer(text)))
-    return ratings.pop() if len(ratings) == 1 else None
+    if first:
+        return _rated(first)
+    return only(map(_rated, _RATING.finditer(text)))
 
 
 def _verdict(text: str) -> str | None:
     words = _UNSAID.sub(" ", text.casefold().replace("\u2019", "'"))
     words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
-    first = re.match(r"[\W_]*([a-z]+)", words)
-    if first is not None and first[1] in VERDICTS:
+    first = re.match(rf"[\W_]*({'|'.join(VERDICTS)})(?![a-z])", words)
+    if first:
         return first[1]
-    found = set(_BARE.findall(words)) or set(re.findall(r"\bno\b", words))
-    return found.pop() if len(found) == 1 else None
+    return only(_BARE.findall(words) or re.findall(r"\bno\b", words))
 
 
 def _side(match: re.Match[str]) -> str:
     """The side that a match names."""
     found = match.groupdict()
-    side = found["letter"] or found.get("marked") or "tie"
-    return "tie" if side == "C" else side
+    side = found["letter"] or found.get("marked")
+    if side in (None, "C"):
+        return "tie"
+    return side
 
 
 def _rated(match: re.Match[str]) -> float | None:

@@ -54,6 +54,7 @@ def test_a_question_among_the_examples_before_it_is_told(
     turns = f'[{{"role": "user", "content": "{example}"}}]'
     for prompt, item in (
         (f"{example} Lima.\n{{question}}", OPEN),
+        (f"{example} {{{{x}}}}\n{{question}}", Item("7", "Capital of Peru {x}?", None, "Lima")),
         (None, Item("9", "Capital of Peru?", None, "Lima", {"earlier": turns})),
     ):
         caplog.clear()

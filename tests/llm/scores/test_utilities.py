@@ -192,11 +192,11 @@ def test_the_error_of_scores_of_the_same_items_is_that_of_resampled_items(combin
         chosen = rng.integers(200, size=200)
         draws.append(combine([score_of(part[chosen]) for part in values]).value)
     scores = [score_of(part) for part in values]
-    together = of_the_same_items(combine)(scores)
+    together = of_the_same_items(combine, scores)
     assert together.value == combine(scores).value
     assert together.stderr == pytest.approx(np.std(draws), rel=0.08)
     assert combine(scores).stderr < 0.8 * together.stderr
     # without items, or with another number of them, there is nothing to go by
-    assert of_the_same_items(combine)([scores[0], Score(0.5, (), 9, 0.1)]).stderr == (
+    assert of_the_same_items(combine, [scores[0], Score(0.5, (), 9, 0.1)]).stderr == (
         combine([scores[0], Score(0.5, (), 9, 0.1)]).stderr
     )
