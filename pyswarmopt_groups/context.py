@@ -65,10 +65,10 @@ def verdict_for(
 
 
 def verdicts_for(
-    responses: Responses, answers: Sequence[str | None], more: Sequence[int] | None = None
+    responses: Responses, answers: Sequence[str | None], more: Sequence[int] | int = 0
 ) -> list[Verdict]:
     """Verdicts computed from all members' responses; `more` tokens per item."""
-    costs = [responses.cost(i) + (more[i] if more else 0) for i in range(len(answers))]
+    costs = responses.costs + more
     return [*map(verdict_for, answers, responses.ballots, costs)]
 
 
@@ -153,6 +153,11 @@ class GroupContext:
         return responses
 
     @cached_property
+    def labels(self) -> list[int]:
+        """Index of the correct option of each dev item."""
+        return [item.letters.index(item.answer) for item in self.task.dev]
+
+    @cached_property
     def accuracies(self) -> Floats:
         """Each member's accuracy on dev, (n,)."""
         return np.asarray(self.dev.right.mean(axis=1))
@@ -175,11 +180,11 @@ class GroupContext:
     @cached_property
     def temperatures(self) -> list[float | None]:
         """Each member's temperature, fitted on dev; None for a member without option scores."""
-        labels = [label_of(item) for item in self.dev.items]
-        rows = [self.dev.scores(k) for k in range(self.n)]
-        return [
-            None if scores is None else voting.fit_temperature(scores, labels) for scores in rows
-        ]
+        fitted: list[float | None] = []
+        for k in range(self.n):
+            scores = self.dev.scores(k)
+            fitted.append(None if scores is None else voting.fit_temperature(scores, self.labels))
+        return fitted
 
     def probabilities(self, responses: Responses) -> Floats:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""
@@ -203,15 +208,11 @@ class GroupContext:
         letters = [item.letters for item in items]
         beliefs = np.zeros((len(items), max(map(len, letters))))
         n = len(self.dev.items)
-        for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):
+        for row, options, (ballot,) in zip(beliefs, letters, responses.ballots, strict=True):
             count = len(options)
-            p = (self.accuracies[k] * n + 1 / count) / (n + 1)
-            beliefs[i, :count] = 1 / count if ballot is None else (1 - p) / (count - 1)
+            row[:count] = 1 / count
             if ballot is not None:
-                beliefs[i, options.index(ballot)] = p
+                p = (self.accuracies[k] * n + 1 / count) / (n + 1)
+                row[:count] = (1 - p) / (count - 1)
+                row[options.index(ballot)] = p
         return beliefs
-
-
-def label_of(item: Item) -> int:
-    """Index of the correct option."""
-    return item.letters.index(item.answer)

@@ -53,35 +53,35 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     check_free(Path(config.out))
     task = config.load()
     if config.soft and any(item.choices is None for item in task.dev):
-        raise InvalidOption(
-            "soft",
-            None,
-            f"needs examples with options, which {config.task} does not have; remove it",
-        )
+        why = f"needs examples with options, which {config.task} does not have; remove it"
+        raise InvalidOption("soft", None, why)
     group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
     context = group.context(Store(None))
+    kind = "answers"
     if config.soft:
+        kind = "probabilities"
         examples = soft_chats(context)
     else:
         examples = hard_chats(context, strategy)
-    kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
-    student, plain = open_members(
-        [config.out, config.base],
-        config.base,
-        dtype=config.dtype,
-        device=config.device,
-        threads=config.threads,
-    )
-    rows = {}
-    for name, member in (("base", plain), ("student", student)):
-        alone = GroupContext([member], task, context.scoring).collect(task.test)
-        rows[name] = member_row(alone, 0)
-    rows["group"] = verdicts_row(task.test, strategy.decide(context, task.test))
-    rest = {"strategy": strategy.name, "questions": len(task.dev), "steps": steps}
-    return {**rows, **rest, "note": task.note}
+    return {
+        **_models(config, context),
+        "group": verdicts_row(task.test, strategy.decide(context, task.test)),
+        "strategy": strategy.name,
+        "questions": len(task.dev),
+        "steps": steps,
+        "note": task.note,
+    }
+
+
+def _models(config: DistillConfig, context: GroupContext) -> dict[str, Any]:
+    """The rows of base and student."""
+    models = [config.base, config.out]
+    pair = open_members(models, config.base, config.dtype, config.device, config.threads)
+    alone = GroupContext(pair, context.task, context.scoring).collect(context.task.test)
+    return {name: member_row(alone, k) for k, name in enumerate(("base", "student"))}
 
 
 def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]]:
@@ -101,12 +101,10 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
     probabilities.
     """
     chats = []
-    for item, p in zip(
-        context.dev.items, context.probabilities(context.dev).mean(axis=0), strict=True
-    ):
-        letters = item.letters
-        counts = quotas(p[: len(letters)], COPIES)
-        for letter, count in zip(letters, counts, strict=True):
+    shares = context.probabilities(context.dev).mean(axis=0)
+    for item, p in zip(context.dev.items, shares, strict=True):
+        counts = quotas(p[: len(item.letters)], COPIES)
+        for letter, count in zip(item.letters, counts, strict=True):
             chats += [_chat(context, item, letter)] * count
     return chats
 
@@ -121,21 +119,20 @@ def quotas(shares: Floats, total: int) -> list[int]:
     """
     exact = shares / shares.sum() * total
     counts = np.floor(exact).astype(int)
-    rest = np.argsort(-(exact - counts), kind="stable")[: total - int(counts.sum())]
+    rest = np.argsort(counts - exact, kind="stable")[: total - counts.sum()]
     counts[rest] += 1
-    return [int(count) for count in counts]
+    return list(counts.tolist())
 
 
 def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
     """The question's prompt, and the answer in its scored form."""
-    scoring = context.scoring
-    words = answer
-    if scoring == "likelihood":
-        words = item.in_words(answer)
+    prompt = render_prompt(item, context.scoring, context.template)
+    if context.scoring == "likelihood":
+        answer = item.in_words(answer)
     return {
         "messages": [
-            {"role": "user", "content": render_prompt(item, scoring, context.template)},
-            {"role": "assistant", "content": words},
+            {"role": "user", "content": prompt},
+            {"role": "assistant", "content": answer},
         ]
     }
 

@@ -14,10 +14,12 @@ from statistics import fmean
 from typing import Any, NoReturn
 
 from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
 from pyswarmopt_groups.members.protocol import Member
-from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.run import RESULT, VERDICTS, Group, rights
+from pyswarmopt_groups.registry import Strategy, load_strategy
+from pyswarmopt_groups.responses import rights
+from pyswarmopt_groups.run import RESULT, VERDICTS, Group
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
@@ -80,49 +82,53 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         UserError: not such a directory, a damaged one, a single member, or a changed task.
     """
+    whole, strategies = _open(path)
+    items = whole.task.test
+    contexts = {"": whole}  # all share what is fitted on dev
+    for member in whole.members:
+        others = [other for other in whole.members if other is not member]
+        contexts[member.name] = replace(whole, members=others)
+    scores: dict[str, float] = {}
+    experts: dict[str, Any] = {m.name: {"scores": {}, "paired": {}} for m in whole.members}
+    left_out = {}
+    for strategy in strategies:
+        tell(f"leave one out: {strategy.name}")
+        right = {}
+        try:
+            for name, context in contexts.items():
+                answers = [verdict.answer for verdict in strategy.decide(context, items)]
+                right[name] = rights(items, answers)
+        except UserError as error:
+            left_out[strategy.name] = error.text
+            continue
+        scores[strategy.name] = fmean(right[""])
+        for name, row in experts.items():
+            pair = compare_paired(right[""], right[name], questions=repeated(items))
+            row["scores"][strategy.name] = fmean(right[name])
+            row["paired"][strategy.name] = pair.record()
+    return {"split": "test", "all": scores, "experts": experts, "left_out": left_out}
+
+
+def _open(path: Path) -> tuple[GroupContext, list[Strategy]]:
+    """A group of its recorded members, and the strategies that it has finished."""
     about = _read(path / ABOUT, _About)
-    result = _read(path / RESULT, _Result)
+    scoring = _read(path / RESULT, _Result).scoring
     if about.format != FORMAT:
         raise UserError(f"{path / ABOUT}: format {about.format}, not {FORMAT}; restore the file")
-    config = about.config
     prints = about.fingerprints
-    check_options(config)
-    task = config.load()
+    check_options(about.config)
+    task = about.config.load()
     if (prints.task, prints.prompt) != (task.fingerprint, task.prompt):
-        raise UserError(f"{path}: {config.task} changed since the group answered it; restore it")
+        raise UserError(
+            f"{path}: {about.config.task} changed since the group answered it; restore it"
+        )
     if len(prints.members) < 2:
         raise UserError(f"{path}: has only one member, so none can be left out")
     store = Store(path / RESULTS, repair=False)
     strategies = [load_strategy(row["who"]) for row in store.all("strategy")]
     recorded: list[Member] = [Recorded(*pair) for pair in prints.members.items()]
-    settled = replace(config, scoring=result.scoring)
-    whole = Group(settled, task, recorded, strategies, {}).context(store)
-    members = whole.members
-    # all strategies share what is fitted on dev
-    contexts = {
-        member.name: replace(whole, members=[other for other in members if other is not member])
-        for member in members
-    }
-    scores: dict[str, float] = {}
-    experts: dict[str, Any] = {name: {"scores": {}, "paired": {}} for name in contexts}
-    left_out = {}
-    for strategy in strategies:
-        tell(f"leave one out: {strategy.name}")
-        try:
-            decided = {
-                name: rights(task.test, strategy.decide(context, task.test))
-                for name, context in {"": whole, **contexts}.items()
-            }
-        except UserError as error:
-            left_out[strategy.name] = error.text
-            continue
-        right = decided.pop("")
-        scores[strategy.name] = fmean(right)
-        for name, others in decided.items():
-            pair = compare_paired(right, others, questions=repeated(task.test))
-            experts[name]["scores"][strategy.name] = fmean(others)
-            experts[name]["paired"][strategy.name] = pair.record()
-    return {"split": "test", "all": scores, "experts": experts, "left_out": left_out}
+    group = Group(replace(about.config, scoring=scoring), task, recorded, strategies, {})
+    return group.context(store), strategies
 
 
 def _read(file: Path, kind: type[Any]) -> Any:

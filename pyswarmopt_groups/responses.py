@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,12 +14,12 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
 
 
+@dataclass(eq=False)
 class Responses:
     """The answers of n members to some items: one answer per member and item."""
 
-    def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
-        self.items = tuple(items)
-        self.answers = [list(row) for row in answers]
+    items: Sequence[Item]
+    answers: Sequence[Sequence[Answer]]
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
@@ -41,9 +42,10 @@ class Responses:
         """Cost of each answer in tokens, (n, items)."""
         return np.array([[answer.tokens for answer in row] for row in self.answers])
 
-    def cost(self, item: int) -> int:
-        """Tokens of all members' answers to an item."""
-        return int(self.tokens[:, item].sum())
+    @cached_property
+    def costs(self) -> Ints:
+        """Tokens of all members' answers to each item, (items,)."""
+        return np.asarray(self.tokens.sum(axis=0))
 
     def scores(self, member: int) -> Floats | None:
         """A member's option scores, (items, most options): -inf past an item's last option, zeros
@@ -51,14 +53,13 @@ class Responses:
 
         None if the member gives no scores, or an item has no choices.
         """
-        if not all(item.choices for item in self.items) or not any(
-            answer.scores for answer in self.answers[member]
-        ):
+        answers = self.answers[member]
+        letters = [item.letters for item in self.items]
+        if not all(letters) or not any(answer.scores for answer in answers):
             return None
-        scores = np.full((len(self.items), max(len(item.letters) for item in self.items)), -np.inf)
-        for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
-            letters = item.letters
-            scores[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
+        scores = np.full((len(letters), max(map(len, letters))), -np.inf)
+        for row, options, answer in zip(scores, letters, answers, strict=True):
+            row[: len(options)] = [answer.scores.get(letter, 0.0) for letter in options]
         return scores
 
 
@@ -76,6 +77,11 @@ def read_ballot(item: Item, text: str) -> str | None:
     if text in item.choices:
         return text
     return extract_choice(text, item.choices)
+
+
+def rights(items: Sequence[Item], answers: Sequence[str | None]) -> list[float]:
+    """1 for each correct answer, else 0."""
+    return [float(is_right(*pair)) for pair in zip(items, answers, strict=True)]
 
 
 def is_right(item: Item, ballot: str | None) -> bool:

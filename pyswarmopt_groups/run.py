@@ -14,14 +14,14 @@ from typing_extensions import TypedDict
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.locked_directory import Directory
+from pyswarmopt_groups.locked_directory import check_directory, open_directory
 from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
-from pyswarmopt_groups.responses import Responses, is_right
+from pyswarmopt_groups.responses import Responses, rights
 from pyswarmopt_groups.summary import compared, verdict_lines
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.config import command
@@ -93,11 +93,7 @@ class Group:
         check_task(config, task)
         check_options(config)
         members = open_members(
-            config.members,
-            config.base,
-            dtype=config.dtype,
-            device=config.device,
-            threads=config.threads,
+            config.members, config.base, config.dtype, config.device, config.threads
         )
         voters(members, config, task)  # find a wrong name before anything is written
         group = cls(config, task, members, *usable(named, config, task, members))
@@ -178,10 +174,9 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     """
     task = config.load()
     out = None if config.out is None else user_path(config.out)
-    directory = Directory(out, vars(config), FREE, "an ensemble")
-    directory.check()
+    check_directory(out, vars(config), FREE, "an ensemble")
     group = Group.opened(config, task)
-    with directory.opened(group.fingerprints) as store:
+    with open_directory(out, vars(config), group.fingerprints) as store:
         return _report(group, store, out, on_step or (lambda *step: None))
 
 
@@ -229,7 +224,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         compute = partial(_decided, strategy, context)
         store.get("strategy", name, compute, _Stored)
         decided = store.all("strategy")
-        result["strategies"] = _rows(task.test, decided, right)
+        result["strategies"] = compared(task.test, decided, right)
         result["verdict"] = [*verdict_lines(result), *token_mixture(group)]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
@@ -259,19 +254,6 @@ def _lines(decided: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _rows(
-    items: Sequence[Item], decided: Sequence[Mapping[str, Any]], single: Sequence[float]
-) -> dict[str, Any]:
-    """The rows of all stored strategies, compared with the best member; `single`: its values."""
-    rows = {each["who"]: each["row"] for each in decided}
-    right = {}
-    for each in decided:
-        answers = [verdict["answer"] for verdict in each["verdicts"]]
-        pairs = zip(items, answers, strict=True)
-        right[each["who"]] = [float(is_right(item, answer)) for item, answer in pairs]
-    return compared(rows, right, single, repeated(items))
-
-
 def _decided(strategy: Strategy, context: GroupContext) -> dict[str, Any]:
     """A strategy's row of ``result.json``, without comparisons, and its verdicts on test."""
     items = context.task.test
@@ -282,39 +264,29 @@ def _decided(strategy: Strategy, context: GroupContext) -> dict[str, Any]:
         "agreement": fmean(verdict.agreement for verdict in verdicts),
         **strategy.measures(items, verdicts),
     }
-    return {
-        "row": row,
-        "verdicts": [
-            {"id": item.id, **vars(verdict)} for item, verdict in zip(items, verdicts, strict=True)
-        ],
-    }
+    pairs = zip(items, verdicts, strict=True)
+    return {"row": row, "verdicts": [{"id": item.id, **vars(each)} for item, each in pairs]}
 
 
-def accuracy_row(
-    items: Sequence[Item], right: Sequence[float], tokens: Sequence[int]
+def score_row(
+    items: Sequence[Item], answers: Sequence[str | None], tokens: Sequence[int]
 ) -> dict[str, Any]:
-    """The start of every row, computed from item values: accuracy on test, its interval, mean
-    tokens.
-    """
-    score = score_of(right).value
+    """The start of every row: accuracy of the answers to test, its interval, mean tokens."""
+    right = rights(items, answers)
     between = list(interval(right, questions=repeated(items)))
-    return {"test": score, "test_interval": between, "tokens": fmean(tokens)}
+    return {"test": score_of(right).value, "test_interval": between, "tokens": fmean(tokens)}
 
 
 def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """`accuracy_row` of verdicts."""
-    return accuracy_row(items, rights(items, verdicts), [verdict.tokens for verdict in verdicts])
+    """`score_row` of verdicts."""
+    answers = [verdict.answer for verdict in verdicts]
+    return score_row(items, answers, [verdict.tokens for verdict in verdicts])
 
 
 def member_row(responses: Responses, k: int) -> dict[str, Any]:
-    """`accuracy_row` of one member's answers."""
-    right = responses.right[k].astype(float).tolist()
-    return accuracy_row(responses.items, right, responses.tokens[k].tolist())
-
-
-def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
-    """1 for each right verdict, else 0."""
-    return [float(is_right(item, v.answer)) for item, v in zip(items, verdicts, strict=True)]
+    """`score_row` of one member's answers."""
+    ballots = [row[k] for row in responses.ballots]
+    return score_row(responses.items, ballots, responses.tokens[k].tolist())
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:

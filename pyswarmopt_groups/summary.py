@@ -6,43 +6,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_groups.registry import VOTES
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Questions, compare_paired, corrected
+from pyswarmopt_groups.responses import rights
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, compare_paired, corrected
 from pyswarmopt_llm.report.phrases import p_text
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.items import repeated
 
 Row = dict[str, Any]
 
 
 def compared(
-    rows: Mapping[str, Row],
-    right: Mapping[str, Sequence[float]],
-    single: Sequence[float],
-    questions: Questions | None,
+    items: Sequence[Item], decided: Sequence[Mapping[str, Any]], single: Sequence[float]
 ) -> dict[str, Row]:
-    """The rows of strategies, each compared with the best member, also corrected for the number of
-    strategies.
+    """Strategy -> its row of ``result.json``, compared with the best member, also corrected for the
+    number of strategies.
 
     Args:
-        rows: strategy -> its row of ``result.json``.
-        right: strategy -> 1 for each test example it answers correctly, else 0.
+        items: the test examples.
+        decided: stored strategies, each with its row and verdicts.
         single: 1 for each test example that the best member on dev answers correctly, else 0.
-        questions: question of each example, see `compare_paired`.
     """
+    questions = repeated(items)
+    right = {}
+    for each in decided:
+        right[each["who"]] = rights(items, [verdict["answer"] for verdict in each["verdicts"]])
 
     def test(name: str, level: float = LEVEL) -> Comparison:
         return compare_paired(right[name], single, questions=questions, level=level)
 
-    tests = {name: test(name) for name in rows}
+    tests = {name: test(name) for name in right}
     together = corrected(tests, test)
-    changed = {}
-    for name, row in rows.items():
-        changed[name] = row | {
-            "against_single": {
-                "difference": tests[name].difference,
-                **_found(tests[name]),
-                "corrected": {"strategies": len(rows), **_found(together[name])},
-            }
-        }
-    return changed
+    rows = {}
+    for each in decided:
+        name = each["who"]
+        against = {"difference": tests[name].difference, **_found(tests[name])}
+        against["corrected"] = {"strategies": len(decided), **_found(together[name])}
+        rows[name] = each["row"] | {"against_single": against}
+    return rows
 
 
 def _found(test: Comparison) -> Row:

@@ -35,8 +35,9 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
-    for split in SPLITS if config.task else ():
-        ACCURACY.check(task.split(split), f"{task.source}: {split}")
+    if config.task:
+        for split in SPLITS:
+            ACCURACY.check(task.split(split), f"{task.source}: {split}")
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
@@ -111,12 +112,13 @@ def usable(
         UserError: a strategy is unsupported and may not be skipped, or none is left.
     """
     reasons: dict[str, str] = {}
+    left = []
     for strategy in strategies:
         first = next(_reasons(strategy, config, task, members), None)
-        why = first or missing_extra(strategy.module)
-        if why is not None:
+        if why := first or missing_extra(strategy.module):
             reasons[strategy.name] = why
-    left = [strategy for strategy in strategies if strategy.name not in reasons]
+        else:
+            left.append(strategy)
     if reasons and not (config.skip and left):
         name, why = next(iter(reasons.items()))
         raise InvalidOption("strategy", name, why)
@@ -144,7 +146,9 @@ def _reasons(
     if "choices" in needs and any(item.choices is None for item in items):
         yield ("needs options, which some examples lack; use other strategies, or all")
     yield from _unable(strategy, members)
-    for member in members if "texts" in needs else ():
+    if "texts" not in needs:
+        return
+    for member in members:
         room = room_for_replies(strategy, member, task, len(members))
         if room < (config.max_new_tokens or SHORTEST):
             what = f"set `max_new_tokens` to at most {room}"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from pyswarmopt_groups.members.local import tokens_read
@@ -53,23 +54,18 @@ class Bench:
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items, prepared for the metric."""
-        splits = {split: self.task.split(split) for split in SPLITS}
-        chat = self.engine.chat
-        prompt = self.task.prompt
-        return {
-            split: self.metric.on(items, self.scoring, chat, prompt)
-            for split, items in splits.items()
-            if items
-        }
+        questions = {}
+        for split in SPLITS:
+            if items := self.task.split(split):
+                how = (self.scoring, self.engine.chat, self.task.prompt)
+                questions[split] = self.metric.on(items, *how)
+        return questions
 
     @property
     def accuracy(self) -> dict[str, Accuracy]:
         """The splits for ensembles, scored right or wrong; empty if another metric scores."""
-        return {
-            split: utility
-            for split, utility in self.questions.items()
-            if isinstance(utility, Accuracy)
-        }
+        splits = self.questions.items()
+        return {split: scored for split, scored in splits if isinstance(scored, Accuracy)}
 
     @cached_property
     def labelled(self) -> Accuracy:
@@ -88,8 +84,9 @@ class Bench:
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev
-        counts = [tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items]
-        return sum(counts) / len(counts)
+        return fmean(
+            tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items
+        )
 
     @property
     def dev_items(self) -> int:
@@ -99,8 +96,7 @@ class Bench:
     @cached_property
     def panel(self) -> Panel:
         """The experts as a panel; they answer an item once for all ensembles."""
-        experts = {expert.info.name: as_patch(expert) for expert in self.experts}
-        return Panel(self.engine, experts)
+        return Panel(self.engine, [as_patch(expert) for expert in self.experts])
 
     def settled(self, setting: str, store: Store) -> Bench:
         """The bench with a store and the final answer format.
@@ -108,23 +104,19 @@ class Bench:
         ``auto`` tries letters on the first experts like a search, once, outside all budgets.
         """
         possible = scorings_of(self.metric, setting, self.task)
+        if len(possible) == 1:
+            return replace(self, store=store, scoring=possible[0])
 
-        def letters() -> list[Score]:
+        def choose() -> dict[str, Scoring]:
             trial = trial_of(self.task, self.engine.chat)
             scores = []
             for expert in self.experts[:TRIED]:
                 self.engine.load(as_patch(expert))
                 scores.append(trial(self.engine))
-            return scores
+            return {"scoring": choose_scoring(possible, self.task.dev, scores)}
 
-        if len(possible) == 1:
-            return replace(self, store=store, scoring=possible[0])
         what = f"{self.task.name} scoring"
-        row = store.get(
-            what,
-            setting,
-            lambda: {"scoring": choose_scoring(possible, self.task.dev, letters())},
-        )
+        row = store.get(what, setting, choose)
         if row.get("scoring") not in possible:
             raise store.damaged(what, setting, "scoring")
         return replace(self, store=store, scoring=row["scoring"])
@@ -182,20 +174,18 @@ def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel,
 
 def as_patch(expert: Adapter) -> Patch:
     """The patch of a single expert."""
-    return Patch(
-        low_rank={
-            f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()
-        }
-    )
+    parts = expert.factors.items()
+    return Patch(low_rank={f"{name}.weight": factors.low_rank() for name, factors in parts})
 
 
 def patch_key(patch: Patch) -> str:
     """A digest of a candidate's weights."""
-    parts = {f"{name} b": change.b for name, change in patch.low_rank.items()}
-    parts |= {f"{name} a": change.a for name, change in patch.low_rank.items()}
+    parts = dict(patch.dense)
+    for name, change in patch.low_rank.items():
+        parts |= {f"{name} b": change.b, f"{name} a": change.a}
     parts |= {f"{name} changed by": change for name, change in patch.full_rank.items()}
     digest = hashlib.blake2b(digest_size=16)
-    for name, value in sorted((parts | dict(patch.dense)).items()):
+    for name, value in sorted(parts.items()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -209,27 +199,22 @@ class Trial:
     Attributes:
         model: a transformers causal LM with the latest patch.
         choices: dev items with a right answer, prepared for scoring.
+        items_left: item evaluations left in the budget.
         spent: item evaluations so far.
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench = bench
-        self._budget = budget
         self.engine = bench.engine
-        self.base = bench.base
         self.choices = bench.choices
         self.model = bench.engine.model
+        self.items_left = budget
         self.spent = 0
 
     @property
     def left(self) -> int:
         """How often the rest of the budget covers all dev items."""
         return self.items_left // self.bench.dev_items
-
-    @property
-    def items_left(self) -> int:
-        """Item evaluations left in the budget."""
-        return self._budget - self.spent
 
     def score(self, patch: Patch) -> Score:
         """The candidate's score on dev."""
@@ -245,16 +230,12 @@ class Trial:
         """Charge passes over single items; a forward and a backward pass together cost `PASSES`."""
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is used up")
+        self.items_left -= items
         self.spent += items
 
     def prompts(self, expert: str) -> Sequence[str]:
         """The expert's own chats up to their answers, in the chat template; else the dev prompts."""
-        chats = self.examples(expert)
-        if chats:
+        if chats := self.bench.chats.get(expert):
             tokenizer = self.engine.tokenizer
             return [split_chat(tokenizer, chat["messages"])[0] for chat in chats[:PROMPTS]]
         return self.bench.labelled.prompts
-
-    def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's own training chats; empty if not given."""
-        return self.bench.chats.get(expert, ())

@@ -22,7 +22,7 @@ from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.report.pages import code, front_matter, render
+from pyswarmopt_llm.report.pages import front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.cards import may_be_on_hub
@@ -100,9 +100,9 @@ def merge(config: MergeConfig) -> MergeResult:
             exists.
     """
     folder = user_path(config.out)
-    task = None
     method, settings = checked(config)
     check_free(folder)
+    task = None
     if config.task is not None:
         task = load_task(
             config.task,
@@ -111,17 +111,16 @@ def merge(config: MergeConfig) -> MergeResult:
             split_seed=config.split_seed,
         )
     base, experts = load_pool(config.base, config.experts, settings.space)
-    infos = [expert.info for expert in experts]
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
     merged = as_adapter(method.execute(experts, settings), experts, config.rank)
-    result = MergeResult(
-        space=settings.space,
-        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
-        error=0.0 if merged.error < _ROUNDING else merged.error,
-    )
+    ranks = {change.a.shape[0] for change in merged.patch.low_rank.values()}
+    result = MergeResult(settings.space, tuple(sorted(ranks)), merged.error)
+    if merged.error < _ROUNDING:
+        result = replace(result, error=0.0)
     if task is not None:
         result = replace(result, items=settings.trial.spent, note=task.note)
+    infos = [expert.info for expert in experts]
     card = merge_card(config, infos, method, settings, result, base.name)
     save_patch(merged.patch, infos, folder, card)
     return result
@@ -211,59 +210,30 @@ def merge_card(
     base: str,
 ) -> str:
     """README.md of a merged adapter: experts, method, loss, and the command that reproduces it."""
-    tags = ["lora", "merge", "pyswarmopt"]
-    named = {"base_model": base} if may_be_on_hub(base) else {}
-    header = {**named, "library_name": "peft", "tags": tags}
+    header: dict[str, Any] = {
+        "library_name": "peft",
+        "tags": ["lora", "merge", "pyswarmopt"],
+    }
+    if may_be_on_hub(base):
+        header = {"base_model": base, **header}
+    given = asdict(config) | {"out": "ADAPTER"}
     names = [info.name for info in experts]
-    weights = settings.weights.tolist()
-    alone = method.weight is None and not method.even
-    weighed = [] if alone else list(zip(names, weights, strict=True))
+    numbers = settings.weights.tolist()
+    if config.weights is not None:
+        given["weights"] = ",".join(map(str, numbers))
+    weights = {}
+    if method.even or method.weight is not None:
+        weights = dict(zip(names, numbers, strict=True))
     text = render(
         "pyswarmopt_rivals/merged.md.j2",
         front=front_matter(header),
         base=base,
         names=names,
         method=method,
-        made_by=_made_by(config.task, result.items),
-        how=_how(method, settings, result),
-        weights=[(name, f"{weight:g}") for name, weight in weighed],
-        again=_again(config),
+        task=config.task,
+        settings=settings,
+        result=result,
+        weights=weights,
+        again=command("merge", of=MergeConfig, **given),
     )
     return f"{text}\n"
-
-
-def _made_by(task: str | None, items: int) -> str:
-    """How the adapter was made, in Markdown.
-
-    Example:
-        >>> _made_by(None, 0), _made_by("t.json", 1200)[-27:]
-        ('a fixed rule; nothing was trained or scored', '; 1,200 example evaluations')
-    """
-    if task is None:
-        return "a fixed rule; nothing was trained or scored"
-    searched = f"a method that searched on the dev examples of {code(task)}"
-    return f"{searched}; {items:,} example evaluations"
-
-
-def _how(method: Method, settings: Settings, result: MergeResult) -> str:
-    """The method with its settings, and the loss."""
-    if method.density is None:
-        density = ""
-    else:
-        density = f", density {settings.density:g}"
-    seed = ""
-    if "seed" in method.needs:
-        seed = f", seed {settings.seed}"
-    ranks = ", ".join(map(str, result.ranks))
-    return (
-        f"Method: {method.name} ({method.paper}), in {result.space} space{density}{seed}. "
-        f"Rank {ranks}; {result.loss()}."
-    )
-
-
-def _again(config: MergeConfig) -> str:
-    """The command, with the given settings."""
-    given = asdict(config) | {"out": "ADAPTER"}
-    if weights := weights_of(config):
-        given["weights"] = ",".join(map(str, weights))
-    return command("merge", of=MergeConfig, **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -25,13 +25,14 @@ class Panel:
     """The experts on one loaded base, evaluated in turn on the same pairs; an expert is left
     loaded.
 
-    Attributes:
-        experts: name -> expert.
+    Args:
+        engine: the base.
+        experts: how each expert differs from it.
     """
 
-    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
+    def __init__(self, engine: TransformersEngine, experts: Sequence[Patch]) -> None:
         self.engine = engine
-        self.experts = dict(experts)
+        self.experts = experts
         self._known: dict[Hashable, Any] = {}
 
     @property
@@ -43,7 +44,7 @@ class Panel:
         """An expert's `Accuracy.option_scores`."""
 
         def compute() -> list[dict[str, float]]:
-            self.engine.load([*self.experts.values()][expert])
+            self.engine.load(self.experts[expert])
             return questions.option_scores(self.engine)
 
         return self._once((questions, expert), compute)
@@ -89,10 +90,11 @@ class Panel:
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
 
-    def _each(self) -> Iterator[Patch]:
-        for patch in self.experts.values():
+    def _each(self) -> Iterator[None]:
+        """Load the experts in turn."""
+        for patch in self.experts:
             self.engine.load(patch)
-            yield patch
+            yield
 
     def _once(self, what: Hashable, compute: Callable[[], T]) -> T:
         if what not in self._known:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pyswarmopt.base.words import counted, cut, one_line
-from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.cli.running import interruptible, print_either, repeating, steps
+from pyswarmopt_llm.cli.running import (
+    interruptible,
+    nothing_written,
+    print_either,
+    repeating,
+    steps,
+)
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 
@@ -74,15 +77,12 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
         return
     from pyswarmopt_groups.run import decide_task
 
-    advice = repeating if config.out is not None else lambda: "nothing was kept"
+    advice = repeating
+    if config.out is None:
+        advice = nothing_written
     with following(quiet, _scores, advice) as on_step:
         result = decide_task(config, on_step)
-    if as_json:
-        typer.echo(json.dumps(result))
-        return
-    print_tables(open_console(), result)
-    if config.out is not None:
-        echo(f"wrote {Path(config.out) / 'result.json'} and verdicts.jsonl")
+    print_either(result, _report(result, config.out), as_json)
 
 
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
@@ -95,19 +95,21 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
 
 def _lines(verdicts: Mapping[str, Verdict], members: Sequence[str]) -> Iterator[str]:
     """Each strategy's answer, who agrees, and each member's vote."""
+    width = max(map(len, members))
     for name, verdict in verdicts.items():
-        head = f"{name}: " if len(verdicts) > 1 else ""
-        yield f"{head}{verdict.answer or '(no answer)'}"
+        answer = verdict.answer or "(no answer)"
+        if len(verdicts) > 1:
+            answer = f"{name}: {answer}"
+        yield answer
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
-        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}"
-        width = max(map(len, members))
+        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(members)} answer, {tokens}"
         for member, ballot in zip(members, verdict.ballots, strict=True):
-            yield f"  {member:<{width}}  {cut(one_line(ballot)) if ballot else '-'}"
+            yield f"  {member:<{width}}  {cut(one_line(ballot or '-'))}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:
-    return f"test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
+    return f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
 
 
 @contextmanager
@@ -115,69 +117,71 @@ def following(
     quiet: bool,
     scores: Callable[[Mapping[str, Any]], str],
     advice: Callable[[], str] = repeating,
-) -> Iterator[OnStep]:
+) -> Iterator[OnStep | None]:
     """Show the steps of a job on stderr; Ctrl-C ends it with advice.
 
     Args:
         quiet: whether to show nothing.
-        scores: puts the row of a finished step into words.
+        scores: puts the row of a finished step into words, to follow its name.
         advice: how to resume.
     """
-    with interruptible(advice), nullcontext() if quiet else steps("loading ...") as show:
+    with interruptible(advice):
+        if quiet:
+            yield None
+            return
+        with steps("loading ...") as show:
 
-        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
-            if show is not None:
-                said = f": {scores(row)}" if row else ""
+            def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+                said = scores(row) if row else ""
                 show(f"[{done}/{total}] {name}{said}", row is not None)
 
-        yield on_step
+            yield on_step
 
 
-def print_tables(console: Console, result: Mapping[str, Any]) -> None:
+def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
     """The verdict, then members and strategies with test scores, intervals and costs; societies
     with their metrics.
     """
     import pandas as pd
 
-    from pyswarmopt_llm.report.against import against_text
-
-    plain: dict[str, Any] = {"markup": False, "highlight": False}
-    for line in result["verdict"]:
-        console.print(line, **plain, soft_wrap=True)
-    console.print(
+    yield from result["verdict"]
+    yield (
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')}, "
         f"reported on {counted(result['test_items'], 'test example')}, "
-        f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
-        **plain,
+        f"{result['scoring']} scoring; best member on dev: {result['best_single']}"
     )
     if result["note"]:
-        console.print(with_flags(result["note"]), **plain, soft_wrap=True)
-    members = {
-        name: {"dev": f"{row['dev']:.3f}", **_scored(row), "silent": str(row["silent"])}
-        for name, row in result["members"].items()
-    }
-    strategies = {
-        name: {
-            **_scored(row),
-            "agree": f"{row['agreement']:.2f}",
-            "against best member": against_text(row["against_single"]),
-        }
-        for name, row in result["strategies"].items()
-    }
-    societies = {
-        name: {
-            "conformity": "-" if row["conformity"] is None else f"{row['conformity']:.2f}",
-            "different answers by round": " ".join(f"{value:.2f}" for value in row["consensus"]),
-        }
-        for name, row in result["strategies"].items()
-        if "consensus" in row
-    }
-    for head, rows in (("member", members), ("strategy", strategies), ("society", societies)):
+        yield with_flags(result["note"])
+    for head, rows in _tables(result).items():
         if rows:
             table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(head, axis=1)
-            console.print(f"\n{table.to_string()}", **plain, soft_wrap=True)
+            yield f"\n{table.to_string()}"
     for name, why in result["left_out"].items():
-        console.print(f"left out: {name}: {with_flags(why)}", **plain, soft_wrap=True)
+        yield f"left out: {name}: {with_flags(why)}"
+    if out is not None:
+        yield f"wrote {Path(out) / 'result.json'} and verdicts.jsonl"
+
+
+def _tables(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """Heading -> name -> column -> text."""
+    from pyswarmopt_llm.report.against import against_text
+
+    members = {}
+    for name, row in result["members"].items():
+        members[name] = {"dev": f"{row['dev']:.3f}", **_scored(row), "silent": str(row["silent"])}
+    strategies = {}
+    societies = {}
+    for name, row in result["strategies"].items():
+        agree = {"agree": f"{row['agreement']:.2f}"}
+        against = {"against best member": against_text(row["against_single"])}
+        strategies[name] = _scored(row) | agree | against
+        if "consensus" in row:
+            conformity = row["conformity"]
+            societies[name] = {
+                "conformity": "-" if conformity is None else f"{conformity:.2f}",
+                "different answers by round": " ".join(f"{n:.2f}" for n in row["consensus"]),
+            }
+    return {"member": members, "strategy": strategies, "society": societies}
 
 
 def _scored(row: Mapping[str, Any]) -> dict[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from weakref import proxy
+from functools import lru_cache
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -51,15 +50,26 @@ class GraphEngine(SeveralModels):
 
     def __init__(self, members: Mapping[str, TransformersEngine]) -> None:
         check_answers(members)
+        engines = list(members.values())
         self.members = dict(members)
-        self._engines = list(members.values())
-        self.dtype = self._engines[0].dtype
+        self.dtype = engines[0].dtype
+        self._engines = engines
         self._graph: tuple[Node, ...] = ()
+
         # A swarm returns to the same graphs, graphs share their first nodes, and greedy answers
-        # never change.
-        # By a proxy: an engine that refers to itself, and its models, would outlive its use.
-        self._write = lru_cache(_MOST_KEPT)(partial(type(self)._written, proxy(self)))
-        self._score = lru_cache(_MOST_KEPT)(partial(type(self)._scored, proxy(self)))
+        # never change. Neither function refers to this engine, which would then outlive its use.
+        @lru_cache(_MOST_KEPT)
+        def write(expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+            engine = engines[expert]
+            return tuple(engine.generate([*map(engine.chat, turns)], new))
+
+        @lru_cache(_MOST_KEPT)
+        def score(expert: int, pairs: tuple[tuple[str, str], ...]) -> list[float]:
+            engine = engines[expert]
+            return engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs])
+
+        self._write = write
+        self._score = score
 
     def load(self, patch: Patch) -> None:
         """Take a graph of these members; nothing is computed."""
@@ -100,14 +110,6 @@ class GraphEngine(SeveralModels):
             turns.append(fitting_turn(engine, prompt, said, new))
         return tuple(turns)
 
-    def _written(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
-        engine = self._engines[expert]
-        return tuple(engine.generate([*map(engine.chat, turns)], new))
-
-    def _scored(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
-        engine = self._engines[expert]
-        return tuple(engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs]))
-
 
 def with_messages(question: str, messages: Sequence[str]) -> str:
     """A user turn: the messages as a list, then the unchanged question.
@@ -138,9 +140,14 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
     models = [names[node.expert] for node in graph]
     lines = []
     for model, node in zip(models, graph, strict=True):
-        read = ", ".join(models[k] for k in node.reads)
-        lines.append(f"{model} reads {read}" if read else model)
-    return "; ".join(lines) + (" and answers" if graph[-1].reads else " answers")
+        line = model
+        if node.reads:
+            line += f" reads {', '.join(models[k] for k in node.reads)}"
+        lines.append(line)
+    end = "answers"
+    if graph[-1].reads:
+        end = "and answers"
+    return f"{'; '.join(lines)} {end}"
 
 
 def fitting_turn(

@@ -62,13 +62,15 @@ def _lie(item: Item, truth: Answer) -> Answer:
     first wrong option.
     """
     wrong = [letter for letter in item.letters if letter != item.answer]
-    scores = dict(truth.scores)
-    best = max(wrong, key=lambda letter: scores.get(letter, float("-inf")))
-    if scores and scores.get(item.answer, float("-inf")) >= scores[best]:
-        scores[item.answer], scores[best] = scores[best], scores[item.answer]
-    is_true = read_ballot(item, truth.text) == item.answer
-    text = best if scores or is_true else truth.text
-    return replace(truth, text=text, scores=scores)
+    if truth.scores:
+        scores = dict(truth.scores)
+        best = max(wrong, key=lambda letter: scores[letter])
+        if scores[item.answer] >= scores[best]:
+            scores[item.answer], scores[best] = scores[best], scores[item.answer]
+        return replace(truth, text=best, scores=scores)
+    if read_ballot(item, truth.text) == item.answer:
+        return replace(truth, text=wrong[0])
+    return truth
 
 
 def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) -> list[Member]:
@@ -78,16 +80,19 @@ def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) 
     Raises:
         InvalidOption: no member has this name.
     """
+    changed = list(members)
     if liar is None:
-        return list(members)
+        return changed
+    names = [member.name for member in members]
     name = liar.removesuffix(ON_TEST)
-    if name not in (names := [member.name for member in members]):
+    if name not in names:
         raise InvalidOption("liar", liar, f"is not a member; use one of: {', '.join(names)}")
+    truthful = []
     if liar.endswith(ON_TEST):
         truthful = [item.question for item in dev]
-    else:
-        truthful = []
-    return [LyingMember(member, truthful) if member.name == name else member for member in members]
+    k = names.index(name)
+    changed[k] = LyingMember(members[k], truthful)
+    return changed
 
 
 def kept(epsilon: float, options: int) -> float:
@@ -129,19 +134,15 @@ class PrivateMember(Member):
     def _vote(self, item: Item, text: str) -> str:
         letters = item.letters
         ballot = read_ballot(item, text)
-        rng = random.Random(
-            repr([self._seed, self._member.fingerprint, item.question, item.choices])
-        )
-        if ballot is None:
-            return rng.choice(letters)
-        if rng.random() < kept(self._epsilon, len(letters)):
-            return ballot
-        return rng.choice([letter for letter in letters if letter != ballot])
+        seed = [self._seed, self._member.fingerprint, item.question, item.choices]
+        rng = random.Random(repr(seed))
+        if ballot is not None:
+            if rng.random() < kept(self._epsilon, len(letters)):
+                return ballot
+            letters.remove(ballot)
+        return rng.choice(letters)
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
-        raise InvalidOption(
-            "epsilon",
-            self._epsilon,
-            f"{self.name} shares only votes; choose another strategy",
-        )
+        why = f"{self.name} shares only votes; choose another strategy"
+        raise InvalidOption("epsilon", self._epsilon, why)

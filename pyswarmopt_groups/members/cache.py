@@ -72,15 +72,11 @@ class CachedMember(Member):
     ) -> list[Response]:
         """Request missing responses, without duplicates and `CHUNK` at a time."""
         keys = [digest([self.fingerprint, *request]) for request in requests]
-        missing = {
-            key: unit
-            for key, unit in zip(keys, units, strict=True)
-            if (RESPONSE, key) not in self._store.known
-        }
-        asked = list(missing)
-        for start in range(0, len(asked), CHUNK):
-            some = asked[start : start + CHUNK]
-            for key, response in zip(some, ask([missing[key] for key in some]), strict=True):
+        units_by_key = dict(zip(keys, units, strict=True))
+        missing = [key for key in units_by_key if (RESPONSE, key) not in self._store]
+        for start in range(0, len(missing), CHUNK):
+            some = missing[start : start + CHUNK]
+            for key, response in zip(some, ask([units_by_key[key] for key in some]), strict=True):
                 self._store.add(RESPONSE, key, {"response": vars(response)})
         return [self._read(key, kind) for key in keys]
 

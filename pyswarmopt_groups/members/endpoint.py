@@ -6,18 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from pyswarmopt_groups.members.protocol import (
-    GREEDY,
-    Answer,
-    Member,
-    MemberDown,
-    Sampling,
-    Texts,
-    written_answers,
-)
+from pyswarmopt_groups.members.protocol import GREEDY, Member, MemberDown, Sampling, Texts
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.endpoint import ChatClient, Completion, server_url
-from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 KEY = "SWARM_LLM_MEMBER_KEY"
 _WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes when it is back"
@@ -60,12 +51,6 @@ class EndpointMember(Member):
         super().__init__(name, f"{url}#{model}")
         self._client = ChatClient(url, model, KEY, f"member {name}", _WHEN_DOWN)
 
-    def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
-    ) -> list[Answer]:
-        """See `written_answers`, whatever the scoring."""
-        return written_answers(self, items, template)
-
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """One request per text; samples have different seeds, which a server may ignore.
 
@@ -81,9 +66,11 @@ class EndpointMember(Member):
             ]
         rounds = [self._complete(prompts, draw) for draw in draws]
         replies = []
-        for prompt, completions in zip(prompts, zip(*rounds, strict=True), strict=True):
+        for prompt, *completions in zip(prompts, *rounds, strict=True):
             texts = tuple(completion.text for completion in completions)
-            tokens = sum(self._cost(prompt, completion) for completion in completions)
+            tokens = 0
+            for said in completions:
+                tokens += said.tokens or self.count(prompt) + self.count(said.text)
             replies.append(Texts(texts, tokens))
         return replies
 
@@ -96,9 +83,6 @@ class EndpointMember(Member):
     def count(self, text: str) -> int:
         """A quarter of the bytes: an average token of English text in common vocabularies."""
         return math.ceil(len(text.encode()) / 4)
-
-    def _cost(self, prompt: str, completion: Completion) -> int:
-        return completion.tokens or self.count(prompt) + self.count(completion.text)
 
     def _complete(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Completion]:
         try:

@@ -26,7 +26,6 @@ from pyswarmopt_llm.tokens.space import read_mixture
 def open_members(
     specs: Sequence[str],
     base: str | None = None,
-    *,
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -49,7 +48,13 @@ def open_members(
     loader = _Loader(dtype, device, threads)
     loading = [loader.find(spec, base) for spec in specs]
     members = [load(name) for load, name in zip(loading, _names(specs), strict=True)]
-    _refuse_twins(members)
+    seen: dict[str, str] = {}
+    for member in members:
+        twin = seen.setdefault(member.fingerprint, member.name)
+        if twin != member.name:
+            raise UserError(
+                f"{member.name}: is the same as {twin} and would count twice; remove one"
+            )
     return members
 
 
@@ -73,37 +78,33 @@ class _Loader:
             if adapter is None:
                 return self.find(best, None)
             return self.find(adapter, best)
-        if base:
-            check_unchanged((base, spec))
-        else:
-            check_unchanged((spec, None))
+        check_unchanged((base, spec) if base else (spec, None))
         kind = saved_kind(path)
-        if kind is not None and kind.name == "token":
-            return partial(self._mixture, *read_mixture(path))
         if kind is not None:
-            raise UserError(
-                f"{spec}: a {kind.name} of models cannot be a member; list its models instead"
-            )
+            if kind.name != "token":
+                raise UserError(
+                    f"{spec}: a {kind.name} of models cannot be a member; list its models instead"
+                )
+            return partial(self._mixture, *read_mixture(path))
         if (classifier := find_classifier(spec)) is not None:
             return partial(ClassifierMember, source=classifier, device=self.device)
         return partial(self._model, token_members.find_members([spec], base)[0])
 
     def _mixture(self, members: Sequence[token_members.Member], patch: Patch, name: str) -> Member:
         models = token_members.load_members(members, self.dtype, self.device, self.threads)
-        prints = [member.fingerprint for member in members]
-        fingerprint = f"{' '.join(prints)} {patch.mixture}"
-        return LocalMember(name, fingerprint, SharedBase(MixtureEngine(models)), patch)
+        prints = " ".join(member.fingerprint for member in members)
+        base = SharedBase(MixtureEngine(models))
+        return LocalMember(name, f"{prints} {patch.mixture}", base, patch)
 
     def _model(self, found: token_members.Member, name: str) -> Member:
         key = found.base.fingerprint
         if key not in self.bases:
             engine = load_engine(found.base, self.dtype, self.device, self.threads)
             self.bases[key] = SharedBase(engine)
-        if found.adapter is None:
-            low_rank = {}
-        else:
-            low_rank = load_factors(found.adapter)
-        return LocalMember(name, found.fingerprint, self.bases[key], Patch(low_rank=low_rank))
+        patch = Patch()
+        if found.adapter is not None:
+            patch = Patch(low_rank=load_factors(found.adapter))
+        return LocalMember(name, found.fingerprint, self.bases[key], patch)
 
 
 def _names(specs: Sequence[str]) -> list[str]:
@@ -112,14 +113,3 @@ def _names(specs: Sequence[str]) -> list[str]:
     return numbered(
         [url_and_model(spec)[1] if is_endpoint(spec) else next(local) for spec in specs]
     )
-
-
-def _refuse_twins(members: Sequence[Member]) -> None:
-    """Refuse a member listed twice, which would vote twice."""
-    seen: dict[str, str] = {}
-    for member in members:
-        twin = seen.setdefault(member.fingerprint, member.name)
-        if twin != member.name:
-            raise UserError(
-                f"{member.name}: is the same as {twin} and would count twice; remove one"
-            )

@@ -13,7 +13,6 @@ from pyswarmopt_groups.members.protocol import (
     Pair,
     Sampling,
     Texts,
-    written_answers,
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -22,6 +21,8 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 from pyswarmopt_llm.searching.written.replies import storable
+
+MARK = "\ue000"  # stands for a user's text; no template contains this private character
 
 
 class SharedBase:
@@ -80,7 +81,7 @@ class LocalMember(Member):
     ) -> list[Answer]:
         """The option with the highest score, or a written text."""
         if scoring == "generate":
-            return written_answers(self, items, template)
+            return super().answer(items, scoring, template)
         engine = self.base.load(self._patch)
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
@@ -101,22 +102,20 @@ class LocalMember(Member):
         """
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
-        written: list[tuple[str, ...]]
-        if how.temperature == 0.0:
-            written = [(text,) for text in engine.generate(chats, self.longest(how))]
-        elif engine not in self.models:
+        if how.temperature and engine not in self.models:
             raise UserError(
                 f"{self.name}: a mixture only decodes greedily; remove it, or set `temperature` 0"
             )
-        else:
+        if how.temperature:
             draws = Draws(how.temperature, how.n, how.seed)
             samples = draws.replies(engine, chats, self.longest(how))
-            written = list(zip(*samples, strict=True))
+        else:
+            samples = [engine.generate(chats, self.longest(how))]
         replies = []
-        for texts, prompt in zip(written, prompts, strict=True):
-            texts = tuple(map(storable, texts))
-            tokens = len(texts) * self._turn_tokens(prompt) + sum(map(self.count, texts))
-            replies.append(Texts(texts, tokens))
+        for prompt, *written in zip(prompts, *samples, strict=True):
+            texts = tuple(map(storable, written))
+            turn = sum(len(model.encode_prompt(model.chat(prompt))) for model in self.models)
+            replies.append(Texts(texts, len(texts) * turn + sum(map(self.count, texts))))
         return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
@@ -137,10 +136,6 @@ class LocalMember(Member):
         """Tokens in its own tokenizer; for a mixture the sum over its models."""
         return sum(count_tokens(model, text) for model in self.models if text)
 
-    def _turn_tokens(self, turn: str) -> int:
-        """Tokens of a user turn in the chat template."""
-        return sum(len(model.encode_prompt(model.chat(turn))) for model in self.models)
-
 
 def tokens_read(
     model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
@@ -152,7 +147,9 @@ def tokens_read(
 
 def options_read(item: Item, scoring: Scoring) -> list[str]:
     """The options read besides the prompt; a letter is only predicted."""
-    return item.options if scoring == "likelihood" else []
+    if scoring == "likelihood":
+        return item.options
+    return []
 
 
 def count_tokens(model: TransformersEngine, text: str) -> int:
@@ -166,25 +163,13 @@ def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]
 
     The context is the template's header of a user turn; without a template, the first word.
     """
-    header = _header(engine)
-    return [
-        (header, text[len(header) :])
-        if header and text.startswith(header)
-        else _after_first_word(text)
-        for text in turns
-    ]
-
-
-def _header(engine: Engine) -> str:
-    """The chat template's text before the user's text; empty without a template."""
-    with_a = engine.chat("a")
-    with_b = engine.chat("b")
-    length = next(i for i, (x, y) in enumerate(zip(with_a, with_b, strict=False)) if x != y)
-    return with_a[:length]
-
-
-def _after_first_word(text: str) -> tuple[str, str]:
-    head, space, tail = text.partition(" ")
-    if tail.strip():
-        return (head, space + tail)
-    return (text[:1], text[1:])
+    header, _, _ = engine.chat(MARK).partition(MARK)
+    pairs = []
+    for text in turns:
+        context = header
+        if not header or not text.startswith(header):
+            context, _, rest = text.partition(" ")
+            if not rest.strip():
+                context = text[:1]
+        pairs.append((context, text.removeprefix(context)))
+    return pairs

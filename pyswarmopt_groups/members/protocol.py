@@ -65,11 +65,6 @@ class Likelihood:
     context: int
     reply: int
 
-    @property
-    def tokens(self) -> int:
-        """Cost of this text alone."""
-        return self.context + self.reply
-
 
 def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
     """Tokens of several texts after a common context, which is read once.
@@ -127,8 +122,11 @@ class Member:
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """Answers to items; a member without likelihoods writes text, whatever the scoring."""
-        return [self.refuse() for _ in items]
+        """Answers to items; a member without likelihoods writes text, whatever the scoring. Choices
+        are then shown with letters.
+        """
+        replies = self.generate([render_prompt(item, "generate", template) for item in items])
+        return [Answer(reply.text, reply.tokens) for reply in replies]
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """Texts for each user turn.
@@ -147,11 +145,3 @@ class Member:
     def count(self, text: str) -> int:
         """Number of tokens of a text, for budgets."""
         self.refuse()
-
-
-def written_answers(
-    member: Member, items: Sequence[Item], template: str | None = None
-) -> list[Answer]:
-    """A member's written texts for items; choices are shown with letters."""
-    replies = member.generate([render_prompt(item, "generate", template) for item in items])
-    return [Answer(reply.text, reply.tokens) for reply in replies]

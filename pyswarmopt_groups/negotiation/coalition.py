@@ -40,7 +40,8 @@ def coalition(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     verdicts = []
     for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
         answer = read_ballot(item, text)
-        ballots = [answer if k == jobs["answer"] else None for k in range(context.n)]
+        ballots: list[str | None] = [None] * context.n
+        ballots[jobs["answer"]] = answer
         verdicts.append(verdict_for(answer, ballots, tokens, queried=1, jobs=names))
     return verdicts
 

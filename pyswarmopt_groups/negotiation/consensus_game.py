@@ -33,10 +33,9 @@ def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict
     proposer = context.members[order[0]]
     evaluator = context.members[order[min(1, context.n - 1)]]
     responses = context.collect(items)
-    named = [
-        dict(item.choices) if item.choices else candidates(responses, i)
-        for i, item in enumerate(items)
-    ]
+    named = []
+    for i, item in enumerate(items):
+        named.append(dict(item.choices or candidates(responses, i)))
     questions = [question_of(item, context.template) for item in items]
     proposed = proposals(proposer, questions, named)
     judged = judgements(evaluator, questions, named)
@@ -72,55 +71,40 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Floats:
     return np.maximum(softmax(np.asarray(logprobs, dtype=np.float64), axis), 1e-12)
 
 
-def proposal_prompt(question: str, signal: str) -> str:
-    """Requests `a correct` or `an incorrect` answer."""
-    return f"{question}\nGive {signal} answer."
-
-
-def evaluation_prompt(question: str, text: str) -> str:
-    """Requests the verdict on a proposed answer."""
-    return (
-        f"{question}\nProposed answer: {text}\nIs this answer correct or incorrect? Reply with one "
-        "word."
-    )
-
-
 def proposals(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(candidate | signal), (2, K)."""
-    rows: list[list[list[Pair]]] = [
-        [
-            [(proposal_prompt(question, signal), text) for text in texts.values()]
-            for signal in ("a correct", "an incorrect")
-        ]
-        for question, texts in zip(questions, named, strict=True)
-    ]
-    return _tables(member, rows)
+    asked = []
+    for question, texts in zip(questions, named, strict=True):
+        signals = ("a correct", "an incorrect")
+        prompts = [f"{question}\nGive {signal} answer." for signal in signals]
+        asked.append((prompts, list(texts.values())))
+    return _tables(member, asked)
 
 
 def judgements(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(signal | candidate), (2, K)."""
-    rows: list[list[list[Pair]]] = [
-        [
-            [(evaluation_prompt(question, text), signal) for signal in ("correct", "incorrect")]
-            for text in texts.values()
-        ]
-        for question, texts in zip(questions, named, strict=True)
-    ]
-    return [(table.T, cost) for table, cost in _tables(member, rows)]
+    ending = "Is this answer correct or incorrect? Reply with one word."
+    asked = []
+    for question, texts in zip(questions, named, strict=True):
+        proposed = f"{question}\nProposed answer:"
+        prompts = [f"{proposed} {text}\n{ending}" for text in texts.values()]
+        asked.append((prompts, ["correct", "incorrect"]))
+    return [(table.T, cost) for table, cost in _tables(member, asked)]
 
 
-def _tables(member: Member, asked: Sequence[Sequence[Sequence[Pair]]]) -> list[Table]:
-    """The likelihoods in tables of pairs; each row shares a context."""
-    likelihoods = iter(member.likelihoods([pair for rows in asked for row in rows for pair in row]))
+def _tables(member: Member, asked: Sequence[tuple[list[str], list[str]]]) -> list[Table]:
+    """The likelihoods of each item's replies to each of its prompts."""
+    pairs: list[Pair] = [pair for each in asked for pair in itertools.product(*each)]
+    likelihoods = iter(member.likelihoods(pairs))
     tables = []
-    for rows in asked:
-        cells = [list(itertools.islice(likelihoods, len(row))) for row in rows]
-        values = np.array([[cell.logprob for cell in row] for row in cells])
-        tables.append((values, sum(map(shared_cost, cells))))
+    for prompts, replies in asked:
+        rows = [list(itertools.islice(likelihoods, len(replies))) for _ in prompts]
+        values = np.array([[cell.logprob for cell in row] for row in rows])
+        tables.append((values, sum(map(shared_cost, rows))))
     return tables
 
 

@@ -23,10 +23,10 @@ def question_of(item: Item, template: str | None) -> str:
 
 def ending_of(item: Item) -> str:
     """Requests a readable end of the answer."""
-    return (
-        'End with "The answer is" and '
-        f"{'the letter of the right option' if item.choices else 'your answer'}."
-    )
+    answer = "your answer"
+    if item.choices:
+        answer = "the letter of the right option"
+    return f'End with "The answer is" and {answer}.'
 
 
 def first_turn(item: Item, template: str | None) -> str:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
@@ -171,39 +172,39 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
     but counts for the quorum. A quorum of 0 means more than half.
     """
     responses = context.collect(items)
+    return [_consensus_on(i, context, responses, quorum) for i in range(len(items))]
 
-    def verdict(i: int) -> Verdict:
-        ballots = cluster(responses.ballots[i])
-        cost = responses.cost(i)
 
-        def approves(k: int, answer: str) -> bool:
-            nonlocal cost
-            if cluster([answer, responses.ballots[i][k]])[1] == answer:
-                return True
-            if scores := responses.answers[k][i].scores:
-                return sum(value > scores[answer] for value in scores.values()) < len(scores) / 2
-            try:
-                accepted, tokens = accepts(context.members[k], items[i], answer, context.template)
-            except MemberDown as error:
-                context.note_down(k, error)
-                return False
-            cost += tokens
-            return accepted
+def _consensus_on(i: int, context: GroupContext, responses: Responses, quorum: int) -> Verdict:
+    """The verdict on one item."""
+    item = responses.items[i]
+    ballots = cluster(responses.ballots[i])
+    cost = responses.costs[i]
 
-        decision = agree(
-            ballots,
-            approves,
-            reaches=lambda sender, receiver: not {sender, receiver} & context.down,
-            quorum=quorum,
-        )
-        notes = {
-            "rounds": decision.rounds,
-            "leader": None if decision.leader is None else context.members[decision.leader].name,
-            "failed": [context.members[k].name for k in sorted(context.down)],
-        }
-        return verdict_for(decision.answer, ballots, cost, **notes)  # type: ignore[arg-type]
+    def approves(k: int, answer: str) -> bool:
+        nonlocal cost
+        if cluster([answer, responses.ballots[i][k]])[1] == answer:
+            return True
+        if scores := responses.answers[k][i].scores:
+            return sum(value > scores[answer] for value in scores.values()) < len(scores) / 2
+        try:
+            accepted, tokens = accepts(context.members[k], item, answer, context.template)
+        except MemberDown as error:
+            context.note_down(k, error)
+            return False
+        cost += tokens
+        return accepted
 
-    return [verdict(i) for i in range(len(items))]
+    def reaches(sender: int, receiver: int) -> bool:
+        return context.down.isdisjoint((sender, receiver))
+
+    decision = agree(ballots, approves, reaches=reaches, quorum=quorum)
+    leader = None
+    if decision.leader is not None:
+        leader = context.members[decision.leader].name
+    failed = [context.members[k].name for k in sorted(context.down)]
+    notes = {"rounds": decision.rounds, "leader": leader, "failed": failed}
+    return verdict_for(decision.answer, ballots, cost, None, **notes)
 
 
 def accepts(member: Member, item: Item, answer: str, template: str | None) -> tuple[bool, int]:

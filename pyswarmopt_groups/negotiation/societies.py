@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from pyswarmopt_groups import voting
@@ -29,6 +30,7 @@ TRAITS = {
 }
 
 Ballots = list[str | None]
+KINDS = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
 
 
 def society(
@@ -45,11 +47,9 @@ def society(
 
     def reply(debate: Debate, k: int) -> str:
         (_, wording), others = debate.before(k)
-        debates = patterns[len(debate.rounds) - 2] == "d"
-        if debates:
+        texts = []
+        if patterns[len(debate.rounds) - 2] == "d":
             texts = [text for _, text in others if text]
-        else:
-            texts = []
         return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, wording, texts)}"
 
     debates = [Debate(item) for item in items]
@@ -74,7 +74,7 @@ def measures(
     for item, verdict in zip(items, verdicts, strict=True):
         rounds: list[Ballots] = verdict.notes["rounds"]
         for number, ballots in enumerate(rounds):
-            clusters[number].append(len({ballot for ballot in ballots if ballot is not None}))
+            clusters[number].append(len({*ballots} - {None}))
         for pattern, before, after in zip(patterns, rounds, rounds[1:], strict=False):
             if pattern == "d":
                 debates += len(after)
@@ -82,11 +82,10 @@ def measures(
                     if new is not None and new in leading(before):
                         changes[f"{_truth(item, old)} to {_truth(item, new)}"] += 1
     conforming = changes.total()
-    kinds = [f"{a} to {b}" for a in ("right", "wrong") for b in ("right", "wrong")]
     return {
         "conformity": conforming / debates if debates else None,
-        "conforming": {kind: changes[kind] / conforming for kind in kinds} if conforming else {},
-        "consensus": [sum(counts) / len(counts) for counts in clusters],
+        "conforming": {kind: changes[kind] / conforming for kind in KINDS if conforming},
+        "consensus": [fmean(counts) for counts in clusters],
     }
 
 
@@ -108,9 +107,8 @@ def _verdict(debate: Debate) -> Verdict:
     together = iter(voting.cluster([ballot for ballots in debate.ballots for ballot in ballots]))
     rounds = [[next(together) for _ in ballots] for ballots in debate.ballots]
     tied = voting.majority(rounds[-1]).tied
-    last = rounds[-1]
     answer = tied[0] if len(tied) == 1 else None
-    return verdict_for(answer, last, debate.tokens, rounds=rounds)
+    return verdict_for(answer, rounds[-1], debate.tokens, rounds=rounds)
 
 
 def _truth(item: Item, ballot: str | None) -> str:

@@ -89,7 +89,7 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     leader = np.asarray(leader_payoffs, dtype=np.float64)
     follower = np.asarray(follower_payoffs, dtype=np.float64)
     m, n = leader.shape
-    best: tuple[float, int, Floats] | None = None
+    plans = []
     for response in range(n):
         # x @ follower[:, other] <= x @ follower[:, response] for every other action of the follower
         temptation = (follower - follower[:, [response]]).T
@@ -100,9 +100,7 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
             A_eq=np.ones((1, m)),
             b_eq=[1.0],
         )
-        if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
-            best = -solved.fun, response, np.asarray(solved.x)
-    if best is None:  # some action is always a best response, so the solver failed
-        raise ArithmeticError("the solver found no best response")
-    value, response, x = best
-    return Commitment(x, response, float(value))
+        if solved.status == 0:
+            plans.append(Commitment(np.asarray(solved.x), response, -float(solved.fun)))
+    # Values that differ only by rounding are equal.
+    return max(plans, key=lambda plan: round(plan.leader_value, 9))

@@ -55,11 +55,14 @@ def cluster(answers: Answers) -> list[str | None]:
         raise ValueError(
             f"answers is a single string, {answers!r}: pass a list with one answer per member"
         )
-    texts = ["" if answer is None else str(answer).strip() for answer in answers]
     ballots: list[str | None] = []
-    for text in texts:
+    for answer in answers:
+        if answer is None or not str(answer).strip():
+            ballots.append(None)
+            continue
+        text = str(answer).strip()
         same = (other for other in filter(None, ballots) if equivalent(text, other))
-        ballots.append(next(same, text) if text else None)
+        ballots.append(next(same, text))
     return ballots
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_of, verdicts_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of, verdicts_for
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
@@ -40,9 +40,7 @@ def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     logs, there = _features(context, context.dev)
     scales = logs[there].std(axis=0)
     scales[scales == 0] = 1.0  # a member without an opinion on any item
-    weights = (
-        fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
-    )
+    weights = fit_weights(logs / scales, there, context.labels) / scales
     responses = context.collect(items)
     logs, there = _features(context, responses)
     pooled = np.where(there, logs @ weights, -np.inf)
@@ -103,8 +101,8 @@ def least(loss: Callable[[Floats], tuple[float, Floats]], size: int) -> Floats:
 
 def best_options(items: Sequence[Item], values: Floats) -> list[str]:
     """The letter of each item's greatest value, (items, options)."""
-    best = values.argmax(axis=1)
-    return [item.letters[index] for item, index in zip(items, best, strict=True)]
+    pairs = zip(items, values.argmax(axis=1), strict=True)
+    return [item.letters[index] for item, index in pairs]
 
 
 def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> list[Verdict]:
@@ -122,9 +120,7 @@ def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> 
     def features(points: Floats) -> Floats:
         return np.column_stack([np.ones(len(points)), (points - center) / scale])
 
-    right = context.probabilities(context.dev)[
-        :, range(len(points)), [label_of(item) for item in context.dev.items]
-    ]
+    right = context.probabilities(context.dev)[:, range(len(points)), context.labels]
     weights = fit_attention(features(points), right, strength)
     responses = context.collect(items)
     points, cost = question_embeddings(context, items)
@@ -182,12 +178,10 @@ def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     verdicts = []
     for i, item in enumerate(items):
         options = len(item.choices or "ab")
-        outcome = voting.weighted(
-            responses.ballots[i], voting.log_odds(accuracies, MEMORY, options)
-        )
-        verdicts.append(
-            verdict_of(outcome, responses.cost(i), trust=[round(p, 4) for p in accuracies])
-        )
+        weights = voting.log_odds(accuracies, MEMORY, options)
+        outcome = voting.weighted(responses.ballots[i], weights)
+        trust = [round(p, 4) for p in accuracies]
+        verdicts.append(verdict_of(outcome, responses.costs[i], trust=trust))
         probabilities = posterior(outcome.scores, options)
         for k, ballot in enumerate(outcome.ballots):
             if ballot is not None:

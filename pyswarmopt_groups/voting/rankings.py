@@ -105,7 +105,7 @@ def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
         >>> strongest_paths({("A", "B"): 2, ("B", "A"): 1})
         {('A', 'B'): 2, ('B', 'A'): 0}
     """
-    strength = {(a, b): votes if votes > won[b, a] else 0 for (a, b), votes in won.items()}
+    strength = {(a, b): votes * (votes > won[b, a]) for (a, b), votes in won.items()}
     candidates = list(dict.fromkeys(a for a, _ in won))
     for via in candidates:
         for a, b in itertools.permutations([c for c in candidates if c != via], 2):
@@ -142,4 +142,4 @@ def _candidates(ballots: Sequence[Ranking]) -> list[str]:
 
 def _first(ballots: Sequence[Ranking]) -> list[str | None]:
     """Each member's first place; None for an abstention."""
-    return [ballot[0] if ballot else None for ballot in ballots]
+    return [next(iter(ballot), None) for ballot in ballots]

@@ -33,13 +33,13 @@ def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Ver
     verdicts = []
     for i, item in enumerate(items):
         texts = candidates(responses, i)
+        scores = {}
+        cost = responses.costs[i]
         if texts:
             values = judge.scores([item] * len(texts), list(texts.values()))
-        else:
-            values = []
-        outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
-        cost = sum(count(item.question) + count(text) for text in texts.values())
-        verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
+            scores = dict(zip(texts, values, strict=True))
+            cost += sum(count(item.question) + count(text) for text in texts.values())
+        verdicts.append(verdict_of(_settled(responses, i, scores), cost))
     return verdicts
 
 
@@ -61,7 +61,7 @@ def fuse(context: GroupContext, items: Sequence[Item], judge: str) -> list[Verdi
     written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
     verdicts = []
     for i, (outcome, cost) in enumerate(ranked):
-        verdict = verdict_of(outcome, responses.cost(i) + cost)
+        verdict = verdict_of(outcome, responses.costs[i] + cost)
         if i in written:
             verdict = _with_text(items[i], verdict, written[i])
         verdicts.append(verdict)
@@ -95,7 +95,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
         [2.0, -2.0]
     """
     m = np.asarray(preferences, dtype=np.float64)
-    return [float(value) for value in m.sum(axis=1) - m.sum(axis=0)]
+    return list((m.sum(axis=1) - m.sum(axis=0)).tolist())
 
 
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]]:
@@ -112,8 +112,8 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]
     for i, texts in enumerate(named):
         matrix = np.zeros((len(texts), len(texts)))
         cost = 0
-        for a, b in itertools.permutations(range(len(texts)), 2):
-            matrix[a, b], tokens = next(answers)
+        for pair in itertools.permutations(range(len(texts)), 2):
+            matrix[pair], tokens = next(answers)
             cost += tokens
         scores = dict(zip(texts, max_logits(matrix), strict=True))
         outcomes.append((_settled(responses, i, scores), cost))
@@ -126,14 +126,10 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
     """
     if judge.gives_likelihoods:
         both = judge.likelihoods([(prompt, letter) for prompt in prompts for letter in "AB"])
-        return [
-            (a.logprob - b.logprob, shared_cost((a, b)))
-            for a, b in zip(both[::2], both[1::2], strict=True)
-        ]
-    values = []
-    for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
-        values.append((_SIDES.get(preferred(reply.text) or "", 0.0), reply.tokens))
-    return values
+        pairs = zip(both[::2], both[1::2], strict=True)
+        return [(a.logprob - b.logprob, shared_cost((a, b))) for a, b in pairs]
+    replies = judge.generate(prompts, Sampling(max_new_tokens=8))
+    return [(_SIDES.get(preferred(reply.text) or "", 0.0), reply.tokens) for reply in replies]
 
 
 def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome:

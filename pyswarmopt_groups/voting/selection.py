@@ -5,7 +5,6 @@ any answers, or as many as needed for certainty.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_for, verdict_of
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
@@ -44,10 +43,9 @@ def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> li
     responses = context.collect_some(items, votes > 0)
     verdicts = []
     for i, ballots in enumerate(responses.ballots):
-        asked = np.flatnonzero(votes[:, i]).tolist()
-        outcome = voting.weighted([ballots[k] for k in asked], votes[asked, i].tolist())
-        verdict = verdict_of(outcome, cost[i] + responses.cost(i))
-        verdicts.append(replace(verdict, ballots=tuple(ballots)))
+        answer = voting.weighted(ballots, votes[:, i].tolist()).answer
+        queried = int(np.count_nonzero(votes[:, i]))
+        verdicts.append(verdict_for(answer, ballots, cost[i] + responses.costs[i], queried))
     return verdicts
 
 
@@ -55,21 +53,10 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Members answer one after another, the best on dev first, until the group is sure enough.
 
     The belief in an option is proportional to the product of the members' calibrated probabilities.
-    The cascade stops once one option's belief reaches the threshold, which is the best on dev,
-    among equals the cheapest.
+    The cascade stops once one option's belief reaches the `best_threshold`.
     """
     order = context.order
-    dev = context.probabilities(context.dev)
-    labels = [label_of(item) for item in context.dev.items]
-
-    def quality(threshold: float) -> tuple[float, int]:
-        beliefs, used = run_cascade(
-            context.n, len(labels), threshold, lambda k, left: dev[order[k], left]
-        )
-        chosen = [int(belief.argmax()) for belief in beliefs]
-        return float(np.mean(np.equal(chosen, labels))), -sum(used)
-
-    threshold = max(THRESHOLDS, key=quality)
+    threshold = best_threshold(context)
     rows = [[BLANK] * len(items) for _ in context.members]
 
     def probabilities(index: int, left: Sequence[int]) -> list[Floats]:
@@ -84,14 +71,25 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
     responses = Responses(items, rows)
     verdicts = []
-    for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
-        answer = item.letters[int(belief.argmax())]
+    for i, count in enumerate(used):
+        answer = items[i].letters[int(beliefs[i].argmax())]
+        notes = {"asked": count, "threshold": threshold}
         ballots = responses.ballots[i]
-        tokens = responses.cost(i)
-        verdicts.append(
-            verdict_for(answer, ballots, tokens, count, asked=count, threshold=threshold)
-        )
+        verdicts.append(verdict_for(answer, ballots, responses.costs[i], count, **notes))
     return verdicts
+
+
+def best_threshold(context: GroupContext) -> float:
+    """The threshold of a cascade with the most right answers on dev, among equals the cheapest."""
+    dev = context.probabilities(context.dev)[context.order]
+    labels = context.labels
+
+    def quality(threshold: float) -> tuple[int, int]:
+        beliefs, used = run_cascade(context.n, len(labels), threshold, lambda k, left: dev[k, left])
+        pairs = zip(beliefs, labels, strict=True)
+        return sum(belief.argmax() == label for belief, label in pairs), -sum(used)
+
+    return max(THRESHOLDS, key=quality)
 
 
 def run_cascade(
@@ -161,7 +159,7 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, l
     rows = [member.likelihoods(pairs) for member in context.members]
     sizes = np.array([len(item.question.encode()) for item in items])
     values = np.array([[cell.logprob for cell in row] for row in rows]) / sizes
-    tokens = [sum(cell.tokens for cell in column) for column in zip(*rows, strict=True)]
+    tokens = [sum(cell.context + cell.reply for cell in cells) for cells in zip(*rows, strict=True)]
     return values - values.mean(axis=0), tokens
 
 
@@ -196,8 +194,9 @@ def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> lis
     chosen = order[ratings[order].argmax(axis=0)]
     responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
     verdicts = []
-    for i, (k, ballots) in enumerate(zip(chosen, responses.ballots, strict=True)):
-        tokens = cost[i] + responses.cost(i)
+    for i, k in enumerate(chosen):
+        ballots = responses.ballots[i]
+        tokens = cost[i] + responses.costs[i]
         name = context.members[k].name
         verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
     return verdicts

@@ -16,7 +16,7 @@ from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 def by_vote(responses: Responses, vote: Callable[[int], voting.Outcome]) -> list[Verdict]:
     """Decide each item by a vote over all members' answers: `vote(index of the item)`."""
-    return [verdict_of(vote(i), responses.cost(i)) for i in range(len(responses.items))]
+    return [verdict_of(vote(i), cost) for i, cost in enumerate(responses.costs)]
 
 
 def majority(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
@@ -43,9 +43,8 @@ def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[Verdict]:
     """Each member ranks the options by its scores; a member without scores names only its choice."""
-    decide = {"borda": voting.borda, "condorcet": voting.condorcet}[rule]
     responses = context.collect(items)
-    return by_vote(responses, lambda i: decide(rankings_of(responses, i)))
+    return by_vote(responses, lambda i: voting.vote(rankings_of(responses, i), rule=rule))
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
@@ -70,7 +69,10 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     def vote(i: int) -> voting.Outcome:
         letters = items[i].letters
         ballots = responses.ballots[i]
-        sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
+        sure = [0.0] * len(ballots)
+        for k, ballot in enumerate(ballots):
+            if ballot is not None:
+                sure[k] = float(p[k, i, letters.index(ballot)])
         return voting.confidence(ballots, sure)
 
     return by_vote(responses, vote)
@@ -107,7 +109,7 @@ def repaired(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """
     responses = context.collect(items)
     ballots = [list(row) for row in responses.ballots]
-    costs = [responses.cost(i) for i in range(len(items))]
+    costs = responses.costs.tolist()
     for k, member in enumerate(context.members):
         unread = [i for i, row in enumerate(ballots) if row[k] is None]
         texts = [responses.answers[k][i].text for i in unread]

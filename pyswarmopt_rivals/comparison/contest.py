@@ -11,7 +11,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_groups.locked_directory import Directory
+from pyswarmopt_groups.locked_directory import check_directory, open_directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
@@ -78,9 +78,11 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    prepared, methods = prepare(config)
-    directory = directory_of(config)
-    with directory.opened(_fingerprints(prepared)) as store:
+    methods = check_settings(config)
+    out = user_path(config.out)
+    check_directory(out, asdict(config), FREE, "a comparison")
+    prepared = prepare(config, methods)
+    with open_directory(out, asdict(config), _fingerprints(prepared)) as store:
         benches = [bench.settled(config.scoring, store) for bench in prepared]
         entries, left_out = plan(config, methods, benches)
         tell = on_step or (lambda *step: None)
@@ -94,10 +96,9 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
             begun = {row["task"] for row in outcomes}
             if scored := [bench for bench in benches if bench.task.name in begun]:
                 result = summarise(config, outcomes, scored, left_out)
-                folder = user_path(config.out)
-                write_json(folder / "compare.json", result)
-                write_text(folder / "compare.md", markdown(result))
-                write_text(folder / "compare.html", render_page(result))
+                write_json(out / "compare.json", result)
+                write_text(out / "compare.md", markdown(result))
+                write_text(out / "compare.html", render_page(result))
         return result
 
 
@@ -114,20 +115,13 @@ def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
     return {"base": any_one.base.fingerprint, "experts": experts, "tasks": tasks, "data": data}
 
 
-def directory_of(config: CompareConfig) -> Directory:
-    """The directory of a comparison."""
-    return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
-
-
-def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
-    """The benches of all tasks, whose answer format may be open, and the participating methods; the
-    base's weights are loaded last.
+def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
+    """The benches of all tasks, whose answer format may be open; the base's weights are loaded
+    last.
 
     Raises:
-        UserError: bad input, or the output directory of another comparison.
+        UserError: bad input.
     """
-    methods = check_settings(config)
-    directory_of(config).check()
     tasks = load_tasks(config, config.tasks)
     if not tasks:
         raise UserError("no task; add `task`, or `prompts` and `metric`")
@@ -141,10 +135,10 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     check_answers(config.scoring, 0, tasks, metrics)
     base, experts = load_pool(config.base, config.experts, DELTA[0])
     build_space(DELTA[0], experts)  # refuses experts that it cannot mix
-    chats = _load_chats(config, [expert.info.name for expert in experts])
+    infos = [expert.info for expert in experts]
+    chats = _load_chats(config, [info.name for info in infos])
     trained = TrainingOptions(heldout=0)
     if chats and any(method.name == "data-merge" for method in methods):
-        infos = [expert.info for expert in experts]
         trained = schedule(infos, config.data_lr, config.data_epochs)
     for task in tasks.values():
         check_budget(config.budget_items, task)
@@ -156,14 +150,15 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
         benches.append(
             Bench(base, engine, experts, task, chats=chats, schedule=trained, metric=metric)
         )
-    return benches, methods
+    return benches
 
 
 def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
-    if len(task.dev) > budget_items:
-        needed = f"below the {len(task.dev)} dev examples of {task.name} that one evaluation needs"
-        raise InvalidOption("budget_items", budget_items, f"{needed}; raise it, or lower `dev`")
+    items = len(task.dev)
+    if items > budget_items:
+        why = f"below the {items} dev examples of {task.name} that one evaluation needs"
+        raise InvalidOption("budget_items", budget_items, f"{why}; raise it, or lower `dev`")
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
@@ -173,7 +168,9 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
         if name not in experts:
             why = f"no expert is called {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
-        count = config.examples if spec.startswith(BUILTIN) else None
+        count = None
+        if spec.startswith(BUILTIN):
+            count = config.examples
         chats[name] = load_examples(spec, count, 0).examples
     return chats
 
@@ -240,8 +237,10 @@ def _price(entries: Sequence[Entry]) -> str:
         runs[kind] += 1
         if "dev" in method.needs:
             seconds[kind] += bench.pace * budget
-        if method.name == "data-merge":
-            seconds[kind] += bench.pace * PASSES * bench.schedule.epochs * _chats_in_items(bench)
+        if method.name == "data-merge":  # its chats are as long as so many dev items
+            length = sum(len(str(chat)) for chats in bench.chats.values() for chat in chats)
+            items = length * bench.dev_items / sum(map(len, bench.labelled.prompts))
+            seconds[kind] += bench.pace * PASSES * bench.schedule.epochs * items
         models = 1
         if method.kind == "ensemble":
             models = len(bench.experts)
@@ -250,18 +249,11 @@ def _price(entries: Sequence[Entry]) -> str:
     return f"{counted(runs.total(), 'run')}, {training} among them: {price({'seconds': seconds})}"
 
 
-def _chats_in_items(bench: Bench) -> float:
-    """How many dev items are as long as all training chats together."""
-    length = sum(len(str(chat)) for chats in bench.chats.values() for chat in chats)
-    return length * bench.dev_items / sum(map(len, bench.labelled.prompts))
-
-
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
     method, bench, seed, budget = entry
     task = bench.task.name
     name = f"{task}: {method.name}, seed {seed}"
-
     source = {}
     if is_function(method.name):
         source = {"source": fingerprint(method.name)}

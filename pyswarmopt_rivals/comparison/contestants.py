@@ -70,9 +70,8 @@ def contestant(name: str) -> Method:
     if name in table:
         return table[name]
     if (rule := METHODS.get(name.removesuffix(ADAPTER))) is not None:
-        return replace(
-            rule, name=name, function="methods.changes:cut_to_adapter", arguments=(rule,)
-        )
+        cut = "methods.changes:cut_to_adapter"
+        return replace(rule, name=name, function=cut, arguments=(rule,))
     if (mine := own_method(name)) is not None:
         return mine
     known = (*MODELLED, *optimizer_names())
@@ -88,9 +87,8 @@ def contestant(name: str) -> Method:
             module=module_of(optimizer_of(name)),
             kind="optimizer",
         )
-    raise unknown(
-        "methods", name, known_methods(), f"use all or some of: {', '.join(known_methods())}"
-    )
+    names = known_methods()
+    raise unknown("methods", name, names, f"use all or some of: {', '.join(names)}")
 
 
 def why_not(method: Method, bench: Bench, budget: int) -> str | None:
@@ -169,8 +167,8 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
     start = time.perf_counter()
     if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev
         trial.spend(len(experts) * bench.dev_items)
-    settings = method.settings(len(experts), seed=seed if method.chance else None)
-    found = method.execute(experts, replace(settings, trial=trial))
+    settings = replace(method.settings(len(experts)), seed=seed, trial=trial)
+    found = method.execute(experts, settings)
     seconds = time.perf_counter() - start + bench.replayed_seconds - replayed
     scores = {split: pack(found.score(bench, split).per_item) for split in bench.questions}
     tokens = found.tokens(bench)

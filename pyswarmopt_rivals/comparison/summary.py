@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,8 @@ class Runs:
     """
 
     rows: Sequence[Json]
-    scale: Ends | None = None
-    asked: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    scale: Ends | None
+    asked: Mapping[str, Sequence[int]]
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
@@ -62,14 +63,14 @@ class Runs:
         return {split: np.array([unpack(row[split]) for row in self.rows]) for split in splits}
 
     @property
-    def judged(self) -> Floats:
+    def split(self) -> str:
         """Test, or dev without a test split."""
-        return self.scores.get("test", self.scores["dev"])
+        return [*self.scores][-1]
 
     @property
-    def questions(self) -> Questions | None:
-        """The question of each item in `judged`."""
-        return self.asked.get("test" if "test" in self.scores else "dev")
+    def judged(self) -> Floats:
+        """The scores on `split`."""
+        return self.scores[self.split]
 
     def mean(self, key: str) -> float | None:
         """The mean over seeds; None if a value is missing."""
@@ -113,10 +114,10 @@ def command_of(config: CompareConfig) -> str:
 
 def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
     """Method -> its runs, seeds in order."""
-    rows: dict[str, list[Json]] = {}
+    rows = defaultdict[str, list[Json]](list)
     for row in sorted(outcomes, key=lambda row: (row["method"], row["seed"])):
         if row["task"] == bench.task.name:
-            rows.setdefault(row["method"], []).append(row)
+            rows[row["method"]].append(row)
     asked = {split: repeated(bench.task.split(split)) for split in SPLITS}
     return {method: Runs(seeds, bench.metric.scale, asked) for method, seeds in rows.items()}
 
@@ -150,7 +151,7 @@ def _own_row(runs: Runs) -> dict[str, Any]:
     for split, scores in runs.scores.items():
         row[split] = float(scores.mean())
         row[f"{split}_seeds"] = scores.mean(1).tolist()
-        ends = interval_over_seeds(scores, runs.scale, runs.asked.get(split))
+        ends = interval_over_seeds(scores, runs.scale, runs.asked[split])
         row[f"{split}_interval"] = list(ends)
     row |= {
         "seeds": len(runs.rows),
@@ -168,24 +169,26 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
     """The paired test of two methods, also corrected for the number of methods, since the first of
     several is partly best by chance (Bonferroni).
     """
-    ours = runs[method].judged
+    first = runs[method]
+    ours = first.judged
     theirs = runs[other].judged
-    if len(ours) != len(theirs) and 1 not in (len(ours), len(theirs)):
-        seeds = min(len(ours), len(theirs))
+    difference = float(ours.mean() - theirs.mean())
+    seeds = min(len(ours), len(theirs))
+    if seeds > 1:  # a method without chance has one, which counts for all
         ours = ours[:seeds]
         theirs = theirs[:seeds]
-    low, high = runs[method].scale or assumed_scale(np.append(ours, theirs))
+    low, high = first.scale or assumed_scale(np.append(ours, theirs))
     test = partial(
         difference_over_seeds,
         without_rounding(ours - theirs, high - low),
         largest=high - low,
-        questions=runs[method].questions,
+        questions=first.asked[first.split],
     )
     rivals = len(runs) - 1
     p_value, ends = test()
     return {
         "method": other,
-        "difference": float(runs[method].judged.mean() - runs[other].judged.mean()),
+        "difference": difference,
         "interval": list(ends),
         "p": p_value,
         "corrected": {
@@ -202,9 +205,9 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
     """
     methods = {}
     for method in tables[0]["methods"]:
-        if not all(method in table["methods"] for table in tables):
+        rows = [table["methods"][method] for table in tables if method in table["methods"]]
+        if len(rows) < len(tables):
             continue
-        rows = [table["methods"][method] for table in tables]
         row: dict[str, Any] = {key: _mean([each[key] for each in rows]) for key in AVERAGED}
         for split in SPLITS:
             if row[split] is not None:
@@ -254,7 +257,9 @@ def interval_over_seeds(
     if not np.ptp(scores, axis=0).any():
         return interval(scores[0].tolist(), scale=scale, questions=questions)
     ends = scale or assumed_scale(scores)
-    inside = scale or ((0.0, 1.0) if scores.min() >= 0 and scores.max() <= 1 else NO_ENDS)
+    inside = scale or NO_ENDS
+    if scale is None and 0.0 <= scores.min() <= scores.max() <= 1.0:
+        inside = (0.0, 1.0)
     low, high = over_seeds(scores, ends, questions).interval(scale=inside)
     narrowest = interval(scores.mean(0).tolist(), scale=scale, questions=questions)
     return min(low, narrowest[0]), max(high, narrowest[1])
@@ -306,8 +311,7 @@ def interval_over_tasks(
         (0.5, 0.9)
     """
     centre = np.mean(means)
-    count = len(means)
-    below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
-    return float(centre - np.linalg.norm(below) / count), float(
-        centre + np.linalg.norm(above) / count
-    )
+    below, above = np.abs(np.transpose(intervals) - means)
+    low = centre - np.linalg.norm(below) / len(means)
+    high = centre + np.linalg.norm(above) / len(means)
+    return float(low), float(high)

@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, command, se
 from pyswarmopt_llm.report.against import against_text
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score_text, versions_text
+from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
 from pyswarmopt_rivals.comparison.words import READING, by_task, first_of, summary_lines
@@ -137,27 +138,17 @@ def csv_text(result: Json) -> str:
     rows = []
     for task, table in by_task(result).items():
         for method, row in table["methods"].items():
+            line = {"task": task, "method": method}
+            for split in SPLITS:
+                low, high = row.get(f"{split}_interval") or (None, None)
+                line |= {split: row[split], f"{split}_low": low, f"{split}_high": high}
+            line["examples"] = row["item_evaluations"]
+            line |= {name: row[name] for name in ("seconds", "models", "tokens")}
             against = row.get("against_single") or {}
-            rows.append(
-                {
-                    "task": task,
-                    "method": method,
-                    **_numbers(row, "dev"),
-                    **_numbers(row, "test"),
-                    "examples": row["item_evaluations"],
-                    "seconds": row["seconds"],
-                    "models": row["models"],
-                    "tokens": row["tokens"],
-                    "against_best_single": against.get("difference"),
-                    "p": against.get("corrected", against).get("p"),
-                }
-            )
+            line["against_best_single"] = against.get("difference")
+            line["p"] = against.get("corrected", against).get("p")
+            rows.append(line)
     return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-
-
-def _numbers(row: Json, split: str) -> dict[str, float | None]:
-    low, high = row.get(f"{split}_interval") or (None, None)
-    return {split: row[split], f"{split}_low": low, f"{split}_high": high}
 
 
 def latex_text(result: Json) -> str:
@@ -170,9 +161,8 @@ def latex_text(result: Json) -> str:
     for title, table in tables_of(result).items():
         columns = "l" + "r" * len(table.columns)
         plain = table.rename_axis("method").rename_axis(None, axis=1).reset_index()
-        parts.append(
-            f"% {title}\n{plain.to_latex(index=False, escape=True, column_format=columns)}"
-        )
+        text = plain.to_latex(index=False, escape=True, column_format=columns)
+        parts.append(f"% {title}\n{text}")
     return "\n".join(parts).rstrip()
 
 
@@ -190,18 +180,14 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     name = first.removesuffix(ADAPTER)
     kind = contestant(first).kind
     out = config["out"].rstrip("/")
-
-    def given(*names: str) -> dict[str, Any]:
-        return {each: config[each] for each in names if each in config}
-
     if kind in ("rule", "searching") and name != "data-merge":
-        how = given("base", "experts") | {"method": name}
+        how = {"base": config["base"], "experts": config["experts"], "method": name}
         if kind == "searching":
-            how |= {"task": config["tasks"][0], **given(*_READING)}
+            how |= {"task": config["tasks"][0]} | {each: config[each] for each in _READING}
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
-        how = given(*_SEARCHING) | {"out": f"{out}-search"}
+        how = {each: config[each] for each in _SEARCHING} | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:
             how |= {"paper": True}
         elif name != WITH_DEV:

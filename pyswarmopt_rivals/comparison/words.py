@@ -127,9 +127,8 @@ def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
         >>> text.partition(": ")[0], text.partition("; ")[2]
         ('ties is first on average over 3 tasks', 'it is first on 2 of them.')
     """
-    if row["gain"] is None:
-        gain = ""
-    else:
+    gain = ""
+    if row["gain"] is not None:
         gain = f" ({row['gain']:+.1%} on average)"
     return (
         f"{name} is first on average over {counted(tasks, 'task')}: {scores} for the best single "

@@ -32,6 +32,13 @@ def _table(kind: Kind, *methods: Method) -> Mapping[str, Method]:
     return {method.name: replace(method, kind=kind) for method in methods}
 
 
+def _control(name: str, text: str, function: str, *arguments: bool) -> Method:
+    """A method that trains on dev."""
+    paper = "a control, as in Liu et al. 2026, arXiv 2602.12323"
+    function = f"methods.training.on_dev:{function}"
+    return Method(name, text, paper, function, arguments, DELTA, needs=_DEV | _SEED)
+
+
 # fmt: off
 # name, what it does, paper, code; then what differs from the defaults of `Method`
 METHODS = _table(
@@ -104,25 +111,12 @@ SEARCHING = _table(
     Method("natural-niches", "competition and attraction, M2N2 (Abrantes 2025)",
            "Abrantes, Lange & Tang 2025, arXiv 2508.16204",
            "methods.searching.natural_niches:execute", spaces=DELTA, needs=_DEV | _SEED),
-    Method("gradient", "coefficients by gradient descent on dev",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:gradient", (True,), spaces=DELTA, needs=_DEV | _SEED),
-    Method("gradient-module", "coefficients of each module by gradient",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:gradient", (False,), spaces=DELTA, needs=_DEV | _SEED),
-    Method("finetune-dev", "a new LoRA trained on the dev examples",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:finetune", (False, False), spaces=DELTA, needs=_DEV | _SEED),
-    Method("finetune-once", "the same, at a fixed rate, once",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:finetune", (False, True), spaces=DELTA, needs=_DEV | _SEED),
-    Method("finetune-best", "a new LoRA on top of the best expert",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:finetune", (True, False), spaces=DELTA, needs=_DEV | _SEED),
-    Method("finetune-best-once", "the same, at a fixed rate, once",
-           "a control, as in Liu et al. 2026, arXiv 2602.12323",
-           "methods.training.on_dev:finetune", (True, True), spaces=DELTA,
-           needs=_DEV | _SEED),
+    _control("gradient", "coefficients by gradient descent on dev", "gradient", True),
+    _control("gradient-module", "coefficients of each module by gradient", "gradient", False),
+    _control("finetune-dev", "a new LoRA trained on the dev examples", "finetune", False, False),
+    _control("finetune-once", "the same, at a fixed rate, once", "finetune", False, True),
+    _control("finetune-best", "a new LoRA on top of the best expert", "finetune", True, False),
+    _control("finetune-best-once", "the same, at a fixed rate, once", "finetune", True, True),
     Method("data-merge", "one adapter trained on all data",
            "a trivial baseline in Feng et al. 2024, arXiv 2410.11163",
            "methods.training.data_merge:execute", spaces=FACTOR_FIRST, needs=_DATA | _SEED),

@@ -114,20 +114,10 @@ class SideBySide:
     owner: Tensor  # (k,) expert of each column
     n: int  # number of experts
 
-    @classmethod
-    def of(cls, parts: Sequence[Factors | None]) -> SideBySide:
-        """From each expert's factors; None if the expert does not adapt the module."""
-        present = [(i, part) for i, part in enumerate(parts) if part is not None]
-        b = torch.cat([part.b * part.scale for _, part in present], dim=1)
-        a = torch.cat([part.a for _, part in present], dim=0)
-        owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
-        return cls(b, a, owner, len(parts))
-
-    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> SideBySide:
+    def to(self, device: torch.device, dtype: torch.dtype) -> SideBySide:
         """The factors on another device."""
-        a = self.a.to(device, dtype)
-        b = self.b.to(device, dtype)
-        return SideBySide(b, a, self.owner.to(device), self.n)
+        owner = self.owner.to(device)
+        return SideBySide(self.b.to(device, dtype), self.a.to(device, dtype), owner, self.n)
 
     def weighted(self, weights: Tensor) -> LowRank:
         """sum_i w_i dW_i, for weights (n,)."""
@@ -156,11 +146,14 @@ class SideBySide:
 
 def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
     """Weight -> all experts' factors, sorted by name."""
-    modules = sorted({module for expert in experts for module in expert.factors})
-    return {
-        f"{module}.weight": SideBySide.of([expert.factors.get(module) for expert in experts])
-        for module in modules
-    }
+    parts = {}
+    for module in sorted({module for expert in experts for module in expert.factors}):
+        present = {i: e.factors[module] for i, e in enumerate(experts) if module in e.factors}
+        b = torch.cat([part.b * part.scale for part in present.values()], dim=1)
+        a = torch.cat([part.a for part in present.values()])
+        owner = torch.cat([torch.full((len(part.a),), i) for i, part in present.items()])
+        parts[f"{module}.weight"] = SideBySide(b, a, owner, len(experts))
+    return parts
 
 
 def mixture(parts: Mapping[str, SideBySide], weights: Iterable[Tensor]) -> Patch:

@@ -21,7 +21,10 @@ def own_method(name: str) -> Method | None:
     if not is_own(SETTING, name):
         return None
     function = own(SETTING, name)
-    if not callable(function) or not _takes_settings(function):
+    if not callable(function):
+        return None
+    parameters = inspect.signature(function).parameters.values()
+    if not any(each.default is each.empty for each in parameters):  # it makes a recipe
         return None
     text = (inspect.getdoc(function) or "").partition("\n")[0]
     return Method(
@@ -34,12 +37,6 @@ def own_method(name: str) -> Method | None:
         needs=frozenset({"dev", "seed"}),
         kind="searching",
     )
-
-
-def _takes_settings(function: object) -> bool:
-    """Whether a function has required parameters; a function that makes a recipe has none."""
-    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    return any(each.default is each.empty for each in parameters)
 
 
 def execute(name: str, settings: Settings) -> Merged:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -318,17 +319,17 @@ def test_the_command_prints_the_table_and_writes_the_files(
 def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
     method: str, words: str | None
 ) -> None:
-    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"]}
-    config |= {"dev": 40, "out": "runs/a"}
+    given = {"columns": ("label=team",), "dev": 40}
+    config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
-    steps = [command for _, command in next_steps({"methods": rows, "config": config})]
+    steps = [command for _, command in next_steps({"methods": rows, "config": asdict(config)})]
     assert len(steps) == (words is not None)
     assert all(step.endswith(words or "") for step in steps), steps
 
 
 def test_the_next_command_scores_as_the_comparison_did() -> None:
-    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "out": "runs/a"}
-    config |= {"metrics": ["check.py:check"], "max_new_tokens": 6}
+    given = {"metrics": ("check.py:check",), "max_new_tokens": 6}
+    config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
     rows = {"item-model": {"test": 0.7, "dev": 0.6}}
-    ((_, step),) = next_steps({"methods": rows, "config": config})
+    ((_, step),) = next_steps({"methods": rows, "config": asdict(config)})
     assert "--metric check.py:check --max-new-tokens 6" in step

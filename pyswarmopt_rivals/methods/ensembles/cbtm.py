@@ -41,17 +41,8 @@ class Clusters:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """P(cluster | text), (texts, k)."""
-        return nearness(self._means.transform(self._vectors.transform(texts)))
-
-
-def nearness(distances: np.ndarray) -> np.ndarray:
-    """Shares proportional to exp(-d^2 / T), (texts, k).
-
-    Example:
-        >>> nearness(np.array([[0.0, (0.1 * np.log(3)) ** 0.5]])).round(4).tolist()
-        [[0.75, 0.25]]
-    """
-    return np.asarray(softmax(-(distances**2) / TEMPERATURE, axis=1))
+        distances = self._means.transform(self._vectors.transform(texts))
+        return np.asarray(softmax(-(distances**2) / TEMPERATURE, axis=1))
 
 
 def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:

@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.scores.words import words
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.ensembles.answerer import Answerer
@@ -46,11 +46,13 @@ class FewShot(Answerer):
         self.examples = tuple(examples)
         self.tokens_per_item = 0.0
         self._engine = engine
-        turns = [render_prompt(item, like.scoring, like.template) for item in examples]
-        self._turns = [
-            (sorted(words(turn)), (turn, answer_of(item, like.scoring)))
-            for turn, item in zip(turns, examples, strict=True)
-        ]
+        self._turns = []
+        for item in examples:
+            turn = render_prompt(item, like.scoring, like.template)
+            answer = item.answer  # a letter where the prompt shows letters
+            if like.scoring == "likelihood":
+                answer = item.answer_text
+            self._turns.append((sorted(words(turn)), turn, answer))
 
     def tokens(self, bench: Bench) -> float:
         """Tokens per item of the latest scored split, examples included."""
@@ -62,7 +64,7 @@ class FewShot(Answerer):
         answers = list(shown(self._engine).answers)
         texts = answers
         if shown.scoring != "generate":
-            texts = [text for item in shown.items for text in options_read(item, shown.scoring)]
+            texts = options_of(shown)
         read = sum(len(self._engine.encode_prompt(prompt)) for prompt in shown.prompts)
         more = sum(count_tokens(self._engine, text) for text in texts)
         self.tokens_per_item = (read + more) / len(questions.items)
@@ -70,7 +72,10 @@ class FewShot(Answerer):
 
     def shown(self, questions: Accuracy) -> Accuracy:
         """The items with the examples before each, except the item itself or its twin."""
-        room = max(self._room(item, questions.scoring) for item in questions.items)
+        room = MAX_NEW_TOKENS
+        if questions.scoring != "generate":
+            sizes = [count_tokens(self._engine, text) for text in options_of(questions)]
+            room = max(sizes, default=1)
         return Accuracy(
             questions.items,
             questions.scoring,
@@ -83,38 +88,25 @@ class FewShot(Answerer):
         none with the words of the turn.
         """
         asked = sorted(words(turn))
-        others = [pair for shown, pair in self._turns if shown != asked]
+        window = self._engine.window
+        others = [pair for shown, *pair in self._turns if shown != asked]
         for first in range(len(others) + 1):
-            examples = [
-                {"role": role, "content": said}
-                for pair in others[first:]
-                for role, said in zip(("user", "assistant"), pair, strict=True)
-            ]
-            text = self._engine.chat(turn, [*examples, *earlier])
-            if (
-                self._engine.window is None
-                or self._engine.count_tokens(text) + room <= self._engine.window
-            ):
+            said: list[Mapping[str, str]] = []
+            for question, answer in others[first:]:
+                said.append({"role": "user", "content": question})
+                said.append({"role": "assistant", "content": answer})
+            text = self._engine.chat(turn, [*said, *earlier])
+            if window is None or self._engine.count_tokens(text) + room <= window:
                 return text
         raise UserError(
             f"the example that begins {turn[:40]!r} exceeds the model's context window; shorten the "
             "example"
         )
 
-    def _room(self, item: Item, scoring: Scoring) -> int:
-        if scoring == "generate":
-            return MAX_NEW_TOKENS
-        options = options_read(item, scoring)
-        return max((count_tokens(self._engine, text) for text in options), default=1)
 
-
-def answer_of(item: Item, scoring: Scoring) -> str:
-    """An example's right answer: its letter if the prompt shows letters (`render_prompt`), else the
-    text.
-    """
-    if scoring == "likelihood":
-        return item.answer_text
-    return item.answer
+def options_of(questions: Accuracy) -> list[str]:
+    """All options read besides the prompts."""
+    return [text for item in questions.items for text in options_read(item, questions.scoring)]
 
 
 def fit(settings: Settings) -> FewShot:

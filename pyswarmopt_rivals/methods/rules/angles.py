@@ -92,7 +92,7 @@ def arc_weights(cosine: float, t: float) -> tuple[float, float]:
     return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
-def cosine_of(product: Tensor, *squares: Tensor) -> float:
+def cosine_of(product: Tensor, square: Tensor, other: Tensor) -> float:
     """The cosine between two vectors, from their inner product and squared norms; 1 if one is zero.
 
     Example:
@@ -101,8 +101,8 @@ def cosine_of(product: Tensor, *squares: Tensor) -> float:
         >>> cosine_of(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(9.0))
         1.0
     """
-    norms = math.sqrt(max(0.0, float(squares[0]) * float(squares[1])))
-    return float(product) / norms if norms > 0 else 1.0
+    norms = math.sqrt(max(0.0, float(square) * float(other)))
+    return float(product) / norms if norms else 1.0
 
 
 def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
@@ -163,18 +163,6 @@ def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
     return mean * units * (shares * norms).sum()
 
 
-def ratio(cosine: float, n: int) -> float:
-    """The share t of the way from the base to the average of `n` experts.
-
-    Example:
-        >>> ratio(cosine=0.5, n=2), ratio(cosine=1.0, n=5), ratio(cosine=-0.2, n=2)
-        (0.6666666666666666, 1.0, 0.0)
-    """
-    if cosine > 0:
-        return n * cosine / (1 + (n - 1) * cosine)
-    return 0.0
-
-
 def model_stock_weights(gram: Tensor) -> Tensor:
     """t / n for each expert, from the (n, n) float64 inner products; a zero change counts as
     orthogonal.
@@ -187,7 +175,8 @@ def model_stock_weights(gram: Tensor) -> Tensor:
     if n == 1:
         return torch.ones_like(gram[0])
     cosines = cosines_of(gram)[-1][tuple(torch.triu_indices(n, n, offset=1))]
-    return torch.full_like(gram[0], ratio(float(cosines.mean()), n) / n)
+    cosine = max(0.0, float(cosines.mean()))
+    return torch.full_like(gram[0], n * cosine / (1 + (n - 1) * cosine) / n)
 
 
 def cosines_of(gram: Tensor) -> tuple[Tensor, Tensor, Tensor]:

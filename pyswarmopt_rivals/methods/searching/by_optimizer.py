@@ -26,6 +26,7 @@ available.) r1 and r2 are one number per particle here, so that a particle is a 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -46,9 +47,11 @@ LIMIT = 1.5  # LoraHub, like the next line
 PENALTY = 0.05
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
 DENSITY = 0.2  # PSO-Merging, like the next line
-INERTIA = 0.2
-COGNITIVE = 2.0
-SOCIAL = 2.0
+RECIPE = pso.compose(
+    name="pso_merging",
+    terms=(pso.inertia(0.2), pso.cognitive(2.0, "scalar"), pso.social(2.0, "scalar")),
+    launch=pso.initialise.at_rest,
+)
 
 
 def best_found(
@@ -73,16 +76,6 @@ def best_found(
         return realise(torch.as_tensor(optimizer.best.x))
 
 
-def penalty(weights: Tensor) -> float:
-    """0.05 times the mean magnitude of the weights, (n,).
-
-    Example:
-        >>> round(penalty(torch.tensor([1.0, -1.0, 0.0, 0.0])), 6)
-        0.025
-    """
-    return PENALTY * float(weights.abs().mean())
-
-
 def lorahub(settings: Settings) -> Merged:
     """Search with the available budget (the paper: 40 steps)."""
     from pyswarmopt.interop.nevergrad import NevergradOptimizer
@@ -93,11 +86,14 @@ def lorahub(settings: Settings) -> Merged:
     optimizer = NevergradOptimizer(
         "NGOpt", [(-LIMIT, LIMIT)] * n, budget=max(trial.left, 1), seed=settings.seed, maximize=True
     )
-    return Merged(
-        best_found(
-            optimizer, trial, space.realise, lambda w: -trial.loss(space.realise(w)) - penalty(w)
-        )
-    )
+
+    def value(weights: Tensor) -> float:
+        penalty = PENALTY * float(weights.abs().mean())
+        return -trial.loss(space.realise(weights)) - penalty
+
+    with warnings.catch_warnings():  # of NGOpt's own COBYLA
+        warnings.filterwarnings("ignore", ".*RHOEND")
+        return Merged(best_found(optimizer, trial, space.realise, value))
 
 
 def decode(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,9 +122,11 @@ def candidate(settings: Settings, u: Tensor) -> Patch:
     """The merge at a point of CMA-ES, (2 n,)."""
     weights, densities = decode(u)
     generator = settings.generator()
-    return combine(
-        settings, lambda changes, _: dare_ties(changes, weights, densities, generator)
-    ).patch
+
+    def rule(changes: Tensor, _: Tensor) -> Tensor:
+        return dare_ties(changes, weights, densities, generator)
+
+    return combine(settings, rule).patch
 
 
 def evolmerge(settings: Settings) -> Merged:
@@ -140,19 +138,6 @@ def evolmerge(settings: Settings) -> Merged:
     trial = settings.trial
     optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
     return Merged(best_found(optimizer, trial, lambda u: candidate(settings, u)))
-
-
-def recipe() -> pso.Recipe:
-    """The published velocity rule."""
-    return pso.compose(
-        name="pso_merging",
-        terms=(
-            pso.inertia(INERTIA),
-            pso.cognitive(COGNITIVE, "scalar"),
-            pso.social(SOCIAL, "scalar"),
-        ),
-        launch=pso.initialise.at_rest,
-    )
 
 
 def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
@@ -175,7 +160,5 @@ def pso_merging(settings: Settings) -> Merged:
     base = changed(experts[0], torch.zeros_like)
     particles = [base, *experts, *(changed(expert, dare) for expert in experts)]
     space = build_space(settings.space, particles)
-    swarm = pso.Swarm(
-        positions=space.vertices(), recipe=recipe(), maximize=True, seed=settings.seed
-    )
+    swarm = pso.Swarm(positions=space.vertices(), recipe=RECIPE, maximize=True, seed=settings.seed)
     return Merged(best_found(swarm, trial, space.realise))

@@ -115,8 +115,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     journal.store = bench.store
     journal.begin()
     scorings: dict[str, Scoring] = {task: bench.scoring}
-    evaluator = job.evaluator("dev", scorings)
-    scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
+    scorer = Scorer(journal, job.evaluator("dev", scorings), phase=f"{task} {kind}")
     found = explored(job, scorer, scorings)
     result = Merged(space.realise(found.chosen.position))
     spent = 0
@@ -141,15 +140,16 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         trains: whether the result is trained.
     """
     bench = settings.trial.bench
+    task = bench.task
     method = "scores"
     proposals = budget // bench.dev_items
-    if by_options(bench):
+    if "dev" in bench.accuracy and bench.scoring != "generate":  # right or wrong by its options
         method = "items"
         proposals = ALONE
     config = SearchConfig(
         base=bench.base.spec,
         experts=space.expert_names,
-        tasks=(bench.task.name,),
+        tasks=(task.name,),
         out="",
         method=method,
         space=space.name,
@@ -162,18 +162,9 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         scoring=bench.scoring,
         no_rivals=True,  # baselines are methods of their own
     )
-    name = bench.task.name
-    objectives = Objectives({name: bench.task}, {name: bench.metric}, {}, harmonic)
-    return Job(
-        plan=Plan(config, objectives),
-        pool=Pool(space, {}, experts=[expert.info for expert in settings.experts]),
-        engine=bench.engine,
-    )
-
-
-def by_options(bench: Bench) -> bool:
-    """Whether the task's items are scored by their options, right or wrong: a model predicts each."""
-    return "dev" in bench.accuracy and bench.scoring != "generate"
+    objectives = Objectives({task.name: task}, {task.name: bench.metric}, {}, harmonic)
+    pool = Pool(space, {}, experts=[expert.info for expert in settings.experts])
+    return Job(plan=Plan(config, objectives), pool=pool, engine=bench.engine)
 
 
 def starting(bench: Bench, experts: int) -> int:

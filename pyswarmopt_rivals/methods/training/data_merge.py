@@ -11,16 +11,15 @@ from __future__ import annotations
 import random
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_adapter, read_adapter
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
-from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 UNBOUNDED = 10**9  # most tokens
@@ -66,30 +65,23 @@ def _of_card(expert: AdapterInfo) -> tuple[float | None, float | None]:
 
 def execute(settings: Settings) -> Merged:
     """Train on the union, shuffled."""
-    trial = settings.trial
-    chats: list[Mapping[str, Any]] = []
-    for expert in settings.experts:
-        chats += trial.examples(expert.info.name)
+    bench = settings.trial.bench
+    chats = [chat for expert in settings.experts for chat in bench.chats[expert.info.name]]
     random.Random(settings.seed).shuffle(chats)
     modules = settings.experts[0].info.modules
     shape = next(iter(modules.values()))
     options = replace(
-        trial.bench.schedule,
+        bench.schedule,
         rank=shape.rank,
         alpha=shape.rank * shape.scale,
         targets=tuple(sorted({name.rsplit(".", 1)[-1] for name in modules})),
         max_tokens=UNBOUNDED,
-        max_len=trial.engine.window or UNBOUNDED,
+        max_len=bench.engine.window or UNBOUNDED,
         seed=settings.seed,
     )
+    model = bench.engine.model
+    dtype = str(model.dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "union"
-        train_expert(
-            trial.base,
-            chats,
-            out,
-            options,
-            dtype=str(trial.model.dtype).removeprefix("torch."),
-            device=str(trial.model.device),
-        )
-        return Merged(as_patch(load_adapter(read_adapter(out))))
+        train_expert(bench.base, chats, out, options, dtype=dtype, device=str(model.device))
+        return Merged(Patch(low_rank=load_factors(read_adapter(out))))

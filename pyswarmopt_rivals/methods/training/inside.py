@@ -86,26 +86,13 @@ def fisher(settings: Settings) -> Merged:
     generator = settings.generator()
     parts = side_by_side(settings.experts)
     changes = {}
-    squares = [
-        information(engine, parts, prompts, generator)
-        for prompts in prompts_of_each(settings, PASSES)
-    ]
+    each = prompts_of_each(settings, PASSES)
+    squares = [information(engine, parts, prompts, generator) for prompts in each]
     for name, part in parts.items():
-        of_weight = torch.stack([of_expert[name] for of_expert in squares])
-        changes[name] = weighted_by(of_weight, part.dense())
+        weights = torch.stack([of_expert[name] for of_expert in squares])
+        weights += _FLOOR * weights.mean().clamp(min=1e-30)
+        changes[name] = (weights * part.dense()).sum(0) / weights.sum(0)
     return Merged(Patch(full_rank=changes))
-
-
-def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
-    """sum_i F_i x_i / sum_i F_i, entry by entry, for F and x (n, ...).
-
-    Example:
-        >>> information = torch.tensor([[3.0, 0.0], [1.0, 0.0]])
-        >>> weighted_by(information, torch.tensor([[1.0, 2.0], [5.0, 4.0]])).round(decimals=3).tolist()
-        [2.0, 3.0]
-    """
-    weights = information + _FLOOR * information.mean().clamp(min=1e-30)
-    return (weights * changes).sum(0) / weights.sum(0)
 
 
 def information(
@@ -136,26 +123,16 @@ ALPHA = 0.9
 _RIDGE = 1e-6  # share of the mean diagonal to add: unused inputs leave the sum singular
 
 
-def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
-    """The matrix with its off-diagonal entries multiplied by alpha.
-
-    Example:
-        >>> softened(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), alpha=0.5).tolist()
-        [[2.0, 0.5], [0.5, 3.0]]
-    """
-    return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
-
-
 def merge_module(part: SideBySide, grams: Sequence[Tensor]) -> LowRank:
     """The merged change of one module.
 
     `grams` are the (in, in) float64 sums of x^T x over the inputs in each expert's model.
     """
-    soft = [softened(gram) for gram in grams]
+    # off-diagonal entries are multiplied by alpha
+    soft = [ALPHA * gram + (1 - ALPHA) * torch.diag(gram.diagonal()) for gram in grams]
     total = torch.stack(soft).sum(0)
-    total += (
-        _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
-    )
+    ridge = _RIDGE * total.diagonal().mean().clamp(min=1e-12)
+    total += ridge * torch.eye(len(total), dtype=total.dtype)
     # (a_i G_i) S^-1 = (S^-1 (a_i G_i)^T)^T, since S and G_i are symmetric.
     a = [
         torch.linalg.solve(total, (change.a.double() @ gram).T).T
@@ -218,17 +195,6 @@ MOST_STEPS = 500
 _STEP_PRICE = math.ceil(PASSES * BATCH)  # in item evaluations
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Mean entropy, in nats, of softmax(logits), (N, V).
-
-    Example:
-        >>> round(float(entropy(torch.zeros(3, 4))), 4)  # ln 4
-        1.3863
-    """
-    logprobs = logits.log_softmax(-1)
-    return -(logprobs.exp() * logprobs).sum(-1).mean()
-
-
 def adamerging(settings: Settings) -> Merged:
     """Learn coefficients per expert and module by gradient descent on the entropy of the
     predictions.
@@ -253,6 +219,8 @@ def adamerging(settings: Settings) -> Merged:
         for _ in range(min(MOST_STEPS, trial.items_left // _STEP_PRICE)):
             trial.spend(_STEP_PRICE)
             optimizer.zero_grad()
-            entropy(answer_logits(trial.model, next(batches))).backward()
+            logprobs = answer_logits(trial.model, next(batches)).log_softmax(-1)
+            entropy = -(logprobs.exp() * logprobs).sum(-1).mean()
+            entropy.backward()
             optimizer.step()
     return Merged(mixture.patch())

@@ -67,7 +67,7 @@ def train_on_dev(
         trial.spend(round(validation))
         held_out = _held_out(trial, items, make, rate, epochs, seed)
         scores |= {(rate, epoch): score for epoch, score in enumerate(held_out, start=1)}
-    rate, best = max(scores, key=scores.__getitem__) if scores else (rates[0], epochs)
+    rate, best = max(scores, key=lambda tried: scores[tried], default=(rates[0], epochs))
     trial.spend(round(best * PASSES * len(items)))
     change = make()
     train(trial.engine, change, shuffled(items, epochs, seed), rate, last=best)
@@ -122,15 +122,12 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
     start = Patch()
     if from_best:
         start = best_single(settings).patch
-
-    def make() -> Lora:
-        return Lora.like(pattern, seed, trial.model.device)
-
     if once:
         trial.spend(training_passes(len(trial.choices)))
         trained = fit(trial.engine, start, trial.choices, pattern, seed)
     else:
         trial.engine.load(start)
+        make = partial(Lora.like, pattern, seed, trial.model.device)
         trained = train_on_dev(trial, make, RATES, seed)
     return Merged(start.with_low_rank(trained.low_rank))
 
@@ -191,13 +188,10 @@ def gradient(single: bool, settings: Settings) -> Merged:
     (see `train_on_dev`) are ours.
     """
     trial = settings.trial
+    experts = settings.experts
     rates = MODULE_RATES
     if single:
         rates = COEFFICIENT_RATES
     trial.engine.load(Patch())
-
-    def make() -> TrainableMixture:
-        experts = settings.experts
-        return TrainableMixture(experts, single, trial.model, 1 / len(experts))
-
+    make = partial(TrainableMixture, experts, single, trial.model, 1 / len(experts))
     return Merged(train_on_dev(trial, make, rates, settings.seed))

@@ -32,7 +32,7 @@ def panel(
 ) -> Panel:
     engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
     loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
-    experts = {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud}
+    experts = [as_patch(load_adapter(read_adapter(path))) for path in loud]
     return Panel(engine, experts)
 
 
@@ -64,7 +64,7 @@ def distributions(
 def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation: str) -> float:
     """The log-likelihood of a continuation by the experts' logits, summed with these weights."""
     fused = 0.0
-    for w, patch in zip(weights, panel.experts.values(), strict=True):
+    for w, patch in zip(weights, panel.experts, strict=True):
         p, ids = distributions(panel, patch, context, continuation)
         fused = fused + w * np.log(p)
     rows = zip(fused, ids, strict=True)
@@ -77,7 +77,7 @@ def test_pack_weighs_by_the_prompts_perplexity_and_adds_logits(name: str, panel:
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
         prompt = as_users_words(panel.engine, [context])[0]
         rows, (ids, *_) = zip(
-            *(distributions(panel, patch, *prompt) for patch in panel.experts.values()), strict=True
+            *(distributions(panel, patch, *prompt) for patch in panel.experts), strict=True
         )
         logprobs, tokens = np.log(np.array(rows)), np.array(ids)
         if name == "pack-sim":  # softmax(-ln PPL)
@@ -121,7 +121,7 @@ def test_cbtm_mixes_probabilities_by_the_questions_cluster(
     clusters = cbtm.Clusters(asked, 3, 0)
     keys = np.array([item.answer for item in dev.items])
     chosen = cbtm.experts_of(clusters.labels, np.array(panel.answers(dev)) == keys)
-    shares, patches = clusters.probabilities(asked), list(panel.experts.values())
+    shares, patches = clusters.probabilities(asked), panel.experts
     for letter, item, share in zip(found, dev.items, shares, strict=True):
         context, values = panel.engine.chat(f"Question: {item.question}"), []
         for text in item.choices.values():
@@ -147,7 +147,7 @@ def shares(panel: Panel, expert: int, asked: Accuracy) -> np.ndarray:
     for item in asked.items:
         context, values = panel.engine.chat(f"Question: {item.question}"), []
         for text in item.choices.values():
-            p, ids = distributions(panel, list(panel.experts.values())[expert], context, text)
+            p, ids = distributions(panel, panel.experts[expert], context, text)
             values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
         rows.append(np.exp(values) / np.exp(values).sum())
     return np.array(rows)
