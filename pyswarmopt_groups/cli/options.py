@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,13 +104,14 @@ def _lines(verdicts: Mapping[str, Verdict], members: Sequence[str]) -> Iterator[
         yield answer
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
-        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(members)} answer, {tokens}"
-        for member, ballot in zip(members, verdict.ballots, strict=True):
+        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}"
+        # a society may have more agents than members, which then speak in turn
+        for member, ballot in zip(cycle(members), verdict.ballots, strict=False):
             yield f"  {member:<{width}}  {cut(one_line(ballot or '-'))}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:
-    return f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
+    return f"test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def following(
 
     Args:
         quiet: whether to show nothing.
-        scores: puts the row of a finished step into words, to follow its name.
+        scores: puts the row of a finished step into words.
         advice: how to resume.
     """
     with interruptible(advice):
@@ -132,7 +134,7 @@ def following(
         with steps("loading ...") as show:
 
             def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
-                said = scores(row) if row else ""
+                said = f": {scores(row)}" if row else ""
                 show(f"[{done}/{total}] {name}{said}", row is not None)
 
             yield on_step

@@ -107,17 +107,25 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert code == 2 and "--seed: " in err and "was started with 0" in err
 
 
-@pytest.mark.parametrize("command", ["ensemble", "negotiate"])
+@pytest.mark.parametrize(
+    ("command", "agents"),
+    [("ensemble", 3), ("negotiate", 3), ("negotiate --strategy society:ccee:d", 4)],
+)
 def test_a_question_of_the_users_is_answered(
-    command: str, tiny_base: Path, experts: list[Path], capsys: pytest.CaptureFixture[str]
+    command: str,
+    agents: int,
+    tiny_base: Path,
+    experts: list[Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     members = ["--members", *map(str, experts), "--base", str(tiny_base), "--threads", "1"]
-    words = [command, "Which planet is the largest?", *members, "--quiet"]
+    words = [*command.split(), "Which planet is the largest?", *members, "--quiet"]
     code, out, err = swarm_llm(capsys, *words, "--json")
     assert code == 0, err
     (verdict,) = json.loads(out).values()
-    assert len(verdict["ballots"]) == 3 and verdict["tokens"] > 0
+    assert len(verdict["ballots"]) == agents and verdict["tokens"] > 0
     assert verdict["answer"] in (*verdict["ballots"], None)
     code, out, err = swarm_llm(capsys, *words)
-    assert code == 0 and "% agree" in out and "of 3 answer" in out, err
-    assert [line.split()[0] for line in out.splitlines()[-3:]] == verdict["members"]
+    assert code == 0 and "% agree" in out and f"of {agents} answer" in out, err
+    named = [line.split()[0] for line in out.splitlines()[-agents:]]
+    assert named == (verdict["members"] * 2)[:agents]
