@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.history import Record as Record
     from pyswarmopt.driver.multi import pareto
     from pyswarmopt.driver.multi.front import MultiResult, minimize_multi
-    from pyswarmopt.driver.problem.space import Fixed as Fixed
-    from pyswarmopt.driver.problem.space import Integer as Integer
-    from pyswarmopt.driver.problem.space import (
+    from pyswarmopt.driver.problem.parameters import Fixed as Fixed
+    from pyswarmopt.driver.problem.parameters import Integer as Integer
+    from pyswarmopt.driver.problem.parameters import (
         Permutation,
         Shares,
-        Space,
         Subset,
         fixed,
         integer,
@@ -42,8 +41,9 @@ if TYPE_CHECKING:
         ordered,
         when,
     )
-    from pyswarmopt.driver.problem.space import Real as Real
-    from pyswarmopt.driver.problem.space import When as When
+    from pyswarmopt.driver.problem.parameters import Real as Real
+    from pyswarmopt.driver.problem.parameters import When as When
+    from pyswarmopt.driver.problem.space import Space
     from pyswarmopt.driver.result import Result
     from pyswarmopt.hybrid.memetic import MemeticSwarm as MemeticSwarm
     from pyswarmopt.inspect import diagnostics as diagnostics
@@ -77,7 +77,8 @@ _DEFINED_IN = {
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.front": "MultiResult minimize_multi",
-    "driver.problem.space": "Fixed Integer Permutation Real Shares Space Subset When fixed integer log ordered when",
+    "driver.problem.parameters": "Fixed Integer Permutation Real Shares Subset When fixed integer log ordered when",
+    "driver.problem.space": "Space",
     "driver.result": "Result",
     "study": "Study Trial",
     "hybrid.memetic": "MemeticSwarm",

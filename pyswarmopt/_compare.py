@@ -95,8 +95,7 @@ class Comparison:
         """Median curve of each recipe with the 95% interval as a band; see
         `pyswarmopt.plot.convergence`.
         """
-        runs = {name: list(results) for name, results in self.results.items()}
-        return convergence(runs, ax, self.optimum)
+        return convergence(self.results, ax, self.optimum)
 
     def __str__(self) -> str:
         paired = self.paired()

@@ -18,7 +18,7 @@ from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered, foreign_attribute
 from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import GoalArguments, Options, starting_points
-from pyswarmopt.driver.problem.constraints import returned_row
+from pyswarmopt.driver.problem.constraints import row_of
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.search import Search
 
@@ -196,12 +196,10 @@ class Study:
             raise ValueError(
                 "tell: constraints= is required with constraints='returned', and only then"
             )
-        if constraints is None:
-            row = told
-        else:
-            row = returned_row(lambda x: (told, constraints), None)
+        if constraints is not None:
+            told = row_of((told, constraints))
         try:
-            return search.evaluator.value(CallOutcome(row, None))
+            return search.evaluator.value(CallOutcome(told, None))
         except ValueError as error:
             raise ValueError(f"tell: value={value!r} is not a number ({error})") from None
 

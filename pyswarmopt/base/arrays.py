@@ -55,7 +55,9 @@ def namespace(array: Array) -> Any:
         >>> namespace(np.zeros(3)).where(np.zeros(3) < 1, 1.0, 2.0).tolist()
         [1.0, 1.0, 1.0]
     """
-    return sys.modules["torch"] if is_tensor(array) else np
+    if is_tensor(array):
+        return sys.modules["torch"]
+    return np
 
 
 def like(source: Array, array: Array) -> Array:
@@ -66,8 +68,10 @@ def like(source: Array, array: Array) -> Array:
         dtype('float32')
     """
     if is_tensor(array):
+        if not is_tensor(source):
+            source = np.asarray(source, np.float64)
         # device and dtype in one step: some devices have no float64
-        return _as_tensor(source if is_tensor(source) else np.asarray(source, np.float64)).to(array)
+        return _as_tensor(source).to(array)
     return np.asarray(as_array(source), dtype=array.dtype)
 
 
@@ -113,8 +117,9 @@ def is_of_torch(dtype: Any) -> bool:
 
 def largest_number(dtype: DType) -> float:
     """The largest finite number of a floating dtype (NumPy or torch)."""
-    library = sys.modules["torch"] if is_of_torch(dtype) else np
-    return float(library.finfo(dtype).max)
+    if is_of_torch(dtype):
+        return float(sys.modules["torch"].finfo(dtype).max)
+    return float(np.finfo(dtype).max)
 
 
 @contextmanager
@@ -177,11 +182,9 @@ def as_array(tensor: Array) -> npt.NDArray[Any]:
     """
     if not is_tensor(tensor):
         return np.asarray(tensor)
-    if str(tensor.dtype) == "torch.bfloat16":
-        wide = tensor.float()
-    else:
-        wide = tensor
-    return wide.detach().cpu().numpy()
+    if dtype_name(tensor) == "bfloat16":
+        tensor = tensor.float()
+    return tensor.detach().cpu().numpy()
 
 
 # ---- memory ----
@@ -256,27 +259,27 @@ def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, 
             name = np.dtype(dtype).name
     except TypeError:
         name = ""
-    if name not in FLOATING[: 3 if of_arrays else 4]:
+    if name not in FLOATING or (of_arrays and name == "bfloat16"):
         raise ValueError(
             f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
         )
     if of_arrays:
         return np.dtype(name), "cpu"
-    with needing_torch(f"device={device!r}"):
-        import torch
-    return getattr(torch, name), _usable(device)
+    device = _usable(device)
+    return getattr(sys.modules["torch"], name), device
 
 
 def _usable(device: Any) -> Any:
     """The torch device, by default the CPU, if this machine has it."""
     with needing_torch(f"device={device!r}"):
         import torch
-    chosen = "cpu" if device is None else device
+    if device is None:
+        device = "cpu"
     try:
-        return torch.ones(1, device=chosen).cpu() and torch.device(chosen)
+        return torch.ones(1, device=device).cpu() and torch.device(device)
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"device={str(chosen)!r} cannot be used: {reason}") from error
+        raise ValueError(f"device={str(device)!r} cannot be used: {reason}") from error
 
 
 def mover(device: Any) -> Callable[[Array], Array]:

@@ -160,7 +160,9 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
             raise ValueError("it was changed after it was written")
         del arrays[HEADER]
-        return arrays | (_tensors(arrays, header) if tensors else {}) | header["values"]
+        if tensors:
+            arrays |= _tensors(arrays, header)
+        return arrays | header["values"]
 
 
 def _tensors(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,4 +214,6 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     import torch
 
     tensor = tensor.detach().cpu().contiguous()
-    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy()

@@ -47,11 +47,13 @@ def matrix(
         import torch
 
         data = torch.stack(list(data))
-    given = data.detach() if is_tensor(data) else np.asarray(data)
-    if isinstance(given, np.ndarray):
-        imaginary = given.dtype.kind == "c"
-    else:
+    given: Any = data
+    if is_tensor(data):
+        given = data.detach()
         imaginary = given.is_complex()
+    else:
+        given = np.asarray(data)
+        imaginary = given.dtype.kind == "c"
     if imaginary:
         raise ValueError(f"{name} are complex: a swarm needs real numbers, such as abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
@@ -144,7 +146,10 @@ def as_target(target: float, maximize: bool) -> float:
     """
     if not isinstance(target, numbers.Real):
         raise TypeError(f"target={target!r}: use a number, or None for no target")
-    if not (target > -math.inf if maximize else target < math.inf):
+    reached = math.inf
+    if maximize:
+        reached = -math.inf
+    if math.isnan(target) or target == reached:
         raise ValueError(f"target={target}: use a finite number, or None for no target")
     return target
 

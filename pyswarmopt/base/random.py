@@ -24,9 +24,10 @@ def sixteen_bits(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.
 
 def normal(generator: np.random.Generator, like_these: Array) -> Array:
     """Normally distributed numbers with the shape, kind and precision of `like_these`."""
-    precise = dtype_name(like_these) == "float64"
     shape = tuple(like_these.shape)
-    return like(generator.standard_normal(shape, np.float64 if precise else np.float32), like_these)
+    if dtype_name(like_these) == "float64":
+        return like(generator.standard_normal(shape), like_these)
+    return like(generator.standard_normal(shape, np.float32), like_these)
 
 
 def generator_at(state: Any) -> np.random.Generator:

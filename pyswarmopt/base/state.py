@@ -105,13 +105,6 @@ class State(StateRecord):
         """Evaluated rounds of the present population; 0 while its starting positions are new."""
         return self.generation - self.born
 
-    @property
-    def mover(self) -> int | None:
-        """The particle that moves next alone; None if all move at once."""
-        if self.in_flight is None:
-            return None
-        return self.in_flight.next()
-
     def count(self, evaluated: Bools | None) -> None:
         """Count an evaluation round of the particles in a mask, (N,), or of all."""
         self.generation += 1

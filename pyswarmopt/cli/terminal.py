@@ -88,13 +88,9 @@ def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
-        # with its did-you-mean, as the parser would print it
-        if hasattr(error, "format_message"):
-            text = error.format_message()
-        else:
-            text = str(error)
         help_of = getattr(getattr(error, "ctx", None), "command_path", name)
-        return complain(f"{text} (see {help_of} --help)")
+        # with its did-you-mean, as the parser would print it
+        return complain(f"{error.format_message()} (see {help_of} --help)")
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return code if isinstance(code, int) else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,42 +47,36 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
         ValueError: an unknown recipe.
     """
     recipe = options.recipe
-    constraints = problem.constraints
     if recipe == "surrogate":
         warnings.warn(SURROGATE, FutureWarning, stacklevel=7)  # the line that calls minimize
         recipe = None
+    if recipe is None and _suits_composed(options, problem):
+        return None
+    # imported on use, for a faster start of searches without one
+    from pyswarmopt.algorithms import registry as recipes
+
     if recipe is not None:
-        return cast("Recipe", _recipes().as_recipe(recipe))
-    small = problem.dim <= MATRIX_DIM or problem.coding.kinds.binary
-    by_amounts = small and not constraints.strict
-    if not options.noisy and (by_amounts or not constraints):
-        return None
-    if options.noisy and _affords_process(options, problem):
-        return None
-    recipes = _recipes()
+        return recipes.as_recipe(recipe)
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
     particles = recipes.covariant().population
-    if constraints:
+    if problem.constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
     if options.asynchronous:  # at most one pending call per particle
         particles = max(particles, workers)
     return recipes.covariant(population=particles)
 
 
-def _affords_process(options: Options, problem: Problem) -> bool:
-    """Whether a process can model all points of a noisy search."""
-    few = options.max_evals is not None and options.max_evals <= MODELLED_NOISY
+def _suits_composed(options: Options, problem: Problem) -> bool:
+    """Whether the composed search suits the problem; under noise, if a process can model all points."""
     coding = problem.coding
-    small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
-    return few and small and not problem.constraints and not options.asynchronous
-
-
-def _recipes() -> Any:
-    """The named recipes, imported on use, for a faster start of searches without one."""
-    from pyswarmopt.algorithms import registry
-
-    return registry
+    constraints = problem.constraints
+    if options.noisy:
+        few = options.max_evals is not None and options.max_evals <= MODELLED_NOISY
+        small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
+        return few and small and not constraints
+    small = problem.dim <= MATRIX_DIM or coding.kinds.binary
+    return not constraints or (small and not constraints.strict)
 
 
 def _affordable(population: int, max_evals: int | None) -> int:

@@ -4,6 +4,7 @@ counts as its value.
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -43,7 +44,9 @@ class Call:
                 value = self._at_most(self.seconds, x)
         except Exception as error:  # on_error decides about any error of the user's objective
             return CallOutcome(None, error)
-        return CallOutcome(as_array(value) if is_tensor(value) else value, None)
+        if is_tensor(value):
+            value = as_array(value)
+        return CallOutcome(value, None)
 
     def _at_most(self, seconds: float, x: Floats) -> Any:
         """As the objective; TimeoutError if it takes longer and can be interrupted."""
@@ -69,51 +72,49 @@ def can_interrupt() -> bool:
     return HAS_ALARMS and threading.current_thread() is threading.main_thread()
 
 
-class WrongShapeError(ValueError):
-    """The objective returned something other than one number per point."""
-
-
 class Form:
     """What an objective returns for a point.
 
     Args:
         outputs: None, or the number of numbers for a point.
-        returned: whether a point has a value and constraints, in the form of `returned_row`.
+        returned: whether a point has a value and constraints, in the form of `row_of`.
 
     Attributes:
         shape: shape of a value: () or (outputs,); with constraints () before the first is known.
     """
 
     def __init__(self, outputs: int | None = None, returned: bool = False) -> None:
-        self.shape: tuple[int, ...] = () if outputs is None else (outputs,)
+        self.shape: tuple[int, ...] = ()
+        if outputs is not None:
+            self.shape = (outputs,)
         self.returned = returned
 
     def read(self, value: Any) -> Value:
         """The value returned for a point, as a number or as (outputs,).
 
         Raises:
-            WrongShapeError: it has another form.
+            ValueError: it has another form.
         """
         if isinstance(value, float) and not (self.shape or self.returned):
             return value
         if not self._fits(value):
-            raise WrongShapeError(
+            raise ValueError(
                 f"fun must return {self._wanted} for a point, got {_described(value)}"
                 f"{self._hint(value)}"
             )
         if self.returned:
             self.shape = value.shape
-        return np.asarray(value, dtype=np.float64).reshape(self.shape)
+        return _as_floats(value).reshape(self.shape)
 
     def read_many(self, values: Any, points: Floats) -> list[Value]:
         """The values returned for points, (m, D).
 
         Raises:
-            WrongShapeError: they are not one value for each point.
+            ValueError: they are not one value for each point.
         """
         wanted = len(points), *self.shape
         if _shape(values) != wanted:
-            raise WrongShapeError(
+            raise ValueError(
                 f"fun returned shape {_shape(values)} for points of shape {points.shape}; "
                 f"it must return shape {wanted}, {self._wanted} for each"
             )
@@ -126,18 +127,14 @@ class Form:
         return value
 
     def _fits(self, value: Any) -> bool:
-        try:
-            numbers = np.asarray(value)
-        except ValueError:  # nested irregularly
+        shape = _shape(value)
+        if shape is None or not holds_numbers(np.asarray(value)):
             return False
-        if not holds_numbers(numbers):
-            return False
-        array = _as_floats(numbers)
         if self.returned and not self.shape:
-            return isinstance(value, np.ndarray) and array.size > 1
+            return isinstance(value, np.ndarray) and value.size > 1
         if self.shape:
-            return array.shape == self.shape
-        return array.size == 1
+            return shape == self.shape
+        return math.prod(shape) == 1
 
     def _hint(self, value: Any) -> str:
         """What to do about a coroutine, or several numbers instead of one."""
@@ -208,14 +205,14 @@ def _as_floats(values: Any) -> Floats:
     """`fun`'s return values as real numbers.
 
     Raises:
-        WrongShapeError: complex numbers, or numbers beyond float64.
+        ValueError: complex numbers, or numbers beyond float64.
     """
     array = np.asarray(values)
     if array.dtype.kind == "c":
-        raise WrongShapeError("fun returned complex numbers; it must return real ones")
+        raise ValueError("fun returned complex numbers; it must return real ones")
     if not holds_numbers(array):
-        raise WrongShapeError(f"fun returned {array.dtype} of shape {array.shape}, not numbers")
+        raise ValueError(f"fun returned {array.dtype} of shape {array.shape}, not numbers")
     try:
         return array.astype(np.float64)
     except OverflowError:
-        raise WrongShapeError("fun returned a number beyond the range of float64") from None
+        raise ValueError("fun returned a number beyond the range of float64") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from numbers import Integral
@@ -68,7 +69,8 @@ class Memory:
         after a failed call.
         """
         values = list(self.known.values())
-        points = np.frombuffer(b"".join(self.known)).reshape(len(values), -1 if values else 0)
+        dim = len(next(iter(self.known), b"")) // 8
+        points = np.frombuffer(b"".join(self.known)).reshape(len(values), dim)
         rows = np.full((len(values), max(map(np.size, values), default=1)), math.nan)
         for row, value in zip(rows, values, strict=True):
             row[: np.size(value)] = value
@@ -197,12 +199,12 @@ class Evaluator(StateRecord):
         new: dict[Any, Floats] = {}
         again = []
         for key, x in zip(keys, points, strict=True):
-            value = self._known(key)
+            value = memory.known.get(key)
             again.append(value is not None or key in new)
-            if value is not None:
+            if value is None:
+                new.setdefault(key, x)
+            else:
                 values[key] = value
-            elif key not in new:
-                new[key] = x
         self.idle += sum(again)
         if self.vectorized:
             called, error = self._call_many(new)
@@ -218,13 +220,11 @@ class Evaluator(StateRecord):
         """Values by key, of calls by workers, and the error that ends the search."""
         values: dict[Any, Value] = {}
         failure: Exception | None = None
-        waiting = iter(points.items())
-        following = next(waiting, None)
-        while following is not None or self.workers.busy:
+        waiting = deque(points.items())
+        while waiting or self.workers.busy:
             try:
-                while following is not None and failure is None and self.free:
-                    self.workers.send(*following)
-                    following = next(waiting, None)
+                while waiting and self.free:
+                    self.workers.send(*waiting.popleft())
                 if not self.workers.busy:
                     break
                 key, _, value = self.hear()
@@ -232,7 +232,7 @@ class Evaluator(StateRecord):
             except Exception as error:  # the user's objective may raise anything
                 failure = failure or error
                 self.workers.take_back()
-                following = None
+                waiting.clear()
         return values, failure
 
     def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
@@ -264,14 +264,11 @@ class Evaluator(StateRecord):
 
     # ---- one point at a time ----
 
-    def _known(self, key: Any) -> Value | None:
-        if self.afresh:
-            return None
-        return self.memory.known.get(key)
-
     def recall(self, key: bytes) -> Value | None:
         """The value of the point with this key, if known and not to be called again."""
-        value = self._known(key)
+        if self.afresh:
+            return None
+        value = self.memory.known.get(key)
         self.idle += value is not None
         return value
 
@@ -328,7 +325,10 @@ class Evaluator(StateRecord):
             return
         numbers = self.form.objectives(value)
         if not np.isfinite(numbers).all():
-            self._count_failure("inf" if np.isinf(numbers).any() else "nan")
+            kind = "nan"
+            if np.isinf(numbers).any():
+                kind = "inf"
+            self._count_failure(kind)
 
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
@@ -339,7 +339,7 @@ class Evaluator(StateRecord):
 
     # ---- the best point once more ----
 
-    def confirm(self, x: Floats, value: float, known: bool = True) -> float:
+    def confirm(self, x: Floats, value: float, known: bool) -> float:
         """``fun(x)`` as the user will get it.
 
         Args:
@@ -369,8 +369,10 @@ class Evaluator(StateRecord):
             ValueError: `fun` returned another form than before.
             Exception: `fun`'s error, depending on `on_error`.
         """
+        if self.vectorized:
+            x = x[None]
         for _ in range(self._retries + 1):
-            outcome = self._call(x[None] if self.vectorized else x)
+            outcome = self._call(x)
             if outcome.error is None:
                 break
         if outcome.error is not None:
@@ -380,7 +382,7 @@ class Evaluator(StateRecord):
                 raise outcome.error
             return math.nan
         if self.vectorized:
-            value = self.form.read_many(outcome.value, x[None])[0]
+            value = self.form.read_many(outcome.value, x)[0]
         else:
             value = self.form.read(outcome.value)
         if forgives:

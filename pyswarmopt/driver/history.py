@@ -197,16 +197,16 @@ class History(list[Any], Table):
             return list(Record._fields), [list(record) for record in self]
         values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
         header = ["iteration", "particle", *values, *["violation"] * self._constrained]
-        dim = len(self[0].x) if self else 0
-        names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
+        if self._space is None:
+            points = [{f"x{i}": number for i, number in enumerate(r.x)} for r in self]
+            names = list(next(iter(points), {}))
+        else:
+            points = [self._space.decode(r.x) for r in self]
+            names = self._space.searched
         rows = []
-        for r in self:
+        for r, point in zip(self, points, strict=True):
             row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
-            if self._space is None:
-                rows.append([*row, *r.x])
-            else:
-                params = self._space.decode(r.x)
-                rows.append([*row, *map(params.get, names)])
+            rows.append([*row, *map(point.get, names)])
         return [*header, *names], rows
 
     def state_dict(self) -> dict[str, Any]:

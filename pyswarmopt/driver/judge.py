@@ -108,8 +108,6 @@ class Judge:
         calls: calls behind it: an interrupt at any moment sees point and calls in agreement.
     """
 
-    noisy = False
-
     def __init__(
         self,
         search: Any,
@@ -126,7 +124,6 @@ class Judge:
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
         self._drafts = bool(problem.constraints) and not self._returned  # constraints are functions
-        self._calls_all = by_amounts or not self._drafts
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
 
@@ -142,7 +139,7 @@ class Judge:
 
     def needs_call(self, draft: Evaluated) -> bool:
         """Whether a point is to be called."""
-        return self._calls_all or draft.violation == 0
+        return self._by_amounts or draft.violation == 0
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         """A point with its value from the evaluator; None: it was not called."""
@@ -192,15 +189,15 @@ class Judge:
 
     def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
         """Pass one point's outcome to the search that handed it out, and keep the best."""
-        self._search.tell(ticket, float(self._values([judged])[0]), **self._rows([judged]))
+        self._search.tell(ticket, self._values([judged])[0], **self._rows([judged]))
         self.keep([judged])
 
-    def take_in(self, judged: Evaluated) -> None:
-        """Pass the outcome of an unrequested point to the search, if it accepts it."""
+    def take_in(self, judged: Sequence[Evaluated]) -> None:
+        """Pass the outcomes of unrequested points to the search, if it accepts them."""
         if hasattr(self._search, "take_in"):
-            position = self._coding.encode(judged.x[None])
-            self._search.take_in(position, self._values([judged]), **self._rows([judged]))
-        self.keep([judged])
+            positions = self._coding.encode(np.array([each.x for each in judged]))
+            self._search.take_in(positions, self._values(judged), **self._rows(judged))
+        self.keep(judged)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """A number for each point, (N,), in the user's sense."""
@@ -208,7 +205,7 @@ class Judge:
         if not self._constraints:
             return self._sign * costs
         order = ranked(costs, np.array([each.violation for each in judged]))
-        if self._calls_all:  # a missing cost is worst
+        if self._by_amounts or self._returned:  # a missing cost is worst
             order = np.where(np.isfinite(costs), order, math.inf)
         return self._sign * order
 
@@ -266,9 +263,10 @@ class Judge:
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         if not math.isfinite(cost) or same_but_rounding(value, fun, scale):
             return self._found(fun)
-        return self._found(fun, note=NOISE.format(value, fun))
+        return self._found(fun)._replace(note=NOISE.format(value, fun))
 
-    def _found(self, fun: float, stderr: float = 0.0, n: int = 1, note: str = "") -> Found:
+    def _found(self, fun: float) -> Found:
+        """The best point with a value."""
         best = self.best
         breach = self._constraints.breach(best.x, best.violation)
         if self._returned:
@@ -277,7 +275,7 @@ class Judge:
                 amounts = NONE
             breach = Breach.of(amounts, np.zeros(len(amounts)))
         # a copy: a callback may change it
-        return Found(best.x.copy(), float(fun), breach, stderr, n, note)
+        return Found(best.x.copy(), float(fun), breach)
 
     # ---- saving ----
 

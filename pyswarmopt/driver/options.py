@@ -18,7 +18,7 @@ from pyswarmopt.base.arrays import Bools, Floats, untensored
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, returned_row
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, row_of
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.result import Result
 from pyswarmopt.parts.bounds import read_bounds
@@ -153,8 +153,7 @@ class KnownPoints(NamedTuple):
     values: Floats
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Problem:
+class Problem(NamedTuple):
     """A problem in the form for a search.
 
     Attributes:
@@ -236,10 +235,11 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
         raise ValueError("noisy=True: known= needs means, not single draws; pass the points as x0=")
-    grid: dict[str, Any] = {}
-    if space is not None:
-        grid = {"rounded": space.rounded, "orders": space.orders}
-    coding = make_coding(bounds, options.integrality, options.categorical, **grid)
+    if space is None:
+        coding = make_coding(bounds, options.integrality, options.categorical)
+    else:
+        masks = space.integrality, space.categorical, space.rounded
+        coding = make_coding(bounds, *masks, space.orders)
     identity = {
         "bounds": [side.tolist() for side in bounds],
         "seed": options.seed,
@@ -277,7 +277,11 @@ def _with_returned(options: Options) -> Options:
         )
     if options.vectorized:
         raise ValueError("constraints='returned' and vectorized=True: fun must take one point")
-    return replace(options, fun=functools.partial(returned_row, options.fun))
+    return replace(options, fun=functools.partial(_row_returned, options.fun))
+
+
+def _row_returned(fun: Objective, x: Any) -> Any:
+    return row_of(fun(x))
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
@@ -303,24 +307,15 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
     from pyswarmopt.driver.problem.space import Space
 
     space = Space(options.space)
-    fun: Objective = functools.partial(_call_on_dicts, options.fun, space)
-    if not options.vectorized:
+    if options.vectorized:
+        fun = space.on_dicts(options.fun)
+    else:
         fun = space.named(options.fun)
-    return replace(
-        options,
-        fun=fun,
-        bounds=space.bounds,
-        integrality=space.integrality,
-        categorical=space.categorical,
-    ), space
+    return replace(options, fun=fun, bounds=space.bounds), space
 
 
 def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
     return fun(x, *args)
-
-
-def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
-    return fun([space.decode(x) for x in points])
 
 
 # ---- points to begin with, and evaluations known before ----

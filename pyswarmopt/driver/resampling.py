@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +33,7 @@ DECISIVE_DRAWS = 10  # with fewer draws a mean does not count as reaching the ta
 SURE_DRAWS = 30  # draws of a best that seems to reach the target
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Sample:
+class Sample(NamedTuple):
     """Evaluations of one point.
 
     Attributes:
@@ -116,8 +114,6 @@ class ByMeans(Judge):
         more: arguments of `Judge`.
         target: value to stop at; None: no target.
     """
-
-    noisy = True
 
     def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
@@ -235,7 +231,7 @@ class ByMeans(Judge):
 
     def _by_mean(self, sample: Sample) -> Found:
         fun = self._sign * sample.mean if sample.n else self.value
-        return self._found(fun, sample.stderr, sample.n)
+        return self._found(fun)._replace(stderr=sample.stderr, n=sample.n)
 
     # ---- samples ----
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from pyswarmopt.parts import stopping
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-R = TypeVar("R")
 INTERRUPTED = "interrupted"  # reason to stop after Ctrl-C
 FAILED = "exception"  # after an exception
 
@@ -135,8 +134,7 @@ class Result(Mapping[str, Any]):
         """
         if self.history.granularity == "particles":
             return self.evaluated(feasible=False)
-        best = self.x if self.params is None else self.params
-        return [best], np.array([self.fun])
+        return [self.params or self.x], np.array([self.fun])
 
     def coordinates(self) -> Floats:
         """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
@@ -206,7 +204,9 @@ class Result(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         """A line for each unusual field, like SciPy's results; parameters by name stand for x."""
-        point = "x" if self.params is None else "params"
+        point = "params"
+        if self.params is None:
+            point = "x"
         usual = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
         shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", *usual[4:])
         return lines(
@@ -243,7 +243,7 @@ def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     """The reasons to stop in words, and the fault of a result without a finite value or
     feasibility.
     """
-    words = [REASONS[reason][1] if reason in REASONS else reason for reason in stop]
+    words = [REASONS.get(reason, ("budget", reason))[1] for reason in stop]
     text = "; ".join(words) or "the search continues"
     if not breach.feasible:
         return f"{text}; no feasible point was found: {breach.words}"
@@ -281,7 +281,7 @@ def failed_calls(failures: Mapping[str, int], calls: int) -> str:
     return f"; {sum(failures.values())} of {counted(calls, 'call')} failed: {kinds}"
 
 
-def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:
+def wants_to_stop(callback: Callable[[Any], bool | None], result: Any) -> bool:
     """Whether a callback returns True or raises StopIteration."""
     try:
         return bool(callback(result))

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +21,10 @@ from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
+from pyswarmopt.driver.interrupts import Interrupts
 from pyswarmopt.driver.judge import ROUNDING, Evaluated, Gains, Judge, check_value
 from pyswarmopt.driver.options import Options, Problem, read_problem
+from pyswarmopt.driver.progress import Progress
 from pyswarmopt.driver.result import (
     EXHAUSTED,
     FAILED,
@@ -50,10 +49,7 @@ if TYPE_CHECKING:
 Reasons = dict[str, float]
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
 IDLE = 1000  # after this many known points in a row nothing new is expected
-AGAIN = 1.0  # seconds; a second Ctrl-C within them ends the program, not only its search
-BAR = 20  # characters in the progress bar
 UNASKED = -1  # particle number of an unrequested point
-LINES = 10  # of progress in a file, which does not go back to the start of its line
 
 
 class Search:
@@ -75,6 +71,9 @@ class Search:
     """
 
     _kind: type[Result] = Result  # of the result
+    _phased = False  # whether the default search runs
+    _algorithm = "default"
+    _recipe = ""
     _swarm: Any
     _judge: Judge
 
@@ -85,7 +84,6 @@ class Search:
         self._timeout = self._options.timeout or math.inf
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
-        self._distinct = self.problem.coding.count  # points
         self._checkpoint: Writer | None = None
         if self._options.checkpoint is not None:
             # imported on use: it takes as long as a short search
@@ -93,7 +91,7 @@ class Search:
 
             self._checkpoint = Writer(checked_path(self._options.checkpoint))
         self._gains = Gains()
-        self._lines = 0  # of progress, so far
+        self._progress = Progress()
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self.pending: dict[int, Floats] = {}
         self._alike: dict[bytes, list[Ticket]] = {}  # pending, by the keys of their points
@@ -109,32 +107,23 @@ class Search:
         """Algorithm, evaluator, judge and history."""
         workers = number_of_workers(self._options.workers)
         recipe = algorithm(self._options, self.problem, workers)
-        default = recipe is None
-        self._phased = default
-        self._algorithm = "default"
-        self._recipe = ""
-        if recipe is not None:
-            self._algorithm = recipe.name
-            self._recipe = str(recipe)
         self._options = options = _with_limit(self._options, self.problem, recipe)
         limit = options.max_evals or math.inf
+        self._phased = recipe is None
         # not for a named recipe: a swarm's last iteration would be cut
-        confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
+        confirms = self._phased and not (options.noisy or self._told) and limit >= CONFIRMED_FROM
         self.evaluator = self._make_evaluator(limit, confirms)
         self._swarm = make_optimizer(options, self.problem, recipe, maximize)
-        if default:
-            self.advice = idle_workers(self._swarm, options, workers)
         self._judge = self._make_judge()
         self._history = self._make_history()
-        self._identity |= {
-            "recipe": self._algorithm,
-            "population": options.population,
-            "maximize": maximize,
-            "noisy": options.noisy,
-        }
+        self._identity |= {"maximize": maximize, "noisy": options.noisy}
         if recipe is None:
+            self.advice = idle_workers(self._swarm, options, workers)
+            self._identity |= {"recipe": self._algorithm, "population": options.population}
             return
-        self._identity["population"] = len(self._swarm.positions)
+        self._algorithm = recipe.name
+        self._recipe = str(recipe)
+        self._identity |= {"recipe": recipe.name, "population": len(self._swarm.positions)}
         if recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
 
@@ -159,8 +148,9 @@ class Search:
             # imported on use, for a faster start of searches
             from pyswarmopt.driver.resampling import ByMeans, ByProcess
 
-            judge = ByProcess if self._phased else ByMeans
-            return judge(*given, target=self._options.target)
+            if self._phased:
+                return ByProcess(*given, target=self._options.target)
+            return ByMeans(*given, target=self._options.target)
         return Judge(*given, by_amounts=self._phased and bool(self.problem.constraints))
 
     def _check_asynchronous(self) -> None:
@@ -249,7 +239,7 @@ class Search:
                 if x is not None:
                     self.evaluator.workers.send(None, x)
             elif self.evaluator.workers.busy:
-                self._hear()
+                self._answer(*self.evaluator.hear()[1:])
             else:
                 break  # budget or time is used up
 
@@ -282,11 +272,6 @@ class Search:
             return None
         return x
 
-    def _hear(self) -> None:
-        """Wait for one answer and take it in."""
-        _, x, value = self.evaluator.hear()
-        self._answer(x, value)
-
     def _answer(self, x: Floats, value: Value) -> Evaluated | None:
         """Tell the value of a point, (D,), for all tickets that it answers; the point if none."""
         key = self.evaluator.memory.key(x)
@@ -306,7 +291,7 @@ class Search:
         self.evaluator.calls += 1
         unasked = self._answer(x, value)
         if unasked is not None:
-            self._judge.take_in(unasked)
+            self._judge.take_in([unasked])
             self._note(self._swarm.rounds, UNASKED, unasked)
         self._write_record(self._swarm.rounds)
 
@@ -328,31 +313,25 @@ class Search:
         if not (self.evaluator.workers.busy or self._record):
             return stop
         while self.evaluator.workers.busy:
-            self._hear()
+            self._answer(*self.evaluator.hear()[1:])
         self._write_record(self._swarm.rounds)
         self._write_down()
         return {**self.reasons(), **stop}
 
     def reasons(self) -> Reasons:
         """Reasons to stop; empty to continue."""
-        reasons: Reasons = self._swarm.stop() | self._ends()
+        reasons: Reasons = dict(self._swarm.stop())
+        if self.evaluator.late:
+            reasons[TIMEOUT] = time.monotonic() - self._began
+        knows_all = len(self.evaluator.memory.known) >= self.problem.coding.count
+        if self.evaluator.idle >= IDLE or knows_all:
+            reasons[EXHAUSTED] = self.evaluator.calls
         if self._options.max_evals is not None and self.evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
         patience = self._options.patience
         if patience and self._gains.idle(self._judge.best, self.evaluator.calls, patience):
             reasons[Patience.reason] = patience
         return reasons | self._judge.reached()
-
-    def _ends(self) -> Reasons:
-        """Reasons to stop common to all searches: no time, or no new points."""
-        reasons: Reasons = {}
-        elapsed = time.monotonic() - self._began
-        if elapsed >= self._timeout:
-            reasons[TIMEOUT] = elapsed
-        knows_all = len(self.evaluator.memory.known) >= self._distinct
-        if self.evaluator.idle >= IDLE or knows_all:
-            reasons[EXHAUSTED] = self.evaluator.calls
-        return reasons
 
     # ---- what is shown and written ----
 
@@ -377,15 +356,8 @@ class Search:
     def _show_progress(self, end: str = "") -> None:
         if not self._options.progress:
             return
-        share = self._share()
         best = f"evaluations {self.evaluator.calls}  best {self._judge.value:.6g}"
-        line = _bar(share, time.monotonic() - self._began) + best
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{line:<78}{end}")
-        elif int(share * LINES) > self._lines or (end and share < 1):
-            self._lines = int(share * LINES)
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        self._progress.show(self._share(), best, end)
 
     def _share(self) -> float:
         """Share of the nearest limit that is used up, from 0 to 1."""
@@ -403,43 +375,46 @@ class Search:
         return self._result(self.reasons())
 
     def _result(self, stop: Reasons, final: bool = False) -> Any:
-        scale = self._history.first_value()
         if final:
-            found = self._judge.final(scale)
+            found = self._judge.final(self._history.first_value())
         else:
             found = self._judge.found()
         feasible = found.breach.feasible
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
-        failures = dict(self.evaluator.failures)
+        failures = self.evaluator.failures
+        remarks = failed_calls(failures, calls) + self._remarks(found.fun) + found.note
         result = self._kind(
             x=found.x,
             fun=found.fun,
             nfev=calls,
             nit=self._swarm.iteration,
             success=finite and feasible and self._succeeded(stop, found.fun),
-            message=message(stop, finite, found.breach)
-            + failed_calls(failures, calls)
-            + self._remarks(found.fun)
-            + found.note,
+            message=message(stop, finite, found.breach) + remarks,
             stop=stop,
             history=self._history,
             fun_stderr=found.stderr,
             n_best=found.n,
             maxcv=found.breach.most,
-            algorithm=self._algorithm,
             params=self.problem.params(found.x),
-            space=self.problem.space,
-            maximize=self._sign < 0,
             feasible=feasible,
-            recipe=self._recipe,
-            seed=self._options.seed if isinstance(self._options.seed, int) else None,
             status=status(stop, finite, feasible),
-            failures=failures,
+            failures=dict(failures),
+            **self._about(),
         )
         if final:
             _log(result)
         return result
+
+    def _about(self) -> dict[str, Any]:
+        """What the result says of the search itself."""
+        return {
+            "algorithm": self._algorithm,
+            "space": self.problem.space,
+            "maximize": self._sign < 0,
+            "recipe": self._recipe,
+            "seed": self._options.seed,
+        }
 
     def _remarks(self, fun: float) -> str:
         """Remarks on the function: how many digits its values have, if few, and kinks."""
@@ -459,7 +434,7 @@ class Search:
         if target is None:
             return not stop.keys() & {INTERRUPTED, FAILED}
         missed = self._sign * (fun - target) > ROUNDING * abs(target)
-        return "target" in stop and not (missed and not self._judge.noisy)
+        return "target" in stop and not (missed and not self._options.noisy)
 
     # ---- saving ----
 
@@ -497,7 +472,6 @@ class Search:
             part.load_state_dict(saved)
         self.pending = {}
         self._alike = {}
-        self._again = []
         if self._options.asynchronous:
             self._again = self._swarm.tickets()
 
@@ -512,38 +486,9 @@ class Search:
             violation = self._judge.draft(best.x).violation
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were violated by")
-        elif math.isfinite(self._judge.value) and not self._judge.noisy:
+        elif math.isfinite(self._judge.value) and not self._options.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
             check_value(path, self._judge.value, again, self._history.first_value())
-
-
-class Interrupts:
-    """Notes the times of Ctrl-C during a search in the main thread, unless the program has a handler
-    of its own.
-
-    Attributes:
-        again: whether the latest came within `AGAIN` after the one before, of any search.
-    """
-
-    latest: ClassVar[float] = -math.inf  # by `time.monotonic`
-
-    def __init__(self) -> None:
-        self.again = False
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        self._handles = usual and threading.current_thread() is threading.main_thread()
-        if self._handles:
-            signal.signal(signal.SIGINT, self._note)
-
-    def _note(self, number: int, frame: Any) -> None:
-        now = time.monotonic()
-        self.again = now - Interrupts.latest < AGAIN
-        Interrupts.latest = now
-        raise KeyboardInterrupt
-
-    def close(self) -> None:
-        """Put the usual handler back."""
-        if self._handles:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _log(result: Result) -> None:
@@ -561,12 +506,3 @@ def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Op
     if limits != (None, None, None) or (recipe is not None and recipe.stop):
         return options
     return replace(options, max_evals=1000 * problem.dim)
-
-
-def _bar(share: float, elapsed: float) -> str:
-    """Progress as a bar, with the share done and the time left."""
-    done = int(BAR * share)
-    left = "?"
-    if share:
-        left = str(timedelta(seconds=round(elapsed / share - elapsed)))
-    return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "

@@ -77,8 +77,9 @@ class Notes:
 
     def schedule(self, move: int) -> float:
         """The recipe's step length, recorded."""
-        self.seen["length"] = float(self._recipe.schedule(move))
-        return float(self.seen["length"])
+        length = float(self._recipe.schedule(move))
+        self.seen["length"] = length
+        return length
 
     def note(self, s: Snapshot) -> None:
         """Keep what the velocities are made from."""
@@ -101,16 +102,11 @@ class _WatchedSum(SumOfTerms):
         self.notes.note(block)
         for term, c in zip(self.terms, coefficients, strict=True):
             self.notes.forces[term.name] = _copy(c * term.direction(block))
+            factor = np.zeros((len(block.x), 1)) + as_array(c)
             weight = as_schedule(term.weight)(block.move)
-            if weight == 0:
-                factor = np.zeros_like(c)
-            else:
-                factor = as_array(c) / weight
-            if np.ndim(factor):
-                each = factor
-            else:
-                each = np.full((len(block.x), 1), factor)
-            self.notes.factors[term.name] = _copy(each)
+            if weight != 0:
+                factor = factor / weight
+            self.notes.factors[term.name] = factor
         return super().on(block, coefficients)
 
 
@@ -119,21 +115,22 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     values = fun(x)
-    # values are copied: `fun` may answer in one array of its own
-    before: dict[str, Any] = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values}
-    before["values"] = _copy(values)
+    bests = _bests(s)
     s.tell(x, values)
     evaluated = _copy(x)
     after = _copy(s.positions)
     restarted = np.full(len(x), True)
     if after.shape == evaluated.shape:  # else a new population follows
         restarted = (after != evaluated).any(axis=1)
-        before = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values}
-        before["values"] = s.values
+        bests = _bests(s)
     return Step(
-        number=number, x=evaluated, v=v, best=s.best.value, restarted=restarted,
-        forces=notes.forces, factors=notes.factors, **before, **notes.seen,
+        number=number, x=evaluated, v=v, values=_copy(values), best=s.best.value,
+        restarted=restarted, forces=notes.forces, factors=notes.factors, **bests, **notes.seen,
     )  # fmt: skip
+
+
+def _bests(s: Swarm) -> dict[str, Any]:
+    return {"p": _copy(s.personal_bests), "p_values": s.personal_best_values}
 
 
 def _copy(x: Array) -> Floats:

@@ -17,7 +17,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pyswarmopt import study as ours
-from pyswarmopt.driver.problem.space import Space, integer, log, ordered
+from pyswarmopt.driver.problem.parameters import integer, log, ordered
+from pyswarmopt.driver.problem.space import Space
 
 LATEST = 5  # trials that must agree on a parameter before it is searched
 COMPLETE = (TrialState.COMPLETE,)
@@ -92,7 +93,7 @@ class SwarmSampler(BaseSampler):
             if not search_space.keys() <= trial.params.keys():
                 continue
             params = {name: trial.params[name] for name in search_space}
-            if all(space.parameter(name).allows(value) for name, value in params.items()):
+            if space.allows(params):
                 self._search.tell(params, trial.value)
 
     def sample_independent(

@@ -83,9 +83,8 @@ class PycmaOptimizer(Replayed):
             asked = np.array(self._strategy.ask(), dtype=np.float64)
         else:
             asked = self._first
-        if self._budget is None:
-            left = len(asked)
-        else:
+        left = None
+        if self._budget is not None:
             left = max(self._budget - len(self._told), 1)
         return asked, asked[:left]
 

@@ -50,7 +50,9 @@ class Replayed(ABC):
         self._given = positions
         own = {"population": population, "budget": budget, "maximize": maximize}
         self._settings = {**settings, **own}
-        self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self._begin(int(seed))
 
     def _begin(self, seed: int) -> None:
         """Go back to the state before the first ask."""

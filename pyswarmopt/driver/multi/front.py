@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.record import NONE
 from pyswarmopt.base.spelling import answered
@@ -189,8 +188,7 @@ class FrontJudge(Judge):
     """Like `Judge`, for a swarm that keeps its best points itself.
 
     Args:
-        objectives: M.
-        history: all points, of which the front is made.
+        history: all points with their M objectives, of which the front is made.
         reserve: evaluations kept for the points of a noisy front, afresh.
         given: arguments of `Judge`.
 
@@ -198,8 +196,8 @@ class FrontJudge(Judge):
         best: the point that breaks the constraints least; its violation is infinite without any.
     """
 
-    def __init__(self, objectives: int, history: History, reserve: int, *given: Any) -> None:
-        self._objectives = objectives
+    def __init__(self, history: History, reserve: int, *given: Any) -> None:
+        self._objectives = history.objectives
         self._history = history
         super().__init__(*given)
         self._reserve = reserve
@@ -213,20 +211,12 @@ class FrontJudge(Judge):
             return draft._replace(counts=False)
         return draft._replace(cost=np.broadcast_to(value, self._objectives))
 
-    def tell(self, positions: Any, judged: Sequence[Evaluated]) -> None:
-        self._search.tell(judged)
-        self.keep(judged)
-
-    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
-        self._search.tell_one(ticket, judged)
-        self.keep([judged])
-
-    def take_in(self, judged: Evaluated) -> None:
-        self.salvage([judged])
+    def _values(self, judged: Sequence[Evaluated]) -> Floats:
+        """Objectives and violation of each point, (N, M + 1)."""
+        return np.array([[*each.cost, each.violation] for each in judged])
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
-        self._search.take_in(self._coding.encode(np.array([e.x for e in judged])), judged)
-        self.keep(judged)
+        self.take_in(judged)
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         for each in judged:
@@ -318,15 +308,13 @@ class FrontSearch(Search):
         limit = int(options.max_evals or 0)
         population = self._population(limit)
         self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
-        self._phased = False
-        self._recipe = ""
         self._history = History("particles", self.problem.space, objectives=self._objectives)
-        self._algorithm, self._swarm = self._make_swarm(limit, population)
+        self._swarm = self._make_swarm(limit, population)
         reserve = 0
         if options.noisy:
             reserve = limit // FINAL_SHARE
         given = self._swarm, self.problem, self.evaluator
-        self._judge = FrontJudge(self._objectives, self._history, reserve, *given)
+        self._judge = FrontJudge(self._history, reserve, *given)
         self._identity |= {
             "objectives": self._objectives,
             "population": population,
@@ -345,24 +333,20 @@ class FrontSearch(Search):
         usual = int(np.clip(limit // share, *PARTICLES))
         return max(usual, len(self.problem.start))
 
-    def _make_swarm(self, limit: int, population: int) -> tuple[str, MultiSwarm]:
-        """The name of the algorithm, and its swarm."""
+    def _make_swarm(self, limit: int, population: int) -> MultiSwarm:
+        """The swarm, with models if there are few parameters."""
         coding = self.problem.coding
         bounds = coding.bounds()
-        swarm: dict[str, Any] = {
-            "bounds": bounds,
-            "population": population,
-            "objectives": self._objectives,
-            "seed": self._options.seed,
-            "start": self.problem.start,
-        }
-        if coding.kinds.count > MODELLED_DIM or coding.size > MODELLED_NUMBERS:
-            return SMPSO, MultiSwarm(**swarm)
-        kinds = coding.kinds.of(UnitBox(*bounds).free)
-        last = min(limit, MODELLED)
-        first = min(FIRST * kinds.count + 1, max(last // 4, 1))
-        model = FrontProposals(kinds, first, last, self._options.population or AT_ONCE)
-        return MODELLED_SMPSO, MultiSwarm(**swarm, model=model)
+        model = None
+        self._algorithm = SMPSO
+        if coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS:
+            self._algorithm = MODELLED_SMPSO
+            kinds = coding.kinds.of(UnitBox(*bounds).free)
+            last = min(limit, MODELLED)
+            first = min(FIRST * kinds.count + 1, max(last // 4, 1))
+            model = FrontProposals(kinds, first, last, self._options.population or AT_ONCE)
+        seed = self._options.seed
+        return MultiSwarm(bounds, population, self._objectives, seed, self.problem.start, model)
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

@@ -68,11 +68,8 @@ class FrontProposals(Proposals):
         scores of all points, (n,) each, expected ones where an objective is missing.
         """
         valued = self.costs == 0
-        if valued.any():
-            columns = self.values[valued].T
-        else:
-            columns = self.values[:0]
-        seen = [(self.points[valued], on_log_scale(column)) for column in columns if len(column)]
+        columns = [column for column in self.values[valued].T if len(column)]
+        seen = [(self.points[valued], on_log_scale(column)) for column in columns]
         if not valued.all():
             seen.append((self.points, self._severities(valued)))
         processes = self.fit(seen)

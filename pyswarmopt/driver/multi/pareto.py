@@ -83,11 +83,13 @@ def crowding_distance(values: npt.ArrayLike) -> Floats:
     """
     v = np.asarray(values, dtype=np.float64)
     distances = np.zeros(len(v))
+    if not len(v):
+        return distances
     for column in v.T:
         order = np.argsort(column, kind="stable")
         ranked = column[order]
-        width = ranked[-1] - ranked[0] if len(v) else 0.0
-        distances[order[:1]] = distances[order[-1:]] = math.inf
+        width = ranked[-1] - ranked[0]
+        distances[order[0]] = distances[order[-1]] = math.inf
         if width > 0:
             distances[order[1:-1]] += (ranked[2:] - ranked[:-2]) / width
     return distances

@@ -10,7 +10,7 @@ papers, and their mutation that dies out, swarms often collapse into a corner of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -20,7 +20,6 @@ from pyswarmopt.base.arrays import Bools, Floats, too_large
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import StateRecord
-from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt.hybrid.box import UnitBox
@@ -140,23 +139,23 @@ class MultiSwarm(StateRecord):
         """None: a restored swarm hands out what was pending once more."""
         return []
 
-    def tell(self, judged: Sequence[Evaluated]) -> None:
-        """Record the outcomes of a round; costs are (K,) each."""
-        self.told = _outcomes(judged)
-        self._learn()
-
-    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
-        """Record a position's outcome; the last one completes the round."""
-        self.told[ticket.particle] = _outcomes([judged])[0]
+    def tell(self, positions: Floats | Ticket, outcomes: Floats, dropped: Any = None) -> None:
+        """Record objectives and violations, (R, K + 1), of the round, of which `dropped`, (R,),
+        were not evaluated; or the outcome of a ticket, (K + 1,). The last one completes the round.
+        """
+        if isinstance(positions, Ticket):
+            self.told[positions.particle] = np.append(outcomes, 1.0)
+        else:
+            self.told = np.column_stack([outcomes, np.logical_not(dropped)])
         if not np.isnan(self.told[:, -1]).any():
             self._learn()
 
     def _learn(self) -> None:
         x = self.asked
-        outcomes = self.told
-        values, violations, seen = _read(outcomes)
+        counts = self.told[:, -1] > 0
+        values, violations, seen = _read(self.told[:, :-1])
         self.asked = x[:0]
-        self.told = outcomes[:0]
+        self.told = self.told[:0]
         self.rounds += 1
         self.numbers += len(x)
         self._keep(x, values)
@@ -164,7 +163,6 @@ class MultiSwarm(StateRecord):
         if model is None or model.done:
             self._remember(values, violations, seen)
             return
-        counts = outcomes[:, -1] > 0
         model.learn_front(self._box.encode(x[counts]), values[counts], violations[counts])
         if model.done:  # particles begin at the best points
             count = min(len(self.archive), len(self.x))
@@ -235,9 +233,9 @@ class MultiSwarm(StateRecord):
         self.p_values[better] = values[better]
         self.p_violations[better] = violations[better]
 
-    def take_in(self, x: Floats, judged: Sequence[Evaluated]) -> None:
+    def take_in(self, x: Floats, outcomes: Floats) -> None:
         """Keep the best of points, (n, M), outside of a round."""
-        self._keep(x, _read(_outcomes(judged))[0])
+        self._keep(x, _read(outcomes)[0])
 
     def _keep(self, x: Floats, values: Floats) -> None:
         """Keep the non-dominated points, (n, M), of those with finite values, (n, K), in the
@@ -281,16 +279,11 @@ class MultiSwarm(StateRecord):
             self.model = FrontProposals.from_state(saved, "model.", kinds=self.model.kinds)
 
 
-def _outcomes(judged: Sequence[Evaluated]) -> Floats:
-    """Objectives, violation, and whether they count, in a row for each, (n, K + 2)."""
-    return np.array([[*each.cost, each.violation, each.counts] for each in judged])
-
-
 def _read(outcomes: Floats) -> tuple[Floats, Floats, Bools]:
     """Objectives, (n, K), infinite where missing or not allowed; violations, (n,); and a mask of the
     points that are compared.
     """
-    costs = outcomes[:, :-2]
-    violations = outcomes[:, -2]
-    valued = (outcomes[:, -1] > 0) & (violations == 0) & np.isfinite(costs).all(axis=1)
+    costs = outcomes[:, :-1]
+    violations = outcomes[:, -1]
+    valued = (violations == 0) & np.isfinite(costs).all(axis=1)
     return np.where(valued[:, None], costs, math.inf), violations, valued | (violations > 0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,8 +28,7 @@ INFEASIBLE = 4.5e296  # ranks above this belong to infeasible points
 LARGEST = float(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Constraint:
+class _Constraint(NamedTuple):
     """low <= fun(x) <= high."""
 
     fun: Callable[[Floats], Any]
@@ -214,17 +212,15 @@ def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
     return total
 
 
-def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
-    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); any
-    other value unchanged.
+def row_of(answer: Any) -> Any:
+    """Value and constraints, a pair or in a dict, in one array, (1 + K,); any other answer unchanged.
 
     Example:
-        >>> returned_row(lambda x: (2.0, [0.5, -1.0]), None).tolist()
+        >>> row_of((2.0, [0.5, -1.0])).tolist()
         [2.0, 0.5, -1.0]
-        >>> returned_row(lambda x: {"fun": 2.0, "constraints": 0.5}, None).tolist()
+        >>> row_of({"fun": 2.0, "constraints": 0.5}).tolist()
         [2.0, 0.5]
     """
-    answer = fun(x)
     pair = answer
     if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
         pair = answer["fun"], answer["constraints"]
@@ -257,7 +253,7 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
             "coordinates; with space= use a NonlinearConstraint or a callable of the "
             "parameters"
         )
-    return replace(_made(lambda x: matrix @ x, None, *bounds), matrix=matrix)
+    return _made(lambda x: matrix @ x, None, *bounds)._replace(matrix=matrix)
 
 
 def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
@@ -274,7 +270,7 @@ def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
     made = _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
     args = tuple(constraint.get("args", ()))
     if args:
-        return replace(made, fun=lambda x: made.fun(x, *args))
+        return made._replace(fun=lambda x: made.fun(x, *args))
     return made
 
 

@@ -160,7 +160,9 @@ def check_inside(start: Floats, low: Floats, high: Floats, name: str = "x0") -> 
 
 
 def _mask(name: str, truth: Any, dim: int) -> Bools:
-    mask = np.asarray(False if truth is None else truth)
+    if truth is None:
+        truth = False
+    mask = np.asarray(truth)
     if (
         mask.shape not in ((), (dim,))
         or mask.dtype.kind not in "biuf"

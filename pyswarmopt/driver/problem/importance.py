@@ -40,7 +40,4 @@ def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bo
         design.T @ design + PRIOR * np.eye(design.shape[1]), design.T @ (ranks - ranks.mean())
     )
     variances = np.array([part.var() for part in np.split(effects, np.cumsum(counts)[:-1])])
-    total = variances.sum()
-    if total > 0:
-        return variances / total
-    return variances
+    return variances / (variances.sum() or 1.0)

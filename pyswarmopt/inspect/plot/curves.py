@@ -54,10 +54,9 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
             return t.best
         return np.maximum(np.abs(t.best - optimum), SMALLEST)
 
-    label = "best value, distance to the optimum"
     if optimum is None:
-        label = "best value"
-    return _curves(ax, runs, heights, label, "linear" if optimum is None else "log")
+        return _curves(ax, runs, heights, "best value", "linear")
+    return _curves(ax, runs, heights, "best value, distance to the optimum", "log")
 
 
 def diversity(runs: Any, ax: Axes | None = None) -> Axes:
@@ -181,7 +180,9 @@ def _curves(
 def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
     """Evaluations, (T,), and each search's curve, (n, T), up to the end of the shortest."""
     several = isinstance(sources, list | tuple) and sources and not isinstance(sources[0], Step)
-    traces = [trace(source) for source in (sources if several else [sources])]
+    if not several:
+        sources = [sources]
+    traces = [trace(source) for source in sources]
     shortest = min(len(t.evaluations) for t in traces)
     return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])
 

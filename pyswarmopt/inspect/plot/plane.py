@@ -61,8 +61,9 @@ def landscape(
         '$x_2$'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    own = getattr(function, "bounds", None)
-    low, high = read_bounds(own(2) if bounds is None and own else bounds, 2)
+    if bounds is None and hasattr(function, "bounds"):
+        bounds = function.bounds(2)
+    low, high = read_bounds(bounds, 2)
     x, y = np.linspace(low, high, points).T
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64)
@@ -120,8 +121,11 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         (line,) = ax.plot(*path.T, linewidth=1.1, alpha=0.6)
         ax.plot(*path[0], "o", color=line.get_color(), markerfacecolor="white", markersize=4)
         ax.plot(*path[-1], "o", color=line.get_color(), markersize=4)
-    costs = np.where(np.isfinite(t.values), -t.values if t.maximize else t.values, np.inf)
-    ax.plot(*points[costs.argmin()], "*", color="crimson", markersize=13, label="best")
+    costs = t.values
+    if t.maximize:
+        costs = -costs
+    best = np.where(np.isfinite(costs), costs, np.inf).argmin()
+    ax.plot(*points[best], "*", color="crimson", markersize=13, label="best")
     if not ax.get_xlabel():
         ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.record import array
 from pyswarmopt.driver.history import ParticleRecord
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
@@ -42,10 +43,10 @@ class Trace:
     evaluations: Ints
     best: Floats
     maximize: bool
-    rounds: Ints
-    particles: Ints
-    x: Floats
-    values: Floats
+    rounds: Ints = array()
+    particles: Ints = array()
+    x: Floats = array()
+    values: Floats = array()
     names: Sequence[str] = ()
 
     def positions(self) -> Floats:
@@ -115,8 +116,7 @@ def _of_result(result: Result) -> Trace:
         return replace(_of_rows(records, result.maximize), names=_names(result.space))
     evaluations = np.array([record.evaluations for record in records])
     best = np.array([record.best for record in records])
-    none = np.empty(0, np.int64)
-    return Trace(evaluations, best, result.maximize, none, none, np.empty((0, 0)), np.empty(0))
+    return Trace(evaluations, best, result.maximize)
 
 
 def _of_steps(steps: Sequence[Step]) -> Trace:
