@@ -82,7 +82,7 @@ class Comparison:
 
     def paired(self, against: str | None = None) -> dict[str, Paired]:
         """Each recipe against the given one (by default the first), seed by seed."""
-        base = next(iter(self.results)) if against is None else against
+        base = against or next(iter(self.results))
         # not of distances, whose rounding makes unequal values equal
         values = {name: np.array([r.fun for r in runs]) for name, runs in self.results.items()}
         least = values.pop(base)

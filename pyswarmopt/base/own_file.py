@@ -56,10 +56,9 @@ def sources(file: Path) -> bytes:
 def raised(error: BaseException, file: Path) -> str:
     """An exception of a user's code on one line, with the line of their file that raised it."""
     text = next(iter(str(error).splitlines()), "").replace("`", "'")  # which mark options
+    shown = type(error).__name__
     if text:
-        shown = f"{type(error).__name__}: {text}"
-    else:
-        shown = type(error).__name__
+        shown += f": {text}"
     if isinstance(error, SyntaxError):
         return f"{shown} in line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

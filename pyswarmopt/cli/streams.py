@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
@@ -17,16 +16,16 @@ class Enduring(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write or drop text; return its length."""
-        self._try(lambda: super(Enduring, self).write(text))
+        try:
+            super().write(text)
+        except OSError:
+            silence(self)
         return len(text)
 
     def flush(self) -> None:
         """Flush written text, or drop it."""
-        self._try(super().flush)
-
-    def _try(self, step: Callable[[], object]) -> None:
         try:
-            step()
+            super().flush()
         except OSError:
             silence(self)
 

@@ -241,8 +241,9 @@ class History(list[Any], Table):
     def _particle_of(self, row: Floats) -> ParticleRecord:
         iteration, particle, violation, again = row[:BEFORE_VALUE].tolist()
         value, x = np.split(row[BEFORE_VALUE:].copy(), [self.objectives or 1])
-        read = value if self.objectives else plain(value[0])
-        return ParticleRecord(int(iteration), int(particle), read, x, violation, again > 0)
+        if not self.objectives:
+            value = value[0]
+        return ParticleRecord(int(iteration), int(particle), plain(value), x, violation, again > 0)
 
 
 def _iteration_of(row: Floats) -> Record:

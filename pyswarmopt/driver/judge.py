@@ -123,7 +123,6 @@ class Judge:
         self._coding = problem.coding
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
-        self._drafts = bool(problem.constraints) and not self._returned  # constraints are functions
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
 
@@ -131,7 +130,7 @@ class Judge:
 
     def draft(self, x: Floats) -> Evaluated:
         """A point, (D,), before its call, with its constraints unless `fun` returns them."""
-        if not self._drafts:
+        if self._returned or not self._constraints:
             return Evaluated(x)
         amounts, slack = self._constraints.outside(x)
         violation = float(np.maximum(amounts - slack, 0.0).sum())
@@ -150,9 +149,8 @@ class Judge:
         row = np.atleast_1d(value)
         cost = self._sign * float(row[0])
         amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
-        if math.isnan(cost):
-            violation = math.inf
-        else:
+        violation = math.inf
+        if not math.isnan(cost):
             violation = float(np.maximum(amounts, 0.0).sum())
         return draft._replace(cost=cost, violation=violation, amounts=amounts)
 

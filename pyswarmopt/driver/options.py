@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats, untensored
+from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
@@ -311,7 +311,8 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         fun = space.on_dicts(options.fun)
     else:
         fun = space.named(options.fun)
-    return replace(options, fun=fun, bounds=space.bounds), space
+    history = options.history or "particles"
+    return replace(options, fun=fun, bounds=space.bounds, history=history), space
 
 
 def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
@@ -397,32 +398,32 @@ def known_points(
             "known=(points, values, constraints): here the constraints are functions; "
             "pass constraints='returned' if fun returns them, else known=(points, values)"
         )
-    rows, allowed = _allowed(points, space, low, high)
-    if len(allowed) != len(values):
-        raise ValueError(f"known has {len(allowed)} points but {len(values)} values")
+    rows = _known_rows(points, space, len(low))
+    allowed = np.all((rows >= low) & (rows <= high), axis=1)
+    if len(rows) != len(values):
+        raise ValueError(f"known has {len(rows)} points but {len(values)} values")
     if not allowed.all():
         warnings.warn(
             f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are "
             "ignored",
             stacklevel=2,
         )
-    return KnownPoints(rows, values[allowed])
+    return KnownPoints(rows[allowed], values[allowed])
 
 
-def _allowed(points: Any, space: Space | None, low: Floats, high: Floats) -> tuple[Floats, Bools]:
-    """The known points within the bounds, (k, D), and a mask of all points."""
+def _known_rows(points: Any, space: Space | None, dim: int) -> Floats:
+    """The known points, (n, D); NaN for one with a value that its parameter may not have."""
     named = _rows_by_name(points, space)
-    if named is not None and space is not None:
-        allowed = np.array([space.allows(params, "known") for params in named])
-        rows = [
-            space.encode(params) for params, inside in zip(named, allowed, strict=True) if inside
-        ]
-        return np.reshape(rows, (-1, len(low))), allowed
-    points = starting_points(points, space, "known")
-    if points.shape[1] != len(low):
-        raise ValueError(f"known has points of shape {points.shape}; use (n, {len(low)})")
-    allowed = np.all((points >= low) & (points <= high), axis=1)
-    return points[allowed], allowed
+    if named is None or space is None:
+        rows = starting_points(points, space, "known")
+        if rows.shape[1] != dim:
+            raise ValueError(f"known has points of shape {rows.shape}; use (n, {dim})")
+        return rows
+    rows = np.full((len(named), dim), math.nan)
+    for row, params in zip(rows, named, strict=True):
+        if space.allows(params, "known"):
+            row[:] = space.encode(params)
+    return rows
 
 
 def _numbers(columns: Sequence[Any]) -> Floats:

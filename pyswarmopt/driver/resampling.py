@@ -253,8 +253,7 @@ class ByMeans(Judge):
         samples = [s for s in self._samples.values() if math.isfinite(s.mean)]
         if not samples:
             return
-        counts = np.array([sample.n for sample in samples])
-        means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
+        points, counts, means, squares = map(np.array, zip(*samples, strict=True))
         freedom = int((counts - 1).sum())
         # no noise is known yet: one draw each, from the best on
         if freedom < ENOUGH or squares.sum() == 0:
@@ -266,7 +265,7 @@ class ByMeans(Judge):
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
-        self._take_again(np.repeat(np.array([sample.x for sample in samples]), more, axis=0))
+        self._take_again(np.repeat(points, more, axis=0))
 
     def _revise(self, bests: Floats) -> None:
         """Replace the swarm's remembered values of its bests by sample means."""

@@ -115,7 +115,8 @@ class Search:
         self.evaluator = self._make_evaluator(limit, confirms)
         self._swarm = make_optimizer(options, self.problem, recipe, maximize)
         self._judge = self._make_judge()
-        self._history = self._make_history()
+        constrained = bool(self.problem.constraints)
+        self._history = History(options.history or "iteration", self.problem.space, constrained)
         self._identity |= {"maximize": maximize, "noisy": options.noisy}
         if recipe is None:
             self.advice = idle_workers(self._swarm, options, workers)
@@ -126,15 +127,6 @@ class Search:
         self._identity |= {"recipe": recipe.name, "population": len(self._swarm.positions)}
         if recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
-
-    def _make_history(self) -> History:
-        granularity = self._options.history
-        space = self.problem.space
-        if granularity is None:
-            granularity = "iteration"
-            if space is not None:
-                granularity = "particles"
-        return History(granularity, space, bool(self.problem.constraints))
 
     def _make_evaluator(
         self, max_evals: float, confirms: bool = False, outputs: int | None = None
@@ -237,9 +229,9 @@ class Search:
             if ticket is not None:
                 x = self.take_up(ticket)
                 if x is not None:
-                    self.evaluator.workers.send(None, x)
+                    self.evaluator.workers.send(self.evaluator.memory.key(x), x)
             elif self.evaluator.workers.busy:
-                self._answer(*self.evaluator.hear()[1:])
+                self._answer(*self.evaluator.hear())
             else:
                 break  # budget or time is used up
 
@@ -272,9 +264,8 @@ class Search:
             return None
         return x
 
-    def _answer(self, x: Floats, value: Value) -> Evaluated | None:
+    def _answer(self, key: bytes, x: Floats, value: Value) -> Evaluated | None:
         """Tell the value of a point, (D,), for all tickets that it answers; the point if none."""
-        key = self.evaluator.memory.key(x)
         self.evaluator.learn(key, value)
         judged = self._judge.read(self._judge.draft(x), value)
         tickets = self._alike.pop(key, [])
@@ -289,7 +280,7 @@ class Search:
     def take(self, x: Floats, value: Value) -> None:
         """Record the value of a point, (D,), that was called elsewhere, asked for or not."""
         self.evaluator.calls += 1
-        unasked = self._answer(x, value)
+        unasked = self._answer(self.evaluator.memory.key(x), x, value)
         if unasked is not None:
             self._judge.take_in([unasked])
             self._note(self._swarm.rounds, UNASKED, unasked)
@@ -313,7 +304,7 @@ class Search:
         if not (self.evaluator.workers.busy or self._record):
             return stop
         while self.evaluator.workers.busy:
-            self._answer(*self.evaluator.hear()[1:])
+            self._answer(*self.evaluator.hear())
         self._write_record(self._swarm.rounds)
         self._write_down()
         return {**self.reasons(), **stop}

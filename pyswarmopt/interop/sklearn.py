@@ -108,11 +108,10 @@ class SwarmSearchCV(BaseSearchCV):
         if isinstance(seed, np.random.RandomState):
             seed = seed.randint(2**31)
         # the last call repeats the best point, whose score is known
-        limit = self.n_iter + 1
-        space = self.param_distributions
         maximize(
-            scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
-        )
+            scores, recipe=self.recipe, max_evals=self.n_iter + 1, seed=seed, vectorized=True,
+            space=self.param_distributions,
+        )  # fmt: skip
         if len(scores.failures) == len(scores.known):
             raise next(reversed(scores.failures.values()))
 

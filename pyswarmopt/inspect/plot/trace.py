@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def _of_result(result: Result) -> Trace:
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
-        return replace(_of_rows(records, result.maximize), names=_names(result.space))
+        return _of_rows(records, result.maximize, _names(result.space))
     evaluations = np.array([record.evaluations for record in records])
     best = np.array([record.best for record in records])
     return Trace(evaluations, best, result.maximize)
@@ -142,7 +142,7 @@ def _of_folder(folder: Path) -> Trace:
     return _of_rows(rows, maximize=True)
 
 
-def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
+def _of_rows(rows: Sequence[ParticleRecord], maximize: bool, names: Sequence[str] = ()) -> Trace:
     """A trace from one row per particle and round."""
     if not rows:
         raise ValueError("this search has no evaluations yet")
@@ -160,4 +160,5 @@ def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
         particles=np.array([row.particle for row in rows]),
         x=np.array([row.x for row in rows], dtype=np.float64),
         values=values,
+        names=names,
     )
