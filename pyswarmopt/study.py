@@ -108,12 +108,12 @@ class Study:
             _called_elsewhere, bounds, recipe, population, **options, history="particles",
             asynchronous=True,
         )  # fmt: skip
-        self._search = self._make_search(given, maximize, as_count("objectives", objectives, 1))
-        self._adapts = population is None and objectives == 1 and recipe is None
-
-    def _make_search(self, options: Options, maximize: bool, objectives: int) -> Search:
-        if objectives == 1:
-            return Search(options, maximize, told=True)
+        count = as_count("objectives", objectives, 1)
+        self._adapts = population is None and count == 1 and recipe is None
+        self._search: Search
+        if count == 1:
+            self._search = Search(given, maximize, told=True)
+            return
         if maximize:
             raise ValueError(
                 "maximize=True: several objectives are minimised; negate those to maximise"
@@ -121,7 +121,7 @@ class Study:
         # imported on use, for a faster start of searches
         from pyswarmopt.driver.multi.front import FrontSearch
 
-        return FrontSearch(options, objectives, told=True)
+        self._search = FrontSearch(given, count, told=True)
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end."""

@@ -146,10 +146,9 @@ def _swarm(
     """A recipe's swarm, with the user's limits; each starting point is a particle."""
     from pyswarmopt.swarm import Swarm
 
-    # the user's limit of iterations replaces the recipe's
-    unlimited = options.max_iter is None
-    rules = [rule for rule in recipe.stop if unlimited or not isinstance(rule, MaxIter)]
-    if options.max_iter is not None:
+    rules = list(recipe.stop)
+    if options.max_iter is not None:  # it replaces the recipe's
+        rules = [rule for rule in rules if not isinstance(rule, MaxIter)]
         rules.append(MaxIter(options.max_iter))
     if target is not None:
         rules.append(Target(target))

@@ -120,12 +120,6 @@ class Form:
             )
         return list(_as_floats(values))
 
-    def objectives(self, value: Value) -> Value:
-        """A value without its constraints."""
-        if self.returned:
-            return float(np.ravel(value)[0])
-        return value
-
     def _fits(self, value: Any) -> bool:
         shape = _shape(value)
         if shape is None or not holds_numbers(np.asarray(value)):

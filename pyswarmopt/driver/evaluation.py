@@ -323,7 +323,9 @@ class Evaluator(StateRecord):
         """Count a value that is not finite."""
         if isinstance(value, float) and math.isfinite(value):
             return
-        numbers = self.form.objectives(value)
+        numbers = np.ravel(value)
+        if self.form.returned:  # without the constraints
+            numbers = numbers[:1]
         if not np.isfinite(numbers).all():
             kind = "nan"
             if np.isinf(numbers).any():
