@@ -49,17 +49,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def in_list(name: str) -> str:
-    """A name in a list: quoted if it has a comma, or neither letter nor digit.
-
-    Example:
-        >>> print(in_list("loan"), in_list("loan, card"), in_list("-"))
-        loan 'loan, card' '-'
-    """
-    plain = "," not in name and any(sign.isalnum() for sign in name)
-    return name if plain else repr(name)
-
-
 def largest(option: str) -> int:
     """The largest value of an option, by parameter name.
 

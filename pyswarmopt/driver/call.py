@@ -83,7 +83,7 @@ class Form:
         shape: shape of a value: () or (outputs,); with constraints () before the first is known.
     """
 
-    def __init__(self, outputs: int | None = None, returned: bool = False) -> None:
+    def __init__(self, outputs: int | None, returned: bool) -> None:
         self.shape: tuple[int, ...] = ()
         if outputs is not None:
             self.shape = (outputs,)

@@ -38,15 +38,13 @@ class Memory:
         most: maximum number of coordinates and values kept; 0: nothing is remembered.
 
     Example:
-        >>> memory = Memory()
+        >>> memory = Memory(np.asarray, most=100)
         >>> memory.keep(memory.key(np.array([0.0, 1.0])), 3.0)
         >>> memory.known.get(memory.key(np.array([-0.0, 1.0])))
         3.0
     """
 
-    def __init__(
-        self, canonical: Callable[[Floats], Floats] = np.asarray, most: int = NUMBERS
-    ) -> None:
+    def __init__(self, canonical: Callable[[Floats], Floats], most: int) -> None:
         self._canonical = canonical
         self.most = most
         self.known: dict[bytes, Value] = {}
