@@ -61,7 +61,7 @@ def test_x0_may_be_parameters_and_the_first_call_is_there():
         lambda p: first.append(p) or loss(**p), space=SPACE, max_evals=20, seed=0, x0=[start]
     )
     assert first[0] == pytest.approx(start | {"batch": 32})
-    with pytest.raises(ValueError, match="x0 has no momentum"):
+    with pytest.raises(ValueError, match="x0 lacks momentum"):
         pso.minimize(loss, space=SPACE, x0={k: v for k, v in start.items() if k != "momentum"})
     with pytest.raises(ValueError, match=r"x0: layers=9"):
         pso.minimize(loss, space=SPACE, x0=start | {"layers": 9})
