@@ -114,6 +114,7 @@ def __getattr__(name: str) -> Any:
         loaded = import_module(f"{__name__}.{module}")
     if name in _HOME:
         return getattr(loaded, name)
+    vars(loaded)["__dir__"] = loaded.__all__.copy  # what users need, without what it imports
     return loaded
 
 

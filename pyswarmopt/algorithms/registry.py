@@ -81,7 +81,3 @@ __all__ = [
     "model_swarms",
     "spso2011",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -86,7 +86,7 @@ def fitted(part: Any, x: Array, by: str = "velocity rule") -> Array:
         return part
     require_shape(f"what the {by} returns", part, x.shape)
     whole = empty(tuple(x.shape), x.dtype, x.device)
-    whole[:] = part if is_tensor(part) or not is_tensor(x) else like(np.asarray(part), x)
+    whole[:] = like(part, x)
     return whole
 
 

@@ -62,7 +62,9 @@ class Update:
     def _begin_population(self) -> None:
         n, dim = self.state.positions.shape
         topology = self._recipe.topology
-        self._links = topology.neighbours(n) if isinstance(topology, Lattice) else None
+        self._links = None
+        if isinstance(topology, Lattice):
+            self._links = topology.neighbours(n)
         self._blocks = [EVERY]  # columns of a sum's parts
         if n * dim >= LARGE:
             width = max(BLOCK // n, 1)

@@ -146,7 +146,7 @@ def _refined(t: Floats, v: Floats) -> float | None:
     """
     k = int(v.argmin())
     if k in (0, len(t) - 1):
-        other = t[1] if k == 0 else t[-2]
+        other = t[abs(k - 1)]  # the neighbour of an end
         if abs(other - t[k]) > SMALLEST_INTERVAL:
             return float(t[k] + other) / 2
         return None

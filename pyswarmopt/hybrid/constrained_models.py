@@ -50,7 +50,7 @@ class ConstrainedProposals(Proposals):
     def _feasible(self) -> Floats:
         """Finite costs of feasible points."""
         allowed = (self.rows[:, 1:] <= 0).all(axis=1)
-        costs: Floats = self.rows[allowed, 0]
+        costs = self.rows[allowed, 0]
         return costs[np.isfinite(costs)]
 
     def _modelled(self) -> tuple[list[GaussianProcess], list[Floats]]:

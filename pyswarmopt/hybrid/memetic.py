@@ -142,8 +142,7 @@ class ModelPhase(Phase[S]):
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
-        point: Floats = self.run.proposals(1, self.search.random)[0]
-        return point
+        return self.run.proposals(1, self.search.random)[0]
 
     def learn(self, costs: Floats) -> None:
         self.keep(self.run.batch, costs)

@@ -135,7 +135,7 @@ class Quadratic:
         z = np.zeros_like(slope)
         if high > 0:
             z = -slope / (curvature + base + high)
-        return np.asarray(self.centre + self.axes @ (turned @ z))
+        return self.centre + self.axes @ (turned @ z)
 
 
 def unknowns(dim: int) -> int:

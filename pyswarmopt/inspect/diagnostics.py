@@ -170,7 +170,3 @@ def _trend(radius: float) -> str:
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]
-
-
-def __dir__() -> list[str]:
-    return __all__

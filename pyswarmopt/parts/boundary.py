@@ -264,7 +264,3 @@ __all__ = [
     "reflect",
     "resample",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -65,10 +65,10 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
         if isinstance(bounds, Sequence):
             sides = untensored([*bounds])
         elif hasattr(bounds, "ndim"):
-            sides = [*as_array(bounds)]
+            sides = as_array(bounds).tolist()
         vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
         plain = isinstance(bounds, tuple) or (vectors == 2 and len(sides[0]) != 2)
-        if len(sides) == 2 and vectors and plain and isinstance(bounds, Sequence):
+        if len(sides) == 2 and vectors and plain:
             return np.asarray(sides[0], np.float64), np.asarray(sides[1], np.float64)
         pairs = np.asarray(sides, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -77,7 +77,7 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
         return pairs[0], pairs[1]
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"bounds={_brief(bounds)} have shape {pairs.shape}: {FORMS}")
-    unclear = isinstance(bounds, tuple) or (vectors and isinstance(bounds, Sequence))
+    unclear = isinstance(bounds, tuple) or vectors
     if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in bounds):
         raise ValueError(
             f"bounds={_brief(bounds)}: ambiguous: two pairs, or (low, high)? Use a list of tuples, "

@@ -189,7 +189,3 @@ __all__ = [
     "towards_anywhere",
     "uniform",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -147,7 +147,3 @@ class RestartSwarm:
 
 
 __all__ = ["Restart", "RestartAtBest", "RestartSwarm", "Restartable"]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -153,7 +153,3 @@ def planned(value: float | Schedule, moves: int) -> float | Schedule:
 
 
 __all__ = ["Constant", "Exponential", "Linear", "Schedule", "as_schedule"]
-
-
-def __dir__() -> list[str]:
-    return __all__

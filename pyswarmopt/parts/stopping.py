@@ -196,7 +196,3 @@ __all__ = [
     "extent",
     "reasons",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

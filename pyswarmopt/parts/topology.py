@@ -286,7 +286,3 @@ __all__ = [
     "VonNeumann",
     "named",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -352,7 +352,3 @@ __all__ = [
     "repel",
     "social",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__

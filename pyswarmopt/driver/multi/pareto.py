@@ -143,7 +143,3 @@ def _volume(v: Floats, corner: Floats) -> float:
 
 
 __all__ = ["crowding_distance", "hypervolume", "non_dominated"]
-
-
-def __dir__() -> list[str]:
-    return __all__

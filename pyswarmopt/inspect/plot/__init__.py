@@ -26,7 +26,3 @@ __all__ = [
     "Trace", "animate", "convergence", "diversity", "forces", "front", "landscape", "trace",
     "trajectory",
 ]  # fmt: skip
-
-
-def __dir__() -> list[str]:
-    return __all__

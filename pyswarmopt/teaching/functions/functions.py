@@ -262,7 +262,3 @@ __all__ = [
     "goldstein_price", "griewank", "himmelblau", "lunacek", "rastrigin", "rosenbrock",
     "schwefel", "six_hump_camel", "sphere",
 ]  # fmt: skip
-
-
-def __dir__() -> list[str]:
-    return __all__

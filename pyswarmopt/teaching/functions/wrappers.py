@@ -91,7 +91,3 @@ def _rotation(dim: int, seed: int) -> Floats:
 
 
 __all__ = ["rotated", "shifted"]
-
-
-def __dir__() -> list[str]:
-    return __all__

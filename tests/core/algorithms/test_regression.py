@@ -24,7 +24,7 @@ def test_the_minimum_of_a_quadratic_is_found_whatever_its_axes_and_scales(seed, 
     turn = np.linalg.qr(random.standard_normal((dim, dim)))[0]
     matrix = turn @ np.diag(10 ** random.uniform(-1.5, 1.5, dim)) @ turn.T
     optimum = random.uniform(-1, 1, dim)
-    x = random.uniform(-2, 2, (3 * unknowns(dim, mixed=True), dim)) * 10 ** random.uniform(-3, 3)
+    x = random.uniform(-2, 2, (3 * unknowns(dim), dim)) * 10 ** random.uniform(-3, 3)
     values = np.einsum("ni,ij,nj->n", x - optimum, matrix, x - optimum)
     model = fit(x, 7 + values)
     assert model is not None
