@@ -120,13 +120,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
         UserError: an objective is wrong.
     """
     tasks = load_split(config)
-    externals = {}
-    for spec in config.tasks:
-        if spec.startswith(LM_EVAL):
-            from pyswarmopt_llm.published.lm_eval import LmEvalTask
-
-            task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
-            externals[task.name] = task
+    externals = _harness_tasks(config)
     if not tasks and not externals:
         raise UserError("no task; add `task`, or `prompts` and `metric`")
     metrics = find_metrics(
@@ -152,6 +146,17 @@ def load_objectives(config: SearchConfig) -> Objectives:
     if objectives.alike:
         return replace(objectives, combine=partial(of_the_same_items, combine))
     return objectives
+
+
+def _harness_tasks(config: SearchConfig) -> dict[str, Any]:
+    """Name -> task of lm-evaluation-harness."""
+    specs = [spec.removeprefix(LM_EVAL) for spec in config.tasks if spec.startswith(LM_EVAL)]
+    if not specs:
+        return {}
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+    tasks = [LmEvalTask(spec, config.dev, config.test or None) for spec in specs]
+    return {task.name: task for task in tasks}
 
 
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:

@@ -152,7 +152,9 @@ def find_columns(
     """
     told = _existing(table, told)
     names = _recognised(table, told)
-    verbatim = prompts or _complete_prompts(names, told)
+    # prompts are asked if there are no questions, or the user names them
+    asks_prompts = "prompt" in told or "question" not in names
+    verbatim = prompts or ("prompt" in names and "question" not in told and asks_prompts)
     question = "question"
     questions = QUESTION
     answers = ANSWER
@@ -201,13 +203,6 @@ def _recognised(table: Table, told: Mapping[str, str]) -> dict[str, str]:
     names = {name: spelt[name.casefold()] for name in known}
     names |= {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
     return names | dict(told)
-
-
-def _complete_prompts(names: Collection[str], told: Collection[str]) -> bool:
-    """Whether a column of prompts is asked, not one of questions."""
-    if "prompt" not in names or "question" in told:
-        return False
-    return "prompt" in told or "question" not in names
 
 
 def _without(table: Table, missing: str) -> UserError:

@@ -47,9 +47,6 @@ def parse_item(
         choices, letters = _choices(record["choices"], location)
         if answers:
             answer = _right_letter(record.get("answer"), answers, choices, letters, location)
-        first_of = {choices[letter]: letter for letter in reversed([*choices])}
-        answer = answer and first_of[choices[answer]]
-        choices = {first_of[text]: text for text in choices.values()}
     elif answers[1:]:
         meta["answers"] = _meta(answers[1:])
     if record.get("id") in (None, ""):
@@ -132,7 +129,12 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     choices = {letter: _text(text, f"choice {letter}", where) for letter, text in pairs}
     if len({*choices.values()}) < 2:
         raise UserError(f"{where}: use two different choices, or none for an open question")
-    return choices, dict(zip(map(str, labels or letters), letters, strict=True))
+    first_of = {choices[letter]: letter for letter in reversed(letters)}
+    named = zip(map(str, labels or letters), choices.values(), strict=True)
+    return (
+        {first_of[text]: text for text in choices.values()},
+        {label: first_of[text] for label, text in named},
+    )
 
 
 def _right_letter(
@@ -148,7 +150,7 @@ def _right_letter(
         raise UserError(f"{where}: {len(answers)} answers, but only one option can be right")
     if answer in labels:
         return labels[answer]
-    texts = {choices[letter]: letter for letter in reversed([*choices])}
+    texts = {text: letter for letter, text in choices.items()}
     if answer in texts and type(raw) is not int:
         return texts[answer]
     if answer.upper() in choices:

@@ -75,7 +75,7 @@ def read_prompts(name: str, reading: Reading) -> Task:
 
     def parse(row: FileRow) -> Item:
         open_ended = {**row.values, "choices": None}
-        return columns.item(FileRow(row.location, row.id.removeprefix("row-"), open_ended))
+        return columns.item(row._replace(id=row.id.removeprefix("row-"), values=open_ended))
 
     items, note = parse_rows(table, parse, reading.skip_bad)
     task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
@@ -234,14 +234,7 @@ def label_choices(
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices: no 2, yes 2')
     """
     written = [names.get(plain_number(item.answer), plain_number(item.answer)) for item in items]
-    # The user's name, else the commonest variant of a spelling.
-    label_of = {spelling(label): label for label in names.values()}
-    counts = Counter(written)
-    for text in sorted(counts, key=lambda text: (-counts[text], text.isupper(), text)):
-        if names and spelling(text) not in label_of:
-            why = f"the label {text!r} has no name; name all numbers"
-            raise UserError(f"{where}: {why}, for example {text}=NAME in `columns`")
-        label_of.setdefault(spelling(text), text)
+    label_of = _label_of(written, names, where)
     answers = [label_of[spelling(text)] for text in written]
     labels = sorted(set(answers))
     _check_labels(items, labels, where)
@@ -266,6 +259,18 @@ def label_choices(
     if joined:
         note = f"read {', '.join(joined[:LISTED])}; {note}"
     return labelled, note
+
+
+def _label_of(written: Sequence[str], names: Mapping[str, str], where: str) -> dict[str, str]:
+    """Spelling -> label: the user's name, else the commonest variant."""
+    label_of = {spelling(label): label for label in names.values()}
+    counts = Counter(written)
+    for text in sorted(counts, key=lambda text: (-counts[text], text.isupper(), text)):
+        if names and spelling(text) not in label_of:
+            why = f"the label {text!r} has no name; name all numbers"
+            raise UserError(f"{where}: {why}, for example {text}=NAME in `columns`")
+        label_of.setdefault(spelling(text), text)
+    return label_of
 
 
 def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:

@@ -113,7 +113,9 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
     known = list(dict.fromkeys((*_KNOWN, *columns)))
     unknown = [name for name in names if name not in known]
     if unknown or "question" not in names:
-        wrong = f"{{{unknown[0]}}}" if unknown else "no {question}"
+        wrong = "no {question}"
+        if unknown:
+            wrong = f"{{{unknown[0]}}}"
         there = ", ".join(f"{{{name}}}" for name in known[1:])
         raise UserError(
             f"{where}: the prompt has {wrong}; it needs {{question}} and may have {there}; literal "

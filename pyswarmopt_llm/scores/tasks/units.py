@@ -22,56 +22,56 @@ _SIZES = {
         "tn|trillion": "1e12",
     },
     "%": {"%|percent": "0.01", "‰": "0.001"},
-    "metre": {
+    "m": {
         "in|inch|inches": "0.0254",
         "ft|foot|feet": "0.3048",
         "yard": "0.9144",
         "mi|mile": "1609.344",
         "公里": "1e3",
     },
-    "gram": {"公斤|kilo": "1e3", "tonne": "1e6", "mcg": "1e-6"},
-    "second": {"min|minute": "60", "h|hr|hour": "3600", "day": "86400", "week": "604800"},
+    "g": {"公斤|kilo": "1e3", "tonne": "1e6", "mcg": "1e-6"},
+    "s": {"min|minute": "60", "h|hr|hour": "3600", "day": "86400", "week": "604800"},
     "month": {"month": "1", "year|yr": "12"},
-    "metre/second": {"mph": "0.44704", "kph|kmh": "5/18"},
-    "metre2": {"acre": "4046.8564224", "ha|hectare": "1e4"},
-    "litre": {"gal|gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473"},
+    "m/s": {"mph": "0.44704", "kph|kmh": "5/18"},
+    "m2": {"acre": "4046.8564224", "ha|hectare": "1e4"},
+    "l": {"gal|gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473"},
     "$": {"$|USD|dollar": "1", "cent": "0.01"},
     "£": {"£|GBP|pound|lb": "1", "ounce|oz": "0.0625", "pence": "0.01"},  # pounds of either kind
 }
-# names of other units -> what they measure
-_KINDS = {
-    "°C|Celsius": "°C",
-    "°F|Fahrenheit": "°F",
-    "€|EUR|euro": "€",
-    "¥|JPY|yen|円": "¥",
-    "₹|INR|Rs|rupee": "₹",
-    "yuan|元": "yuan",
-    "ruble|rouble": "ruble",
-    "peso": "peso",
-    "franc": "franc",
-    "AD|CE": "AD",
-    "BC|BCE": "BC",
-    "am": "am",
-    "pm": "pm",
-}
+# names of other units, each of its own kind
+_KINDS = [
+    "°C|Celsius",
+    "°F|Fahrenheit",
+    "€|EUR|euro",
+    "¥|JPY|yen|円",
+    "₹|INR|Rs|rupee",
+    "yuan|元",
+    "ruble|rouble",
+    "peso",
+    "franc",
+    "AD|CE",
+    "BC|BCE",
+    "am",
+    "pm",
+]
 # units that have prefixes
-_METRIC = {
-    "s|sec|second": "second",
-    "m|meter|metre|м": "metre",
-    "g|gm|gram|г": "gram",
-    "l|L|liter|litre": "litre",
-    "B|byte": "byte",
-    "W|watt": "watt",
-    "Wh|watt-hour": "watt-hour",
-    "J|joule": "joule",
-    "Pa|pascal": "pascal",
-    "N|newton": "newton",
-    "V|volt": "volt",
-    "Hz|hertz": "hertz",
-    "Ω|ohm": "ohm",
-    "bar": "bar",
-    "cal|calorie": "calorie",
-}
+_METRIC = [
+    "s|sec|second",
+    "m|meter|metre|м",
+    "g|gm|gram|г",
+    "l|L|liter|litre",
+    "B|byte",
+    "W|watt",
+    "Wh|watt-hour",
+    "J|joule",
+    "Pa|pascal",
+    "N|newton",
+    "V|volt",
+    "Hz|hertz",
+    "Ω|ohm",
+    "bar",
+    "cal|calorie",
+]
 _PREFIXES = {
     "": "1",
     "k|kilo|к": "1e3",
@@ -93,7 +93,7 @@ class Unit(NamedTuple):
     """A unit, and the factor before it: % is 1/100, a million km are a million times 1000 metres.
 
     Attributes:
-        kind: what it measures; "" if there is no unit.
+        kind: a short name of what it measures; "" if there is no unit.
         size: its size among those of its kind.
         factor: how many of it are counted as one.
     """
@@ -105,18 +105,20 @@ class Unit(NamedTuple):
 
 def _by_name() -> dict[str, Unit]:
     units: dict[str, Unit] = {}
-    for names, kind in _METRIC.items():
+    for unit_names in _METRIC:
+        names = unit_names.split("|")
         for prefixes, size in _PREFIXES.items():
-            pairs = product(prefixes.split("|"), names.split("|"))
-            units |= dict.fromkeys(map("".join, pairs), Unit(kind, Fraction(size)))
+            pairs = product(prefixes.split("|"), names)
+            units |= dict.fromkeys(map("".join, pairs), Unit(names[0], Fraction(size)))
     for kind, sizes in _SIZES.items():
-        for names, size in sizes.items():
+        for unit_names, size in sizes.items():
             unit = Unit(kind, Fraction(size))
             if kind in ("", "%"):
                 unit = Unit(kind, factor=unit.size)
-            units |= dict.fromkeys(names.split("|"), unit)
-    for names, kind in _KINDS.items():
-        units |= dict.fromkeys(names.split("|"), Unit(kind))
+            units |= dict.fromkeys(unit_names.split("|"), unit)
+    for unit_names in _KINDS:
+        names = unit_names.split("|")
+        units |= dict.fromkeys(names, Unit(names[0]))
     units |= {f"{name}s": unit for name, unit in units.items() if name[1:]}
     return {name.casefold(): unit for name, unit in units.items() if name[1:]} | units
 
@@ -129,7 +131,7 @@ def find_unit(name: str) -> Unit | None:
 
     Example:
         >>> find_unit("km"), find_unit("KMs") == find_unit("km"), find_unit("apples")
-        (Unit(kind='metre', size=Fraction(1000, 1), factor=Fraction(1, 1)), True, None)
+        (Unit(kind='m', size=Fraction(1000, 1), factor=Fraction(1, 1)), True, None)
     """
     unit = UNITS.get(name) or UNITS.get(name.casefold())
     if unit is None and re.fullmatch("[A-Z]{3}", name):
@@ -147,7 +149,7 @@ def unit_after(text: str, start: int, currency: str | None) -> tuple[Unit, int]:
 
     Example:
         >>> unit_after("5 million km/h", 1, None)
-        (Unit(kind='metre/second', size=Fraction(5, 18), factor=Fraction(1000000, 1)), 14)
+        (Unit(kind='m/s', size=Fraction(5, 18), factor=Fraction(1000000, 1)), 14)
     """
     unit = UNITS.get((currency or "").strip(" .").casefold(), Unit())
     end = start
