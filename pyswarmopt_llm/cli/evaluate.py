@@ -57,11 +57,7 @@ def command(
         _count(votes, as_json)
         return
     if forgetting:
-        if options.task:
-            raise InvalidOption(
-                "forgetting", True, f"uses the task {GENERAL}; remove it, or `task`"
-            )
-        options = replace(options, task=GENERAL, against=options.against or BARE)
+        options = _everyday(options)
     if fail_if_worse and options.against is None:
         why = "compares two models; set the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
@@ -85,6 +81,13 @@ def command(
     print_either(record, lines, as_json, note)
     if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:
         raise typer.Exit(WORSE)
+
+
+def _everyday(options: EvalConfig) -> EvalConfig:
+    """The options with the everyday questions, and the base to compare with by default."""
+    if options.task:
+        raise InvalidOption("forgetting", True, f"uses the task {GENERAL}; remove it, or `task`")
+    return replace(options, task=GENERAL, against=options.against or BARE)
 
 
 def _with_run(options: EvalConfig) -> EvalConfig:

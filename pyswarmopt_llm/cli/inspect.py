@@ -37,7 +37,9 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, check_weights, inspect_experts
 
-    model = None if base is None else resolve_base(base)
+    model = None
+    if base is not None:
+        model = resolve_base(base)
     report = check_weights(inspect_experts(experts, model))
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)

@@ -66,20 +66,18 @@ def command(
     # read before a model is loaded
     reading = parse_reading(columns, skip_bad=skip_bad_rows)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
-    task = "TASK"
-    for spec, source in sources.items():
-        if source.tested:
-            task = spec
-        if not (as_json or quiet):
+    if not (as_json or quiet):
+        for spec, source in sources.items():
             echo(_told(spec, source))
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
+    rows = [example for source in sources.values() for example in source.examples]
     counts = [f"{spec}, {len(source.examples)} examples" for spec, source in sources.items()]
     with interruptible(nothing_written), items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
-            [example for source in sources.values() for example in source.examples],
+            rows,
             out,
             recipe,
             loss=loss,
@@ -88,16 +86,15 @@ def command(
             data="; ".join(counts),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
-    record = {"out": out, **asdict(done)}
+    # JSON has no NaN
+    record = {key: None if value != value else value for key, value in asdict(done).items()}
     lines = [f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s"]
-    losses = (done.heldout_loss_base, done.heldout_loss_expert)
     if done.heldout:
+        losses = (done.heldout_loss_base, done.heldout_loss_expert)
         lines.append("held-out loss {:.3f} (base) -> {:.3f} (expert)".format(*losses))
-    else:  # JSON has no NaN
-        record |= {"heldout_loss_base": None, "heldout_loss_expert": None}
+    task = next((spec for spec in reversed(sources) if sources[spec].tested), "TASK")
     scoring = typed("eval", base=base, adapter=out, task=task, columns=list(columns))
-    lines.append(f"Score it: {scoring}")
-    print_either(record, lines, as_json)
+    print_either({"out": out, **record}, [*lines, f"Score it: {scoring}"], as_json)
 
 
 def _told(spec: str, source: Source) -> str:

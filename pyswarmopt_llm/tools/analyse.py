@@ -84,38 +84,43 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         )
     scorings: Any = {name: result.objectives[name].answer_format for name in job.tasks}
     utilities = job.utilities(split, scorings)
-
-    tell("leave one out: all experts")
-    job.engine.load(_candidate(job, run, result, ""))
-    whole = {task: utility(job.engine) for task, utility in utilities.items()}
-    experts = {}
-    for name in filter(result.coefficients.get, result.coefficients):
-        tell(f"leave one out: without {name}")
+    scored = {}
+    for name in ("", *filter(result.coefficients.get, result.coefficients)):
+        tell(f"leave one out: {'without ' + name if name else 'all experts'}")
         try:
             job.engine.load(_candidate(job, run, result, name))
         except ValueError:  # a mixture of distributions without positive weights
             continue
-        others = {task: utility(job.engine) for task, utility in utilities.items()}
-        experts[name] = {
-            "coefficient": result.coefficients[name],
-            "scores": {task: score.value for task, score in others.items()},
-            "paired": _paired(result, split, whole, others),
-        }
+        scored[name] = {task: utility(job.engine) for task, utility in utilities.items()}
+    return _compared(result, split, scored)
+
+
+def _compared(
+    result: Result, split: str, scored: Mapping[str, Mapping[str, Score]]
+) -> dict[str, Any]:
+    """The scores with all experts, and without each one that was left out, with the comparison.
+
+    Args:
+        result: content of ``result.json``.
+        split: dev or test.
+        scored: expert left out, "" for none -> task -> score.
+    """
+    whole = scored[""]
+    experts = {}
+    for name, coefficient in result.coefficients.items():
+        others = scored.get(name, {})
+        paired = {}
+        for task, score in others.items():
+            if score.n > 1:
+                one = result.objectives[task]
+                pair = (whole[task].per_item, score.per_item)
+                found = compare_paired(*pair, one.scale, one.questions.get(split))
+                paired[task] = found.record()
+        if others:
+            scores = {task: score.value for task, score in others.items()}
+            experts[name] = {"coefficient": coefficient, "scores": scores, "paired": paired}
     values = {task: score.value for task, score in whole.items()}
     return {"split": split, "all": values, "experts": experts}
-
-
-def _paired(
-    result: Result, split: str, whole: Mapping[str, Score], others: Mapping[str, Score]
-) -> dict[str, Any]:
-    """Task -> all experts against all but one, where several items have scores."""
-    paired = {}
-    for task, score in others.items():
-        if score.n > 1:
-            one = result.objectives[task]
-            pair = (whole[task].per_item, score.per_item)
-            paired[task] = compare_paired(*pair, one.scale, one.questions.get(split)).record()
-    return paired
 
 
 def _candidate(job: Job, run: Run, result: Result, without: str) -> Patch:
