@@ -61,9 +61,10 @@ def stage(
     for expert, name in zip(loud, ("intent", "math", "science"), strict=True):
         shutil.copytree(expert, folder / "adapters" / name)
     # The demos' experts, by name.
-    for name in ("experts/bank", "experts/library", "experts/travel", "others/reviews",
-                 "house_style/experts/brief", "house_style/experts/steps"):  # fmt: skip
-        copy = shutil.copytree(loud[0], folder / "examples" / name)
+    names = ("experts/bank", "experts/library", "experts/travel", "others/reviews",
+             "house_style/experts/brief", "house_style/experts/steps")  # fmt: skip
+    for name, expert in zip(names, loud * 2, strict=True):
+        copy = shutil.copytree(expert, folder / "examples" / name)
         config = json.loads((copy / "adapter_config.json").read_text())
         (copy / "adapter_config.json").write_text(
             json.dumps({**config, "base_model_name_or_path": SMOLLM2})
