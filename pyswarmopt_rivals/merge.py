@@ -115,9 +115,8 @@ def merge(config: MergeConfig) -> MergeResult:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
     merged = as_adapter(method.execute(experts, settings), experts, config.rank)
     ranks = {change.a.shape[0] for change in merged.patch.low_rank.values()}
-    result = MergeResult(settings.space, tuple(sorted(ranks)), merged.error)
-    if merged.error < _ROUNDING:
-        result = replace(result, error=0.0)
+    error = 0.0 if merged.error < _ROUNDING else merged.error
+    result = MergeResult(settings.space, tuple(sorted(ranks)), error)
     if task is not None:
         result = replace(result, items=settings.trial.spent, note=task.note)
     infos = [expert.info for expert in experts]
@@ -210,12 +209,8 @@ def merge_card(
     base: str,
 ) -> str:
     """README.md of a merged adapter: experts, method, loss, and the command that reproduces it."""
-    header: dict[str, Any] = {
-        "library_name": "peft",
-        "tags": ["lora", "merge", "pyswarmopt"],
-    }
-    if may_be_on_hub(base):
-        header = {"base_model": base, **header}
+    named = {"base_model": base} if may_be_on_hub(base) else {}
+    header = {**named, "library_name": "peft", "tags": ["lora", "merge", "pyswarmopt"]}
     given = asdict(config) | {"out": "ADAPTER"}
     names = [info.name for info in experts]
     numbers = settings.weights.tolist()

@@ -78,9 +78,7 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
         return
     from pyswarmopt_groups.run import decide_task
 
-    advice = repeating
-    if config.out is None:
-        advice = nothing_written
+    advice = nothing_written if config.out is None else repeating
     with following(quiet, _scores, advice) as on_step:
         result = decide_task(config, on_step)
     print_either(result, _report(result, config.out), as_json)

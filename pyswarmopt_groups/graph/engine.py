@@ -140,13 +140,9 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
     models = [names[node.expert] for node in graph]
     lines = []
     for model, node in zip(models, graph, strict=True):
-        line = model
-        if node.reads:
-            line += f" reads {', '.join(models[k] for k in node.reads)}"
-        lines.append(line)
-    end = "answers"
-    if graph[-1].reads:
-        end = "and answers"
+        read = ", ".join(models[k] for k in node.reads)
+        lines.append(f"{model} reads {read}" if read else model)
+    end = "and answers" if graph[-1].reads else "answers"
     return f"{'; '.join(lines)} {end}"
 
 

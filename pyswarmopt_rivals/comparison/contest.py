@@ -168,9 +168,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
         if name not in experts:
             why = f"no expert is called {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
-        count = None
-        if spec.startswith(BUILTIN):
-            count = config.examples
+        count = config.examples if spec.startswith(BUILTIN) else None
         chats[name] = load_examples(spec, count, 0).examples
     return chats
 
