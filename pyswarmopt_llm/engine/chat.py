@@ -170,7 +170,7 @@ class PromptTokenizer(Engine):
         Raises:
             UserError: the model does not know a token of the tokenizer.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if max(ids, default=0) >= self.rows:
             raise UserError(
                 f"the tokenizer produces token {max(ids)}, but the model has {self.rows}; use its "
@@ -251,8 +251,8 @@ def chat_heads(tokenizer: Any, system: str) -> tuple[str, ...]:
 
 def leading_specials(tokenizer: Any) -> list[int]:
     """The special tokens that a tokenizer puts before a text, such as BOS."""
-    with_specials: list[int] = tokenizer("a")["input_ids"]
-    bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    with_specials = tokenizer("a")["input_ids"]
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     for start in range(len(with_specials) - len(bare) + 1):
         if with_specials[start : start + len(bare)] == bare:
             return with_specials[:start]
@@ -266,7 +266,7 @@ def window_of(config: Any) -> int | None:
     factors: a longer text would change how all texts of its batch are read.
     """
     config = config.get_text_config()
-    length: int | None = getattr(config, "max_position_embeddings", None)
+    length = getattr(config, "max_position_embeddings", None)
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") == "longrope":
         length = rope.get("original_max_position_embeddings", length)

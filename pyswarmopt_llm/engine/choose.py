@@ -64,8 +64,7 @@ def _probes(model: Any) -> list[TokenPair]:
 
 def _alone(model: Any, ids: Sequence[int]) -> Tensor:
     """The logits of a text, (T, V) float32, read by the model alone."""
-    logits: Tensor = model(input_ids=torch.tensor([ids], device=model.device)).logits[0]
-    return logits.float()
+    return model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float()
 
 
 def _agree(passes: Passes) -> bool:

@@ -278,8 +278,7 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     """
     head = batch.target_head.to(logits.device)
     token = batch.target_token.to(logits.device)
-    values: Tensor = _TargetLogprobs.apply(logits, head, token)
-    return values.cpu().double()
+    return _TargetLogprobs.apply(logits, head, token).cpu().double()
 
 
 class _TargetLogprobs(torch.autograd.Function):

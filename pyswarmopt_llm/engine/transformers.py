@@ -146,12 +146,10 @@ class TransformersEngine(PromptTokenizer):
         dtype; for an empty continuation, the logits of the next token.
         """
         plan = self._plan(tuple(pairs), self.batch_tokens)
+        self.tokens_fed += plan.n_tokens
         prefix = self.passes.prefix(plan.prefix)
-        self.tokens_fed += len(plan.prefix)
         for batch in plan.batches:
-            logits = self.passes.logits(batch, prefix)
-            self.tokens_fed += batch.n_tokens
-            yield batch, logits
+            yield batch, self.passes.logits(batch, prefix)
 
     def _planned(self, pairs: Pairs, batch_tokens: int) -> BatchPlan:
         encoded: list[TokenPair] = []

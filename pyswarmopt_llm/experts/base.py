@@ -230,7 +230,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    safe: dict[str, Any] = {"trust_remote_code": False}
+    safe = {"trust_remote_code": False}
     refuse_kernels(base.path, base.spec)
     with loading(base.spec, "cannot be loaded as a language model"), torch.device("meta"):
         config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)

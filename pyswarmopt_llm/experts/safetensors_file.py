@@ -87,8 +87,7 @@ class StoredTensors(Computed[Tensor]):
     def _read(self, name: str) -> Tensor:
         file, _ = self._stored[name]
         with readable(file), safetensors.safe_open(file, framework="pt") as stored:
-            tensor: Tensor = stored.get_tensor(name)
-            return tensor
+            return stored.get_tensor(name)
 
     def dtype(self, name: str) -> torch.dtype:
         """The dtype of one tensor."""

@@ -134,8 +134,7 @@ class RewardModel(Classifier):
         return self._mean(items, texts, 1 - self._lengths(texts))
 
     def _mean(self, items: Sequence[Item], texts: Sequence[str], other: Any) -> list[float]:
-        means: list[float] = ((expit(self.scores(items, texts)) + other) / 2).tolist()
-        return means
+        return ((expit(self.scores(items, texts)) + other) / 2).tolist()
 
     def _lengths(self, texts: Sequence[str]) -> NDArray[np.float64]:
         counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]

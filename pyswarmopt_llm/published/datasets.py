@@ -225,12 +225,11 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
         raise UserError(f"hub:{dataset}: not the name of a data set; use hub:OWNER/DATASET")
     datasets = optional("datasets", f"hub:{dataset}")
     try:
-        loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
+        return datasets.load_dataset(dataset, config)
     except (OSError, ValueError, RuntimeError) as e:
         raise UserError(
             f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network"
         ) from e
-    return loaded
 
 
 def read_rows(path: Path) -> dict[str, list[Row]]:

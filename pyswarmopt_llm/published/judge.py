@@ -137,7 +137,8 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     rubric = RUBRIC
     if file := spec.partition(":")[2]:
         rubric = read_text(user_path(file)).strip()
-    url, model = (os.environ.get(f"{_PREFIX}{name}", "") for name in ("URL", "MODEL"))
+    url = os.environ.get(f"{_PREFIX}URL", "")
+    model = os.environ.get(f"{_PREFIX}MODEL", "")
     if not (url and model):
         why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both for your endpoint"
         raise InvalidOption("metric", spec, why)

@@ -155,7 +155,7 @@ def _load(name: str) -> dict[str, Any]:
     try:
         manager = library.TaskManager(**options)
         named = [key for key, task in manager.task_index.items() if task.yaml_path == file]
-        tasks: dict[str, Any] = manager.load(named if file else [name])["tasks"]
+        tasks = manager.load(named if file else [name])["tasks"]
     except Exception as error:  # any error from YAML, templates and the hub
         raise UserError(
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"

@@ -55,7 +55,7 @@ class TextModel:
         ones first where it would change the text, or in an incomplete character.
         """
         text = written.decode(errors="ignore")
-        ids: list[int] = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
         if self.vocabulary.spell(ids) == written:
             return ids
         return self.vocabulary.cut(written) or ids

@@ -74,7 +74,7 @@ def _state(tokenizer: Any) -> dict[str, Any]:
     """Everything that determines the tokenisation, as JSON."""
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UserError("its tokenizer has no tokenizer.json, which defines its tokens; convert it")
-    state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in state.items() if key not in ("padding", "truncation")}
 
 

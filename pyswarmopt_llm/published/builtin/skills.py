@@ -217,7 +217,7 @@ def requests(business: str, rng: random.Random) -> Draft:
         >>> draft.answer, draft.distractors
         ('settle a fine', ('suggest a purchase', 'extend a loan', 'become a member'))
     """
-    topics: dict[str, list[str]] = table("requests")[business]
+    topics = table("requests")[business]
     topic, *others = rng.sample(sorted(topics), 4)
     index = rng.randrange(len(topics[topic]))
     desk = _DESKS.get(business, business)
@@ -232,7 +232,7 @@ def everyday(subject: str, rng: random.Random) -> Draft:
         >>> everyday("numbers", random.Random(0)).partition
         'test'
     """
-    questions: list[list[str]] = table("everyday")[subject]
+    questions = table("everyday")[subject]
     index = rng.randrange(len(questions))
     question, answer, *wrong = questions[index]
     return Draft(question, answer, tuple(wrong), _listed_in(index, 0))

@@ -85,7 +85,7 @@ def test_the_weights_of_7b_in_bf16_fit_a_card_of_24_gb_and_none_of_12(
     fit = shell.json(*words, "--memory", "25.77GB")
     assert fit["fits"] and fit["weights"] / GB == pytest.approx(15.2, abs=0.1)
     assert not shell.json(*words, "--memory", "12GB")["fits"]
-    assert shell(*words, "--memory", "25.77GB").startswith("a GPU of 25.77GB, 24.7 GB free: ")
+    assert shell(*words, "--memory", "25.77GB").startswith("a GPU with 25.77GB, 24.7 GB free: ")
 
 
 @pytest.fixture
