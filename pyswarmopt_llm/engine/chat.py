@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 from weakref import proxy
 
@@ -150,7 +150,7 @@ class PromptTokenizer(Engine):
             partial(encode_pair, partial(type(self).encode, proxy(self)))
         )
         # by template and system turn
-        self._heads: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._heads = cache(lambda template, system: chat_heads(tokenizer, system))
 
     def tell(self, done: int, count: int) -> None:
         """Report the texts read so far, if anyone listens."""
@@ -182,10 +182,7 @@ class PromptTokenizer(Engine):
 
     def _is_chat(self, text: str) -> bool:
         """Whether the chat template rendered a text, by its start."""
-        told = (str(self.tokenizer.chat_template), self.system)
-        if told not in self._heads:
-            self._heads[told] = chat_heads(self.tokenizer, self.system)
-        return text.startswith(self._heads[told])
+        return text.startswith(self._heads(str(self.tokenizer.chat_template), self.system))
 
     def encode_continuation(self, context: str, continuation: str, room: int = 0) -> TokenPair:
         """Token ids of both (see `encode_pair`), which leave room for more in the context window."""

@@ -108,7 +108,7 @@ class LmEvalTask:
         for task in tasks.values():
             task.set_fewshot_seed(seed=1234)  # the same examples for every candidate
         with redirect_stderr(io.StringIO()):  # a progress bar
-            results: Any = evaluator.evaluate(
+            results = evaluator.evaluate(
                 _harness_model(engine),
                 {"tasks": tasks, "groups": {}, "group_map": {}},
                 samples=self._documents[split],
