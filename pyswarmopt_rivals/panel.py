@@ -101,8 +101,3 @@ class Panel:
             self._known[what] = compute()
         known: T = self._known[what]
         return known
-
-
-def contexts_of(pairs: Pairs) -> list[str]:
-    """The distinct contexts, in order."""
-    return list(dict.fromkeys(context for context, _ in pairs))

@@ -21,7 +21,7 @@ from torch import Tensor
 from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
-from pyswarmopt_rivals.panel import Pairs, Panel, contexts_of
+from pyswarmopt_rivals.panel import Pairs, Panel
 
 TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
@@ -101,7 +101,7 @@ def _fused(
     """Options scored by the fused distribution, with weights for each prompt, (n,), that sum to 1."""
 
     def loglikelihood(pairs: Pairs) -> list[float]:
-        contexts = contexts_of(pairs)
+        contexts = list(dict.fromkeys(context for context, _ in pairs))
         prompts = read(as_users_words(panel.engine, contexts))
         weights = dict(zip(contexts, map(weigh, prompts), strict=True))
         values = []
