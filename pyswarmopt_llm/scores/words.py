@@ -30,7 +30,7 @@ _REWRITTEN = {
     rf"(?i)\b(\d\d?)(?:st|nd|rd|th)?(?: of)? ({MONTHS})\b": r"\2 \1",  # 4 July is July 4
     rf"(?i)\b({MONTHS}) (\d\d?)(?:st|nd|rd|th)\b": r"\1 \2",
     rf"(?m)^\s*[-*#]+\s+(?={_LETTER}{{2}})": "",  # a bullet
-    rf"(?<={_LETTER})\s*-\s*(?={_LETTER}{{2}})": " ",
+    rf"(?<={_LETTER})(?<!\b[Aa])\s*-\s*(?={_LETTER}{{2}})": " ",  # A-team is no article
     _QUOTED: r"\2",
     r"(?<!\S)[(\[]([^()\[\],;]+)[)\]](?![^\s.,;:!?])": r"\1",
 }

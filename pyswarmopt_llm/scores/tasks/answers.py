@@ -23,7 +23,7 @@ _AFTER_WORD = (
 _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
 _DENIED = (
-    r"(?<!\w)(?:(?i:not|never|cannot|doubt|hardly|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
+    r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
     r"|(?i:no|nor|than|instead of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
