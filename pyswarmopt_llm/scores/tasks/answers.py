@@ -28,8 +28,6 @@ _DENIED = (
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 _LATEX = re.compile(r"\\[A-Za-z]{2}|\\[({[%$,]|[_^]\{|\$.*\S\$")
-# the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
-_EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
 # a last sentence: "x = 18", "The sum is 24."
 _SAID = re.compile(
     r"(?:\A|[.!?]\s|\n)[^\d=.!?\n]*?(?:[=:]|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
@@ -136,9 +134,8 @@ def stated_answer(text: str) -> Quantity | str:
     *marked, clause = candidates(text)
     stated = clause
     if marked:
-        explicit = plain(marked[0])
-        stated = statement(explicit)
-        clause = _EXPLAINED.split(explicit, maxsplit=1)[0]
+        stated = statement(plain(marked[0]))
+        clause = stated.partition(" (")[0]
     said = _SAID.search(clause)
     return written_quantity(clause) or (said and written_quantity(said["said"])) or stated
 

@@ -44,7 +44,7 @@ _NUMBER = re.compile(
 )
 # a multiple of a symbol is no number, nor is a date
 _SYMBOL = re.compile(rf"\s*(?:π|√|(?:pi|[xyn]|{MONTHS})(?![^\W\d]))")
-_UNIT = re.compile(r"\s*°?[^\W\d_]*[.!*_\s]*")
+_UNIT = re.compile(r"\s*°?[^\W\d_]*[.,!*_\s]*")
 # 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5
 _MORE = re.compile(
     r"\s*%?(?:\s*[^\W\d_]+\b){0,2}\s*"
