@@ -223,7 +223,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
         )
     if dev and (warning := few(dev.n)):
         yield warning
-    tests = len(result.read_together("test"))
+    tests = len(result.leads["test"])
     if tests > 1 and kind != "same":
         yield f"The differences' intervals and p-values are corrected for {tests} tests (Holm)."
     if result.graph is not None:

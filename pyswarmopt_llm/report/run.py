@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.cards import parents_of
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 from pyswarmopt_llm.searching.search import SearchResult
 
@@ -135,7 +135,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
         UserError: not a run, not finished, or with a history of other experts.
     """
     run = Run(path)
-    result = run.result
+    result = read_result(path)
     if result is None:
         raise UserError(
             f"{path}: is not finished; continue it with: {command('resume', str(path))}"

@@ -24,6 +24,7 @@ from pyswarmopt_llm.searching.find import Trained, find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, prepare, reopen
 from pyswarmopt_llm.searching.scoring.record import TRAINED
+from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run, check_fingerprints, check_new
 from pyswarmopt_llm.searching.scoring.scorer import position_key
 
@@ -118,7 +119,7 @@ def resume(
             have changed.
     """
     opened = Run(user_path(run))
-    if (finished := opened.result) is not None:
+    if (finished := read_result(opened.path)) is not None:
         result = finished.to_json()
         if on_event is not None:
             on_event(Event("done", {"result": result}))

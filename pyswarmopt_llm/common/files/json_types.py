@@ -44,6 +44,9 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
     Example:
         >>> typed({"a": [1, 2.5]}, dict[str, tuple[float, ...]])
         {'a': (1.0, 2.5)}
+        >>> typed({"a": [True]}, dict[str, tuple[int, ...]])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.files.json_types.WrongType: a is missing or has the wrong type
     """
     from pydantic import ValidationError
 
@@ -64,23 +67,6 @@ def _reader(hint: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(list[hint], config=ConfigDict(strict=True, allow_inf_nan=False))
-
-
-def fits(value: object, hint: Any) -> bool:
-    """Whether `value` is of type `hint`, see `typed`.
-
-    Example:
-        >>> import math
-        >>> fits([1, 2.5], tuple[float, ...]), fits([1], tuple[float, float]), fits(True, int), fits("x", str | None)
-        (True, False, False, True)
-        >>> fits(math.nan, float)
-        False
-    """
-    try:
-        typed(value, hint)
-    except WrongType:
-        return False
-    return True
 
 
 def parse_json(text: str | bytes, unique: bool = False) -> Any:

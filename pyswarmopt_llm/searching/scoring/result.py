@@ -249,16 +249,12 @@ class Result:
         Returns:
             None if one of them has no item scores.
         """
-        if over in self._leads[split]:
-            return self._leads[split][over]
+        if over in self.leads[split]:
+            return self.leads[split][over]
         return self._difference(over, split)
 
-    def read_together(self, split: str) -> list[str]:
-        """The baselines compared with the result on a split."""
-        return list(self._leads[split])
-
     @cached_property
-    def _leads(self) -> dict[str, dict[str, Comparison]]:
+    def leads(self) -> dict[str, dict[str, Comparison]]:
         """Split -> baseline -> the result minus the baseline, corrected."""
         return {split: self._corrected(split) for split in SPLITS}
 

@@ -33,7 +33,6 @@ from pyswarmopt_llm.common.files.regular import (
 )
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store
-from pyswarmopt_llm.searching.scoring.result import Result, read_result
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.mix.kind import SpaceKind
@@ -143,15 +142,6 @@ class Run(Journal):
     def config(self) -> SearchConfig:
         """The run's original configuration; `out` is the run's present place."""
         return replace(self.about.config, out=str(self.path))
-
-    @property
-    def result(self) -> Result | None:
-        """The content of ``result.json``; None while the run or its adapter is incomplete.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        return read_result(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

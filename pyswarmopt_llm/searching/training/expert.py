@@ -20,7 +20,7 @@ import torch
 from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
@@ -233,12 +233,19 @@ class _Turn(TypedDict):
     content: str
 
 
+class _Chat(TypedDict):
+    messages: list[_Turn]
+
+
 def _is_chat(example: Any) -> bool:
     """Whether this is a conversation that ends with an answer."""
-    if not fits(example, dict[str, Any]) or not fits(example.get("messages"), list[_Turn]):
+    try:
+        turns = typed(example, _Chat)["messages"]
+    except WrongType:
         return False
-    *earlier, last = example["messages"] or [{"role": ""}]
-    return bool(earlier) and last["role"] == "assistant" and bool(last["content"].strip())
+    if len(turns) < 2 or turns[-1]["role"] != "assistant":
+        return False
+    return bool(turns[-1]["content"].strip())
 
 
 def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:

@@ -15,7 +15,7 @@ from result_helpers import nested
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 from pyswarmopt_llm.searching.written.replies import read_replies
 
@@ -111,14 +111,14 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     best.mkdir()
     run.finish(RESULT)
     best.rmdir()
-    assert run.result is None
+    assert read_result(run.path) is None
     best.mkdir()
     result = Result.from_json(RESULT)
-    assert run.result == result == Result.from_json(result.to_json())
+    assert read_result(run.path) == result == Result.from_json(result.to_json())
     for damaged in ("{", json.dumps({**RESULT, "models": {}})):
         (run.path / "result.json").write_text(damaged)
         with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
-            _ = run.result
+            _ = read_result(run.path)
     (run.path / "replies.json").write_text("{}")
     with pytest.raises(UserError, match=r"replies\.json: damaged; remove it"):
         read_replies(run)
