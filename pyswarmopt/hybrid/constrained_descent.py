@@ -83,7 +83,7 @@ class ConstrainedDescent(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
-            return np.array([self._moved(step) for step in self._steps(random)])
+            return np.array([self._moved(self.x, step) for step in self._steps(random)])
         if self.mode == "pull":
             return self._pulled_in()[None]
         self.moves = self._differences(random)
@@ -103,8 +103,9 @@ class ConstrainedDescent(Run):
         else:
             self._learn_slopes(costs)
 
-    def _moved(self, step: Floats) -> Floats:
-        x = self.x.copy()
+    def _moved(self, x: Floats, step: Floats) -> Floats:
+        """x, (D,), after a step of the moving coordinates, (S,), within the box."""
+        x = x.copy()
         x[self.smooth] = np.clip(x[self.smooth] + step, 0.0, 1.0)
         return x
 
@@ -310,12 +311,9 @@ class ConstrainedDescent(Run):
     def _pulled_in(self) -> Floats:
         """The nearest point to the step's end that keeps the constraints, to first order, (D,)."""
         here = self.outside[self.smooth]
-        size = len(here)
-        values = self.outside_values
-        back, _ = self._solve(np.eye(size), np.zeros(size), values, -here, 1 - here)
-        x = self.outside.copy()
-        x[self.smooth] = np.clip(here + back, 0.0, 1.0)
-        return x
+        still = np.zeros(len(here))
+        back, _ = self._solve(np.eye(len(here)), still, self.outside_values, -here, 1 - here)
+        return self._moved(self.outside, back)
 
     def _learn_pulled(self, values: Floats) -> None:
         """Take the better one of the step's end and the point that it was pulled to."""

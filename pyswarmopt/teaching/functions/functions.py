@@ -129,9 +129,12 @@ def ellipsoid(x: Any) -> Any:
 
 
 @toy(
-    "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]",
-    (-5.0, 10.0), optimal_x=1.0, min_dim=2,
-)  # fmt: skip
+    "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2",
+    "Rosenbrock 1960; Jamil & Yang 2013 [105]",
+    (-5.0, 10.0),
+    optimal_x=1.0,
+    min_dim=2,
+)
 def rosenbrock(x: Any) -> Any:
     head = x[..., :-1]
     tail = x[..., 1:]
@@ -147,10 +150,10 @@ def rastrigin(x: Any) -> Any:
 
 
 @toy(
-    "-20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e", ("Ackley 1987; Jamil & "
-                                                                         "Yang 2013 [1]"),
+    "-20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e",
+    "Ackley 1987; Jamil & Yang 2013 [1]",
     (-32.768, 32.768),
-)  # fmt: skip
+)
 def ackley(x: Any) -> Any:
     lib = namespace(x)
     far = -20 * lib.exp(-0.2 * lib.sqrt((x**2).mean(-1)))
@@ -173,9 +176,11 @@ _SCHWEFEL_F = 418.982887272433799
 
 
 @toy(
-    "418.98288727... D - sum x_i sin(sqrt |x_i|)", "Schwefel 1981; Surjanovic & Bingham",
-    (-500.0, 500.0), optimal_x=_SCHWEFEL_X,
-)  # fmt: skip
+    "418.98288727... D - sum x_i sin(sqrt |x_i|)",
+    "Schwefel 1981; Surjanovic & Bingham",
+    (-500.0, 500.0),
+    optimal_x=_SCHWEFEL_X,
+)
 def schwefel(x: Any) -> Any:
     lib = namespace(x)
     return _SCHWEFEL_F * x.shape[-1] - (x * lib.sin(lib.sqrt(abs(x)))).sum(-1)
@@ -187,9 +192,11 @@ _LUNACEK_X = 2.5  # the middle of the better funnel
 @toy(
     "min(sum (x_i - 2.5)^2, D + s sum (x_i - m)^2) + 10 sum (1 - cos 2 pi (x_i - 2.5)), "
     "s = 1 - 1/(2 sqrt(D + 20) - 8.2), m = -sqrt(5.25/s)",
-    "Lunacek, Whitley & Sutton 2008 (double Rastrigin); Hansen et al. 2009, f24", (-5.12, 5.12),
-    optimal_x=_LUNACEK_X, min_dim=2,
-)  # fmt: skip
+    "Lunacek, Whitley & Sutton 2008 (double Rastrigin); Hansen et al. 2009, f24",
+    (-5.12, 5.12),
+    optimal_x=_LUNACEK_X,
+    min_dim=2,
+)
 def lunacek(x: Any) -> Any:
     lib = namespace(x)
     dim = x.shape[-1]
@@ -203,19 +210,25 @@ def lunacek(x: Any) -> Any:
 
 
 @toy(
-    "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima", ("Himmelblau 1972; Jamil & Yang "
-                                                               "2013 [65]"), (-5.0, 5.0),
-    optimal_x=(3.0, 2.0), min_dim=2, max_dim=2,
-)  # fmt: skip
+    "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima",
+    "Himmelblau 1972; Jamil & Yang 2013 [65]",
+    (-5.0, 5.0),
+    optimal_x=(3.0, 2.0),
+    min_dim=2,
+    max_dim=2,
+)
 def himmelblau(x: Any) -> Any:
     return (x[..., 0] ** 2 + x[..., 1] - 11) ** 2 + (x[..., 0] + x[..., 1] ** 2 - 7) ** 2
 
 
 @toy(
-    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625", ("Beale 1958; Jamil & Yang "
-                                                                     "2013 [10]"), (-4.5, 4.5),
-    optimal_x=(3.0, 0.5), min_dim=2, max_dim=2,
-)  # fmt: skip
+    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625",
+    "Beale 1958; Jamil & Yang 2013 [10]",
+    (-4.5, 4.5),
+    optimal_x=(3.0, 0.5),
+    min_dim=2,
+    max_dim=2,
+)
 def beale(x: Any) -> Any:
     return sum(
         (c - x[..., 0] * (1 - x[..., 1] ** k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625))
@@ -225,9 +238,13 @@ def beale(x: Any) -> Any:
 @toy(
     "(1 + (x_1 + x_2 + 1)^2 (19 - 14 x_1 + 3 x_1^2 - 14 x_2 + 6 x_1 x_2 + 3 x_2^2)) "
     "(30 + (2 x_1 - 3 x_2)^2 (18 - 32 x_1 + 12 x_1^2 + 48 x_2 - 36 x_1 x_2 + 27 x_2^2))",
-    "Goldstein & Price 1971; Jamil & Yang 2013 [58]", (-2.0, 2.0),
-    optimal_x=(0.0, -1.0), optimum_per_dim=1.5, min_dim=2, max_dim=2,
-)  # fmt: skip
+    "Goldstein & Price 1971; Jamil & Yang 2013 [58]",
+    (-2.0, 2.0),
+    optimal_x=(0.0, -1.0),
+    optimum_per_dim=1.5,
+    min_dim=2,
+    max_dim=2,
+)
 def goldstein_price(x: Any) -> Any:
     a = x[..., 0]
     b = x[..., 1]
@@ -238,10 +255,13 @@ def goldstein_price(x: Any) -> Any:
 
 @toy(
     "(4 - 2.1 x_1^2 + x_1^4 / 3) x_1^2 + x_1 x_2 + 4 (x_2^2 - 1) x_2^2; two optima",
-    "Dixon & Szego 1978; Jamil & Yang 2013 [30]", (-5.0, 5.0),
+    "Dixon & Szego 1978; Jamil & Yang 2013 [30]",
+    (-5.0, 5.0),
     optimal_x=(0.08984201310031806, -0.7126564030207396),
-    optimum_per_dim=-1.0316284534898774 / 2, min_dim=2, max_dim=2,
-)  # fmt: skip
+    optimum_per_dim=-1.0316284534898774 / 2,
+    min_dim=2,
+    max_dim=2,
+)
 def six_hump_camel(x: Any) -> Any:
     a = x[..., 0]
     b = x[..., 1]
@@ -249,16 +269,33 @@ def six_hump_camel(x: Any) -> Any:
 
 
 @toy(
-    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)", "Easom 1990; Jamil & Yang 2013 [50]",
-    (-100.0, 100.0), optimal_x=math.pi, optimum_per_dim=-0.5, min_dim=2, max_dim=2,
-)  # fmt: skip
+    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)",
+    "Easom 1990; Jamil & Yang 2013 [50]",
+    (-100.0, 100.0),
+    optimal_x=math.pi,
+    optimum_per_dim=-0.5,
+    min_dim=2,
+    max_dim=2,
+)
 def easom(x: Any) -> Any:
     lib = namespace(x)
     return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
 
 
 __all__ = [
-    "ALL", "ToyFunction", "ackley", "beale", "easom", "ellipsoid",
-    "goldstein_price", "griewank", "himmelblau", "lunacek", "rastrigin", "rosenbrock",
-    "schwefel", "six_hump_camel", "sphere",
-]  # fmt: skip
+    "ALL",
+    "ToyFunction",
+    "ackley",
+    "beale",
+    "easom",
+    "ellipsoid",
+    "goldstein_price",
+    "griewank",
+    "himmelblau",
+    "lunacek",
+    "rastrigin",
+    "rosenbrock",
+    "schwefel",
+    "six_hump_camel",
+    "sphere",
+]
