@@ -162,7 +162,7 @@ class NoisySearch(PhasedSearch):
         run: Any = self.model.run
         if run is None or not len(run.points):
             return self.progress.best_x[None]
-        known = run, len(run.points), run.thetas.tobytes()
+        known = run, len(run.points), run.fitted
         if known != self._known:
             self._known = known
             self._bests = self.box.decode(run.bests())
