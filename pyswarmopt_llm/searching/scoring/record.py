@@ -258,21 +258,20 @@ class Store:
         """
         if (what, who) not in self.known:
             return self.add(what, who, compute())
-        return self.checked(what, who, shape)
+        if (what, who) in self.earlier:
+            self.read(what, who, shape)
+        return self.known[what, who]
 
-    def checked(self, what: str, who: str, shape: Any) -> Mapping[str, Any]:
-        """A stored result; one of an earlier process is of this type.
+    def read(self, what: str, who: str, shape: Any) -> Any:
+        """A stored result as this type, see `typed`.
 
         Raises:
             UserError: the stored result is damaged.
         """
-        content = self.known[what, who]
-        if (what, who) in self.earlier:
-            try:
-                typed(content, shape)
-            except WrongType as error:
-                raise self.damaged(what, who, error.path) from error
-        return content
+        try:
+            return typed(self.known[what, who], shape)
+        except WrongType as error:
+            raise self.damaged(what, who, error.path) from error
 
     def damaged(self, what: str, who: str, field: str) -> UserError:
         """The refusal of a stored result."""
@@ -285,13 +284,9 @@ class Store:
         Raises:
             UserError: the stored row is damaged, or has other tasks.
         """
-        content = self.known.get((what, who))
-        if content is None:
+        if (what, who) not in self.known:
             return None
-        try:
-            row = Row.from_json(content)
-        except WrongType as error:
-            raise self.damaged(what, who, error.path) from error
+        row: Row = self.read(what, who, Row)
         if {*row.items} != {*tasks}:
             raise self.damaged(what, who, "items")
         return row

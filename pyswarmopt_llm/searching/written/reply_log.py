@@ -235,7 +235,7 @@ class ReplyLog:
         Raises:
             UserError: it is not that of replies to these prompts.
         """
-        row = self.store.checked(what, who, _Line)
+        row = self.store.read(what, who, _Line)
         scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
         same = len(row["replies"]) == len(row["cut"]) == len(scored)
         if not same or [len(scores) for scores in row["scores"]] != scored:
