@@ -1,5 +1,5 @@
-"""The steps of a swarm for any recipe: Algorithm 1 of Model Swarms (Feng et al. 2024, arXiv
-2410.11163), generalised.
+"""The start and the memory of a swarm for any recipe: steps 0 and 2 of Algorithm 1 of Model Swarms
+(Feng et al. 2024, arXiv 2410.11163), generalised; `update` has its moves.
 
 `pyswarmopt.teaching.algorithm1` is the algorithm as the paper writes it.
 
@@ -16,23 +16,11 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import (
-    Array,
-    Bools,
-    Floats,
-    as_array,
-    beside,
-    copied,
-    empty,
-    is_tensor,
-    like,
-    namespace,
-)
+from pyswarmopt.base.arrays import Array, Bools, Floats, beside, copied, empty, is_tensor, namespace
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.inputs import require_shape, take_over
+from pyswarmopt.base.inputs import take_over
 from pyswarmopt.base.state import State
-from pyswarmopt.parts.boundary import Boundary, Box
-from pyswarmopt.parts.topology import Topology
+from pyswarmopt.parts.boundary import Box
 
 ALL = np.array(True)  # added in a third of the time of a Python number
 
@@ -64,64 +52,6 @@ def first_state(
     else:
         take_over("velocities", velocities, v)
     return State.start(x, v, maximize)
-
-
-# ---- step 1: move ----
-
-
-def attractors(state: State, topology: Topology, generator: np.random.Generator) -> Array:
-    """A topology's g, (N, D) or (1, D).
-
-    Raises:
-        ValueError: another shape.
-    """
-    g = topology(state, generator)
-    require_shape("what the topology returns", g, state.positions.shape)
-    return g
-
-
-def fitted(part: Any, x: Array, by: str = "velocity rule") -> Array:
-    """What a recipe's part returned, with the shape and dtype of x."""
-    if getattr(part, "shape", None) == x.shape and part.dtype == x.dtype:
-        return part
-    require_shape(f"what the {by} returns", part, x.shape)
-    whole = empty(tuple(x.shape), x.dtype, x.device)
-    whole[:] = like(part, x)
-    return whole
-
-
-def walled(
-    x: Array, v: Array, boundary: Boundary, box: Box, generator: np.random.Generator,
-    columns: slice = slice(None),
-) -> tuple[Array, Array]:  # fmt: skip
-    """x and v after the boundary; of an array it gets the coordinates outside, as one row.
-
-    Args:
-        x: positions, (N, D), changed in place if they are an array.
-        v: velocities, likewise.
-        boundary: the recipe's.
-        box: its bounds.
-        generator: source of the boundary's random numbers.
-        columns: those of the box that x has.
-    """
-    if is_tensor(x):
-        new_x, new_v = boundary(x, v, box, generator)
-        return fitted(new_x, x, "boundary"), fitted(new_v, x, "boundary")
-    least, most = box.core
-    if x.item(x.argmin()) >= least and x.item(x.argmax()) <= most:
-        return x, v
-    low, high = (wall[columns] for wall in box.walls)
-    outside = ((x < low) | (x > high)).nonzero()
-    if not outside[0].size:
-        return x, v
-    at = outside[1]
-    row = x[outside][None], v[outside][None], low[at], high[at]
-    # a boundary sees tensors if the swarm uses tensors
-    row_x, row_v, *sides = (beside(part, box.low) for part in row)
-    new_x, new_v = boundary(row_x, row_v, Box(*sides), generator)
-    x[outside] = as_array(new_x[0])
-    v[outside] = as_array(new_v[0])
-    return x, v
 
 
 # ---- step 2: evaluate and remember ----

@@ -21,13 +21,14 @@ from pyswarmopt.base.arrays import (
     dtype_name,
     empty,
     is_tensor,
+    like,
     namespace,
 )
-from pyswarmopt.base.inputs import matrix, take_over
+from pyswarmopt.base.inputs import matrix, require_shape, take_over
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
-from pyswarmopt.parts import boundary
+from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Lattice
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
@@ -49,7 +50,7 @@ class Update:
         self._recipe = recipe
         self._generator = generator
         self._bounds = box
-        self._box = None if recipe.boundary is boundary.none else box
+        self._box = None if recipe.boundary is boundaries.none else box
         x = state.positions
         self._tensors = is_tensor(x)
         numpys = str(x.device).startswith("cpu") and dtype_name(x) in ("float64", "float32")
@@ -104,7 +105,7 @@ class Update:
         if self._sum is not None:
             self._move_by_sum(self._sum, k)
             return
-        s = self._snapshot(steps.attractors(st, self._recipe.topology, self._generator), k)
+        s = self._snapshot(self._attractors(st), k)
         v = self._recipe.velocity(s, k, self._generator)
         st.positions, st.velocities = self._moved(s.x, v, k)
 
@@ -119,7 +120,7 @@ class Update:
             informants = topology.informants(st, self._generator)
             g = st.leader_position[None]
         else:
-            g = steps.attractors(st, topology, self._generator)
+            g = self._attractors(st)
         s = self._snapshot(g, k)
         weights = rule.weights(len(s.x), k, self._generator)
         step = self._recipe.schedule(k)
@@ -133,8 +134,17 @@ class Update:
             x, v = part.x, part.v
             v[...] = rule.on(part, rule.coefficients(x, weights, self._generator))
             x += v if step == 1 else step * v
-            if self._box is not None:
-                steps.walled(x, v, self._recipe.boundary, self._box, self._generator, columns)
+            self._walled(x, v, columns)
+
+    def _attractors(self, state: State) -> Array:
+        """The topology's g, (N, D) or (1, D).
+
+        Raises:
+            ValueError: another shape.
+        """
+        g = self._recipe.topology(state, self._generator)
+        require_shape("what the topology returns", g, state.positions.shape)
+        return g
 
     def _snapshot(self, g: Array, k: int) -> Snapshot:
         """The input of the k-th move, with attractors g, (N, D) or (1, D)."""
@@ -151,11 +161,36 @@ class Update:
 
     def _moved(self, x: Array, v: Array, k: int) -> tuple[Array, Array]:
         """New positions and velocities of particles at x that move by v."""
-        v = steps.fitted(v, x)
+        v = _fitted(v, x)
         x = x + self._recipe.schedule(k) * v
-        if self._box is None:
+        return self._walled(x, v)
+
+    def _walled(self, x: Array, v: Array, columns: slice = EVERY) -> tuple[Array, Array]:
+        """x and v after the boundary, (N, D) each, or those columns of them; of arrays, which are
+        changed in place, it gets the coordinates outside, as one row.
+        """
+        box = self._box
+        if box is None:
             return x, v
-        return steps.walled(x, v, self._recipe.boundary, self._box, self._generator)
+        boundary = self._recipe.boundary
+        if is_tensor(x):
+            new_x, new_v = boundary(x, v, box, self._generator)
+            return _fitted(new_x, x, "boundary"), _fitted(new_v, x, "boundary")
+        least, most = box.core
+        if x.item(x.argmin()) >= least and x.item(x.argmax()) <= most:
+            return x, v
+        low, high = (wall[columns] for wall in box.walls)
+        outside = ((x < low) | (x > high)).nonzero()
+        if not outside[0].size:
+            return x, v
+        at = outside[1]
+        row = x[outside][None], v[outside][None], low[at], high[at]
+        # a boundary sees tensors if the swarm uses tensors
+        row_x, row_v, *sides = (beside(part, box.low) for part in row)
+        new_x, new_v = boundary(row_x, row_v, Box(*sides), self._generator)
+        x[outside] = as_array(new_x[0])
+        v[outside] = as_array(new_v[0])
+        return x, v
 
     def move_one(self, i: int) -> None:
         """Move only particle i, with the schedules of the present round's move and coefficients
@@ -165,7 +200,7 @@ class Update:
         k = max(st.age - 1, 0)
         others = np.arange(len(st.stagnation)) != i
         seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
-        s = self._snapshot(steps.attractors(seen_by, self._recipe.topology, self._generator), k)
+        s = self._snapshot(self._attractors(seen_by), k)
         rule = self._recipe.velocity
         row = mine = slice(i, i + 1)
         if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
@@ -174,7 +209,7 @@ class Update:
             if s.links is not None:
                 s = s._replace(links=s.links[row])
             mine = EVERY
-        v = steps.fitted(rule(s, k, self._generator), s.x)
+        v = _fitted(rule(s, k, self._generator), s.x)
         new_x, new_v = self._moved(s.x[mine], v[mine], k)
         st.positions[row] = beside(new_x, st.positions)
         st.velocities[row] = beside(new_v, st.positions)
@@ -255,8 +290,8 @@ class Update:
 
     def _drawn(self, count: int) -> State:
         """The first state of `count` particles, as started by the recipe."""
-        like = self.state.positions
-        x = empty((count, like.shape[1]), like.dtype, like.device)
+        present = self.state.positions
+        x = empty((count, present.shape[1]), present.dtype, present.device)
         maximize = self.state.maximize
         return steps.first_state(
             self._recipe, x, self._bounds, self._generator, None, None, maximize
@@ -276,6 +311,16 @@ class Update:
             return
         st.repopulate(fresh)
         self._begin_population()
+
+
+def _fitted(part: Any, x: Array, by: str = "velocity rule") -> Array:
+    """What a recipe's part returned, with the shape and dtype of x."""
+    if getattr(part, "shape", None) == x.shape and part.dtype == x.dtype:
+        return part
+    require_shape(f"what the {by} returns", part, x.shape)
+    whole = empty(tuple(x.shape), x.dtype, x.device)
+    whole[:] = like(part, x)
+    return whole
 
 
 def _on_device(costs: Floats, x: Array) -> Array:
