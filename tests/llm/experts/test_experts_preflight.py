@@ -67,7 +67,7 @@ def test_other_base_by_shape(tiny_base: Path, by_hand: Callable[..., Path]) -> N
     factors = {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])}
     expert = by_hand("odd", factors, base_model_name_or_path=str(tiny_base))
     text, severity, spaces = only_problem(inspect_experts([expert], resolve_base(str(tiny_base))))
-    assert "shape 48 x 32" in text and "it is 32 x 32" in text
+    assert "shape 48 x 32" in text and "there is 32 x 32" in text
     assert (severity, spaces) == ("error", {"factor", "delta"})
 
 
