@@ -48,6 +48,8 @@ class Bench:
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and learning rate of data merge
+    # seed -> what data merge trained, which all tasks share, and its seconds
+    unions: dict[int, tuple[Patch, float]] = field(default_factory=dict)
     metric: Metric = ACCURACY
     replayed_seconds: float = 0.0  # seconds of stored scorings, for which a method did not wait
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +143,12 @@ def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
     for task in tasks.values():
         check_budget(config.budget_items, task)
     engine = load_engine(base, config.dtype, config.device, config.threads)
+    first = next(iter(tasks.values()))
+    shared = Bench(base, engine, experts, first, chats=chats, schedule=trained)
     benches = []
     for name, task in tasks.items():
-        metric = metrics[name]
-        check_window(task, config.scoring, engine, metric=metric)
-        benches.append(
-            Bench(base, engine, experts, task, chats=chats, schedule=trained, metric=metric)
-        )
+        check_window(task, config.scoring, engine, metric=metrics[name])
+        benches.append(replace(shared, task=task, metric=metrics[name]))
     return benches
 
 

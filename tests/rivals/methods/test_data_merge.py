@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from search_helpers import write_task
@@ -17,6 +18,7 @@ from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
+from pyswarmopt_rivals.methods.training import data_merge
 from pyswarmopt_rivals.methods.training.data_merge import schedule
 
 # Nothing that is learnt of one answer helps with another one.
@@ -67,6 +69,22 @@ def test_the_union_of_whole_files_is_learnt(taught: dict[str, Any], tmp_path: Pa
     untrained = likelihoods(taught, tmp_path / "untrained", data_epochs=1.0, data_lr=1e-9)
     learnt = likelihoods(taught, tmp_path / "learnt", data_epochs=30.0, data_lr=0.03)
     assert all(after > 5 * before for after, before in zip(learnt, untrained, strict=True))
+
+
+def test_the_union_is_learnt_once_for_all_tasks(
+    taught: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Path(taught["tasks"][0])
+    second = first.with_name("again.json")
+    second.write_text(first.read_text())
+    train = Mock(side_effect=data_merge.train_expert)
+    monkeypatch.setattr(data_merge, "train_expert", train)
+    out = tmp_path / "out"
+    given = {**taught, "tasks": (str(first), str(second)), "data_epochs": 1.0, "data_lr": 0.01}
+    compare(CompareConfig(**given, out=str(out)))
+    one, other = outcomes_in(out)
+    assert train.call_count == 1 and one["test"] == other["test"]
+    assert one["task"] != other["task"]
 
 
 def test_rate_and_epochs_are_those_of_the_cards_or_asked_for(
