@@ -8,6 +8,7 @@ import csv
 import json
 import random
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,9 +57,12 @@ def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def four_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
+@pytest.fixture(scope="module", autouse=True)
+def four_at_once() -> Iterator[None]:
+    """The last digits depend on what is scored together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "CHUNK", 4)
+        yield
 
 
 @pytest.fixture
