@@ -430,6 +430,9 @@ def test_a_basin_one_step_along_an_axis_away_is_found():
     on_diagonal = optimize.minimize_scalar(
         lambda t: ackley_beside_its_centre(np.full(5, t)), bounds=(-3.2, -2.8), method="bounded"
     )
-    for seed in (0, 1, 4, 6):
+    found = 0  # by which seeds, depends on the machine
+    for seed in range(10):
         r = pso.minimize(ackley_beside_its_centre, [(-10, -2.5)] * 5, max_evals=2000, seed=seed)
-        assert on_diagonal.fun - 1e-9 < r.fun < 1.01 * on_diagonal.fun
+        assert r.fun > on_diagonal.fun - 1e-9
+        found += r.fun < 1.01 * on_diagonal.fun
+    assert found >= 5
