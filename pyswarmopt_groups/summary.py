@@ -71,7 +71,7 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         >>> for line in verdict_lines(result | {"strategies": rows}):
         ...     print(line)
         weighted is better than the best member, ann: 0.600 against 0.480 [+0.020, +0.200] (p = 0.010,
-        corrected for 2 strategies), at 3.0 times its tokens.
+        corrected for 2 strategies), using 3.0 times as many tokens.
         Worse than ann: trust.
         The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
         >>> level = {"refine": row | {"against_single": test | {"difference": 0.0}}}

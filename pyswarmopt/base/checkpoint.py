@@ -118,7 +118,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     Example:
         >>> checked_path("no folder of this name/c.npz")
         Traceback (most recent call last):
-        ValueError: checkpoint='no folder of this name/c.npz': cannot be written
+        ValueError: checkpoint='no folder of this name/c.npz': cannot be written; use another path
     """
     where = Path(path)
     try:

@@ -144,7 +144,7 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
 
 def test_a_hostile_name_stays_text_in_the_card() -> None:
     run = about_of(base=HOSTILE, experts=(HOSTILE,), tasks=(HOSTILE,), out=HOSTILE)
-    result = result_of(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE)
+    result = result_of(best_single=HOSTILE, coefficients={HOSTILE: 1.0})
     card = model_card(run, result)
     body = rendered(card.split("---\n", 2)[2])
     assert not {"script", "a", "em"} & set(body.tags)
@@ -193,7 +193,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
     rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
-    words = {"best_single": HOSTILE, "coefficients": named, "scoring": HOSTILE, "notes": [HOSTILE]}
+    words = {"best_single": HOSTILE, "coefficients": named, "notes": [HOSTILE]}
     words |= {"task": HOSTILE, "items": ITEMS, "experts": {HOSTILE: "1111110000", "y": "0" * 10}}
     page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
     found = Elements(page)
