@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,15 @@ def visit(address: str, profile: Path, *options: str) -> subprocess.CompletedPro
         "--no-first-run", f"--user-data-dir={profile}", *options, address,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+
+
+def seen_at(address: str, profile: Path, *options: str) -> Any:
+    """What the page's own script left in `data-seen`, if the console stayed empty."""
+    done = visit(address, profile, "--dump-dom", *options)
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))
 
 
 def refers_to_nothing(page: str, scripts: Iterable[str]) -> None:

@@ -140,7 +140,7 @@ class Method:
             [0.5, 0.5]
             >>> method.settings(2, density=0.2)
             Traceback (most recent call last):
-            pyswarmopt_llm.common.errors.InvalidOption: density: sum does not accept this option; it accepts weights, rank
+            pyswarmopt_llm.common.errors.InvalidOption: density: sum does not accept ...
         """
         import torch
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser import needs_browser, refers_to_nothing, visit
+from browser import needs_browser, refers_to_nothing, seen_at, visit
 
 import pyswarmopt_llm as sl
 from pyswarmopt.teaching import lesson
@@ -231,12 +231,8 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
     script = Path(__file__).with_name("models_reader.js").read_text(encoding="utf-8")
     path = tmp_path / "models.html"
     path.write_text(writer.page().replace("<body>", f"<body><script>{script}</script>"))
-    options = ("--dump-dom", "--window-size=500,900", "--virtual-time-budget=120000")
-    done = visit(path.as_uri(), tmp_path / "profile", *options)
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    options = ("--window-size=500,900", "--virtual-time-budget=120000")
+    seen = seen_at(path.as_uri(), tmp_path / "profile", *options)
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
     assert re.fullmatch(r"It writes: [a-j]( [a-j])*", seen["first"][0])
     assert seen["slid"][0].startswith("1.00 halves-rotate + 0.50 reverse-next: ")

@@ -4,8 +4,6 @@ the network.
 
 from __future__ import annotations
 
-import html
-import json
 import os
 import re
 import subprocess
@@ -18,7 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from browser import needs_browser, visit
+from browser import needs_browser, seen_at
 
 import pyswarmopt
 import pyswarmopt_llm
@@ -130,11 +128,8 @@ def test_a_page_is_drawn_without_errors_and_fits(
     own.write_text(
         path.read_text(encoding="utf-8").replace("<head>", "<head>" + READER, 1), encoding="utf-8"
     )
-    options = (f"--window-size={width},900", "--virtual-time-budget=3000", "--dump-dom")
-    done = visit(f"{address}/{own.relative_to(site)}", tmp_path / "profile", *options)
+    options = (f"--window-size={width},900", "--virtual-time-budget=3000")
+    seen = seen_at(f"{address}/{own.relative_to(site)}", tmp_path / "profile", *options)
     own.unlink()
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
     assert seen["errors"] == [] and seen["wide"] <= 0
     assert all(name.startswith(address) for name in seen["requests"])

@@ -96,6 +96,8 @@ def all_alike(items: Sequence[Item], replies: Sequence[str]) -> bool:
         >>> items = [Item(str(n), f"Sort {n}", None, "") for n in range(4)]
         >>> all_alike(items, ["a a", "a a", "a a", "b"]), all_alike(items, ["a a", "a a", "b", "c"])
         (True, False)
+        >>> all_alike([Item("1", "Is 4 even?", None, "yes")] * 4, ["yes"] * 4)  # may be right
+        False
     """
     most = max(Counter(replies).values())
     return most > max(2, len(items) // 2) and not any(item.references for item in items)

@@ -5,42 +5,24 @@ without the network.
 from __future__ import annotations
 
 import csv
-import html
 import io
-import json
-import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import needs_browser, visit
+from browser import needs_browser, seen_at
 
 from pyswarmopt.teaching import lesson
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
 
-def seen_by(tmp_path: Path, who: str, *options: str, where: str = "") -> Any:
-    """What the script lesson_WHO.js wrote down in the lesson's page."""
-    script = Path(__file__).with_name(f"lesson_{who}.js").read_text(encoding="utf-8")
+def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("lesson_reader.js").read_text(encoding="utf-8")
     path = tmp_path / "lesson.html"
     page = lesson.page().replace("<body>", f"<body><script>{script}</script>")
     path.write_text(page, encoding="utf-8")
-    done = visit(path.as_uri() + where, tmp_path / "profile", "--dump-dom", *options)
-    return read(done)
-
-
-def read(done: subprocess.CompletedProcess[str]) -> Any:
-    """What a page wrote down, if nothing went wrong in it."""
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
-
-
-def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:
-    seen = seen_by(tmp_path, "reader", "--window-size=500,900")  # its narrowest
+    seen = seen_at(path.as_uri(), tmp_path / "profile", "--window-size=500,900")  # its narrowest
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
     assert seen["theme"] == "dark"
     assert [chapter["title"] for chapter in seen["chapters"]] == [
@@ -90,9 +72,9 @@ def test_on_a_phone_the_picture_stays_in_sight_while_anything_is_changed(tmp_pat
     )
     page = tmp_path / "phones.html"
     page.write_text(f"<!doctype html><script>{script}</script>{frames}", encoding="utf-8")
-    options = ("--dump-dom", "--allow-file-access-from-files", "--window-size=900,1000")
+    options = ("--allow-file-access-from-files", "--window-size=900,1000")
     moves = lesson.CHAPTERS[0]["moves"]
-    for phone in read(visit(page.as_uri(), tmp_path / "profile", *options)):
+    for phone in seen_at(page.as_uri(), tmp_path / "profile", *options):
         at, third = phone["changing"], phone["height"] / 3
         assert not phone["wide"] and phone["reachable"]
         assert (
@@ -119,5 +101,5 @@ def test_a_key_opens_a_chapter_at_its_top_and_a_wrong_answer_is_called_so(tmp_pa
     })</script>"""
     path = tmp_path / "lesson.html"
     path.write_text(lesson.page().replace("<body>", f"<body>{script}"), encoding="utf-8")
-    at, told, legend = read(visit(path.as_uri(), tmp_path / "profile", "--dump-dom"))
+    at, told, legend = seen_at(path.as_uri(), tmp_path / "profile")
     assert at == 0 and told.startswith("No. ") and "worst seen" in legend

@@ -33,14 +33,12 @@ class NearTo:
 
     Attributes:
         seen: what was scored, in order.
-        asked: for each, the items that were scored; None: all.
     """
 
     def __init__(self, target: torch.Tensor, scorings: int, items: int = 20) -> None:
         self.target, self.items, self.spent = target, items, 0
         self.budget = scorings * items
         self.seen: list[torch.Tensor] = []
-        self.asked: list[tuple[int, ...] | None] = []
         self.model: Any = None
         self.tokenizer: Any = None
         self.base: Any = None
@@ -58,15 +56,10 @@ class NearTo:
         self.spent += items
 
     def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
-        right = self.right(self._look(patch, None if items is None else tuple(items)))
-        return score_of(right if items is None else [right[i] for i in items])
-
-    @property
-    def seen_in_full(self) -> list[torch.Tensor]:
-        """Candidates of which all items were scored."""
-        return [
-            vector for vector, items in zip(self.seen, self.asked, strict=True) if items is None
-        ]
+        if items is None:
+            items = range(self.items)
+        right = self.right(self._look(patch, len(items)))
+        return score_of([right[i] for i in items])
 
     def right(self, vector: torch.Tensor) -> list[float]:
         """1 for each item that a vector of changes answers."""
@@ -75,12 +68,11 @@ class NearTo:
         return [float(float(part.mean()) < size / 4) for part in parts]
 
     def loss(self, patch: Patch) -> float:
-        return float(((self._look(patch) - self.target) ** 2).sum())
+        return float(((self._look(patch, self.items) - self.target) ** 2).sum())
 
-    def _look(self, patch: Patch, items: tuple[int, ...] | None = None) -> torch.Tensor:
-        self.spend(self.items if items is None else len(items))
+    def _look(self, patch: Patch, items: int) -> torch.Tensor:
+        self.spend(items)
         self.seen.append(flat(patch))
-        self.asked.append(items)
         return self.seen[-1]
 
     def load(self, patch: Patch) -> None:

@@ -4,15 +4,13 @@ the network.
 
 from __future__ import annotations
 
-import html
-import json
 import random
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import needs_browser, visit
+from browser import needs_browser, seen_at
 from result_helpers import about_of, result_of
 
 from pyswarmopt_llm.report.page import render_report
@@ -86,11 +84,7 @@ def seen_in(path: Path, text: str, width: int) -> Any:
     # of the page itself.
     path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", text), encoding="utf-8")
     profile = path.with_name("profile")
-    done = visit(path.as_uri(), profile, "--dump-dom", f"--window-size={width},900")
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
+    return seen_at(path.as_uri(), profile, f"--window-size={width},900")
 
 
 @needs_browser
