@@ -270,7 +270,7 @@ def run(args: argparse.Namespace) -> None:
     folder = args.lab / "tasks"
     if args.paper_sizes:
         folder = args.out.with_suffix(".tasks")
-        write_tasks(folder, args.tasks, written=False)
+        write_tasks(folder, args.tasks, False)
     log = AppendLog(args.out)
     for seed, task, names in missing(args, log.read(repair=True)):
         bench = Bench(args.lab, str(folder / f"{task}.json"), args.space, args.threads)
