@@ -126,9 +126,13 @@ def packed_attention(
     n_prefix = key.shape[2] - query.shape[2]
     key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
     query = packing.padded(query)
-    if products_win(query.shape[:3].numel() * key.shape[2], query.dtype):
-        factor = scaling or query.shape[3] ** -0.5
-        attended = _attend(query, key, value, attention_mask, factor)
+    scores = query.shape[:3].numel() * key.shape[2]
+    if products_win(scores, query.dtype):
+        inputs = (query, key, value, attention_mask, scaling or query.shape[3] ** -0.5)
+        if scores <= _MOST_SCORES:
+            attended = _products(*inputs)
+        else:  # training stores only the inputs and recomputes the scores in the backward pass
+            attended = checkpoint(_products, *inputs, use_reentrant=False, preserve_rng_state=False)
     else:
         fused, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling
@@ -141,18 +145,6 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
     """Keys or values (1, G, P + N, D) as (B, G, P + L, D)."""
     prefix = x[:, :, :n_prefix].expand(packing.shape[0], -1, -1, -1)
     return torch.cat([prefix, packing.padded(x[:, :, n_prefix:])], 2)
-
-
-def _attend(query: Tensor, key: Tensor, *inputs: Any) -> Tensor:
-    """`_products`; with many scores, training stores only the inputs and recomputes the scores in
-    the backward pass.
-    """
-    if query.shape[:3].numel() * key.shape[2] <= _MOST_SCORES:
-        return _products(query, key, *inputs)
-    attended: Tensor = checkpoint(
-        _products, query, key, *inputs, use_reentrant=False, preserve_rng_state=False
-    )
-    return attended
 
 
 def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:

@@ -21,7 +21,6 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
-from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 UNBOUNDED = 10**9  # most tokens
@@ -70,7 +69,7 @@ def execute(settings: Settings) -> Merged:
     bench = settings.trial.bench
     if settings.seed not in bench.unions:
         start = time.perf_counter()
-        patch = _trained(settings, bench)
+        patch = _trained(settings)
         bench.unions[settings.seed] = patch, time.perf_counter() - start
         return Merged(patch)
     patch, seconds = bench.unions[settings.seed]
@@ -78,8 +77,9 @@ def execute(settings: Settings) -> Merged:
     return Merged(patch)
 
 
-def _trained(settings: Settings, bench: Bench) -> Patch:
+def _trained(settings: Settings) -> Patch:
     """A LoRA trained on the union, shuffled."""
+    bench = settings.trial.bench
     chats = [chat for expert in settings.experts for chat in bench.chats[expert.info.name]]
     random.Random(settings.seed).shuffle(chats)
     modules = settings.experts[0].info.modules
