@@ -56,12 +56,12 @@ def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
     Example:
         >>> refuse_removed(["--compat=paper"], ["--seed"])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --compat: was removed; use --paper or --reference
+        pyswarmopt_llm.common.errors.UserError: --compat was removed; use --paper or --reference
     """
     for word in words:
         name = word.partition("=")[0]
         if name in REMOVED and name not in known:
-            raise UserError(f"{name}: was removed; {REMOVED[name]}")
+            raise UserError(f"{name} was removed; {REMOVED[name]}")
 
 
 def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
@@ -122,15 +122,17 @@ def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collec
     Example:
         >>> refuse_unclear(["--base", "", "--out", "run"], ["--base", "--out"], [])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --base: is empty; set a value, or omit the option
+        pyswarmopt_llm.common.errors.UserError: --base is empty; set a value, or omit the option
     """
     seen = set[str]()
     for option, after in itertools.pairwise([*args, "-"]):
         name, equals, value = option.partition("=")
         if name in options and not (value if equals else after):
-            raise UserError(f"{name}: is empty; set a value, or omit the option")
+            raise UserError(f"{name} is empty; set a value, or omit the option")
         if name in single and name in seen:
-            raise UserError(f"{name}: appears twice; this command accepts one, so run it for each")
+            raise UserError(
+                f"{name} appears twice, but this command accepts only one; run it for each"
+            )
         seen.add(name)
 
 
@@ -183,7 +185,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path, INPUT_LIMIT))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+        raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
 def take_defaults(ctx: typer.Context, path: str | None) -> str | None:

@@ -34,7 +34,7 @@ def analyse(
     Example: swarm-llm analyse runs/first
     """
     if not any((run / about).is_file() for about in ("run.json", "about.json")):
-        raise UserError(f"{run}: is not a run or group directory; check the path")
+        raise UserError(f"{run} is not a run or group directory; check the path")
     folder = out or run / "analysis"
     from pyswarmopt_llm.tools.analyse import analyse
 

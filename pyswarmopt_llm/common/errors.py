@@ -8,6 +8,13 @@ from operator import add
 
 from pyswarmopt.base.words import one_line
 
+# a reason that starts with one of these continues the sentence; any other follows a colon
+_VERB = re.compile(
+    r"(is|has|must|may|cannot|does|only|already|accepts|adds|allows|applies|compares|contains|"
+    r"contradicts|fine-tunes|learns|mixes|names|needs|raised|requires|returns|scores|sets|takes|"
+    r"trains|uses|works) "
+)
+
 
 class UserError(Exception):
     """Bad input; one line says what is wrong, where, and what to do.
@@ -17,9 +24,9 @@ class UserError(Exception):
     named by field, in backticks; only the command line shows them as options.
 
     Example:
-        >>> raise UserError("runs/a: holds a run already; choose another `out`")
+        >>> raise UserError("runs/a already contains a run; choose another `out`")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: runs/a: holds a run already; choose another out
+        pyswarmopt_llm.common.errors.UserError: runs/a already contains a run; choose another out
     """
 
     @property
@@ -53,12 +60,13 @@ class InvalidOption(UserError):
     Args:
         field: field of the configuration, or argument.
         value: its value; None, True and "" are not shown.
-        why: fault and remedy; names other options in backticks.
+        why: fault and remedy, which names other options in backticks. A verb continues the
+            sentence; a noun, a sentence or an imperative follows a colon.
 
     Example:
-        >>> raise InvalidOption("drop_k", 0.5, "needs rounds; remove it, or change `optimizer`")
+        >>> raise InvalidOption("drop_k", 0.5, "needs iterations; remove it, or change `optimizer`")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.InvalidOption: drop_k 0.5: needs rounds; remove it, or change optimizer
+        pyswarmopt_llm.common.errors.InvalidOption: drop_k 0.5 needs iterations; remove it, or change optimizer
     """
 
     def __init__(self, field: str, value: object, why: str) -> None:
@@ -75,15 +83,17 @@ class InvalidOption(UserError):
             value = f"{self.value:g}"
         if self.value is None or self.value is True:
             value = ""
-        return f"`{f'{self.field} {value}'.rstrip()}`: {self.why}"
+        option = f"{self.field} {value}".rstrip()
+        colon = "" if _VERB.match(self.why) else ":"
+        return f"`{option}`{colon} {self.why}"
 
 
 def spell(text: str, name: Callable[[str, str], str]) -> str:
     """A text with its options in backticks (possibly with values) spelled by `name`.
 
     Example:
-        >>> spell("`max_iter 3`: give `dev`, too", "<{}{}>".format)
-        '<max_iter 3>: give <dev>, too'
+        >>> spell("`max_iter 3` needs `dev`", "<{}{}>".format)
+        '<max_iter 3> needs <dev>'
     """
     return re.sub(r"`(\w+)( [^`]+)?`", lambda match: name(match[1], match[2] or ""), text)
 

@@ -62,7 +62,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     Example:
         >>> check_optimizer("model-swarm")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
+        pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm is unknown; did you mean model-swarms?
     """
     if name == MODEL_SWARMS:
         if settings:

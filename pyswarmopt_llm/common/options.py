@@ -77,10 +77,10 @@ class Option:
         Example:
             >>> Option("", least=0, below=1).check("drop_k", 1.5)
             Traceback (most recent call last):
-            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; use less than 1
+            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5 is out of range; it must be less than 1
         """
         if self.choices and value is not None and value not in self.choices:
-            raise InvalidOption(field, value, f"unknown; use {' or '.join(self.choices)}")
+            raise InvalidOption(field, value, f"is unknown; use one of: {', '.join(self.choices)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         most = largest(field) if self.most is None else self.most
@@ -91,7 +91,7 @@ class Option:
             ("at most", most, le),
         ):
             if bound is not None and not satisfies(value, bound):  # NaN satisfies none
-                raise InvalidOption(field, value, f"out of range; use {words} {bound}")
+                raise InvalidOption(field, value, f"is out of range; it must be {words} {bound}")
 
 
 def options_of(config: type[Any]) -> dict[str, Option]:

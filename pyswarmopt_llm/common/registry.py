@@ -32,11 +32,11 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
 
     Example:
         >>> str(unknown("method", "tiess", ["slerp", "ties"]))
-        'method tiess: unknown; did you mean ties?'
+        'method tiess is unknown; did you mean ties?'
         >>> str(unknown("method", "x", ["slerp", "ties"]))
-        'method x: unknown; use one of: slerp, ties'
+        'method x is unknown; use one of: slerp, ties'
         >>> unknown("builtin:", "tips", ["ties"])
-        UserError('builtin:tips: unknown; did you mean builtin:ties?')
+        UserError('builtin:tips is unknown; did you mean builtin:ties?')
     """
     names = list(names)
     shown = f"{where} {name}"
@@ -49,9 +49,10 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
         hint = f"did you mean {prefix}{close}?"
     else:
         hint = advice or f"use one of: {', '.join(names)}"
+    fault = "is unknown" if name else "needs a name"
     if where.isidentifier():
-        return InvalidOption(where, name, f"unknown; {hint}")
-    return UserError(f"{shown}: unknown; {hint}")
+        return InvalidOption(where, name, f"{fault}; {hint}")
+    return UserError(f"{shown} {fault}; {hint}")
 
 
 def lookup(where: str, name: str, table: Mapping[str, T]) -> T:

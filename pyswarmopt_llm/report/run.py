@@ -137,9 +137,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
     run = Run(path)
     result = read_result(path)
     if result is None:
-        raise UserError(
-            f"{path}: is not finished; continue it with: {command('resume', str(path))}"
-        )
+        raise UserError(f"{path} is not finished; continue it with: {command('resume', str(path))}")
     if {len(row.coefficients) for row in searched(run.rows)} - {len(result.coefficients)}:
         raise UserError(
             f"{path}/history.jsonl: has different experts than result.json; restore the file"

@@ -138,7 +138,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     try:
         key: Key = typed(read_json(beside), Key)
     except ValueError as error:
-        raise UserError(f"{beside}: is not a key of eval --blind ({error}); restore it") from error
+        raise UserError(f"{beside} is not a key of eval --blind ({error}); restore it") from error
     votes: dict[str, list[float]] = {}
     prompts: dict[str, str] = {}
     for name in files:

@@ -135,7 +135,7 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
         base, adapter = result_of(run)
         check_unchanged((base, adapter))
     if adapter is None or is_whole_model(user_path(adapter)):
-        raise UserError(f"{source}: is a whole model, not an adapter; use it (RUN/best) as is")
+        raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
     if base is None:
         raise InvalidOption("base", None, f"missing; set it to the base model of {source}")
     return resolve_base(base), adapter

@@ -57,7 +57,7 @@ def test_replies_are_as_long_as_the_window_has_room_for_and_too_long_ones_are_re
 ) -> None:
     """Before anything is asked; the example's models have windows of 256 tokens."""
     out = tmp_path / "run"
-    for length, said in ((1000, "--strategy refine: needs room"), (5, "")):
+    for length, said in ((1000, "--strategy refine needs room"), (5, "")):
         words = ["--strategy", "refine", "--max-new-tokens", length, "--out", out]
         code, _, err = swarm_llm(capsys, "negotiate", *given, *words)
         assert code == (2 if said else 0) and said in err

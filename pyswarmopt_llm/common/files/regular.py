@@ -44,7 +44,7 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     """
     size = path.stat().st_size
     if not path.is_file():
-        raise UserError(f"{path}: not a regular file; remove it")
+        raise UserError(f"{path} is not a regular file; use another")
     if size > limit:
         raise UserError(f"{path}: {size:,} bytes, more than the limit of {limit:,}")
     with open(path, "rb") as file:
@@ -67,7 +67,7 @@ def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text; restore the file") from error
+        raise UserError(f"{path} is not UTF-8 text; restore the file") from error
 
 
 def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
@@ -96,7 +96,7 @@ def refuse_link(path: Path) -> None:
         UserError: `path` is a symbolic link.
     """
     if path.is_symlink():
-        raise UserError(f"{path}: is a symbolic link; replace it with a file, or remove it")
+        raise UserError(f"{path} is a symbolic link; replace it with a file, or remove it")
 
 
 def refuse_links(folder: Path) -> None:
@@ -150,7 +150,7 @@ def check_free(out: Path) -> None:
     """Raise `UserError` if `out` already exists and is not an empty directory."""
     empty = out.is_dir() and not any(out.iterdir())
     if out.is_symlink() or (out.exists() and not empty):
-        raise UserError(f"{out}: already exists; choose another name, or remove it")
+        raise UserError(f"{out} already exists; choose another name, or remove it")
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
         raise UserError(
-            f"{out}: cannot be written ({first_line(error)}); free some space"
+            f"{out} cannot be written ({first_line(error)}); free some space"
         ) from error
     finally:
         if folder is not None:
@@ -248,7 +248,7 @@ def user_path(spec: str | Path) -> Path:
         'first'
         >>> user_path("a" + chr(0))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: a\\x00: not a path (...embedded null ...); check it
+        pyswarmopt_llm.common.errors.UserError: a\\x00 is not a valid path (...embedded null ...); check it
     """
     try:
         path = Path(spec).expanduser()
@@ -257,7 +257,7 @@ def user_path(spec: str | Path) -> Path:
         return path
     except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{spec}: not a path ({why}); check it") from error
+        raise UserError(f"{spec} is not a valid path ({why}); check it") from error
     return path
 
 

@@ -261,11 +261,11 @@ def check_new(path: Path) -> None:
     """
     if (path / "run.json").exists():
         raise UserError(
-            f"{path}: already contains a run; continue it with `{command('resume', str(path))}` or "
+            f"{path} already contains a run; continue it with `{command('resume', str(path))}` or "
             "choose another `out`"
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: exists and is not empty; choose another `out`")
+        raise UserError(f"{path} exists and is not empty; choose another `out`")
 
 
 class Fingerprints(TypedDict, total=False):
@@ -356,16 +356,16 @@ def read_about(path: Path) -> About:
         content = read_json(file)
     except OSError as error:
         raise UserError(
-            f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
+            f"{path} is not a run directory ({file.name}: {error.strerror}); check the path"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{file}: not in format {FORMAT}; resume with the version that wrote it")
+        raise UserError(f"{file} is not in format {FORMAT}; resume with the version that wrote it")
     hints = get_type_hints(SearchConfig)
     try:
         about: About = typed(content, About)
         if strange := {*content["config"], *about.given} - {*hints}:
             raise UserError(
-                f"{file}: contains a setting {min(strange)[:40]!r} that this version does not; resume "
+                f"{file} contains a setting {min(strange)[:40]!r} that this version does not; resume "
                 "with the version that wrote it"
             )
         given = {n: typed(value, hints[n], f"given {n}") for n, value in about.given.items()}

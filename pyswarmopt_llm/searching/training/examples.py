@@ -113,7 +113,7 @@ def load_examples(
 def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
     """An item's question and answer as a chat, without options."""
     if not item.answer:
-        raise UserError(f"example {item.id}: has no answer to train on; fill it in")
+        raise UserError(f"example {item.id} has no answer to train on; fill it in")
     question = render_prompt(item, "likelihood" if item.choices else "generate", prompt)
     turns = (("user", question), ("assistant", item.answer_text))
     return {"messages": [{"role": role, "content": text} for role, text in turns]}

@@ -90,9 +90,9 @@ def check_run(run: Path) -> None:
         UserError: there is no run, or it has not ended.
     """
     if not (run / "run.json").is_file():
-        raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
+        raise UserError(f"{run} is not a run directory (it has no run.json); check the path")
     if not (run / "best").is_dir():
-        raise UserError(f"{run}: has no best/ yet; continue it with: {command('resume', str(run))}")
+        raise UserError(f"{run} has no best/ yet; continue it with: {command('resume', str(run))}")
 
 
 def check_table_out(out: Path) -> None:

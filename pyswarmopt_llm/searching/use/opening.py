@@ -184,7 +184,7 @@ def _only(what: str, several: Collection[str], run: Path) -> str:
     """The only task or metric of a run."""
     if len(several) != 1:
         which = ", ".join(several) or "none"
-        raise UserError(f"{run}: has {len(several)} {what}s ({which}); choose one with `{what}`")
+        raise UserError(f"{run} has {len(several)} {what}s ({which}); choose one with `{what}`")
     return next(iter(several))
 
 

@@ -146,7 +146,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     form = about.forms.get(name)
     scoring = run_scoring(run, name)
     if scoring is None and read_result(run) is None:
-        raise UserError(f"{run}: is not finished; finish it with: {command('resume', str(run))}")
+        raise UserError(f"{run} is not finished; continue it with: {command('resume', str(run))}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         why = "has no choices to predict, since its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")

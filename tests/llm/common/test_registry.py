@@ -22,9 +22,9 @@ from pyswarmopt_llm.report.run import search
 @pytest.mark.parametrize(
     ("where", "name", "message"),
     [
-        ("--method", "tise", "--method tise: unknown; did you mean ties?"),
-        ("--method", "x", "--method x: unknown; use one of: ties, slerp"),
-        ("builtin:", "slurp", "builtin:slurp: unknown; did you mean builtin:slerp?"),
+        ("--method", "tise", "--method tise is unknown; did you mean ties?"),
+        ("--method", "x", "--method x is unknown; use one of: ties, slerp"),
+        ("builtin:", "slurp", "builtin:slurp is unknown; did you mean builtin:slerp?"),
     ],
 )
 def test_the_closest_name_is_suggested_as_the_user_would_write_it(

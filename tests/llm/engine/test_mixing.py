@@ -86,8 +86,8 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
         return LowRank(b=torch.ones(out, 1), a=torch.ones(1, 32))
 
     cases: list[tuple[Patch, type[Exception], str]] = [
-        (Patch(dense={Q0: value}), InvalidOption, "mix runtime: adds only low-rank changes"),
-        (Patch(full_rank={Q0: value}), InvalidOption, "mix runtime: adds only low-rank changes"),
+        (Patch(dense={Q0: value}), InvalidOption, "mix runtime adds only low-rank changes"),
+        (Patch(full_rank={Q0: value}), InvalidOption, "mix runtime adds only low-rank changes"),
         (
             Patch({Q0: change(32), "model.norm.weight": change(32)}),
             KeyError,

@@ -74,7 +74,7 @@ def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path
     name = f"{file}:mine"
     swarm = make_optimizer(name, torch.eye(3), population=3, max_iter=2, patience=2, seed=0)
     proposer = SwarmProposer(swarm, Dropout(0.0, 0.0, 0), name=name)
-    with pytest.raises(UserError, match=f"optimizer {re.escape(name)}: raised ") as error:
+    with pytest.raises(UserError, match=f"optimizer {re.escape(name)} raised ") as error:
         explore(proposer, scorer(), UNLIMITED)
     assert said in str(error.value) and "\n" not in str(error.value)
 

@@ -177,7 +177,7 @@ def test_a_run_without_its_result_is_not_called_one_of_written_answers(
 ) -> None:
     run = shutil.copytree(runs["letter"], tmp_path / "run")
     (run / "result.json").unlink()
-    with pytest.raises(UserError, match="is not finished; finish it with: swarm-llm resume"):
+    with pytest.raises(UserError, match="is not finished; continue it with: swarm-llm resume"):
         sl.predict(run, new)
 
 
