@@ -16,7 +16,7 @@ sys.path.insert(0, str(RESEARCH.parent / "benchmarks" / "bbob"))
 PAGE = RESEARCH / "notes" / "optimiser.md"
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
-    "pyswarmopt:anywhere": "the same from a random point",
+    "pyswarmopt:anywhere": "`recipe=None` from a random point",
     "pycma-bipop": "BIPOP-CMA-ES (pycma)",
     "pycma-lq": "lq-CMA-ES (pycma)",
     "pyswarmopt:surrogate": "`surrogate`",

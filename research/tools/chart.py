@@ -13,7 +13,7 @@ from tables import BASE, BEST, EXPERT, LABELS, SEARCH
 from themes import Theme, bare, write
 
 METHODS = (BEST, BASE, EXPERT, SEARCH)
-GROUPS = {"held-out tasks": HELD_OUT, "tasks used to choose": CHOSEN_ON}
+GROUPS = {"held-out tasks": HELD_OUT, "tasks used for tuning": CHOSEN_ON}
 GAP = 0.4  # between the groups of tasks, in tasks
 
 
@@ -50,7 +50,7 @@ def chart(theme: Theme) -> Figure:
         left += len(tasks) + GAP
     ax.set_xticks(list(ticks.values()), list(ticks), fontsize=8)
     ax.margins(x=0.02)
-    ax.set(ylim=(0, 1), yticks=(0, 0.25, 0.5, 0.75, 1), ylabel="accuracy, 500 held-out items")
+    ax.set(ylim=(0, 1), yticks=(0, 0.25, 0.5, 0.75, 1), ylabel="accuracy on 500 test examples")
     bare(ax, theme)
     ax.tick_params(axis="x", length=0)
     handles, names = ax.get_legend_handles_labels()

@@ -105,8 +105,9 @@ def outcomes(*files: str, examples: int | None = None) -> Outcomes:
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; the first column is text, the others are figures."""
-    table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+    table = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    table.insert(1, f"|---|{'---:|' * (len(head) - 1)}")
+    return "\n".join(table)
 
 
 def points(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:

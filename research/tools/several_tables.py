@@ -9,17 +9,17 @@ SEARCH = "item-model+dev"
 LABELS = {
     "base": "base",
     "uniform": "uniform average",
-    "best-single": "best single expert",
-    "finetune-once": "base, fine-tuned",
-    "finetune-best-once": "best expert, fine-tuned",
-    "uniform soup, fine-tuned": "uniform average, fine-tuned",
-    "sum soup, fine-tuned": "sum of all, fine-tuned",
-    "greedy soup, fine-tuned": "greedy soup, fine-tuned",
+    "best-single": "best adapter",
+    "finetune-once": "fine-tuned base model",
+    "finetune-best-once": "fine-tuned best adapter",
+    "uniform soup, fine-tuned": "fine-tuned uniform average",
+    "sum soup, fine-tuned": "fine-tuned sum",
+    "greedy soup, fine-tuned": "fine-tuned greedy soup",
     "data-merge": "data merge, 500 chats of each expert",
     "lorahub": "LoraHub",
     "model-swarms": "Model Swarms",
-    "item-model": "the search, before training",
-    SEARCH: "the search (default)",
+    "item-model": "search, before training",
+    SEARCH: "search (default)",
 }
 
 
@@ -34,6 +34,4 @@ def several() -> str:
         ahead = "" if method == SEARCH else points(read, SEARCH, method, TASKS)
         each = [f"{read.accuracy(method, task):.3f}" for task in TASKS]
         rows.append([LABELS[method], *each, mean, ahead])
-    return markdown(
-        ["500 test examples a task, three seeds", *TASKS, "mean", "the search minus"], rows
-    )
+    return markdown(["500 test examples a task, three seeds", *TASKS, "mean", "search minus"], rows)

@@ -92,7 +92,7 @@ class Film:
             ylabel="best dev score",
         )
         ax.axhline(expert, color=self.theme.faint, linestyle="--", linewidth=1)
-        name = f"best single expert: {self.about['best_single']}"
+        name = f"best adapter: {self.about['best_single']}"
         ax.text(
             len(self.rows),
             expert - 0.006,
@@ -141,7 +141,7 @@ class Film:
                 len(first),
                 self.places[first],
                 values[first],
-                "Particles start at the experts and at sums of them",
+                "Particles start at the adapters and at sums of them",
             ),
             1600,
         )
@@ -152,7 +152,12 @@ class Film:
                 places = (1 - share) * self.places[before] + share * self.places[now]
                 upto = done + round(share * len(now))
                 yield (
-                    self._frame(upto, places, values[now], f"Iteration {k}: move, score on dev"),
+                    self._frame(
+                        upto,
+                        places,
+                        values[now],
+                        f"Iteration {k}: particles move and are scored on dev",
+                    ),
                     90,
                 )
             before, done = now, done + len(now)
@@ -163,14 +168,12 @@ class Film:
                     done + n,
                     self.places[seen],
                     values[seen],
-                    "The item model proposes, dev decides",
+                    "A surrogate model proposes candidates",
                 ),
                 320,
             )
         test, expert = self.about["best_test"], self.about["best_single_test"]
-        title = (
-            f"Trained on dev, on 240 held-out items: {test:.3f} (best single expert: {expert:.3f})"
-        )
+        title = f"Fine-tuned on dev: {test:.3f} on 240 test examples (best adapter: {expert:.3f})"
         yield (
             self._frame(
                 len(self.rows), self.places[seen], values[seen], title, self.about["result"]

@@ -37,11 +37,11 @@ MARK = re.compile(
 SEARCH, MIXTURE = "item-model+dev", "item-model"
 BEST, BASE, EXPERT = "best-single", "finetune-once", "finetune-best-once"
 LABELS = {
-    BEST: "best single expert",
-    BASE: "base, fine-tuned",
-    EXPERT: "best expert, fine-tuned",
-    MIXTURE: "the search, before training",
-    SEARCH: "the search (default)",
+    BEST: "best adapter",
+    BASE: "fine-tuned base model",
+    EXPERT: "fine-tuned best adapter",
+    MIXTURE: "search, before training",
+    SEARCH: "search (default)",
 }
 FIVE = ("intent", "banking", "science", "completion", "commonsense")
 FOUR = FIVE[:4]
@@ -77,7 +77,7 @@ def means(read: Outcomes, name: str, tasks: Sequence[str], columns: Iterable[str
 def does_it_help() -> str:
     """README's table: the best adapter, the strongest control that was run, and the search."""
     real = "four real tasks, 200 labels"
-    style = "style guide that a program checks"
+    style = "style guide, checked by a program"
     ours, without = "trained", "default"
     embedded = written_tables.EMBEDDED
     rows = [
@@ -86,15 +86,18 @@ def does_it_help() -> str:
             "demo, 100 labels, three seeds",
             *_beside(outcomes("demo"), ("five-desks",), SEARCH, MIXTURE, LABELS),
         ],
-        ["synthetic, 200 labels, three builds", *trial_tables.beside_strongest("choices")],
-        ["synthetic, free-form answers, three builds", *trial_tables.beside_strongest("written")],
+        ["synthetic, 200 labels, three base models", *trial_tables.beside_strongest("choices")],
+        [
+            "synthetic, free-form answers, three base models",
+            *trial_tables.beside_strongest("written"),
+        ],
         [style, *_beside(outcomes("house-style"), ("house-style",), ours, without, embedded)],
         [
-            "orders as JSON, one adapter per field",
+            "orders to JSON, one adapter per field",
             *_beside(outcomes("structured-fields"), ("orders",), ours, without, embedded),
         ],
     ]
-    head = ["test score", "best adapter", "best baseline", "search", "search - baseline, points"]
+    head = ["test score", "best adapter", "best baseline", "search", "search - baseline (points)"]
     return markdown(head, rows)
 
 
@@ -146,7 +149,7 @@ def real_tasks() -> str:
         for row in by_task(read, tasks, columns):
             rows.append([*row, str(read.differ(SEARCH, EXPERT, row[0]))])
         rows.append([*means(read, name, tasks, columns), ""])
-    return markdown(["500 test examples", *columns.values(), "answers that differ, last two"], rows)
+    return markdown(["500 test examples", *columns.values(), "differing answers (last two)"], rows)
 
 
 def differences() -> str:
@@ -156,7 +159,7 @@ def differences() -> str:
         [LABELS[other], points(read, SEARCH, other, HELD_OUT), points(read, SEARCH, other, six)]
         for other in (BEST, MIXTURE, BASE, EXPERT)
     ]
-    return markdown(["the search minus", "four held-out tasks", "all six"], rows)
+    return markdown(["search minus", "four held-out tasks", "all six"], rows)
 
 
 # Fifty examples
@@ -166,12 +169,12 @@ def differences() -> str:
 
 
 SHORT_BUDGET = (
-    ("swarm, then item model", "the search without training"),
+    ("swarm, then item model", "search without training"),
     ("natural-niches", "natural niches (M2N2)"),
     ("greedy-soup", "greedy soup"),
     ("pycma", "CMA-ES"),
     ("nevergrad:RandomSearch", "random search"),
-    (BEST, "best expert"),
+    (BEST, "best adapter"),
     ("ties", "TIES"),
     ("lorahub", "LoraHub"),
     ("uniform-soup", "uniform average"),
@@ -187,7 +190,7 @@ def budget_short() -> str:
         gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
         mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
         rows.append([label, mean, f"{100 * sum(gains) / len(FOUR):+.1f}%"])
-    return markdown(["mixing alone, four tasks", "mean, 95% interval", "gain"], rows)
+    return markdown(["four tasks", "mean [95% interval]", "gain"], rows)
 
 
 # The demo

@@ -34,14 +34,14 @@ FIRST = (  # rows of the first build
     "cma-es delta segments",
 )
 LABELS = {
-    BEST: "best expert by dev",
+    BEST: "best expert on dev",
     "uniform": "uniform average",
     "scale": "scale: best expert or average, times one number",
-    "swarm factor segments": "Model Swarms, `factor`, segments",
-    "swarm factor sums": "Model Swarms, `factor`, sums",
-    "swarm delta segments": "Model Swarms, `delta`, segments",
-    "swarm delta segments ten-draws": "Model Swarms, `delta`, segments, the best of ten draws",
-    "swarm delta sums": "Model Swarms, `delta`, sums",
+    "swarm factor segments": "Model Swarms, `factor`, `segments`",
+    "swarm factor sums": "Model Swarms, `factor`, `sums`",
+    "swarm delta segments": "Model Swarms, `delta`, `segments`",
+    "swarm delta segments ten-draws": "Model Swarms, `delta`, `segments`, the best of ten draws",
+    "swarm delta sums": "Model Swarms, `delta`, `sums`",
     "random delta segments": "random search, `delta`, from the experts",
     "random delta segments sum-1": "random search, `delta`, from the experts, sum 1",
     "random delta sums": "random search, `delta`, sums",
@@ -58,12 +58,12 @@ LABELS = {
     "greedy-soup": "greedy soup",
     "lorahub": "LoraHub",
     "natural-niches": "natural niches",
-    "data-merge": "data merge: one adapter, trained on the union",
-    "default, untrained": "the search (default), before training",
-    "default without training": "the search (default), `--set train=off`",
-    "score model": "the search (default): a surrogate of the scores",
+    "data-merge": "data merge (one adapter trained on all data)",
+    "default, untrained": "default search, before training",
+    "default without training": "default search, `--set train=off`",
+    "score model": "default search, surrogate of the scores",
     "item model": "the item model of the default, as many evaluations as the swarm",
-    "default": "the search (default)",
+    "default": "default search",
 }
 Job = tuple[int, str]  # build and task
 Scores = Mapping[str, Mapping[Job, Mapping[str, float]]]
@@ -121,11 +121,11 @@ def trial(form: str, builds: Sequence[int], rows: Sequence[str] = tuple(LABELS))
         jobs = {job: means for job, means in scores.get(row, {}).items() if job[0] in builds}
         if len(jobs) == TASKS * len(builds):
             table.append([label, *cells(row, jobs, scores[BEST])])
-    head = ["dev", "test", "gain on test, points", "relative", "evaluations"]
+    head = ["dev", "test", "test gain (points)", "relative gain", "evaluations"]
     return markdown([(NAMES | LIKELIHOODS)[form], *head], table)
 
 
-NAMES = {"choices": "options", "written": "written answers"}
+NAMES = {"choices": "multiple choice", "written": "free-form answers"}
 LIKELIHOODS = {"perplexity": "1 / perplexity", "abstain": "abstention"}
 
 
@@ -177,7 +177,7 @@ def twelve(evidence: str = "twelve") -> str:
     means = jobs.groupby("method").mean().sort_values(ascending=False)
     table = [
         [
-            "best single expert" if method == "best-single" else method,
+            "best expert" if method == "best-single" else method,
             *(f"{right:.3f}" for right in builds[method]),
             f"{mean:.3f}",
             *gain_cells(jobs[method].to_dict(), best),
@@ -185,9 +185,9 @@ def twelve(evidence: str = "twelve") -> str:
         ]
         for method, mean in means.items()
     ]
-    head = [*(f"build {build}" for build in builds["best-single"].index), "mean"]
+    head = [*(f"replicate {build}" for build in builds["best-single"].index), "mean"]
     return markdown(
-        ["mean of three tasks", *head, "gain, points", "relative", "dev examples"], table
+        ["mean of three tasks", *head, "gain (points)", "relative gain", "dev examples"], table
     )
 
 
@@ -242,12 +242,12 @@ DIFFERENCES = {
         "default",
         "default, skipping",
     ),
-    "the search (default), `--set train=off`, minus Model Swarms in `delta`": (
+    "default search, `--set train=off`, minus Model Swarms in `delta`": (
         "default without training",
         "swarm delta segments",
     ),
-    "the search (default) minus Model Swarms in `delta`": ("default", "swarm delta segments"),
-    "the search (default) minus data merge": ("default", "data-merge"),
+    "default search minus Model Swarms in `delta`": ("default", "swarm delta segments"),
+    "default search minus data merge": ("default", "data-merge"),
 }
 
 

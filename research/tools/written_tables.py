@@ -59,16 +59,16 @@ def written_answers() -> str:
 
 # The rows that a reader of docs/explanation/results.md needs, and what they are called there.
 SHORT = {
-    "best-single": "best expert",
-    "paper": "Model Swarms as published, some 390 evaluations",
+    "best-single": "best adapter",
+    "paper": "Model Swarms as published, about 390 evaluations",
     "lorahub": "LoraHub",
     "natural-niches": "natural niches (M2N2)",
     "random": "random search",
     "pycma": "CMA-ES",
-    "grpo-best": "GRPO, from the best expert",
-    "expert-iteration-best-single": "expert iteration, from the best expert",
-    MIXTURE: "the search, before training",
-    DEFAULT: "the search (default)",
+    "grpo-best": "GRPO from the best adapter",
+    "expert-iteration-best-single": "expert iteration from the best adapter",
+    MIXTURE: "search, before training",
+    DEFAULT: "search (default)",
 }
 
 
@@ -83,14 +83,14 @@ def written_short() -> str:
         ]
         for method, label in SHORT.items()
     ]
-    return markdown(["exact match, three held-out tasks", "mean", "the search minus, points"], rows)
+    return markdown(["three held-out tasks", "mean exact match", "search - method (points)"], rows)
 
 
 # The same methods where a model that people use has other numbers of replies.
 EMBEDDED = {
-    "expert-iteration-base": "expert iteration, from the base",
-    "expert-iteration-base-4": "expert iteration, from the base, four rounds at most",
-    "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
+    "expert-iteration-base": "expert iteration from the base model",
+    "expert-iteration-base-4": "expert iteration from the base model, four rounds at most",
+    "expert-iteration-best-single": "expert iteration from the best adapter, as many replies",
     "base_tuned": "the base, trained on its own replies",
     "mixture-trained": "the mixture, trained for four rounds",
     "four-rounds": "the search, four rounds at most",

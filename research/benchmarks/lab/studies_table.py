@@ -134,7 +134,7 @@ def changes(variants: Mapping[str, Mapping[Key, Line]], names: Sequence[str], wh
     """
     full = variants[whole]
     lines = [
-        "| variant | pairs | dev - full | test - full | test - best expert | evaluations |",
+        "| variant | runs | dev - full | test - full | test - best expert | evaluations |",
         f"|{'---|' * 6}",
     ]
     for name in names:
