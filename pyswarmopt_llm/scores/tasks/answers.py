@@ -11,23 +11,26 @@ from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, only, plain, statement
+from pyswarmopt_llm.scores.tasks.stated import candidates, conclusion, only, plain, statement
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
-from pyswarmopt_llm.scores.words import same_words, typography
+from pyswarmopt_llm.scores.words import same_words, typography, words
 
-_AFTER = r"(?![\w'?-])"  # of a letter; A and I are also words
+# Chinese and Japanese letters may stand beside a Latin one
+_BEFORE = r"(?<!\w-)(?<![^\W\u3040-\u9fff]|')"
+_AFTER = r"(?![^\W\u3040-\u9fff]|['?-])"  # A and I are also words
 _AFTER_WORD = (
     r"(?=[\"'*)\]]*\s*(?:$|[^\w\s'?-]|\n|(?:because|since|as|is|are|or|and|seems|looks|must)\b))"
 )
 _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
 _OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
+# a discussed option, at the start of a line or sentence
+_LISTED = r"(?m)(?:^|(?<=[.!?;]\s))[\W_]*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
 _DENIED = (
     r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
     r"|(?i:no|nor|than|instead of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
-_LATEX = re.compile(r"\\[A-Za-z]{2}|\\[({[%$,]|[_^]\{|\$.*\S\$")
 # a last sentence: "x = 18", "The sum is 24."
 _SAID = re.compile(
     r"(?:\A|[.!?]\s|\n)[^\d=.!?\n]*?(?:[=:]|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
@@ -35,12 +38,7 @@ _SAID = re.compile(
 
 
 def is_correct(item: Item, text: str) -> bool:
-    """Whether generated text answers an item correctly.
-
-    With choices, the text has to name the right option. Without, the same words are right, see
-    `scores.words`. Else the comparison depends on the right answer: numbers by `quantities` (the last
-    number, unless an answer is marked); yes and no by the verdict of the reply, anything else by
-    the words of the stated answer. One of several right answers is enough.
+    """Whether generated text answers an item correctly, see `check`.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -50,35 +48,61 @@ def is_correct(item: Item, text: str) -> bool:
         >>> is_correct(Item("3", "Capital of Peru?", None, "Lima"), "the answer is: lima.")
         True
     """
-    if item.choices is not None:
-        return extract_choice(text, item.choices) == item.answer
-    return any(_answers(reference, text) for reference in item.references)
+    return check(item, text) is True
 
 
-def _answers(reference: str, text: str) -> bool:
-    """Whether a text gives a right answer to an open question."""
+def check(item: Item, text: str) -> bool | None:
+    """Whether generated text answers an item correctly; None if its answer is unclear.
+
+    With choices, the text has to name the right option. Without, the same words are right, see
+    `scores.words`. Else the comparison depends on the right answer: numbers by `quantities` (the last
+    number, unless an answer is marked); yes and no by the verdict of the reply, anything else by
+    the words of the stated answer. One of several right answers is enough. An answer that is not
+    marked is unclear if the text has the right one in another place.
+
+    Example:
+        >>> item = Item("1", "Capital of Peru?", None, "Lima")
+        >>> check(item, "Lima."), check(item, "Cuzco"), check(item, "It is Lima or Cuzco.")
+        (True, False, None)
+    """
+    if item.choices is None:
+        checks = [_check(reference, text) for reference in item.references]
+        return max(checks, key=(False, None, True).index)
+    letter = extract_choice(text, item.choices)
+    if letter is None:
+        return None
+    return letter == item.answer
+
+
+def _check(reference: str, text: str) -> bool | None:
+    """`check` of an open question with one right answer."""
     gold = candidates(reference)[0]
+    answer = " ".join(words(gold))
     number = written_quantity(gold)
+    *marked, own = candidates(text)
     if number is not None:
-        return _same(number, stated_quantity(text))
-    if same_words(reference, text):
-        return True
-    answer = normalise(gold)
-    if answer in VERDICTS:
-        return spoken_verdict(text) == answer
-    parts = candidates(text)
-    if _LATEX.search(gold) and any(same_words(plain(gold), plain(part)) for part in parts):
-        return True
-    return any(
-        same_words(gold, shown) for part in parts for shown in (part, plain(part), statement(part))
-    )
+        found = stated_quantity(text)
+        right = found and number.same(found)
+        own = own.strip().rpartition("\n")[2]
+        if written_quantity(own):
+            marked = [own]
+    elif answer in VERDICTS:
+        said = spoken_verdict(text)
+        return None if said is None else said == answer
+    else:
+        shown = [plain(part) for part in (*marked, own)]
+        forms = (text, *shown, *map(statement, shown))
+        right = any(same_words(each, form) for each in (reference, plain(gold)) for form in forms)
+    if not right and not marked and f" {answer} " in f" {' '.join(words(own))} ":
+        return None
+    return right
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the option that a text names, by letter or by text; None if unclear.
 
-    Text marked as the answer decides, then the whole: if it is an option or its letter, or begins
-    with a letter, then that; else the only option that it names and does not deny.
+    Text marked as the answer decides, then the option or letter that the text, or its conclusion
+    ("So it is B"), is or begins with; else the only option that it names and does not deny.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -94,19 +118,13 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
             return verdicts.get(verdict)
         choices = {letter: letter for letter in choices}
     *marked, whole = (typography(plain(part)) for part in candidates(text))
-    lines = [
-        rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
-    ]
-    unlisted = re.sub(rf"\A(?:(?:{'|'.join(lines)})(?:\n|\Z)){{2,}}", "", whole)
-    for part in (*map(statement, marked), unlisted):
-        letter = (
-            _exact_option(part, choices)
-            or _leading_letter(part, choices)
-            or _named_option(part, choices)
-        )
-        if letter is not None:
+    if re.findall(_LISTED, whole)[:2] == [*choices][:2]:
+        whole = re.sub(f"{_LISTED}.*", "", whole)
+    for part in map(statement, marked):
+        if letter := _first_option(part, choices) or _named_option(part, choices):
             return letter
-    return None
+    begun = (_first_option(part, choices) for part in (whole, conclusion(whole)))
+    return only(filter(None, begun)) or _named_option(whole, choices)
 
 
 def same_number(reference: str, text: str) -> bool:
@@ -116,11 +134,8 @@ def same_number(reference: str, text: str) -> bool:
         >>> same_number("So 0 remain.", "0"), same_number("0.5", "50%"), same_number("none", "none")
         (True, True, False)
     """
-    return _same(stated_quantity(reference), stated_quantity(text))
-
-
-def _same(expected: Quantity | None, found: Quantity | None) -> bool:
-    return bool(expected and found and found.same(expected))
+    expected = stated_quantity(reference)
+    return bool(expected and expected.same(stated_quantity(text)))
 
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
@@ -140,8 +155,10 @@ def stated_answer(text: str) -> Quantity | str:
     return written_quantity(clause) or (said and written_quantity(said["said"])) or stated
 
 
-def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The option whose letter or text is the whole text; case only distinguishes options."""
+def _first_option(text: str, choices: Mapping[str, str]) -> str | None:
+    """The option whose letter or text is the whole text, or whose letter begins it unrefuted and
+    alone; case only distinguishes options.
+    """
     stated = re.sub(r"(?i)\A\W*(?:option|choice|letter)\b", "", statement(text))
     bare = stated.strip(EDGES)
     if bare in choices:
@@ -150,20 +167,15 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     alike = [
         letter
         for letter, option in choices.items()
-        if same_words(option, stated) or _same(number, written_quantity(option))
+        if same_words(option, stated) or (number and number.same(written_quantity(option)))
     ]
     if alike:
         return only([each for each in alike if choices[each].strip() == bare] or alike)
     if bare.upper() in choices:
         return bare.upper()
-    return None
-
-
-def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter that a text begins with, unless another follows, or the text refutes it."""
     for letter, option in choices.items():
-        told = rf"(?![\W_]*(?:{re.escape(option)})?{_REFUTED})"
-        if re.match(f"{_LEADING}{_letter(letter)}{_OTHER}{told}", text):
+        refuted = rf"[\W_]*(?:{re.escape(option)})?{_REFUTED}"
+        if re.match(f"{_LEADING}{_letter(letter)}{_OTHER}(?!{refuted})", text):
             return letter
     return None
 
@@ -176,14 +188,13 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
     named = set()
     for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
         option = normalise(choices[letter])
-        words = None
+        names = f"{_BEFORE}{_letter(letter)}"
         if option not in ("", "a", "i"):
-            words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)"
-        for pattern in filter(None, (words, rf"(?<!\w-)(?<![\w']){_letter(letter)}")):
-            rest = re.sub(f"{_DENIED}{pattern}|{pattern}{_REFUTED}", "\0", rest)
-            if re.search(pattern, rest):
-                named.add(option)
-                rest = re.sub(pattern, "\0", rest)
+            names += rf"|(?<!\w)(?i:{re.escape(option)})(?!\w)"
+        rest = re.sub(f"{_DENIED}(?:{names})|(?:{names}){_REFUTED}", "\0", rest)
+        rest, count = re.subn(names, "\0", rest)
+        if count:
+            named.add(option)
     letters = [letter for letter, option in choices.items() if normalise(option) in named]
     return only(letters)
 

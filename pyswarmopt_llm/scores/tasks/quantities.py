@@ -37,7 +37,8 @@ _NUMBER = re.compile(
       |(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?       # 1,234.50
       |(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+|\.[0-9]++))             # not 1990s
       (?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
-      |(?:\s?[×x*]\s?(?P<ten>10))?(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?  # 2 × 10^6, 10^6
+      |\s?[×x*]\s?10(?:\^|\*\*)\{?(?P<ten>-?[0-9]{1,3})\}?                  # 2 × 10^6
+      |(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?                           # 10^6
       |(?!e[+-]?[0-9]))
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -62,7 +63,8 @@ _OR_MORE = re.compile(r"\s*[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)
 _NEXT = re.compile(rf"\s*(?:and\s+)?{_NUMBER.pattern}", _NUMBER.flags)
 # a last "3 or 4", "3-4", "between 3 and 4", or "3 + 4 ="
 _UNCLEAR = re.compile(
-    r"(?:[0-9](?:(?:\s\w+)?\sor\s|[-–])|between\s\S+\sand\s)[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z|[=+×]\s*\Z"
+    r"(?:[0-9](?:[^0-9.!?\n]*\b(?:or|could|might|may|maybe|perhaps)\b[^0-9.!?\n]*|[-–])|between\s\S+\sand\s)"
+    r"[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z|[=+×]\s*\Z"
 )
 _EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
 _REWRITTEN = {
@@ -74,7 +76,7 @@ _REWRITTEN = {
     r"\bcubic\s+([^\W\d_]+)": r"\g<1>3",
     r"\bper cent\b": "percent",
 }
-_UNITS_NAMED = [
+_NAMES = [
     "zero",
     "one",
     "two",
@@ -95,12 +97,16 @@ _UNITS_NAMED = [
     "seventeen",
     "eighteen",
     "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
 ]
-_TENS_NAMED = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_NUMBERS_NAMED = {
-    **{word: str(number) for number, word in enumerate(_UNITS_NAMED)},
-    **{word: f"{number}0" for number, word in enumerate(_TENS_NAMED, 2)},
-}
+_NUMBERS_NAMED = dict(zip(_NAMES, map(str, (*range(20), *range(20, 100, 10))), strict=True))
 _JOINED = {  # after the words of digits
     "0[- ](?=[1-9](?![0-9]))": "",  # twenty-one is 21
     r"\ban?(?= (?:dozen|hundred|thousand|million|half|third|quarter)\b)": "1",
@@ -124,7 +130,7 @@ class Quantity(NamedTuple):
     unit: Unit
     end: int
 
-    def same(self, other: Quantity) -> bool:
+    def same(self, other: Quantity | None) -> bool:
         """Whether both are the same quantity; a unit missing on one side may have been left out.
 
         Example:
@@ -132,13 +138,14 @@ class Quantity(NamedTuple):
             >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
             (True, True, False)
         """
+        if other is None:
+            return False
         if Unit() in (self.unit, other.unit) and self.value == other.value:
             return True
         count, theirs = (each.value * each.unit.factor for each in (self, other))
-        if not (self.unit.kind and other.unit.kind):
-            return count == theirs
-        same = self.unit.kind == other.unit.kind
-        return same and count * self.unit.size == theirs * other.unit.size
+        if self.unit.kind == other.unit.kind:
+            return count * self.unit.size == theirs * other.unit.size
+        return "" in (self.unit.kind, other.unit.kind) and count == theirs
 
 
 def stated_quantity(text: str) -> Quantity | None:
@@ -155,7 +162,7 @@ def stated_quantity(text: str) -> Quantity | None:
     for shown in map(_readable, map(statement, marked)):
         if _NUMBER.search(shown):
             return _of_phrase(shown)
-    first = written_quantity(re.split(r"\n[ \t]*\n", own.strip())[0])
+    first = written_quantity(own.strip().partition("\n\n")[0])
     if first is not None or _UNCLEAR.search(own):
         return first
     numbers = map(_quantity, _NUMBER.finditer(_readable(own)))
@@ -239,15 +246,11 @@ def _quantity(match: re.Match[str] | None, above: Fraction | None = None) -> Qua
 def _value(match: re.Match[str]) -> Fraction:
     """The number of a match; ZeroDivisionError for a division by 0."""
     if match["top"]:
-        value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
+        value = int(match["whole"] or 0) + Fraction(f"{match['top']}/{match['bottom']}")
     else:
         digits = match["digits"] or match["comma"].replace(".", "").replace(",", ".")
-        value = Fraction(re.sub("[ ',]", "", digits))
-        power = int(match["exponent"] or match["power"] or 0)
-        if match["power"] and not match["ten"]:
-            value = value**power
-        else:
-            value *= Fraction(10) ** power
+        exponent = match["exponent"] or match["ten"] or 0
+        value = Fraction(re.sub("[ ',]", "", f"{digits}e{exponent}")) ** int(match["power"] or 1)
     if match["sign"] or match["minus"]:
         return -value
     return value

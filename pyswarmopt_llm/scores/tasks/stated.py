@@ -13,13 +13,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _MARK = re.compile(
-    r"(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
+    r"(?im)(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?|here|(?:to|for)\s[^.:\n]{1,60}?))?"
     r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
     r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a](?:[*_]+(?=\s))?)(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
     r"|(?:答案|答え)[*_\s]*(?:[是为は]|[:\uff1a])"
     r"|^[ \t#>*_]*(?:(?:the|my)[ \t]+)?(?:(?:final|correct)[ \t]+)?answer[ \t*_]*$"  # a heading
-    r"|<answer>",
-    re.IGNORECASE | re.MULTILINE,
+    r"|<answer>"
 )
 # "#### Step 1: ..." and "#### 2. The price" are headings.
 _HASHES = re.compile(
@@ -28,16 +27,19 @@ _HASHES = re.compile(
     re.IGNORECASE,
 )
 _NEXT_QUESTION = re.compile(
-    r"^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
+    r"(?im)^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
     r"|^[ \t]*(?:let me know|feel free|would you like|do you want|(?:i )?hope (?:this|that|it))\b"
     r"(?=[^\n]*\s*\Z)(?!.*answer)"
-    r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
-    re.IGNORECASE | re.MULTILINE,
+    r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>"
 )
 # before another sentence, but not after "J." and "St.", or before a reason
 _STATED = re.compile(
     r"(?<=[.!])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=\(?[A-Z])|\n\s*\n"
     r"|(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b"
+)
+_CONCLUSION = re.compile(
+    r"(?im)(?:^|(?<=[.!?]\s))[\W_]*(?:so|thus|hence|therefore|in conclusion)\b[,:]?"
+    r"(?:\s+(?:it|this|that)(?:['’]s|\s+(?:is|(?:must|should|has to)\s+be)))?[,:]?"
 )
 _JSON_FIELDS = re.compile(r"\s*,\s*\"\w+\"\s*:.*")  # further fields of an object
 _BOX = re.compile(  # braces within: four deep
@@ -47,11 +49,12 @@ _BOX = re.compile(  # braces within: four deep
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}"
 )
-_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|([0-9])\s*([0-9]))")
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _GROUP = re.compile(r"(?<=[\^_√])\{([^{}]*)\}")
 _COMMANDS = {
     r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!;:()\[\]]": "",
     r"\\(?:times|cdot|ast)(?![A-Za-z])": "×",
+    r"\\[dt]?frac\s*([0-9])\s*([0-9])": r"\\frac{\1}{\2}",
     r"\\div(?![A-Za-z])": "÷",
     r"\\(?:approx|simeq)(?![A-Za-z])": "≈",
     r"\\pi(?![A-Za-z])": "π",
@@ -62,12 +65,12 @@ _COMMANDS = {
     r"\^\{?\\circ\}?": "°",
     r"\\,|~": "\u2009",  # a thin space
     r"\{,\}": ",",
+    r"(?<=[^\W\d_])_(?=[^\W\d_]{2})": " ",  # snake_case
     # pandoc's rule of $math$; what is left before a number is a currency
     r"\$\$|(?<!\\)\$(?=\S)([^$\n]*)(?<=\S)\$(?!\d)": r"\1",
     r"\b[A-Z]{1,2}\\?\$(?=[0-9])": " $",  # US$15
     r"\\?\$(?!\s?-?\.?[0-9])": "",
 }
-_NESTED = 3  # depth of \text{\mathbf{...}}, \frac{1}{\sqrt{2}}
 
 
 def without_thoughts(text: str) -> str:
@@ -120,13 +123,11 @@ def plain(text: str) -> str:
     """
     for command, means in _COMMANDS.items():
         text = re.sub(command, means, text)
-    if "\\" not in text and "{" not in text:
-        return text
-    for _ in range(_NESTED):
+    for _ in range(3):  # \text{\mathbf{...}}, \frac{1}{\sqrt{2}}
         text = _WRAPPED.sub(r" \1 ", text)
         text = _GROUP.sub(lambda group: _operand(group[1]), text)
-        text = _FRACTION.sub(_quotient, text)
-    return text.replace("\\", "")
+        text = _FRACTION.sub(lambda of: f" {of[1]}{_operand(of[2])}/{_operand(of[3])} ", text)
+    return re.sub(r"\\(?=[A-Za-z]{2}|[^\sA-Za-z])", "", text)
 
 
 def only(found: Iterable[T]) -> T | None:
@@ -140,12 +141,6 @@ def only(found: Iterable[T]) -> T | None:
     if len(values) == 1:
         return values.pop()
     return None
-
-
-def _quotient(fraction: re.Match[str]) -> str:
-    sign, *parts = fraction.groups("")
-    top, bottom = map(_operand, (parts[0] or parts[2], parts[1] or parts[3]))
-    return f" {sign}{top}/{bottom} "
 
 
 def _operand(text: str) -> str:
@@ -164,6 +159,16 @@ def statement(text: str) -> str:
         ('Lima.', 'Lima')
     """
     return _STATED.split(text.strip(), maxsplit=1)[0]
+
+
+def conclusion(text: str) -> str:
+    """The sentence after the last "so" or "therefore"; "" without any.
+
+    Example:
+        >>> conclusion("Quito is too high. So it must be Lima. Done.")
+        'Lima.'
+    """
+    return statement(["", *_CONCLUSION.split(text)[1:]][-1])
 
 
 def _after_mark(text: str) -> str:

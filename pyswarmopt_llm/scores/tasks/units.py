@@ -35,6 +35,7 @@ _SIZES = {
     "m/s": {"mph": "0.44704", "kph|kmh": "5/18"},
     "m2": {"acre": "4046.8564224", "ha|hectare": "1e4"},
     "l": {"gal|gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473"},
+    "B": {"bit": "1/8", "Kb|kbit": "125", "Mb|Mbit": "125e3", "Gb|Gbit": "125e6"},
     "$": {"$|USD|dollar": "1", "cent": "0.01"},
     "£": {"£|GBP|pound|lb": "1", "ounce|oz": "0.0625", "pence": "0.01"},  # pounds of either kind
 }
@@ -105,20 +106,18 @@ class Unit(NamedTuple):
 
 def _by_name() -> dict[str, Unit]:
     units: dict[str, Unit] = {}
-    for unit_names in _METRIC:
-        names = unit_names.split("|")
-        for prefixes, size in _PREFIXES.items():
-            pairs = product(prefixes.split("|"), names)
-            units |= dict.fromkeys(map("".join, pairs), Unit(names[0], Fraction(size)))
     for kind, sizes in _SIZES.items():
         for unit_names, size in sizes.items():
             unit = Unit(kind, Fraction(size))
             if kind in ("", "%"):
                 unit = Unit(kind, factor=unit.size)
             units |= dict.fromkeys(unit_names.split("|"), unit)
-    for unit_names in _KINDS:
-        names = unit_names.split("|")
-        units |= dict.fromkeys(names, Unit(names[0]))
+    # the metric ones after bits: "gb" are bytes
+    for all_names, prefixes in ((_KINDS, {"": "1"}), (_METRIC, _PREFIXES)):
+        for names, (prefix, size) in product(all_names, prefixes.items()):
+            pairs = product(prefix.split("|"), names.split("|"))
+            unit = Unit(names.partition("|")[0], Fraction(size))
+            units |= dict.fromkeys(map("".join, pairs), unit)
     units |= {f"{name}s": unit for name, unit in units.items() if name[1:]}
     return {name.casefold(): unit for name, unit in units.items() if name[1:]} | units
 

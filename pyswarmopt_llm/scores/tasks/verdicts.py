@@ -14,13 +14,13 @@ VERDICTS = ("yes", "no", "true", "false", "maybe")
 _UNSAID = re.compile(  # "yes or no", "no doubt"
     r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b"
     r"|\bno\s+(?:one|idea|answer|evidence|information|doubt|problem|worries|wonder|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
+    r"|\b(?:is|are|was|were|has|have|had|with)\s+no(?=\s+[a-z])"
 )
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bcannot)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
     r"|\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 )
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes", None: "no"}
-_BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
 _START = r"(?:\A|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
 _WHY = "because|since|as|by|for|over|due|with|based|given"  # words that begin a reason
@@ -82,7 +82,7 @@ def preferred(text: str) -> str | None:
     """
     text = without_thoughts(text).strip(" \t\r\n*_")
     first = _STATED.match(text)
-    if first is not None and not first["marked"]:
+    if first and not first["marked"]:
         return _side(first)
     for pattern in (_STATED, _SAID, _ALONE):
         sides = set(map(_side, pattern.finditer(text)))
@@ -113,16 +113,15 @@ def _verdict(text: str) -> str | None:
     first = re.match(rf"[\W_]*({'|'.join(VERDICTS)})(?![a-z])", words)
     if first:
         return first[1]
-    return only(_BARE.findall(words) or re.findall(r"\bno\b", words))
+    return only(re.findall(rf"\b(?:{'|'.join(VERDICTS)})\b", words))
 
 
 def _side(match: re.Match[str]) -> str:
     """The side that a match names."""
-    found = match.groupdict()
-    side = found["letter"] or found.get("marked")
-    if side in (None, "C"):
-        return "tie"
-    return side
+    side = match[match.lastgroup or 0]
+    if side in ("A", "B"):
+        return side
+    return "tie"
 
 
 def _rated(match: re.Match[str]) -> float | None:

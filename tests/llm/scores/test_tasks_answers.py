@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pyswarmopt_groups.voting import equivalent
 from pyswarmopt_llm.scores.metrics.text import numeric
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
+from pyswarmopt_llm.scores.tasks.answers import check, extract_choice, is_correct
 from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
 
-# a text and what is found in it: of four capitals or other options, as a number, or whether it is right; a quantity
-# is so in accuracy, numeric and votes; by hand
+# a text and what is found in it: of four capitals or other options, as a number, or whether it is right (null if that
+# is unclear); a quantity is so in accuracy, numeric and votes; by hand
 CORPUS = Path(__file__).with_name("answers.jsonl").read_text(encoding="utf-8").splitlines()
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
 
@@ -37,9 +37,10 @@ def test_what_is_found_is_what_the_corpus_says(line: str) -> None:
         assert number(text) == (None if finds is None else Fraction(finds))
     else:
         item = Item("1", "?", None, case["gold"])
-        assert is_correct(item, text) is finds
+        assert check(item, text) is finds
         if case["kind"] == "quantity":
-            assert numeric([item], [text]) == [finds] and equivalent(item.answer, text) is finds
+            assert numeric([item], [text]) == [bool(finds)]
+            assert equivalent(item.answer, text) is bool(finds)
 
 
 @given(st.text(), st.dictionaries(st.sampled_from("ABCDEFGHIJ"), st.text(min_size=1), min_size=2))
