@@ -151,17 +151,16 @@ def command_line() -> str:
     lines = [
         "# Command line",
         "",
-        "Both programs exit with 0 when they are done, with 2 when the input is wrong (one line "
-        "on stderr; nothing is "
-        "written) and with 130 when they are interrupted. `--install-completion` installs shell "
+        "Both programs exit with code 0 on success, 2 if the input is invalid (one line on stderr; "
+        "nothing is written) and 130 if interrupted. `--install-completion` installs shell "
         "completion.",
     ]
     for app, intro in (
         (
             swarm_llm_app,
-            "Options of a command can also stand in a file, see `--config`.",
+            "You can also put the options of a command in a file; see `--config`.",
         ),
-        (pyswarmopt_app, "Needs the extra `toy`."),
+        (pyswarmopt_app, "Requires the `toy` extra."),
     ):
         group: Any = typer.main.get_command(app)
         ctx = typer.Context(group, info_name=group.name)
@@ -245,7 +244,9 @@ def reference() -> Iterator[tuple[str, str]]:
     yield (
         "reference/pyswarmopt-modules.md",
         _page(
-            "pyswarmopt: modules", f"As attributes: {_spans(f'pso.{n}' for n in parts)}.", modules
+            "pyswarmopt: modules",
+            f"These modules are attributes of `pso`: {_spans(f'pso.{n}' for n in parts)}.",
+            modules,
         ),
     )
     added = plugins("api")
