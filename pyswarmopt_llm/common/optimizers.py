@@ -5,8 +5,6 @@ pycma and nevergrad.
 from __future__ import annotations
 
 import inspect
-import itertools
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,9 +13,8 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.own_file import raised
 from pyswarmopt.base.spelling import did_you_mean
-from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
@@ -158,6 +155,8 @@ def asked(optimizer: pso.Optimizer, name: str) -> Tensor:
     except Exception as error:
         if not is_function(name):
             raise
+        from pyswarmopt.base.own_file import raised
+
         file = user_path(name.rpartition(":")[0]).resolve()
         raise InvalidOption(OPTIMIZER, name, f"raised {raised(error, file)}; fix it") from error
 
@@ -228,37 +227,3 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error
     return options
-
-
-def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
-    """The sets of coefficients to search with, ``NAME=VALUE``: all combinations of a grid if there
-    are few enough, else distinct random ones. The values are those of `settings`, and of the paper's
-    grid if a published procedure draws from it.
-
-    Raises:
-        UserError: a coefficient does not take a value.
-
-    Example:
-        >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"), draws=10)
-        >>> draws_of(config)
-        [('inertia=.1', 'repel=0'), ('inertia=.2', 'repel=0')]
-        >>> len(draws_of(replace(config, paper=True)))
-        10
-    """
-    grid: dict[str, list[str]] = {}
-    if config.published:
-        from pyswarmopt.algorithms.model_swarms import GRID as PAPER
-
-        grid = {name: list(map(str, numbers)) for name, numbers in PAPER.items()}
-    for setting in config.settings:
-        name, _, texts = setting.partition("=")
-        different = dict.fromkeys(text.strip() for text in texts.split(","))
-        grid[name.replace("-", "_")] = list(different)
-    pairs = [[f"{name}={text}" for text in texts] for name, texts in grid.items()]
-    for pair in itertools.chain(*pairs):
-        recipe_options([pair])
-    combinations = list(itertools.product(*pairs))
-    count = config.draws or 1
-    if count < len(combinations):
-        combinations = random.Random(config.seed).sample(combinations, count)
-    return combinations

@@ -11,7 +11,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path, PurePath
 from typing import Any, get_origin, get_type_hints
 
-from pyswarmopt.base.own_file import object_of, sources
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import plugins
@@ -77,6 +76,8 @@ def own(setting: str, spec: str) -> Any:
     """
     if spec in of_packages(setting):
         return of_packages(setting)[spec].load()
+    from pyswarmopt.base.own_file import object_of
+
     file, _, name = spec.rpartition(":")
     if file:
         spec = f"{user_path(file)}:{name}"
@@ -93,6 +94,8 @@ def fingerprint(spec: str) -> str:
     file = user_path(spec.rpartition(":")[0])
     content = spec.encode()
     if file.is_file():
+        from pyswarmopt.base.own_file import sources
+
         content = sources(file)
     return hashlib.sha256(content).hexdigest()
 

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 import scipy.stats
 
-from pyswarmopt.base.arrays import Floats
-
 if TYPE_CHECKING:
+    from pyswarmopt.base.arrays import Floats
     from pyswarmopt_llm.common.interfaces import Score
 
 

@@ -13,9 +13,14 @@ from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
+
+
+def _factor(experts: Sequence[Adapter]) -> Space:
+    from pyswarmopt_llm.mix.factor import FactorSpace
+
+    return FactorSpace(experts)
 
 
 def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -37,7 +42,7 @@ def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) ->
 
 
 _BUILT_IN = (
-    SpaceKind("factor", FactorSpace),
+    SpaceKind("factor", _factor),
     SpaceKind("delta", DeltaSpace, linear=True),
     SpaceKind(
         "full",

@@ -33,7 +33,7 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, draws_of, is_swarm
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
@@ -280,7 +280,12 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind.check(config)
     _refuse(config, _conflicts(config, iterations_given(given)))
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
-    check_optimizer(optimizer, draws_of(config)[0] if config.is_grid else config.settings)
+    settings = config.settings
+    if config.is_grid:
+        from pyswarmopt_llm.searching.draws import draws_of
+
+        settings = draws_of(config)[0]
+    check_optimizer(optimizer, settings)
 
 
 def _refuse(config: SearchConfig, conflicts: Iterator[tuple[str, str]]) -> None:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from pyswarmopt.base.arrays import Floats
-from pyswarmopt_llm.common.config import MOST_COEFFICIENTS, PATIENCE
+from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.common.events import Event, note
-from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -31,6 +29,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
 
 if TYPE_CHECKING:
+    from pyswarmopt.base.arrays import Floats
     from pyswarmopt_llm.searching.surrogate import Surrogate
     from pyswarmopt_llm.searching.swarm import SwarmProposer
 
@@ -121,7 +120,9 @@ def explored(
     with ExitStack() as stack:
         proposer: Surrogate | SwarmProposer
         if job.plan.config.method == "swarm":
-            proposer = _swarm(job, saved, stack)
+            from pyswarmopt_llm.searching.swarm import swarm_proposer
+
+            proposer = swarm_proposer(job, saved, stack)
         else:
             proposer = _surrogate(job, start, remarks)
         stop = explore(proposer, scorer, job.plan.budget)
@@ -347,30 +348,6 @@ def eliminated(values: Floats, leader: Floats, total: int) -> bool:
     variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
     error = math.sqrt(variance / n * (1 - n / total))
     return bool(difference.mean() > ERRORS * error)
-
-
-def _swarm(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmProposer:
-    """The proposer that runs iterations; the stack releases its optimizer."""
-    from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
-
-    config = job.plan.config
-    optimizer = make_optimizer(
-        config.optimizer,
-        job.starts,
-        population=config.population,
-        max_iter=config.iterations,
-        patience=config.patience or PATIENCE,
-        seed=config.seed,
-        compat="reference" if config.reference else "paper",
-        settings=config.settings,
-    )
-    drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
-    return SwarmProposer(
-        stack.enter_context(released(optimizer)),
-        drops,
-        saved,
-        config.optimizer,
-    )
 
 
 def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:

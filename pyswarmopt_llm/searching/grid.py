@@ -14,7 +14,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.common.optimizers import draws_of
+from pyswarmopt_llm.searching.draws import draws_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
@@ -160,7 +159,11 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
-        draws = len(draws_of(self.config)) if self.config.is_grid else 1
+        draws = 1
+        if self.config.is_grid:
+            from pyswarmopt_llm.searching.draws import draws_of
+
+            draws = len(draws_of(self.config))
         return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
     def affordable(self, evaluations: int) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from scipy.special import expit
 from scipy.stats import t as student
 from torch import Tensor
 
-from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.gaussian import (
@@ -34,6 +34,9 @@ from pyswarmopt_llm.common.gaussian import (
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.scorer import Batch
+
+if TYPE_CHECKING:
+    from pyswarmopt.base.arrays import Floats
 
 ERRORS = 2.5  # a harmful expert is worse than the base by this many standard errors
 LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,9 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.common.optimizers import asked
+from pyswarmopt_llm.common.config import PATIENCE
+from pyswarmopt_llm.common.optimizers import asked, make_optimizer, released
+from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
 from pyswarmopt_llm.searching.scoring.scorer import Batch
@@ -99,3 +102,21 @@ class SwarmProposer:
     def stop(self) -> dict[str, float]:
         """The optimizer's reasons to stop."""
         return self.optimizer.stop()
+
+
+def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmProposer:
+    """The proposer that runs iterations; the stack releases its optimizer."""
+    config = job.plan.config
+    optimizer = make_optimizer(
+        config.optimizer,
+        job.starts,
+        population=config.population,
+        max_iter=config.iterations,
+        patience=config.patience or PATIENCE,
+        seed=config.seed,
+        compat="reference" if config.reference else "paper",
+        settings=config.settings,
+    )
+    drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
+    optimizer = stack.enter_context(released(optimizer))
+    return SwarmProposer(optimizer, drops, saved, config.optimizer)

@@ -15,8 +15,6 @@ from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.scores.metrics import text
-from pyswarmopt_llm.scores.metrics.external import evaluate_metric, function_metric
 from pyswarmopt_llm.scores.metrics.metric import (
     ACCURACY,
     REWARD_TOKENS,
@@ -30,6 +28,39 @@ from pyswarmopt_llm.scores.tasks import Task
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
 FUNCTION = "FILE.py:FUNCTION"
+
+
+def _of_texts(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    """The fields of a metric of `scores.metrics.text`; see `Metric.load`."""
+    from pyswarmopt_llm.scores.metrics import text
+
+    questions = {"mc2": text.truthfulness, "perplexity": text.inverse_perplexity}
+    if spec in questions:
+        return {"question": questions[spec]}
+    rates: dict[str, Any] = {
+        "exact-match": text.exact_match,
+        "numeric": text.numeric,
+        "f1": text.token_f1,
+        "bleu": text.bleu,
+        "rouge-l": text.rouge_l,
+        "chrf": text.chrf,
+    }
+    return {"rate": rates[spec]}
+
+
+def _evaluate(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    """The fields of ``evaluate:NAME``; see `Metric.load`."""
+    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
+
+    return {"rate": EvaluateMetric(spec.partition(":")[2])}
+
+
+def _function(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    """The fields of ``FILE.py:FUNCTION``; see `Metric.load`."""
+    from pyswarmopt_llm.scores.metrics.external import ScoreFunction
+
+    function = ScoreFunction(spec)
+    return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
 
 
 def _published(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
@@ -67,26 +98,26 @@ def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyM
 _METRICS = (
     ACCURACY,
     Metric("abstain", load=_published, needs="choices", signed=True, scale=(-1.0, 1.0)),
-    Metric("mc2", question=text.truthfulness, scoring="likelihood", needs="choices"),
-    Metric("perplexity", question=text.inverse_perplexity, scoring="likelihood", needs="answer"),
-    ReplyMetric("exact-match", text.exact_match),
-    ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
+    Metric("mc2", load=_of_texts, scoring="likelihood", needs="choices"),
+    Metric("perplexity", load=_of_texts, scoring="likelihood", needs="answer"),
+    ReplyMetric("exact-match", load=_of_texts),
+    ReplyMetric("numeric", load=_of_texts, needs="number", new_tokens=256),
     ReplyMetric("graph", load=_published),
-    ReplyMetric("f1", text.token_f1),
-    ReplyMetric("bleu", text.bleu, module="sacrebleu"),
-    ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
-    ReplyMetric("chrf", text.chrf, module="sacrebleu"),
+    ReplyMetric("f1", load=_of_texts),
+    ReplyMetric("bleu", load=_of_texts, module="sacrebleu"),
+    ReplyMetric("rouge-l", load=_of_texts, module="rouge_score"),
+    ReplyMetric("chrf", load=_of_texts, module="sacrebleu"),
     _continued("toxicity", module="profanity_check"),
     _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
     # with an argument after a colon
-    ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
+    ReplyMetric("evaluate:NAME", signed=True, load=_evaluate),
     _continued("toxicity:MODEL"),
     _modelled("reward:MODEL", signed=True),
     _modelled("verbose:MODEL"),
     _modelled("concise:MODEL"),
     _modelled("judge:RUBRIC.txt", JUDGED_TOKENS, scale=(1.0, 10.0)),
     _modelled("local-judge:MODEL", JUDGED_TOKENS, scale=(1.0, 10.0)),
-    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=function_metric),
+    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=_function),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 
@@ -195,17 +226,6 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
             raise InvalidOption("metric", spec, f"a second metric called {label}")
         labels[label] = spec
     return labels
-
-
-def metric_given(specs: Sequence[str], task: str) -> str | None:
-    """The metric of one task, as in `metric_specs`; None: the task's own.
-
-    Example:
-        >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
-        (['numeric', 'f1'], None)
-    """
-    own = dict(spec.split("=", 1) for spec in specs if "=" in spec)
-    return own.get(task, next(iter(for_all_tasks(specs)), None))
 
 
 def longest_reply(specs: Sequence[str]) -> int | None:

@@ -134,12 +134,6 @@ class ScoreFunction:
         return parts
 
 
-def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``FILE.py:FUNCTION``; see `ReplyMetric.load`."""
-    function = ScoreFunction(spec)
-    return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
-
-
 def _listed(values: Any) -> list[Any]:
     if isinstance(values, str | Mapping):
         raise TypeError("not a list with a value per reply")
@@ -236,8 +230,3 @@ class EvaluateMetric:
             why = f"returns {', '.join(result)}; name one that is a mean over examples: NAME#VALUE"
             raise self._refusal(why)
         return value
-
-
-def evaluate_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``evaluate:NAME``; see `ReplyMetric.load`."""
-    return {"rate": EvaluateMetric(spec.partition(":")[2])}

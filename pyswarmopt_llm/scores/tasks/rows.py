@@ -1,11 +1,10 @@
 """From the rows of a file to a task: bad rows are listed, labels become choices, and a file without
-splits is divided by a seed. Also rows without answers: prompts, and new questions for a result.
+splits is divided by a seed. Also prompts, which have no answers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,27 +16,17 @@ from typing import TypeVar
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.columns import (
-    Columns,
-    Reading,
-    find_columns,
-    parse_reading,
-    plain_number,
-)
-from pyswarmopt_llm.scores.tasks.items import content, normalise, parse_item
+from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, find_columns, plain_number
+from pyswarmopt_llm.scores.tasks.items import content, normalise
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
-from pyswarmopt_llm.scores.tasks.templates import placeholders
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Form, Item, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 
-log = logging.getLogger(__name__)
 DEV_SHARE = 3  # one item in three becomes dev
 PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer them
 MOST_LABELS = 200
 LISTED = 20  # most labels in a message
 FAULTS = 5  # most faults in a message
 PLACES = 1000  # most rows named in a message
-_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
-_UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 T = TypeVar("T")
 Items = tuple[Item, ...]
@@ -80,60 +69,6 @@ def read_prompts(name: str, reading: Reading) -> Task:
     items, note = parse_rows(table, parse, reading.skip_bad)
     task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
     return replace(task, column="prompt")
-
-
-def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item | None]:
-    """The rows of a new file as questions in this form, without answers; None for blank rows.
-
-    Args:
-        form: form of the search's task.
-        table: the rows.
-        specs: ``--columns`` of the search and of this file; answer columns that the file lacks are
-            ignored.
-
-    Raises:
-        UserError: only blank rows, no such column, or bad rows.
-    """
-    told = {
-        name: column
-        for name, column in parse_reading(specs).columns.items()
-        if name not in _UNNEEDED or column in table.names
-    }
-    told = {"question": form.column, **told}
-    columns = find_columns(table, told, answered=False)
-    needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
-
-    def parse(row: FileRow) -> Item | None:
-        if columns.missing(row, needed):
-            return None
-        return _new_question(form, columns, row)
-
-    items, _ = parse_rows(table, parse)
-    if not any(items):
-        raise UserError(f"{table.path}: {form.column} is empty in every row; fill it in")
-    pairs = zip(table.rows, items, strict=True)
-    blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
-    if blank:
-        places = ", ".join(blank[:PLACES])
-        log.warning("%s: skipped %d blank rows (%s)", table.path, len(blank), places)
-    return items
-
-
-def _new_question(form: Form, columns: Columns, row: FileRow) -> Item:
-    """A row as a question in this form, without its answer.
-
-    Raises:
-        UserError: the row has no choices, and the form none.
-    """
-    asked = {name: value for name, value in columns.record(row).items() if name not in _NOT_ASKED}
-    if form.choices is not None:
-        asked["choices"] = None
-    elif not asked["choices"]:
-        raise UserError(f"{row.location}: no choices; add them, as in the search")
-    item = parse_item(asked, row.location, row.location, answered=False)
-    if form.choices is None:
-        return item
-    return replace(item, choices=dict(form.choices))
 
 
 def _task(

@@ -8,10 +8,10 @@ pseudo-observation at each end of its scale, as a single score does, so that no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
@@ -29,6 +29,9 @@ from pyswarmopt_llm.common.statistics import (
     without_rounding,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value, slopes
+
+if TYPE_CHECKING:
+    from pyswarmopt.base.arrays import Floats
 
 
 def combined_interval(
@@ -126,9 +129,9 @@ def combined_difference(
     """
     if not _comparable(first, second):
         return None
-    ours = list[Floats]()
-    theirs = list[Floats]()
-    changes = list[Floats]()
+    ours: list[Floats] = []
+    theirs: list[Floats] = []
+    changes: list[Floats] = []
     for name in first:
         a, b = np.array(first[name].per_item), np.array(second[name].per_item)
         low, high = scales.get(name) or assumed_scale(np.append(a, b))

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
-from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
+from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_specs
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -195,7 +195,7 @@ def _metric(stored: SearchConfig, task: str, run: Path) -> str | None:
     several = for_all_tasks(stored.metrics)
     if len(several) > 1:
         return _only("metric", several, run)
-    return metric_given(stored.metrics, _name(task))
+    return metric_specs(stored.metrics, list(map(_name, stored.tasks))).get(_name(task))
 
 
 def _for_task(stored: SearchConfig, task: str, metric: str | None) -> SearchConfig:

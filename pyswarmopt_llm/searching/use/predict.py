@@ -6,9 +6,10 @@ Until the file is complete, a store beside it keeps finished answers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.scores.tasks.rows import new_items
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.columns import Columns, find_columns, parse_reading
+from pyswarmopt_llm.scores.tasks.items import parse_item
+from pyswarmopt_llm.scores.tasks.rows import PLACES, parse_rows
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.templates import placeholders
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -33,6 +37,9 @@ from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_ou
 from pyswarmopt_llm.searching.use.generate import named_task
 from pyswarmopt_llm.searching.use.opening import Model, open_model, result_of, run_scoring
 
+log = logging.getLogger(__name__)
+_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
+_UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
 CHUNK = 128  # questions between two points from which an interrupted job can resume
@@ -114,7 +121,7 @@ def predict(
     table = _table(questions, form)
     anew = {spec.partition("=")[0].strip() for spec in columns}
     kept = [spec for spec in stored.columns if spec.partition("=")[0].strip() not in anew]
-    items = new_items(form, table, [*kept, *columns])
+    items = _new_items(form, table, [*kept, *columns])
     if dtype == "auto":
         dtype = stored.dtype
     machine = Machine(dtype, device, threads, stored.system, stored.thinking)
@@ -134,6 +141,60 @@ def predict(
         if out is not None:
             write_predictions(user_path(out), table, found, shared)
     return found
+
+
+def _new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item | None]:
+    """The rows of a new file as questions in this form, without answers; None for blank rows.
+
+    Args:
+        form: form of the search's task.
+        table: the rows.
+        specs: ``--columns`` of the search and of this file; answer columns that the file lacks are
+            ignored.
+
+    Raises:
+        UserError: only blank rows, no such column, or bad rows.
+    """
+    told = {
+        name: column
+        for name, column in parse_reading(specs).columns.items()
+        if name not in _UNNEEDED or column in table.names
+    }
+    told = {"question": form.column, **told}
+    columns = find_columns(table, told, answered=False)
+    needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
+
+    def parse(row: FileRow) -> Item | None:
+        if columns.missing(row, needed):
+            return None
+        return _new_question(form, columns, row)
+
+    items, _ = parse_rows(table, parse)
+    if not any(items):
+        raise UserError(f"{table.path}: {form.column} is empty in every row; fill it in")
+    pairs = zip(table.rows, items, strict=True)
+    blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
+    if blank:
+        places = ", ".join(blank[:PLACES])
+        log.warning("%s: skipped %d blank rows (%s)", table.path, len(blank), places)
+    return items
+
+
+def _new_question(form: Form, columns: Columns, row: FileRow) -> Item:
+    """A row as a question in this form, without its answer.
+
+    Raises:
+        UserError: the row has no choices, and the form none.
+    """
+    asked = {name: value for name, value in columns.record(row).items() if name not in _NOT_ASKED}
+    if form.choices is not None:
+        asked["choices"] = None
+    elif not asked["choices"]:
+        raise UserError(f"{row.location}: no choices; add them, as in the search")
+    item = parse_item(asked, row.location, row.location, answered=False)
+    if form.choices is None:
+        return item
+    return replace(item, choices=dict(form.choices))
 
 
 def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:

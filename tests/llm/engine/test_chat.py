@@ -77,17 +77,17 @@ def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
     config = small(tiny_base, [tiny_base], [file], tmp_path / "run")
     engine = TransformersEngine(*load_tiny(tiny_base))
     task = load_task(str(file))
-    check_window(task, "generate", engine, metric=METRICS["exact-match"])
+    check_window(task, "generate", engine, metric=find_metric("exact-match"))
     engine.thinking = config.thinking + 1000
     check_window(task, "likelihood", engine)
     with pytest.raises(UserError, match=r"generate scoring needs 1,[12]\d\d tokens"):
-        check_window(task, "generate", engine, metric=METRICS["exact-match"])
+        check_window(task, "generate", engine, metric=find_metric("exact-match"))
 
 
 def test_what_is_scored_is_what_comes_after_the_thoughts() -> None:
     item = Item("1", "Two plus two?", None, "4")
     reply = "<think>3 and 1, or 5?</think> 4"
-    score = METRICS["exact-match"].on([item], "generate", lambda user, earlier=(): user, None)
+    score = find_metric("exact-match").on([item], "generate", lambda user, earlier=(): user, None)
     assert score.judge([reply]) == [1.0] == score.judge(["4"])
     chosen = Item("2", "Two plus two?", {"A": "four", "B": "five"}, "A")
     assert is_correct(chosen, "<think>Answer: B? No.</think> Answer: A")

@@ -14,7 +14,7 @@ from search_helpers import DEFAULT, MakeSearch, ends_as, files, history, lasting
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.common.optimizers import draws_of
+from pyswarmopt_llm.searching.draws import draws_of
 from pyswarmopt_llm.searching.search import resume, search
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
