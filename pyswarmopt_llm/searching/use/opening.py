@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
@@ -154,30 +154,34 @@ def with_run(config: EvalConfig) -> EvalConfig:
     base, _ = result_of(run)
     about = read_about(run)
     stored = about.config
-    task = specs_of(about).get(config.task, config.task) or _only("task", stored.tasks, run)
+    specs = specs_of(about)
+    task = specs.get(config.task, config.task) or _only("task", stored.tasks, run)
     base = config.base or stored.base or base
     filled = replace(config, base=base, adapter=config.adapter or str(run), task=task)
     if task not in stored.tasks:
         return _completed(filled, stored, _OF_MODEL)
+    name = next(name for name, spec in specs.items() if spec == task)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
     code = replace(stored, workers="1", tasks=(), metrics=())
     if config.task != task:
         code = replace(code, tasks=(task,))
+    harness = task.startswith(LM_EVAL)
     metric = config.metric
-    if metric is None and (metric := _metric(stored, task, run)):
+    if metric is None and not harness and (metric := _metric(about, name, run)):
         code = replace(code, metrics=(metric,))
     require(code, (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
-    if not task.startswith(LM_EVAL):
+    if not harness:
         names |= {*NOT_OF_HARNESS, "seed"} - {"metric"}
     if config.against is not None:
         names -= _SAMPLING
-    return _completed(replace(filled, metric=metric), _for_task(stored, task, metric), names)
+    return _completed(replace(filled, metric=metric), _for_task(about, name, metric), names)
 
 
 def specs_of(about: About) -> dict[str, str]:
-    """Name -> task of a run, as given."""
-    return dict(zip(about.task_names, about.config.tasks, strict=False))
+    """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`."""
+    specs = sorted(about.config.tasks, key=lambda spec: spec.startswith(LM_EVAL))
+    return dict(zip(about.task_names, specs, strict=False))
 
 
 def _only(what: str, several: Collection[str], run: Path) -> str:
@@ -188,24 +192,23 @@ def _only(what: str, several: Collection[str], run: Path) -> str:
     return next(iter(several))
 
 
-def _metric(stored: SearchConfig, task: str, run: Path) -> str | None:
+def _metric(about: About, name: str, run: Path) -> str | None:
     """The run's metric for a task; None: the task's own."""
-    if task.startswith(LM_EVAL):
-        return None
-    several = for_all_tasks(stored.metrics)
+    several = for_all_tasks(about.config.metrics)
     if len(several) > 1:
         return _only("metric", several, run)
-    return metric_specs(stored.metrics, list(map(_name, stored.tasks))).get(_name(task))
+    return metric_specs(about.config.metrics, about.task_names).get(name)
 
 
-def _for_task(stored: SearchConfig, task: str, metric: str | None) -> SearchConfig:
+def _for_task(about: About, name: str, metric: str | None) -> SearchConfig:
     """The search's settings for one of its tasks: without the templates of others, and with the
     replies as long as all metrics had them. A test split may have been left out.
     """
+    stored = about.config
     longest = stored.max_new_tokens
     if longest is None and metric in (several := for_all_tasks(stored.metrics)):
         longest = longest_reply(several)
-    others = tuple(f"{_name(other)}=" for other in stored.tasks if other != task)
+    others = tuple(f"{other}=" for other in about.task_names if other != name)
     own = tuple(text for text in stored.template if not text.startswith(others))
     return replace(stored, template=own, test=stored.test or None, max_new_tokens=longest)
 
@@ -214,11 +217,6 @@ def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str])
     """The configuration with these settings of the run where it does not set them."""
     left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
     return replace(config, **{name: getattr(stored, name) for name in left})
-
-
-def _name(task: str) -> str:
-    """The name of a file's task."""
-    return Path(task.removeprefix(PROMPTS)).stem
 
 
 def run_scoring(run: Path, task: str) -> Scoring | None:

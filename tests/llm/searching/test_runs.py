@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.opening import with_run
 from pyswarmopt_llm.searching.written.replies import read_replies
 
 CONFIG = SearchConfig(
@@ -122,3 +125,11 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     (run.path / "replies.json").write_text("{}")
     with pytest.raises(UserError, match=r"replies\.json: damaged; remove it"):
         read_replies(run)
+
+
+def test_a_task_of_a_run_is_known_by_the_name_in_its_file(tmp_path: Path) -> None:
+    config = replace(CONFIG, tasks=("lm-eval:a", "t.json"), metrics=("quiz=f1",))
+    run = Run.create(tmp_path / "r", About(config, {"tasks": {"quiz": "4", "a": "5"}}))
+    (run.path / "best").mkdir()
+    asked = with_run(EvalConfig(run=str(run.path), task="quiz"))
+    assert (asked.task, asked.metric) == ("t.json", "f1")
