@@ -17,8 +17,7 @@ from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.own import is_function, is_own, of_packages, own
+from pyswarmopt_llm.common.own import is_own, of_packages, own
 from pyswarmopt_llm.common.registry import unknown
 
 OWN = "pso"  # the library's default without bounds, as needed for functions
@@ -142,23 +141,6 @@ def _points_at_once(name: str, population: int) -> int:
         return population
     except ValueError as error:
         raise InvalidOption(OPTIMIZER, name, str(error)) from error
-
-
-def asked(optimizer: pso.Optimizer, name: str) -> Tensor:
-    """The positions that an optimizer asks for.
-
-    Raises:
-        InvalidOption: a recipe of the user's own failed; it names the line.
-    """
-    try:
-        return optimizer.ask()
-    except Exception as error:
-        if not is_function(name):
-            raise
-        from pyswarmopt.base.own_file import raised
-
-        file = user_path(name.rpartition(":")[0]).resolve()
-        raise InvalidOption(OPTIMIZER, name, f"raised {raised(error, file)}; fix it") from error
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class Plan:
     @property
     def items(self) -> int:
         """Dev items of all tasks."""
-        return sum(len(task.dev) for task in self.objectives.tasks.values())
+        return sum(self.objectives.items.values())
 
     @property
     def test_items(self) -> int:
@@ -194,11 +194,6 @@ class Plan:
         return 3
 
     @property
-    def tests_plain(self) -> bool:
-        """Whether plain fine-tunings of base and best expert are scored on test."""
-        return self.rivals == 3
-
-    @property
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes = self.config.budget_minutes
@@ -227,7 +222,7 @@ class Plan:
             if len(self.objectives.scorings(name, self.config.scoring)) > 1:
                 tried += min(len(task.dev), TRIAL)
         plain = 0
-        if self.tests_plain:
+        if self.rivals == 3:  # with the plain fine-tunings of base and best expert
             plain = 2 * labelled(self.items).whole_passes(self.items)
         return {
             "search": other * tried * min(experts, TRIED) + dev * scored,

@@ -13,8 +13,12 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.config import PATIENCE
-from pyswarmopt_llm.common.optimizers import asked, make_optimizer, released
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.optimizers import OPTIMIZER, make_optimizer, released
+from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
@@ -78,10 +82,25 @@ class SwarmProposer:
         told before the next.
         """
         while not self.optimizer.stop():
-            self._asked = asked(self.optimizer, self.name)
+            self._asked = self._ask()
             self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
             numbers = np.flatnonzero(~self._dropped).tolist()
             yield Batch(self._asked[numbers], numbers, self.iteration)
+
+    def _ask(self) -> Tensor:
+        """The positions that the optimizer asks for.
+
+        Raises:
+            InvalidOption: a recipe of the user's own failed; it names the line.
+        """
+        try:
+            return self.optimizer.ask()
+        except Exception as error:
+            if not is_function(self.name):
+                raise
+            file = user_path(self.name.rpartition(":")[0]).resolve()
+            why = f"raised {raised(error, file)}; fix it"
+            raise InvalidOption(OPTIMIZER, self.name, why) from error
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Tell the optimizer the values, and save the swarm."""

@@ -105,7 +105,7 @@ def train_on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
-    whole = trained_whole(values, best, job.plan.tests_plain)
+    whole = trained_whole(values, best, job.plan.rivals == 3)
     tuned = {name: Contestant(starts[name], None, True, row) for name, row in rows.items()}
     for name in sorted(whole):
         tuned[name] = replace(tuned[name], patch=fittings[name].whole())

@@ -48,17 +48,13 @@ def _of_texts(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
     return {"rate": rates[spec]}
 
 
-def _evaluate(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    """The fields of ``evaluate:NAME``; see `Metric.load`."""
-    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
+def _external(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    """The fields of ``evaluate:NAME`` or a user's function; see `Metric.load`."""
+    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric, ScoreFunction
 
-    return {"rate": EvaluateMetric(spec.partition(":")[2])}
-
-
-def _function(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    """The fields of ``FILE.py:FUNCTION``; see `Metric.load`."""
-    from pyswarmopt_llm.scores.metrics.external import ScoreFunction
-
+    kind, _, name = spec.partition(":")
+    if kind == "evaluate":
+        return {"rate": EvaluateMetric(name)}
     function = ScoreFunction(spec)
     return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
 
@@ -110,14 +106,14 @@ _METRICS = (
     _continued("toxicity", module="profanity_check"),
     _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
     # with an argument after a colon
-    ReplyMetric("evaluate:NAME", signed=True, load=_evaluate),
+    ReplyMetric("evaluate:NAME", signed=True, load=_external),
     _continued("toxicity:MODEL"),
     _modelled("reward:MODEL", signed=True),
     _modelled("verbose:MODEL"),
     _modelled("concise:MODEL"),
     _modelled("judge:RUBRIC.txt", JUDGED_TOKENS, scale=(1.0, 10.0)),
     _modelled("local-judge:MODEL", JUDGED_TOKENS, scale=(1.0, 10.0)),
-    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=_function),
+    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=_external),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 
