@@ -1,9 +1,9 @@
-"""Particle swarms for any function: composed of parts such as restart, repel and step schedules, on
-flat arrays or tensors of 2 to 10^7 coordinates.
+"""Particle swarm optimisation of any function. Swarms are composed of parts such as repulsion,
+restarts and step schedules, and work on flat arrays or tensors of 2 to 10^7 coordinates.
 
-`minimize` takes any of them as `recipe`; its default is not a swarm, but a Gaussian process with
-descents. Searches resume bit for bit. The names in `__all__` are the public API; they are loaded on
-first use, so importing the package is quick.
+`minimize` accepts any swarm as `recipe`; by default it uses a Gaussian process and descents
+instead. Interrupted searches resume bit for bit. The names in `__all__` are the public API; they
+are loaded on first use, so importing the package is fast.
 
 >>> import pyswarmopt as pso
 >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, max_evals=4000, seed=0).fun < 1e-6

@@ -1,4 +1,4 @@
-"""``python -m pyswarmopt``: the command `pyswarmopt`, where it is not on the path."""
+"""``python -m pyswarmopt``: the command `pyswarmopt`, for when it is not on the path."""
 
 from pyswarmopt.cli.start import pyswarmopt
 

@@ -48,12 +48,12 @@ class Paired(NamedTuple):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
-    """Searches of several recipes with the same seeds; its `str` is a table.
+    """Results of several recipes with the same seeds; `str` formats them as a table.
 
     Attributes:
         results: recipe name -> one `Result` for each seed.
-        optimum: the least value, from which distances are measured; with None the table shows
-            values.
+        optimum: the smallest possible value. The table shows distances from it, or values if it is
+            None.
 
     Example:
         >>> import pyswarmopt as pso
@@ -66,7 +66,9 @@ class Comparison:
     optimum: float | None = None
 
     def finals(self, recipe: str) -> Floats:
-        """Final best values, one for each seed, (n,); their distances from `optimum`, if given."""
+        """The final best value for each seed, (n,), or its distance from `optimum` if that is
+        given.
+        """
         return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
 
     def median(self, recipe: str) -> float:
@@ -74,14 +76,14 @@ class Comparison:
         return float(np.median(self.finals(recipe)))
 
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval of `median`, from order statistics; with fewer than six seeds the range,
-        as the table notes.
+        """A 95% interval for `median`, from order statistics; with fewer than six seeds, the range
+        (the table says so).
         """
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
 
     def paired(self, against: str | None = None) -> dict[str, Paired]:
-        """Each recipe against the given one (by default the first), seed by seed."""
+        """Compare each recipe with the given one (by default the first), seed by seed."""
         base = against or next(iter(self.results))
         # not of distances, whose rounding makes unequal values equal
         values = {name: np.array([r.fun for r in runs]) for name, runs in self.results.items()}
@@ -92,7 +94,7 @@ class Comparison:
         return dict(zip(values, map(Paired, better, worse, p), strict=True))
 
     def convergence(self, ax: Axes | None = None) -> Axes:
-        """Median curve of each recipe with the 95% interval as a band; see
+        """Plot the median curve of each recipe, with the 95% interval as a band; see
         `pyswarmopt.plot.convergence`.
         """
         return convergence(self.results, ax, self.optimum)
@@ -125,20 +127,20 @@ def compare(
 ) -> Comparison:
     """Run recipes on a function with the same budget and the same seeds.
 
-    Recipes with equal populations and initialisation start from the same points for the same seed,
-    so they are compared in pairs.
+    With the same seed, recipes with the same population and initialisation start from the same
+    points, so the comparison is paired.
 
     Args:
         fun: as in `minimize`.
         bounds: as in `minimize`.
-        recipes: names, recipes and None (the default search); or a dict from names in the table to
-            these. All are compared with the first.
-        seeds: searches per recipe, with seeds 0 to seeds - 1.
-        optimum: least value of `fun`, if known.
+        recipes: a list of names, recipes or None (the default search), or a dict from names for
+            the table to these. All are compared with the first.
+        seeds: number of searches per recipe; their seeds are 0 to seeds - 1.
+        optimum: smallest value of `fun`, if known.
         options: further arguments of `minimize`, shared by all, such as `max_evals`.
 
     Returns:
-        The searches, with medians, intervals and tests.
+        The results, with medians, intervals and tests.
 
     Raises:
         ValueError: no recipes, or two with the same name.
@@ -174,7 +176,7 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     named: dict[str, str | Recipe | None] = {}
     for name, recipe in pairs:
         if name in named:
-            raise ValueError(f"two recipes are called {name!r}: pass a dict, {{name: recipe}}")
+            raise ValueError(f"two recipes are named {name!r}; pass a dict, {{name: recipe}}")
         named[name] = None if recipe == DEFAULT else recipe
     if not named:
         raise ValueError("compare() needs at least one recipe")

@@ -30,62 +30,62 @@ def minimize(
     ``message="interrupted"``; calls of the current iteration are discarded.
 
     Args:
-        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it receives copies. To use
-            a function of torch tensors, pass ``lambda x: fun(torch.from_numpy(x))``. A value that
-            is not finite counts as the worst possible.
+        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)`` with ``vectorized=True``; it
+            receives copies. To use a function of torch tensors, pass ``lambda x:
+            fun(torch.from_numpy(x))``. A value that is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Pass either this or `space`.
-        recipe: a name, a `Recipe`, or None, the best search in docs/explanation/evidence.md. For a
-            deterministic function of real coordinates, however many, this is `MemeticSwarm`: points
-            proposed by a Gaussian process, then descents by finite differences alongside a swarm
-            that adapts its covariance (see `pyswarmopt/hybrid/memetic.py`). With integers or
-            categories, mutations replace the descents. With constraints and up to 100 coordinates
-            it uses quadratic programs and, up to 20, also models of cost and constraints. With
-            noise, a Gaussian process proposes all points if ``max_evals`` is at most 500, for up to
-            20 parameters without constraints; otherwise `recipes.covariant` runs, and above 100
-            coordinates `recipes.constriction`. `Result.algorithm` names what ran: "default", or the
-            recipe.
-        population: number of particles; the algorithm stays the same. Default: the recipe's;
-            `MemeticSwarm` chooses its own, and an asynchronous swarm has at least one per worker. A
-            recipe has at least as many as there are starting points in `x0`. The Gaussian process
-            proposes this many points at a time, by default one, for the first 5 * D points with up
-            to 20 parameters, or for the first 200 with integers or categories.
+        recipe: a name, a `Recipe`, or None for the search that was best in
+            docs/explanation/evidence.md. For a deterministic function of real coordinates, however
+            many, this is `MemeticSwarm`: points proposed by a Gaussian process, then descents by
+            finite differences alongside a swarm that adapts its covariance (see
+            `pyswarmopt/hybrid/memetic.py`). With integers or categories, mutations replace the
+            descents. With constraints and up to 100 coordinates it uses quadratic programs and, up
+            to 20, also models of cost and constraints. With noise, a Gaussian process proposes all
+            points if ``max_evals`` is at most 500, for up to 20 parameters without constraints;
+            otherwise `recipes.covariant` runs, or `recipes.constriction` above 100 coordinates.
+            `Result.algorithm` is "default" or the name of the recipe that ran.
+        population: number of particles. Default: the recipe's, but at least one for each point in
+            `x0` and, if asynchronous, for each worker; `MemeticSwarm` chooses its own. If a
+            Gaussian process proposes the first points (5 * D with up to 20 parameters, 200 with
+            integers or categories), it proposes this many at a time, by default one.
         max_evals: the maximum number of calls of `fun`. No point is evaluated twice, unless there
             is noise or ``vectorized=True``. Default: 1000 * D if neither `max_iter` nor `timeout`
             is given and the recipe has no stop rule. Points where `fun` is not called because they
-            violate a constraint also count. With ``vectorized=True``, and by default with 50 calls
-            or more, the last call evaluates the best point again: if the value differs because of
-            undeclared noise, `message` reports it and `fun` is the second value.
-        max_iter: the maximum number of moves; overrides the recipe's limit.
+            violate a constraint also count. With ``vectorized=True``, and in the default search
+            with 50 calls or more, the last call evaluates the best point again: if the value
+            differs because of undeclared noise, `message` says so and `fun` is the second value.
+        max_iter: the maximum number of iterations; overrides the recipe's limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None uses entropy from the operating system, and
             a NumPy `Generator` draws a seed.
         workers: a number of threads (-1: one for each core), or an executor, such as a
-            `concurrent.futures.ProcessPoolExecutor`; the result is the same (see
-            `pyswarmopt.driver.workers.Workers`). Workers share the points proposed at a time: with
-            ``workers=4`` pass ``population=4``, or three of them wait; a warning tells you if this
-            matters.
-        vectorized: whether `fun` accepts many points, (m, D), and returns (m,). This is not guessed:
-            a function that expects many points and gets one fails, and a note explains why.
+            `concurrent.futures.ProcessPoolExecutor`; the result does not depend on it (see
+            `pyswarmopt.driver.workers.Workers`). Workers share the points that are proposed
+            together: with ``workers=4``, pass ``population=4``, or three of them may be idle; a
+            warning says if this matters.
+        vectorized: whether `fun` accepts many points, (m, D), and returns (m,). This is not
+            detected: a function that expects many points and gets one fails, with a note that
+            explains why.
         callback: called with the result so far after each iteration; return True, or raise
             StopIteration, to stop.
         x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The recipe
-            fills up the rest of the population.
-        progress: show a bar with the share of the budget used, the time left, evaluations and the
-            best value on standard error.
+            adds the rest of the population.
+        progress: show a progress bar on standard error, with the time left, the evaluations and the
+            best value.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
-        checkpoint: a file, written after each iteration (unless writing took more than a tenth of
-            the time) and at the end. If it exists, the search continues from it, bit for bit. Its
-            best point is then evaluated again, without counting, to reject a file from another
-            objective (not with noise).
-        integrality: (D,) mask of the coordinates that are integers, or one boolean for all: they
+        checkpoint: a file, written after each iteration (unless writing would take more than a
+            tenth of the time) and at the end. If it exists, the search continues from it, bit for
+            bit. Its best point is then evaluated once more, uncounted, to reject a file from a
+            different objective (except with noise).
+        integrality: (D,) mask of the coordinates that are integers, or one boolean for all; they
             are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 at feasible x, SciPy's
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
             constraints)`` or ``{"fun": value, "constraints": ...}``, at most 0 at feasible x.
             Return one number per limit, not the largest of them: ``max`` has kinks, where descents
-            get stuck. The default search also calls `fun` at infeasible points, for up to 100
+            can get stuck. The default search also calls `fun` at infeasible points, for up to 100
             coordinates (or any number of integers with two values), unless there is noise or
             ``keep_feasible=True``; values there need not be finite. Otherwise `fun` is called at an
             infeasible point only once, for the result, if no feasible point was found.
@@ -93,24 +93,24 @@ def minimize(
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` returns a different value each time. With whole numbers or choices, no
             constraints and up to 500 evaluations, a Gaussian process that learns the noise proposes
-            all points; otherwise a swarm does. The bests are re-evaluated and compared by their
-            means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is
-            reserved for choosing among them at the end, and as many for new evaluations of the
-            chosen one, for `Result.fun` and `Result.fun_stderr`. `target` then applies to the mean,
-            which must meet it by two standard errors.
-        history: "iteration" or "particles", every point of each iteration. Default: "iteration", with `space`
-            "particles".
+            all points; otherwise a swarm does. The best points are re-evaluated and compared by
+            their means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100,
+            is reserved for choosing among them at the end, and as many calls again for evaluating
+            the chosen point afresh, which gives `Result.fun` and `Result.fun_stderr`. `target` then
+            applies to the mean, which must meet it by two standard errors.
+        history: "iteration" keeps a summary of each iteration, "particles" every point. Default:
+            "iteration", or "particles" with `space`.
         asynchronous: a free worker immediately gets a new point, so workers of unequal speed are
             always busy. A recipe's particle moves as soon as its own value arrives, using the
             values known by then, and an iteration has as many evaluations as there are particles.
             While a round is unfinished, the default search proposes more points from its model, or
             by mutating the best point. The search ends when all pending calls have finished. With
-            several workers the result depends on the order in which values arrive. `fun` must take
-            one point at a time; does not work with `noisy`.
-        space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]`` a
-            choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun`
-            and the constraints receive them as keyword arguments, or as one dict if they have a
-            single parameter with another name; with ``vectorized=True``, `fun` receives a list of
+            several workers, the result depends on the order in which values arrive. `fun` must
+            take one point at a time; `noisy` is not supported.
+        space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]``
+            a choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`.
+            `fun` and the constraints receive them as keyword arguments, or as one dict if they have
+            a single parameter with another name; with ``vectorized=True``, `fun` receives a list of
             dicts. `Result.params` contains the best ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout";
@@ -126,14 +126,14 @@ def minimize(
             `x0`, NaN or infinite where a call failed; with ``constraints="returned"``, ``(points,
             values, constraints)``; or a `Result` with all its points. The search starts from them;
             a recipe starts from the best, one for each particle.
-        patience: stop after this many calls that gained at most 1e-8 of the gain before them; None:
-            never.
+        patience: stop after this many calls in which the best value improved by at most 1e-8 of its
+            improvement before them. Default: never.
 
     Returns:
         The best point found, its value, and how it was found.
 
     Raises:
-        TypeError: an unknown argument; for another library's argument the message names ours.
+        TypeError: an unknown argument; if it is another library's, the message names ours.
         ValueError: arguments that are invalid or do not match the checkpoint.
         Exception: whatever `fun` raises, depending on `on_error`, and whatever a constraint raises.
             Its attribute `result` is the `Result` so far, with everything that was evaluated (with
@@ -172,7 +172,7 @@ def maximize(
     population: int | None = None,
     **options: Unpack[Arguments],
 ) -> Result:
-    """Find the point of a box where `fun` is largest, with the arguments and result of `minimize`.
+    """Maximise `fun` over a box, or over the parameters of a space; see `minimize`.
 
     Args:
         fun: ``(D,) float64 array -> float``; see `minimize` for this and all other arguments.

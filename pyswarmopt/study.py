@@ -1,5 +1,5 @@
-"""`Study`: a search for functions called elsewhere, on a cluster or by hand; it is asked for points
-and told their values.
+"""`Study`: a search for functions that are evaluated elsewhere, such as on a cluster or by hand; it
+is asked for points and told their values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Trial:
     """A point to evaluate.
 
     Attributes:
-        number: number of the trial; a restored study repeats pending ones with the same number.
+        number: number of the trial; a restored study returns pending trials again, with their
+            numbers.
         x: the point, (D,) float64.
         params: with ``space=``, its parameters by name; else None.
 
@@ -53,24 +54,24 @@ class Trial:
 
 
 def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's names are
-    raise TypeError("a Study does not call a function")
+    raise TypeError("a Study does not call its function")
 
 
 class Study:
-    """A search that is asked for points, and told their values, in any order. It can be copied and
+    """A search that is asked for points and told their values, in any order. It can be copied and
     pickled, with its pending trials.
 
     Args:
-        bounds: see `pyswarmopt.minimize`, also for the arguments not described here. Pass either
-            this or `space`.
+        bounds: as in `pyswarmopt.minimize`, like the arguments not described here. Pass either this
+            or `space`.
         recipe: as in `pyswarmopt.minimize`; not with several objectives.
         population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
             when the first value is told.
         maximize: whether larger values are better.
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
-        options: `max_evals` ends the search, which plans with it; with ``constraints="returned"``
-            each value is told with its constraints.
+        options: further arguments of `minimize`. `max_evals` ends the search and affects its plan;
+            with ``constraints="returned"``, each value is told with its constraints.
 
     Raises:
         ValueError: invalid arguments.
@@ -78,7 +79,7 @@ class Study:
     Example:
         >>> import pyswarmopt as pso
         >>> study = pso.Study(space={"rate": pso.log(1e-4, 1.0), "kind": ["a", "b"]}, max_evals=60, seed=1)
-        >>> study.tell({"rate": 0.5, "kind": "b"}, 1.7)  # last month's
+        >>> study.tell({"rate": 0.5, "kind": "b"}, 1.7)  # evaluated before
         >>> while not study.stop():
         ...     trial = study.ask()
         ...     study.tell(trial, abs(trial.params["rate"] - 0.01) + (trial.params["kind"] == "b"))
@@ -116,7 +117,7 @@ class Study:
             return
         if maximize:
             raise ValueError(
-                "maximize=True: several objectives are minimised; negate those to maximise"
+                "maximize=True is not supported with several objectives; negate those to maximise"
             )
         # imported on use, for a faster start of searches
         from pyswarmopt.driver.multi.front import FrontSearch
@@ -150,8 +151,8 @@ class Study:
         Args:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
-            value: the function's value there, a number, or an array or tensor of one; with several
-                objectives, one number for each. None, or a number that is not finite, means
+            value: the function's value there: a number, or an array or tensor with one number; with
+                several objectives, one number for each. None, or a number that is not finite, means
                 failure.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 met.
@@ -201,10 +202,10 @@ class Study:
         try:
             return search.evaluator.value(CallOutcome(told, None))
         except ValueError as error:
-            raise ValueError(f"tell: value={value!r} is not a number ({error})") from None
+            raise ValueError(f"tell: value={value!r} is not valid: {error}") from None
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop, as in `Result.stop`; empty to continue."""
+        """Reasons to stop, as in `Result.stop`; empty if the search continues."""
         return self._search.reasons()
 
     def result(self) -> Any:
@@ -216,8 +217,8 @@ class Study:
         self._search.save(path)
 
     def load(self, path: str | os.PathLike[str]) -> Study:
-        """Continue from the file of a study with the same arguments. Its pending trials are
-        requested again.
+        """Continue from the file of a study with the same arguments. `ask` returns its
+        pending trials again.
 
         Returns:
             This study: ``study = pso.Study(bounds).load("study.npz")``.

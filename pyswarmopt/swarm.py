@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 class Swarm:
     """A particle swarm that proposes positions and is told their values.
 
-    It uses NumPy arrays; with starting positions as a tensor, a torch dtype or a device, it uses
-    tensors.
+    It uses NumPy arrays, or tensors if the starting positions are a tensor, the dtype is torch's,
+    or a device is given.
 
     Args:
         dim: D; needed only if neither bounds nor positions determine it.
@@ -123,7 +123,7 @@ class Swarm:
     # ---- the loop ----
 
     def ask(self) -> Array:
-        """Positions to evaluate, (N, D), safe to keep; the same ones until `tell`.
+        """Positions to evaluate, (N, D), safe to keep; unchanged until `tell`.
 
         N is the current population, which a restart may change.
         """
@@ -131,7 +131,7 @@ class Swarm:
         return copied(self._state.positions)
 
     def tickets(self) -> list[Ticket]:
-        """This round's tickets without a value; they are told one by one, in any order.
+        """This round's tickets that have no value yet; tell them one by one, in any order.
 
         The swarm moves after the last value of a round, so the order makes no difference. For an
         asynchronous swarm (see `ask_one`): the pending evaluations; after loading it, those to be
@@ -154,7 +154,7 @@ class Swarm:
     def ask_one(self) -> Ticket | None:
         """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle that has been idle longest moves on the currently known bests, and is pending
+        The particle that has been idle longest moves, using the bests known by then, and is pending
         until its ticket is told. Particles count their own stagnation; an iteration, as counted by
         schedules, patience and stop rules, ends after every N values. The run depends on the seed
         and the order of the tells. A swarm cannot leave asynchronous mode.
@@ -214,13 +214,13 @@ class Swarm:
             self._tell_one(st.in_flight, positions, values)
             return
         if not st.pending:
-            raise ValueError("tell() without ask(): each round can be told only once")
+            raise ValueError("call ask() before tell(); each round can be told only once")
         if isinstance(positions, Ticket):
             self._tell_ticket(positions, values)
             return
         if np.count_nonzero(st.arrived):
             raise ValueError(
-                "values of this round are told by tickets: tell the remaining ones (see tickets())"
+                "this round is told by ticket; tell the remaining tickets, see tickets()"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))
@@ -233,12 +233,12 @@ class Swarm:
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
         """Replace the values of the personal bests after re-evaluating them under noise.
 
-        The best of the swarm and the best of all follow, for better or worse: otherwise a lucky
-        value would stay forever. Positions, stagnation counts and the worst do not change.
+        The best of the swarm and the overall best are updated, even if they become worse; otherwise
+        a lucky value would stay forever. Positions, stagnation counts and the worst do not change.
 
         Args:
-            values: (N,) values of `personal_bests`, in the user's sense; one that is not finite
-                counts as the worst possible.
+            values: (N,) values of `personal_bests`; one that is not finite counts as the worst
+                possible.
             best: value of `Swarm.best.x`; needed only if it is no longer any particle's personal
                 best, as after a restart. Default: its old value.
 
@@ -263,14 +263,14 @@ class Swarm:
         self._update.revalue(costs, best_cost)
 
     def stop(self) -> dict[str, float]:
-        """The recipe's reasons to stop, with their values; empty to continue."""
+        """The recipe's reasons to stop, with their values; empty if the search continues."""
         return reasons(self.recipe.stop, self._state)
 
     def _prepare(self) -> None:
         """Move, unless present positions still lack values."""
         st = self._state
         if st.in_flight is not None:
-            raise ValueError("this swarm is in asynchronous mode: continue with ask_one()")
+            raise ValueError("this swarm is in asynchronous mode; call ask_one() instead")
         if not st.pending:
             if st.age > 0:
                 self._update.move()
@@ -292,7 +292,7 @@ class Swarm:
         if st.in_flight is None:
             if st.pending:
                 raise ValueError(
-                    "this round's positions have no values yet: call tell(), then ask_one()"
+                    "this round's positions have no values yet; call tell() before ask_one()"
                 )
             n = len(st.positions)
             # a number that no ticket of a round has had
@@ -305,7 +305,9 @@ class Swarm:
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
-            raise ValueError("this swarm is in asynchronous mode: tell the tickets from ask_one()")
+            raise ValueError(
+                "this swarm is in asynchronous mode; pass tell() a ticket from ask_one()"
+            )
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)
         steps.remember_one(self._state, in_flight, ticket.particle, cost, first)
@@ -325,49 +327,47 @@ class Swarm:
 
     @property
     def best(self) -> Point:
-        """The best point evaluated so far, with its value in the user's sense."""
+        """The best point evaluated so far, with its value."""
         st = self._state
         return Point(copied(st.best_position), st.user_value(st.best_cost))
 
     @property
     def worst(self) -> Point:
-        """The worst finite point evaluated so far, with its value in the user's sense."""
+        """The worst point with a finite value so far, with its value."""
         st = self._state
         return Point(copied(st.worst_position), st.user_value(st.worst_cost))
 
     @property
     def positions(self) -> Array:
-        """Current positions, (N, D), after any restart; the swarm's own memory, which later moves
-        overwrite: read only.
+        """Current positions, (N, D), after any restart. Do not modify this memory of the swarm,
+        which later moves overwrite.
         """
         return self._state.positions
 
     @property
     def velocities(self) -> Array:
-        """Current velocities, (N, D); the swarm's own memory, which later moves overwrite: read
-        only.
+        """Current velocities, (N, D). Do not modify this memory of the swarm, which later moves
+        overwrite.
         """
         return self._state.velocities
 
     @property
     def personal_bests(self) -> Array:
-        """Each particle's best position, (N, D); the swarm's own memory, which later moves
-        overwrite: read only.
+        """Each particle's best position, (N, D). Do not modify this memory of the swarm, which
+        later moves overwrite.
         """
         return self._state.best_positions
 
     @property
     def values(self) -> Floats:
-        """Each particle's latest value, (N,), in the user's sense; NaN before the first
-        evaluation.
-        """
+        """Each particle's latest value, (N,); NaN before the first evaluation."""
         if self._state.maximize:
             return -self._state.costs
         return self._state.costs.copy()
 
     @property
     def personal_best_values(self) -> Floats:
-        """Each particle's best value, (N,), in the user's sense."""
+        """Each particle's best value, (N,)."""
         if self._state.maximize:
             return -self._state.best_costs
         return self._state.best_costs.copy()
@@ -432,17 +432,18 @@ class Swarm:
         recipe: Recipe | None = None,
         device: Any = None,
     ) -> Swarm:
-        """The swarm written by `save`.
+        """Load a swarm written by `save`.
 
         Args:
             path: the file.
-            recipe: needed only for your own composition, which the file cannot hold. The file
+            recipe: needed only for a custom composition, which the file cannot contain. The file
                 identifies it by name, so use different names for different compositions.
             device: device of the tensors from now on; default: arrays if the swarm had arrays, else
                 tensors on the CPU.
 
         Raises:
-            ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be passed.
+            ValueError: the file is not a checkpoint, or contains a swarm whose recipe must be
+                passed.
             ImportError: the swarm has tensors and torch is not installed.
         """
         with needing_torch(f"the swarm in {path}"):
@@ -450,7 +451,7 @@ class Swarm:
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(
-                    f"{path}: the recipe {saved.get('recipe')!r} is not built in; pass it as "
+                    f"{path}: the recipe {saved.get('recipe')!r} is not a built-in one; pass it as "
                     "recipe=..."
                 )
             with checkpoint.taking_over(path):
@@ -474,15 +475,17 @@ def _box_of(
     """The box (None without bounds), and D."""
     if positions is not None:
         if dim not in (None, positions.shape[1]):
-            raise ValueError(f"dim={dim}, but the positions have {positions.shape[1]} coordinates")
+            raise ValueError(
+                f"dim={dim}, but the dimension of the positions is {positions.shape[1]}"
+            )
         dim = positions.shape[1]
     if bounds is not None:
         box = make_box(bounds, dim, dtype, device)
         return box, len(box.low)
     if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
         raise ValueError(
-            f"recipe {recipe.name!r} restarts the swarm anywhere within the bounds: pass bounds"
+            f"recipe {recipe.name!r} restarts the swarm within the bounds; pass bounds"
         )
     if dim is None:
-        raise ValueError("a swarm needs to know where to start: pass bounds or positions")
+        raise ValueError("a swarm needs a region to start in; pass bounds or positions")
     return None, dim

@@ -13,10 +13,10 @@ from pyswarmopt.parts.velocity import Snapshot
 
 
 def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
-    """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g)
-    / 2`` and standard deviation ``|p - g|`` (Kennedy 2003).
+    """The displacement from x to a point drawn, in each coordinate, from the normal distribution
+    with mean ``(p + g) / 2`` and standard deviation ``|p - g|`` (Kennedy 2003).
 
-    The algorithm has no velocity: the displacement from x to this point is returned.
+    It replaces the velocity, which this algorithm does not have.
     """
     x = snapshot.x
     p = snapshot.p
@@ -31,7 +31,7 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
 
     ``x <- N((p + g) / 2, |p - g|)`` per coordinate: a normally distributed point between its best p
     and its neighbourhood's best g (see `gaussian_between`). A particle that is the best of its
-    neighbourhood has p = g and waits there.
+    neighbourhood has p = g and stays there.
 
     Args:
         topology: "ring", "global", "von_neumann" or "random".

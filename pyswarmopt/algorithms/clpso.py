@@ -15,19 +15,20 @@ from pyswarmopt.parts.velocity import inertia, social
 
 @dataclass(frozen=True)
 class Exemplars:
-    """A topology per coordinate: each particle learns each coordinate from the best of some
-    particle.
+    """A topology in which each particle has one exemplar per coordinate: the particle whose
+    personal best attracts it there.
 
     Particle i keeps its exemplars until its best has not improved for `gap` moves, then draws new
-    ones (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two random
-    others, else itself; if all would be itself, one coordinate learns from another particle.
+    ones (Liang et al. 2006). For each coordinate, the exemplar is the better of two other random
+    particles with probability Pc_i, else particle i. If all would be i, one coordinate gets
+    another.
     """
 
     gap: int = 7  # refreshing gap m
 
     def __post_init__(self) -> None:
         if self.gap < 1:
-            raise ValueError(f"gap={self.gap}: exemplars must last at least 1 move")
+            raise ValueError(f"gap must be at least 1 move, got {self.gap}")
 
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         n, dim = state.positions.shape
@@ -56,7 +57,8 @@ def learning_probability(n: int) -> Floats:
     """Pc_i of each of n > 1 particles: ``0.05 + 0.45 (exp(10 i/(n-1)) - 1) / (exp(10) - 1)``, i
     from 0.
 
-    From 0.05 to 0.5, so that some particles rather exploit and others explore (Liang et al. 2006).
+    It rises from 0.05 to 0.5, so that some particles exploit and others explore (Liang et al.
+    2006).
     """
     return 0.05 + 0.45 * np.expm1(10 * np.arange(n) / (n - 1)) / np.expm1(10)
 
@@ -103,8 +105,8 @@ def clpso(
     """CLPSO: Liang, Qin, Suganthan & Baskar 2006, IEEE TEC 10(3).
 
     ``v <- w v + c r (p_f - x)``, ``x <- x + v``, r ~ U(0, 1) per coordinate, p_f composed of the
-    bests of several particles, one for each coordinate (see `Exemplars`): slow, and hard to trap
-    where coordinates are separable.
+    bests of several particles, one for each coordinate (see `Exemplars`). It is slow, but rarely
+    trapped on separable functions.
 
     The paper lets particles leave the box without evaluating them, and clamps velocities to a fifth
     of its sides; here they bounce off the walls, and velocities are clamped only to a given
@@ -114,8 +116,8 @@ def clpso(
         c: acceleration.
         start: inertia w at the first move.
         end: inertia from move `horizon` on.
-        horizon: moves over which w falls linearly; default: the whole run where its length is
-            known, as in `minimize`, else 1,000.
+        horizon: moves over which w falls linearly; default: the whole run if its length is known,
+            as in `minimize`, else 1,000.
         gap: refreshing gap m.
         max_velocity: the paper's V_max, in the units of x; default: none.
         population: default number of particles.

@@ -21,7 +21,7 @@ def constriction(
     stay bounded without a clamp.
 
     The default is the ring of the standard PSO (Bratton & Kennedy 2007): information spreads
-    slowly, so the swarm explores several basins before it agrees on one. "global" is faster where
+    slowly, so the swarm explores several basins before it converges to one. "global" is faster if
     there is only one basin.
 
     Args:
@@ -43,7 +43,7 @@ def constriction(
     phi = phi1 + phi2
     if not phi > 4 or phi1 < 0 or phi2 < 0:
         raise ValueError(
-            f"phi1={phi1}, phi2={phi2}: constriction needs both >= 0 and phi1 + phi2 > 4"
+            f"phi1={phi1}, phi2={phi2}: constriction requires both >= 0 and phi1 + phi2 > 4"
         )
     chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
     return compose(

@@ -16,13 +16,13 @@ from pyswarmopt.parts.velocity import Snapshot
 
 @dataclass(frozen=True)
 class EigenFactors:
-    """The velocity of PSO with its random factors drawn along the eigenvectors of the personal
-    bests' covariance.
+    """The PSO velocity with random factors drawn along the eigenvectors of the personal bests'
+    covariance.
 
     ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in
-    columns, r1, r2 ~ U(0, 1) for each particle and eigenvector, * by element. Factors per
+    columns, r1, r2 ~ U(0, 1) for each particle and eigenvector, * elementwise. Factors per
     coordinate make PSO depend on the axes (Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng.
-    70): here they follow the swarm's valley.
+    70); here they follow the valley that the swarm is in.
     """
 
     inertia: float  # w, in many coordinates
@@ -36,7 +36,9 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Array) -> Array:
-        """The velocity for given factors, (2, N, D), not in 16 bits, which have no eigenvalues."""
+        """The velocity for given factors, (2, N, D); not in float16, which has no eigenvalue
+        routines.
+        """
         library = namespace(s.x)
         centred = s.p - s.p.mean(0)
         axes = library.linalg.eigh(centred.T @ centred).eigenvectors
@@ -63,18 +65,18 @@ def covariant(
     ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, ``x <- x + v``, U the
     eigenvectors of the personal bests' covariance (`EigenFactors`).
 
-    g is the best of a random one of the better particles (`BetterInformants`), particles stop at
-    walls, and a larger swarm takes the place of one that stagnates (`RestartSwarm`). The defaults
+    g is the personal best of a random better particle (`BetterInformants`), particles stop at
+    walls, and a larger swarm replaces one that stagnates (`RestartSwarm`). The defaults
     were chosen on bbob instances other than those reported in docs/explanation/evidence.md.
 
     Args:
-        inertia: w, in many coordinates.
+        inertia: w, approached as D grows.
         cognitive: c1.
         social: c2.
         damping: see `EigenFactors`.
         share: see `BetterInformants`.
         population: particles of the first swarm.
-        growth: factor of the population at a restart.
+        growth: factor by which the population grows at a restart.
         patience: iterations without a new best that trigger a restart.
 
     Returns:

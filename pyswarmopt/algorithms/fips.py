@@ -40,8 +40,8 @@ def fips(
     """FIPS: Mendes, Kennedy & Neves 2004, IEEE TEC 8(3), with all weights W = 1.
 
     ``v <- chi [v + sum over neighbours k of U(0, phi/|N|) (p_k - x)]``, ``x <- x + v``: a particle
-    listens to all of its neighbours, not to the best, and its own best is not among them (the
-    paper's "U" topologies).
+    is attracted by all of its neighbours, not only by the best one. Its own best is not included
+    (the paper's "U" topologies).
 
     Args:
         chi: constriction coefficient.

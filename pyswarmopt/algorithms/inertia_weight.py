@@ -23,13 +23,14 @@ def inertia_weight(
     optimizer".
 
     ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per
-    coordinate. The inertia w falls linearly, from exploring to settling. While it is large the
-    swarm is not stable (see `pyswarmopt.diagnose`), and only the walls or `max_velocity` hold it.
+    coordinate. The inertia w falls linearly, so the swarm explores first and converges later. While
+    w is large, the swarm is not stable (see `pyswarmopt.diagnose`): only the walls or
+    `max_velocity` keep it together.
 
     Args:
         start: w at the first move.
         end: w from move `horizon` on.
-        horizon: moves over which w falls; default: the whole run where its length is known, as in
+        horizon: moves over which w falls; default: the whole run if its length is known, as in
             `minimize`, else 1,000.
         c1: pull of the personal best.
         c2: pull of the neighbourhood's best.

@@ -82,8 +82,8 @@ def model_swarms(
     """
     if randomness not in ("uniform", "none") or compat not in ("paper", "reference"):
         raise ValueError(
-            f"randomness={randomness!r}, compat={compat!r}: use 'uniform' or 'none' for the former, "
-            "'paper' or 'reference' for the latter"
+            "randomness must be 'uniform' or 'none', and compat 'paper' or 'reference'; "
+            f"got {randomness!r} and {compat!r}"
         )
     recipe = compose(
         name="model_swarms",
@@ -120,8 +120,8 @@ def _terms(
     weights = (inertia, cognitive, social, repel)
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
         raise ValueError(
-            f"inertia, cognitive, social and repel are {weights}: they must be finite and not "
-            "negative, with at least one above 0"
+            "inertia, cognitive, social and repel must be finite and at least 0, and not all 0; "
+            f"got {weights}"
         )
     random: Randomness = "none"
     if randomness == "uniform":

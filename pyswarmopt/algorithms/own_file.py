@@ -8,7 +8,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 
 
 def made_recipe(made: Any, where: str) -> Recipe:
-    """A recipe, or the recipe made by a function without arguments; `where` starts messages.
+    """The recipe, or the one returned by a function without arguments; `where` starts messages.
 
     Raises:
         ValueError: not a recipe, or the function raised.
@@ -20,6 +20,6 @@ def made_recipe(made: Any, where: str) -> Recipe:
     if not isinstance(recipe, Recipe):
         variable = where.rpartition(":")[2]
         raise ValueError(
-            f"{where}: {variable} is not a recipe; assign {variable} = pso.compose(...) there"
+            f"{where}: {variable} is not a recipe; define it as {variable} = pso.compose(...)"
         )
     return recipe

@@ -35,13 +35,13 @@ class Recipe:
         schedule: step length lambda: x <- x + lambda v.
         restart: policies for stagnating particles or swarms, applied in this order.
         stop: the algorithm's own stop rules.
-        populate: fills up the population.
-        launch: makes starting velocities.
+        populate: draws the starting positions that are not given.
+        launch: sets the starting velocities.
         population: default number of particles.
-        repeat_dropped: whether a particle with a dropped evaluation counts its old score again.
-        last_worst_wins: whether the last of several equally bad new worst points counts; among the
-            starting points the first always counts.
-        options: arguments with which `recipes` can rebuild this recipe, or None for a user's
+        repeat_dropped: whether a particle whose evaluation is dropped counts its old value again.
+        last_worst_wins: whether the last of several equally bad new points becomes the worst point;
+            among the starting points it is always the first.
+        options: arguments with which `recipes` can rebuild this recipe, or None for a custom
             composition; only `Swarm.load` needs them.
 
     Raises:
@@ -74,7 +74,7 @@ class Recipe:
         for part in (*parts, self.launch, *self.restart, *self.stop):
             if isinstance(part, type) or not callable(part):
                 raise TypeError(
-                    f"recipe {self.name!r}: {part!r} is not a function or a callable object"
+                    f"recipe {self.name!r}: {part!r} must be a function or an instance of a class"
                 )
 
     def __str__(self) -> str:
@@ -100,8 +100,8 @@ class Recipe:
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
-        """The recipe for a run of `moves` moves: `schedule.Linear` without a length gets this
-        length.
+        """The recipe for a run of `moves` moves, which is the length of each `schedule.Linear`
+        without its own.
 
         Example:
             >>> import pyswarmopt as pso
@@ -128,16 +128,16 @@ def compose(
     velocity: VelocityRule | None = None,
     max_velocity: float | None = None,
 ) -> Recipe:
-    """Compose an algorithm from its parts, all of which have plain defaults.
+    """Compose an algorithm from its parts, all of which have simple defaults.
 
     Args:
-        terms: velocity terms to add up.
+        terms: velocity terms, which are added.
         topology: default: `topology.Global`.
         boundary: default: `boundary.reflect`.
         schedule: step length, a number or a schedule over moves.
         restart: a policy or several; default: none.
         stop: the algorithm's own stop rule, or several.
-        normalise: divide the sum of the terms by C, the sum of r * weight over the terms as drawn.
+        normalise: divide the sum of the terms by C, the sum of the drawn r * weight.
         populate: default: uniform in the bounds.
         launch: starting velocities; default: half-way to another particle.
         population: default number of particles.
@@ -154,7 +154,7 @@ def compose(
         TypeError: a part is not a function.
 
     Example:
-        An inertia-weight swarm with a term of one's own:
+        An inertia-weight swarm with a custom term:
 
         >>> import pyswarmopt as pso
         >>> centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
@@ -164,7 +164,7 @@ def compose(
     """
     if velocity is not None and (terms is not None or normalise or max_velocity is not None):
         raise ValueError(
-            "use velocity terms or a velocity rule; only terms can be normalised and clamped"
+            "velocity= replaces terms=, normalise= and max_velocity=; remove these, or remove velocity="
         )
     if velocity is None:
         velocity = SumOfTerms(tuple(terms or ()), normalise, max_velocity)

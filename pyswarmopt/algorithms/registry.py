@@ -48,15 +48,17 @@ def get(name: str, **options: Any) -> Recipe:
     known = name.replace("-", "_").lower()
     if known not in RECIPES:
         there_are = f"use {', '.join(sorted(RECIPES))}, or recipe=None for the default"
-        raise ValueError(f"no recipe is called {name!r}; {did_you_mean(known, RECIPES, there_are)}")
+        raise ValueError(
+            f"there is no recipe named {name!r}; {did_you_mean(known, RECIPES, there_are)}"
+        )
     return RECIPES[known](**options)
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:
-    """A recipe unchanged, or the recipe with a name.
+    """The given recipe, or the recipe with the given name.
 
     Raises:
-        ValueError: an unknown name, or not a recipe.
+        ValueError: an unknown name, or neither a name nor a recipe.
 
     Example:
         >>> as_recipe("fips").name

@@ -19,12 +19,12 @@ from pyswarmopt.parts.velocity import Snapshot
 
 @dataclass(frozen=True)
 class Hypersphere:
-    """A random point x' of the ball around the gravity centre G through x; ``v <- w v + x' - x``.
+    """The velocity of SPSO-2011: ``v <- w v + x' - x``, x' a random point of a ball.
 
-    With ``p' = x + c (p - x)`` and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x +
-    p' + l') / 3``, and ``G = (x + p') / 2`` for a particle whose own best is the best it knows
-    (Clerc 2012). The ball has no preferred axes, so the swarm does equally well on rotated
-    functions.
+    The ball is centred at G, the centre of gravity, and reaches to x. With ``p' = x + c (p - x)``
+    and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x + p' + l') / 3``, and ``G = (x
+    + p') / 2`` for a particle whose own best is the best it knows (Clerc 2012). The ball has no
+    preferred axes, so the swarm does equally well on rotated functions.
     """
 
     inertia: float  # w
@@ -63,11 +63,11 @@ def spso2011(
 ) -> Recipe:
     """SPSO-2011: Clerc 2012, HAL hal-00764996: hypersphere, adaptive random topology, confinement.
 
-    ``v <- w v + x' - x``, ``x <- x + v``, x' a random point of a ball around the gravity centre of
-    the particle, its best and its best informant's best (see `Hypersphere`), so that the axes play
-    no part. Who informs whom is redrawn whenever the best has not improved (see
-    `pyswarmopt.topology.RandomInformants`). At a wall a particle stops, its velocity reversed and
-    halved. All particles move at once, whereas Clerc's code moves them one by one.
+    ``v <- w v + x' - x``, ``x <- x + v``, x' a random point of a ball around the centre of gravity
+    of the particle, its best and its best informant's best (see `Hypersphere`), so the search does
+    not depend on the axes. Links are redrawn whenever the best has not improved (see
+    `pyswarmopt.topology.RandomInformants`). At a wall, a particle stops, with its velocity reversed
+    and halved. All particles move at once, whereas Clerc's code moves them one by one.
 
     Args:
         inertia: w = 1 / (2 ln 2).

@@ -1,5 +1,5 @@
-"""NumPy arrays beside torch tensors: telling them apart, functions for both, conversion, memory,
-blocks of large ones, and where a swarm's numbers are.
+"""NumPy arrays and torch tensors alike: type checks, common functions, conversion, memory, blocks,
+dtypes and devices.
 
 The rules of a swarm are written once for both: with operators, common methods, and `namespace`,
 whose functions have the names of the array API standard. Nothing here imports torch before there is
@@ -61,7 +61,7 @@ def namespace(array: Array) -> Any:
 
 
 def like(source: Array, array: Array) -> Array:
-    """An array or tensor converted to another's kind, dtype and device; not copied if unnecessary.
+    """Convert an array or tensor to another's type, dtype and device, without copying if possible.
 
     Example:
         >>> like(np.array([0.5]), np.zeros(3, dtype=np.float32)).dtype
@@ -76,7 +76,7 @@ def like(source: Array, array: Array) -> Array:
 
 
 def beside(source: Array, array: Array) -> Array:
-    """An array or tensor converted to another's kind and device, with its own dtype."""
+    """Convert an array or tensor to another's type and device; it keeps its dtype."""
     if not is_tensor(array):
         return as_array(source)
     tensor = _as_tensor(source)
@@ -160,12 +160,12 @@ def median(values: npt.ArrayLike) -> float:
 
 
 def padded(rows: Iterable[Any]) -> Floats:
-    """Rows of several lengths as one array, filled up with infinity."""
+    """Rows of different lengths as one array, padded with infinity."""
     return np.array([*zip_longest(*rows, fillvalue=math.inf)], dtype=np.float64).T
 
 
 def untensored(data: Any) -> Any:
-    """Tensors, also those in lists and tuples, as arrays; anything else unchanged.
+    """Convert tensors to arrays, also in lists and tuples; anything else is unchanged.
 
     Example:
         >>> untensored([1.0, (2.0, None)])
@@ -221,7 +221,7 @@ def copied(source: Array, device: Any = None) -> Array:
 def too_large(shape: tuple[int, ...]) -> ValueError:
     """Error for an array of this shape that does not fit into memory."""
     numbers = " x ".join(map(str, shape))
-    return ValueError(f"{numbers} numbers do not fit into memory: use fewer particles")
+    return ValueError(f"not enough memory for {numbers} numbers; use fewer particles")
 
 
 def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
@@ -261,7 +261,7 @@ def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, 
         name = ""
     if name not in FLOATING or (of_arrays and name == "bfloat16"):
         raise ValueError(
-            f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
+            f"dtype={dtype!r}: use float64, float32 or float16, or a floating-point torch dtype"
         )
     if of_arrays:
         return np.dtype(name), "cpu"

@@ -80,7 +80,7 @@ def _temporary(path: Path) -> Path:
 class Writer:
     """Keeps a search's checkpoint up to date, in at most a tenth of its time.
 
-    A state that comes too soon waits for a later one, or for the end. So a killed search loses at
+    A state that comes too soon is not written unless it is the last. A killed search thus loses at
     most nine times the duration of a write, however large its history grows.
 
     Args:
@@ -99,7 +99,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write the latest state, if still waiting."""
+        """Write the latest state if it has not been written."""
         if self._waiting is None:
             return
         began = time.monotonic()
@@ -118,7 +118,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     Example:
         >>> checked_path("no folder of this name/c.npz")
         Traceback (most recent call last):
-        ValueError: checkpoint='no folder of this name/c.npz': cannot be written; use another path
+        ValueError: checkpoint='no folder of this name/c.npz' cannot be written; use another path
     """
     where = Path(path)
     try:
@@ -128,14 +128,14 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
             temporary.unlink()
     except (OSError, ValueError) as error:  # ValueError: a null byte
         raise ValueError(
-            f"checkpoint={cut(os.fspath(path))!r}: cannot be written; use another path"
+            f"checkpoint={cut(os.fspath(path))!r} cannot be written; use another path"
         ) from error
     return where
 
 
 def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
     """Read what `write` wrote, bit for bit: all as arrays, or with `tensors` as the original
-    tensors. In an array, bfloat16 (missing in NumPy) is its int16 bits.
+    tensors. As an array, a bfloat16 tensor is its bits in int16, as NumPy lacks bfloat16.
 
     Raises:
         FileNotFoundError: no such file.
@@ -147,7 +147,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         if not os.path.isfile(path):  # a pipe or a device may not end
             raise ValueError("it is not a file")
         if not zipfile.is_zipfile(path):
-            raise ValueError("it is not an archive of arrays")
+            raise ValueError("it is not a NumPy archive")
         with np.load(path, allow_pickle=False) as archive:
             if any(entry.compress_type for entry in archive.zip.infolist()):
                 raise ValueError("it has compressed entries")  # may be larger than the memory
@@ -158,7 +158,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
                 f"it has format {header['format']}, but this version reads format {FORMAT}"
             )
         if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
-            raise ValueError("it was changed after it was written")
+            raise ValueError("its contents do not match its checksum")
         del arrays[HEADER]
         if tensors:
             arrays |= _tensors(arrays, header)
@@ -184,9 +184,7 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except Exception as error:  # damaged numbers may raise anything
         what = one_line(str(error)) or type(error).__name__
-        raise ValueError(
-            f"{path}: not a pyswarmopt checkpoint, or a damaged one: {what}"
-        ) from error
+        raise ValueError(f"{path} is damaged, or is not a pyswarmopt checkpoint: {what}") from error
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,13 +196,13 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     saved = read(path)
     before = saved.get("problem")
     if not isinstance(before, dict):
-        raise ValueError(f"{path}: not the checkpoint of a search: problem is missing")
+        raise ValueError(f"{path} is not the checkpoint of a search: it has no entry 'problem'")
     names = {**before, **problem}
     differs = [name for name in names if before.get(name) != problem.get(name)]
     if differs:
         settings = ", ".join(f"{name}={cut(repr(before.get(name)), 20)}" for name in differs)
         raise ValueError(
-            f"{path}: written by a search with {settings}; use those settings, or another path"
+            f"{path} was written by a search with {settings}; use those settings, or another path"
         )
     return saved
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def check_new(path: Path, suffixes: Sequence[str]) -> None:
-    """Refuse a path that cannot become a new file of one of these kinds.
+    """Refuse a path that cannot become a new file with one of these suffixes.
 
     Raises:
-        ValueError: another suffix, something is there (a broken link included), or no folder.
+        ValueError: a wrong suffix, an existing path (even a broken link), or a missing folder.
 
     Example:
         >>> check_new(Path("lesson.txt"), [".html"])
@@ -21,23 +21,23 @@ def check_new(path: Path, suffixes: Sequence[str]) -> None:
     if path.suffix not in suffixes:
         raise ValueError(f"{path}: use a name that ends in {' or '.join(suffixes)}")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"{path}: its folder does not exist; create it first")
+        raise ValueError(f"{path}: the folder does not exist; create it first")
     if os.path.lexists(path):
-        raise ValueError(f"{path}: already exists; remove it, or use another name")
+        raise ValueError(f"{path} already exists; remove it, or use another name")
 
 
 def write_new(path: Path, content: bytes) -> None:
     """Write a new file.
 
     Raises:
-        FileExistsError: something is there.
+        FileExistsError: the path exists.
     """
     with open(path, "xb") as file:
         file.write(content)
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of this number exists; assumed on Windows, where asking would end it.
+    """Whether a process with this number exists; always true on Windows, where asking would end it.
 
     Example:
         >>> is_running(os.getpid())

@@ -52,8 +52,8 @@ class FlatView:
     Raises:
         TypeError: a tensor without floating-point numbers: integers and packed codes would be
             truncated.
-        ValueError: tensors that share memory, such as the tied weights of a state dict: one location
-            cannot hold two parts of the vector.
+        ValueError: tensors that share memory, such as the tied weights of a state dict: one
+            location cannot hold two parts of the vector.
 
     Example:
         >>> layout = FlatView({"a": torch.zeros(2, 2), "b": torch.zeros(3)})
@@ -81,12 +81,12 @@ class FlatView:
         """Copy named tensors into one vector, (size,), with a dtype that can hold all of them.
 
         Args:
-            named: a tensor for each name, with the layout's shapes, in any order. Or a module with
+            named: a tensor for each name, with the layout's shapes, in any order; or a module with
                 these parameters.
 
         Raises:
             TypeError: a tensor without floating-point numbers.
-            ValueError: missing or extra names, or other shapes.
+            ValueError: missing or extra names, or different shapes.
         """
         named = self._checked(named)
         parts = [named[name].detach().flatten() for name in self.names]
@@ -100,7 +100,7 @@ class FlatView:
 
         Raises:
             TypeError: a tensor without floating-point numbers.
-            ValueError: missing or extra names, or other shapes.
+            ValueError: missing or extra names, or different shapes.
         """
         named = self._checked(named)
         with torch.no_grad():
@@ -129,7 +129,7 @@ class FlatView:
         flat = torch.as_tensor(flat)
         if flat.shape != (self.size,) or not flat.is_contiguous():
             raise ValueError(
-                f"need a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}"
+                f"flat must be a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}"
             )
         return {name: flat[span].view(self.shapes[name]) for name, span in self.spans.items()}
 
@@ -145,7 +145,7 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
     for name, tensor in named.items():
         if not tensor.is_floating_point():
             raise TypeError(
-                f"{name} contains {tensor.dtype}, not floating-point numbers; remove it, or use "
+                f"{name} contains {tensor.dtype} values, not floating-point numbers; remove it, or use "
                 "FlatView(module), which keeps only the parameters"
             )
 

@@ -17,7 +17,7 @@ NEVER = -1  # instead of the time of the latest completion
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """One position to evaluate; its value is told separately.
+    """A position to evaluate, whose value is told separately.
 
     Attributes:
         x: the position, (D,), a copy: an array, or a tensor if the swarm uses tensors.

@@ -1,6 +1,4 @@
-"""Users' input as checked arrays and tensors in the swarm's own memory; a ValueError names the
-fault.
-"""
+"""Checks of users' input, which becomes arrays and tensors in the swarm's own memory."""
 
 from __future__ import annotations
 
@@ -55,12 +53,12 @@ def matrix(
         given = np.asarray(data)
         imaginary = given.dtype.kind == "c"
     if imaginary:
-        raise ValueError(f"{name} are complex: a swarm needs real numbers, such as abs(value)")
+        raise ValueError(f"{name} must be real numbers, not complex; use for example abs(value)")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
             given = np.asarray(given, dtype=np.float64)
         except OverflowError:
-            raise ValueError(f"{name} contain a number beyond the range of float64") from None
+            raise ValueError(f"{name} must be in the range of float64") from None
         except TypeError:
             raise TypeError(
                 f"{name} must be numbers, got {type(data).__name__}; for a module use "
@@ -70,7 +68,7 @@ def matrix(
         raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
     if given.ndim != 2 or 0 in given.shape:
         raise ValueError(
-            f"{name} must have shape (n, D), with n and D at least 1; got {tuple(given.shape)}"
+            f"{name} must have shape (n, D), with n and D at least 1, got {tuple(given.shape)}"
         )
     return given
 
@@ -112,7 +110,7 @@ def as_seed(seed: int | np.random.Generator | None) -> int | None:
             f"seed={seed!r}: use a whole number, a numpy.random.Generator or None"
         ) from None
     if number < 0:
-        raise ValueError(f"seed={seed}: it must not be negative")
+        raise ValueError(f"seed must be at least 0, got {seed}")
     return number
 
 
@@ -124,9 +122,9 @@ def as_count(name: str, count: float, least: int) -> int:
         ValueError: a number that is not whole, or too small.
     """
     if not isinstance(count, numbers.Real):
-        raise TypeError(f"{name}={count!r}: use a whole number")
+        raise TypeError(f"{name} must be a whole number, got {count!r}")
     if not math.isfinite(count) or count != int(count) or count < least:
-        raise ValueError(f"{name}={count}: it must be a whole number of at least {least}")
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {count}")
     return int(count)
 
 
@@ -138,7 +136,7 @@ def as_limit(name: str, count: float | None, least: int) -> int | None:
 
 
 def as_target(target: float, maximize: bool) -> float:
-    """A value to stop at, which some points reach and others do not.
+    """A value to stop at: not one that every point or no point reaches.
 
     Raises:
         TypeError: not a number.
@@ -160,23 +158,23 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
-        raise ValueError(f"values have dtype {given.dtype}, not real numbers")
+        raise ValueError(f"values must be real numbers, got dtype {given.dtype}")
     if given.shape != shape:
-        raise ValueError(f"values must have shape {shape}, one per position; got {given.shape}")
+        raise ValueError(f"values must have shape {shape}, one per position, got {given.shape}")
     try:
         return np.array(given, dtype=np.float64)
     except (OverflowError, TypeError):
-        raise ValueError("values must be numbers in the range of float64") from None
+        raise ValueError("values must be in the range of float64") from None
 
 
 def require_callable(name: str, value: Any) -> None:
-    """Refuse a user's function that cannot be called.
+    """Raise an error if a user's function cannot be called.
 
     Raises:
         TypeError: it cannot be called.
     """
     if not callable(value):
-        raise TypeError(f"{name}={textwrap.shorten(repr(value), 60)} is not callable")
+        raise TypeError(f"{name} must be callable, got {textwrap.shorten(repr(value), 60)}")
 
 
 def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -191,7 +189,7 @@ def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
         return
     rows, columns = shape
     if tuple(got) not in ((1, columns), (rows, 1), (1, 1), ()):
-        raise ValueError(f"{name} has shape {tuple(got)}; it must be (N, D), here {tuple(shape)}")
+        raise ValueError(f"{name} must have shape (N, D) = {tuple(shape)}, got {tuple(got)}")
 
 
 def as_costs(
@@ -204,7 +202,7 @@ def as_costs(
         ValueError: nothing was asked, the positions differ, or there is not one value for each.
     """
     if not len(asked):
-        raise ValueError("tell() without ask(): each round can be told only once")
+        raise ValueError("call ask() before tell(); each round can be told only once")
     if not np.array_equal(as_points("positions", positions), asked):
         raise ValueError("tell() must be given the positions that ask() returned")
     costs = sign * as_values(values, (len(asked),))
@@ -216,6 +214,6 @@ def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     mask = as_array(data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(
-            f"dropped must be {count} booleans, got shape {mask.shape} of {mask.dtype}"
+            f"dropped must be {count} booleans, got {mask.dtype} of shape {mask.shape}"
         )
     return mask

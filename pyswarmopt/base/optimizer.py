@@ -15,7 +15,7 @@ class Point(NamedTuple):
 
     Attributes:
         x: (D,), a copy: an array, or a tensor if the swarm uses tensors.
-        value: value in the user's sense; infinitely bad before any finite value.
+        value: the objective's value; infinitely bad before any finite value.
 
     Example:
         >>> Point([0.0, 0.0], 1.5).value
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
 
 class Optimizer(Protocol):
-    """Ask, evaluate, tell, until `stop` gives a reason. `Swarm` is one.
+    """The interface of an optimiser: ask, evaluate and tell until `stop` returns a reason.
 
     Example:
         >>> import pyswarmopt as pso
@@ -44,7 +44,7 @@ class Optimizer(Protocol):
         """The best point evaluated so far."""
 
     def ask(self) -> Any:
-        """Positions to evaluate, (N, D), a tensor or an array; the same ones until `tell`."""
+        """Positions to evaluate, (N, D), a tensor or an array; unchanged until `tell`."""
 
     def tell(
         self,
@@ -59,7 +59,7 @@ class Optimizer(Protocol):
         """
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop, with their values; empty to continue."""
+        """Reasons to stop, with their values; empty if the search continues."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed for resuming: arrays, tensors, numbers and strings."""

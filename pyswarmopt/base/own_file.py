@@ -1,4 +1,4 @@
-"""Objects in a user's file, named FILE.py:NAME: the one place that runs such a file."""
+"""Objects from a user's file, named FILE.py:NAME; only this module runs such files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _IMPORT = re.compile(rb"^[ \t]*(?:from|import)\s.*", re.MULTILINE)
 def object_of(word: str, option: str) -> Any:
     """The object named by FILE.py:NAME.
 
-    The file is executed, once for each content. As for a script, imports are searched in its folder.
-    What it prints goes to stderr, since stdout is for results.
+    The file is executed once unless it changes. As for a script, imports are searched in its
+    folder. Its output goes to stderr, since stdout is for results.
 
     Args:
         word: FILE.py:NAME as given.
-        option: option with the name, for messages.
+        option: name of the option, for messages.
 
     Raises:
         ValueError: no such file, or no such name in it.
@@ -34,16 +34,16 @@ def object_of(word: str, option: str) -> Any:
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
     if not file:
-        raise ValueError(f"{where}: does not name a variable in the file; {_FORM}")
+        raise ValueError(f"{where} does not name a variable in the file; {_FORM}")
     found = vars(_module(where, Path(file)))
     if variable not in found:
         hint = did_you_mean(variable, found, _FORM)
-        raise ValueError(f"{where}: {file} has no {variable}; {hint}")
+        raise ValueError(f"{where}: {file} does not define {variable}; {hint}")
     return found[variable]
 
 
 def sources(file: Path) -> bytes:
-    """The sources of a file and of what it imports from its folder, directly or not."""
+    """The sources of a file and of its direct and indirect imports from its folder."""
     files = [file]
     for each in files:  # which grows
         for name in re.findall(rb"\w+", b" ".join(_IMPORT.findall(each.read_bytes()))):
@@ -60,18 +60,18 @@ def raised(error: BaseException, file: Path) -> str:
     if text:
         shown += f": {text}"
     if isinstance(error, SyntaxError):
-        return f"{shown} in line {error.lineno}"
+        return f"{shown} on line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(file)]
     if lines:
-        return f"{shown} in line {lines[-1]} of {file.name}"
+        return f"{shown} on line {lines[-1]} of {file.name}"
     return shown
 
 
 def _module(where: str, file: Path) -> ModuleType:
     """The user's file as a module; `where` starts messages."""
     if file.suffix != ".py" or not file.is_file():
-        raise ValueError(f"{where}: no such file: {file}; {_FORM}")
+        raise ValueError(f"{where}: there is no Python file {file}; {_FORM}")
     file = file.resolve()
     digest = hashlib.sha256(bytes(file) + sources(file)).hexdigest()
     name = f"own_{digest[:16]}"
@@ -88,5 +88,7 @@ def _module(where: str, file: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ValueError(f"{where}: cannot be run ({raised(error, file)}); fix it") from error
+        raise ValueError(
+            f"{where}: the file cannot be run ({raised(error, file)}); fix it"
+        ) from error
     return module

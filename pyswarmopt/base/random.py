@@ -45,5 +45,5 @@ def generator_at(state: Any) -> np.random.Generator:
     try:
         generator.bit_generator.state = state
     except Exception as error:
-        raise ValueError("not the state of a random generator") from error
+        raise ValueError("the state of the random generator is not valid") from error
     return generator

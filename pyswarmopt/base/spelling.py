@@ -1,4 +1,4 @@
-"""Other libraries' names for an argument, and the answer to users who type them."""
+"""Other libraries' names for arguments, and messages for users who type them."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ FOREIGN = {
 
 # Arguments of other libraries without a counterpart, and what to do.
 ELSEWHERE = {
-    "direction maximize maximise minmax": "to maximise, call pso.maximize",
-    "directions n_obj n_objectives objectives": "for several objectives call pso.minimize_multi",
-    "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= stops without "
-    "improvement; max_evals=, max_iter=, timeout= and target= also stop",
+    "direction maximize maximise minmax": "to maximise, call pso.maximize instead",
+    "directions n_obj n_objectives objectives": "for several objectives, call pso.minimize_multi instead",
+    "tol atol rtol ftol xtol tolerance minfunc minstep precision": "use patience= to stop when "
+    "there is no improvement, or max_evals=, max_iter=, timeout= or target=",
     "feasibility_tol catol": "use equality_tolerance= for equalities",
-    "constraints_func": "constraints='returned' if fun returns (value, constraints)",
+    "constraints_func": "use constraints='returned' if fun returns (value, constraints)",
     "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "use "
     "bounds=[(low, high), ...]",
-    "jac grad hess": "derivatives are not used; leave it out",
+    "jac grad hess": "derivatives are not used, so omit it",
     "ieqcons f_ieqcons": "use constraints={'type': 'ineq', 'fun': g} for g(x) >= 0",
-    "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see its docs for equalities",
-    "w c1 c2 omega phip phig options mutation recombination": "coefficients belong to a recipe: "
+    "constraint_ueq constraint_eq": "use constraints=[g] for g(x) <= 0, {'type': 'eq', 'fun': g} for g(x) = 0",
+    "w c1 c2 omega phip phig options mutation recombination": "set coefficients in a recipe: "
     "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
-    "velocity_clamp v_max vmax": "it belongs to a recipe: recipe=pso.compose(terms, max_velocity=)",
-    "bh_strategy boundary topology": "it belongs to a recipe: recipe=pso.compose(terms, topology=, boundary=)",
-    "init": "starting points are drawn within the bounds; x0= sets a starting point",
-    "polish": "leave it out: the default search refines what it finds",
-    "updating": "asynchronous=True is 'immediate'; by default the swarm updates after each round",
+    "velocity_clamp v_max vmax": "set it in a recipe: recipe=pso.compose(terms, max_velocity=...)",
+    "bh_strategy boundary topology": "set it in a recipe: recipe=pso.compose(terms, topology=..., boundary=...)",
+    "init": "starting points are drawn within the bounds; use x0= to set some",
+    "polish": "omit it, since the default search refines its best point anyway",
+    "updating": "for 'immediate' use asynchronous=True; for 'deferred', the default, omit it",
 }
 
 
 def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Answer arguments with foreign names by naming ours: TypeError, one line.
+    """Refuse arguments with foreign names, naming ours: TypeError, one line.
 
     Args:
         records: typed dicts of the keyword arguments that the signature does not list.
@@ -78,28 +78,28 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 # Attributes of other libraries' studies, and what to do.
 ATTRIBUTES = {
-    "best_params best_trial best_trials": "result().params has the best parameters",
-    "best_value": "result().fun has the best value",
-    "trials trials_dataframe get_trials": "result().history contains every trial; it has to_pandas()",
-    "optimize": "pso.minimize calls a function; a study uses ask and tell",
-    "add_trial enqueue_trial": "tell(point, value) accepts any point, and x0= sets the first",
-    "suggest_float suggest_int suggest_categorical": "parameters are declared as space={name: ...}",
+    "best_params best_trial best_trials": "use result().params",
+    "best_value": "use result().fun",
+    "trials trials_dataframe get_trials": "use result().history.to_pandas()",
+    "optimize": "use ask() and tell(), or pso.minimize to call a function",
+    "add_trial enqueue_trial": "use tell(point, value) for any point, or x0= for the first",
+    "suggest_float suggest_int suggest_categorical": "declare parameters in space={name: ...}",
 }
 
 
 def foreign_attribute(owner: str, name: str) -> str:
-    """What to say about an attribute that does not exist.
+    """The message about an attribute that does not exist.
 
     Example:
         >>> foreign_attribute("Study", "best_value")
-        "'Study' has no attribute 'best_value': result().fun has the best value"
+        "'Study' has no attribute 'best_value'; use result().fun"
     """
     hints = [hint for words, hint in ATTRIBUTES.items() if name in words.split()]
-    return ": ".join([f"{owner!r} has no attribute {name!r}", *hints])
+    return "; ".join([f"{owner!r} has no attribute {name!r}", *hints])
 
 
 def suggesting(function: Callable[P, R]) -> Callable[P, R]:
-    """Answer an unknown argument with the nearest name: TypeError, one line.
+    """Refuse an unknown argument, naming the nearest one: TypeError, one line.
 
     Example:
         >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)
@@ -107,7 +107,7 @@ def suggesting(function: Callable[P, R]) -> Callable[P, R]:
         TypeError: <lambda>() has no argument task; did you mean tasks?
     """
     called, names = _called(function)
-    hint = functools.partial(did_you_mean, names=names, otherwise=f"help({called}) lists them")
+    hint = functools.partial(did_you_mean, names=names, otherwise=f"see help({called})")
     return _refusing(function, called, names, hint)
 
 
@@ -161,4 +161,4 @@ def _hint(names: list[str], hints: dict[str, str], name: str) -> str:
     near = nearest(name, names, 0.7)
     if near is not None:
         return f"use {near}="
-    return f"it accepts {', '.join(names)}"
+    return f"use one of {', '.join(names)}"

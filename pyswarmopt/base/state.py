@@ -121,7 +121,7 @@ class State(StateRecord):
         self.arrived[particle] = True
 
     def user_value(self, cost: float) -> float:
-        """A cost in the user's sense: larger is better when the swarm maximises."""
+        """The objective's value for a cost: negated if the swarm maximises."""
         return -cost if self.maximize else cost
 
     def saved(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-r"""Words and numbers of messages: plurals, one line without control characters, largest settings.
+r"""Text of messages: plurals, single lines without control characters, and limits of options.
 
 File names, values and models' answers come from outside. Control characters in them could move the
 terminal's cursor, change its title or hide parts of a line, so they are shown as escapes
@@ -80,7 +80,7 @@ def without_addresses(text: str) -> str:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """The start of a long text, with dots.
+    """The start of a long text, followed by dots.
 
     Example:
         >>> cut("a long text", 10) == "a long ...", cut("a long text", 11)

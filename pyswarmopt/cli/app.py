@@ -30,7 +30,7 @@ Function = Annotated[
     str,
     typer.Argument(
         metavar="FUNCTION",
-        help="Name from `pyswarmopt list`; the prefixes shifted: and rotated: move its optimum and rotate its axes.",
+        help="Name from `pyswarmopt list`; the prefix shifted: moves its optimum, and rotated: rotates its axes.",
     ),
 ]
 Dim = Annotated[int, typer.Option(min=1, max=LARGE, metavar="D", help="Dimensions.")]
@@ -42,7 +42,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 app = typer.Typer(
     name="pyswarmopt",
-    help="Particle swarms on test functions: run one, watch it, compare recipes, open the lesson.",
+    help="Run particle swarms on test functions, watch them, compare recipes and open the lesson.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -60,7 +60,7 @@ def lesson(
     ),
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
 ) -> None:
-    """Write the step-by-step lesson, one page that works offline, and open it."""
+    """Write the step-by-step lesson as one page that works offline, and open it."""
     from pyswarmopt.teaching.lesson import write
 
     size = write(out)
@@ -85,7 +85,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(max=SEED, metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Animation to create, .gif.")
+        Path | None, typer.Option(metavar="FILE", help="GIF animation to create.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -131,20 +131,20 @@ def compare(
     ],
     recipes: Annotated[
         str,
-        typer.Option(metavar="R,R", help="Recipes, comma-separated; FILE.py:NAME for your own."),
+        typer.Option(metavar="R,R", help="Comma-separated recipes; FILE.py:NAME for your own."),
     ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,
     max_evals: Annotated[
-        int, typer.Option(min=1, max=COUNT, metavar="E", help="Evaluations per search.")
+        int, typer.Option(min=1, max=COUNT, metavar="E", help="Evaluation limit per search.")
     ] = 5000,
     seeds: Annotated[
-        int, typer.Option(min=1, max=LARGE, metavar="N", help="Searches per pair.")
+        int, typer.Option(min=1, max=LARGE, metavar="N", help="Searches per function and recipe.")
     ] = 15,
     as_json: Json = False,
 ) -> None:
-    """Compare recipes: median over seeds with its 95% interval, and a sign test of each against the
-    first, corrected by Holm.
+    """Compare recipes: the median over seeds with its 95% interval, and a Holm-corrected sign test
+    of each recipe against the first.
 
     Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine
     """
@@ -204,7 +204,7 @@ def _outcomes(function: str, found: Comparison) -> list[dict[str, Any]]:
 
 @app.command(name="list")
 def show_list(as_json: Json = False) -> None:
-    """List test functions (formula, optimum, domain, source) and recipes (equation, source)."""
+    """List the test functions (formula, optimum, domain, source) and recipes (equation, source)."""
     from pyswarmopt.algorithms.registry import RECIPES
     from pyswarmopt.teaching.functions.functions import ALL
 
@@ -248,6 +248,6 @@ def run_line(arguments: list[str]) -> int:
     except (ValueError, OSError) as error:
         return complain(str(error))
     except ImportError as error:
-        return complain(f"{error.name or error} is needed for this: install the extra 'toy'")
+        return complain(f"{error.name or error} is not installed; install the extra 'toy'")
     except MemoryError:
-        return complain("does not fit into memory; lower --dim or --particles")
+        return complain("not enough memory; lower --dim or --particles")

@@ -21,7 +21,7 @@ def pyswarmopt() -> NoReturn:
 def swarm_llm() -> NoReturn:
     """The command `swarm-llm`."""
     if find_spec("fcntl") is None:
-        raise SystemExit(complain("swarm-llm runs on Linux and macOS; on Windows use WSL"))
+        raise SystemExit(complain("swarm-llm runs on Linux and macOS; on Windows, use WSL"))
     _run("pyswarmopt_llm.cli.app", "llm", "typer", "pydantic", "transformers")
 
 
@@ -31,7 +31,7 @@ def _run(module: str, extra: str, *needed: str) -> NoReturn:
     """
     for name in needed:
         if find_spec(name) is None:
-            raise SystemExit(complain(f"{name} is missing: install the extra '{extra}'"))
+            raise SystemExit(complain(f"{name} is not installed; install the extra '{extra}'"))
     # otherwise ignored, as in a background job
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)

@@ -10,8 +10,8 @@ from typing import TextIO
 
 
 class Enduring(io.TextIOWrapper):
-    """A stream for progress and messages: if it cannot be written (full disk, closed pipe), the
-    rest is dropped.
+    """A stream for progress and messages that drops the rest if it cannot be written (full disk,
+    closed pipe).
     """
 
     def write(self, text: str, /) -> int:
@@ -42,8 +42,8 @@ def silence(stream: TextIO) -> None:
 def prepare() -> None:
     """Prepare this process's streams for a long computation.
 
-    A closed stream is redirected to nowhere, so that no file takes its number. Text that stderr
-    cannot take is dropped, and characters missing in stdout's encoding become escapes.
+    A closed stream is redirected to the null device, so that no file takes its number. Text that
+    stderr cannot take is dropped, and characters missing in stdout's encoding become escapes.
     """
     for number in range(3):
         try:

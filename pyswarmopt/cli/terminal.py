@@ -26,23 +26,23 @@ def echo(text: str = "", err: bool = False) -> None:
 
 
 def complain(text: str) -> int:
-    """Print one line on the fault in the input; return the exit code."""
+    """Print a one-line error; return the exit code."""
     echo(f"error: {one_line(text)}", err=True)
     return 2
 
 
 def unreadable(arguments: Sequence[str]) -> str | None:
-    """A message on a command line that is not text; None if it is text.
+    """An error message for arguments that are not UTF-8 text; None if all are.
 
     Example:
         >>> unreadable(["run", "sphere"]), unreadable(["run", "caf" + chr(0xDCE9)])
-        (None, "argument 2 ('caf\\\\udce9'): not UTF-8 text; rename the file, or write it in UTF-8")
+        (None, "argument 2 ('caf\\\\udce9') is not UTF-8 text; rename the file, or type its name in UTF-8")
     """
     for number, argument in enumerate(arguments, start=1):
         if re.search("[\ud800-\udfff]", argument):
             return (
-                f"argument {number} ('{visible(argument)}'): not UTF-8 text; rename the file, "
-                "or write it in UTF-8"
+                f"argument {number} ('{visible(argument)}') is not UTF-8 text; rename the file, "
+                "or type its name in UTF-8"
             )
     return None
 

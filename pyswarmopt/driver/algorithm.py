@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
-SURROGATE = "recipe='surrogate' was removed; the default search runs (recipe=None)"
+SURROGATE = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
 IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
@@ -39,7 +39,7 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
 
     The composed search needs a deterministic function, or few noisy evaluations; with constraints
     (`pyswarmopt.hybrid.constrained`) at most `MATRIX_DIM` coordinates or integers with two values,
-    and a function that may be called where they are broken. Otherwise the
+    and a function that may be called where they are violated. Otherwise the
     default is a swarm: `covariant`, which makes M x M matrices, so beyond `MATRIX_DIM` the ring of
     `constriction`. research/notes/optimiser.md says how the defaults under noise were chosen.
 
@@ -68,7 +68,9 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
 
 
 def _suits_composed(options: Options, problem: Problem) -> bool:
-    """Whether the composed search suits the problem; under noise, if a process can model all points."""
+    """Whether the composed search suits the problem; under noise, if a process can model all
+    points.
+    """
     coding = problem.coding
     constraints = problem.constraints
     if options.noisy:
@@ -206,9 +208,8 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
         return ""
     if search.searches_lines:
         return (
-            f"{workers} workers, but descents with constraints try one step at a time, so "
-            f"{workers - 1} stay idle; asynchronous=True proposes a point for each free worker, but "
-            "searches differently"
+            f"often only 1 of {workers} workers is busy, because descents with constraints evaluate "
+            "one point at a time; asynchronous=True keeps all of them busy, but searches differently"
         )
     model = search.phases.get(ModelPhase.name)
     if options.population is not None or not (isinstance(model, ModelPhase) and model.due()):
@@ -217,7 +218,7 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
     if options.max_evals is not None and IDLE_SHARE * one_by_one < options.max_evals:
         return ""
     return (
-        f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
-        f"{workers - 1} stay idle; population={workers} proposes {workers} at a time, asynchronous=True "
-        "one for each free worker; with either, the points differ from those of workers=1"
+        f"only 1 of {workers} workers is busy at first, because the first {one_by_one} points are "
+        f"proposed one at a time; population={workers} or asynchronous=True keeps all of them busy, "
+        "but the results then differ from those with workers=1"
     )

@@ -99,8 +99,7 @@ class Form:
             return value
         if not self._fits(value):
             raise ValueError(
-                f"fun must return {self._wanted} for a point, got {_described(value)}"
-                f"{self._hint(value)}"
+                f"fun must return {self._wanted}, got {_described(value)}{self._hint(value)}"
             )
         if self.returned:
             self.shape = value.shape
@@ -116,7 +115,7 @@ class Form:
         if _shape(values) != wanted:
             raise ValueError(
                 f"fun returned shape {_shape(values)} for points of shape {points.shape}; "
-                f"it must return shape {wanted}, {self._wanted} for each"
+                f"it must return shape {wanted}, {self._wanted} per point"
             )
         return list(_as_floats(values))
 
@@ -134,19 +133,19 @@ class Form:
         """What to do about a coroutine, or several numbers instead of one."""
         if hasattr(value, "cr_frame"):
             value.close()
-            return "; wrap an async fun: lambda x: asyncio.run(fun(x))"
+            return "; if fun is async, pass lambda x: asyncio.run(fun(x))"
         if isinstance(value, np.ndarray) and value.size > 1 and not self.returned:
             return "; if it accepts many points of shape (m, D), pass vectorized=True"
         if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
             return ""
         if self.shape == (len(value),):
             if None in value:
-                return "; use NaN, not None, for a failure"
+                return "; return NaN, not None, for a failure"
             return ""
         if self.shape:
             return f"; pass n_objectives={len(value)}"
         return (
-            "; for several objectives use pso.minimize_multi, for (value, constraints) pass "
+            "; for several objectives, use pso.minimize_multi; for (value, constraints), pass "
             "constraints='returned'"
         )
 
@@ -158,13 +157,13 @@ class Form:
             return "a number"
         as_before = ""
         if self.shape:
-            as_before = f" with {self.shape[0] - 1} constraints, as before,"
+            as_before = f" with {self.shape[0] - 1} constraints, as before"
         return f"(value, constraints){as_before}"
 
 
 def add_hint(error: Exception, x: Floats) -> None:
-    """Say how an objective is called, if the error of its first call looks as if it expected
-    tensors or many points.
+    """Add a note on how an objective is called, if the error of its first call looks as if it
+    expected tensors or many points.
     """
     wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
     if wrong_kind and "torch" in sys.modules:
@@ -174,7 +173,7 @@ def add_hint(error: Exception, x: Floats) -> None:
         )
     if x.ndim == 1 and isinstance(error, IndexError):
         error.add_note(
-            f"fun receives one point of shape {x.shape}; if it accepts many of shape (m, D), pass "
+            f"fun receives one point of shape {x.shape}; if it accepts many points of shape (m, D), pass "
             "vectorized=True"
         )
 
@@ -203,9 +202,9 @@ def _as_floats(values: Any) -> Floats:
     """
     array = np.asarray(values)
     if array.dtype.kind == "c":
-        raise ValueError("fun returned complex numbers; it must return real ones")
+        raise ValueError("fun must return real numbers, got complex ones")
     if not holds_numbers(array):
-        raise ValueError(f"fun returned {array.dtype} of shape {array.shape}, not numbers")
+        raise ValueError(f"fun must return numbers, got {array.dtype} of shape {array.shape}")
     try:
         return array.astype(np.float64)
     except OverflowError:

@@ -1,5 +1,5 @@
-"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls, and no
-point twice.
+"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls, and
+no point twice.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Memory:
 class Evaluator(StateRecord):
     """Evaluates points and counts the calls, within their limit; known points are not called again.
 
-    Results do not depend on the workers. Values may be tensors, wherever they live. A failure whose
+    Results do not depend on the workers. Values may be tensors on any device. A failure whose
     retries are cut off by `max_evals` or the time limit counts as the worst, so that the last call
     does not lose all results.
 
@@ -133,7 +133,7 @@ class Evaluator(StateRecord):
         require_callable("fun", options.fun)
         if options.vectorized not in (True, False):
             raise ValueError(
-                f"vectorized={options.vectorized!r}: use True if fun accepts many points, (m, D)"
+                f"vectorized={options.vectorized!r}: use True or False (True if fun takes points of shape (m, D))"
             )
         seconds = options.evaluation_timeout
         self._forgive, self._retries = _read_on_error(options.on_error)
@@ -141,8 +141,8 @@ class Evaluator(StateRecord):
         self.workers = Workers(options.workers, self._call, self._forgive or self._retries > 0)
         if seconds is not None and self.workers.serial and not can_interrupt():
             raise ValueError(
-                "evaluation_timeout= cannot stop calls outside the main thread or on Windows: use "
-                "workers=2 or more, or an executor"
+                "evaluation_timeout= cannot interrupt calls on Windows or outside the main thread; "
+                "use workers=2 or more, or an executor"
             )
         limited = seconds is not None or deadline < math.inf or options.asynchronous
         # workers may be handed more points than they are
@@ -277,7 +277,7 @@ class Evaluator(StateRecord):
             self.memory.keep(key, value)
 
     def hear(self) -> tuple[Any, Floats, Value]:
-        """Key, point and value of the next call that ends; failed ones are repeated before.
+        """Key, point and value of the next call that ends; failed ones are repeated first.
 
         Raises:
             ValueError: `fun` did not return a number.

@@ -23,14 +23,14 @@ Granularity = Literal["iteration", "particles"]
 
 
 class Record(NamedTuple):
-    """One iteration; values in the user's sense.
+    """Summary of one iteration.
 
     Attributes:
         iteration: number of the iteration, 0 for the starting positions.
         evaluations: calls of the objective so far.
         best: the best value so far.
-        mean: mean of the finite values of this iteration, NaN without any.
-        spread: standard deviation of the same values, NaN without any.
+        mean: mean of the finite values of this iteration; NaN if there are none.
+        spread: standard deviation of the same values; NaN if there are none.
 
     Example:
         >>> import pyswarmopt as pso
@@ -52,11 +52,11 @@ class ParticleRecord(NamedTuple):
     Attributes:
         iteration: number of the iteration, 0 for the starting positions.
         particle: index of the particle.
-        value: its value, NaN if the evaluation failed or was left out for a broken constraint; with
-            several objectives (M,).
+        value: its value; NaN if the evaluation failed, or was skipped because the point violates a
+            constraint; (M,) with several objectives.
         x: position, (D,), as the objective saw it.
         violation: sum of the amounts by which it violates constraints; 0 if it is feasible.
-        again: whether its value was known, so that it was not called again.
+        again: whether its value was already known, so that `fun` was not called.
 
     Example:
         >>> import pyswarmopt as pso
@@ -74,7 +74,7 @@ class ParticleRecord(NamedTuple):
 
     @property
     def feasible_value(self) -> Any:
-        """The value, NaN if a constraint is broken."""
+        """The value; NaN if a constraint is violated."""
         if self.violation == 0:
             return self.value
         return math.nan
@@ -105,7 +105,7 @@ class Table(ABC):
 
 
 class History(list[Any], Table):
-    """The records of a run. With one objective they are thinned evenly once there are too many:
+    """The records of a run. With one objective, they are thinned evenly once there are too many:
     every second iteration is dropped, and from then on only every second (fourth, ...) is kept.
 
     As a table (`to_pandas`, `to_csv`) it has a column per field. A position has a column per
@@ -114,7 +114,7 @@ class History(list[Any], Table):
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
-            point, including points that came up `again` without a call.
+            point, including points that were proposed `again` and not evaluated.
         space: parameters by name, which replace coordinates in tables.
         constrained: whether tables of particles have a column for violations.
         objectives: number of objectives in a particle's value; 0: the value is a single number.
@@ -229,8 +229,8 @@ class History(list[Any], Table):
         """
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
-                f"history={self.granularity!r}, but the saved search has "
-                f"{saved['history.granularity']!r}: use that"
+                f"the saved search has history={saved['history.granularity']!r}; use that "
+                f"instead of {self.granularity!r}"
             )
         read: Callable[[Floats], Any] = self._particle_of
         if self.granularity == "iteration":

@@ -1,4 +1,4 @@
-"""Ctrl-C during a search: the first one ends the search, a second one soon after it the program."""
+"""Ctrl-C during a search: the first ends the search, and a second soon after ends the program."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ AGAIN = 1.0  # seconds; a second Ctrl-C within them ends the program, not only i
 
 
 class Interrupts:
-    """Notes the times of Ctrl-C during a search in the main thread, unless the program has a handler
-    of its own.
+    """Notes the times of Ctrl-C during a search in the main thread, unless the program has a
+    handler of its own.
 
     Attributes:
         again: whether the latest came within `AGAIN` after the one before, of any search.

@@ -33,8 +33,8 @@ AIM = 0.1
 ROUNDING = 1e-9
 SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
-    "; fun returned {:.6g} at x and {:.6g} when called again, so it is noisy and its lowest "
-    "value is luck: pass noisy=True"
+    "; fun returned {:.6g} at x and {:.6g} when called again, so it is noisy, and its best "
+    "value may be luck; pass noisy=True"
 )
 
 
@@ -352,7 +352,7 @@ def check_value(
     after = np.asarray(now, dtype=np.float64)
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
-            f"{path}: belongs to a different objective: at its best point {what} "
+            f"{path} belongs to a different objective: at its best point, {what} "
             f"{before.tolist()} then and {after.tolist()} now; use another path"
         )
 

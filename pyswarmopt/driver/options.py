@@ -49,7 +49,7 @@ class ProblemArguments(TypedDict, total=False):
 
 
 class GoalArguments(ProblemArguments, total=False):
-    """Those of `minimize` and `Study`."""
+    """Further arguments of `minimize` and `Study`."""
 
     target: float | None
     known: Known | None
@@ -57,7 +57,7 @@ class GoalArguments(ProblemArguments, total=False):
 
 
 class CallArguments(ProblemArguments, total=False):
-    """Those of `minimize` and `minimize_multi`, which call the function."""
+    """Further arguments of `minimize` and `minimize_multi`, which call the function."""
 
     workers: int | Executor
     vectorized: bool
@@ -70,7 +70,7 @@ class CallArguments(ProblemArguments, total=False):
 
 
 class Arguments(GoalArguments, CallArguments, total=False):
-    """Those of `minimize` and `maximize`, beside fun, bounds, recipe and population."""
+    """Arguments of `minimize` and `maximize` except fun, bounds, recipe and population."""
 
     max_iter: int | None
     history: Granularity | None
@@ -127,15 +127,17 @@ class Options:
             if seconds is not None and not (
                 isinstance(seconds, numbers.Real) and float(seconds) > 0
             ):
-                raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
+                raise ValueError(f"{name} must be a number of seconds above 0, got {seconds!r}")
         tolerance = self.equality_tolerance
         if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
-            raise ValueError(f"equality_tolerance={tolerance!r}: it must be a number of at least 0")
+            raise ValueError(
+                f"equality_tolerance must be a number of at least 0, got {tolerance!r}"
+            )
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
         if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback={self.callback!r}: it is not callable")
+            raise TypeError(f"callback must be callable, got {self.callback!r}")
         if not isinstance(self.args, tuple | list | np.ndarray):
             raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
         self.seed = as_seed(self.seed)
@@ -154,14 +156,14 @@ class KnownPoints(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A problem in the form for a search.
+    """A problem in the form that a search uses.
 
     Attributes:
         coding: maps the user's D coordinates to the search's M, and back.
         constraints: all of them.
         space: parameters by name, if any.
         start: starting points of the search, (n, M).
-        known: points, (k, D), and their values, which are not called.
+        known: points that are not evaluated again, (k, D), and their values.
         identity: must also match in a checkpoint.
     """
 
@@ -234,7 +236,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         options = _with_returned(options)
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
-        raise ValueError("noisy=True: known= needs means, not single draws; pass the points as x0=")
+        raise ValueError("known= is not supported with noisy=True; pass the points as x0=")
     if space is None:
         coding = make_coding(bounds, options.integrality, options.categorical)
     else:
@@ -272,11 +274,13 @@ def _with_returned(options: Options) -> Options:
     """The options with an objective that returns value and constraints in one array."""
     if options.noisy:
         raise ValueError(
-            "noisy=True and constraints='returned': values are averaged, but constraints are not; "
+            "constraints='returned' is not supported with noisy=True; "
             "pass noiseless constraints as functions"
         )
     if options.vectorized:
-        raise ValueError("constraints='returned' and vectorized=True: fun must take one point")
+        raise ValueError(
+            "constraints='returned' requires fun to take one point; remove vectorized=True"
+        )
     return replace(options, fun=functools.partial(_row_returned, options.fun))
 
 
@@ -298,10 +302,10 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         return replace(options, fun=functools.partial(_with_more, options.fun, options.args)), None
     for name in ("bounds", "integrality", "categorical"):
         if getattr(options, name) is not None:
-            raise ValueError(f"space= and {name}=: use one or the other")
+            raise ValueError(f"pass either space= or {name}=, not both")
     if len(options.args):
         raise ValueError(
-            "space= and args=: fun receives its parameters by name; use functools.partial for others"
+            "args= is not supported with space=; pass further arguments with functools.partial"
         )
     # imported on use, for a faster start of searches
     from pyswarmopt.driver.problem.space import Space
@@ -390,22 +394,23 @@ def known_points(
     values = _numbers(columns)
     if len(known) == 2 and returned and len(values):
         raise ValueError(
-            "known=(points, values): with constraints='returned' use (points, values, constraints); "
-            "a Result has none, so continue from its checkpoint="
+            "with constraints='returned', known= must be (points, values, constraints); "
+            "a Result lacks the constraints, so continue from its checkpoint= instead"
         )
     if len(known) == 3 and not returned:
         raise ValueError(
-            "known=(points, values, constraints): here the constraints are functions; "
-            "pass constraints='returned' if fun returns them, else known=(points, values)"
+            "known=(points, values, constraints) requires constraints='returned', where fun "
+            "returns them; otherwise pass known=(points, values)"
         )
     rows = _known_rows(points, space, len(low))
     allowed = np.all((rows >= low) & (rows <= high), axis=1)
     if len(rows) != len(values):
-        raise ValueError(f"known has {len(rows)} points but {len(values)} values")
+        raise ValueError(
+            f"known needs one value per point, got points: {len(rows)}, values: {len(values)}"
+        )
     if not allowed.all():
         warnings.warn(
-            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are "
-            "ignored",
+            f"ignoring {(~allowed).sum()} of {len(allowed)} known points (outside the bounds)",
             stacklevel=2,
         )
     return KnownPoints(rows[allowed], values[allowed])
@@ -417,7 +422,7 @@ def _known_rows(points: Any, space: Space | None, dim: int) -> Floats:
     if named is None or space is None:
         rows = starting_points(points, space, "known")
         if rows.shape[1] != dim:
-            raise ValueError(f"known has points of shape {rows.shape}; use (n, {dim})")
+            raise ValueError(f"the points in known must have shape (n, {dim}), got {rows.shape}")
         return rows
     rows = np.full((len(named), dim), math.nan)
     for row, params in zip(rows, named, strict=True):
@@ -435,5 +440,5 @@ def _numbers(columns: Sequence[Any]) -> Floats:
         return np.column_stack(read)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            "known: values and constraints must be numbers, one row per point"
+            "values and constraints in known must be numbers, one row per point"
         ) from None

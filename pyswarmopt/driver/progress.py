@@ -12,7 +12,7 @@ LINES = 10  # in a file, which does not go back to the start of its line
 
 class Progress:
     """A bar with the share of the budget used, the time left, and what was found; time counts from
-    its making.
+    its creation.
     """
 
     def __init__(self) -> None:

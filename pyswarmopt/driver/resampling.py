@@ -1,4 +1,4 @@
-"""Noisy objectives: reevaluates the bests, so that a lucky draw does not stay the best.
+"""Noisy objectives: re-evaluates the best points, so that a lucky draw does not remain the best.
 
 A swarm remembers the best values it has seen, and under noise these are the luckiest. Here every
 personal best, and every new candidate for one, is a sample mean. In each iteration some evaluations
@@ -106,8 +106,8 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
 
 
 class ByMeans(Judge):
-    """As `Judge`, for a swarm on a noisy objective: its bests are sample means, kept for one
-    population.
+    """Like `Judge`, for a swarm on a noisy objective: its best values are sample means, kept for
+    one population.
 
     Args:
         swarm: swarm with the bests.
@@ -294,7 +294,7 @@ class ByMeans(Judge):
 
 
 class ByProcess(ByMeans):
-    """As `ByMeans`, for a search with a process that learns every draw and names the best points."""
+    """Like `ByMeans`, for a search whose Gaussian process learns every draw and ranks the points."""
 
     def _look(self) -> None:
         x = self._best_position()

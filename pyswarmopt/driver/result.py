@@ -31,8 +31,8 @@ REASONS = {
     stopping.Target.reason: ("target", "the target was reached"),
     "callback": ("callback", "the callback stopped the search"),
     TIMEOUT: ("time", "the time limit was reached"),
-    stopping.Patience.reason: ("converged", "no improvement within the patience"),
-    EXHAUSTED: ("exhausted", "every proposed point is already known"),
+    stopping.Patience.reason: ("converged", "no improvement within the patience limit"),
+    EXHAUSTED: ("exhausted", "every proposed point has already been evaluated"),
     stopping.MaxIter.reason: ("budget", "the iteration limit was reached"),
     stopping.MaxEvals.reason: ("budget", "the evaluation limit was reached"),
 }
@@ -42,28 +42,30 @@ REASONS = {
 class Result(Mapping[str, Any]):
     """Result of a search; fields shared with SciPy's `OptimizeResult` have the same meaning.
 
-    Fields are attributes and entries, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
+    Fields are both attributes and entries, ``r.x`` and ``r["x"]``; ``dict(r)`` contains all of
+    them.
 
     Attributes:
         x: the best point, (D,) float64; a feasible one if any was found, otherwise the one that
             violates the constraints least.
-        fun: the objective at x; ``fun(x)``, or ``fun(x[None])[0]`` with ``vectorized=True``, returns
-            it again, bit for bit, if the objective is deterministic. With ``noisy=True``, the mean
-            of `n_best` draws; infinitely bad if there are none. If a last call at x returned a
-            different value, `fun` is that value, and `message` reports it.
+        fun: the objective at x; ``fun(x)``, or ``fun(x[None])[0]`` with ``vectorized=True``,
+            returns it again, bit for bit, if the objective is deterministic. With ``noisy=True``,
+            the mean of `n_best` draws; infinitely bad if there are none. If a last call at x
+            returned a different value, `fun` is that value, and `message` reports it.
         nfev: calls of the objective; a call on m points counts m.
-        nit: moves of the swarm.
+        nit: number of iterations.
         success: a finite value was found at a feasible point, and the target, if any, was reached,
             whichever algorithm ran. False after Ctrl-C and an exception. Using up the budget is not
             a failure, but does not prove an optimum either: see `status`.
         message: why the search ended, in words.
-        stop: why it ended: reason to value, as `Swarm.stop` returns it; empty while it runs.
+        stop: why it ended, as reason -> value (see `Swarm.stop`); empty while it runs.
         history: records in the requested detail.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x violates a constraint. An equality counts as met within
             ``equality_tolerance``, and `maxcv` is its remaining violation.
-        algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the recipe.
+        algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the
+            recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
         space: the searched `Space`, if any.
@@ -77,8 +79,8 @@ class Result(Mapping[str, Any]):
             evaluations or iterations, or the time, were used up, and more might help. "infeasible":
             no feasible point was found. "failed": no finite value was found. "callback",
             "interrupted" (Ctrl-C), "exception": what ended it. "running": it has not ended.
-        failures: calls that raised an error which `on_error` allowed, by type and first message, or
-            that returned no finite number.
+        failures: how many calls raised an error that `on_error` allowed, by type and first message,
+            or returned a number that is not finite.
 
     Example:
         >>> import pyswarmopt as pso
@@ -110,12 +112,11 @@ class Result(Mapping[str, Any]):
     failures: dict[str, int] = field(default_factory=dict)
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats | list[dict[str, Any]], Floats]:
-        """The evaluated points with a value, (n, D), or with ``space=`` a dict of active parameters
-        for each; and their values, (n,). A point that came up again without a second call is listed
-        again.
+        """The evaluated points that have a value, (n, D), or with ``space=`` a list of dicts of
+        active parameters; and their values, (n,). A point that was proposed again, without a second
+        call, is listed again.
 
-        `history.to_pandas()` returns all points as a table; with constraints it includes their
-        violation.
+        `history.to_pandas()` returns all points as a table, with their violation of constraints.
 
         Args:
             feasible: leave out points that violate a constraint.
@@ -155,24 +156,24 @@ class Result(Mapping[str, Any]):
         x, values = self.history.evaluated(feasible)
         if not (len(x) or self.history.objectives):
             raise ValueError(
-                "this search kept no positions: run minimize(..., history='particles')"
+                "this search did not keep its positions; run it with history='particles'"
             )
         return x, values
 
     def importance(self) -> dict[str, float]:
-        """Importance of each parameter by itself: shares that sum to 1, largest first.
+        """Importance of each parameter on its own, as shares that sum to 1, largest first.
 
         These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
-        ``space=`` parameters are named x0, x1, ..., with the ranges of the evaluated points.
+        ``space=``, parameters are named x0, x1, ..., with the ranges of the evaluated points.
 
         Raises:
-            ValueError: the evaluated points were not kept, as they are with ``space=`` or
+            ValueError: the evaluated points were not kept; use ``space=`` or
                 ``history="particles"``.
         """
         from pyswarmopt.driver.problem.importance import main_effects
 
         if np.ndim(self.fun):
-            raise ValueError("importance() is for one objective; a front has several")
+            raise ValueError("importance() does not support a front of several objectives")
         x = self.coordinates()
         _, values = self._kept()
         if self.space is None:
@@ -234,14 +235,14 @@ def keep_in(error: Exception, result: Any) -> None:
     vars(error)["result"] = result
     if result.nfev > 1 or np.isfinite(result.fun).any():
         error.add_note(
-            f"the result so far ({result.nfev} evaluations) is in the attribute `result` of this "
-            "exception"
+            f"the result so far ({result.nfev} evaluations) is in this exception's `result` "
+            "attribute"
         )
 
 
 def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
-    """The reasons to stop in words, and the fault of a result without a finite value or
-    feasibility.
+    """The reasons to stop in words, and whether the result lacks a feasible point or a finite
+    value.
     """
     words = [REASONS.get(reason, ("budget", reason))[1] for reason in stop]
     text = "; ".join(words) or "the search continues"

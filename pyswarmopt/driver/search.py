@@ -67,7 +67,7 @@ class Search:
         pending: number of a ticket -> its point, (D,), under way.
 
     Raises:
-        ValueError: options that do not make sense.
+        ValueError: invalid or inconsistent options.
     """
 
     _kind: type[Result] = Result  # of the result
@@ -148,8 +148,8 @@ class Search:
     def _check_asynchronous(self) -> None:
         if self._options.noisy:
             raise ValueError(
-                "asynchronous=True does not work with noisy=True, which re-evaluates bests after "
-                "whole iterations"
+                "asynchronous=True is not supported with noisy=True, which re-evaluates the best "
+                "points after each iteration"
             )
         if self._options.vectorized:
             raise ValueError(
@@ -242,8 +242,8 @@ class Search:
         return ticket
 
     def take_up(self, ticket: Ticket) -> Floats | None:
-        """The point of a ticket, (D,), if it is to be called. One that needs no call is told at once;
-        one that equals another under way is told with it.
+        """The point of a ticket, (D,), if it is to be called. One that needs no call is told at
+        once; one that equals another under way is told with it.
         """
         x = self.problem.decode(ticket.x[None])[0]
         draft = self._judge.draft(x)
@@ -414,7 +414,7 @@ class Search:
         digits = self._swarm.resolution.digits_of(fun)
         few = ""
         if digits:
-            few = f"; values have about {counted(digits, 'digit')}"
+            few = f"; fun's values have only about {counted(digits, 'digit')} of precision"
         return few + self._swarm.remark
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
@@ -448,7 +448,7 @@ class Search:
         write(checked_path(path), self._state())
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Go on from the file of a search for the same problem."""
+        """Continue from the file of a search for the same problem."""
         from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
 
         file = checked_path(path)

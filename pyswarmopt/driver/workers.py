@@ -1,4 +1,4 @@
-"""Workers that call the objective: this thread, other threads, or an executor of the user's."""
+"""Workers that call the objective: this thread, other threads, or the user's executor."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
 
 TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
 HANGS = (
-    "a call to fun hangs in its thread, so Python cannot exit; with workers=ProcessPoolExecutor() "
-    "it can"
+    "a call to fun hangs in its thread and keeps Python from exiting; use "
+    "workers=ProcessPoolExecutor() to avoid this"
 )
 
 
@@ -42,8 +42,8 @@ class Workers:
             open: of `concurrent.futures`, or another object with `submit`, as joblib's loky, Dask,
             mpi4py, submitit and Ray have it.
         call: what they call with a point.
-        forgives: whether an error of a worker, whose answer cannot be pickled say, is an outcome;
-            otherwise it is raised.
+        forgives: whether an error of a worker, such as a result that cannot be pickled, is an
+            outcome; otherwise it is raised.
 
     Raises:
         ValueError: neither a number nor an executor.
@@ -105,7 +105,7 @@ class Workers:
         """The next call that has ended, or the oldest if it took `seconds`; with its outcome.
 
         Raises:
-            ValueError: the worker gave something else.
+            ValueError: the worker returned something else.
         """
         if self.serial:
             return self._made.popleft()
@@ -145,7 +145,7 @@ class Workers:
             return CallOutcome(None, error)
         if not isinstance(outcome, CallOutcome):
             raise ValueError(
-                f"workers= returned {type(outcome).__name__} instead of the function's result"
+                f"the executor returned {type(outcome).__name__} instead of the function's result"
             )
         return outcome
 

@@ -143,7 +143,7 @@ class Update:
             ValueError: another shape.
         """
         g = self._recipe.topology(state, self._generator)
-        require_shape("what the topology returns", g, state.positions.shape)
+        require_shape("the output of the topology", g, state.positions.shape)
         return g
 
     def _snapshot(self, g: Array, k: int) -> Snapshot:
@@ -317,7 +317,7 @@ def _fitted(part: Any, x: Array, by: str = "velocity rule") -> Array:
     """What a recipe's part returned, with the shape and dtype of x."""
     if getattr(part, "shape", None) == x.shape and part.dtype == x.dtype:
         return part
-    require_shape(f"what the {by} returns", part, x.shape)
+    require_shape(f"the output of the {by}", part, x.shape)
     whole = empty(tuple(x.shape), x.dtype, x.device)
     whole[:] = like(part, x)
     return whole

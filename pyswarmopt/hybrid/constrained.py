@@ -271,10 +271,10 @@ class ConstrainedSearch(PhasedSearch):
         kinked = self.kept.kinked
         if not kinked.any():
             return ""
-        which = ""
+        which = "the constraint"
         if len(kinked) > 1:
-            which = f" {int(kinked.argmax()) + 1} of {len(kinked)}"
-        return f"; constraint{which} has kinks: return its parts as a vector, one number per limit"
+            which = f"constraint {int(kinked.argmax()) + 1} of {len(kinked)}"
+        return f"; {which} has kinks; return its parts as a vector, one number per limit"
 
     def _needs_rescue(self) -> bool:
         best = self.progress.best_row

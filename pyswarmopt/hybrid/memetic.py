@@ -474,20 +474,20 @@ class MemeticSwarm(PhasedSearch):
 
     With up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a
     swarm take turns. It works in the unit box, so units and offsets of x make no difference. Up to
-    100 coordinates it keeps D x D matrices, beyond only vectors.
+    100 coordinates it keeps D x D matrices, above that only vectors.
 
     Args:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         positions: starting points, (n, D), evaluated first.
         maximize: whether larger values are better.
         seed: None takes one from the operating system, a NumPy `Generator` draws one.
-        max_evals: number of evaluations, if known; it only keeps short searches from measuring
+        max_evals: number of evaluations, if known; it only keeps short searches from estimating
             Hessians.
-        max_iter: stop after this many rounds; the first one counts 0.
+        max_iter: stop after this many rounds, not counting the first.
         target: stop when the best value is at least as good.
-        population: particles of the first swarm, at least 4, doubled at restarts, by default 4 + 3
-            ln D; and points that the Gaussian process proposes at a time, by default one, at most
-            200.
+        population: particles of the first swarm, at least 4, by default 4 + 3 ln D; each restart
+            doubles it. Also the number of points that the Gaussian process proposes at a time, at
+            most 200, by default one.
 
     Raises:
         ValueError: inconsistent arguments.

@@ -233,7 +233,7 @@ class PhasedSearch:
     # ---- the loop ----
 
     def ask(self) -> Floats:
-        """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
+        """Positions to evaluate, (m, D) float64; unchanged until `tell`."""
         progress = self.progress
         if len(progress.asked):
             return progress.asked.copy()
@@ -298,7 +298,8 @@ class PhasedSearch:
     def take_in(
         self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
     ) -> None:
-        """Record unrequested points, (n, D), with their values, (n,), and `rows` as in `tell`.
+        """Record points that were not asked for, (n, D), with their values, (n,), and `rows` as in
+        `tell`.
 
         Raises:
             ValueError: points with another dimension or out of bounds, or not one value for each.
@@ -346,7 +347,7 @@ class PhasedSearch:
             phase.hear(points, bounded(costs))
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop, with their values; empty to continue."""
+        """Reasons to stop, with their values; empty if the search continues."""
         progress = self.progress
         reasons: dict[str, float] = {}
         if self._max_iter is not None and progress.rounds > 0 and self.iteration >= self._max_iter:
@@ -521,9 +522,7 @@ class PhasedSearch:
         try:
             read._restore(saved)
         except Exception as error:
-            raise ValueError(
-                f"this state of a memetic swarm cannot be continued ({error})"
-            ) from error
+            raise ValueError(f"cannot restore this state of a MemeticSwarm: {error}") from error
         vars(self).update(vars(read))
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
@@ -531,7 +530,7 @@ class PhasedSearch:
             setattr(self, name, kind.from_state(saved, f"{name}."))
         here = np.array([self.box.low, self.box.high])
         if not np.array_equal([self.progress.low, self.progress.high], here):
-            raise ValueError("its bounds differ")
+            raise ValueError("it has different bounds")
         self.random = generator_at(saved.get("random"))
         phases = {name: phase.restored(saved, self.kinds) for name, phase in self.phases.items()}
         self._take_phases(phases)

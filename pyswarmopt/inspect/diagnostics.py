@@ -1,7 +1,7 @@
-"""Diagnoses a recipe in words: whether its coefficients are stable.
+"""Diagnosis of a recipe: whether its coefficients are stable.
 
 Stability is analysed under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
-Information Processing Letters 102): attractors are fixed, only random factors vary. Then a
+Information Processing Letters 102): attractors are fixed and only random factors vary. Then a
 coordinate obeys ``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at
 each move. The mean of x converges if the spectral radius of E[M] is below 1 (order 1), its variance
 if that of E[M (x) M] is also below 1 (order 2).
@@ -76,7 +76,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
 
     Args:
         recipe: recipe or its name.
-        move: move, from 0, whose coefficients are analysed.
+        move: number of the move, from 0, whose coefficients are analysed.
 
     Returns:
         The findings; `str` gives their text.
@@ -85,8 +85,8 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         >>> import pyswarmopt as pso
         >>> wild = pso.compose([pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)])
         >>> print(pso.diagnose(wild))
-        At move 0 the coefficients are not stable: under stagnation the mean of a particle's position settles (0.949 per
-        move), its variance grows without bound (1.29 per move).
+        At move 0 the coefficients are not stable: under stagnation, the mean of a particle's position converges (0.949
+        per move) and its variance grows without bound (1.29 per move).
     """
     recipe = as_recipe(recipe)
     radii = stability(recipe, move)
@@ -108,7 +108,7 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 
     Args:
         recipe: the recipe.
-        move: move, from 0, whose weights and step length are used.
+        move: number of the move, from 0, whose weights and step length are used.
 
     Returns:
         The two spectral radii, or None if unknown.
@@ -156,17 +156,17 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
 def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:
     if radii is None:
         return (
-            f"The velocity of {recipe.name!r} is not a sum of the four known terms, so its "
+            f"The velocity of {recipe.name!r} is not a sum of the four built-in terms, so its "
             "stability is unknown."
         )
     mean = f"the mean of a particle's position {_trend(radii.order1)}"
     variance = f"its variance {_trend(radii.order2)}"
     stable = "stable" if max(radii) < 1 else "not stable"
-    return f"At move {move} the coefficients are {stable}: under stagnation {mean}, {variance}."
+    return f"At move {move} the coefficients are {stable}: under stagnation, {mean} and {variance}."
 
 
 def _trend(radius: float) -> str:
-    return f"{'settles' if radius < 1 else 'grows without bound'} ({radius:.3g} per move)"
+    return f"{'converges' if radius < 1 else 'grows without bound'} ({radius:.3g} per move)"
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]

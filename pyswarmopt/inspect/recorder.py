@@ -1,7 +1,7 @@
 """Records a swarm's moves: the pull of each velocity term at every move, as the swarm computed it.
 
-A recorder wraps the recipe's velocity rule and changes nothing: the same seed gives the same search,
-recorded or not. It is meant for small swarms that people watch.
+A recorder wraps the recipe's velocity rule and changes nothing: the same seed gives the same
+search, recorded or not. It is meant for small swarms that people watch.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Objective = Callable[[Any], Any]
 
 
 def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> list[Step]:
-    """Run a swarm for some moves and keep every step.
+    """Run a swarm and keep every step.
 
     Args:
         fun: the objective, (N, D) array -> (N,).
-        recipe: algorithm or its name; its own stop rules apply.
+        recipe: a recipe or its name; its own stop rules apply.
         moves: maximum number of moves.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
             maximize.
@@ -55,7 +55,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
         watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
     s = Swarm(recipe=replace(recipe, velocity=watched, schedule=notes.schedule), **swarm)
     if len(s.positions) * s.positions.shape[1] > BLOCK:
-        raise ValueError(f"at most {BLOCK:,} numbers per move can be recorded")
+        raise ValueError(f"particles x dimensions must be at most {BLOCK:,} to record a swarm")
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
         steps.append(_round(s, fun, notes, len(steps)))

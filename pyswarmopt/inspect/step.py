@@ -16,18 +16,18 @@ class Step:
         number: 0 for the starting positions, then 1, 2, ...
         x: evaluated positions, (N, D).
         v: velocities that led there, after boundary handling, (N, D).
-        values: their values, (N,), in the user's sense.
+        values: their values, (N,).
         p: personal bests after the evaluation, (N, D); before it if a new population follows.
         p_values: values at p, (N,).
         best: the best value so far.
-        restarted: mask of particles sent elsewhere after the evaluation, (N,).
+        restarted: mask of the particles that a restart moved after the evaluation, (N,).
         origin: positions before the move, (N, D); None, like all that follows, for the starting
             positions.
         length: step length lambda of the move.
         g: bests of the neighbourhoods, (N, D).
         w: worst known point, (D,).
-        forces: term name -> its contribution to the velocity, (N, D); empty for other rules than
-            sums of terms.
+        forces: term name -> its contribution to the velocity, (N, D); empty if the velocity is not
+            a sum of terms.
         factors: their random numbers r, (N, 1) or (N, D); divided by C if the sum is normalised.
 
     Example:

@@ -59,9 +59,9 @@ class NevergradOptimizer(Replayed):
         bounds: the box to search in; see `pyswarmopt.boundary.make_box`.
         positions: points to evaluate first, (n, D). Without bounds the search starts from their
             mean and spread.
-        population: number of positions from `ask`.
-        budget: total number of evaluations; `stop` says when they are spent. Some optimisers need
-            to know it.
+        population: number of positions that `ask` returns.
+        budget: total number of evaluations, after which `stop` returns a reason. Some optimisers
+            need to know it.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
 
@@ -69,7 +69,8 @@ class NevergradOptimizer(Replayed):
         ValueError: no such optimiser, a population for an optimiser that takes one point at a time,
             or neither bounds nor positions.
 
-    Saving stores the told values; loading repeats all asks and tells (see `interop.replay`).
+    Saving stores the told values; loading repeats all calls of `ask` and `tell` (see
+    `interop.replay`).
 
     Example:
         >>> optimizer = NevergradOptimizer("CMA", bounds=[(-5, 5)] * 2, population=6, budget=600, seed=1)
@@ -94,7 +95,7 @@ class NevergradOptimizer(Replayed):
     ) -> None:
         if one_at_a_time(name) and population > 1:
             raise ValueError(
-                f"{name} takes one point at a time: population must be 1, not {population}"
+                f"{name} proposes one point at a time; population must be 1, not {population}"
             )
         self._name = name
         self._positions = None
@@ -126,7 +127,7 @@ class NevergradOptimizer(Replayed):
             # of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
         if self._positions is None:
-            raise ValueError("nevergrad needs to know where to start: pass bounds or positions")
+            raise ValueError("nevergrad needs a region to start in; pass bounds or positions")
         sigma = float(self._positions.std(axis=0).mean()) or 1.0
         return ng.p.Array(init=self._positions.mean(axis=0)).set_mutation(sigma=sigma)
 
@@ -180,9 +181,9 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
     """A swarm as a nevergrad optimiser: ``SwarmOptimizer("spso2011")(parametrization, budget,
     num_workers)``.
 
-    With one worker the swarm moves round by round, with several each particle moves as soon as its
-    own value arrives. Points told before the first ask become starting positions; other unrequested
-    points are known only to nevergrad.
+    With one worker, the swarm moves round by round; with several, each particle moves as soon as
+    its own value arrives. Points told before the first ask become starting positions; other points
+    that were not asked for are known only to nevergrad.
 
     Args:
         recipe: name of the recipe.

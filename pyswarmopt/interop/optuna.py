@@ -27,14 +27,15 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 class SwarmSampler(BaseSampler):
-    """The default search of `minimize` chooses the trials of a study with one objective.
+    """An optuna sampler that runs the default search of `minimize`, for one objective.
 
-    It searches the parameters that the latest five trials share, with their latest ranges. Others,
-    and the first trial, are drawn at random. If that space or the study changes, a new search
-    starts, and learns from the earlier trials in its space. A failed or pruned trial has no value.
+    It searches the parameters that the latest five trials share, with their latest ranges. Other
+    parameters and the first trial are drawn at random. If this space or the study changes, a new
+    search starts from the earlier trials in its space. Failed and pruned trials count as failed
+    evaluations.
 
     Args:
-        seed: the same seed and the same values give the same trials, without parallel trials.
+        seed: the same seed and values give the same trials, unless trials run in parallel.
 
     Example:
         >>> import optuna
@@ -69,7 +70,9 @@ class SwarmSampler(BaseSampler):
     ) -> dict[str, Any]:
         """The search's next point; empty while it waits for pending trials."""
         if len(study.directions) != 1:
-            raise ValueError("SwarmSampler searches one objective; use another sampler for several")
+            raise ValueError(
+                "SwarmSampler supports only one objective; use another sampler for several"
+            )
         if not search_space:
             return {}
         searched = study.study_name, search_space
@@ -120,7 +123,9 @@ def _parameter(distribution: BaseDistribution) -> Any:
         step = distribution.step
         return integer(distribution.low, distribution.high, log=distribution.log, step=step)
     if not isinstance(distribution, FloatDistribution):
-        raise ValueError(f"{distribution}: SwarmSampler supports floats, integers and categories")
+        raise ValueError(
+            f"SwarmSampler does not support {distribution}; use float, int or categorical"
+        )
     low = distribution.low
     high = distribution.high
     if distribution.step is not None:

@@ -22,17 +22,17 @@ class PycmaOptimizer(Replayed):
     Args:
         positions: (n, D), n >= 2; evaluated first. The search starts from their mean, with the
             standard deviation of their coordinates as step size.
-        population: number of later positions from `ask`; None is pycma's 4 + 3 ln D.
-        budget: total number of evaluations; `stop` says when they are spent.
+        population: number of positions that later calls of `ask` return; None: pycma's 4 + 3 ln D.
+        budget: total number of evaluations, after which `stop` returns a reason.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
 
     Raises:
         ValueError: a single position, equal positions, or a population or budget below 1.
 
-    The starting positions count as the best so far, but CMA-ES itself is not told about them, since
-    it did not draw them. pycma's own reasons to stop at equal values are switched off. Saving keeps
-    the told values; loading repeats all asks and tells (see `interop.replay`).
+    The starting positions count for `best`, but CMA-ES itself is not told about them, since it did
+    not draw them. pycma's rules that stop at equal values are switched off. Saving stores the told
+    values; loading repeats all calls of `ask` and `tell` (see `interop.replay`).
 
     Source: Hansen 2016, arXiv 1604.00772.
 
@@ -57,7 +57,7 @@ class PycmaOptimizer(Replayed):
         sigma = float(start.std(axis=0).mean())
         if not sigma > 0:
             raise ValueError(
-                "pycma takes its first step size from the positions: pass at least two different ones"
+                "the initial step size comes from the positions; pass at least two different ones"
             )
         self._first = start
         self._sigma = sigma

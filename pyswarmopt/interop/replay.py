@@ -1,8 +1,8 @@
-"""Other libraries' optimizers, saved as the values they were told and loaded by repeating all asks
-and tells.
+"""Other libraries' optimizers, saved as the values they were told and loaded by repeating all calls
+of `ask` and `tell`.
 
 This is exact for every optimizer that depends only on its seed and the told values, whatever its
-internals, and takes the time of all those asks.
+internals; it takes as long as those calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Replayed(ABC):
 
     Args:
         population: positions per round; None: the optimizer's choice.
-        budget: total number of evaluations; `stop` says when they are spent.
+        budget: total number of evaluations, after which `stop` returns a reason.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
         positions: positions from the user; if they are a tensor, `ask` returns tensors, else
@@ -80,7 +80,7 @@ class Replayed(ABC):
         return Point(beside(self._best.x.copy(), self._given), self._sign * self._best.value)
 
     def ask(self) -> Array:
-        """Positions to evaluate, (N, D) float64; the same ones until `tell`. The last round may be
+        """Positions to evaluate, (N, D) float64; unchanged until `tell`. The last round may be
         smaller.
         """
         if self._pending is None:
@@ -101,7 +101,7 @@ class Replayed(ABC):
                 `dropped`.
         """
         if dropped is not None:
-            raise ValueError("every position needs a value: none can be dropped")
+            raise ValueError("dropped= is not supported; tell a value for every position")
         candidates, asked = self._pending or (None, np.empty((0, 0)))
         costs = as_costs(asked, positions, values, self._sign)
         i = int(costs.argmin())
@@ -130,7 +130,7 @@ class Replayed(ABC):
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore a saved state by repeating all asks and tells.
+        """Restore a saved state by repeating all calls of `ask` and `tell`.
 
         Raises:
             ValueError: other settings, or the positions differ from the earlier ones: other bounds
@@ -139,7 +139,9 @@ class Replayed(ABC):
         """
         differs = [name for name, value in self._settings.items() if saved.get(name) != value]
         if differs:
-            raise ValueError(f"saved by an optimiser with a different {', '.join(differs)}")
+            raise ValueError(
+                f"the state was saved by an optimiser with a different {', '.join(differs)}"
+            )
         self._begin(saved["seed"])
         costs = as_array(saved["told"])
         while len(self._told) < len(costs):
@@ -148,8 +150,8 @@ class Replayed(ABC):
             self.tell(x, self._sign * now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
-                "the optimiser asks for different positions than when it was saved: bounds, "
-                "positions or its library changed, or it is not deterministic"
+                "the optimiser no longer proposes the positions that it proposed before it was saved: "
+                "bounds, positions or its library changed, or it is not deterministic"
             )
         if saved["asked"]:
             self.ask()

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 class SwarmSearchCV(BaseSearchCV):
-    """Search an estimator's parameters with a swarm, by cross-validation.
+    """Search an estimator's hyperparameters by cross-validation, with `pyswarmopt.maximize`.
 
     After `fit` it has the attributes and methods of scikit-learn's searches: `best_params_`,
     `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
 
     Args:
         estimator: estimator to fit.
-        param_distributions: parameters by name; see `pyswarmopt.Space`. `pso.when` leaves one at
-            the estimator's default.
+        param_distributions: parameters by name; see `pyswarmopt.Space`. An inactive parameter
+            (`pso.when`) keeps the estimator's default.
         n_iter: maximum number of candidates; each is fitted once per fold, and none is repeated.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` draws one.
         scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like the remaining arguments.
             With several metrics, the one that `refit` names is maximised.
-        n_jobs: number of processes; at first no more of them are busy than there are folds, since
-            with up to 20 parameters the first candidates come one at a time: 5 per parameter, or
-            200 with integers or categories.
-        refit: fit the best candidate on all data; with several metrics the name of one.
-        cv: folds.
+        n_jobs: number of processes. With up to 20 parameters, the first candidates (5 per
+            parameter, or 200 with integers or categories) are proposed one at a time, so at first
+            no more processes are busy than there are folds.
+        refit: whether to fit the best candidate on all data; with several metrics, the name of one.
+        cv: number of folds, or a splitter.
         verbose: amount of output.
         pre_dispatch: number of jobs dispatched ahead.
         error_score: score of a candidate whose fit fails. A candidate without any successful fit is
@@ -102,7 +102,7 @@ class SwarmSearchCV(BaseSearchCV):
     ) -> None:
         """scikit-learn's hook: takes candidates, returns all results so far."""
         if self.n_iter < 2:
-            raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
+            raise ValueError(f"n_iter must be at least 2, got {self.n_iter}")
         scores = _Scores(evaluate_candidates, self.refit, self.error_score)
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
@@ -163,7 +163,7 @@ class _Scores:
         mean = results.get(f"mean_test_{self._refit}", results.get("mean_test_score"))
         if mean is None:
             raise ValueError(
-                f"refit={self._refit!r}: with several metrics, name the one to maximise"
+                f"refit={self._refit!r}: with several metrics, use the name of the one to maximise"
             )
         scores: list[float] = mean[-len(new) :].tolist()
         return scores

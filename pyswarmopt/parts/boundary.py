@@ -2,8 +2,8 @@
 
 A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) NumPy arrays, or on
 tensors if the swarm uses tensors. It treats each coordinate separately and leaves those inside the
-box unchanged, so it may be given only those outside, as one row. No boundary limits velocities by
-the size of the box. Except for `none`, the returned positions lie in the box.
+box unchanged, so it may be called with only those outside, as one row. No boundary limits
+velocities by the size of the box. Except for `none`, the returned positions lie in the box.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pyswarmopt.parts.bounds import WIDTHS, read_bounds
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """Lower and upper bounds, (D,) each, both attainable.
+    """Lower and upper bounds, (D,) each, both inclusive.
 
     Attributes:
         low: lower bounds, (D,).
@@ -50,7 +50,7 @@ class Box:
 
     @functools.cached_property
     def walls(self) -> tuple[Any, Any]:
-        """Both bounds as NumPy arrays on the same memory; only for a box on the CPU."""
+        """Both bounds as NumPy arrays that share memory; only for a box on the CPU."""
         return as_array(self.low), as_array(self.high)
 
     @functools.cached_property
@@ -145,7 +145,7 @@ def confine(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
 def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Bounce off the wall: mirrored position, velocity reversed and halved.
 
-    The factor -1/2 is `confine`'s. A particle that would bounce more than once stays on the far
+    The factor -1/2 is `confine`'s. A particle that would bounce more than once stays at the far
     wall.
 
     Args:
@@ -169,7 +169,7 @@ def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
 
 
 def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Leave at one side, enter at the other; the velocity does not change.
+    """Re-enter at the opposite side; the velocity does not change.
 
     Args:
         x: positions, (N, D).
@@ -195,7 +195,7 @@ def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tu
 
 
 def resample(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Redraw outside coordinates uniformly; their velocity becomes 0.
+    """Redraw coordinates outside the box uniformly; their velocity becomes 0.
 
     Args:
         x: positions, (N, D).

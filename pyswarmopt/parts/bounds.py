@@ -12,8 +12,8 @@ from pyswarmopt.base.arrays import Floats, as_array, untensored
 
 FORMS = (
     "use one pair of finite numbers (low, high) for each coordinate, SciPy's Bounds, two NumPy "
-    "arrays (low, high), or two numbers for all coordinates; a starting point is x0= of minimize "
-    "or positions= of Swarm, and parameters by name are space="
+    "arrays (low, high), or two numbers for all coordinates; pass starting points as x0= of minimize "
+    "or positions= of Swarm, and parameters by name as space="
 )
 # this multiple of the box's width must have a finite square: velocities may be that long, and are
 # squared
@@ -37,7 +37,8 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     size = dim if dim is not None else max(low.size, high.size)
     if max(low.ndim, high.ndim) > 1 or not {low.size, high.size} <= {1, size}:
         raise ValueError(
-            f"bounds have {max(low.size, high.size)} coordinates; x0, positions or dim have {size}"
+            f"bounds have low of shape {low.shape} and high of shape {high.shape}, but x0, positions or "
+            f"dim have {size} coordinates"
         )
     low, high = (np.array(np.broadcast_to(side, (size,))) for side in (low, high))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -46,12 +47,12 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     if not fine.all():
         i = int(fine.argmin())
         raise ValueError(
-            f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, low <= high "
-            "and not wider than float64 can represent; instead of None or inf use a wide bound"
+            f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, with low "
+            "<= high, and not wider than float64 can represent; replace None or inf by a number"
         )
     if not (low < high).any():
         raise ValueError(
-            f"bounds={_brief(bounds)}: low == high in every coordinate, so there is nothing to "
+            f"bounds={_brief(bounds)} have low == high in every coordinate, so there is nothing to "
             "search"
         )
     return low, high
@@ -80,8 +81,8 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
     unclear = isinstance(bounds, tuple) or vectors
     if len(pairs) == 2 and unclear and not all(isinstance(side, tuple) for side in bounds):
         raise ValueError(
-            f"bounds={_brief(bounds)}: ambiguous: two pairs, or (low, high)? Use a list of tuples, "
-            "or two NumPy arrays"
+            f"bounds={_brief(bounds)} are ambiguous; use a list of tuples for two pairs, or a tuple "
+            "of two NumPy arrays for (low, high)"
         )
     return pairs[:, 0], pairs[:, 1]
 

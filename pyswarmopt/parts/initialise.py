@@ -26,8 +26,8 @@ class Interpolate:
     """Add points on lines through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0,
     upper).
 
-    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points it fills the
-    box.
+    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). With fewer than two starting points, it
+    draws points from the box.
 
     Attributes:
         upper: 1 stays on the segment; 2, as in the authors' released code, goes equally far beyond
@@ -36,7 +36,7 @@ class Interpolate:
             released code.
 
     Raises:
-        ValueError: a single starting point, and no box.
+        ValueError: a single starting point and no box.
 
     Example:
         >>> start, out = np.array([[0.0], [1.0]]), np.empty((3, 1))
@@ -58,7 +58,7 @@ class Interpolate:
         count = len(out)
         if n < 2:
             raise ValueError(
-                f"cannot draw {count} particles between positions with only {n} given; pass 2 or more, or bounds"
+                f"only {n} starting point is given for {count + n} particles; pass at least 2, or bounds"
             )
         u = generator.random((count, 3))
         parents = n + np.arange(count) * self.from_added
@@ -74,13 +74,13 @@ class Interpolate:
 def uniform(
     start: Array | None, out: Array, box: Box | None, generator: np.random.Generator
 ) -> None:
-    """Add points uniform in the box; without a box, between the starting points.
+    """Add points drawn uniformly from the box; without a box, between the starting points.
 
     Args:
         start: given starting points, (n, D), or None.
         out: rows to fill, (m, D).
         box: the bounds, or None.
-        generator: random source.
+        generator: source of the random numbers.
 
     Raises:
         ValueError: neither a box nor starting points.
@@ -96,7 +96,7 @@ def uniform(
     elif start is not None:
         Interpolate()(start, out, None, generator)
     else:
-        raise ValueError("a swarm needs to know where to start: pass bounds or positions")
+        raise ValueError("a swarm needs a region to start in; pass bounds or positions")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def towards_anywhere(
         positions: starting positions, (N, D).
         out: velocities to fill, (N, D).
         box: the bounds, or None.
-        generator: random source.
+        generator: source of the random numbers.
 
     Example:
         >>> box, x, v = Box(np.zeros(1), np.ones(1)), np.array([[0.5]]), np.empty((1, 1))
@@ -169,7 +169,7 @@ def at_rest(positions: Array, out: Array, box: Box | None, generator: np.random.
         positions: starting positions, (N, D).
         out: velocities to fill, (N, D).
         box: the bounds, or None.
-        generator: random source.
+        generator: source of the random numbers.
 
     Example:
         >>> v = np.ones((2, 1))

@@ -23,7 +23,7 @@ class Restartable(Protocol):
     """Methods of a swarm that a policy calls.
 
     Example:
-        Particles without a new personal best for ten iterations begin again somewhere else:
+        Particles without a new personal best for ten iterations start again elsewhere:
 
         >>> import pyswarmopt as pso
         >>> def elsewhere(state, swarm: Restartable) -> None:
@@ -35,15 +35,15 @@ class Restartable(Protocol):
     """
 
     def send_back(self, rows: Bools) -> None:
-        """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
+        """Set x <- p and v <- 0 for the particles in a mask, (N,); those being evaluated stay."""
 
     def scatter(self, rows: Bools) -> None:
-        """New x and v, drawn as at the recipe's start, for some particles, (N,) mask, which keep
-        their p; particles under evaluation stay.
+        """Draw new x and v, as at the recipe's start, for the particles in a mask, (N,), which keep
+        their p; those being evaluated stay.
         """
 
     def repopulate(self, count: int) -> None:
-        """Replace the population by `count` particles, started by the recipe; the best of all is
+        """Replace the population with `count` new particles of the recipe; the overall best is
         kept.
         """
 
@@ -85,7 +85,7 @@ class RestartAtBest:
 
     def __post_init__(self) -> None:
         if self.patience < 1:
-            raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
+            raise ValueError(f"restart patience must be at least 1, got {self.patience}")
 
     def __call__(self, state: State, swarm: Restartable) -> None:
         due = state.stagnation >= self.patience - self.count_best
@@ -98,17 +98,17 @@ class RestartAtBest:
 
 @dataclass(frozen=True)
 class RestartSwarm:
-    """Replace a stagnating or collapsed swarm by a new and larger one, drawn in the bounds.
+    """Replace a stagnating or collapsed swarm with a new, larger one, drawn within the bounds.
 
     A growing population searches locally at first and more globally later (Auger & Hansen 2005, for
-    CMA-ES: "IPOP"). The new swarm inherits nothing; `Swarm.best` keeps the best of all. Schedules
-    start over. It needs bounds.
+    CMA-ES: "IPOP"). The new swarm inherits nothing; `Swarm.best` keeps the overall best. Schedules
+    start over. This policy requires bounds.
 
     Attributes:
-        patience: iterations without a new best of the present swarm.
+        patience: iterations without a new best of the current swarm.
         collapse: share of its starting extent (see `stopping.extent`) below which the swarm has
             collapsed.
-        growth: factor of the population, rounded up; 1 keeps its size.
+        growth: factor by which the population grows, rounded up; 1 keeps its size.
 
     Raises:
         ValueError: a number out of range.

@@ -50,7 +50,7 @@ class Exponential:
     Attributes:
         start: value at move 0.
         factor: factor per move.
-        floor: the least value.
+        floor: the smallest value.
         floor_start: whether the floor also holds at move 0; False in the authors' released code of
             Model Swarms.
 
@@ -103,7 +103,7 @@ class Linear:
     def __post_init__(self) -> None:
         _require_finite(self.start, self.end)
         if self.moves is not None and self.moves < 1:
-            raise ValueError(f"a linear schedule over {self.moves} moves: it needs at least 1")
+            raise ValueError(f"moves of a linear schedule must be at least 1, got {self.moves}")
 
     def __call__(self, move: int) -> float:
         moves = self.moves or UNPLANNED
@@ -113,7 +113,7 @@ class Linear:
 def _require_finite(*values: float) -> None:
     for value in values:
         if not math.isfinite(value):
-            raise ValueError(f"a weight or step length of {value}: it must be a finite number")
+            raise ValueError(f"a weight or step length must be finite, got {value}")
 
 
 def as_schedule(value: float | Schedule) -> Schedule:

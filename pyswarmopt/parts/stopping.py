@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StopRule(Protocol):
-    """Limits checked by `Swarm.stop` after every evaluation.
+    """The interface of the rules that `Swarm.stop` checks.
 
     Example:
         >>> import pyswarmopt as pso
@@ -86,12 +86,12 @@ class MaxEvals:
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop when the best of all has not changed for `rounds` iterations, but not before iteration
+    """Stop when the overall best has not changed for `rounds` iterations, but not before iteration
     `earliest`.
 
     Attributes:
-        rounds: iterations without a new best of all.
-        earliest: the first iteration that may stop.
+        rounds: iterations without a new overall best.
+        earliest: the first iteration after which the search may stop.
 
     Example:
         >>> import pyswarmopt as pso
@@ -118,7 +118,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Target:
-    """Stop when the best value is at least as good as `value`, in the user's sense.
+    """Stop when the best value is at least as good as `value`.
 
     Attributes:
         value: the value that is good enough.
@@ -164,7 +164,7 @@ def extent(state: State) -> float:
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
-    """Every rule that triggers a stop, with its value; empty to continue.
+    """Every rule that triggers a stop, with its value; empty if the search continues.
 
     Args:
         rules: rules to check.

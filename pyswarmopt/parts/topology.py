@@ -48,8 +48,8 @@ class ByInformants(ABC):
 
 
 class Lattice(ByInformants):
-    """A topology with neighbours determined by the number of particles; among equally good ones the
-    particle itself wins, then the first.
+    """A topology with fixed neighbours, determined by the number of particles. Among equally good
+    ones, the particle itself wins, then the first.
 
     Example:
         >>> import pyswarmopt as pso
@@ -63,7 +63,7 @@ class Lattice(ByInformants):
     @property
     @abstractmethod
     def size(self) -> int:
-        """Neighbours of each particle, k."""
+        """Number of neighbours of each particle, k."""
 
     @abstractmethod
     def neighbours(self, n: int) -> Ints:
@@ -83,8 +83,8 @@ def _with_itself(lattice: Lattice, n: int) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class Global:
-    """The best of the whole swarm attracts every particle (gbest): it converges fastest and is most
-    easily trapped.
+    """The best of the whole swarm attracts every particle (gbest). It converges fastest and is
+    trapped most easily.
 
     Example:
         >>> import pyswarmopt as pso
@@ -101,7 +101,7 @@ class Global:
 
 @dataclass(frozen=True)
 class Ring(Lattice):
-    """On a ring: the neighbours are the next `reach` particles on either side (lbest; Kennedy &
+    """A ring: the neighbours are the next `reach` particles on either side (lbest; Kennedy &
     Mendes 2002).
 
     Among equally good neighbours the nearest wins, the particle itself first.
@@ -122,7 +122,7 @@ class Ring(Lattice):
     def __post_init__(self) -> None:
         if self.reach < 1:
             raise ValueError(
-                f"reach={self.reach}: a ring needs at least 1 neighbour on either side"
+                f"reach, the neighbours on either side, must be at least 1, got {self.reach}"
             )
 
     @property
@@ -135,7 +135,7 @@ class Ring(Lattice):
 
 @dataclass(frozen=True)
 class VonNeumann(Lattice):
-    """On a square lattice: the neighbours are the four adjacent particles (Kennedy & Mendes 2002).
+    """A square lattice: the neighbours are the four adjacent particles (Kennedy & Mendes 2002).
 
     The lattice is about as wide as high, for any number of particles: rows follow one another, so
     the last particle of a row is next to the first of the following one (helical boundary, as in
@@ -183,7 +183,7 @@ class RandomInformants(ByInformants):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"k={self.k}: a particle must inform at least 1 other")
+            raise ValueError(f"k must be at least 1, got {self.k}")
 
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         n = len(state.best_costs)
@@ -229,7 +229,7 @@ class BetterInformants(ByInformants):
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ValueError(f"share={self.share}: it must be above 0 and at most 1")
+            raise ValueError(f"share must be above 0 and at most 1, got {self.share}")
 
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         order = state.best_costs.argsort(kind="stable")  # best first
@@ -264,7 +264,7 @@ def named(name: str) -> Topology:
         Ring(reach=1)
     """
     if name not in TOPOLOGIES:
-        raise ValueError(f"topology={name!r}: use {', '.join(map(repr, TOPOLOGIES))}")
+        raise ValueError(f"topology={name!r}: use one of {', '.join(map(repr, TOPOLOGIES))}")
     return TOPOLOGIES[name]
 
 

@@ -36,14 +36,14 @@ class Snapshot(NamedTuple):
         p: personal bests, (N, D).
         g: best position of each particle's neighbourhood, (N, D) or (1, D).
         w: worst point so far, (1, D).
-        fx: values at x, (N,) float64, lower is better: negated if the swarm maximises; NaN if
+        fx: values at x, (N,) float64; lower is better (negated if the swarm maximises); NaN if
             missing.
         fp: values at p, (N,) float64, likewise; infinite before any finite one.
         move: number of the move, from 0.
         links: neighbours of each particle in a lattice (see `pyswarmopt.topology.Lattice`), (N, k)
             int64; None in another topology.
 
-    Swarms set all of them. One made by hand may omit the last four.
+    Swarms set all of them. The last four may be omitted in a snapshot made by hand.
 
     Example:
         >>> x = np.zeros((2, 1))
@@ -77,10 +77,10 @@ class Term:
         direction: from a `Snapshot` to an (N, D) array.
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
-        looks_at: input of a particle's direction in a coordinate: the same particle and coordinate
-            ("element"), also other particles ("column"), or anything ("all"). A sum of terms
-            without "all" is evaluated block by block, on NumPy arrays, so that a large swarm moves
-            without temporaries of its size.
+        looks_at: what a particle's direction in a coordinate depends on: the same particle and
+            coordinate ("element"), also other particles ("column"), or anything ("all"). A sum of
+            terms without "all" is evaluated block by block, on NumPy arrays, so that a large swarm
+            moves without temporaries of its size.
 
     Raises:
         ValueError: an unknown `random` or `looks_at`, or a weight that is not finite.
@@ -105,7 +105,7 @@ class Term:
             value = getattr(self, field)
             if value not in allowed:
                 raise ValueError(
-                    f"{field}={value!r} of term {self.name!r}: use one of {', '.join(allowed)}"
+                    f"term {self.name!r}: {field} must be one of {', '.join(allowed)}, got {value!r}"
                 )
 
 
@@ -130,7 +130,7 @@ def from_worst(s: Snapshot) -> Any:
 
 
 def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
-    """Keep going: v.
+    """Keep the current velocity: v.
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
@@ -147,7 +147,7 @@ def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
 
 
 def cognitive(weight: float | Schedule, random: Randomness = "element") -> Term:
-    """Back to the personal best: p - x.
+    """Pull towards the personal best: p - x.
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
@@ -165,7 +165,7 @@ def cognitive(weight: float | Schedule, random: Randomness = "element") -> Term:
 
 
 def social(weight: float | Schedule, random: Randomness = "element") -> Term:
-    """Towards the best of the neighbourhood: g - x.
+    """Pull towards the best of the neighbourhood: g - x.
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
@@ -183,7 +183,7 @@ def social(weight: float | Schedule, random: Randomness = "element") -> Term:
 
 
 def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
-    """Away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1).
+    """Push away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1).
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
@@ -206,7 +206,7 @@ class SumOfTerms:
 
     The factors r ~ U(0, 1) per particle are float64 numbers from the swarm's generator, (N, scalar
     terms) for each move, in the order of the terms, whatever D and dtype: a swarm on n coefficients
-    and one on a million weights see the same random numbers. Factors per coordinate, drawn after
+    and one on a million weights use the same random numbers. Factors per coordinate, drawn after
     them, have 16 bits.
 
     Attributes:
@@ -232,16 +232,15 @@ class SumOfTerms:
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise ValueError("no velocity terms: pass at least one")
+            raise ValueError("pass at least one velocity term")
         for number, term in enumerate(self.terms):
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"terms[{number}] is a {type(term).__name__}, not a Term; make one from "
-                    "a function: "
-                    'pso.Term("mine", 0.5, function)'
+                    f"terms[{number}] must be a Term, got {type(term).__name__}; wrap a function "
+                    'as pso.Term("mine", 0.5, function)'
                 )
         if self.limit is not None and not self.limit > 0:
-            raise ValueError(f"max_velocity={self.limit}: it must be positive")
+            raise ValueError(f"max_velocity must be positive, got {self.limit}")
 
     def __str__(self) -> str:
         """The terms' weights, names and random factors, and the treatment of their sum.
@@ -266,7 +265,7 @@ class SumOfTerms:
 
     @functools.cached_property
     def looks_at(self) -> Scope:
-        """The widest scope of the terms."""
+        """The widest `looks_at` of the terms."""
         return max((term.looks_at for term in self.terms), key=get_args(Scope).index)
 
     @functools.cached_property

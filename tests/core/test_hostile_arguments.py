@@ -14,7 +14,7 @@ HUGE = 10**400
 
 # one for each reader of an argument
 MINIMIZE = [
-    ({"bounds": ([0, 0], [1, 1])}, "ambiguous: two pairs"),
+    ({"bounds": ([0, 0], [1, 1])}, "ambiguous"),
     ({"on_error": ("retry", 1.5)}, "on_error"),
     ({"workers": 1.5}, "use a number of threads"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
@@ -22,7 +22,7 @@ MINIMIZE = [
     ({"equality_tolerance": float("nan")}, "equality_tolerance"),
     ({"bounds": bowl, "fun": BOX}, "fun and bounds are swapped"),
     ({"known": 3}, r"use \(points, values\)"),
-    ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
+    ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "3 columns.* got 2"),
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
     ({"constraints": {"type": "eq", "fun": 3}}, "a callable"),
     ({"constraints": {"type": "eq", "fun": bowl, "arg": (3,)}}, "'ineq' or 'eq'"),
@@ -36,7 +36,7 @@ MINIMIZE = [
     ({"iterations": 3}, "max_iter="),
     ({"omega": 0.5}, r"pso\.inertia\(w\)"),
     ({"bounds": None, "space": {"a": (1, 0)}}, "bounds must be finite numbers, low below high"),
-    ({"bounds": None, "space": {"a": (1, 2, 3)}}, "a list is a choice"),
+    ({"bounds": None, "space": {"a": (1, 2, 3)}}, "a list for a choice"),
     (
         {"bounds": None, "space": {"a": (0, 1), "b": pso.when("c", 1, (0, 1))}},
         "must name an earlier choice",
@@ -44,22 +44,22 @@ MINIMIZE = [
 ]
 SWARMS = [
     ({"bounds": (0, 1)}, "do not determine the dimension"),
-    ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions contain a number"),
+    ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions must be in the range"),
     ({"bounds": BOX, "dtype": "foo"}, "dtype='foo': use"),
-    ({"positions": [[0.0]], "dtype": torch.int64}, "a floating dtype of torch"),
+    ({"positions": [[0.0]], "dtype": torch.int64}, "a floating-point torch dtype"),
     ({"positions": torch.nn.Linear(2, 1)}, r"got Linear; .*pso\.FlatView\(module\)\.flatten"),
-    ({"bounds": (-1, 1), "dim": 10**6, "population": 10**7}, "do not fit into memory"),
+    ({"bounds": (-1, 1), "dim": 10**6, "population": 10**7}, "not enough memory"),
     ({"n_particles": 3, "bounds": BOX}, "population="),
 ]
 # what a recipe is composed of
 PARTS = [
-    ({"terms": ()}, "no velocity terms"),
-    ({"terms": [pso.inertia(1.0), bowl]}, r"terms\[1\] is a function"),
-    ({"topology": pso.topology.Ring}, "not a function"),
-    ({"boundary": "reflect"}, "'reflect' is not a function"),
-    ({"terms": [pso.Term("mine", 1.0, lambda s: s.fx)]}, r"'mine' has shape \(4,\)"),
-    ({"velocity": lambda s, move, generator: s.fx}, "velocity rule returns has shape"),
-    ({"topology": lambda state, generator: state.best_costs}, "topology returns has shape"),
+    ({"terms": ()}, "at least one velocity term"),
+    ({"terms": [pso.inertia(1.0), bowl]}, r"terms\[1\] must be a Term, got function"),
+    ({"topology": pso.topology.Ring}, "must be a function or an instance"),
+    ({"boundary": "reflect"}, "'reflect' must be a function"),
+    ({"terms": [pso.Term("mine", 1.0, lambda s: s.fx)]}, r"'mine' must have shape .* got \(4,\)"),
+    ({"velocity": lambda s, move, generator: s.fx}, "velocity rule must have shape"),
+    ({"topology": lambda state, generator: state.best_costs}, "topology must have shape"),
 ]
 
 

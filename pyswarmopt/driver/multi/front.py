@@ -44,22 +44,22 @@ FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for ree
 
 @dataclass(frozen=True, repr=False, eq=False)
 class MultiResult(Result, Table):
-    """The front found by a search. Fields not listed here are those of `pyswarmopt.Result`.
+    """The front found by a search. Fields not listed here are as in `pyswarmopt.Result`.
 
-    As a table (`to_pandas`, `to_csv`) it has a row for each point, and a column for each coordinate or
-    parameter and each objective, fun0, fun1, ...
+    As a table (`to_pandas`, `to_csv`) it has a row for each point, and a column for each coordinate
+    or parameter and each objective, fun0, fun1, ...
 
     Attributes:
         x: (K, D) float64, all evaluated points that no other dominates; without a feasible point,
             the one that violates the constraints least.
-        fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
+        fun: (K, M) their objectives, sorted by the first; infinite if no point is feasible.
         success: whether a feasible point with finite objectives was found.
         maxcv: the largest amount by which a point violates a constraint; an equality counts as met
             within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
-        algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or "smpso" with
-            more than 20 parameters.
+        algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or
+            "smpso" with more than 20 parameters.
 
     Example:
         >>> import pyswarmopt as pso
@@ -114,11 +114,11 @@ def minimize_multi(
     Args:
         fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate those to
             maximise. A point with a value that is not finite is never kept.
-        bounds: as in `pyswarmopt.minimize`. Either this or `space`.
+        bounds: as in `pyswarmopt.minimize`. Pass either this or `space`.
         n_objectives: M.
-        population: number of particles, by default `max_evals` / 25, or / 10 with constraints, and
-            from 10 to 100; also the number of points that the processes propose at a time, by
-            default 5.
+        population: number of particles, by default `max_evals` / 25 (or / 10 with constraints), but
+            at least 10 and at most 100; also the number of points that the Gaussian processes
+            propose at a time, by default 5.
         max_evals: the maximum number of calls of `fun`, including points that violate a constraint.
         seed: as in `pyswarmopt.minimize`.
         workers: as in `pyswarmopt.minimize`, like `vectorized`, `on_error`, `integrality`,
@@ -138,7 +138,7 @@ def minimize_multi(
         noisy: `fun` returns different values each time. A tenth of `max_evals` is reserved to
             re-evaluate the front: `MultiResult.fun` contains the means of these draws, `fun_stderr`
             their standard errors. Points whose means are dominated are left out, which makes the
-            others look slightly too good. A front with too many points for this is thinned out.
+            others look slightly too good. A front with too many points for this is thinned.
         timeout: as in `pyswarmopt.minimize`, like `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
 
@@ -148,11 +148,11 @@ def minimize_multi(
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.
         ValueError: arguments that are invalid or do not match the checkpoint.
-        Exception: whatever `fun` raises, if `on_error` says so; its attribute `result` is the front
-            so far.
+        Exception: whatever `fun` raises, depending on `on_error`; its attribute `result` is the
+            front so far.
 
     Example:
-        Close to 0 and close to 2, which no x can be at once:
+        A trade-off between being close to 0 and close to 2:
 
         >>> r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], 2, max_evals=2000, seed=1)
         >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(r.hypervolume([4, 4]), 1)
@@ -189,11 +189,12 @@ class FrontJudge(Judge):
 
     Args:
         history: all points with their M objectives, of which the front is made.
-        reserve: evaluations kept for the points of a noisy front, afresh.
+        reserve: number of evaluations kept for re-evaluating a noisy front.
         given: arguments of `Judge`.
 
     Attributes:
-        best: the point that breaks the constraints least; its violation is infinite without any.
+        best: the point that violates the constraints least; its violation is infinite if there is
+            none.
     """
 
     def __init__(self, history: History, reserve: int, *given: Any) -> None:
@@ -232,7 +233,7 @@ class FrontJudge(Judge):
         return x.reshape(len(x), len(self.best.x))[first[best]], values[best]
 
     def found(self) -> Found:
-        """The front so far; without a feasible point, the one that breaks the constraints least."""
+        """The front so far; without a feasible point, the one that violates the constraints least."""
         return self._as_found(*self.front())
 
     def final(self, scale: float) -> Found:
@@ -300,7 +301,7 @@ class FrontSearch(Search):
             )
         for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
-                raise ValueError(f"{name}= is for a single objective; omit it")
+                raise ValueError(f"{name}= is not supported with several objectives; omit it")
         super().__init__(replace(arguments, max_evals=arguments.max_evals or MAX_EVALS), told=told)
 
     def _make(self, maximize: bool) -> None:

@@ -23,8 +23,8 @@ class FrontProposals(Proposals):
     """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
 
     Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point is valued at optimistic objectives,
-    some standard deviations below the mean. Its gain is multiplied by its probability of breaking
-    no constraint; before any feasible point, only that probability counts. The costs are the
+    some standard deviations below the mean. Its gain is multiplied by its probability of being
+    feasible; before any feasible point, only that probability counts. The costs are the
     violations, infinite where objectives are missing.
     """
 

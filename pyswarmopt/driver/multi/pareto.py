@@ -1,4 +1,4 @@
-"""More than one objective, all minimised: domination, crowding, hypervolume."""
+"""Several objectives, all minimised: dominance, crowding, hypervolume."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pyswarmopt.base.arrays import Bools, Floats
 def non_dominated(values: npt.ArrayLike) -> Bools:
     """Find the points that no other point dominates.
 
-    A point dominates another if it is no worse in any objective and better in at least one. Of
-    equal points, all are found or none; points with NaN are never found.
+    A point dominates another if it is no worse in any objective and better in at least one. Equal
+    points are either all found or all left out; points with NaN are never found.
 
     Args:
         values: (n, M), M objectives for each point.
@@ -98,13 +98,13 @@ def crowding_distance(values: npt.ArrayLike) -> Floats:
 def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """The volume dominated by the points, up to a reference point; larger is better.
 
-    Exact, by slicing along one objective after the other (Zitzler 1999; While, Hingston, Barone &
-    Huband 2006, IEEE TEC 10(1)): fine for hundreds of points in 2 or 3 objectives, slow for many in
-    5 or more.
+    The result is exact, by slicing along one objective after another (Zitzler 1999; While,
+    Hingston, Barone & Huband 2006, IEEE TEC 10(1)). This is fast enough for hundreds of points with
+    2 or 3 objectives, but slow for many points with 5 or more.
 
     Args:
         values: (n, M), points; those that do not dominate the reference add nothing.
-        reference: (M,), worse than every point that counts.
+        reference: (M,), a point that is worse than every point that should count.
 
     Returns:
         The volume, in the product of the objectives' units.

@@ -89,7 +89,9 @@ class MultiSwarm(StateRecord):
         except (MemoryError, OverflowError, ValueError) as error:
             raise too_large(shape) from error
         if len(start) > population:
-            raise ValueError(f"x0 has {len(start)} points, more than the {population} particles")
+            raise ValueError(
+                f"population={population} is too small for the {len(start)} points in x0"
+            )
         self.x[: len(start)] = start
         self._start = start
         self.v = np.zeros_like(self.x)
@@ -109,7 +111,7 @@ class MultiSwarm(StateRecord):
     # ---- ask and tell ----
 
     def ask(self) -> Floats:
-        """Positions to evaluate, (R, M); the same ones until they are told."""
+        """Positions to evaluate, (R, M); unchanged until they are told."""
         if not len(self.asked):
             self.asked = self._proposed()
             self.told = np.full((len(self.asked), self.objectives + 2), math.nan)
@@ -136,7 +138,7 @@ class MultiSwarm(StateRecord):
         return None
 
     def tickets(self) -> list[Ticket]:
-        """None: a restored swarm hands out what was pending once more."""
+        """No tickets: a restored swarm proposes its pending points again."""
         return []
 
     def tell(self, positions: Floats | Ticket, outcomes: Floats, dropped: Any = None) -> None:
@@ -280,8 +282,8 @@ class MultiSwarm(StateRecord):
 
 
 def _read(outcomes: Floats) -> tuple[Floats, Floats, Bools]:
-    """Objectives, (n, K), infinite where missing or not allowed; violations, (n,); and a mask of the
-    points that are compared.
+    """Objectives, (n, K), infinite where missing or not allowed; violations, (n,); and a mask of
+    the points that are compared.
     """
     costs = outcomes[:, :-1]
     violations = outcomes[:, -1]

@@ -1,7 +1,7 @@
 """Constraints by feasibility rules: Deb 2000, Comput. Methods Appl. Mech. Engrg. 186, section 3.
 
 Of two points the feasible one is better; of two feasible ones the one with the better value; of two
-infeasible ones the one with the smaller violation. No penalty factor has to be chosen. Swarms see
+infeasible ones the one with the smaller violation. No penalty factor has to be chosen. Swarms use
 only this order, so they need no value of the objective at infeasible points;
 `pyswarmopt.hybrid.constrained` also uses the amounts.
 """
@@ -45,7 +45,7 @@ class _Constraint(NamedTuple):
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
             raise ValueError(
                 f"a constraint returned {values.dtype} of shape {values.shape}; it must return the "
-                "violation, a number or a vector, at most 0 at feasible x"
+                "violation: a number or a vector that is at most 0 at feasible x"
             )
         if not {self.low.size, self.high.size} <= {1, values.size}:
             raise ValueError(
@@ -213,7 +213,8 @@ def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def row_of(answer: Any) -> Any:
-    """Value and constraints, a pair or in a dict, in one array, (1 + K,); any other answer unchanged.
+    """Value and constraints, a pair or in a dict, in one array, (1 + K,); any other answer
+    unchanged.
 
     Example:
         >>> row_of((2.0, [0.5, -1.0])).tolist()
@@ -249,8 +250,8 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
     if space is not None or matrix.shape[1] != dim:
         raise ValueError(
-            f"a linear constraint has {matrix.shape[1]} columns, but the problem has {dim} "
-            "coordinates; with space= use a NonlinearConstraint or a callable of the "
+            f"a linear constraint must have {dim} columns, one per coordinate, got "
+            f"{matrix.shape[1]}; with space=, use a NonlinearConstraint or a callable of the "
             "parameters"
         )
     return _made(lambda x: matrix @ x, None, *bounds)._replace(matrix=matrix)
@@ -279,7 +280,7 @@ def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _C
     if not callable(fun):
         raise TypeError(
             f"constraints: {fun!r} is neither a callable nor a NonlinearConstraint or "
-            "LinearConstraint; pass callables g with g(x) <= 0 at feasible x, or 'returned' "
+            "LinearConstraint; pass a callable g with g(x) <= 0 at feasible x, or 'returned' "
             "if fun returns (value, constraints)"
         )
     if space is not None:

@@ -135,8 +135,8 @@ def make_coding(
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(
-            f"coordinate {i} is both in integrality and in categorical, or no integer lies within its "
-            f"bounds ({low[i]}, {high[i]})"
+            f"coordinate {i} is in both integrality and categorical, or its bounds ({low[i]}, "
+            f"{high[i]}) contain no integer"
         )
     return Coding(
         low=np.where(whole, inner_low, low),
@@ -168,5 +168,7 @@ def _mask(name: str, truth: Any, dim: int) -> Bools:
         or mask.dtype.kind not in "biuf"
         or (mask != (mask == 1)).any()
     ):
-        raise ValueError(f"{name}={truth!r} must be True or False, or one of them per coordinate")
+        raise ValueError(
+            f"{name}={truth!r} must be True or False, or a list with one of them per coordinate"
+        )
     return np.broadcast_to(mask == 1, (dim,))

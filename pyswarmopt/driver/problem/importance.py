@@ -18,7 +18,7 @@ def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bo
     ranks of the values are regressed on bins of all parameters at once, and a parameter's share is
     the variance of its bins' effects over its whole range. Ranks make it independent of the values'
     scale. Points in the same bins count once, by their mean, so that the many near the optimum do
-    not hide the others. Interactions of parameters are not seen.
+    not hide the others. Interactions between parameters are ignored.
 
     Args:
         x: (n, D) points; NaN where a parameter was inactive.

@@ -1,4 +1,4 @@
-"""The kinds of named parameters, and the coordinates that stand for them in a search."""
+"""The types of named parameters, and the coordinates that represent them in a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Real:
     logarithm.
 
     Attributes:
-        low: the least value.
+        low: the smallest value.
         high: the largest value.
         log: whether the scale is logarithmic.
 
@@ -43,8 +43,8 @@ class Real:
 
     @property
     def kind(self) -> str:
-        """Of coordinates: "real"; "integer", rounded by the search; "rounded", where several have
-        the same value; or "label", the index of a choice.
+        """Type of the coordinates: "real"; "integer", rounded by the search; "rounded", where
+        several have the same value; or "label", the index of a choice.
         """
         return "real"
 
@@ -73,11 +73,11 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer(Real):
-    """A whole number from low to high; rounded here on a logarithmic scale, else by the search.
-    With steps, or beyond 2**53, the coordinate is their number.
+    """A whole number from low to high. The search rounds it; on a log scale, this class does.
+    With a step above 1, or beyond 2**53, the coordinate is the number of steps from low.
 
     Attributes:
-        low: the least value.
+        low: the smallest value.
         high: the largest value.
         step: distance between values.
 
@@ -96,7 +96,7 @@ class Integer(Real):
         if not whole or self.step < 1 or (self.log and self.step != 1):
             raise ValueError(
                 f"({self.low}, {self.high}), step {self.step}: use whole numbers, a step of at "
-                "least 1, and none on a logarithmic scale"
+                "least 1, and no step on a logarithmic scale"
             )
 
     @property
@@ -107,7 +107,7 @@ class Integer(Real):
 
     @property
     def kind(self) -> str:
-        """Of its coordinates; see `Real`."""
+        """Type of its coordinates; see `Real`."""
         if self.log:
             return "rounded"
         return "integer"
@@ -169,7 +169,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Ordered(Choice):
-    """One of several ordered values, with similar neighbours; the coordinate is its index.
+    """One of several ordered values, of which neighbours are similar; the coordinate is the index.
 
     Example:
         >>> Ordered((1.0, 1.2, 2.0)).decode([1.2])
@@ -193,7 +193,7 @@ class Keyed:
     def __post_init__(self) -> None:
         items = tuple(self.items)
         if not items or any(_among(item, items[:i]) for i, item in enumerate(items)):
-            raise ValueError(f"{list(items)}: list at least one item, and each only once")
+            raise ValueError(f"{list(items)}: list at least one item, and each item only once")
         object.__setattr__(self, "items", items)
 
     @property
@@ -218,7 +218,7 @@ class Keyed:
 class Subset(Keyed):
     """A subset of items, for `space=`, in the order in which they are given.
 
-    The search moves a key for each item, and the items with the largest keys are chosen.
+    The search gives each item a key and chooses the items with the largest keys.
 
     Attributes:
         items: the items to choose from, each listed once.
@@ -278,8 +278,8 @@ class Permutation(Keyed):
 class Shares:
     """Non-negative numbers that sum to 1, such as mixing weights, for `space=`.
 
-    The search uses stick breaking: each coordinate is the fraction of the remainder that comes
-    next, on a scale on which all mixtures are equally likely.
+    The search uses stick breaking: each coordinate is the fraction of the remainder that the next
+    number takes, on a scale on which all mixtures are equally likely.
 
     Attributes:
         n: how many numbers, at least 2.
@@ -361,11 +361,11 @@ class Fixed:
 
 @dataclass(frozen=True)
 class When:
-    """A parameter that is active only if another one has one of some values.
+    """A parameter that is active only if another parameter has one of the given values.
 
     Attributes:
         name: name of the other parameter.
-        values: values of the other parameter.
+        values: those values.
         parameter: the parameter, when active.
 
     Example:
@@ -390,7 +390,7 @@ def log(low: float, high: float) -> Real:
     """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high.
 
     Args:
-        low: the least value, above 0.
+        low: the smallest value, above 0.
         high: the largest value.
 
     Returns:
@@ -411,10 +411,10 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
     needs `low` >= 1.
 
     Args:
-        low: the least value.
+        low: the smallest value.
         high: the largest value.
         log: whether the scale is logarithmic.
-        step: distance between values, from `low` on.
+        step: distance between values, starting at `low`.
 
     Returns:
         The parameter.
@@ -433,7 +433,7 @@ def ordered(options: Iterable[Any]) -> Ordered:
     """A choice for `space=` with ordered values, such as the sizes in a catalogue.
 
     Args:
-        options: values in order, each next to its most similar ones.
+        options: the values in order, so that neighbours are similar.
 
     Returns:
         The parameter.
@@ -470,8 +470,8 @@ def when(name: str, value: Any, parameter: Any) -> When:
 
     Args:
         name: name of an earlier parameter of the space: choices, an integer or a fixed value.
-        value: value at which this parameter is active, or a list of values. Otherwise the parameter
-            is not passed to the objective, and is not in `Result.params`.
+        value: the value, or list of values, of that parameter at which this one is active.
+            Otherwise this one is not passed to the objective and is not in `Result.params`.
         parameter: any parameter of a space.
 
     Returns:
@@ -489,7 +489,7 @@ def when(name: str, value: Any, parameter: Any) -> When:
 
 
 def read_parameter(name: str, spec: Any) -> Parameter:
-    """The parameter that a user means: a range, a list of choices, a parameter or a plain value."""
+    """The parameter of a specification: a range, a list of choices, a parameter or a plain value."""
     try:
         if isinstance(spec, tuple) and len(spec) == 2:
             return Real(*spec)
@@ -499,8 +499,8 @@ def read_parameter(name: str, spec: Any) -> Parameter:
             pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
             if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec}: a list is a choice, here between pairs. To search numbers, name each, or "
-                    "use pso.Shares if they sum to 1; to choose between pairs, write them as lists"
+                    f"{spec}: to search several numbers, give each a name, or use pso.Shares if they "
+                    "sum to 1; to choose between pairs, write each pair as a list"
                 )
             return Choice(tuple(spec))
     except ValueError as error:
@@ -510,7 +510,7 @@ def read_parameter(name: str, spec: Any) -> Parameter:
     if spec is None or isinstance(spec, str | bool | int | float):
         return Fixed(spec)
     raise TypeError(
-        f"space[{name!r}] = {spec!r}: a tuple is a range of numbers (low, high), a list is a choice; "
+        f"space[{name!r}] = {spec!r}: use (low, high) for a range of numbers or a list for a choice; "
         "see also pso.log, integer, ordered, fixed and when"
     )
 

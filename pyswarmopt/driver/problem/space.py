@@ -29,9 +29,9 @@ class Space:
     """Parameters by name, and their coordinates in the search.
 
     Args:
-        given: name -> specification: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`, or a
-            plain number, string, boolean or None, which is fixed.
+        given: name -> specification: ``(low, high)`` for a real number, ``[a, b, ...]`` for a
+            choice, `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`,
+            or a plain number, string, boolean or None, which is fixed.
 
     Attributes:
         names: names of the coordinates: the parameter's name, or ``order[0]``, ``order[1]``, ...
@@ -39,9 +39,9 @@ class Space:
         owners: for each coordinate, the parameter that it belongs to.
         bounds: (low, high) of each coordinate.
         integrality: mask of integers.
-        rounded: mask of logarithms of integers, and of keys.
+        rounded: mask of logarithms of integers and of keys.
         orders: the coordinates of each permutation.
-        categorical: mask of indices of choices.
+        categorical: mask of the indices of choices.
 
     Raises:
         TypeError: a parameter has none of these forms.
@@ -78,7 +78,7 @@ class Space:
         self.searched = list(dict.fromkeys(self.owners))
         if not self.searched:
             raise ValueError(
-                "space= has no parameter that can vary, such as (low, high) or a list of choices"
+                "space= must contain a parameter to search, such as (low, high) or a list of choices"
             )
         kinds = [self._parameters[name].kind for name in self.owners]
         self.integrality = [kind == "integer" for kind in kinds]
@@ -101,7 +101,7 @@ class Space:
             self.orders.append(span)
 
     def parameter(self, name: str) -> Coordinates:
-        """Kind of an active parameter."""
+        """The parameter with this name, without its conditions."""
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
@@ -118,7 +118,9 @@ class Space:
         return {name: without_addresses(text) for name, text in words.items()}
 
     def decode(self, x: Any) -> Any:
-        """The active parameters at a point, (D,), as plain Python values; a list for points, (n, D)."""
+        """The active parameters at a point, (D,), as plain Python values; a list for points, (n,
+        D).
+        """
         if isinstance(x, np.ndarray) and x.ndim == 2:
             return [self.decode(point) for point in x]
         values = [float(value) for value in x]
@@ -150,7 +152,7 @@ class Space:
         for name in params:
             if name not in self._parameters:
                 raise ValueError(
-                    f"{argument}: {name!r} is not in the space, which has "
+                    f"{argument}: {name!r} is not among the parameters of the space: "
                     f"{', '.join(self._parameters)}"
                 )
         return [n for n, value in params.items() if not self._parameters[n].allows(value)]
@@ -159,12 +161,12 @@ class Space:
         """The point, (D,), with these parameters; missing ones are in the middle of their range.
 
         Raises:
-            ValueError: an unknown name, a forbidden value, or a missing active parameter.
+            ValueError: an unknown name, a value that is not allowed, or a missing active parameter.
         """
         wrong = self._wrong(params, argument)
         if wrong:
             raise ValueError(
-                f"{argument}: {wrong[0]}={params[wrong[0]]!r} is not in the space, which declares "
+                f"{argument}: {wrong[0]}={params[wrong[0]]!r} is outside the space, which declares "
                 f"{self._given[wrong[0]]}"
             )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
@@ -184,7 +186,9 @@ class Space:
         return x
 
     def on_dicts(self, fun: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """A function of points, (D,) or (n, D), from one of a dict of parameters or a list of them."""
+        """Turn a function of a dict of parameters, or a list of dicts, into a function of points,
+        (D,) or (n, D).
+        """
         return functools.partial(_call, fun, self, None)
 
     def named(
@@ -221,7 +225,7 @@ class Space:
         except TypeError as error:
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({error}); "
-                "use these names (with defaults for conditional ones), or a single parameter, "
+                "use the space's names (with defaults for conditional ones), or a single parameter, "
                 "which receives a dict"
             ) from None
         return functools.partial(_call, fun, self, names)
@@ -235,7 +239,7 @@ class Space:
         ):
             raise ValueError(
                 f"space[{name!r}]: when({condition.name!r}, ...) must name an earlier choice or "
-                "integer, and values that it can have (several as a list)"
+                "integer and a value that it can take (or a list of values)"
             )
 
 

@@ -1,6 +1,6 @@
-"""Pictures of searches: convergence, diversity, paths, forces, landscapes, fronts, animations.
+"""Plots of searches: convergence, diversity, trajectories, forces, landscapes, fronts, animations.
 
-matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw
+matplotlib (extra: toy) is imported when a plot is drawn. Every function takes the axes to draw
 on, or makes a pyplot figure, and returns the axes: ``plt.show()`` and notebooks show that figure,
 ``axes.figure.savefig(path)`` saves it and ``plt.close(axes.figure)`` closes it. Sources are the
 `Result` of `minimize`, the steps of `pyswarmopt.record`, the folder of a `swarm-llm` run, and the

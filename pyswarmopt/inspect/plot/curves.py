@@ -23,12 +23,12 @@ SMALLEST = 1e-16  # drawn instead of 0 on a logarithmic axis
 
 
 def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None) -> Axes:
-    """The best value so far against evaluations.
+    """Plot the best value so far against the number of evaluations.
 
     Args:
-        runs: a source for `trace`; or a dict of named ones, each a search or a list of searches
-            that differ only in the seed. A list is drawn as its median, with the 95% interval of
-            the median (see `median_interval`) as a band, up to the end of its shortest search.
+        runs: a source for `trace`, or a dict from labels to sources or to lists of sources that
+            differ only in the seed. A list is drawn as its median, with the 95% interval of the
+            median (see `median_interval`) as a band, up to the end of its shortest search.
         ax: axes to draw on; default: new ones.
         optimum: best possible value; the distance to it is then drawn, on a logarithmic axis.
 
@@ -56,11 +56,11 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
 
     if optimum is None:
         return _curves(ax, runs, heights, "best value", "linear")
-    return _curves(ax, runs, heights, "best value, distance to the optimum", "log")
+    return _curves(ax, runs, heights, "distance to the optimum", "log")
 
 
 def diversity(runs: Any, ax: Axes | None = None) -> Axes:
-    """Mean distance of the particles from their mean against evaluations, on a logarithmic axis.
+    """Plot the mean distance of the particles from their centroid, on a logarithmic axis.
 
     Args:
         runs: as in `convergence`; positions must have been kept (``minimize(...,
@@ -71,7 +71,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted, or without positions.
+        ValueError: a source that cannot be plotted or has no positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -87,18 +87,18 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     def spread(t: Trace) -> Floats:
         return np.maximum(t.diversity(), SMALLEST)
 
-    return _curves(ax, runs, spread, "mean distance from the middle", "log")
+    return _curves(ax, runs, spread, "mean distance from the centroid", "log")
 
 
 def front(
     result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)
 ) -> Axes:
-    """The front of a search with several objectives, over all evaluated points.
+    """Plot the front of a search with several objectives over all evaluated points.
 
     Args:
         result: result of `pyswarmopt.minimize_multi`.
         ax: axes to draw on; default: new ones.
-        objectives: the two that are drawn, counted from 0.
+        objectives: the two objectives to draw, counted from 0.
 
     Returns:
         The axes.
@@ -116,7 +116,9 @@ def front(
         >>> matplotlib.pyplot.close("all")
     """
     if np.ndim(result.fun) != 2:
-        raise ValueError("a front has several objectives: pass the result of pso.minimize_multi")
+        raise ValueError(
+            "plot.front needs several objectives; pass the result of pso.minimize_multi"
+        )
     i, j = objectives
     ax = axes_or_new(ax)
     values = result.evaluated()[1]
@@ -188,7 +190,7 @@ def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArra
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """The given axes, or those of a new pyplot figure. Called after the data is read, so that
+    """The given axes, or those of a new pyplot figure. Called after the data are read, so that
     errors leave no figure.
     """
     if ax is not None:

@@ -1,5 +1,5 @@
-"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of a
-move, and all of a search as a moving picture.
+"""Plots in two dimensions: the landscape, the particles' trajectories on it, the forces of a move,
+and an animation of a search.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def landscape(
     points: int = 200,
     levels: int = 14,
 ) -> Axes:
-    """A function of two coordinates as filled contours, on a logarithmic scale above its smallest
-    value.
+    """Plot a function of two coordinates as filled contours, on a logarithmic scale above its
+    smallest value.
 
     Args:
-        function: (m, 2) -> (m,); a test function has bounds, and an optimum, which is marked.
+        function: (m, 2) -> (m,); a test function brings its bounds and its optimum, which is
+            marked.
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         ax: axes to draw on; default: new ones.
         points: points on each side of the grid.
@@ -69,8 +70,8 @@ def landscape(
     z = np.asarray(function(grid), dtype=np.float64)
     if z.shape != (len(grid),):
         raise ValueError(
-            f"function returned shape {z.shape} for points of shape {grid.shape}: it must accept many "
-            "at once; wrap a function of one point: lambda points: [function(x) for x in points]"
+            f"function returned shape {z.shape} for points of shape {grid.shape}; if it takes one "
+            "point, pass lambda points: [function(x) for x in points]"
         )
     z = z.reshape(points, points)
     height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
@@ -84,8 +85,8 @@ def landscape(
 
 
 def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
-    """The trajectory of each particle, from its start (hollow) to its end (filled), with a star at
-    the best point.
+    """Plot the trajectory of each particle, from its start (hollow) to its end (filled), with a
+    star at the best point.
 
     About eight particles can be distinguished: use a small population, or `particles`. In more than
     two dimensions it is drawn in the plane of the positions' first two principal components; the
@@ -100,7 +101,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted, or without positions.
+        ValueError: a source that cannot be plotted or has no positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -132,11 +133,10 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
 
 
 def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:
-    """The move of a recorded step: the forces on each particle, head to tail, and their sum,
-    dashed.
+    """Plot a recorded step: the forces on each particle, head to tail, and their sum, dashed.
 
     Args:
-        step: step from `pyswarmopt.inspect.recorder.record`, two-dimensional, not the starting one.
+        step: a two-dimensional step from `pyswarmopt.record`, not the first one.
         ax: axes to draw on; default: new ones.
         particles: particles whose forces are drawn; default: all.
 
@@ -159,12 +159,12 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     """
     if not isinstance(step, Step) or step.origin is None or not step.forces:
         raise ValueError(
-            "no forces to draw: pass any step of pso.record but the first, with a velocity that is "
-            "a sum of terms"
+            "this step has no forces to draw; pass a later step of pso.record than the first, from "
+            "a recipe whose velocity is a sum of terms"
         )
     if step.x.shape[1] != 2:
         raise ValueError(
-            f"forces are drawn in two dimensions; the step has {step.x.shape[1]} dimensions"
+            f"forces can only be drawn in 2 dimensions; this step has {step.x.shape[1]}"
         )
     rows = slice(None) if particles is None else particles
     tail = step.origin[rows]
@@ -209,11 +209,11 @@ def animate(
 
     Args:
         source: a source for `pyswarmopt.plot.trace`, with positions kept.
-        path: file, .gif.
+        path: the .gif file to create.
         function: landscape behind a two-dimensional search; see `pyswarmopt.plot.landscape`.
         bounds: box of the landscape.
         fps: rounds per second.
-        title: text above the picture; round and best value are appended.
+        title: text above the plot, followed by the round and the best value.
 
     Returns:
         The path.
@@ -235,7 +235,9 @@ def animate(
     t = trace(source)
     dim = t.positions().shape[1]
     if function is not None and dim != 2:
-        raise ValueError(f"a landscape needs two dimensions; this search has {dim}: omit it")
+        raise ValueError(
+            f"a landscape needs 2 dimensions, but this search has {dim}; omit function="
+        )
 
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure

@@ -24,10 +24,10 @@ class Trace:
 
     Attributes:
         evaluations: evaluations up to the end of each round, (T,).
-        best: the best value so far, (T,), in the user's sense.
+        best: the best value so far, (T,).
         maximize: whether larger values are better.
-        rounds: round of each evaluation, from 0, (E,); empty, like all that follows, if only the
-            best was kept.
+        rounds: round of each evaluation, from 0, (E,); empty, like the following attributes, if
+            only the best was kept.
         particles: number of the evaluated particle, (E,).
         x: evaluated positions, (E, D).
         values: their values, (E,).
@@ -53,12 +53,12 @@ class Trace:
         """All positions, round by round, (E, D); ValueError if only values were kept."""
         if not len(self.x):
             raise ValueError(
-                "this search kept no positions: run minimize(..., history='particles')"
+                "this search did not keep its positions; run it with history='particles'"
             )
         return self.x
 
     def diversity(self) -> Floats:
-        """Mean distance of the particles from their mean in each round, (T,)."""
+        """Mean distance of the particles from their centroid in each round, (T,)."""
         x = self.positions()
         clouds = [x[self.rounds == k] for k in range(len(self.best))]
         return np.array([np.linalg.norm(x - x.mean(axis=0), axis=1).mean() for x in clouds])
@@ -93,8 +93,7 @@ def trace(source: Any) -> Trace:
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
         return _of_steps(source)
     raise ValueError(
-        f"{type(source).__name__} cannot be plotted: pass a Result, recorded steps or a run's "
-        "folder"
+        f"{type(source).__name__} cannot be plotted; pass a Result, recorded steps or a run's folder"
     )
 
 
@@ -130,7 +129,7 @@ def _of_steps(steps: Sequence[Step]) -> Trace:
 
 def _of_folder(folder: Path) -> Trace:
     if not (folder / "history.jsonl").is_file():
-        raise ValueError(f"{folder}: has no history.jsonl; pass the folder of a swarm-llm run")
+        raise ValueError(f"{folder} has no history.jsonl; pass the folder of a swarm-llm run")
     lines = (folder / "history.jsonl").read_text(encoding="utf-8").split("\n")
     # an unterminated last line is incomplete
     records = [json.loads(line) for line in lines[:-1] if line]

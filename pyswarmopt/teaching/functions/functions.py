@@ -1,4 +1,4 @@
-"""Standard test functions, to be minimised, for both NumPy and torch.
+"""Standard test functions to minimise, for NumPy and torch.
 
 Each maps (..., D) to (...), and knows its domain, its optimum, its formula and its source.
 ``pyswarmopt list`` shows them.
@@ -22,14 +22,14 @@ from pyswarmopt.base.arrays import Floats, is_tensor, namespace
 
 @dataclass(frozen=True)
 class ToyFunction:
-    """A test function, callable like a function.
+    """A test function, which can be called like any function.
 
     Attributes:
         name: name of the function.
         formula: the formula, coordinates counted from 1.
         source: where the function is defined.
-        domain: the usual (low, high) for every coordinate.
-        evaluate: formula in code, (..., D) -> (...).
+        domain: the usual (low, high) of every coordinate.
+        evaluate: the formula in code, (..., D) -> (...).
         optimal_x: the optimum, (D,), or the same number for each coordinate.
         optimum_per_dim: value at the optimum divided by D.
         min_dim: smallest dimension in which it is defined.
@@ -61,7 +61,7 @@ class ToyFunction:
             x = np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or not self.defined_in(x.shape[-1]):
             raise ValueError(
-                f"{self.name} needs points of {self.dimensions()} coordinates, got {tuple(x.shape)}"
+                f"{self.name} needs points with {self.dimensions()} coordinates, got shape {tuple(x.shape)}"
             )
         return self.evaluate(x)
 
@@ -80,7 +80,7 @@ class ToyFunction:
         return [self.domain] * dim
 
     def optimum(self, dim: int) -> Floats:
-        """The point of the smallest value, (dim,)."""
+        """The point with the smallest value, (dim,)."""
         return np.array(np.broadcast_to(self.optimal_x, dim))
 
     def optimal_value(self, dim: int) -> float:

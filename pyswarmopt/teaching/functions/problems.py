@@ -26,8 +26,8 @@ class ToyProblem:
 def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
     """The test problem with this name: a function of `pyswarmopt.functions`.
 
-    The prefix "shifted:" moves the optimum to a random place in the box, "rotated:" rotates the
-    axes about it; both may be combined. The seed is for shift and rotation.
+    The prefix "shifted:" moves the optimum to a random place in the box, and "rotated:" rotates the
+    axes about it; they can be combined. `seed` determines the shift and the rotation.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)
@@ -37,14 +37,14 @@ def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
     *wrappers, core = name.replace("-", "_").split(":")
     if core not in ALL:
         hint = did_you_mean(core, ALL, "see pyswarmopt list")
-        raise ValueError(f"no function is called {core!r}; {hint}")
+        raise ValueError(f"there is no function named {core!r}; {hint}")
     function = ALL[core]
     if not function.defined_in(dim):
         raise ValueError(f"{core} needs {function.dimensions()} dimensions, not {dim}")
     for wrapper in reversed(wrappers):
         if wrapper not in ("rotated", "shifted"):
             raise ValueError(
-                f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
+                f"unknown prefix {wrapper!r}; use shifted: or rotated: before a function's name"
             )
         if wrapper == "rotated":
             function = rotated(function, seed)

@@ -1,4 +1,4 @@
-"""Test functions made harder: shifted, rotated, each with its optimum."""
+"""Harder test functions: shifted and rotated ones, each with a known optimum."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def page() -> str:
 
 
 def filled(template: str, content: dict[str, Any], **parts: str) -> str:
-    """A template with its parts filled in for names in double braces.
+    """Fill in a template: its parts replace the names in double braces.
 
     Args:
         template: HTML.

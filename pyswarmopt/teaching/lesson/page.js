@@ -122,7 +122,7 @@
     said.push(best === Infinity ? "No particle found a place with a value."
       : `After ${model.frames.length - 1} moves the swarm’s best is ${shown(best)} at (${pair(leader)})${inside ? "" : ", outside the square"}.`);
     said.push(domain.bottomless ? `There is no lowest value: at (${pair(domain.bottomless)}) it is −∞.`
-      : `In the square, a grid and descents from it find ${shown(f(lowest))} at (${pair(lowest)}).`);
+      : `In the square, a grid search with descents finds ${shown(f(lowest))} at (${pair(lowest)}).`);
     $("ownSaid").textContent = said.join(" ");
   };
   const pick = (from, keys) => Object.fromEntries(keys.map((key) => [key, from[key]]));
@@ -187,8 +187,8 @@
     $("badge").textContent = model.recorded ? "recorded by the library" : "computed in this page";
     $("badge").classList.toggle("own", !model.recorded);
     $("origin").textContent = model.recorded
-      ? "You see a run of the library. If you move a slider, the page moves the swarm by the same rule" +
-        " from the same start with the same random numbers."
+      ? "This is a recorded run of the library. If you move a slider, the page moves the swarm by the same rule," +
+        " from the same start and with the same random numbers."
       : model.seed === null
         ? "Same start, same random numbers where they fit, your settings. The grey curves are the recording."
         : "Different start, different random numbers. The grey curves are the recording.";
@@ -246,7 +246,7 @@
     for (const [id, of, log] of [["bestChart", gaps, true], ["spreadChart", spreads, false]]) {
       const series = of(model.frames);
       Draw.chart($(id), series, ghost && of(ghost), model.t, log);
-      $(id).setAttribute("aria-label", `${series[model.t].toPrecision(3)} at step ${model.t}; ${series.at(-1).toPrecision(3)} in the end`);
+      $(id).setAttribute("aria-label", `${series[model.t].toPrecision(3)} at step ${model.t}; ${series.at(-1).toPrecision(3)} at the end`);
     }
   };
 

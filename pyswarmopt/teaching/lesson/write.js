@@ -70,7 +70,7 @@ const Write = (() => {
     const listed = (ks) => (ks.length ? ks.join(", ") : "nobody else");
     for (let i = 0; i < n; i++) {
       const [yours, wanted] = [heard(text, i), heard(right, i)].map(listed);
-      if (yours !== wanted) return `With i = ${i} and n = ${n} it hears from ${yours}; with the right line, from ${wanted}.`;
+      if (yours !== wanted) return `With i = ${i} and n = ${n} it hears from ${yours}; with the correct line, from ${wanted}.`;
     }
     return "";
   };
@@ -81,8 +81,8 @@ const Write = (() => {
     const { t, i } = first;
     const at = (frames) => pair(frames[t].x[i]);
     const why = task.kind === "velocity" ? fault(text, task.right) : misinformed(text, task.right, swarms.right[0].x.length);
-    const apart = `Your swarm and the right one differ from step ${t} on: particle ${i + 1} goes to (${at(swarms.yours)}), ` +
-      `the right one to (${at(swarms.right)}).`;
+    const apart = `Your swarm and the correct one differ from step ${t} on: particle ${i + 1} goes to (${at(swarms.yours)}), ` +
+      `the correct one to (${at(swarms.right)}).`;
     return why ? `${why} ${apart}` : apart;
   };
 
@@ -107,7 +107,7 @@ const Write = (() => {
     said.setAttribute("aria-live", "polite");
     const canvases = { yours: element("canvas"), right: element("canvas") };
     const figure = (name, text) => element("figure", {}, canvases[name], element("figcaption", { textContent: text }));
-    const pictures = element("div", { className: "pair", hidden: true }, figure("yours", "Yours"), figure("right", "Right"));
+    const pictures = element("div", { className: "pair", hidden: true }, figure("yours", "Yours"), figure("right", "Correct"));
     for (const canvas of Object.values(canvases)) canvas.setAttribute("role", "img");
     const run = () => {
       try {
@@ -115,7 +115,7 @@ const Write = (() => {
         pictures.hidden = false;
         said.textContent = verdict(swarms, task, input.value);
         canvases.yours.setAttribute("aria-label", `Your swarm. ${said.textContent}`);
-        canvases.right.setAttribute("aria-label", "The swarm of the right line.");
+        canvases.right.setAttribute("aria-label", "The swarm of the correct line.");
         play(canvases, swarms, own);
       } catch (error) {
         said.textContent = error.message;
@@ -172,7 +172,7 @@ const Write = (() => {
     });
     const right = first.filter((choice, k) => choice === DATA.test[k].answer).length;
     const open = first.filter((choice) => choice === null).length;
-    const still = open ? ` ${open} not answered yet; their answers are not shown.` : "";
+    const still = open ? ` ${open} not answered yet; their answers stay hidden.` : "";
     $("testResult").textContent = `${right} of ${DATA.test.length} right.${still}`;
   };
 

@@ -86,7 +86,7 @@ def test_toy_functions_have_their_optimum_where_they_say(function, dim):
 
 
 def test_toy_functions_refuse_dimensions_in_which_they_are_not_defined():
-    with pytest.raises(ValueError, match="himmelblau needs points of 2"):
+    with pytest.raises(ValueError, match="himmelblau needs points with 2"):
         pso.functions.himmelblau(np.zeros(3))
     with pytest.raises(ValueError, match=r"lunacek .* at least 2"):
         pso.functions.lunacek(np.zeros(1))

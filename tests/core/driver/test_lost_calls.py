@@ -56,7 +56,7 @@ def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
     with pytest.raises(ValueError, match="returned float"):
         pso.minimize(bowl, BOX, max_evals=20, workers=NoFuture())
     for asynchronous in (False, True):
-        with pytest.raises(ValueError, match="workers= returned float"):
+        with pytest.raises(ValueError, match="executor returned float"):
             pso.minimize(bowl, BOX, max_evals=20, workers=NoAnswer(), asynchronous=asynchronous)
     for size in (-3, 0, math.nan, math.inf, [2], True, "4"):
         NoFuture._max_workers = size

@@ -113,7 +113,7 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     with pytest.raises(ValueError, match="maximize"):
         pso.maximize(**search)
     pso.Swarm(bounds=BOX).save(path)
-    with pytest.raises(ValueError, match="problem is missing"):
+    with pytest.raises(ValueError, match="no entry 'problem'"):
         pso.minimize(**search)
 
 

@@ -46,7 +46,7 @@ def test_points_survive_the_coding(data, dim, n, seed):
 
 
 def test_a_start_of_another_length_is_refused():
-    with pytest.raises(ValueError, match=r"3 coordinates; x0.* 2"):
+    with pytest.raises(ValueError, match=r"shape \(3,\), but x0.* 2"):
         pso.minimize(sum, [(-5, 5)] * 3, x0=[1, 2])
 
 

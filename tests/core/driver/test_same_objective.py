@@ -36,7 +36,7 @@ def test_another_objective_is_refused_by_the_files_name(tmp_path, how):
         return (lambda x: np.array([fun(row) for row in x])) if how.get("vectorized") else fun
 
     first = pso.minimize(rows(bowl), **arguments)
-    with pytest.raises(ValueError, match=r"c\.npz: .* different objective") as refused:
+    with pytest.raises(ValueError, match=r"c\.npz .* different objective") as refused:
         pso.minimize(rows(other), **arguments)
     assert "\n" not in str(refused.value)
     assert pso.minimize(rows(bowl), **arguments).fun == first.fun  # the file is as it was
@@ -53,5 +53,5 @@ def test_a_value_may_differ_by_rounding_of_itself_or_of_what_the_search_began_wi
     for now in (stored, stored + 0.5 * allowed, stored - 0.5 * allowed):
         check_value("c.npz", stored, now, scale)
     for now in (stored + 2 * allowed, stored - 2 * allowed):
-        with pytest.raises(ValueError, match=r"c\.npz: .* different objective"):
+        with pytest.raises(ValueError, match=r"c\.npz .* different objective"):
             check_value("c.npz", stored, now, scale)

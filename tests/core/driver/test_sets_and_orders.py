@@ -107,9 +107,9 @@ def test_an_order_changes_by_a_stretch_reversed_or_with_one_end_moved(monkeypatc
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ([(0, 1)] * 3, "here between pairs"),
+        ([(0, 1)] * 3, "to choose between pairs"),
         (lambda: pso.Subset([1, 2], 3), "k=3"),
-        (lambda: pso.Subset([1, 1], 1), "each only once"),
+        (lambda: pso.Subset([1, 1], 1), "each item only once"),
         (lambda: pso.Shares(1), "n=1"),
         (lambda: pso.Permutation([]), "at least one item"),
     ],

@@ -52,4 +52,4 @@ def test_swarm_llm_says_what_it_needs() -> None:
 
 def test_swarm_llm_names_its_extra_where_a_package_is_missing() -> None:
     done = python(f"sys.modules['typer'] = None; sys.modules['fcntl'] = sys; {SWARM_LLM}")
-    assert done.stderr == "error: typer is missing: install the extra 'llm'\n"
+    assert done.stderr == "error: typer is not installed; install the extra 'llm'\n"

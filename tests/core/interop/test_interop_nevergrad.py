@@ -153,7 +153,7 @@ def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
     [
         ({"name": "CMAA"}, "did you mean CMA"),
         ({"name": "SPSA", "population": 2}, "one point at a time"),
-        ({"budget": 0}, "budget=0"),
+        ({"budget": 0}, "budget must be .* got 0"),
         ({"bounds": None}, "pass bounds or positions"),
         ({"bounds": [(0, 1), (1, 1)]}, "strictly smaller"),
     ],

@@ -74,7 +74,7 @@ def test_with_several_metrics_the_one_of_refit_counts():
         assert search.best_index_ == np.argmin(search.cv_results_[f"rank_test_{refit}"])
     assert found["neg_log_loss"] >= found["accuracy"]
     metrics = {"scoring": ["accuracy", "f1_macro"], "refit": False}
-    with pytest.raises(ValueError, match="name the one to maximise"):
+    with pytest.raises(ValueError, match="name of the one to maximise"):
         SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=3, **metrics).fit(x, y)
 
 

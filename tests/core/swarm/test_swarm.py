@@ -32,7 +32,7 @@ def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
 
 def test_bad_calls_say_what_is_wrong():
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, seed=0)
-    with pytest.raises(ValueError, match="without ask"):
+    with pytest.raises(ValueError, match="call ask"):
         swarm.tell(np.zeros((4, 2)), [1.0] * 4)
     x = swarm.ask()
     for values in ([1.0] * 3, [[1.0]] * 4, 1.0):

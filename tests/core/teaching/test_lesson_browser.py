@@ -41,7 +41,9 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
         assert "−10.000 at (−5.000, −5.000)" in said["x + y"] and "outside" not in said["x + y"]
         assert "no value anywhere" in said["sqrt(-1 - x^2)"]
         for given, right, broken in chapter["written"]:
-            assert "right one differ from step" in given and right.startswith("Right: both swarms")
+            assert "correct one differ from step" in given and right.startswith(
+                "Right: both swarms"
+            )
             assert broken == "Something is missing at the end."
     assert [len(chapter["written"]) for chapter in seen["chapters"]] == [1, 1, 0, 1, 0]
     assert seen["chapters"][0]["rows"] == 2

@@ -132,7 +132,7 @@ ANSWERS = [
     (1, "i+1,i-1", "Right", ""),
     (1, "[(i - 1) % n, (i + 1) % n]", "Right", ""),
     (1, "I − 1, I + 1", "Right", ""),
-    (1, "i + 1", "With i = 0 and n = 16 it hears from 1; with the right line, from 1, 15", "differ"),
+    (1, "i + 1", "With i = 0 and n = 16 it hears from 1; with the correct line, from 1, 15", "differ"),
     (3, "v' = w*v + c1*r1*(p - x) + c2*r2*(g - x) + c3*r3*(x - worst)", "Right", ""),
     (3, "w*v + c1*r1*(p - x) + c2*r2*(g - x) + c3*r3*(worst - x)", "Wrong sign: the push", "worst"),
     (3, "w*v + c1*r1*(p - x) + c2*r2*(g - x)", "Missing: the push", "worst"),

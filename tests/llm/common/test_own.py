@@ -32,7 +32,7 @@ def test_a_wrong_name_of_a_setting_is_answered_with_the_nearest(
     config: Callable[..., Any], wrong: str, right: str | None
 ) -> None:
     name = config.__name__
-    hint = f"did you mean {right}?" if right else f"help({name}) lists them"
+    hint = f"did you mean {right}?" if right else f"see help({name})"
     with pytest.raises(TypeError, match=re.escape(f"{name}() has no argument {wrong}; {hint}")):
         config(**{wrong: "x"})
 

@@ -65,7 +65,7 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("direction", "said"),
-    [("s.x[:2, :1]", "has shape (2, 1)"), ("s.nothing", "'nothing' in line 3 of mine.py")],
+    [("s.x[:2, :1]", "got (2, 1)"), ("s.nothing", "'nothing' on line 3 of mine.py")],
 )
 def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
