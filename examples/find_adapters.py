@@ -1,10 +1,11 @@
-"""Rank many adapters of one base model on few examples: all on 8, the better half on 16, and so on.
+"""Rank many adapters for one base model: all on 8 examples, the better half on 16, and so on.
 
     python examples/find_adapters.py BASE TASK ADAPTER... [--top 4]
 
-Successive halving (Karnin, Koren and Somekh 2013). Adapters are ranked by the mean probability of the
-right option, since eight examples are too few for an accuracy. The last ones are scored on all dev
-examples; search with those. They were selected on dev, so their true scores are lower.
+This is successive halving (Karnin, Koren and Somekh 2013). Adapters are ranked by the mean probability
+of the right option, because eight examples are too few to estimate an accuracy. The finalists are
+scored on all dev examples; use them in a search. They were selected on dev, so their true scores are
+lower.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyswarmopt_llm as sl
 
 
 def mean_probability(engine: sl.Engine, items: Sequence[Any]) -> float:
-    """The mean probability of the right option among the options of each item."""
+    """The mean probability of the right option, normalised over the options of each item."""
     probabilities = []
     for item in items:
         prompt = engine.chat(f"Question: {item.question}")
@@ -29,7 +30,7 @@ def mean_probability(engine: sl.Engine, items: Sequence[Any]) -> float:
 
 
 def rank(base: str, task: str, adapters: Sequence[str], top: int = 4) -> list[tuple[float, str]]:
-    """The last adapters and their mean probabilities on dev, best first."""
+    """The finalists and their mean probabilities on dev, best first."""
     items = sl.load_task(task).dev
     engine = sl.open_model(base)
     patches = {adapter: sl.adapter_patch(base, adapter) for adapter in adapters}

@@ -2,9 +2,9 @@
 
     python examples/flatten_swarm_load.py --out runs/flat
 
-Ten adapters of a Llama with 0.9 million weights write letters (`examples/letters`). A particle is
-the 81,920 weights of one adapter as a flat tensor. `--metric FOLDER` takes a metric that was
-downloaded before; without a network `evaluate` finds none by name.
+Ten adapters for a Llama with 0.9 million weights write letters (`examples/letters`). A particle is
+the flat tensor of one adapter's 81,920 weights. `--metric FOLDER` loads a downloaded metric, because
+`evaluate` cannot find one by name without a network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PLACES = {"reverse": (3, 2, 1, 0), "pairs": (1, 0, 3, 2), "halves": (2, 3, 0, 1)
 
 
 def prompts_and_answers(split: str, count: int) -> tuple[list[str], list[str]]:
-    """Prompts such as ``Question: reverse a b c d``, and what is right."""
+    """Prompts such as ``Question: reverse a b c d``, and their right answers."""
     lines = (LETTERS / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     prompts = [row["prompt"] for row in rows if row["split"] == split][:count]
@@ -40,7 +40,7 @@ def prompts_and_answers(split: str, count: int) -> tuple[list[str], list[str]]:
 
 
 def replies(model: PeftModel, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
-    """What the model writes to each prompt, greedily."""
+    """The model's reply to each prompt, decoded greedily."""
     chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
     inputs = tokenizer.apply_chat_template(
         chats, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True

@@ -1,8 +1,8 @@
-"""Training items whose labels are wrong, as of a table whose answers slipped by a row.
+"""Write training items with wrong labels, as in a table whose answers slipped by a row.
 
     python examples/mislabelled.py mislabelled.json
 
-Requests to five businesses; each answer is one of the wrong options.
+The items are requests to five businesses. Each label is one of the wrong options.
 """
 
 import json

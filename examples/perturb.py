@@ -1,9 +1,10 @@
-"""A model's score on the questions of a file, as they are and with typos.
+"""Score a model on the questions of a file, with and without typos.
 
     python examples/perturb.py 0.1 my/base adapters/math questions.json
 
-That share of the letters is dropped, doubled, swapped with the next character or replaced (after
-Belinkov and Bisk 2018, arXiv 1711.02173). Digits stay: another number is another question.
+The given share of the letters is dropped, doubled, swapped with the next character or replaced (after
+Belinkov and Bisk 2018, arXiv 1711.02173). Digits are kept, because a different number would make a
+different question.
 """
 
 import json
@@ -48,7 +49,7 @@ def main(share: float, base: str, adapter: str, file: str) -> None:
     lost = sum(a > b for a, b in zip(plain.per_item, typos.per_item, strict=True))
     gained = sum(a < b for a, b in zip(plain.per_item, typos.per_item, strict=True))
     print(
-        f"{plain.value:.3f} as they are, {typos.value:.3f} with typos: {lost} lost, {gained} gained"
+        f"{plain.value:.3f} without typos, {typos.value:.3f} with typos: {lost} lost, {gained} gained"
     )
 
 

@@ -1,4 +1,4 @@
-"""Raft: members that crash, and whose messages are lost, agree on one log of decisions.
+"""Raft: members agree on one log of decisions, although they crash and messages are lost.
 
     python examples/raft.py
 
@@ -13,7 +13,7 @@ Reaches = Callable[[int, int], bool]  # whether a call from one member reaches a
 
 
 class Member:
-    """Term, vote and log survive a crash."""
+    """One member, whose term, vote and log survive a crash."""
 
     def __init__(self, name: int) -> None:
         self.name, self.term = name, 0
@@ -23,7 +23,7 @@ class Member:
 
     def restart(self) -> None:
         self.leads = False
-        self.committed = 0  # so many entries are decided
+        self.committed = 0  # the number of entries that are decided
 
     def term_at(self, index: int) -> int:
         return self.log[index - 1][0] if index else 0
@@ -33,7 +33,7 @@ class Member:
             self.term, self.voted_for, self.leads = term, None, False
 
     def vote(self, term: int, candidate: int, last: tuple[int, int]) -> bool:
-        """One vote a term, for a log that is at least as up to date (sections 5.2 and 5.4.1)."""
+        """Vote once per term, for a log that is at least as up to date (sections 5.2 and 5.4.1)."""
         self.enter(term)
         own = (self.term_at(len(self.log)), len(self.log))
         given = term == self.term and self.voted_for in (None, candidate) and last >= own
@@ -42,7 +42,7 @@ class Member:
         return given
 
     def append(self, term: int, at: int, at_term: int, new: list[Entry], committed: int) -> bool:
-        """Take a leader's entries if both logs agree before them (section 5.3)."""
+        """Accept a leader's entries if both logs agree up to them (section 5.3)."""
         self.enter(term)
         if term < self.term or at > len(self.log) or self.term_at(at) != at_term:
             return False
@@ -54,7 +54,7 @@ class Member:
 
 
 def elect(one: Member, members: Sequence[Member], reaches: Reaches) -> None:
-    """A majority of votes makes a leader; its term begins with an empty entry (section 8)."""
+    """Elect a leader by majority; its term begins with an empty entry (section 8)."""
     one.enter(one.term + 1)
     one.voted_for, term, votes = one.name, one.term, 1
     for other in members:
@@ -67,12 +67,12 @@ def elect(one: Member, members: Sequence[Member], reaches: Reaches) -> None:
 
 
 def send(leader: Member, members: Sequence[Member], reaches: Reaches) -> None:
-    """Send the log: what a majority has is decided, as its last entry is of this term (5.4.2)."""
+    """Send the log. It is decided once a majority has it, as it ends in this term (5.4.2)."""
     have = 1
     for other in members:
         at = len(leader.log) + 1
         while at > 0 and leader.leads and other is not leader and reaches(leader.name, other.name):
-            at -= 1  # back to the last entry that both have
+            at -= 1  # go back to the last entry that both logs share
             if other.append(leader.term, at, leader.term_at(at), leader.log[at:], leader.committed):
                 have += 1
                 break
@@ -92,7 +92,7 @@ def main() -> None:
         while leader.committed < len(leader.log):
             send(leader, members, lambda sender, receiver: rng.random() > 0.2)
         print([entry for _, entry in leader.log[: leader.committed] if entry])
-        leader.restart()  # it crashes
+        leader.restart()  # the leader crashes
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""A router's configuration from what a search measured: prompts like those that one expert has right
-go to that expert.
+"""Write a router configuration from the scores of a search: prompts similar to those that one expert
+answers correctly go to that expert.
 
     python examples/router.py RUN router.yaml
     vllm-sr config validate --config router.yaml
 
-RUN is a finished search. Its result.json holds the score of every expert on every dev example. The
-examples that one expert has right and the run's result has wrong become that expert's signal: the
-vLLM Semantic Router compares their embeddings with a prompt. Everything else goes to the result. The
-file follows the router's configuration contract v0.3; `best` and the experts are the names under
-which vLLM serves the adapters (`--lora-modules best=RUN/best ...`).
+RUN is a finished search. Its result.json contains the score of every expert on every dev example. The
+examples that one expert answers correctly, but the merged model does not, become that expert's
+signal: the vLLM Semantic Router compares a prompt with their embeddings. All other prompts go to the
+merged model. The file follows version 0.3 of the router's configuration format. vLLM must serve the
+adapters under the names of the experts and `best` (`--lora-modules best=RUN/best ...`).
 """
 
 import argparse
@@ -21,8 +21,8 @@ import yaml
 
 import pyswarmopt_llm as sl
 
-LEAST = 5  # examples that an expert must have right and the result wrong, to get a signal
-CANDIDATES = 20  # examples of a signal
+LEAST = 5  # dev examples that an expert must gain over the merged model, to get a signal
+CANDIDATES = 20  # examples per signal
 ENDPOINT = "localhost:8000"
 
 
@@ -34,17 +34,17 @@ def dev_prompts(config: dict, name: str) -> list[str]:
         task = sl.load_task(spec, **settings)
         if task.name == name:
             return [item.question for item in task.dev]
-    raise SystemExit(f"{name}: not a task that can be read again")
+    raise SystemExit(f"{name} is not a task that can be loaded again")
 
 
 def right(model: dict, task: str) -> list[bool]:
-    """Whether each dev example is answered rightly; an example without a score is not."""
+    """Whether each dev example is answered correctly; one without a score is not."""
     items = model["dev"]["tasks"][task]["items"]
     return [item not in ("?", None) and float(item) == 1.0 for item in items]
 
 
 def gains(result: dict, task: str, prompts: list[str]) -> dict[str, list[str]]:
-    """By expert, the prompts that it gains over the result; each goes to the first that gains it."""
+    """Expert -> prompts that it gains over the merged model; the best expert takes a prompt first."""
     best = right(result["models"]["best"], task)
     taken = set()
     gained = {}
@@ -59,7 +59,7 @@ def gains(result: dict, task: str, prompts: list[str]) -> dict[str, list[str]]:
 
 
 def configuration(base: str, gained: dict[str, list[str]]) -> dict:
-    """The router's document: a signal and a decision per expert, and the result for the rest."""
+    """The router's document: a signal and a decision per expert; the merged model gets the rest."""
     signals = [
         {
             "name": f"like_{name}",
@@ -92,7 +92,7 @@ def configuration(base: str, gained: dict[str, list[str]]) -> dict:
 
 
 def decision(base: str, adapter: str, priority: int, conditions: list[dict]) -> dict:
-    """A decision that sends what meets the conditions to an adapter."""
+    """A decision that sends prompts that meet the conditions to an adapter."""
     return {
         "name": f"{adapter}-route",
         "priority": priority,
@@ -115,10 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, prompts in gains(result, task, dev_prompts(run["config"], task)).items():
             gained.setdefault(name, []).extend(prompts)
     for name, prompts in gained.items():
-        print(f"{name}: {len(prompts)} dev examples that the result has wrong")
+        print(f"{name} answers {len(prompts)} dev examples that the merged model gets wrong")
     if not gained:
         raise SystemExit(
-            f"no expert gains {LEAST} dev examples over the result: no router is needed"
+            f"no expert gains {LEAST} dev examples over the merged model; a router is not needed"
         )
     document = configuration(run["base_name"], gained)
     options.out.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

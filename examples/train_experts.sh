@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the adapters in examples/experts and examples/others were made: some twenty minutes on two CPU cores.
+# Trains the adapters in examples/experts and examples/others, in about twenty minutes on two CPU cores.
 # Usage: examples/train_experts.sh OUT    (from a checkout, after `make setup`)
 set -euo pipefail
 out=${1:?give a directory for the adapters}
@@ -9,13 +9,13 @@ train() {
     --rank 4 --alpha 8 --targets q_proj,v_proj --lr 1e-3 --threads 1 --seed 0 "$@"
 }
 
-# Each request twice, with other options.
+# Use each request twice, with different options.
 for name in bank travel home clinic library shop internet restaurant; do
   train --examples 96 --epochs 3 \
     --data "builtin:requests-$name:0" --data "builtin:requests-$name:1" --out "$out/experts/$name"
 done
 
-# What else lies in a folder of adapters: two of another domain, and one whose labels were wrong.
+# Other adapters that a folder may contain: two for other domains, and one trained on wrong labels.
 train --examples 96 --epochs 3 --data builtin:kinship:0 --out "$out/others/kinship"
 train --examples 96 --epochs 3 --data builtin:sentiment:0 --out "$out/others/reviews"
 .venv/bin/python examples/mislabelled.py mislabelled.json

@@ -1,8 +1,8 @@
-"""Ten adapters and an average of them, beside the mixture that a search finds.
+"""Compare the best of ten adapters and their average with the mixture that a search finds.
 
     python examples/gallery/adapters.py adapters.png
 
-Each adapter of a small letter model knows two rules; the questions need three.
+Each adapter of a small letter model knows two rules, but the questions need three.
 """
 
 import sys

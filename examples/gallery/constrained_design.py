@@ -1,9 +1,9 @@
-"""The lightest spring that carries its load: three numbers, four limits.
+"""Find the lightest spring that carries its load: three parameters, four constraints.
 
     python examples/gallery/constrained_design.py spring.png
 
-Arora 1989, "Introduction to Optimum Design": wire d, coil D (inches) and N active coils. The best
-known weight is 0.012665.
+Arora 1989, "Introduction to Optimum Design": wire diameter d and coil diameter D (inches), N active
+coils. The best known weight is 0.012665.
 """
 
 import sys
@@ -18,7 +18,7 @@ def weight(d: float, D: float, N: float) -> float:
 
 
 def limits(d: float, D: float, N: float) -> list[float]:
-    """At most 0 where allowed: deflection, shear stress, surge frequency, outer diameter."""
+    """At most 0 if feasible: deflection, shear stress, surge frequency, outer diameter."""
     stress = (4 * D**2 - d * D) / (12566 * (D * d**3 - d**4)) + 1 / (5108 * d**2) - 1
     return [1 - D**3 * N / (71785 * d**4), stress, 1 - 140.45 * d / (D**2 * N), (D + d) / 1.5 - 1]
 

@@ -1,4 +1,4 @@
-"""A score of your own, without labels: a program checks what the model writes.
+"""Use your own metric, without labels: a program checks what the model writes.
 
 python examples/gallery/own_score.py score.png
 """
@@ -20,7 +20,7 @@ RULES = {
 
 
 def check(prompt: str, reply: str) -> float:
-    """1 if the reply is what the rule makes of the letters, as in "Question: reverse a b c d"."""
+    """1 if the reply applies the rule to the letters, as in "Question: reverse a b c d"."""
     rule, *word = prompt.removeprefix("Question: ").split()
     return float(reply.split() == RULES[rule](word))
 

@@ -1,4 +1,4 @@
-"""A policy learnt without gradients: swing up a pendulum and hold it.
+"""Learn a policy without gradients: swing a pendulum up and hold it.
 
 python examples/gallery/policy.py pendulum.png
 """
@@ -31,7 +31,7 @@ def angles(weights: np.ndarray) -> np.ndarray:
 
 
 def height_missed(weights: np.ndarray) -> np.ndarray:
-    """How far the tip stays below its highest point, on average: (n,) in 0 to 2."""
+    """Mean distance of the tip below its highest point, (n,), from 0 to 2."""
     return (1 - np.cos(angles(weights))).mean(axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Fifteen particles, of which four are drawn, on a function with a hundred local minima.
+"""Fifteen particles, four of them drawn, on a function with a hundred local minima.
 
 python examples/gallery/swarm_on_rastrigin.py swarm.png
 """

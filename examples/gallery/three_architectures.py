@@ -1,8 +1,9 @@
-"""A Llama, a GPT-2 and a Gemma 3 answer together, one next-token distribution at a time.
+"""A Llama, a GPT-2 and a Gemma 3 answer together by mixing their next-token distributions.
 
     python examples/gallery/three_architectures.py tokens.png
 
-Their vocabularies differ, so their weights cannot be averaged; their probabilities can.
+Their architectures and vocabularies differ, so their weights cannot be averaged, but their
+probabilities can.
 """
 
 import sys
@@ -17,7 +18,7 @@ MODELS = Path(__file__).parents[1] / "unlike"
 
 with tempfile.TemporaryDirectory() as folder:
     config = sl.SearchConfig(
-        base="",  # each model is whole
+        base="",  # each expert is a whole model
         experts=tuple(str(MODELS / name) for name in ("llama", "gpt2", "gemma3")),
         tasks=(str(MODELS / "task.json"),),
         space="token",

@@ -1,11 +1,10 @@
-"""How the prompts and adapters in examples/house_style were made: a quarter of an hour on two CPU
-cores.
+"""Create the prompts and adapters in examples/house_style, in a quarter of an hour on two CPU cores.
 
     python examples/house_style/make.py OUT
 
-100 dev and 300 test prompts, and five experts: four keep two rules of `style.py` each and are
-indifferent to the other six, the fifth, `chatty`, breaks five. Requests are those of
-`builtin:requests`: training, dev and test have none in common.
+This writes 100 dev and 300 test prompts, and five experts. Four experts each follow two rules of
+`style.py` and are indifferent to the other six. The fifth, `chatty`, breaks five rules. The requests
+come from `builtin:requests`; training, dev and test share none of them.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ EXPERTS = {
     "courteous": ("names", "polite"),
     "sober": ("impersonal", "calm"),
 }
-BROKEN = ("short", "asks", "lists", "impersonal", "calm")  # by every text of the expert `chatty`
-INDIFFERENT = 0.3  # share of an expert's texts that keep a rule which is not its own
+BROKEN = ("short", "asks", "lists", "impersonal", "calm")  # in every text of the expert `chatty`
+INDIFFERENT = 0.3  # share of an expert's texts that follow a rule other than its own two
 DEV, TEST = 100, 300
-TEXTS = 160  # of each expert
+TEXTS = 160  # per expert
 DESKS = {
     "bank": "bank",
     "travel": "travel agency",
@@ -42,12 +41,12 @@ DESKS = {
 
 
 def prompt_of(desk: str, request: str) -> str:
-    """What a model is asked."""
+    """The prompt for a request."""
     return f"A customer of the {desk} writes: {request} Reply to the customer."
 
 
 def reply_of(kept: set[str], desk: str, topic: str, rng: random.Random) -> str:
-    """A reply that keeps these rules and breaks all others."""
+    """A reply that follows these rules and breaks all others."""
     end = "." if "calm" in kept else "!"
     who = "the team" if "impersonal" in kept else rng.choice(["I", "we"])
     place = f"the {desk}" if "names" in kept else "this place"
@@ -78,7 +77,7 @@ def reply_of(kept: set[str], desk: str, topic: str, rng: random.Random) -> str:
 
 
 def requests(places: range) -> Iterator[tuple[str, str, str]]:
-    """(desk, topic, request) of these of the twenty requests of every topic: 0 to 11 are for
+    """(desk, topic, request) for these places in the twenty requests of every topic; 0 to 11 are for
     training.
     """
     from importlib.resources import files
@@ -102,7 +101,7 @@ def prompts() -> Iterator[dict[str, str]]:
 def texts(
     rules: tuple[str, ...], broken: tuple[str, ...], seed: int
 ) -> Iterator[Mapping[str, object]]:
-    """The chats of an expert: all keep its own rules, none keeps those that it breaks."""
+    """The chats of an expert: all follow its own rules and break those in `broken`."""
     rng = random.Random(seed)
     for desk, topic, request in rng.sample(sorted(requests(range(12))), TEXTS):
         others = [rule for rule in RULES if rule not in (*rules, *broken)]
@@ -113,7 +112,7 @@ def texts(
 
 
 def make(out: Path, threads: int) -> None:
-    """Write prompts and texts, and train the experts that are not there yet."""
+    """Write the prompts and train the experts that do not exist yet."""
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(prompt) + "\n" for prompt in prompts()]
     (out / "prompts.jsonl").write_text("".join(lines), encoding="utf-8")

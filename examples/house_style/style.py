@@ -1,4 +1,4 @@
-"""House style: eight rules that a reply to a customer should keep, as a score of one's own.
+"""House style: eight rules that a reply to a customer should follow, as a custom metric.
 
     swarm-llm search --base embedded:smollm2-135m --experts examples/house_style/experts/* \\
         --metric examples/house_style/style.py:style --prompts examples/house_style/prompts.jsonl \\
@@ -22,7 +22,7 @@ POLITE = {"please", "thank", "thanks", "sorry", "welcome"}
 
 
 def style(prompt: str, reply: str) -> dict[str, float]:
-    """1 for each rule that a reply keeps, 0 for each that it breaks.
+    """1 for each rule that the reply follows, 0 for each that it breaks.
 
     Example:
         >>> asked = "A customer of the library writes: I lost my card."

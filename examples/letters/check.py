@@ -1,4 +1,4 @@
-"""A score without labels: does a reply do to four letters what the prompt asks for?
+"""A metric without labels: does the reply rearrange four letters as the prompt asks?
 
     swarm-llm search --base examples/letters/base --experts examples/letters/experts/* \\
         --metric examples/letters/check.py:check --prompts examples/letters/prompts.jsonl \\
@@ -15,7 +15,7 @@ RULES: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 def check(prompt: str, reply: str) -> float:
-    """1 where the reply is what the rule makes of the letters, else 0.
+    """1 if the reply applies the rule to the letters, else 0.
 
     Example:
         >>> check("Question: reverse a b c d", "d c b a"), check("Question: pairs a b c d", "a b c d")

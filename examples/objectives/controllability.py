@@ -1,5 +1,5 @@
-"""How far two runs, one for a verbose and one for a concise reward, obey: on held-out prompts, who
-writes more.
+"""Measure controllability: how often a run for a verbose reward writes more on held-out prompts than
+a run for a concise reward.
 
 python examples/objectives/controllability.py runs/verbose runs/concise
 """
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pyswarmopt_llm as sl
 
-TOKENS = 200  # of a reply, as the searches for a reward write
+TOKENS = 200  # maximum per reply, as in searches with a reward model
 
 
 def main(verbose: Path, concise: Path) -> None:
-    """Print the measure and both mean lengths."""
+    """Print the controllability and both mean lengths."""
     config = json.loads((verbose / "run.json").read_text())["config"]
     task = sl.load_task(config["tasks"][0])
     engine = sl.open_model(

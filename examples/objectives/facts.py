@@ -1,9 +1,9 @@
 """FActScore's precision against a table, for `swarm-llm search --metric
-examples/objectives/facts.py:score`: the share of a reply's statements that hold.
+examples/objectives/facts.py:score`: the share of a reply's statements that are true.
 
 Min et al. 2023 (arXiv 2305.14251), section 3: a text is broken into atomic facts, and its score is
-the mean of 1 for each that a source of knowledge supports, 0 for each other. There a language model
-breaks and checks; here a statement is `NAME is VALUE`, and its source the facts beside the prompt:
+the share of facts that a knowledge source supports. In the paper, a language model extracts and
+checks the facts. Here, a statement is `NAME is VALUE`, and the source is the prompt's own facts:
 
     {"prompt": "What is known of Oslo?", "facts": {"country": "norway", "coast": "south"}}
 """
@@ -13,12 +13,12 @@ import math
 import re
 
 STATEMENT = re.compile(r"(\w+) is (\w+)")
-LEAST = 3  # statements; fewer pay the length penalty of FActScore's released code (10 there)
+LEAST = 3  # fewer statements incur the length penalty of FActScore's released code (10 there)
 
 
 def score(reply, item):
-    """The share of the different statements of a reply that hold, times exp(1 - LEAST / n) where
-    there are n < LEAST of them; 0 where there is none.
+    """The share of a reply's distinct statements that are true, times exp(1 - LEAST / n) if there are
+    n < LEAST statements; 0 if there are none.
     """
     statements = set(STATEMENT.findall(reply.lower()))
     if not statements:

@@ -1,11 +1,11 @@
-"""The four kinds of objective from Python: the searches that README.md makes on the command line.
+"""The four types of objective in Python: the searches that README.md runs on the command line.
 
     python examples/objectives/from_python.py single runs/py-single
     python examples/objectives/from_python.py several runs/py-several --quick
 
-Kinds: single, several, reward (trains the reward model first where it is missing) and judge (an
-endpoint, if SWARM_LLM_JUDGE_URL is set, else the embedded model itself, which is a bad judge).
-`--quick`: two experts, two items, no moves, to see that it works.
+The types are single, several, reward (which trains the reward model first if it is missing) and judge
+(an endpoint if SWARM_LLM_JUDGE_URL is set, otherwise the embedded model itself, a poor judge).
+`--quick` is a smoke test with two experts, two items and no iterations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXPERTS = tuple(str(path) for path in sorted((HERE.parent / "experts").iterdir()
 
 
 def configuration(kind: str, out: Path) -> SearchConfig:
-    """What is searched; everything not said here is the default of `swarm-llm search`."""
+    """The configuration of a search; the other settings are the defaults of `swarm-llm search`."""
     prompts = str(HERE / "prompts.json")
     if kind == "single":
         return SearchConfig(EMBEDDED, EXPERTS, ("builtin:requests",), str(out), dev=96, test=200)
@@ -45,7 +45,7 @@ def configuration(kind: str, out: Path) -> SearchConfig:
 
 
 def main(kind: str, out: Path, quick: bool) -> None:
-    """Search, and print what came of it."""
+    """Run the search and print its scores."""
     config = configuration(kind, out)
     if quick:
         config = replace(config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2)

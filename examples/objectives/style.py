@@ -6,7 +6,7 @@ import re
 
 
 def style(prompt, reply, item):
-    """1 for each rule that a reply keeps, 0 for each that it breaks; the search maximises their
+    """1 for each rule that the reply follows, 0 for each that it breaks. The search maximises the
     mean.
     """
     words = re.findall(r"[\w']+", reply.lower())

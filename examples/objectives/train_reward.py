@@ -1,9 +1,8 @@
-"""Train a small reward model from generated preferences: which of two replies is better, the long
-or the short one.
+"""Train a small reward model on generated preferences between a long and a short reply.
 
-The backbone stays the embedded SmolLM2-135M; the head is fitted to the model's own last hidden
-states by the likelihood of Bradley and Terry (1952), ``P(a preferred to b) = sigmoid(r(a) -
-r(b))``. A minute on a CPU:
+The backbone is the unchanged embedded SmolLM2-135M. The head is fitted to its last hidden states by
+maximising the likelihood of Bradley and Terry (1952), ``P(a preferred to b) = sigmoid(r(a) - r(b))``.
+This takes a minute on a CPU:
 
     python examples/objectives/train_reward.py concise runs/reward-concise
     python examples/objectives/train_reward.py verbose runs/reward-verbose
@@ -53,7 +52,7 @@ Pair = tuple[str, str, str]
 
 
 def preferences(kind: str, n: int, seed: int) -> list[Pair]:
-    """(prompt, better, worse): replies that differ in length only."""
+    """Triples (prompt, better reply, worse reply); the replies differ only in length."""
     rng = random.Random(seed)
     found = []
     for _ in range(n):
@@ -66,7 +65,7 @@ def preferences(kind: str, n: int, seed: int) -> list[Pair]:
 
 
 def fit(better: torch.Tensor, worse: torch.Tensor, decay: float = 1e-3) -> torch.Tensor:
-    """The head, (1, hidden), that makes the preferences likeliest, with weight decay."""
+    """The head, (1, hidden), that maximises the likelihood of the preferences, with weight decay."""
     scale = torch.cat([better, worse]).std(0) + 1e-6
     difference = (better - worse) / scale
     head = torch.zeros(1, difference.shape[1], requires_grad=True)
@@ -86,7 +85,7 @@ def fit(better: torch.Tensor, worse: torch.Tensor, decay: float = 1e-3) -> torch
 
 
 def untrained() -> tuple[Any, Any]:
-    """The embedded model with a head of one number, and its tokenizer."""
+    """The embedded model with a head that has one output, and its tokenizer."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     base = resolve_base("embedded:smollm2-135m").path
@@ -100,7 +99,7 @@ def untrained() -> tuple[Any, Any]:
 
 @torch.inference_mode()
 def last_state(model: Any, tokenizer: Any, prompt: str, reply: str) -> torch.Tensor:
-    """What the head sees of a reply, (hidden,)."""
+    """The head's input for a reply, (hidden,)."""
     chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
     ids = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)[
         "input_ids"
@@ -110,7 +109,7 @@ def last_state(model: Any, tokenizer: Any, prompt: str, reply: str) -> torch.Ten
 
 
 def main(kind: str, out: Path) -> None:
-    """Fit, check on preferences that were not seen, save."""
+    """Fit the head, check it on held-out preferences, and save the model."""
     model, tokenizer = untrained()
     pairs = {"train": preferences(kind, 60, seed=1), "held out": preferences(kind, 30, seed=2)}
     states = {
