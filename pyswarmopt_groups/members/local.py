@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 from pyswarmopt_llm.searching.written.replies import storable
 
 MARK = "\ue000"  # stands for a user's text; no template contains this private character
@@ -141,7 +141,7 @@ def tokens_read(
     model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
 ) -> int:
     """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
-    turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
+    turn = model.encode_prompt(chat_prompt(item, scoring, model.chat, template))
     return len(turn) + sum(count_tokens(model, text) for text in options_read(item, scoring))
 
 

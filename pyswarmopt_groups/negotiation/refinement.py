@@ -94,7 +94,7 @@ def pass_on(
         chosen = [first[answer] for answer, _ in support.most_common()]
     else:
         elsewhere = [text for answer, text in spoken if answer != mine]
-        chosen = sorted(elsewhere, key=lambda text: -_distance(wording, text))
+        chosen = sorted(elsewhere, key=lambda text: _overlap(wording, text))
     shown = []
     left = budget
     for text in chosen:
@@ -104,7 +104,7 @@ def pass_on(
     return shown
 
 
-def _distance(a: str, b: str) -> float:
-    """1 - (words in common) / (words in either)."""
+def _overlap(a: str, b: str) -> float:
+    """(words in common) / (words in either)."""
     words, others = (set(_WORD.findall(text.lower())) for text in (a, b))
-    return 1 - len(words & others) / max(len(words | others), 1)
+    return len(words & others) / max(len(words | others), 1)

@@ -13,16 +13,20 @@ RULES = dict.fromkeys(  # metric -> what stands beside its score
 _TWINS = str.maketrans(
     "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ٫٬—―",
     '-----\'\'\'\'""""""x/#bI.,  ',
-    # the last are invisible: a soft hyphen, spaces without width, marks of direction
-    "「」『』《》〈〉【】\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
+    # the last are an Arabic stroke that lengthens words, a soft hyphen, spaces without width, and
+    # marks of direction
+    "「」『』《》〈〉【】\u0640\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
 )
-_RAISED = re.compile("[⁰¹²³⁴-⁻ⁿ]+")  # 2² is 2^2
+_RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹ⁿ]+(?![⁰¹²³⁴-⁻ⁿ])")  # 2² is 2^2, but Ca²⁺ is Ca2+
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
 _LETTER = r"[^\W\d_]"
 _ABBREVIATION = re.compile(rf"\b(?:{_LETTER}{{1,2}}\.){{2,}}")  # U.S., Ph.D.
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _QUOTED = r"(?<!\w)(\*{1,3}|[\"'`])(?=\S)(.+?)(?<=\S)\1(?!\w)"
 _REWRITTEN = {
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
     r"(?<=\d)\s*[*x]\s*(?=\d)": "x",
     r"(?<=\d)\s+:\s+(?=\d)": ":",
     r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
@@ -52,8 +56,8 @@ def words(text: str) -> list[str]:
     """The words of a text, as ``exact-match``, ``f1`` and ``accuracy`` of written answers compare
     them.
 
-    - Case, width and typography are ignored (Unicode NFKC, case folding): − is -, ’ is ', 2² is
-      2^2, ½ is 1/2, 1,000 is 1000, U.S. is us.
+    - Case, width and typography are ignored (Unicode NFKC, case folding): − is -, ’ is ', ≤ is <=,
+      ٤٢ is 42, 2² is 2^2, ½ is 1/2, 1,000 is 1000, U.S. is us.
     - Quotes and brackets around words go, as do Markdown, bullets, hyphens between words, and
       sentence punctuation after words.
     - 4 July and July 4th are July 4.
@@ -102,11 +106,12 @@ def typography(text: str) -> str:
     """A text as a plain keyboard writes it, without invisible characters.
 
     Example:
-        >>> typography("\u22122½ m²"), typography("５\u200b ℃")
-        ('-2 1/2 m^2', '5 °C')
+        >>> typography("\u22122½ m²"), typography("５\u200b ℃"), typography("Ca²⁺ ٤")
+        ('-2 1/2 m^2', '5 °C', 'Ca2+ 4')
     """
     plain = _RAISED.sub(r"^\g<0>", _FRACTION.sub(" ", text.translate(_TWINS)))
-    return unicodedata.normalize("NFKC", plain).replace("\u2044", "/").replace("\u2212", "-")
+    plain = unicodedata.normalize("NFKC", plain).replace("\u2044", "/").replace("\u2212", "-")
+    return re.sub(r"[^\D0-9]", lambda digit: str(int(digit[0])), plain)
 
 
 def _plain(text: str) -> str:

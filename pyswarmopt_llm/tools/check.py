@@ -185,7 +185,7 @@ def _changes_by_peft(model: Any, folder: Path) -> tuple[dict[str, LowRank], list
 
     changes = {}
     try:
-        _, ignored = load_by_peft(model, folder)
+        _, ignored, _ = load_by_peft(model, folder)
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer):
                 (adapter,) = layer.active_adapters

@@ -239,7 +239,9 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
 
 def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
     """The base with the adapter merged into it."""
-    adapted, ignored = load_by_peft(model, folder)
+    adapted, ignored, missing = load_by_peft(model, folder)
+    if missing:
+        raise UserError(f"{folder}: its file has no {missing[0]}; export the adapter again")
     if ignored:
         raise UserError(
             f"{folder}: {base.spec} has no {in_words(ignored)}, which it changes, so PEFT ignores "
@@ -247,11 +249,13 @@ def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
         )
     try:
         return adapted.merge_and_unload()
-    except (AttributeError, ValueError, NotImplementedError, TypeError) as error:
+    except Exception as error:
+        if out_of_memory(error):
+            raise
         raise UserError(f"{folder}: PEFT cannot merge it ({first_line(error)})") from error
 
 
-def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
+def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
     """Load an adapter into a model by PEFT, which wraps the model's layers.
 
     Args:
@@ -259,7 +263,7 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
         folder: directory of the adapter.
 
     Returns:
-        PEFT's model, and the tensors of the file that it ignores.
+        PEFT's model, the tensors of the file that it ignores, and those that the file lacks.
 
     Raises:
         UserError: PEFT does not load it.
@@ -282,4 +286,5 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
             f"PEFT cannot load it ({reason}); export it again, or use the model it was trained on, "
             "with its added tokens"
         ) from error
-    return adapted, [key.removeprefix(PREFIX) for key in found.unexpected_keys]
+    ignored = [key.removeprefix(PREFIX) for key in found.unexpected_keys]
+    return adapted, ignored, found.missing_keys

@@ -92,9 +92,11 @@ def summarise(
         }
         for bench in benches
     }
+    given = asdict(config)
+    pairs = [f"{name}={spec}" for name, spec in config.data]
     result: dict[str, Any] = {
-        "config": asdict(config),
-        "command": command_of(config),
+        "config": given,
+        "command": command("compare", of=CompareConfig, **given | {"data": pairs}),
         "versions": versions(),
         "experts": len(config.experts),
         "left_out": dict(left_out),
@@ -104,12 +106,6 @@ def summarise(
         return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}
     ((task, table),) = tasks.items()
     return {**result, **table, "task": task}
-
-
-def command_of(config: CompareConfig) -> str:
-    """The command line of a comparison, without default values."""
-    pairs = [f"{name}={spec}" for name, spec in config.data]
-    return command("compare", of=CompareConfig, **asdict(config) | {"data": pairs})
 
 
 def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:

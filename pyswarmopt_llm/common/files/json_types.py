@@ -87,7 +87,11 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
         if not unique:
             return json.loads(text)
         return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_missing, parse_float=_Number
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_missing,
+            parse_float=_Number,
+            parse_int=_integer,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -101,6 +105,13 @@ class _Number(float):
 
     def __str__(self) -> str:
         return self.text
+
+
+def _integer(text: str) -> float:
+    """An integer; -0 is a `_Number`, since Python's integers have none."""
+    if text == "-0":
+        return _Number(text)
+    return int(text)
 
 
 def _missing(constant: str) -> None:

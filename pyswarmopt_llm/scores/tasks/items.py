@@ -174,6 +174,6 @@ def _text(value: object, what: str, where: str) -> str:
 
 
 def _meta(value: object) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | float):  # a number as it was written
+        return str(value)
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -189,7 +189,6 @@ def _readable(text: str) -> str:
     text = typography(plain(text))
     for written, read in _REWRITTEN.items():
         text = re.sub(written, read, text)
-    text = re.sub(r"\d", lambda digit: str(int(digit[0])), text)
     if not re.search("[0-9]", text):
         text = _NAMED.sub(lambda word: _NUMBERS_NAMED.get(word[0].casefold(), word[0]), text)
         for named, read in _JOINED.items():

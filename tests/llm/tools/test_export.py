@@ -17,6 +17,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from changed_copies import edited
 from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
@@ -201,6 +202,8 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
     assert record["relative_error"] == pytest.approx(share_of(lost.values()), rel=2e-3, abs=1e-4)
     assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", tiny_base)[0] == 0
+    edited(adapter, dict.popitem)  # peft would draw this tensor at random
+    refused(capsys, tmp_path / "out", *words[1:])
 
 
 # What is refused
