@@ -218,8 +218,10 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
     adapter_headers(folder)
     linear = skeleton(base).linear
     model, _ = load_model(base, torch.float32)
-    parameters = model.named_parameters(remove_duplicate=False)
-    before = {name: value.detach().clone() for name, value in parameters}
+    before = {
+        name: value.detach().clone()
+        for name, value in model.named_parameters(remove_duplicate=False)
+    }
     changes: dict[str, LowRank] = {}
     left_out = []
     lost = total = 0.0

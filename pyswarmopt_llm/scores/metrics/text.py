@@ -85,8 +85,10 @@ def _best(
 
 
 def _by_sacrebleu(scorer: Any, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    pairs = zip(items, texts, strict=True)
-    return [scorer.sentence_score(text, item.references).score / 100 for item, text in pairs]
+    return [
+        scorer.sentence_score(text, item.references).score / 100
+        for item, text in zip(items, texts, strict=True)
+    ]
 
 
 def _f1(reference: str, text: str) -> float:

@@ -117,10 +117,9 @@ class Columns:
         theirs = set(self.names.values())
         others = {name: value for name, value in row.values.items() if name not in theirs}
         ours = {name: row.values.get(header) for name, header in self.names.items()}
-        given = (others | ours).items()
         values = {
             name: value
-            for name, value in given
+            for name, value in (others | ours).items()
             if name and value is not None and (value != "" or not self.blank)
         }
         if self.question == "prompt":

@@ -125,8 +125,10 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     letters = [str(label).strip().upper() for label in labels]
     if not letters or letters != sorted(set(letters) & {*ascii_uppercase}):
         letters = list(ascii_uppercase[: len(texts)])
-    pairs = zip(letters, texts, strict=True)
-    choices = {letter: _text(text, f"choice {letter}", where) for letter, text in pairs}
+    choices = {
+        letter: _text(text, f"choice {letter}", where)
+        for letter, text in zip(letters, texts, strict=True)
+    }
     if len({*choices.values()}) < 2:
         raise UserError(f"{where}: use two different choices, or none for an open question")
     first_of = {choices[letter]: letter for letter in reversed(letters)}

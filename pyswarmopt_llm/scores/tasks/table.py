@@ -153,10 +153,7 @@ def read_text(path: Path) -> str:
 def _delimited(path: Path) -> Table:
     """The table of a CSV or TSV file; a missing value is ""."""
     text = read_text(path)
-    header_line = text.partition("\n")[0]
-    separator = ","
-    if separator not in header_line:
-        separator = max(",;\t", key=header_line.count)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
     (_, header), *records = _records(path, text, separator) or [(0, [""])]
     names = [name.strip() for name in header]
     folded = [name.casefold() for name in names]
