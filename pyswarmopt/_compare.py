@@ -133,8 +133,8 @@ def compare(
     Args:
         fun: as in `minimize`.
         bounds: as in `minimize`.
-        recipes: a list of names, recipes or None (the default search), or a dict from names for
-            the table to these. All are compared with the first.
+        recipes: a list of names, recipes or None (the default search), or a dict of these,
+            whose keys name them in the table. All are compared with the first.
         seeds: number of searches per recipe; their seeds are 0 to seeds - 1.
         optimum: smallest value of `fun`, if known.
         options: further arguments of `minimize`, shared by all, such as `max_evals`.

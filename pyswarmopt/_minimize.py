@@ -56,7 +56,7 @@ def minimize(
             with 50 calls or more, the last call evaluates the best point again: if the value
             differs because of undeclared noise, `message` says so and `fun` is the second value.
         max_iter: the maximum number of iterations; overrides the recipe's limit.
-        target: stop when the best value is at least as good.
+        target: stop when the best value is at least as good as this one.
         seed: the same seed gives the same search; None uses entropy from the operating system, and
             a NumPy `Generator` draws a seed.
         workers: a number of threads (-1: one for each core), or an executor, such as a

@@ -152,8 +152,8 @@ class Study:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
             value: the function's value there: a number, or an array or tensor with one number; with
-                several objectives, one number for each. None, or a number that is not finite, means
-                failure.
+                several objectives, one number for each. None, or a number that is not finite, marks
+                a failed evaluation.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 met.
 
@@ -209,7 +209,7 @@ class Study:
         return self._search.reasons()
 
     def result(self) -> Any:
-        """The `Result` so far; the `MultiResult` with several objectives."""
+        """The `Result` so far, or the `MultiResult` with several objectives."""
         return self._search.result()
 
     def save(self, path: str | os.PathLike[str]) -> None:

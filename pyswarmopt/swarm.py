@@ -157,7 +157,7 @@ class Swarm:
         The particle that has been idle longest moves, using the bests known by then, and is pending
         until its ticket is told. Particles count their own stagnation; an iteration, as counted by
         schedules, patience and stop rules, ends after every N values. The run depends on the seed
-        and the order of the tells. A swarm cannot leave asynchronous mode.
+        and the order in which values are told. A swarm cannot leave asynchronous mode.
 
         Returns:
             A ticket; None if another value must be told first: all particles are pending, or the
@@ -220,7 +220,7 @@ class Swarm:
             return
         if np.count_nonzero(st.arrived):
             raise ValueError(
-                "this round is told by ticket; tell the remaining tickets, see tickets()"
+                "this round is told by ticket; pass tell() the remaining tickets, see tickets()"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))

@@ -70,7 +70,7 @@ def covariant(
     were chosen on bbob instances other than those reported in docs/explanation/evidence.md.
 
     Args:
-        inertia: w, approached as D grows.
+        inertia: w, before damping.
         cognitive: c1.
         social: c2.
         damping: see `EigenFactors`.

@@ -68,7 +68,7 @@ def model_swarms(
             until it has one; lambda is never below 0.1 from the second move on; the search stops
             after c - 1 iterations without a new global best, but not before iteration c; among
             equally bad points the last is the worst, among starting ones the first; a dropped
-            evaluation counts its old score again.
+            evaluation counts the old score again.
 
     Returns:
         The recipe.

@@ -100,8 +100,8 @@ class Recipe:
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
-        """The recipe for a run of `moves` moves, which is the length of each `schedule.Linear`
-        without its own.
+        """The recipe for a run of `moves` moves. A `schedule.Linear` without a length takes this
+        one.
 
         Example:
             >>> import pyswarmopt as pso
@@ -164,7 +164,7 @@ def compose(
     """
     if velocity is not None and (terms is not None or normalise or max_velocity is not None):
         raise ValueError(
-            "velocity= replaces terms=, normalise= and max_velocity=; remove these, or remove velocity="
+            "velocity= cannot be combined with terms=, normalise= or max_velocity=; omit it or these"
         )
     if velocity is None:
         velocity = SumOfTerms(tuple(terms or ()), normalise, max_velocity)

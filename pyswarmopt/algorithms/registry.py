@@ -1,4 +1,4 @@
-"""The named algorithms: each is one file in `pyswarmopt.algorithms` and a line here."""
+"""The named algorithms; each has its own file in `pyswarmopt.algorithms`."""
 
 from __future__ import annotations
 

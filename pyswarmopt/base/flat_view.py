@@ -40,7 +40,7 @@ class FlatView:
     order.
 
     Args:
-        named: name -> tensor, or a module, which stands for its named parameters. Only shapes,
+        named: name -> tensor, or a module, whose named parameters are used. Only shapes,
             dtypes and addresses are read.
 
     Attributes:
@@ -113,15 +113,13 @@ class FlatView:
         shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
         if shapes != self.shapes:
             differs = dict(shapes.items() ^ self.shapes.items())
-            raise ValueError(
-                f"names or shapes differ from those of this FlatView: {sorted(differs)}"
-            )
+            raise ValueError(f"names or shapes do not match this FlatView: {sorted(differs)}")
         _refuse_other_dtypes(named)
         return named
 
     def views(self, flat: Tensor | Floats) -> dict[str, Tensor]:
-        """Name -> view of `flat`, (size,), a tensor or NumPy array, without copying: writing to a
-        view writes to `flat`.
+        """Views of `flat`, (size,), a tensor or NumPy array, by name. Writing to a view writes to
+        `flat`.
 
         Raises:
             ValueError: `flat` is not a contiguous vector of this size.

@@ -52,7 +52,7 @@ ELSEWHERE = {
     "bh_strategy boundary topology": "set it in a recipe: recipe=pso.compose(terms, topology=..., boundary=...)",
     "init": "starting points are drawn within the bounds; use x0= to set some",
     "polish": "omit it, since the default search refines its best point anyway",
-    "updating": "for 'immediate' use asynchronous=True; for 'deferred', the default, omit it",
+    "updating": "for 'immediate', use asynchronous=True; for 'deferred', the default, omit it",
 }
 
 

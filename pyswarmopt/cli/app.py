@@ -177,7 +177,7 @@ def _recipes(words: str) -> dict[str, Recipe | None]:
     for word in map(str.strip, words.split(",")):
         name = word.rpartition(":")[2].replace("-", "_")
         if name in found:
-            raise ValueError(f"--recipes: {name} appears twice")
+            raise ValueError(f"--recipes contains {name} twice")
         if ":" in word:
             found[name] = made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
         else:

@@ -118,7 +118,9 @@ def make_optimizer(
 
 
 def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
-    """The composed search for a problem; imported on use, for a faster start of searches without."""
+    """The composed search for a problem; imported on use, for a faster start of searches without
+    it.
+    """
     smooth = problem.coding.smooth.all()
     binary = problem.coding.kinds.binary
     if problem.constraints:

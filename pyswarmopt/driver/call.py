@@ -49,7 +49,7 @@ class Call:
         return CallOutcome(value, None)
 
     def _at_most(self, seconds: float, x: Floats) -> Any:
-        """As the objective; TimeoutError if it takes longer and can be interrupted."""
+        """Call the objective; raise TimeoutError if it takes longer and can be interrupted."""
         if not can_interrupt():
             return self.fun(x.copy())
 
@@ -115,7 +115,7 @@ class Form:
         if _shape(values) != wanted:
             raise ValueError(
                 f"fun returned shape {_shape(values)} for points of shape {points.shape}; "
-                f"it must return shape {wanted}, {self._wanted} per point"
+                f"it must return shape {wanted}, with {self._wanted} per point"
             )
         return list(_as_floats(values))
 

@@ -234,7 +234,7 @@ class Evaluator(StateRecord):
         return values, failure
 
     def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
-        """As `_call_each`, all at once."""
+        """Like `_call_each`, but in one call."""
         values: dict[Any, Value] = {}
         keys = list(points)
         try:

@@ -198,7 +198,7 @@ class Judge:
         self.keep(judged)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
-        """A number for each point, (N,), in the user's sense."""
+        """A number for each point, (N,), with the sign of the objective."""
         costs = np.array([each.cost for each in judged])
         if not self._constraints:
             return self._sign * costs

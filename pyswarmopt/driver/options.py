@@ -389,7 +389,7 @@ def known_points(
     if isinstance(known, Result) and np.ndim(known.fun) == 0:
         known = known.known()
     if not isinstance(known, tuple) or len(known) not in (2, 3):
-        raise ValueError(f"known={type(known).__name__}: use {FORMS}")
+        raise ValueError(f"known must be {FORMS}, got {type(known).__name__}")
     points, *columns = known
     values = _numbers(columns)
     if len(known) == 2 and returned and len(values):
@@ -406,7 +406,7 @@ def known_points(
     allowed = np.all((rows >= low) & (rows <= high), axis=1)
     if len(rows) != len(values):
         raise ValueError(
-            f"known needs one value per point, got points: {len(rows)}, values: {len(values)}"
+            f"points and values in known must have the same length, got {len(rows)} and {len(values)}"
         )
     if not allowed.all():
         warnings.warn(

@@ -75,8 +75,8 @@ class Result(Mapping[str, Any]):
         seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
         status: the state of the search in one word. "target": the target was reached. "converged":
-            there was no further gain. "exhausted": every point was evaluated. "budget", "time": the
-            evaluations or iterations, or the time, were used up, and more might help. "infeasible":
+            no improvement within `patience`. "exhausted": every point was evaluated. "budget",
+            "time": the evaluations, iterations or time ran out, and more might help. "infeasible":
             no feasible point was found. "failed": no finite value was found. "callback",
             "interrupted" (Ctrl-C), "exception": what ended it. "running": it has not ended.
         failures: how many calls raised an error that `on_error` allowed, by type and first message,

@@ -300,7 +300,7 @@ class Search:
             self._write_down()
 
     def _finish(self, stop: Reasons) -> Reasons:
-        """Wait for calls under way, which are paid for; the reasons to stop afterwards."""
+        """Wait for pending calls, which already count; return the reasons to stop afterwards."""
         if not (self.evaluator.workers.busy or self._record):
             return stop
         while self.evaluator.workers.busy:
@@ -398,7 +398,7 @@ class Search:
         return result
 
     def _about(self) -> dict[str, Any]:
-        """What the result says of the search itself."""
+        """What the result says about the search itself."""
         return {
             "algorithm": self._algorithm,
             "space": self.problem.space,
@@ -430,7 +430,7 @@ class Search:
     # ---- saving ----
 
     def _parts(self) -> tuple[Any, ...]:
-        """What holds the state, beside the evaluator, which is restored first."""
+        """The parts that hold the state, besides the evaluator, which is restored first."""
         return self._swarm, self.evaluator.memory, self._judge, self._history
 
     def _state(self) -> dict[str, Any]:

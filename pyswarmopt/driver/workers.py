@@ -94,8 +94,8 @@ class Workers:
         future = self._executor.submit(self._call, x)
         if not hasattr(future, "result"):
             raise ValueError(
-                f"workers=: submit() of {type(self._executor).__name__} returned "
-                f"{type(future).__name__}; it must return a future with result()"
+                f"submit() of the executor {type(self._executor).__name__} returned "
+                f"{type(future).__name__}; it must return a future with a result() method"
             )
         self._sent[id(future)] = Sent(key, x, tries, time.monotonic(), future)
         if hasattr(future, "add_done_callback"):

@@ -484,7 +484,7 @@ class MemeticSwarm(PhasedSearch):
         max_evals: number of evaluations, if known; it only keeps short searches from estimating
             Hessians.
         max_iter: stop after this many rounds, not counting the first.
-        target: stop when the best value is at least as good.
+        target: stop when the best value is at least as good as this one.
         population: particles of the first swarm, at least 4, by default 4 + 3 ln D; each restart
             doubles it. Also the number of points that the Gaussian process proposes at a time, at
             most 200, by default one.
@@ -528,6 +528,6 @@ class MemeticSwarm(PhasedSearch):
 
     @property
     def has_slopes(self) -> bool:
-        """Whether differences are slopes, with enough evaluations for them."""
+        """Whether finite differences give slopes, and the evaluations suffice for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
         return not (self.noisy or few)

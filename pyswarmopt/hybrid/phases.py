@@ -248,7 +248,7 @@ class PhasedSearch:
 
     @property
     def calls_again(self) -> bool:
-        """Whether the requested points are called although their costs are known."""
+        """Whether the points from `ask` are evaluated even if their costs are known."""
         return self.turn != START and self.phases[self.turn].calls_again
 
     def _next_turn(self) -> str:
@@ -359,11 +359,11 @@ class PhasedSearch:
     # ---- one point at a time ----
 
     def ask_one(self) -> Ticket | None:
-        """The next position to evaluate: of the present round, and while that is pending, outside
-        it.
+        """The next position to evaluate: one of the current round, or, while all of these are
+        pending, one outside it.
 
-        With one ticket at a time the search equals `ask` and `tell`. It depends on the seed and the
-        order of the tells.
+        With one ticket at a time, the search equals that with `ask` and `tell`. It depends on the
+        seed and the order in which values are told.
 
         Returns:
             A ticket; None while the starting points are pending.
@@ -387,7 +387,7 @@ class PhasedSearch:
         return ticket
 
     def expect_together(self, count: int) -> None:
-        """Take this number of pending points for the population."""
+        """Use this number of pending points as the population."""
         self.progress.population = count
         for phase in self.phases.values():
             phase.resize()
@@ -442,12 +442,12 @@ class PhasedSearch:
 
     @property
     def best(self) -> Point:
-        """The best point evaluated so far, with its value in the user's sense."""
+        """The best point evaluated so far, with its value."""
         return Point(self.progress.best_x.copy(), self.progress.sign * self.progress.best_cost)
 
     @property
     def known_cost(self) -> float:
-        """The best cost in the form for phases."""
+        """The best cost, in the form that phases use."""
         return float(bounded(np.asarray(self.progress.best_cost)))
 
     def best_unit(self) -> Floats:
@@ -478,12 +478,12 @@ class PhasedSearch:
 
     @property
     def remark(self) -> str:
-        """What a user should know about the function, to be appended to a message; mostly empty."""
+        """What a user should know about the function, to append to a message; usually empty."""
         return ""
 
     @property
     def turn(self) -> str:
-        """The name of the phase in turn; `START` before the first."""
+        """The name of the current phase; `START` before the first."""
         return self.progress.turn
 
     @property
@@ -516,7 +516,7 @@ class PhasedSearch:
         """Restore a saved state, bit for bit; the given limits are kept.
 
         Raises:
-            ValueError: not a memetic swarm's state, or one in another box.
+            ValueError: not a state of this class, or one with other bounds.
         """
         read = copy.copy(self)
         try:

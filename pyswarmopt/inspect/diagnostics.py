@@ -72,14 +72,14 @@ class Diagnosis:
 
 
 def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
-    """Explain a recipe's coefficients.
+    """Diagnose the stability of a recipe's coefficients.
 
     Args:
         recipe: recipe or its name.
         move: number of the move, from 0, whose coefficients are analysed.
 
     Returns:
-        The findings; `str` gives their text.
+        The findings; `str` returns their text.
 
     Example:
         >>> import pyswarmopt as pso

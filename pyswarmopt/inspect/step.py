@@ -10,7 +10,7 @@ from pyswarmopt.base.arrays import Bools, Floats
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A round of N particles in D dimensions: a move, an evaluation, and the bests after it.
+    """A round of N particles in D dimensions: a move, an evaluation, and the best points after it.
 
     Attributes:
         number: 0 for the starting positions, then 1, 2, ...
@@ -21,8 +21,8 @@ class Step:
         p_values: values at p, (N,).
         best: the best value so far.
         restarted: mask of the particles that a restart moved after the evaluation, (N,).
-        origin: positions before the move, (N, D); None, like all that follows, for the starting
-            positions.
+        origin: positions before the move, (N, D); None, like the following attributes, for the
+            starting positions.
         length: step length lambda of the move.
         g: bests of the neighbourhoods, (N, D).
         w: worst known point, (D,).

@@ -1,4 +1,6 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma` and `.sklearn`."""
+"""Adapters for other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`
+and `.sklearn`.
+"""
 
 from __future__ import annotations
 

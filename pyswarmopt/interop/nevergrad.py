@@ -1,8 +1,8 @@
 """nevergrad in both directions: our recipes as its optimisers, and its optimisers as ours.
 
 NumPy's global random state, from which several of nevergrad's optimisers draw, stays untouched:
-they get their own while they run. Optimisers with a thread (COBYLA, and NGOpt where it calls it)
-are an exception: the thread's draws and their timing cannot be controlled, so such runs are not
+they get their own while they run. Optimisers that run in a thread (COBYLA, and NGOpt if it calls
+it) are an exception: the thread's draws and their timing cannot be controlled, so such runs are not
 reproducible bit for bit.
 """
 

@@ -150,8 +150,8 @@ class Replayed(ABC):
             self.tell(x, self._sign * now)
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
-                "the optimiser no longer proposes the positions that it proposed before it was saved: "
-                "bounds, positions or its library changed, or it is not deterministic"
+                "the optimiser does not propose the same positions as before it was saved: bounds, "
+                "positions or its library changed, or it is not deterministic"
             )
         if saved["asked"]:
             self.ask()

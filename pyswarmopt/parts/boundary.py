@@ -55,16 +55,16 @@ class Box:
 
     @functools.cached_property
     def core(self) -> tuple[float, float]:
-        """Two numbers: any coordinate between them is in the box; they may be crossed."""
+        """Two numbers: any coordinate between them is in the box. The first may exceed the second."""
         return float(self.low.max()), float(self.high.min())
 
     def sample(self, count: int, generator: np.random.Generator) -> Array:
-        """`count` points, uniform in the box, (count, D)."""
+        """Draw `count` points uniformly from the box, (count, D)."""
         low = self.low
         return self.fill(empty((count, len(low)), low.dtype, low.device), generator)
 
     def fill(self, out: Array, generator: np.random.Generator) -> Array:
-        """Fill `out`, (n, D), with the points of `sample`, without its temporaries."""
+        """Fill `out`, (n, D), as `sample` would, without temporary arrays."""
         for rows, columns in blocks(*out.shape):
             low = self.low[columns]
             high = self.high[columns]
@@ -249,7 +249,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
     square = max(largest_number(dtype), largest_number(np.dtype("float32")))
     low, high = (as_array(side).astype(np.float64) for side in stored)
     if not WIDTHS * float((high - low).max()) <= min(largest_number(dtype), math.sqrt(square)):
-        raise ValueError(f"bounds are wider than {dtype} can represent")
+        raise ValueError(f"bounds are too wide for {dtype}; use narrower bounds or a wider dtype")
     return Box(*(copied(side, device) for side in stored))
 
 

@@ -48,7 +48,7 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
         i = int(fine.argmin())
         raise ValueError(
             f"bounds of coordinate {i} are ({low[i]}, {high[i]}); they must be finite, with low "
-            "<= high, and not wider than float64 can represent; replace None or inf by a number"
+            "<= high, and not wider than float64 can represent; replace None or inf with a number"
         )
     if not (low < high).any():
         raise ValueError(

@@ -138,7 +138,7 @@ def towards_anywhere(
 ) -> None:
     """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
 
-    Without a box, towards another particle.
+    Without a box, velocities point to another particle.
 
     Args:
         positions: starting positions, (N, D).
@@ -160,7 +160,7 @@ def towards_anywhere(
 
 
 def at_rest(positions: Array, out: Array, box: Box | None, generator: np.random.Generator) -> None:
-    """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
+    """``v_i = 0``, so that fewest particles leave the box at first (Engelbrecht 2012).
 
     A particle that is the best of its neighbourhood then stays where it is until a neighbour finds
     a better point.

@@ -60,7 +60,7 @@ def _front(ordered: Floats) -> Bools:
 
 
 def _front_of_two(ordered: Floats) -> Bools:
-    """As `_front` for two objectives: points below all earlier ones in the second."""
+    """Like `_front`, for two objectives: points below all earlier ones in the second."""
     least = np.minimum.accumulate(ordered[:, 1])
     return np.append(True, ordered[1:, 1] < least[:-1])[: len(ordered)]
 

@@ -90,7 +90,7 @@ class MultiSwarm(StateRecord):
             raise too_large(shape) from error
         if len(start) > population:
             raise ValueError(
-                f"population={population} is too small for the {len(start)} points in x0"
+                f"population must be at least {len(start)}, the number of points in x0, got {population}"
             )
         self.x[: len(start)] = start
         self._start = start

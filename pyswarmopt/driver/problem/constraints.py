@@ -287,7 +287,9 @@ def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _C
         fun = space.named(fun, "a constraint", some=True)
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if min(low.size, high.size) not in (1, max(low.size, high.size)):
-        raise ValueError(f"a constraint has {low.size} bounds in lb but {high.size} in ub")
+        raise ValueError(
+            f"lb and ub of a constraint must have the same size, got {low.size} and {high.size}"
+        )
     return _Constraint(fun, low, high, bool(np.any(np.asarray(strict) & (low != high))))
 
 

@@ -54,7 +54,7 @@ class Real:
         return [(self.encode(self.low)[0], self.encode(self.high)[0])]
 
     def decode(self, x: Sequence[float]) -> float:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         value = x[0]
         if self.log:
             value = math.exp(value)
@@ -122,7 +122,7 @@ class Integer(Real):
         return super().sides
 
     def decode(self, x: Sequence[float]) -> int:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         if self._counts:
             return min(self.low + round(x[0]) * self.step, self.high)
         return round(super().decode(x))
@@ -155,7 +155,7 @@ class Choice:
         return [(0.0, float(len(self.options) - 1))]
 
     def decode(self, x: Sequence[float]) -> Any:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         return self.options[round(x[0])]
 
     def encode(self, value: Any) -> list[float]:
@@ -203,7 +203,7 @@ class Keyed:
 
     @property
     def count(self) -> int:
-        """How many items a value has."""
+        """The number of items in a value."""
         return len(self.items)
 
     def allows(self, value: Any) -> bool:
@@ -238,11 +238,11 @@ class Subset(Keyed):
 
     @property
     def count(self) -> int:
-        """How many items a value has."""
+        """The number of items in a value."""
         return self.k
 
     def decode(self, x: Sequence[float]) -> list[Any]:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         largest = np.argsort(-np.asarray(x), kind="stable")[: self.k]
         return [self.items[i] for i in sorted(largest.tolist())]
 
@@ -266,7 +266,7 @@ class Permutation(Keyed):
     kind = "order"
 
     def decode(self, x: Sequence[float]) -> list[Any]:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         return [self.items[i] for i in np.argsort(np.asarray(x), kind="stable")]
 
     def encode(self, value: Any) -> list[float]:
@@ -302,7 +302,7 @@ class Shares:
         return [(0.0, 1.0)] * (self.n - 1)
 
     def decode(self, x: Sequence[float]) -> list[float]:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         shares = []
         rest = 1.0
         for i, u in enumerate(x):
@@ -347,7 +347,7 @@ class Fixed:
     sides: ClassVar[list[tuple[float, float]]] = []
 
     def decode(self, x: Sequence[float]) -> Any:
-        """The value at its coordinates."""
+        """The value at the given coordinates."""
         return self.value
 
     def encode(self, value: Any) -> list[float]:
@@ -378,7 +378,7 @@ class When:
     parameter: Parameter
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether the other parameter has one of the values."""
+        """Whether the other parameter has one of these values."""
         return self.name in params and _among(params[self.name], self.values)
 
 

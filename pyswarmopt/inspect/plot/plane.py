@@ -39,7 +39,7 @@ def landscape(
     smallest value.
 
     Args:
-        function: (m, 2) -> (m,); a test function brings its bounds and its optimum, which is
+        function: (m, 2) -> (m,); a test function supplies its bounds and its optimum, which is
             marked.
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         ax: axes to draw on; default: new ones.
@@ -159,7 +159,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     """
     if not isinstance(step, Step) or step.origin is None or not step.forces:
         raise ValueError(
-            "this step has no forces to draw; pass a later step of pso.record than the first, from "
+            "this step has no forces to draw; pass a step of pso.record after the first, from "
             "a recipe whose velocity is a sum of terms"
         )
     if step.x.shape[1] != 2:

@@ -69,7 +69,7 @@ def trace(source: Any) -> Trace:
 
     Args:
         source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose
-            `run` is such a folder. A trace is returned unchanged.
+            attribute `run` is such a folder. A trace is returned unchanged.
 
     Returns:
         The course of the search.

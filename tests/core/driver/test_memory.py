@@ -87,8 +87,8 @@ def test_known_points_cost_no_call_and_the_search_begins_from_them(recipe):
 @pytest.mark.parametrize(
     ("known", "says"),
     [
-        ([[0.0, 0.0]], "use .points, values."),
-        (([[0.0, 0.0]], [1.0, 2.0]), "values: 2"),
+        ([[0.0, 0.0]], "must be .points, values."),
+        (([[0.0, 0.0]], [1.0, 2.0]), "got 1 and 2"),
         (([[0.0, 0.0, 0.0]], [1.0]), r"must have shape \(n, 2\)"),
         (([[0.0, 0.0]], ["a"]), "must be numbers"),
         (([[0.0, 0.0]], [1.0], [[0.0]]), "constraints='returned'"),

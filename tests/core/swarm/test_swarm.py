@@ -133,7 +133,7 @@ def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float16", torch.float16])
 def test_a_bound_beyond_the_largest_number_is_refused(dtype):
-    with pytest.raises(ValueError, match=r"wider than .*float16"):
+    with pytest.raises(ValueError, match=r"too wide for .*float16"):
         pso.Swarm(bounds=[(60000.0, 70000.0)] * 2, dtype=dtype)
 
 
