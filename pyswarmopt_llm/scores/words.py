@@ -124,5 +124,5 @@ def _plain(text: str) -> str:
 
 def _split(plain: str) -> list[str]:
     """The words of a plain text, without punctuation at their ends."""
-    bare = [word.lstrip(_OPENING).rstrip(_CLOSING) for word in _PART.findall(plain.casefold())]
+    bare = (word.lstrip(_OPENING).rstrip(_CLOSING) for word in _PART.findall(plain.casefold()))
     return [word for word in bare if word] or plain.split()

@@ -143,8 +143,10 @@ def truthfulness(
     for item in items:
         unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
         if unknown:
-            why = f'"right" names {", ".join(unknown)}, which is not an option'
-            raise UserError(f"example {item.id}: {why}; use the letters of right options")
+            raise UserError(
+                f'example {item.id}: "right" names {", ".join(unknown)}, which is not an option; use '
+                "the letters of right options"
+            )
     return Likelihoods(Accuracy(items, "likelihood", chat, template), _share)
 
 

@@ -51,8 +51,9 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
         if not (_NUMBER.match(name) or name in (*_OURS, *ascii_uppercase)):
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
         if not column or name in told:
-            why = "write question=COLUMN,answer=COLUMN, each name once"
-            raise InvalidOption("columns", spec, why)
+            raise InvalidOption(
+                "columns", spec, "write question=COLUMN,answer=COLUMN, each name once"
+            )
         told[name] = column
     labels = {name: label for name, label in told.items() if _NUMBER.match(name)}
     columns = {name: column for name, column in told.items() if name not in labels}

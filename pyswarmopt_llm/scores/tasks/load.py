@@ -117,8 +117,13 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     for split, count in (("dev", dev), ("test", test)):
         available = len(task.split(split))
         if count is not None and count > available:
-            message = "%s: %d %s examples requested, only %d available"
-            log.warning(message, task.name, count, split, available)
+            log.warning(
+                "%s: %d %s examples requested, only %d available",
+                task.name,
+                count,
+                split,
+                available,
+            )
     if task.drawn:
         dev = dev or DEV
         test = test or TEST

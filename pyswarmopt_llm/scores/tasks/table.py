@@ -82,8 +82,10 @@ def read_table(path: Path, text: str = "") -> Table:
         known += _TEXT
     if suffix not in known or path.is_dir():
         endings = ", ".join(filter(None, known))
-        sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
-        raise UserError(f"{path}: no such task; use a file that ends in {endings}, or {sources}")
+        raise UserError(
+            f"{path}: no such task; use a file that ends in {endings}, or builtin:NAME, "
+            "hub:DATASET, published:NAME or lm-eval:NAME"
+        )
     if suffix in DELIMITED:
         table = _delimited(path)
     elif suffix == ".json":
@@ -153,7 +155,8 @@ def read_text(path: Path) -> str:
 def _delimited(path: Path) -> Table:
     """The table of a CSV or TSV file; a missing value is ""."""
     text = read_text(path)
-    separator = max(",;\t", key=text.partition("\n")[0].count)
+    header_line = text.partition("\n")[0]
+    separator = "," if "," in header_line else max(",;\t", key=header_line.count)
     (_, header), *records = _records(path, text, separator) or [(0, [""])]
     names = [name.strip() for name in header]
     folded = [name.casefold() for name in names]
@@ -227,8 +230,8 @@ def _of_json(path: Path, text: str) -> Table:
     """
     content = parsed_json(read_text(path), str(path))
     if isinstance(content, list):
-        numbered = enumerate(content, 1)
-        return table_of(path, ((f"{path}: example {i}", record) for i, record in numbered), text)
+        records = ((f"{path}: example {i}", record) for i, record in enumerate(content, 1))
+        return table_of(path, records, text)
     lists = isinstance(content, dict) and all(
         isinstance(content.get(split), list) for split in SPLITS
     )
