@@ -133,7 +133,7 @@ def minimize(
         The best point found, its value, and how it was found.
 
     Raises:
-        TypeError: an unknown argument; if it is another library's, the message names ours.
+        TypeError: an unknown argument; for another library's name, the message gives ours.
         ValueError: arguments that are invalid or do not match the checkpoint.
         Exception: whatever `fun` raises, depending on `on_error`, and whatever a constraint raises.
             Its attribute `result` is the `Result` so far, with everything that was evaluated (with

@@ -158,8 +158,8 @@ class Study:
                 met.
 
         Raises:
-            ValueError: a trial that was already told or comes from another study; a point out of
-                bounds; missing or unexpected constraints.
+            ValueError: a trial was already told or comes from another study, a point is out of
+                bounds, or constraints are missing or unexpected.
         """
         search = self._search
         x = self._read_point(point)

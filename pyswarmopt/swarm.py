@@ -205,9 +205,9 @@ class Swarm:
                 continue from them.
 
         Raises:
-            ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite
-                or not from `ask` (unless `repaired`), or a ticket that was already told or comes
-                from another swarm.
+            ValueError: `ask` was not called, shapes are wrong, values are complex, positions are
+                not finite or not from `ask` (unless `repaired`), or a ticket was already told or
+                comes from another swarm.
         """
         st = self._state
         if st.in_flight is not None:
@@ -243,7 +243,7 @@ class Swarm:
                 best, as after a restart. Default: its old value.
 
         Raises:
-            ValueError: not one value for each particle.
+            ValueError: there is not one value for each particle.
 
         Example:
             >>> s = Swarm(positions=[[0.0], [1.0]], seed=0)
@@ -339,22 +339,22 @@ class Swarm:
 
     @property
     def positions(self) -> Array:
-        """Current positions, (N, D), after any restart. Do not modify this memory of the swarm,
-        which later moves overwrite.
+        """Current positions, (N, D), after any restart. This is the swarm's own memory, which later
+        moves overwrite: copy it to keep it, and do not modify it.
         """
         return self._state.positions
 
     @property
     def velocities(self) -> Array:
-        """Current velocities, (N, D). Do not modify this memory of the swarm, which later moves
-        overwrite.
+        """Current velocities, (N, D). This is the swarm's own memory, which later
+        moves overwrite: copy it to keep it, and do not modify it.
         """
         return self._state.velocities
 
     @property
     def personal_bests(self) -> Array:
-        """Each particle's best position, (N, D). Do not modify this memory of the swarm, which
-        later moves overwrite.
+        """Each particle's best position, (N, D). This is the swarm's own memory, which later
+        moves overwrite: copy it to keep it, and do not modify it.
         """
         return self._state.best_positions
 
@@ -408,7 +408,7 @@ class Swarm:
         """Restore a saved state, bit for bit; on tensors if this swarm uses them, else on arrays.
 
         Raises:
-            ValueError: not a swarm's state, or the state of another recipe.
+            ValueError: `saved` is not a swarm's state, or belongs to another recipe.
         """
         x = self._state.positions
         self._restore(saved, owned=lambda large: copied(beside(large, x)))

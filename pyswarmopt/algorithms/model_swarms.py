@@ -74,7 +74,8 @@ def model_swarms(
         The recipe.
 
     Raises:
-        ValueError: a negative coefficient, all coefficients 0, an unknown `randomness` or `compat`.
+        ValueError: a coefficient is negative, all of them are 0, or `randomness` or `compat` is
+            unknown.
 
     Example:
         >>> model_swarms(repel=0.1).name

@@ -11,7 +11,7 @@ def made_recipe(made: Any, where: str) -> Recipe:
     """The recipe, or the one returned by a function without arguments; `where` starts messages.
 
     Raises:
-        ValueError: not a recipe, or the function raised.
+        ValueError: the object is not a recipe, or the function raised an error.
     """
     try:
         recipe = made() if callable(made) else made

@@ -150,7 +150,8 @@ def compose(
         The recipe.
 
     Raises:
-        ValueError: no terms, terms as well as a velocity rule, or a number out of range.
+        ValueError: there are no terms, there are both terms and a velocity rule, or a number is out
+            of range.
         TypeError: a part is not a function.
 
     Example:
@@ -164,7 +165,7 @@ def compose(
     """
     if velocity is not None and (terms is not None or normalise or max_velocity is not None):
         raise ValueError(
-            "velocity= cannot be combined with terms=, normalise= or max_velocity=; omit it or these"
+            "velocity= cannot be combined with terms=, normalise= or max_velocity=; omit velocity= or the others"
         )
     if velocity is None:
         velocity = SumOfTerms(tuple(terms or ()), normalise, max_velocity)

@@ -39,7 +39,7 @@ def get(name: str, **options: Any) -> Recipe:
         The recipe.
 
     Raises:
-        ValueError: no such recipe.
+        ValueError: there is no such recipe.
 
     Example:
         >>> get("model-swarms", repel=0.01).name

@@ -138,8 +138,8 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
     tensors. As an array, a bfloat16 tensor is its bits in int16, as NumPy lacks bfloat16.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a checkpoint of this package, damaged, or in another format.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a checkpoint of this package, is damaged, or has another format.
     """
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: no such checkpoint")
@@ -191,7 +191,8 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     """The checkpoint of a search for the same problem, written with ``"problem": problem``.
 
     Raises:
-        ValueError: not a search's checkpoint, or another problem; the message names the difference.
+        ValueError: the checkpoint is not a search's, or belongs to another problem; the message
+            names the differences.
     """
     saved = read(path)
     before = saved.get("problem")

@@ -50,10 +50,9 @@ class FlatView:
         size: length of the vector.
 
     Raises:
-        TypeError: a tensor without floating-point numbers: integers and packed codes would be
-            truncated.
-        ValueError: tensors that share memory, such as the tied weights of a state dict: one
-            location cannot hold two parts of the vector.
+        TypeError: a tensor is not floating-point: integers and packed codes would be truncated.
+        ValueError: tensors share memory, such as the tied weights of a state dict: one location
+            cannot hold two parts of the vector.
 
     Example:
         >>> layout = FlatView({"a": torch.zeros(2, 2), "b": torch.zeros(3)})
@@ -85,8 +84,8 @@ class FlatView:
                 these parameters.
 
         Raises:
-            TypeError: a tensor without floating-point numbers.
-            ValueError: missing or extra names, or different shapes.
+            TypeError: a tensor is not floating-point.
+            ValueError: names are missing or unexpected, or shapes differ.
         """
         named = self._checked(named)
         parts = [named[name].detach().flatten() for name in self.names]
@@ -99,8 +98,8 @@ class FlatView:
         dtype and device.
 
         Raises:
-            TypeError: a tensor without floating-point numbers.
-            ValueError: missing or extra names, or different shapes.
+            TypeError: a tensor is not floating-point.
+            ValueError: names are missing or unexpected, or shapes differ.
         """
         named = self._checked(named)
         with torch.no_grad():

@@ -182,7 +182,7 @@ def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
     one column or one number.
 
     Raises:
-        ValueError: another shape, such as (N,), which would broadcast along the wrong axis.
+        ValueError: it has another shape, such as (N,), which would broadcast along the wrong axis.
     """
     got = getattr(array, "shape", ())
     if got == shape:  # the usual case
@@ -199,7 +199,7 @@ def as_costs(
     values that are not finite.
 
     Raises:
-        ValueError: nothing was asked, the positions differ, or there is not one value for each.
+        ValueError: `ask` was not called, the positions differ, or there is not one value for each.
     """
     if not len(asked):
         raise ValueError("call ask() before tell(); each round can be told only once")
@@ -214,6 +214,6 @@ def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     mask = as_array(data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(
-            f"dropped must be {count} booleans, got {mask.dtype} of shape {mask.shape}"
+            f"dropped must be an array of {count} booleans, got {mask.dtype} of shape {mask.shape}"
         )
     return mask

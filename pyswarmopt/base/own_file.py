@@ -29,7 +29,7 @@ def object_of(word: str, option: str) -> Any:
         option: name of the option, for messages.
 
     Raises:
-        ValueError: no such file, or no such name in it.
+        ValueError: there is no such file, or no such name in it.
     """
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"

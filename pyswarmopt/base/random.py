@@ -34,7 +34,7 @@ def generator_at(state: Any) -> np.random.Generator:
     """A generator with the state of another one's ``bit_generator``.
 
     Raises:
-        ValueError: not a generator's state.
+        ValueError: `state` is not a generator's state.
 
     Example:
         >>> generator = np.random.default_rng(0)

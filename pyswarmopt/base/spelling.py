@@ -50,7 +50,7 @@ ELSEWHERE = {
     "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
     "velocity_clamp v_max vmax": "set it in a recipe: recipe=pso.compose(terms, max_velocity=...)",
     "bh_strategy boundary topology": "set it in a recipe: recipe=pso.compose(terms, topology=..., boundary=...)",
-    "init": "starting points are drawn within the bounds; use x0= to set some",
+    "init": "starting points are drawn within the bounds; use x0= to set your own",
     "polish": "omit it, since the default search refines its best point anyway",
     "updating": "for 'immediate', use asynchronous=True; for 'deferred', the default, omit it",
 }

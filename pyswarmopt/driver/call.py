@@ -93,7 +93,7 @@ class Form:
         """The value returned for a point, as a number or as (outputs,).
 
         Raises:
-            ValueError: it has another form.
+            ValueError: it has a different form.
         """
         if isinstance(value, float) and not (self.shape or self.returned):
             return value

@@ -78,7 +78,7 @@ class Memory:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or has another kind.
+            ValueError: an entry is missing or has the wrong type.
         """
         values = saved["memory.values"]
         if values.shape[1] == 1:
@@ -113,7 +113,7 @@ class Evaluator(StateRecord):
             the first message.
 
     Raises:
-        ValueError: an unknown option, or calls can be neither interrupted nor abandoned.
+        ValueError: an option is unknown, or calls can be neither interrupted nor abandoned.
     """
 
     calls: int = 0
@@ -366,7 +366,7 @@ class Evaluator(StateRecord):
             forgives: whether every failure is forgiven, and counted.
 
         Raises:
-            ValueError: `fun` returned another form than before.
+            ValueError: `fun` returned a different form than before.
             Exception: `fun`'s error, depending on `on_error`.
         """
         if self.vectorized:

@@ -225,7 +225,7 @@ class History(list[Any], Table):
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: not a history, or another granularity.
+            ValueError: `saved` is not a history, or has another granularity.
         """
         if saved["history.granularity"] != self.granularity:
             raise ValueError(

@@ -224,7 +224,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
 
     Raises:
         TypeError: see `Space`.
-        ValueError: see `Space`; or inconsistent options.
+        ValueError: see `Space`; or options are inconsistent.
     """
     if callable(arguments.bounds) and not callable(arguments.fun):
         raise ValueError("fun and bounds are swapped: use minimize(fun, bounds)")
@@ -335,7 +335,7 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
         name: of the argument, for messages.
 
     Raises:
-        ValueError: something else, or unknown parameters.
+        ValueError: `x0` has another form, or parameters are unknown.
     """
     if isinstance(x0, Result):
         return np.atleast_2d(x0.x)
@@ -381,7 +381,7 @@ def known_points(
         returned: whether `fun` returns constraints, which belong to the values then.
 
     Raises:
-        ValueError: not as many values as points, or constraints are missing or unexpected.
+        ValueError: points and values differ in number, or constraints are missing or unexpected.
     """
     low, high = bounds
     if known is None:

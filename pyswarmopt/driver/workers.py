@@ -46,7 +46,7 @@ class Workers:
             outcome; otherwise it is raised.
 
     Raises:
-        ValueError: neither a number nor an executor.
+        ValueError: `spec` is neither a number nor an executor.
 
     Example:
         >>> Workers(2, abs).count
@@ -80,7 +80,7 @@ class Workers:
         """Start a call; this thread makes it at once.
 
         Raises:
-            ValueError: an executor returns no future.
+            ValueError: the executor does not return a future.
         """
         if self.serial:
             self._made.append((Sent(key, x, tries, 0.0, None), self._call(x)))
@@ -178,7 +178,7 @@ def number_of_workers(spec: int | Executor) -> int:
     """How many calls are made at a time: of an executor that does not say so, one per core.
 
     Raises:
-        ValueError: neither a number nor an executor.
+        ValueError: `spec` is neither a number nor an executor.
     """
     cores = os.cpu_count() or 1
     if hasattr(spec, "submit"):

@@ -78,7 +78,7 @@ class Update:
         """The update of a saved state; `owned` converts a saved array or tensor to the state's own.
 
         Raises:
-            ValueError: not a swarm's state, or the state of another recipe.
+            ValueError: `saved` is not a swarm's state, or belongs to another recipe.
         """
         state = State.of(saved, owned)
         box = None
@@ -220,7 +220,7 @@ class Update:
         """Take over positions, (N, D), told by the user: the present ones, unless repaired.
 
         Raises:
-            ValueError: other positions without `repaired`, or another shape.
+            ValueError: the positions differ without `repaired`, or have another shape.
         """
         x = self.state.positions
         if type(told) is type(x) and _same_numbers(told, x):

@@ -528,6 +528,6 @@ class MemeticSwarm(PhasedSearch):
 
     @property
     def has_slopes(self) -> bool:
-        """Whether finite differences give slopes, and the evaluations suffice for them."""
+        """Whether finite differences give slopes and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
         return not (self.noisy or few)

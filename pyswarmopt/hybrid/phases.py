@@ -269,8 +269,8 @@ class PhasedSearch:
         A value that is not finite counts as the worst possible.
 
         Raises:
-            ValueError: no `ask` before, other positions, not one value for each, or a ticket that
-                is not pending.
+            ValueError: `ask` was not called, the positions differ, there is not one value for each,
+                or a ticket is not pending.
         """
         if isinstance(positions, Ticket):
             self._tell_one(positions, float(as_values(values, ())), rows)
@@ -302,7 +302,8 @@ class PhasedSearch:
         `tell`.
 
         Raises:
-            ValueError: points with another dimension or out of bounds, or not one value for each.
+            ValueError: points have another dimension or are out of bounds, or there is not one
+                value for each.
 
         Example:
             >>> from pyswarmopt import MemeticSwarm
@@ -516,7 +517,7 @@ class PhasedSearch:
         """Restore a saved state, bit for bit; the given limits are kept.
 
         Raises:
-            ValueError: not a state of this class, or one with other bounds.
+            ValueError: `saved` is not a state of this class, or has other bounds.
         """
         read = copy.copy(self)
         try:

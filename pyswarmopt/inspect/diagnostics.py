@@ -3,8 +3,8 @@
 Stability is analysed under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
 Information Processing Letters 102): attractors are fixed and only random factors vary. Then a
 coordinate obeys ``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at
-each move. The mean of x converges if the spectral radius of E[M] is below 1 (order 1), its variance
-if that of E[M (x) M] is also below 1 (order 2).
+each move. The mean of x converges if the spectral radius of E[M] is below 1 (order 1), and its
+variance converges if that of E[M (x) M] is also below 1 (order 2).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
         The starting positions and then one step per move.
 
     Raises:
-        ValueError: inconsistent arguments, or a swarm too large to record.
+        ValueError: the arguments are inconsistent, or the swarm is too large to record.
 
     Example:
         >>> import pyswarmopt as pso

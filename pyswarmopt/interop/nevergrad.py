@@ -43,7 +43,7 @@ def one_at_a_time(name: str) -> bool:
     """Whether a nevergrad optimiser needs each point's value before it proposes the next.
 
     Raises:
-        ValueError: no such optimiser.
+        ValueError: there is no such optimiser.
     """
     if name not in ng.optimizers.registry:
         hint = did_you_mean(name, ng.optimizers.registry, "see its documentation")
@@ -66,8 +66,8 @@ class NevergradOptimizer(Replayed):
         maximize: whether larger values are better.
 
     Raises:
-        ValueError: no such optimiser, a population for an optimiser that takes one point at a time,
-            or neither bounds nor positions.
+        ValueError: there is no such optimiser, it proposes one point at a time but `population` is
+            larger, or both bounds and positions are missing.
 
     Saving stores the told values; loading repeats all calls of `ask` and `tell` (see
     `interop.replay`).

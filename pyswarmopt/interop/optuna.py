@@ -102,7 +102,7 @@ class SwarmSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
     ) -> Any:
-        """Draw at random."""
+        """Draw the parameter at random."""
         return self._random.sample_independent(study, trial, param_name, distribution)
 
     def after_trial(

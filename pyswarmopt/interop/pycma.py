@@ -28,7 +28,8 @@ class PycmaOptimizer(Replayed):
         maximize: whether larger values are better.
 
     Raises:
-        ValueError: a single position, equal positions, or a population or budget below 1.
+        ValueError: there is a single position, all positions are equal, or a population or budget
+            is below 1.
 
     The starting positions count for `best`, but CMA-ES itself is not told about them, since it did
     not draw them. pycma's rules that stop at equal values are switched off. Saving stores the told

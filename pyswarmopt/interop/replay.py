@@ -97,8 +97,8 @@ class Replayed(ABC):
         possible.
 
         Raises:
-            ValueError: nothing was asked, the positions differ, not one value for each, or some are
-                `dropped`.
+            ValueError: `ask` was not called, the positions differ, there is not one value for each,
+                or some are `dropped`.
         """
         if dropped is not None:
             raise ValueError("dropped= is not supported; tell a value for every position")
@@ -133,8 +133,8 @@ class Replayed(ABC):
         """Restore a saved state by repeating all calls of `ask` and `tell`.
 
         Raises:
-            ValueError: other settings, or the positions differ from the earlier ones: other bounds
-                or starting positions, another library version, or an optimizer that is not
+            ValueError: the settings differ, or `ask` returns different positions than before,
+                because bounds, starting positions or the library changed, or the optimizer is not
                 deterministic.
         """
         differs = [name for name, value in self._settings.items() if saved.get(name) != value]

@@ -89,7 +89,7 @@ class SwarmSearchCV(BaseSearchCV):
         """Search, then fit the best candidate on all data.
 
         Raises:
-            ValueError: the estimator needs y, and it is None.
+            ValueError: the estimator needs y, but it is None.
         """
         if y is None and get_tags(self.estimator).target_tags.required:
             raise ValueError(

@@ -36,7 +36,7 @@ class Interpolate:
             released code.
 
     Raises:
-        ValueError: a single starting point and no box.
+        ValueError: there is only one starting point and no box.
 
     Example:
         >>> start, out = np.array([[0.0], [1.0]]), np.empty((3, 1))
@@ -58,7 +58,7 @@ class Interpolate:
         count = len(out)
         if n < 2:
             raise ValueError(
-                f"only {n} starting point is given for {count + n} particles; pass at least 2, or bounds"
+                f"only {n} starting point is given for {count + n} particles; pass at least 2 points, or bounds"
             )
         u = generator.random((count, 3))
         parents = n + np.arange(count) * self.from_added
@@ -83,7 +83,7 @@ def uniform(
         generator: source of the random numbers.
 
     Raises:
-        ValueError: neither a box nor starting points.
+        ValueError: there are neither a box nor starting points.
 
     Example:
         >>> box, out = Box(np.zeros(2), np.ones(2)), np.empty((3, 2))

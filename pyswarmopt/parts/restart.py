@@ -67,7 +67,7 @@ class RestartAtBest:
             returns after `patience` - 1 iterations without change.
 
     Raises:
-        ValueError: patience below 1.
+        ValueError: `patience` is below 1.
 
     Example:
         >>> import pyswarmopt as pso
@@ -111,7 +111,7 @@ class RestartSwarm:
         growth: factor by which the population grows, rounded up; 1 keeps its size.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number is out of range.
 
     Example:
         >>> from dataclasses import replace

@@ -55,7 +55,7 @@ class Exponential:
             Model Swarms.
 
     Raises:
-        ValueError: a number that is not finite.
+        ValueError: a number is not finite.
 
     Example:
         >>> [Exponential(0.8, 0.5, floor=0.3)(t) for t in range(3)]
@@ -89,7 +89,7 @@ class Linear:
             in `minimize`, else 1,000.
 
     Raises:
-        ValueError: a number that is not finite, or fewer than 1 move.
+        ValueError: a number is not finite, or `moves` is below 1.
 
     Example:
         >>> [round(Linear(0.9, 0.4, moves=10)(t), 2) for t in (0, 5, 10, 99)]
@@ -126,8 +126,8 @@ def as_schedule(value: float | Schedule) -> Schedule:
         A function from the move, counted from 0, to the value.
 
     Raises:
-        ValueError: a number that is not finite.
-        TypeError: neither a number nor a function.
+        ValueError: a number is not finite.
+        TypeError: `value` is neither a number nor a function.
 
     Example:
         >>> as_schedule(0.5)(3)

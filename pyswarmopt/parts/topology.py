@@ -110,7 +110,7 @@ class Ring(Lattice):
         reach: neighbours on either side.
 
     Raises:
-        ValueError: a reach below 1.
+        ValueError: `reach` is below 1.
 
     Example:
         >>> Ring().neighbours(4).tolist()
@@ -168,7 +168,7 @@ class RandomInformants(ByInformants):
         k: number of particles that each one informs.
 
     Raises:
-        ValueError: k below 1.
+        ValueError: `k` is below 1.
 
     Example:
         >>> import pyswarmopt as pso
@@ -214,7 +214,7 @@ class BetterInformants(ByInformants):
         share: in (0, 1]; smaller shares are closer to `Global`.
 
     Raises:
-        ValueError: a share of 0, or above 1.
+        ValueError: `share` is not above 0 or is above 1.
 
     Example:
         >>> import pyswarmopt as pso
@@ -257,7 +257,7 @@ def named(name: str) -> Topology:
         The topology.
 
     Raises:
-        ValueError: no such name.
+        ValueError: there is no such topology.
 
     Example:
         >>> named("ring")

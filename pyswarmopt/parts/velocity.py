@@ -217,8 +217,8 @@ class SumOfTerms:
             in the units of x; None: no clamp.
 
     Raises:
-        ValueError: no terms, or a limit that is not positive.
-        TypeError: not a term, for example a plain function.
+        ValueError: there are no terms, or the limit is not positive.
+        TypeError: a term is something else, such as a plain function.
 
     Example:
         >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5, "scalar"), social(1.5)))

@@ -110,7 +110,7 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
         The volume, in the product of the objectives' units.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: the shapes do not match.
 
     Example:
         >>> hypervolume([[1.0, 2.0], [2.0, 1.0]], [3.0, 3.0])

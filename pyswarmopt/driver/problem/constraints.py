@@ -106,8 +106,8 @@ class Constraints:
         tolerance: allowed violation of an equality (lb == ub).
 
     Raises:
-        TypeError: another form of constraints.
-        ValueError: a linear constraint of another dimension, or of parameters by name.
+        TypeError: a constraint has none of these forms.
+        ValueError: a linear constraint has another dimension, or is used with `space`.
 
     Example:
         >>> inside = Constraints(lambda x: x[0] ** 2 + x[1] ** 2 - 1.0, dim=2)

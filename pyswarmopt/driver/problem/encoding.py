@@ -116,8 +116,8 @@ def make_coding(
         orders: coordinates whose ranks are one order, for each order.
 
     Raises:
-        ValueError: masks with another shape, a coordinate in both, or bounds without a whole
-            number.
+        ValueError: a mask has another shape, both masks contain a coordinate, or bounds contain no
+            whole number.
 
     Example:
         >>> bounds = np.array([-2.5, 1.0]), np.array([2.5, 3.0])

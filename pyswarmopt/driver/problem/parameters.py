@@ -439,7 +439,7 @@ def ordered(options: Iterable[Any]) -> Ordered:
         The parameter.
 
     Raises:
-        ValueError: no values.
+        ValueError: there are no values.
 
     Example:
         >>> ordered(["M4", "M5", "M6"]).allows("M5")

@@ -45,8 +45,8 @@ class Space:
 
     Raises:
         TypeError: a parameter has none of these forms.
-        ValueError: an empty range, or a condition that does not name an earlier parameter and its
-            values.
+        ValueError: a range is empty, or a condition does not name an earlier parameter and values
+            of it.
 
     Example:
         >>> import pyswarmopt as pso
@@ -143,7 +143,7 @@ class Space:
         """Whether every parameter has an allowed value.
 
         Raises:
-            ValueError: an unknown name; the message says which argument has it.
+            ValueError: a name is unknown; the message says in which argument.
         """
         return not self._wrong(params, argument)
 
@@ -161,7 +161,8 @@ class Space:
         """The point, (D,), with these parameters; missing ones are in the middle of their range.
 
         Raises:
-            ValueError: an unknown name, a value that is not allowed, or a missing active parameter.
+            ValueError: a name is unknown, a value is not allowed, or an active parameter is
+                missing.
         """
         wrong = self._wrong(params, argument)
         if wrong:

@@ -36,7 +36,7 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted.
+        ValueError: a source cannot be plotted.
 
     Example:
         >>> import matplotlib.pyplot
@@ -71,7 +71,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted or has no positions.
+        ValueError: a source cannot be plotted or has no positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -104,7 +104,7 @@ def front(
         The axes.
 
     Raises:
-        ValueError: a search with one objective.
+        ValueError: the search has only one objective.
 
     Example:
         >>> import matplotlib.pyplot

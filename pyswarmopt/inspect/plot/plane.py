@@ -50,7 +50,7 @@ def landscape(
         The axes.
 
     Raises:
-        ValueError: no bounds, bounds of another dimension, or a function that does not return a
+        ValueError: bounds are missing or not two-dimensional, or `function` does not return a
             number for each point.
 
     Example:
@@ -101,7 +101,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted or has no positions.
+        ValueError: the source cannot be plotted or has no positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -144,7 +144,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         The axes.
 
     Raises:
-        ValueError: a step without forces, or not in two dimensions.
+        ValueError: the step has no forces, or is not two-dimensional.
 
     Example:
         >>> import matplotlib.pyplot
@@ -219,7 +219,8 @@ def animate(
         The path.
 
     Raises:
-        ValueError: another suffix, an existing file, or a function that is not two-dimensional.
+        ValueError: the suffix is not .gif, the file exists, or a search with `function` is not
+            two-dimensional.
 
     Example:
         >>> import tempfile

@@ -31,7 +31,7 @@ class Trace:
         particles: number of the evaluated particle, (E,).
         x: evaluated positions, (E, D).
         values: their values, (E,).
-        names: names of the coordinates; empty: x_1, x_2, ...
+        names: names of the coordinates; if empty, x_1, x_2, ...
 
     Example:
         >>> import pyswarmopt as pso
@@ -75,7 +75,7 @@ def trace(source: Any) -> Trace:
         The course of the search.
 
     Raises:
-        ValueError: another source, or a search without evaluations.
+        ValueError: the source has none of these types, or the search has no evaluations.
 
     Example:
         >>> import pyswarmopt as pso

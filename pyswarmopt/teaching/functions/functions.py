@@ -55,7 +55,7 @@ class ToyFunction:
         point).
 
         Raises:
-            ValueError: no coordinates, or a dimension outside `min_dim` to `max_dim`.
+            ValueError: x has no coordinates, or not between `min_dim` and `max_dim` of them.
         """
         if not is_tensor(x):
             x = np.asarray(x, dtype=np.float64)

@@ -45,7 +45,7 @@ def write(out: Path) -> int:
     """Write the lesson to a new file and return its size in bytes.
 
     Raises:
-        ValueError: `out` does not end in .html, exists, or its folder does not exist.
+        ValueError: `out` does not end in .html or already exists, or its folder does not exist.
     """
     check_new(out, [".html"])
     content = page().encode()

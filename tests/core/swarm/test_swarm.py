@@ -42,7 +42,7 @@ def test_bad_calls_say_what_is_wrong():
         swarm.tell(x[:, :1], [1.0] * 4)
     with pytest.raises(ValueError, match=r"positions\[2\]"):
         swarm.tell(np.where(np.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
-    with pytest.raises(ValueError, match="dropped must be 4"):
+    with pytest.raises(ValueError, match="dropped must be an array of 4"):
         swarm.tell(x, [1.0] * 4, dropped=[0, 1, 0, 1])
     swarm.tell(x, [1.0] * 4)  # none of the failed calls was taken in
     assert swarm.evaluations == 4 and swarm.iteration == 0
