@@ -477,8 +477,9 @@ def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> Module
             f"{file}: {module} has A {list(a.shape)} and B {list(b.shape)}, but "
             f"adapter_config.json says rank {rank}; export the adapter again"
         )
-    scale = config.scale_of(module, rank)
-    return ModuleShape(rank, scale, (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a))
+    return ModuleShape(
+        rank, config.scale_of(module, rank), (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a)
+    )
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:

@@ -11,11 +11,12 @@ RULES = dict.fromkeys(  # metric -> what stands beside its score
     "evaluate:squad follows SQuAD's rule",
 )
 _TWINS = str.maketrans(
-    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ٫٬—―",
-    '-----\'\'\'\'""""""x/#bI.,  ',
-    # the last are an Arabic stroke that lengthens words, a soft hyphen, spaces without width, and
-    # marks of direction
-    "「」『』《》〈〉【】\u0640\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
+    "‐‑‒–−‘’‚‛ʼʻ´′“”„«»‹›″º˚×÷♯♭İ٪٫٬∕⁄∶—―",
+    "-----''''''''\"\"\"\"\"\"\"\"°°x/#bI%.,//:  ",
+    # gone: some brackets; signs without width; an Arabic stroke, and vowel points, which are optional
+    "「」『』《》〈〉【】\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u061c\ufe0e\ufe0f\ufeff"
+    "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670\u0640"
+    "\u05b0\u05b1\u05b2\u05b3\u05b4\u05b5\u05b6\u05b7\u05b8\u05b9\u05ba\u05bb\u05bc\u05bd\u05bf\u05c1\u05c2\u05c7",
 )
 _RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹ⁿ]+(?![⁰¹²³⁴-⁻ⁿ])")  # 2² is 2^2, but Ca²⁺ is Ca2+
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
@@ -29,8 +30,8 @@ _REWRITTEN = {
     "≠": "!=",
     r"(?<=\d)\s*[*x]\s*(?=\d)": "x",
     r"(?<=\d)\s+:\s+(?=\d)": ":",
-    r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
     r",\s+(?=[^()\[\]{}]*[)\]}])": ",",  # (0, 1) is (0,1)
+    r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
     rf"(?i)\b(\d\d?)(?:st|nd|rd|th)?(?: of)? ({MONTHS})\b": r"\2 \1",  # 4 July is July 4
     rf"(?i)\b({MONTHS}) (\d\d?)(?:st|nd|rd|th)\b": r"\1 \2",
     rf"(?m)^\s*[-*#]+\s+(?={_LETTER}{{2}})": "",  # a bullet
@@ -49,6 +50,7 @@ _PART = re.compile(f"[{_SCRIPTS}]|[^{_SCRIPTS}\\s]+")
 _LOOSE = re.compile(
     rf"(?<!{_LETTER}) (?!\d)|(?<!\d) (?!{_LETTER})|(?<=\b{_LETTER}) (?={_LETTER}\b)"
 )
+_ENCLOSED = re.compile(r"^\s*[(\[{]([^()\[\]{}]+)[)\]}][.\s]*$")
 _ARTICLE = re.compile(r"(?:^[\s\"]*(?i:an?|the)|(?<=\s)(?:an?|the))\s+(?=\w)")
 
 
@@ -75,12 +77,15 @@ def comparable(reference: str, text: str) -> tuple[list[str], list[str]]:
     """The words of a reference and of a text, see `words`; if the reference is English prose (ASCII
     words of two letters or more, besides articles), without the articles of both.
 
-    A capital A within a text is not an article: "Vitamin A".
+    A capital A within a text is not an article: "Vitamin A". Brackets around the whole text go
+    unless the reference begins with one.
 
     Example:
         >>> comparable("Louvre", "the Louvre"), comparable("a + b", "b")
         ((['louvre'], ['louvre']), (['a', '+', 'b'], ['b']))
     """
+    if reference[:1] not in "([{":
+        text = _ENCLOSED.sub(r"\1", text)
     expected = _plain(reference)
     found = _plain(text)
     prose = _ARTICLE.sub("", expected)
@@ -98,8 +103,8 @@ def same_words(reference: str, text: str) -> bool:
         >>> same_words("the Louvre", "Louvre."), same_words("- 5 kg", "-5kg"), same_words("-5", "5")
         (True, True, False)
     """
-    expected, found = comparable(reference, text)
-    return _LOOSE.sub("", " ".join(expected)) == _LOOSE.sub("", " ".join(found))
+    expected, found = (_LOOSE.sub("", " ".join(part)) for part in comparable(reference, text))
+    return expected == found
 
 
 def typography(text: str) -> str:
@@ -110,7 +115,7 @@ def typography(text: str) -> str:
         ('-2 1/2 m^2', '5 °C', 'Ca2+ 4')
     """
     plain = _RAISED.sub(r"^\g<0>", _FRACTION.sub(" ", text.translate(_TWINS)))
-    plain = unicodedata.normalize("NFKC", plain).replace("\u2044", "/").replace("\u2212", "-")
+    plain = unicodedata.normalize("NFKC", plain).translate(_TWINS)
     return re.sub(r"[^\D0-9]", lambda digit: str(int(digit[0])), plain)
 
 

@@ -207,8 +207,10 @@ def _recognised(table: Table, told: Mapping[str, str]) -> dict[str, str]:
 
 def _without(table: Table, missing: str) -> UserError:
     """The error for a table that lacks a column."""
-    why = f"no column for the {missing} (found: {_headers(table)}); add `columns` {missing}=COLUMN"
-    return UserError(f"{table.path}: {why}")
+    return UserError(
+        f"{table.path}: no column for the {missing} (found: {_headers(table)}); add `columns` "
+        f"{missing}=COLUMN"
+    )
 
 
 def _headers(table: Table) -> str:

@@ -80,8 +80,9 @@ def load_task(
     if kind in (BUILTIN, "published", "lm-eval") and columns:
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if kind == "lm-eval":
-        why = "a task of lm-evaluation-harness has no examples here; pass it to search or eval"
-        raise UserError(f"{spec}: {why}")
+        raise UserError(
+            f"{spec}: a task of lm-evaluation-harness has no examples here; pass it to search or eval"
+        )
     if kind == BUILTIN:
         from pyswarmopt_llm.published.builtin import builtin_task, name_and_seed
 

@@ -203,8 +203,10 @@ def _label_of(written: Sequence[str], names: Mapping[str, str], where: str) -> d
     counts = Counter(written)
     for text in sorted(counts, key=lambda text: (-counts[text], text.isupper(), text)):
         if names and spelling(text) not in label_of:
-            why = f"the label {text!r} has no name; name all numbers"
-            raise UserError(f"{where}: {why}, for example {text}=NAME in `columns`")
+            raise UserError(
+                f"{where}: the label {text!r} has no name; name all numbers, for example "
+                f"{text}=NAME in `columns`"
+            )
         label_of.setdefault(spelling(text), text)
     return label_of
 
@@ -243,8 +245,10 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
         else:
             test += groups[key]
     if not dev or not test:
-        why = "too few different questions to draw dev and test from"
-        raise UserError(f"{where}: {why}; add some, or a column `split`")
+        raise UserError(
+            f"{where}: too few different questions to draw dev and test from; add some, or a column "
+            "`split`"
+        )
     return tuple(dev), tuple(test)
 
 

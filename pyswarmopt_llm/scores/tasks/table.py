@@ -146,8 +146,9 @@ def read_text(path: Path) -> str:
         text = data.decode("cp1252", "replace")
         if wide or damaged or {"\0", "\ufffd"} & {*text}:
             line = data.count(b"\n", 0, error.start) + 1
-            why = f"line {line}: not UTF-8 text; save the file as UTF-8"
-            raise UserError(f"{path}: {why}") from error
+            raise UserError(
+                f"{path}: line {line}: not UTF-8 text; save the file as UTF-8"
+            ) from error
     log.warning("%s: read as cp1252; if letters are wrong, save it as UTF-8", path)
     return text
 
