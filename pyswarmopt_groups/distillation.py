@@ -80,6 +80,8 @@ def _models(config: DistillConfig, context: GroupContext) -> dict[str, Any]:
     """The rows of base and student."""
     models = [config.base, config.out]
     pair = open_members(models, config.base, config.dtype, config.device, config.threads)
+    for member in pair:
+        member.reply_tokens = config.max_new_tokens or member.reply_tokens
     alone = GroupContext(pair, context.task, context.scoring).collect(context.task.test)
     return {name: member_row(alone, k) for k, name in enumerate(("base", "student"))}
 

@@ -172,9 +172,11 @@ def _tables(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
     strategies = {}
     societies = {}
     for name, row in result["strategies"].items():
-        agree = {"agree": f"{row['agreement']:.2f}"}
-        against = {"against best member": against_text(row["against_single"])}
-        strategies[name] = _scored(row) | agree | against
+        strategies[name] = {
+            **_scored(row),
+            "agree": f"{row['agreement']:.2f}",
+            "against best member": against_text(row["against_single"]),
+        }
         if "consensus" in row:
             conformity = row["conformity"]
             societies[name] = {

@@ -47,7 +47,10 @@ class CachedMember(Member):
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
         """See `Member`."""
-        requests = [["answer", i.question, i.choices, i.plain, scoring, template] for i in items]
+        requests = [
+            ["answer", i.question, i.choices, i.plain, scoring, template, *i.meta.items()]
+            for i in items
+        ]
         return self._cached(
             items, requests, lambda some: self.member.answer(some, scoring, template), Answer
         )

@@ -69,10 +69,10 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     def vote(i: int) -> voting.Outcome:
         letters = items[i].letters
         ballots = responses.ballots[i]
-        sure = [0.0] * len(ballots)
-        for k, ballot in enumerate(ballots):
-            if ballot is not None:
-                sure[k] = float(p[k, i, letters.index(ballot)])
+        sure = [
+            0.0 if ballot is None else float(p[k, i, letters.index(ballot)])
+            for k, ballot in enumerate(ballots)
+        ]
         return voting.confidence(ballots, sure)
 
     return by_vote(responses, vote)

@@ -118,12 +118,11 @@ def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
     return {method: Runs(seeds, bench.metric.scale, asked) for method, seeds in rows.items()}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean(values: Sequence[Any]) -> float | None:
     """The mean; None if a value is missing."""
-    numbers = [value for value in values if value is not None]
-    if len(numbers) == len(values):
-        return float(np.mean(numbers))
-    return None
+    if None in values:
+        return None
+    return float(np.mean(values))
 
 
 def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
@@ -215,7 +214,15 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
         row["gain"] = _mean([_gain(method, table["methods"]) for table in tables])
         row["wins"] = sum(next(iter(table["methods"])) == method for table in tables)
         methods[method] = row
-    return dict(sorted(methods.items(), key=lambda pair: -(pair[1]["test"] or pair[1]["dev"])))
+    split = split_of(methods)
+    return dict(sorted(methods.items(), key=lambda pair: -pair[1][split]))
+
+
+def split_of(rows: Json) -> str:
+    """The split that shows the best of several methods: test, or dev if one has no test score."""
+    if any(row["test"] is None for row in rows.values()):
+        return "dev"
+    return "test"
 
 
 def _gain(method: str, rows: Json) -> float | None:

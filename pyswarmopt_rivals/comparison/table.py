@@ -35,12 +35,13 @@ HEADINGS = (
     "against best baseline",
 )
 OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
-_READING = ("columns", "template", "split_seed", "skip_bad_rows")
+_READING = ("columns", "template", "split_seed")
 _SEARCHING = (
     "base",
     "experts",
     "tasks",
     *_READING,
+    "skip_bad_rows",
     "metrics",
     "max_new_tokens",
     "temperature",
@@ -175,23 +176,24 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     """
     config = result["config"]
     first, _ = first_of(result)
-    if first == SINGLE:
-        return
     name = first.removesuffix(ADAPTER)
     kind = contestant(first).kind
+    if first == SINGLE or (kind == "searching" and config["metrics"]):  # which `merge` lacks
+        return
     out = config["out"].rstrip("/")
     if kind in ("rule", "searching") and name != "data-merge":
         how = {"base": config["base"], "experts": config["experts"], "method": name}
         if kind == "searching":
-            how |= {"task": config["tasks"][0]} | {each: config[each] for each in _READING}
+            read = {each: config[each] for each in (*_READING, "budget_items")}
+            how |= {"task": config["tasks"][0], **read}
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
         how = {each: config[each] for each in _SEARCHING} | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:
-            how |= {"paper": True}
+            how["paper"] = True
         elif name != WITH_DEV:
-            how |= {"train": "off"}
-        if name not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
-            how |= {"optimizer": name}
+            how["train"] = "off"
+            if name != ITEM_MODEL:
+                how["optimizer"] = name
         yield f"search with {first}", search_command(SearchConfig(**how))

@@ -8,7 +8,7 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.report.phrases import p_text
 from pyswarmopt_rivals.comparison.contestants import TRAINED
-from pyswarmopt_rivals.comparison.summary import SINGLE
+from pyswarmopt_rivals.comparison.summary import SINGLE, split_of
 from pyswarmopt_rivals.methods.method import RANDOM, WITH_DEV
 
 Json = Mapping[str, Any]
@@ -51,11 +51,9 @@ def by_task(result: Json) -> dict[str, Json]:
 
 
 def first_of(result: Json) -> tuple[str, str]:
-    """The best method, and the split that shows it: test, or dev if a method has no test score."""
+    """The best method, and the split that shows it."""
     rows = result["methods"]
-    split = "dev"
-    if all(row["test"] is not None for row in rows.values()):
-        split = "test"
+    split = split_of(rows)
     return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
 
 

@@ -176,6 +176,13 @@ def test_a_text_that_no_file_can_hold_is_kept_with_a_mark(
     assert cached.generate(["Hi"])[0].text == "a\ufffdb"
 
 
+def test_items_that_differ_only_in_a_column_are_answered_apart(members: list[Any]) -> None:
+    items = [replace(ITEMS[0], meta={"passage": word}) for word in ("amber", "birch")]
+    cached = CachedMember(members[0], Store(None))
+    one, other = cached.answer(items, "likelihood", "{passage} {question}")
+    assert one.scores != other.scores
+
+
 # Endpoints
 
 

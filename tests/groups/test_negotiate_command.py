@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from member_helpers import context_of
+from member_helpers import Scripted, context_of
 from search_helpers import questions, swarm_llm, write_task
 
+from pyswarmopt_groups import distillation
+from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_groups.distillation import COPIES, soft_chats
 from pyswarmopt_groups.registry import NEGOTIATIONS, society_names
 
@@ -106,6 +108,14 @@ def test_a_student_learns_what_the_group_says(
             values[letter] = sum(said) / len(text)
         right += max(values, key=lambda letter: values[letter]) == item["answer"]
     assert printed["student"]["test"] == right / 4
+
+
+def test_base_and_student_may_write_as_much_as_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = [Scripted(name, answers="AA") for name in ("base", "student")]
+    monkeypatch.setattr(distillation, "open_members", lambda *_: pair)
+    config = DistillConfig(("ann",), base="b", task="t", out="o", max_new_tokens=7)
+    distillation._models(config, context_of({"ann": [[0.6, 0.4]] * 2}, "AB", dev=1))
+    assert [member.reply_tokens for member in pair] == [7, 7]  # type: ignore[attr-defined]
 
 
 def test_soft_labels_are_the_mean_of_all_members() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from scipy import optimize, stats
 from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
+from pyswarmopt_rivals.comparison.contest import _fingerprints, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
+from pyswarmopt_rivals.comparison.summary import _over_tasks
 from pyswarmopt_rivals.comparison.table import next_steps
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
@@ -308,7 +310,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     [
         ("best-single", None),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
-        ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
+        ("lorahub", "--task t.csv --columns label=team --budget-items 99 --out runs/a-lorahub"),
         ("pycma", "--optimizer pycma --dev 40 --columns label=team --train off"),
         ("model-swarms", "--paper --dev 40 --columns label=team"),
         ("item-model", "--dev 40 --columns label=team --train off"),
@@ -319,7 +321,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
 def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
     method: str, words: str | None
 ) -> None:
-    given = {"columns": ("label=team",), "dev": 40}
+    given = {"columns": ("label=team",), "dev": 40, "budget_items": 99}
     config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": asdict(config)})]
@@ -333,3 +335,20 @@ def test_the_next_command_scores_as_the_comparison_did() -> None:
     rows = {"item-model": {"test": 0.7, "dev": 0.6}}
     ((_, step),) = next_steps({"methods": rows, "config": asdict(config)})
     assert "--metric check.py:check --max-new-tokens 6" in step
+    rows = {"lorahub": rows["item-model"]}
+    assert not [*next_steps({"methods": rows, "config": asdict(config)})]
+
+
+def test_scores_of_another_judge_are_another_comparison(bench: Bench) -> None:
+    strict = replace(bench, metric=replace(bench.metric, depends="a rubric"))
+    assert _fingerprints([bench]) != _fingerprints([strict])
+
+
+def test_a_score_of_0_on_test_comes_last() -> None:
+    """Whatever it is on dev."""
+    rows: dict[str, Any] = {}
+    for name, dev, test in (("lucky", 0.9, 0.0), ("solid", 0.4, 0.5)):
+        rows[name] = {"dev": dev, "test": test, "seeds": 1, "models": 1}
+        rows[name] |= dict.fromkeys(("item_evaluations", "seconds", "tokens"))
+        rows[name] |= dict.fromkeys(("dev_interval", "test_interval"), (0.0, 1.0))
+    assert list(_over_tasks([{"methods": rows}])) == ["solid", "lucky"]

@@ -22,25 +22,6 @@ def changes(folder: Path, scale: float) -> dict[str, torch.Tensor]:
     return {name: scale * stored[f"{name}.lora_B.weight"] @ a for name, a in pairs.items()}
 
 
-@pytest.mark.parametrize("options", [(), ("--method", "uniform-soup", "--space", "delta")])
-def test_the_default_is_the_average_of_the_changes(
-    options: tuple[str, ...],
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = tmp_path / "mean"
-    experts = tiny_experts[:2]
-    given = ("--base", tiny_base, "--experts", *experts, "--out", out)
-    assert swarm_llm(capsys, "merge", *given, *options)[0] == 0
-    first, second = (changes(path, read_adapter(path).modules[MODULE].scale) for path in experts)
-    found = changes(out, 1.0)
-    assert found.keys() == first.keys()
-    for name, value in found.items():
-        torch.testing.assert_close(value, (first[name] + second[name]) / 2, rtol=1e-4, atol=1e-6)
-
-
 def test_weights_come_from_a_file_by_the_experts_names(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,6 @@ import peft
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
-from result_helpers import about_of, result_of
 from safetensors.torch import load_file
 from search_helpers import MakeSearch, louder
 from torch import Tensor
@@ -25,8 +24,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.searching.scoring.cards import Parent, parents_of
+from pyswarmopt_llm.searching.scoring.cards import parents_of
 
 TOKENS = torch.tensor([[3, 5, 7, 11, 13]])
 
@@ -98,13 +96,7 @@ def test_what_is_saved_loads_by_itself_and_holds_no_expert_of_weight_0(
 # The card
 
 
-def card_of(coefficients: dict[str, float], parents: Sequence[Parent] = (), **more: bool) -> str:
-    single = max(coefficients, key=lambda name: coefficients[name])
-    result = result_of(best_single=single, coefficients=coefficients, **more)
-    return model_card(about_of(experts=tuple(coefficients)), result, parents)
-
-
-def test_licences_are_those_of_what_is_in_it_and_agree(
+def test_licences_are_those_of_what_is_in_it(
     strangers: list[Path], make_search: MakeSearch, tmp_path: Path
 ) -> None:
     (strangers[0] / "README.md").write_text("---\nlicense: gpl-3.0\n---\n")
@@ -114,7 +106,3 @@ def test_licences_are_those_of_what_is_in_it_and_agree(
     config = make_search(tmp_path, 2, 2)
     config = replace(config, base=str(base), experts=tuple(map(str, strangers)))
     assert [p.licence for p in parents_of(config, [0.0, 0.5, 0.0])] == ["apache-2.0", "mit"]
-    silent = [Parent("base", "apache-2.0"), Parent("a", None)]
-    card = card_of({"a": 1.0}, silent)
-    assert "\nlicense:" not in card.split("\n---\n")[0]
-    assert "a: not stated" in card
