@@ -73,9 +73,8 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     verdicts = []
     for i, count in enumerate(used):
         answer = items[i].letters[int(beliefs[i].argmax())]
-        notes = {"asked": count, "threshold": threshold}
-        ballots = responses.ballots[i]
-        verdicts.append(verdict_for(answer, ballots, responses.costs[i], count, **notes))
+        voted = (answer, responses.ballots[i], responses.costs[i], count)
+        verdicts.append(verdict_for(*voted, asked=count, threshold=threshold))
     return verdicts
 
 

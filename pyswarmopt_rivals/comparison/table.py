@@ -184,8 +184,8 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     if kind in ("rule", "searching") and name != "data-merge":
         how = {"base": config["base"], "experts": config["experts"], "method": name}
         if kind == "searching":
-            read = {each: config[each] for each in (*_READING, "budget_items")}
-            how |= {"task": config["tasks"][0], **read}
+            how["task"] = config["tasks"][0]
+            how |= {each: config[each] for each in (*_READING, "budget_items")}
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
