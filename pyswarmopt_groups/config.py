@@ -51,7 +51,7 @@ class CouncilConfig:
         str | None, Option("Directory to create or resume (default: save nothing).", "DIR", OUTPUT)
     ] = None
     base: Annotated[
-        str | None, Option("Base of the adapters (default: each one's own).", "B", TASK)
+        str | None, Option("Base model of the adapters (default: each one's own).", "B", TASK)
     ] = None
     seed: Annotated[int, Option("Seed for samples and noise.", "S", RARE, least=0)] = 0
     epsilon: Annotated[
@@ -102,14 +102,14 @@ class DistillConfig(CouncilConfig):
 
     base: Base = field()
     task: Annotated[
-        str, Option("Dev questions train the adapter, test questions score it.", "T", TASK)
+        str, Option("Task: dev examples train the adapter, test examples score it.", "T", TASK)
     ] = field()
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
     strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
     soft: Annotated[bool, Option("Train on the group's probabilities, not its answers.")] = False
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
-    epochs: Annotated[float, Option("Maximum passes over the questions.", "E")] = 2.0
+    epochs: Annotated[float, Option("Maximum passes over the dev examples.", "E")] = 2.0
     max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     epsilon: None = None

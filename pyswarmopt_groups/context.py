@@ -119,7 +119,7 @@ class GroupContext:
         """Note that member k is unavailable; raise the error unless the context is tolerant."""
         if not self.tolerant:
             raise error
-        log.warning("%s; it counts as failed", error)
+        log.warning("%s; the member counts as failed", error)
         self.down.add(k)
 
     def collect_some(self, items: Sequence[Item], asked: NDArray[np.bool_]) -> Responses:
@@ -147,8 +147,7 @@ class GroupContext:
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
                 raise UserError(
-                    f"{member.name}: did not give a readable answer to any of the {count} dev examples; "
-                    "remove it"
+                    f"{member.name} did not give a readable answer to any of the {count} dev examples; remove it"
                 )
         return responses
 

@@ -53,7 +53,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     check_free(Path(config.out))
     task = config.load()
     if config.soft and any(item.choices is None for item in task.dev):
-        why = f"needs examples with options, which {config.task} does not have; remove it"
+        why = f"needs answer choices, which some examples in {config.task} lack; remove it"
         raise InvalidOption("soft", None, why)
     group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
@@ -64,7 +64,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
         examples = soft_chats(context)
     else:
         examples = hard_chats(context, strategy)
-    source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
+    source = f"{kind} of {context.n} members combined by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
     return {
         **_models(config, context),

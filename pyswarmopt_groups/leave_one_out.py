@@ -39,7 +39,7 @@ class Recorded(Member):
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
-        raise UserError(f"needs responses from {self.name} that are not recorded")
+        raise UserError(f"the responses needed from {self.name} were not recorded")
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,16 @@ def _open(path: Path) -> tuple[GroupContext, list[Strategy]]:
     about = _read(path / ABOUT, _About)
     scoring = _read(path / RESULT, _Result).scoring
     if about.format != FORMAT:
-        raise UserError(f"{path / ABOUT}: format {about.format}, not {FORMAT}; restore the file")
+        raise UserError(f"{path / ABOUT} must have format {FORMAT}, not {about.format}; restore it")
     prints = about.fingerprints
     check_options(about.config)
     task = about.config.load()
     if (prints.task, prints.prompt) != (task.fingerprint, task.prompt):
         raise UserError(
-            f"{path}: {about.config.task} changed since the group answered it; restore it"
+            f"{path}: {about.config.task} has changed since the group answered it; restore it"
         )
     if len(prints.members) < 2:
-        raise UserError(f"{path}: has only one member, so none can be left out")
+        raise UserError(f"{path} has only one member, so none can be left out")
     store = Store(path / RESULTS, repair=False)
     strategies = [load_strategy(row["who"]) for row in store.all("strategy")]
     recorded: list[Member] = [Recorded(*pair) for pair in prints.members.items()]
@@ -137,7 +137,7 @@ def _read(file: Path, kind: type[Any]) -> Any:
         return typed(read_json(file), kind)
     except OSError as error:
         raise UserError(
-            f"{file}: {error.strerror}; finish the group with the command that started it"
+            f"{file}: {error.strerror}; run the command that started the group again to finish it"
         ) from error
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error

@@ -41,12 +41,11 @@ def check_directory(
         before = dict(about["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: contains something other than {what}; choose another `out`"
+            f"{path} contains something other than {what}; choose another `out`"
         ) from error
     if about.get("format") != FORMAT:
         raise UserError(
-            f"{file}: format {about.get('format')!r}, not {FORMAT}; continue with the version "
-            "that wrote it"
+            f"{file} must have format {FORMAT}, not {about.get('format')!r}; use the version that wrote it"
         )
     # A setting that is missing in an older directory is not compared; its effect has a fingerprint.
     for name, value in config.items():
@@ -77,7 +76,7 @@ def open_directory(
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot write there ({error.strerror}); choose another `out`"
+            f"cannot write to {path} ({error.strerror}); choose another `out`"
         ) from error
     with exclusive(path):
         file = path / ABOUT
@@ -86,6 +85,6 @@ def open_directory(
             write_json(file, {"format": FORMAT, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
-                f"{path}: base, experts or tasks changed since it was started; choose another `out`"
+                f"{path}: the base model, experts or tasks have changed; choose another `out`"
             )
         yield Store(path / RESULTS)

@@ -147,7 +147,7 @@ _NEIGHBOURS = Hyperparameter("neighbours", 15, _AT_LEAST_1)
 
 # fmt: off
 VOTES = _table(
-    Strategy("majority", "what most members say (Wang 2023)",
+    Strategy("majority", "the most frequent answer (Wang 2023)",
              "Wang et al. 2023, arXiv 2203.11171", "voting.votes:majority"),
     Strategy("weighted", "log-odds of dev accuracies (Nitzan 1982)",
              "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
@@ -211,7 +211,7 @@ NEGOTIATIONS = _table(
     Strategy("coalition", "members share the work: plan, facts, answer (Mangal 2024)",
              "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
              {"dev", "texts"}),
-    Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
+    Strategy("societies", "agents with different traits and thinking patterns (Zhang 2023)",
              "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
              settings=(Hyperparameter("agents", 3, _AT_LEAST_1), Hyperparameter("rounds", 3, _AT_LEAST_1)),
              measure="negotiation.societies:measures"),
@@ -273,7 +273,7 @@ def load_strategy(name: str) -> Strategy:
     traits, _, patterns = text.partition(":")
     if not traits or not patterns or set(traits) - set("ce") or set(patterns) - set("dr"):
         raise UserError(
-            f"`strategy` {name}: write society:TRAITS:PATTERNS, such as society:cce:ddr "
+            f"`strategy` {name}: use society:TRAITS:PATTERNS, such as society:cce:ddr "
             "(c confident, e easy-going; d debate, r reflect)"
         )
     return replace(NEGOTIATIONS["societies"], name=name, arguments=(traits, patterns), settings=())

@@ -189,7 +189,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict
     """
     for name in _OF_TASKS:
         if (value := getattr(config, name)) != getattr(CouncilConfig, name):
-            raise InvalidOption(name, value, "applies only to a `task`; remove it")
+            raise InvalidOption(name, value, "is only available with `task`; remove it")
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))
@@ -241,7 +241,7 @@ def token_mixture(group: Group) -> list[str]:
         return []
     config = group.config
     search = command("search", space="token", experts=config.members, task=config.task, out="mixed")
-    return [f"A mixture of these models, token by token, often beats their votes: {search}"]
+    return [f"A token-level mixture of these models often beats their votes: {search}"]
 
 
 def _lines(decided: Sequence[Mapping[str, Any]]) -> str:

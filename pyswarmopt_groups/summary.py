@@ -62,7 +62,7 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         >>> result = {"members": members, "best_single": "ann", "strategies": {"majority": row}}
         >>> for line in verdict_lines(result):
         ...     print(line)
-        No vote is significantly better than the best member, ann (majority: +0.020, p = 0.70); use that one.
+        No vote is significantly better than the best member, ann (majority: +0.020, p = 0.70); use that member.
         The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
         >>> ahead = {"difference": 0.12, "corrected": {"strategies": 2, "interval": [0.02, 0.2], "p": 0.01}}
         >>> behind = {"difference": -0.3, "corrected": {"strategies": 2, "interval": [-0.4, -0.2], "p": 0.001}}
@@ -70,13 +70,13 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         >>> rows["trust"] = row | {"against_single": behind}
         >>> for line in verdict_lines(result | {"strategies": rows}):
         ...     print(line)
-        weighted is better than the best member, ann: 0.600 against 0.480 [+0.020, +0.200] (p = 0.010,
+        weighted is better than the best member, ann: 0.600 against 0.480, +0.120 [+0.020, +0.200] (p = 0.010,
         corrected for 2 strategies), using 3.0 times as many tokens.
         Worse than ann: trust.
         The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
         >>> level = {"refine": row | {"against_single": test | {"difference": 0.0}}}
         >>> next(verdict_lines(result | {"strategies": level}))
-        'No strategy is better than the best member, ann; use that one.'
+        'No strategy is better than the best member, ann; use that member.'
     """
     rows = result["strategies"]
     single = result["best_single"]
@@ -103,11 +103,9 @@ def _none_of(rows: Mapping[str, Row], single: str) -> str:
     name = max(rows, key=lambda each: rows[each]["test"])
     test = rows[name]["against_single"]
     if test["difference"] <= 0:
-        return f"No {kind} is better than the best member, {single}; use that one."
+        return f"No {kind} is better than the best member, {single}; use that member."
     ahead = f"({name}: {test['difference']:+.3f}, {p_text(test['corrected']['p'])})"
-    return (
-        f"No {kind} is significantly better than the best member, {single} {ahead}; use that one."
-    )
+    return f"No {kind} is significantly better than the best member, {single} {ahead}; use that member."
 
 
 def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
@@ -115,7 +113,8 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
     name = max(better, key=lambda each: result["strategies"][each]["test"])
     row = result["strategies"][name]
     single = result["members"][result["best_single"]]
-    test = row["against_single"]["corrected"]
+    pair = row["against_single"]
+    test = pair["corrected"]
     low, high = test["interval"]
     correction = ""
     if test["strategies"] > 1:
@@ -125,7 +124,7 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
         cost = f", using {row['tokens'] / single['tokens']:.1f} times as many tokens"
     return (
         f"{name} is better than the best member, {result['best_single']}: {row['test']:.3f} "
-        f"against {single['test']:.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"
+        f"against {single['test']:.3f}, {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"
         f"{correction}){cost}."
     )
 

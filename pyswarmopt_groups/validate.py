@@ -30,10 +30,10 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     changes of votes over options if an item has none. A user's own question needs no answer.
     """
     if not task.test:
-        raise UserError(f"{config.task}: has no test examples to score groups on; add some")
+        raise UserError(f"{config.task}: no test examples to score the group on; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(
-            f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
+            f"{config.task}: groups are scored by accuracy, not by {task.metric}; use another task"
         )
     if config.task:
         for split in SPLITS:
@@ -41,7 +41,9 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
-            raise InvalidOption(name, value, "needs options, which some examples lack; remove it")
+            raise InvalidOption(
+                name, value, "needs answer choices, which some examples lack; remove it"
+            )
 
 
 def check_members(
@@ -59,7 +61,7 @@ def check_members(
         UserError: names the member, what is wrong and what to do.
     """
     if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
-        why = "no member returns likelihoods, so all generate their answers; remove it"
+        why = "no member returns likelihoods, so all generate their answers; remove this option"
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})
@@ -68,7 +70,7 @@ def check_members(
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
             if not reply.text:
                 raise UserError(
-                    f"{member.name}: does not answer {_PROBE!r}; check its model, or remove it"
+                    f"{member.name} did not answer {_PROBE!r}; check its model, or remove the member"
                 )
     if task.dev:  # members on one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
@@ -135,7 +137,7 @@ def _reasons(
     needs = strategy.needs
     items = (*task.dev, *task.test)
     if "reward" in needs and not strategy.value("model"):
-        yield f"needs a reward model; use {strategy.usage}, or remove the strategy"
+        yield f"needs a reward model; use {strategy.usage}, or remove it"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
         yield (
             "needs more than votes from its members, but `epsilon` "
@@ -144,7 +146,7 @@ def _reasons(
     if "dev" in needs and not config.task:
         yield "needs dev examples, which a single prompt does not have; add `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        yield ("needs options, which some examples lack; use other strategies, or all")
+        yield ("needs answer choices, which some examples lack; use another strategy, or all")
     yield from _unable(strategy, members)
     if "texts" not in needs:
         return
@@ -155,8 +157,8 @@ def _reasons(
             if room < SHORTEST:
                 what = "choose another strategy, or a model with a larger window"
             yield (
-                f"needs room for the longest example and all replies, which the context window of "
-                f"{member.name} does not have; {what}"
+                f"needs a larger context window than that of {member.name} for the longest example "
+                f"and all replies; {what}"
             )
 
 
@@ -164,17 +166,17 @@ def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:
     """Why a strategy cannot be used by these members."""
     mute = [member.name for member in members if not member.gives_likelihoods]
     if "likelihoods" in strategy.needs and mute:
-        yield f"needs likelihoods, which the endpoint {mute[0]} does not return; remove one"
+        yield f"needs likelihoods, which the endpoint {mute[0]} does not return; remove the endpoint"
     n = len(members)
     quorum = strategy.value("quorum")
     if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
-        yield f"must be more than half of the {n} members and at most all"
+        yield f"needs a quorum of at least {n // 2 + 1} and at most {n} members"
     judge = strategy.value("judge")
     names = [member.name for member in members]
     if judge and judge not in names:
-        yield f"is not a member; use one of: {', '.join(names)}"
+        yield f"needs a member as its judge; use one of: {', '.join(names)}"
     if "embeddings" in strategy.needs:
         try:
             embedding_member(members)
         except UserError as error:
-            yield error.text
+            yield f"needs embeddings, but {error.text}"

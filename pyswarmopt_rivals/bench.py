@@ -132,7 +132,7 @@ class Bench:
 
     @cached_property
     def pace(self) -> float:
-        """Seconds for a dev item, of the first expert; 0 if items cost money."""
+        """Seconds per dev item, measured on the first expert; 0 if items cost money."""
         if self.metric.usage is not None:
             return 0.0
         row = self._scored(as_patch(self.experts[0]), "dev")
@@ -231,7 +231,7 @@ class Trial:
     def spend(self, items: int) -> None:
         """Charge passes over single items; a forward and a backward pass together cost `PASSES`."""
         if items > self.items_left:
-            raise RuntimeError("the budget of item evaluations is used up")
+            raise RuntimeError("the budget of example evaluations is used up")
         self.items_left -= items
         self.spent += items
 

@@ -55,13 +55,13 @@ class MergeResult:
             >>> MergeResult("delta", (8,), 0.0).loss()
             'nothing was truncated'
             >>> MergeResult("delta", (8,), 0.125).loss().partition(" of it")[0]
-            "the method's result has a higher rank: truncation lost 12.5%"
+            'the exact merge has a higher rank; truncation lost 12.5%'
         """
         if not self.error:
             return "nothing was truncated"
         return (
-            f"the method's result has a higher rank: truncation lost {self.error:.1%} of it in the "
-            "Frobenius norm; a higher rank loses less"
+            f"the exact merge has a higher rank; truncation lost {self.error:.1%} of it in the "
+            "Frobenius norm (a higher rank loses less)"
         )
 
 
@@ -185,7 +185,7 @@ def _numbers_in(path: Path, names: Sequence[str]) -> tuple[float, ...]:
         why = 'use one number per expert, by name, such as {"math": 0.5, "code": 0.3}'
         raise InvalidOption("weights", path, why) from error
     if strangers := numbers.keys() - set(names):
-        why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"
+        why = f"no expert is named {min(strangers)}; the experts are {', '.join(names)}"
         raise InvalidOption("weights", path, why)
     return tuple(numbers.get(name, 0.0) for name in names)
 

@@ -9,7 +9,7 @@ from pyswarmopt_llm.cli.running import items_bar, print_either
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Train one adapter on a group's answers: one model does what the group did.
+    """Train one adapter on a group's answers, so that one model replaces the group.
 
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy
     weighted --out student

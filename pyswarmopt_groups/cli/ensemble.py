@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt_groups.cli.options import council_command
 from pyswarmopt_groups.registry import VOTES
 
-SUMMARY = """Let models vote on a task or a question; fitted on dev, reported on test.
+SUMMARY = """Let models vote on a question, or on a task's test examples after fitting on its dev examples.
 
 Example: swarm-llm ensemble --members adapters/* --base B --strategy weighted,nearest:8 --task questions.json
 """

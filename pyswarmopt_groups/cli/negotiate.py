@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt_groups.cli.options import council_command
 from pyswarmopt_groups.registry import NEGOTIATIONS
 
-SUMMARY = """Let models argue, agree or divide the work: by quorum, in games, on a task or a question.
+SUMMARY = """Let models debate, form a quorum, play games or share the work on a task or a question.
 
 Example: swarm-llm negotiate --members adapters/* --base B --strategy refine:rounds=2 --task questions.json
 """

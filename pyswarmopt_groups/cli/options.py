@@ -52,7 +52,7 @@ def council_command(
         *,
         prompt: Prompt = None,
         strategy: Annotated[
-            str, Option("all, or some strategies (listed below).", "S,S")
+            str, Option("Strategies (listed below), separated by commas, or all.", "S,S")
         ] = default,
         config: Config = None,
         quiet: Quiet = False,
@@ -72,7 +72,9 @@ def council_command(
 def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
     """Answer the prompt, or decide the task and show the table."""
     if (prompt is None) == (not config.task):
-        raise UserError("use either --task T or a PROMPT (after an option other than --members)")
+        raise UserError(
+            "use --task T or a PROMPT; place a PROMPT after an option other than --members"
+        )
     if prompt is not None:
         _answer(config, prompt, as_json)
         return
@@ -102,7 +104,7 @@ def _lines(verdicts: Mapping[str, Verdict], members: Sequence[str]) -> Iterator[
         yield answer
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
-        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}"
+        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answered, {tokens}"
         # a society may have more agents than members, which then speak in turn
         for member, ballot in zip(cycle(members), verdict.ballots, strict=False):
             yield f"  {member:<{width}}  {cut(one_line(ballot or '-'))}"
@@ -146,9 +148,9 @@ def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
 
     yield from result["verdict"]
     yield (
-        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')}, "
-        f"reported on {counted(result['test_items'], 'test example')}, "
-        f"{result['scoring']} scoring; best member on dev: {result['best_single']}"
+        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')} and "
+        f"scored on {counted(result['test_items'], 'test example')} "
+        f"({result['scoring']} scoring); best member on dev: {result['best_single']}"
     )
     if result["note"]:
         yield with_flags(result["note"])
@@ -157,7 +159,7 @@ def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
             table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(head, axis=1)
             yield f"\n{table.to_string()}"
     for name, why in result["left_out"].items():
-        yield f"left out: {name}: {with_flags(why)}"
+        yield f"left out: {name} ({with_flags(why)})"
     if out is not None:
         yield f"wrote {Path(out) / 'result.json'} and verdicts.jsonl"
 
@@ -168,7 +170,11 @@ def _tables(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
 
     members = {}
     for name, row in result["members"].items():
-        members[name] = {"dev": f"{row['dev']:.3f}", **_scored(row), "silent": str(row["silent"])}
+        members[name] = {
+            "dev": f"{row['dev']:.3f}",
+            **_scored(row),
+            "no answer": str(row["silent"]),
+        }
     strategies = {}
     societies = {}
     for name, row in result["strategies"].items():

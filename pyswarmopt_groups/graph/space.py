@@ -125,7 +125,7 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
             for row in content["nodes"]
         )
     if not nodes or any(not 0 <= k < index for index, node in enumerate(nodes) for k in node.reads):
-        raise UserError(f"{file}: damaged (a node reads a later node); restore it")
+        raise UserError(f"{file} is damaged (a node reads a later node); restore it")
     return members, Patch(graph=nodes)
 
 
@@ -171,7 +171,7 @@ Graph = SpaceKind(
     averages=False,  # the mean of adjacency matrices is no average of graphs
     saved_as=FILE,
     open=open_graph,
-    title="A graph of models found by a swarm",
+    title="A graph of models found by swarm-llm",
     description=(
         "A directed acyclic graph over {experts} `graph.json` says which model reads whose "
         "messages; the models stay where they are. Use this directory as a base model:"

@@ -80,7 +80,7 @@ class ClassifierMember(Member):
         """See `Member`."""
         raise UserError(
             f"{self.name}: a sequence classifier cannot generate text; use a vote such as majority, or "
-            "remove it"
+            "remove the member"
         )
 
     def _columns(self, item: Item) -> dict[str, str]:
@@ -92,8 +92,8 @@ class ClassifierMember(Member):
             named = [key for key in map(normalise, (text, letter)) if key in self.labels]
             if not named:
                 raise UserError(
-                    f"example {item.id}: option {letter} ({text}) is not a label of {self.name}, whose "
-                    f"labels are {', '.join(self.labels)}; remove it from `members`"
+                    f"example {item.id}: choice {letter} ({text}) is not a label of {self.name} "
+                    f"({', '.join(self.labels)}); remove {self.name} from `members`"
                 )
             found[letter] = self.labels[named[0]]
         return found

@@ -11,7 +11,9 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.endpoint import ChatClient, Completion, server_url
 
 KEY = "SWARM_LLM_MEMBER_KEY"
-_WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes when it is back"
+_WHEN_DOWN = (
+    "check its URL or remove it; with `out`, the same command resumes when the server is back"
+)
 
 
 def is_endpoint(spec: str) -> bool:
@@ -33,7 +35,7 @@ def url_and_model(spec: str) -> tuple[str, str]:
     url = server_url(url)
     if not model:
         raise UserError(
-            f"{spec}: does not name a model; use URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
+            f"{spec} does not name a model; use URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
         )
     return url, model
 
@@ -77,7 +79,7 @@ class EndpointMember(Member):
     def refuse(self) -> NoReturn:
         """See `Member`; the protocol has no likelihoods."""
         raise UserError(
-            f"{self.name}: an endpoint returns no likelihoods; remove it, or choose another strategy"
+            f"{self.name}: an endpoint returns no likelihoods; remove the member, or choose another strategy"
         )
 
     def count(self, text: str) -> int:

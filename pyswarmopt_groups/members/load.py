@@ -53,7 +53,7 @@ def open_members(
         twin = seen.setdefault(member.fingerprint, member.name)
         if twin != member.name:
             raise UserError(
-                f"{member.name}: is the same as {twin} and would count twice; remove one"
+                f"{member.name} is the same as {twin} and would count twice; remove one of them"
             )
     return members
 

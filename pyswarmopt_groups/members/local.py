@@ -104,7 +104,7 @@ class LocalMember(Member):
         chats = [engine.chat(prompt) for prompt in prompts]
         if how.temperature and engine not in self.models:
             raise UserError(
-                f"{self.name}: a mixture only decodes greedily; remove it, or set `temperature` 0"
+                f"{self.name}: a mixture cannot sample; remove the member, or choose another strategy"
             )
         if how.temperature:
             draws = Draws(how.temperature, how.n, how.seed)

@@ -55,7 +55,7 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
     Both get their own belief, (K,), in the delivered answer, but only half of it (`DISAGREEMENT`)
     if another was announced. So the leader prevails with an answer in which the follower believes
     at least half as much as in its own best; otherwise the follower's best is delivered. The
-    payoffs are ours; solved by `stackelberg`.
+    payoffs are our own.
 
     Example:
         >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response

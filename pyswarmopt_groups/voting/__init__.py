@@ -53,7 +53,7 @@ def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: 
         ('B', 'A')
     """
     if rule not in _RULES:
-        raise ValueError(f"rule {rule!r}: unknown; use one of {', '.join(_RULES)}")
+        raise ValueError(f"unknown rule {rule!r}; use one of {', '.join(_RULES)}")
     return _RULES[rule](ballots, *more, **options)
 
 

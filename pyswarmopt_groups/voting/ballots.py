@@ -53,7 +53,7 @@ def cluster(answers: Answers) -> list[str | None]:
     """
     if isinstance(answers, str):
         raise ValueError(
-            f"answers is a single string, {answers!r}: pass a list with one answer per member"
+            f"answers must be a list with one answer per member, not the string {answers!r}"
         )
     ballots: list[str | None] = []
     for answer in answers:
@@ -170,9 +170,7 @@ def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
     """
     for i, value in enumerate(confidences):
         if not 0 <= value <= 1:
-            raise ValueError(
-                f"confidences[{i}] is {value}: a confidence is a probability, from 0 to 1"
-            )
+            raise ValueError(f"confidences[{i}] must be a probability between 0 and 1, got {value}")
     _check_numbers(confidences, len(answers), "confidences")
     return weighted(answers, confidences)
 
@@ -201,11 +199,13 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
         [2.15, 0.0, -1.37]
     """
     if options < 2 or items < 0:
-        raise ValueError(f"{items} items, {options} options: use at least 0 items and 2 options")
+        raise ValueError(
+            f"items must be at least 0 and options at least 2, got {items} and {options}"
+        )
     weights = []
     for i, accuracy in enumerate(accuracies):
         if not 0 <= accuracy <= 1:
-            raise ValueError(f"accuracies[{i}] is {accuracy}: an accuracy is a share, from 0 to 1")
+            raise ValueError(f"accuracies[{i}] must be between 0 and 1, got {accuracy}")
         right = accuracy * items + 1 / options
         wrong = (1 - accuracy) * items + 1 - 1 / options
         weights.append(math.log((options - 1) * right / wrong))
@@ -214,12 +214,11 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
 
 def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
     if members == 0:
-        raise ValueError("no members: a vote needs at least one answer (None counts)")
+        raise ValueError("a vote needs at least one answer (None counts as one)")
     if len(numbers) != members:
         raise ValueError(
-            f"{len(numbers)} {name} for {members} answers: pass one per member, abstentions "
-            "included"
+            f"got {len(numbers)} {name} for {members} answers; pass one per member, including abstentions"
         )
     for i, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise ValueError(f"{name}[{i}] is {number}: use finite numbers")
+            raise ValueError(f"{name}[{i}] must be a finite number, got {number}")

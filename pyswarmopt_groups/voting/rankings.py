@@ -115,22 +115,20 @@ def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
 
 def _checked(rankings: Rankings) -> list[Ranking]:
     if len(rankings) == 0:
-        raise ValueError("no members: a vote needs at least one ranking (it may be empty)")
+        raise ValueError("a vote needs at least one ranking, which may be empty")
     for i, ranking in enumerate(rankings):
         if isinstance(ranking, str):
             raise ValueError(
-                f"rankings[{i}] is a single string, {ranking!r}: pass a list of candidates, best "
-                "first"
+                f"rankings[{i}] must be a list of candidates, best first, not the string {ranking!r}"
             )
         for rank, candidate in enumerate(ranking):
             if not isinstance(candidate, str) or not candidate.strip():
                 raise ValueError(
-                    f"rankings[{i}][{rank}] is {candidate!r}: a candidate must be a string that is "
-                    "not blank"
+                    f"rankings[{i}][{rank}] must be a string that is not blank, got {candidate!r}"
                 )
             if candidate in ranking[:rank]:
                 raise ValueError(
-                    f"rankings[{i}] names {candidate!r} twice: rank each candidate once"
+                    f"rankings[{i}] contains {candidate!r} twice; rank each candidate once"
                 )
     return [tuple(ranking) for ranking in rankings]
 

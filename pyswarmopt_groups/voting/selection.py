@@ -234,9 +234,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
             inner = inner.member
         if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
             return inner
-    raise UserError(
-        "embeddings need a local model, but no member is local; choose another strategy"
-    )
+    raise UserError("no member is a local model; choose another strategy")
 
 
 def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:

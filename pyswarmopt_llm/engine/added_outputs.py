@@ -42,7 +42,7 @@ class AddedOutputs:
             InvalidOption: the patch replaces weights, or has changes of full rank.
         """
         if patch.dense or patch.full_rank:
-            why = "adds only low-rank changes; use a base with plain weights, and `mix` merged"
+            why = "adds only low-rank changes; use an unquantised model and set `mix` to merged"
             raise InvalidOption("mix", "runtime", why)
         layers = self._layers.items()
         check_fits(patch, {name: (one.out_features, one.in_features) for name, one in layers})

@@ -150,7 +150,9 @@ def encode_pair(
     if whole[: len(head)] != head:  # separately, without the special tokens added by `encode` (BOS)
         tail = tuple(encode(continuation))[len(encode("")) :]
     if not head or not tail:
-        raise ValueError(f"nothing to score: context {context!r}, continuation {continuation!r}")
+        raise ValueError(
+            f"context and continuation must both contain tokens, got {context!r} and {continuation!r}"
+        )
     return head, tail
 
 

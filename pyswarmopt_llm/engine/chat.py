@@ -1,5 +1,5 @@
-"""Conversations in a model's chat template, a stranger's program that transformers runs in a
-sandbox; and an engine's tokenizer.
+"""Conversations in a model's chat template, untrusted code that transformers runs in a sandbox; and
+an engine's tokenizer.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         text = _render(tokenizer, turns, **{"enable_thinking": False, **options})
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(
-            f"{where} fails ({first_line(error)}); use the chat template of another copy"
+            f"{where} fails ({first_line(error)}); correct it, or use another one"
         ) from error
     if turns[-1]["content"].strip() not in text and not _takes(tokenizer, 1):
-        raise UserError(f"{where} omits the user's text; use the chat template of another copy")
+        raise UserError(f"{where} omits the user's text; correct it, or use another one")
     return text
 
 
@@ -113,7 +113,9 @@ def _takes(tokenizer: Any, turn: int) -> bool:
             text = ""
         _TAKEN[key] = _TRIAL[turn]["content"] in text
         if turn == 0 and not _TAKEN[key]:
-            log.warning("the chat template has no system turn: the text is put before the question")
+            log.warning(
+                "the chat template has no system turn; the system text is put before the question"
+            )
     return _TAKEN[key]
 
 
@@ -173,8 +175,8 @@ class PromptTokenizer(Engine):
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if max(ids, default=0) >= self.rows:
             raise UserError(
-                f"the tokenizer produces token {max(ids)}, but the model has {self.rows}; use its "
-                "own tokenizer, or resize its embeddings"
+                f"the tokenizer produces token id {max(ids)}, but the model has only {self.rows} "
+                "embeddings; use the model's own tokenizer, or resize its embeddings"
             )
         if ids[: len(self._lead)] == self._lead or self._is_chat(text):
             return ids
@@ -194,7 +196,7 @@ class PromptTokenizer(Engine):
         """Token ids of a prompt, with leading special tokens."""
         ids = self.encode(prompt)
         if not ids:
-            raise ValueError("a prompt is empty: there is nothing to continue")
+            raise ValueError("prompts must not be empty")
         return tuple(ids)
 
     def count_tokens(self, text: str) -> int:
@@ -213,7 +215,7 @@ class PromptTokenizer(Engine):
         if self.window is not None and n + reply > self.window:
             raise UserError(
                 f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, but the model's "
-                f"context window holds {self.window:,}; shorten it, or use a model with a larger "
+                f"context window holds {self.window:,}; shorten the prompt, or use a model with a larger "
                 "window"
             )
 
@@ -223,11 +225,11 @@ def needed_tokens(prompt: int, reply: int) -> str:
 
     Example:
         >>> needed_tokens(174, 128), needed_tokens(300, 0)
-        ('302 tokens (174 with all instructions, 128 for the reply)', '300 tokens')
+        ('302 tokens (prompt with instructions: 174, reply: 128)', '300 tokens')
     """
     parts = ""
     if reply:
-        parts = f" ({prompt:,} with all instructions, {reply:,} for the reply)"
+        parts = f" (prompt with instructions: {prompt:,}, reply: {reply:,})"
     return f"{prompt + reply:,} tokens{parts}"
 
 
@@ -281,7 +283,9 @@ def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
     prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
     whole = rendered(tokenizer, messages)
     if not whole.startswith(prompt):
-        raise UserError("the base model's chat template rewrites earlier turns; use another base")
+        raise UserError(
+            "the base model's chat template rewrites earlier turns; use another base model"
+        )
     return prompt, whole[len(prompt) :].rstrip("\n")
 
 

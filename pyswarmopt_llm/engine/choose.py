@@ -37,8 +37,8 @@ def passes_of(model: Any) -> Passes:
         if _reads_ahead(model):
             kind = model.config.get_text_config().model_type
             raise UserError(
-                f"a {kind} base sees the tokens that it should predict, like an encoder; choose "
-                'a decoder, or set "is_decoder": true in config.json if it was trained as one'
+                f"a {kind} model attends to the tokens it should predict, like an encoder; use a "
+                'decoder, or set "is_decoder": true in config.json if it was trained as one'
             )
     except UndefinedModelError:  # reported when the model is used
         return passes

@@ -110,8 +110,10 @@ def decide(
     model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
 ) -> tuple[dict[str, Any], str]:
     """Choose how candidates are mixed in, by the free memory of the model's device, and the batch
-    size by all of its memory: other programs never move a score, which in half precision depends
-    on the batch in its last digits.
+    size, by all of its memory.
+
+    In half precision the last digits of a score depend on the batch size, so other programs must
+    not change it.
 
     Returns:
         The settings mix and batch_tokens, and why candidates are not merged ("" if they are, or if
@@ -127,7 +129,7 @@ def decide(
         if free is not None and needed > free:
             mix = "runtime"
             why = (
-                f"merged candidates would need {needed / 1e9:.1f} GB besides the base, and only "
+                f"merging would need {needed / 1e9:.1f} GB in addition to the base model, but only "
                 f"{free / 1e9:.1f} GB is free"
             )
     if batch_tokens is None:

@@ -43,11 +43,13 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for part in (patch.dense, patch.low_rank, patch.full_rank):
         for name, shape in shapes_of(part).items():
             if name in known:
-                raise ValueError(f"{name}: a patch has two values or changes for it; use one")
+                raise ValueError(f"the patch has several entries for {name}; keep one")
             if name not in shapes:
-                raise KeyError(f"{name}: the base has no such parameter")
+                raise KeyError(f"the base model has no parameter {name}")
             if shape != shapes[name]:
-                raise ValueError(f"{name}: the change has shape {shape}, the weight {shapes[name]}")
+                raise ValueError(
+                    f"{name}: the change has shape {shape}, but the weight has shape {shapes[name]}"
+                )
             known.add(name)
 
 

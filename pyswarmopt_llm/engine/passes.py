@@ -170,7 +170,7 @@ class Passes:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.name = "the base"
+        self.name = "the base model"
         self.windows = attention_windows(model) or {}
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
@@ -216,8 +216,8 @@ class Passes:
             return logits
         shown = str(self.model.dtype).removeprefix("torch.")
         raise UndefinedModelError(
-            f"{self.name}: its log-probabilities in {shown} are not numbers; its weights are "
-            "damaged, or too large for float16: choose `dtype` float32"
+            f"{self.name}: the log-probabilities are not finite in {shown}; the weights are damaged, "
+            "or too large for float16 (set `dtype` to float32)"
         )
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
@@ -260,8 +260,8 @@ class Passes:
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             if args[0].dim() != 3:
                 raise UserError(
-                    f"{self.name}: it predicts several tokens per position; use a base that "
-                    "predicts only the next one"
+                    f"{self.name} predicts several tokens per position; use a base model that "
+                    "predicts only the next token"
                 )
             return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
 

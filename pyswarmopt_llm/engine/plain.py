@@ -37,8 +37,8 @@ class PlainPasses(Passes):
         super().__init__(model)
         self.windows = {}
         self.note = (
-            f"{model.config.get_text_config().model_type}: it does not accept a mask and position per "
-            "token, so shared text is recomputed: slower, with the same results"
+            f"{model.config.get_text_config().model_type} models do not accept a mask and a position "
+            "per token, so shared text is recomputed (slower, with the same results)"
         )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:

@@ -1,5 +1,5 @@
-"""The engine on Hugging Face transformers: one loaded base, candidates put into it, batches without
-waste.
+"""The engine on Hugging Face transformers: one loaded base, into which candidates are put, and
+batches that compute no token twice.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def within_memory(call: Call) -> Call:
             if not engine.halve_batches():
                 raise NoRoomError
             log.warning(
-                "out of memory: continuing with %d tokens per batch, which may change the last "
-                "digits of scores; to reproduce them, set `batch_tokens` to this",
+                "out of memory; continuing with %d tokens per batch, which may change the last "
+                "digits of scores (to reproduce them, set `batch_tokens` to this number)",
                 engine.batch_tokens,
             )
 
@@ -83,7 +83,7 @@ class TransformersEngine(PromptTokenizer):
     ) -> None:
         super().__init__(tokenizer, window_of(model.config))
         self.model = model
-        self.name = "the base"
+        self.name = "the base model"
         self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self.rows = model.get_input_embeddings().weight.shape[0]
@@ -105,7 +105,7 @@ class TransformersEngine(PromptTokenizer):
         self._write.cache_clear()
         self.passes.name = self.name
         if patch.low_rank or patch.full_rank or patch.dense:
-            self.passes.name += " with what is added to it"
+            self.passes.name += " with changed weights"
         self._mixing.load(patch)
 
     def halve_batches(self) -> bool:
@@ -136,7 +136,7 @@ class TransformersEngine(PromptTokenizer):
     def scored(self, pairs: Pairs) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, with their targets' log-probabilities."""
         if any(not continuation for _, continuation in pairs):
-            raise ValueError("a continuation is empty: there is nothing to score")
+            raise ValueError("continuations must not be empty")
         for batch, logits in self.passed(pairs):
             yield batch, target_logprobs(batch, logits)
 

@@ -49,8 +49,8 @@ _REFUSED = (
     "fan_in_fan_out",
 )
 OTHER_WAY = (
-    "merge it into its base with PEFT (merge_and_unload) and mix the models with `space` full, or "
-    "train plain LoRAs of linear layers"
+    "merge the adapter into its base model with PEFT's merge_and_unload and set `space` to full, or "
+    "train a plain LoRA on linear layers"
 )
 # Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
 # those of the second line on loading, by the base alone; all others need numbers that no file holds.
@@ -82,7 +82,7 @@ class NotPlain(UserError):
     def __init__(self, file: Path, what: str) -> None:
         way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
         super().__init__(
-            f"{file}: {what}; flatten it to a LoRA of its linear layers, losing the rest ({way})"
+            f"{file}: {what}; flatten the adapter to a plain LoRA, which keeps only its linear layers ({way})"
         )
 
 
@@ -116,9 +116,7 @@ class AdapterConfig:
         return str(self.init_lora_weights).lower() in BEGINS_AS_BASE
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
-        """The linear layers that PEFT adapts, of these; `output` is the output layer's name, which
-        "all-linear" excludes.
-        """
+        """Those of `modules` that PEFT adapts; "all-linear" excludes `output`, the output layer."""
         left = frozenset(filter(self.selects, modules))
         if self.all_linear:
             return left - {output or ""}
@@ -203,27 +201,31 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     except WrongType as error:
         raise UserError(f"{path}: {error}; export the adapter again") from error
     if not (config.base_model_name_or_path or "").isprintable():
-        raise UserError(f"{path}: base_model_name_or_path is not a name; set it to the base model")
+        raise UserError(
+            f"{path}: base_model_name_or_path contains control characters; set it to the base model"
+        )
     if not (config.target_modules or content.get("target_parameters")):
-        raise UserError(f"{path}: has no target_modules; list the modules that it changes there")
+        raise UserError(
+            f"{path}: target_modules is missing; set it to the modules that the adapter changes"
+        )
     return config
 
 
 def _refuse(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse what is no change of linear layers' weights, by PEFT and this base alone."""
+    """Refuse what PEFT cannot apply to this base as changes of linear layers' weights."""
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise UserError(
-            f"{path}: is an MLX adapter, which PEFT cannot read; merge it into its base with "
-            "mlx_lm.fuse, and mix the model with `space` full"
+            f"{path}: PEFT cannot read MLX adapters; merge this one into its base model with "
+            "mlx_lm.fuse and set `space` to full"
         )
     for option in _REFUSED:
         if config.get(option):
-            raise UserError(f"{path}: {option} is set, which a LoRA cannot represent; {OTHER_WAY}")
+            raise UserError(f"{path}: {option} is set, but a LoRA cannot represent it; {OTHER_WAY}")
     start = config.get("init_lora_weights", True)
     if str(start).lower() not in KEEPS_BASE | CHANGES_BASE:
         raise UserError(
-            f"{path}: init_lora_weights is {start!r}, which changes the base's weights by numbers "
-            "that its files do not contain; convert it where it was trained, with PEFT's "
+            f"{path}: init_lora_weights is {start!r}, which also changes the base model, and the "
+            "files do not contain that change; convert the adapter where it was trained, with PEFT's "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
 
@@ -240,7 +242,7 @@ def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
         raise NotPlain(path, f"bias is {config['bias']!r}")
     start = config.get("init_lora_weights", True)
     if str(start).lower() in CHANGES_BASE:
-        raise NotPlain(path, f"init_lora_weights is {start!r}, which changes the base's weights")
+        raise NotPlain(path, f"init_lora_weights is {start!r}, which also changes the base model")
 
 
 @dataclass(frozen=True)
@@ -350,8 +352,8 @@ def adapter_folder(spec: str | Path) -> Path:
     path = local_directory(spec, ADAPTER_FILES)
     if not (path / _WEIGHTS).is_file() and (path / "adapter_model.bin").is_file():
         raise UserError(
-            f"{path / 'adapter_model.bin'}: is a pickle, which can run code; if you trust it, "
-            "load it with peft and save it again (save_pretrained writes safetensors)"
+            f"{path / 'adapter_model.bin'} is a pickle file, which can run code when loaded; if you "
+            "trust it, load it with PEFT and save it with save_pretrained"
         )
     return path
 
@@ -367,8 +369,8 @@ def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
     for key, tensor in tensors.items():
         if 0 in tensor.shape:
             raise UserError(
-                f"{file}: tensor {key!r} is empty, as DeepSpeed ZeRO-3 saves weights that it has "
-                "not gathered; save it with stage3_gather_16bit_weights_on_model_save"
+                f"{file}: tensor {key!r} is empty; if DeepSpeed ZeRO-3 saved it, save the adapter "
+                "again with stage3_gather_16bit_weights_on_model_save"
             )
     return tensors
 
@@ -398,17 +400,19 @@ def read_adapter(
         for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
             module = _in_base(stored, linear)
             if module in modules:
-                raise UserError(f"{weights}: has {module} twice, as {stored}; keep one")
+                raise UserError(
+                    f"{weights} contains {module} twice, once as {stored}; keep one of them"
+                )
             if config.selects(module) or config.selects(stored):
                 modules[module] = _shape(weights, config, module, pair)
             else:
                 ignored.append(module)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UserError(f"{settings}: a pattern cannot be matched ({error})") from error
+        raise UserError(f"{settings}: a module pattern is invalid ({error}); correct it") from error
     if not modules:
         raise UserError(
-            f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
-            "correct it"
+            f"{weights}: adapter_config.json selects none of the stored modules, such as "
+            f"{ignored[0]}; correct its target_modules"
         )
     return AdapterInfo(
         name=name or user_path(spec).resolve().name,
@@ -457,11 +461,11 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
         pair = pairs.setdefault(match["module"], {})
         if match["factor"] in pair:
             raise UserError(
-                f"{file}: contains several adapters, such as {key!r}; save them separately"
+                f"{file} contains several adapters (see {key!r}); save each one separately"
             )
         pair[match["factor"]] = (key, tensor)
     if not pairs:
-        raise UserError(f"{file}: has no LoRA weights; export the adapter again")
+        raise UserError(f"{file} contains no LoRA weights; export the adapter again")
     return pairs
 
 
@@ -474,8 +478,8 @@ def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> Module
     rank = config.rank_of(module)
     if not a.shape[0] == b.shape[1] == rank:
         raise UserError(
-            f"{file}: {module} has A {list(a.shape)} and B {list(b.shape)}, but "
-            f"adapter_config.json says rank {rank}; export the adapter again"
+            f"{file}: {module} has shapes A {list(a.shape)} and B {list(b.shape)}, but the rank in "
+            f"adapter_config.json is {rank}; export the adapter again"
         )
     return ModuleShape(
         rank, config.scale_of(module, rank), (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a)
@@ -500,8 +504,8 @@ def load_adapter(info: AdapterInfo) -> Adapter:
             b, a = (stored.get_tensor(key).float() for key in shape.keys)
             if not _change_is_finite(b, a, shape.scale):
                 raise UserError(
-                    f"{file}: the weights of {module} are NaN or infinite, or so large "
-                    "that its change overflows; train or export the expert again"
+                    f"{file}: the weights for {module} are NaN, infinite or so large that they "
+                    "overflow; train or export the adapter again"
                 )
             factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)

@@ -108,8 +108,8 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
             name = str(path.resolve())
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
-            f"{spec}: has no *.safetensors (pickles are not read; name a GGUF file itself); "
-            "save it with save_pretrained"
+            f"{spec} contains no *.safetensors files (pickles are never read); save the model with "
+            "save_pretrained, or pass the path of its GGUF file"
         )
     config = read_json(path / "config.json")
     return BaseModel(spec, path, name, _fingerprint(path), packing_of(config))
@@ -142,8 +142,8 @@ def refuse_quantised(base: BaseModel) -> None:
     """
     if base.packing:
         raise UserError(
-            f"{base.spec}: its weights are quantised ({base.packing}), so a change cannot be "
-            "added to them; use the original checkpoint in bf16, and quantise the result"
+            f"{base.spec}: quantised weights ({base.packing}) cannot be changed; use the original "
+            "bf16 checkpoint, and quantise the new model afterwards"
         )
 
 
@@ -168,7 +168,9 @@ def load_tokenizer(base: BaseModel) -> Any:
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise UserError(f"{base.spec}: its tokenizer has no padding or end token; set one")
+            raise UserError(
+                f"{base.spec}: its tokenizer has no padding token and no end-of-sequence token; set one of them"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -232,7 +234,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
 
     safe = {"trust_remote_code": False}
     refuse_kernels(base.path, base.spec)
-    with loading(base.spec, "cannot be loaded as a language model"), torch.device("meta"):
+    with loading(base.spec, "transformers cannot load this language model"), torch.device("meta"):
         config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
         return AutoModelForCausalLM.from_config(config, **safe, **options)
 
@@ -254,9 +256,9 @@ def skeleton(base: BaseModel) -> Skeleton:
         if getattr(module, "weight", None) is None:
             continue
         if not isinstance(module, torch.nn.Linear):
-            others[name] = f"is not a linear layer there ({type(module).__name__})"
+            others[name] = f"is not a linear layer of the base model ({type(module).__name__})"
         elif f"{name}.weight" not in shapes:
-            others[name] = "shares its weight with another module there"
+            others[name] = "shares its weight with another module of the base model"
         else:
             linear.add(name)
             if module not in unread:
@@ -288,7 +290,7 @@ def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
     """
     if base.packing:
         raise UserError(
-            f"{spec}: {base.spec} is already quantised ({base.packing}); omit {scheme}:"
+            f"{spec}: {base.spec} is already quantised ({base.packing}); remove {scheme}: from the name"
         )
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
     packing = {"nf4": BITSANDBYTES, "int8": INT8}[scheme]

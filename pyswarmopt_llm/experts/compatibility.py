@@ -1,6 +1,4 @@
-"""Preflight: whether experts can be mixed, with each other and on this base, by configs and
-headers.
-"""
+"""Preflight: checks from configs and headers whether experts fit each other and the base."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from pyswarmopt_llm.experts.files import GGUF, refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
-IDLE = "changes nothing: B or alpha is zero in all its modules, as before training; train it, or export it again"
+IDLE = "no effect, because B or alpha is zero in every module, as before training; train or export it again"
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,9 @@ class PreflightReport:
         """Raise a `UserError` with the first problem that prevents mixing in `space`."""
         errors = self.errors(space)
         if len(errors) > 1:
-            raise UserError(f"{errors[0]} (and {len(errors) - 1} more; run swarm-llm inspect)")
+            raise UserError(
+                f"{errors[0]} (and {len(errors) - 1} more; run swarm-llm inspect to list them)"
+            )
         if errors:
             raise UserError(str(errors[0]))
 
@@ -143,7 +143,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         []
     """
     if not paths:
-        raise UserError("no experts; list their directories with `experts`")
+        raise UserError("no experts given; pass their directories to `experts`")
     refuse_unmatched(paths)
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
@@ -207,14 +207,14 @@ def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
 
     Example:
         >>> str(same_weights({"ant": "5f", "bee": "9a", "cat": "5f"})["cat"])
-        'cat: has the same weights as ant; remove one'
+        'cat: same weights as ant; remove one of the two'
     """
     first: dict[str, str] = {}
     found = {}
     for name, weights in fingerprints.items():
         other = first.setdefault(weights, name)
         if other != name:
-            text = f"has the same weights as {other}; remove one"
+            text = f"same weights as {other}; remove one of the two"
             found[name] = ExpertProblem(name, text, "warning")
     return found
 
@@ -227,8 +227,8 @@ def as_notes(warnings: Iterable[ExpertProblem]) -> dict[str, str]:
 def ignored_in_words(info: AdapterInfo) -> str:
     """The ignored part of an adapter's file, and why peft also ignores it."""
     return (
-        f"its file adapts {in_words(info.ignored)}, which its adapter_config.json does not select: "
-        "ignored, as in peft"
+        f"weights for {in_words(info.ignored)} are ignored, as in PEFT, because adapter_config.json "
+        "does not select them"
     )
 
 
@@ -246,52 +246,49 @@ def in_words(modules: Sequence[str]) -> str:
 
 
 def base_problems(info: AdapterInfo, base: BaseModel) -> Iterator[ExpertProblem]:
-    """Misfits between an expert and a base: shapes are errors, names are warnings."""
+    """Mismatches between an expert and a base: errors for shapes, warnings for names."""
     modules = skeleton(base)
     if misfit := _misfit(info, base, modules):
         yield ExpertProblem(info.name, misfit)
     elif info.base_model_name is None:
-        text = "does not name its base in adapter_config.json; only shapes are checked"
+        text = "adapter_config.json does not name a base model, so only shapes are checked"
         yield ExpertProblem(info.name, text, "warning")
     elif not same_model(info.base_model_name, base.name):
         models = {"base": base.spec, "adapter": info.path, "against": "base"}
         text = (
-            f"was trained on {info.base_model_name}, not on {base.name}: its shapes match, but it "
-            f"may help less here or add noise; score it ({command('eval', **models, task='TASK.json')})"
+            f"its base model is {info.base_model_name}, not {base.name}; the shapes match, but it may "
+            f"help less or add noise, so score it ({command('eval', **models, task='TASK.json')})"
         )
         if base.spec.endswith(GGUF):
-            text = f"was trained on {info.base_model_name}; {base.spec} does not say which model it contains"
+            text = f"its base model is {info.base_model_name}, but {base.spec} does not say which model it contains"
         yield ExpertProblem(info.name, text, "warning")
     if info.config.all_linear and modules.output in info.modules:
-        text = f"adapts {modules.output}, which its target_modules, all-linear, leave out"
-        yield ExpertProblem(info.name, f"{text}; list all modules there")
+        text = f"the file adapts {modules.output}, but target_modules all-linear excludes it"
+        yield ExpertProblem(info.name, f"{text}; list every module in target_modules")
     selected = info.config.selected(modules.linear, modules.output) & modules.read
     lacks = sorted(selected - info.modules.keys())
     if lacks and not info.config.begins_as_base:
         text = (
-            f"selects {lacks[0]}, whose weights its file lacks, so peft initialises them at random"
+            f"adapter_config.json selects {lacks[0]}, but the file has no weights for it, so PEFT "
+            "would initialise them at random (init_lora_weights)"
         )
-        yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
+        yield ExpertProblem(info.name, f"{text}; export the adapter again")
 
 
 def _misfit(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> str:
     """The first module that is no linear layer of this base; "" if all fit."""
     for module, adapted in info.modules.items():
         if module in modules.others:
-            return (
-                f"adapts {module}, which {modules.others[module]}; train it on linear layers only"
-            )
+            return f"{module} {modules.others[module]}; train the adapter on linear layers only"
         shape = modules.shapes.get(f"{module}.weight")
         if shape != adapted.weight_shape:
-            there = ""
+            there = "has no such layer"
             if shape:
-                there = f" (its shape there is {in_digits(shape)})"
-            named = ""
-            if info.base_model_name:
-                named = f", {info.base_model_name}"
+                there = f"has {in_digits(shape)}"
+            other = info.base_model_name or "a different base model"
             return (
-                f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which {base.spec} "
-                f"does not have{there}: trained on another base{named}; remove it"
+                f"{module} has shape {in_digits(adapted.weight_shape)}, but {base.spec} {there}; "
+                f"remove the adapter, which is for {other}"
             )
     return ""
 
@@ -355,11 +352,11 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
     """How an expert differs from the first one in ways that keep space factor from mixing them."""
     lacking = first.modules.keys() - info.modules
     added = info.modules.keys() - first.modules
-    for verb, modules in (("lacks", lacking), ("adds", added)):
+    for word, modules in (("missing", lacking), ("additional", added)):
         if modules:
             text = (
-                f"{verb} {in_words(sorted(modules))} (against {first.name}); factor needs the same "
-                "modules, so use `space` delta"
+                f"the modules differ from those of {first.name} ({word}: {in_words(sorted(modules))}); "
+                "space factor needs the same modules in all adapters, so set `space` to delta"
             )
             yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
@@ -367,8 +364,9 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
         b = first.modules[module]
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
-                f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
-                f"and scale {b.scale:g}; factor needs equal rank and alpha, so use `space` delta"
+                f"{module} has rank {a.rank} and scale {a.scale:g}, but rank {b.rank} and scale "
+                f"{b.scale:g} in {first.name}; space factor needs equal ranks and scales, so set "
+                "`space` to delta"
             )
             yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
             return
@@ -380,6 +378,8 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
         here = info.modules[module].weight_shape
         there = first.modules[module].weight_shape
         if here != there:
-            text = f"has shape {in_digits(here)} at {module}, {first.name} has {in_digits(there)}"
-            yield ExpertProblem(info.name, f"{text}: they need different bases; remove one")
+            text = f"{module} has shape {in_digits(here)}, but {in_digits(there)} in {first.name}"
+            yield ExpertProblem(
+                info.name, f"{text}; remove one of them, because their base models differ"
+            )
             return

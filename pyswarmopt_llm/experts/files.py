@@ -57,7 +57,9 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise UserError(f"{spec}: is a file; use its directory, or unpack it first")
+        raise UserError(
+            f"{spec}: not a directory; use the directory that contains it, or unpack it first"
+        )
     if not _HUB_ID.fullmatch(str(spec)) or str(spec).startswith("."):
         raise UserError(f"{spec}: no such directory; check the path")
     from huggingface_hub import snapshot_download
@@ -66,7 +68,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
         return Path(snapshot_download(str(spec), allow_patterns=list(patterns)))
     except Exception as error:  # network, access, no such repository: all have the same remedy
         raise UserError(
-            f"{spec}: no such directory, and not available from the hub "
+            f"{spec}: no such directory, and loading it from the hub failed "
             f"({type(error).__name__}: {first_line(error)}); check the name"
         ) from error
 
@@ -85,7 +87,7 @@ def scheme_of(spec: str) -> tuple[str, str]:
 
 
 def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> None:
-    """Find adapters, and refuse a base that is nowhere, before torch is loaded.
+    """Find adapters, and refuse a missing base, before torch is loaded.
 
     Raises:
         UserError: names what is missing.
@@ -123,10 +125,12 @@ def read_json(path: Path) -> dict[str, Any]:
         value = regular.read_json(path, regular.INPUT_LIMIT)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); check that the file is there"
+            f"cannot read {path} ({error.strerror}); check that the file exists"
         ) from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: is a JSON {type(value).__name__}, not an object; re-export it")
+        raise UserError(
+            f"{path} must contain a JSON object, not a {type(value).__name__}; export it again"
+        )
     return value
 
 

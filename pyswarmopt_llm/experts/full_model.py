@@ -1,6 +1,4 @@
-"""Whole models: fine-tunes of one base, checked against it by their headers, and writing models
-like a base.
-"""
+"""Whole models fine-tuned from one base: checked by their headers, and written in its format."""
 
 from __future__ import annotations
 
@@ -62,14 +60,14 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(
-                f"{name}: is an adapter, not a whole model; use `space` factor or delta"
+                f"{name} is an adapter, not a whole model; set `space` to factor or delta"
             )
         model = resolve_base(spec)
         refuse_quantised(model)
         model_type = read_json(model.path / "config.json").get("model_type")
         if model_type != architecture:
             raise UserError(
-                f"{name}: is a {model_type} model, but {base.spec} is a {architecture}; remove it"
+                f"{name} has model type {model_type}, but {base.spec} has {architecture}; remove the model"
             )
         tensors = StoredTensors(model.weight_files)
         _check_weights(name, tensors, base, expected)
@@ -86,8 +84,9 @@ def _check_weights(
         there = tensors.shapes.get(weight)
         if here != there and not (here is None and _is_copy(tensors, weight, expected)):
             raise UserError(
-                f"{name}: the base {base.spec} has {weight} of shape {here}, this model {there}; "
-                "only fine-tunes of the base can be mixed"
+                f"{name}: the shape of {weight} is {there or 'missing'}, but "
+                f"{here or 'missing'} in the base model {base.spec}; "
+                "use only models fine-tuned from that base model"
             )
 
 
@@ -142,7 +141,7 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
             continue
         if not file.resolve().is_relative_to(home):
             raise UserError(
-                f"{file}: links to a file outside {base.spec}, which would be copied; "
-                "put the file itself there, or remove the link"
+                f"{file} is a link to a file outside {base.spec}, which would be copied; replace "
+                "the link with the file, or remove it"
             )
         shutil.copyfile(file, folder / file.name)

@@ -36,11 +36,11 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
     """
     safe = {"use_safetensors": True, "trust_remote_code": False}
     refuse_kernels(path, where)
-    with loading(where, f"cannot be loaded as a {what}"):
+    with loading(where, f"transformers cannot load it as a {what}"):
         model, found = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
     if missing := sorted(found["missing_keys"]):  # transformers fills them with random numbers
         raise UserError(
-            f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
+            f"{where}: missing weights, such as {missing[0]} ({len(missing)} in all); export the {what} again"
         )
     return model.eval()
 
@@ -67,8 +67,8 @@ def refuse_kernels(path: str | Path, where: str) -> None:
         foreign = sorted(attention_in(read_json(Path(file))) - _ATTENTION)
     if foreign:
         raise UserError(
-            f"{where}: its config.json names attention code, {foreign[0]}, which may be "
-            "fetched from the hub and run; remove attn_implementation from config.json"
+            f"{where}: its config.json requests the attention code {foreign[0]}, which could be "
+            "downloaded from the hub and run; remove attn_implementation from config.json"
         )
 
 
@@ -100,8 +100,8 @@ def refuse_codes(files: Sequence[Path], where: str) -> None:
         for name, header in read_header(file).items():
             if name.endswith(".weight") and header.dtype not in DTYPES:
                 raise UserError(
-                    f"{where}: {name} is packed ({header.dtype}), and config.json does not say how; "
-                    "restore its quantization_config"
+                    f"{where}: {name} is quantised ({header.dtype}), but config.json does not say "
+                    "how; restore its quantization_config"
                 )
 
 

@@ -80,7 +80,7 @@ def gguf_file(spec: str) -> Path:
     folders = getattr(package, "submodule_search_locations", None) or []
     files = sorted(file for folder in folders for file in Path(folder).rglob(f"*{GGUF}"))
     if not files:
-        raise UserError(f"{NAME}: its package is not installed; install it with: {_INSTALL}")
+        raise UserError(f"the package with {NAME} is not installed; run: {_INSTALL}")
     return files[0]
 
 
@@ -102,13 +102,13 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     target = cache / sample_digest(gguf)[:16]
     if (target / "config.json").is_file():
         return target
-    need_extra("gguf", f"{who}: its file")
+    need_extra("gguf", f"{who}: reading a GGUF file")
     from filelock import FileLock
 
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):
         if not (target / "config.json").is_file():  # another process may have created it meanwhile
-            logger.info("Converting %s to safetensors, once", gguf.name)
+            logger.info("Converting %s to safetensors (only on first use)", gguf.name)
             _convert(gguf, target, who)
     return target
 
@@ -163,8 +163,8 @@ def load_packed(
         quiet_bitsandbytes()
     elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
         raise UserError(
-            f"{who}: its config.json says that its weights are quantised with {packing}; "
-            "transformers does not support it here; install what it needs"
+            f"{who}: its weights are quantised with {packing}, which this version of "
+            "transformers does not support; upgrade it"
         )
     if scheme:
         options["quantization_config"] = BitsAndBytesConfig(

@@ -39,12 +39,12 @@ def readable(path: Path) -> Iterator[None]:
         UserError: the file is missing, not regular, or damaged.
     """
     if not path.is_file():  # opening a pipe would block
-        raise UserError(f"{path}: cannot be read (no such file); check that the file is there")
+        raise UserError(f"cannot read {path} (no such file); check that the file exists")
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again"
+            f"{path} is truncated or corrupt ({first_line(error)}); copy or export it again"
         ) from error
 
 

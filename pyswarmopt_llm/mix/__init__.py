@@ -1,4 +1,4 @@
-"""Spaces: the ways to mix experts, as searches, reports and commands know them."""
+"""Spaces: the ways to mix experts, by name."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ _BUILT_IN = (
         make=_full,
         library="transformers",
         options=frozenset({"temperature", "workers"}),
-        title="A model found by a swarm of experts",
-        description="A model like {base}: a mixture of {experts}",
+        title="A model found by swarm-llm",
+        description="A model with the architecture of {base}: a mixture of {experts}",
     ),
     SpaceKind(
         "token",
@@ -60,7 +60,7 @@ _BUILT_IN = (
         remembers=True,
         saved_as=MIXTURE,
         open=_open_mixture,
-        title="A mixture of models found by a swarm",
+        title="A mixture of models found by swarm-llm",
         description=(
             "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
             "models, which stay where they are. Use this directory as a base model:"
@@ -74,8 +74,7 @@ _OWN: dict[str, SpaceKind] = {}  # name given by the user -> the user's kind
 def use_own(name: str) -> None:
     """Load a user's own kind of space; other names do nothing.
 
-    Only names given by the user are loaded, never names from a stranger's run: until then
-    `space_kind` does not know them.
+    Only names given by the user are loaded, never names from somebody else's run.
 
     Raises:
         UserError: the file cannot be loaded, or has no such `SpaceKind`.
@@ -84,7 +83,7 @@ def use_own(name: str) -> None:
         return
     kind = own("space", name)
     if not isinstance(kind, SpaceKind):
-        raise InvalidOption("space", name, "is not a SpaceKind; assign one to that name")
+        raise InvalidOption("space", name, "must name a SpaceKind")
     _OWN[name] = kind
 
 
@@ -139,8 +138,8 @@ def build_space(name: str, experts: Sequence[Adapter]) -> Space:
     """
     over = space_kind(name).over
     if over is None:
-        why = "mixes whole models, not adapters; use one of: factor, delta"
+        why = "mixes whole models, not adapters; use factor or delta"
         raise InvalidOption("space", name, why)
     if not experts:
-        raise UserError("no experts; list their directories with `experts`")
+        raise UserError("no experts given; pass their directories to `experts`")
     return over(experts)

@@ -74,5 +74,5 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
         if dict(info.modules) != dict(first.modules):
             raise UserError(
                 f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so "
-                "their factors cannot be averaged; use `space` delta"
+                "their factors cannot be averaged; set `space` to delta"
             )

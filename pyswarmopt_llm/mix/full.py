@@ -53,8 +53,8 @@ class FullSpace(CoefficientSpace):
         parameters = set(parameters)
         if missing := sorted(parameters - self._stored.keys()):
             raise UserError(
-                f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
-                "mixed from files; load it and save it with save_pretrained"
+                f"{base.spec}: its files contain no weight named {missing[0]}; load the model with "
+                "transformers and save it with save_pretrained"
             )
         # Stored tensors that are no parameters, such as a second copy of tied embeddings, follow
         # from the others.

@@ -16,7 +16,7 @@ _OF_ONE_BASE = ("system", "temperature", "thinking", "workers")
 # Settings of some kinds, at their defaults in all others -> kinds that have them.
 _OPTIONS = {
     "mix": "spaces factor and delta",
-    **dict.fromkeys(_OF_ONE_BASE, "one `base`"),
+    **dict.fromkeys(_OF_ONE_BASE, "a single `base`"),
 }
 
 
@@ -50,7 +50,7 @@ class SpaceKind:
         make: finds the experts of a search, checks that they fit together, and loads an engine for
             them; raises `UserError` at the first fault.
         library: library that loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole
-            model), or "" (several models side by side, without a common base).
+            model), or "" (several models without a common base).
         options: which of the settings in `_OPTIONS` apply.
         linear: whether a candidate's change of the base is linear in its coordinates; its mixtures
             can then be trained on dev (`train`).
@@ -74,7 +74,7 @@ class SpaceKind:
     remembers: bool = False
     saved_as: str = ""
     open: Callable[[Path, str, str, int | None], Engine] | None = None
-    title: str = "An adapter found by a swarm of experts"
+    title: str = "An adapter found by swarm-llm"
     description: str = "A LoRA adapter for {base}: a mixture of {experts}"
     size: Callable[[int], int] = lambda experts: experts
     in_words: Callable[[Patch, Sequence[str]], str | None] = lambda patch, names: None
@@ -86,7 +86,7 @@ class SpaceKind:
 
     @property
     def several_models(self) -> bool:
-        """Whether a candidate is several models side by side."""
+        """Whether a candidate consists of several models."""
         return not self.library
 
     def check(self, config: SearchConfig) -> None:
@@ -98,7 +98,7 @@ class SpaceKind:
         for name, where in _OPTIONS.items():
             value = getattr(config, name)
             if name not in self.options and value != getattr(SearchConfig, name):
-                why = f"works only with {where}, not with {self.name}; remove it"
+                why = f"is only available with {where}, not with space {self.name}; remove it"
                 raise InvalidOption(name, value, why)
         if not self.several_models and not config.base:
             why = "missing; set it to the experts' base model"

@@ -1,4 +1,4 @@
-"""From names on the command line to models that answer."""
+"""Opens models by the names used on the command line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def open_model(
     for option, value in (("adapter", adapter), ("system", system)):
         if value:
             raise UserError(
-                f"{base}: contains several models, so `{option}` does not apply; remove it"
+                f"{base} contains several models, so `{option}` does not apply; remove it"
             )
     return kind.open(Path(base), dtype, device, threads)
 

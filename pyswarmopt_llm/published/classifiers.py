@@ -60,7 +60,9 @@ class Classifier:
         model = load_weights(AutoModelForSequenceClassification, spec, where, kind, dtype=dtype)
         self.tokenizer = read_tokenizer(spec, where)
         if self.tokenizer.pad_token_id is None:
-            raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
+            raise UserError(
+                f"{where}: its tokenizer has no padding token; set one and save the tokenizer"
+            )
         self.tokenizer.padding_side = "right"
         longest = min(self.tokenizer.model_max_length, _TOKENS)
         self.window = {"truncation": True, "max_length": longest}
@@ -103,7 +105,7 @@ class RewardModel(Classifier):
         super().__init__(spec, f"`metric` reward:{spec}", "reward model", device)
         config = self.model.config
         if config.num_labels != 1 or self.tokenizer.chat_template is None:
-            why = f"has {config.num_labels} outputs; a reward model must have one, and a chat template"
+            why = f"a reward model must have a chat template and one output (this one has {config.num_labels})"
             raise InvalidOption("metric", f"reward:{spec}", why)
         # The classifier reads the last non-padding token.
         config.get_text_config().pad_token_id = self.tokenizer.pad_token_id
@@ -118,7 +120,9 @@ class RewardModel(Classifier):
         outputs = self.outputs(chats, "none", add_special_tokens=False)
         rewards = [reward for output in outputs for reward in output.values()]
         if not np.isfinite(rewards).all():
-            raise UserError("a reward is not finite; load the reward model in float32")
+            raise UserError(
+                "the reward model returned a number that is not finite; use a float32 checkpoint"
+            )
         return rewards
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -194,7 +198,7 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
     """
     if not verbose or len(verbose) != len(concise):
         raise ValueError(
-            f"{len(verbose)} and {len(concise)} replies: pass equally many of each, at least one"
+            f"got {len(verbose)} and {len(concise)} replies; pass the same number of each, at least one"
         )
     pairs = zip(verbose, concise, strict=True)
     words = [(len(long.split()), len(short.split())) for long, short in pairs]
@@ -205,8 +209,8 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
 def judged(text: str) -> str:
     """The judged part of a continuation: its first line; "" if too short.
 
-    Too short means fewer than `SHORTEST` characters in all lines, without surrounding space:
-    silence does not pay.
+    Too short means fewer than `SHORTEST` characters in all lines, without surrounding space, so
+    that silence is not rewarded.
 
     Example:
         >>> judged(" he went home.\\nQuestion: why?"), judged("he went"), judged("ok\\n\\nQuestion: why?")
@@ -248,7 +252,7 @@ class ToxicityModel(Classifier):
         label = names.get("toxicity", names.get("toxic"))
         if label is None:
             raise UserError(
-                f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
+                f"{where} returns {', '.join(names)}; use a model with an output named toxicity or toxic"
             )
         self._label = label
         self._function = "sigmoid"

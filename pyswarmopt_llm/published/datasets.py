@@ -56,7 +56,7 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
     elif source.hub is not None:
         splits = download(*source.hub)
     else:
-        raise UserError(f"{where}: its authors publish files; add their path: {where}:PATH")
+        raise UserError(f"{where}: this data set is only published as files; use {where}:PATH")
     if callable(source.read):
         read = source.read
     else:
@@ -190,7 +190,7 @@ def draw(
     with_answers = filter(None, (list(islice(items, dev + test)) for items in rows))
     drawn = list(islice(with_answers, 2))
     if not drawn:
-        raise UserError(f"{where}: no split with answers (found: {', '.join(splits)})")
+        raise UserError(f"{where}: no split contains answers (found: {', '.join(splits)})")
     held_out = drawn[0]
     candidates = drawn[-1]
     if len(drawn) == 1:
@@ -213,7 +213,7 @@ def _items(where: str, split: str, rows: Sequence[Row], read: Read) -> Iterator[
         try:
             record = read(rows[i])
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            why = f"not a row of this data set ({error!r}; found: {', '.join(map(str, rows[i]))})"
+            why = f"unexpected columns ({error!r}; found: {', '.join(map(str, rows[i]))})"
             raise UserError(f"{where} row {i}: {why}; check the file") from error
         if record is not None:
             yield parse_item(record, f"{where} row {i}", f"{split}-{i}")
@@ -240,7 +240,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     if not files and not path.is_file():
-        raise UserError(f"{path}: no .json or .jsonl file there; use the published file or folder")
+        raise UserError(f"{path}: no .json or .jsonl file found; use the published file or folder")
     splits: dict[str, list[Row]] = {}
     for file in files or [path]:
         if file.suffix == ".jsonl":
@@ -253,7 +253,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         rows = splits.setdefault(named[0], [])
         for row in content:
             if not isinstance(row, dict):
-                why = "not a list of objects; for a file with dev and test, omit published:"
+                why = "expected a list of objects; if the file has dev and test, remove published:"
                 raise UserError(f"{file}: {why}")
             rows.append({**row, "file": str(file)})
     if len(splits) > 1:
@@ -265,7 +265,7 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
     """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
     if reading.labels:
         spec = f"{next(iter(reading.labels))}=..."
-        raise InvalidOption("columns", spec, "only names the labels of a file; remove it")
+        raise InvalidOption("columns", spec, "labels can only be named for a file; remove them")
     dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
     where = f"hub:{name}"
@@ -303,8 +303,8 @@ def _reader(
         if index and not (isinstance(answer, str) and answer in options):
             if not (from_zero or classes):
                 raise UserError(
-                    f'{where}: the numbers in "{header}" should count from 0, but none is 0; '
-                    "export the data set with the letters of the correct options"
+                    f'{where}: the choice numbers in "{header}" must start at 0, but none is 0; '
+                    "export the answers as letters"
                 )
             found["answer"] = ascii_uppercase[: len(options)][int(answer)]
         return {**found, "choices": options}

@@ -47,8 +47,8 @@ def server_url(url: str) -> str:
     """
     if not re.fullmatch(r"https?://[^@?#\s]+", url):
         raise UserError(
-            "a server's URL has only host, port and path, such as http://127.0.0.1:8000/v1; keys and "
-            "passwords belong in an environment variable, such as SWARM_LLM_JUDGE_KEY"
+            "a server's URL may contain only host, port and path, such as http://127.0.0.1:8000/v1; "
+            "put a key or password in an environment variable, such as SWARM_LLM_JUDGE_KEY"
         )
     return url.rstrip("/")
 
@@ -96,7 +96,9 @@ class ChatClient:
         self._model = model
         self._key = os.environ.get(variable, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise UserError(f"{variable}: contains a character that is not allowed in a key")
+            raise UserError(
+                f"{variable} contains a character that is not allowed in a key; correct it"
+            )
         self._where = f"{who} at {self._url}"
         self._when_down = when_down
         # the client needs a key; servers that need none ignore it
@@ -164,8 +166,8 @@ class ChatClient:
         except self._openai.APIStatusError as error:
             raise self._error(f"rejected the request: {error}; {self._when_down}") from error
         except (self._openai.APIError, *_FOREIGN) as error:
-            why = "returned no text in choices, message, content; use one that speaks OpenAI's protocol"
-            raise self._error(f"{why} ({type(error).__name__})") from error
+            why = f"returned no text in choices[0].message.content ({type(error).__name__})"
+            raise self._error(f"{why}; use a server with the OpenAI API") from error
 
     def _error(self, problem: str) -> UserError:
         """An error without the key, which some servers repeat."""

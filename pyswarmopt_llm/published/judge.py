@@ -1,8 +1,8 @@
 """A language model as judge: ratings from 1 to 10, and comparisons of pairs in both orders.
 
 The judge is an OpenAI-compatible endpoint (`endpoint.ChatClient`), any function from
-prompts to texts, or a causal language model in this process. An unreadable answer is an error,
-never a made-up number: a search that silently scored nonsense would be worthless.
+prompts to texts, or a causal language model in this process. An unreadable answer is an error:
+no number is made up for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point
 T = TypeVar("T")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
-_WHEN_DOWN = "scores are kept: resume the run when it is back"
+_WHEN_DOWN = "scores are kept, so resume the run when the server is back"
 
 
 class Judge:
@@ -64,7 +64,7 @@ class Judge:
 
     def _prefer(self, prompts: Sequence[str]) -> list[float]:
         """1 if the answer prefers reply A, 0 for B, 0.5 for a tie."""
-        return [_POINTS[side] for side in self._read(prompts, preferred, "no better reply")]
+        return [_POINTS[side] for side in self._read(prompts, preferred, "no preferred reply")]
 
     def _read(
         self, prompts: Sequence[str], reader: Callable[[str], T | None], missing: str
@@ -74,7 +74,7 @@ class Judge:
         for answer in self.complete(prompts):
             value = reader(answer)
             if value is None:
-                raise UserError(f"the judge gave {missing}: {answer[:80]!r}; use a better judge")
+                raise UserError(f"the judge gave {missing} ({answer[:80]!r}); use a stronger judge")
             found.append(value)
         return found
 
@@ -140,7 +140,7 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     url = os.environ.get(f"{_PREFIX}URL", "")
     model = os.environ.get(f"{_PREFIX}MODEL", "")
     if not (url and model):
-        why = f"{_PREFIX}URL or {_PREFIX}MODEL is not set; set both for your endpoint"
+        why = f"set {_PREFIX}URL and {_PREFIX}MODEL to the URL of your endpoint and its model"
         raise InvalidOption("metric", spec, why)
     client = ChatClient(url, model, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, cache)
     judge = Judge(client, rubric)

@@ -53,8 +53,8 @@ class LmEvalTask:
             self.name = Path(name).stem
         for task in held_out.values():
             if task.OUTPUT_TYPE not in _KINDS:
-                kind = f"is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}"
-                raise UserError(f"lm-eval:{spec}: {kind}")
+                kinds = f"{task.OUTPUT_TYPE}; supported types: {' and '.join(_KINDS)}"
+                raise UserError(f"lm-eval:{spec} has output type {kinds}")
         self._divide(dev or DEV, test or TEST)
         self.fingerprint = digest([spec, _code(name), self._documents, self._use])
 
@@ -132,8 +132,8 @@ class LmEvalTask:
         if not number or greedy or not better.get(metric, True):
             metrics = ", ".join(name for name, higher in better.items() if higher)
             raise UserError(
-                f"lm-eval:{self._spec}: no metric {metric} to maximise document by document; name "
-                f"one after #: {metrics}"
+                f"lm-eval:{self._spec}: metric {metric} cannot be maximised per document; add one "
+                f"of these after #: {metrics}"
             )
         return metric
 
@@ -161,7 +161,7 @@ def _load(name: str) -> dict[str, Any]:
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
         ) from error
     if not tasks:
-        raise UserError(f"lm-eval:{name}: no such file, or no task or group in it")
+        raise UserError(f"lm-eval:{name}: no such file, or it contains no task or group")
     for task in tasks.values():
         if task.get_config("num_fewshot") is None:  # as the harness does
             task.set_config(key="num_fewshot", value=0)

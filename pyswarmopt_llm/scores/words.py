@@ -1,4 +1,4 @@
-"""The one normalisation by which scores compare a written text with a reference."""
+"""The normalisation that scores use to compare a written text with a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine of a mixture: several models side by side, and weights for their distributions."""
+"""The engine of a mixture: several loaded models, and weights for their distributions."""
 
 from __future__ import annotations
 

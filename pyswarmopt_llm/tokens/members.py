@@ -77,7 +77,7 @@ class SeveralModels(Engine):
         """
         if earlier:
             raise UserError(
-                "several models accept only single turns, not conversations; use one `base`"
+                "a mixture of models accepts only single turns, not conversations; use a single `base`"
             )
         return user
 
@@ -111,14 +111,14 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
 def _stated_base(name: str, settings: Path) -> BaseModel:
     named = read_config(settings).base_model_name_or_path
     if not named:
-        raise UserError(f"{name}: does not name its base in adapter_config.json; set `base`")
+        raise UserError(f"{name}: adapter_config.json does not name a base model; set `base`")
     return resolve_base(spec_of(named) or named)
 
 
 def load_members(
     members: Sequence[Member], dtype: str = "auto", device: str = "auto", threads: int | None = None
 ) -> dict[str, TransformersEngine]:
-    """Load all members side by side: name -> engine with the member's weights.
+    """Load all members: name -> engine with the member's weights.
 
     Adapters of one base share the weights they do not change.
 
@@ -169,8 +169,8 @@ def check_templates(members: Mapping[str, bool]) -> None:
     without = [name for name, has in members.items() if not has]
     if 0 < len(without) < len(members):
         raise UserError(
-            f"{without[0]}: has no chat template, but other members do; "
-            "put a chat_template.jinja next to its tokenizer, or remove it"
+            f"{without[0]} has no chat template, but other members do; add a chat_template.jinja file "
+            "next to its tokenizer, or remove the member"
         )
 
 
@@ -186,7 +186,7 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
 
 
 def open_members(config: SearchConfig) -> tuple[Sequence[Member], dict[str, TransformersEngine]]:
-    """The models and adapters of a search, of any bases; and all of them loaded side by side.
+    """The models and adapters of a search, of any bases; and all of them loaded.
 
     Raises:
         UserError: a member cannot be loaded.
@@ -241,7 +241,7 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
             members.append(replace(found, name=str(row["name"])))
             if found.fingerprint != row["fingerprint"]:
                 raise UserError(
-                    f"{file}: {row['name']} ({found.spec}) has changed since the file was made"
+                    f"{file}: {row['name']} ({found.spec}) has changed since this file was written; restore it"
                 )
     return content, tuple(members)
 
@@ -256,4 +256,6 @@ def undamaged(file: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
+        raise UserError(
+            f"{file} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from error

@@ -36,7 +36,9 @@ def mixing_weights(coefficients: Tensor) -> Tensor:
     weights = coefficients.detach().to("cpu", torch.float64).clamp(min=0.0)
     total = float(weights.sum())
     if not math.isfinite(total) or total <= 0.0:
-        raise ValueError(f"coefficients {coefficients.tolist()} have no positive, finite sum")
+        raise ValueError(
+            f"the positive coefficients must have a finite sum above 0, got {coefficients.tolist()}"
+        )
     return weights / total
 
 

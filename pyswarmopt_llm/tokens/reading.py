@@ -37,8 +37,8 @@ class TextModel:
         if not engine.passes.windows:
             kind = engine.model.config.get_text_config().model_type
             raise UserError(
-                f"{kind}: its layers do not accept a mask and position ids per token, so it cannot "
-                "be mixed with models that have other tokenizers; use members with one tokenizer"
+                f"{kind} models do not accept a mask and a position per token, so they cannot be "
+                "mixed with models that have other tokenizers; use members with the same tokenizer"
             )
         size = int(engine.model.get_output_embeddings().weight.shape[0])
         # The output layer may have more rows than the tokenizer has tokens; those rows mean

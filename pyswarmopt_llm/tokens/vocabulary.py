@@ -65,15 +65,17 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
             raise UserError(f"{name}: {error.text}") from error
         if lacking:
             raise UserError(
-                f"{name}: its tokenizer lacks part of the others' alphabet: it has no token for "
-                f"{min(lacking).decode()!r} alone; mix it only with models that share its tokenizer"
+                f"{name}: its tokenizer has no token for {min(lacking).decode()!r} alone; mix it "
+                "only with models that have the same tokenizer"
             )
 
 
 def _state(tokenizer: Any) -> dict[str, Any]:
     """Everything that determines the tokenisation, as JSON."""
     if not hasattr(tokenizer, "backend_tokenizer"):
-        raise UserError("its tokenizer has no tokenizer.json, which defines its tokens; convert it")
+        raise UserError(
+            f"{tokenizer.name_or_path}: no tokenizer.json; convert it to a fast tokenizer"
+        )
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in state.items() if key not in ("padding", "truncation")}
 
@@ -87,8 +89,8 @@ def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
     if '"ByteFallback"' in kinds or _SPACE in kinds:
         return _from_pieces
     raise UserError(
-        f"its tokenizer ({state['model']['type']}) does not define the bytes of a token; "
-        "byte-level BPE and SentencePiece do"
+        f"its tokenizer ({state['model']['type']}) does not define the bytes of a token; use "
+        "models with byte-level BPE or SentencePiece tokenizers"
     )
 
 

@@ -75,7 +75,7 @@ def _scores(row: Mapping[str, Any]) -> str:
     return f"{', '.join(words)} ({row['items']:,} examples, {row['seconds']:.1f} s)"
 
 
-command.__doc__ = """Compare ways to combine experts with equal examples and budgets; DIR/compare.md contains the table.
+command.__doc__ = """Compare ways to combine experts on the same examples with equal budgets; see DIR/compare.md.
 
 Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
 

@@ -27,17 +27,17 @@ class CompareConfig:
     tasks: Annotated[
         tuple[str, ...],
         Option(
-            "File or builtin:NAME; repeatable, compared separately.",
+            "File or builtin:NAME; repeat to compare on several tasks.",
             "T",
             opt.TASK,
             required=False,
         ),
     ]
-    out: Annotated[str, Option("Output directory, new or to resume.", "DIR", opt.OUTPUT)]
+    out: Annotated[str, Option("Output directory to create or resume.", "DIR", opt.OUTPUT)]
     _: KW_ONLY
     methods: Annotated[
         tuple[str, ...],
-        Option("all, or some (listed below), or FILE.py:NAME.", "M,M", commas=True),
+        Option("Methods (listed below), FILE.py:NAME, or all.", "M,M", commas=True),
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[
@@ -50,14 +50,17 @@ class CompareConfig:
         ),
     ] = ()
     examples: Annotated[
-        int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
+        int, Option("Chats to generate for a builtin:NAME in `data`.", "N", opt.RARE, least=1)
     ] = BUILTIN_EXAMPLES
     data_epochs: Annotated[
-        float | None, Option("Epochs of data-merge (as for the adapters).", "E", opt.TASK, above=0)
+        float | None,
+        Option("Epochs of data-merge (default: the adapters').", "E", opt.TASK, above=0),
     ] = None
     data_lr: Annotated[
         float | None,
-        Option("Peak learning rate of data-merge (as for the adapters).", "LR", opt.TASK, above=0),
+        Option(
+            "Peak learning rate of data-merge (default: the adapters').", "LR", opt.TASK, above=0
+        ),
     ] = None
     dev: opt.Dev = None
     test: opt.Test = None

@@ -126,7 +126,7 @@ def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
     """
     tasks = load_tasks(config, config.tasks)
     if not tasks:
-        raise UserError("no task; add `task`, or `prompts` and `metric`")
+        raise UserError("no task given; set `task`, or `prompts` and `metric`")
     metrics = find_metrics(
         tasks,
         config.metrics,
@@ -158,8 +158,10 @@ def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
     items = len(task.dev)
     if items > budget_items:
-        why = f"below the {items} dev examples of {task.name} that one evaluation needs"
-        raise InvalidOption("budget_items", budget_items, f"{why}; raise it, or lower `dev`")
+        why = f"one evaluation needs the {items} dev examples of {task.name}"
+        raise InvalidOption(
+            "budget_items", budget_items, f"{why}; raise the budget, or lower `dev`"
+        )
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
@@ -167,7 +169,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     chats = {}
     for name, spec in config.data:
         if name not in experts:
-            why = f"no expert is called {name}; the experts are {', '.join(experts)}"
+            why = f"no expert is named {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
         count = config.examples if spec.startswith(BUILTIN) else None
         chats[name] = load_examples(spec, count, 0).examples
@@ -178,7 +180,7 @@ def check_settings(config: CompareConfig) -> list[Method]:
     """The methods, after refusing unknown or out-of-range settings."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"a comparison needs at least 2, got {len(config.experts)}; add more"
+        why = f"a comparison needs at least 2 experts, got {len(config.experts)}; add more"
         raise InvalidOption("experts", None, why)
     check_options(config)
     methods = ordered(config.methods)
@@ -206,8 +208,8 @@ def plan(
             else:
                 able.append((method, bench))
     if not able:
-        reasons = "; ".join(map(": ".join, left_out.items()))
-        raise InvalidOption("methods", None, f"none can run; {reasons}")
+        reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        raise InvalidOption("methods", None, f"no method can run: {reasons}")
     # Ordered by seed: an interrupted comparison has every method's first seed first.
     entries = [
         (method, bench, seed, budget)
@@ -244,8 +246,8 @@ def _price(entries: Sequence[Entry]) -> str:
         if method.kind == "ensemble":
             models = len(bench.experts)
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
-    training = counted(runs["training"], "training")
-    return f"{counted(runs.total(), 'run')}, {training} among them: {price({'seconds': seconds})}"
+    total = counted(runs.total(), "run")
+    return f"{total} ({runs['training']} of them training): {price({'seconds': seconds})}"
 
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
@@ -264,7 +266,7 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
 
     row = store.get(OUTCOME, _key(entry), outcome, _Outcome)
     if row.get("source") != source.get("source"):
-        why = "changed since this comparison scored it; restore it, or use another `out`"
+        why = "has changed since it was scored here; restore it, or use another `out`"
         raise InvalidOption("methods", method.name, why)
     on_step(done + 1, total, name, row)
 

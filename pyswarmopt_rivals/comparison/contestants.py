@@ -122,7 +122,7 @@ def _unanswerable(method: Method, bench: Bench) -> Iterator[str]:
     if not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
         if open_ones or bench.scoring == "generate":
-            yield "needs examples with choices"
+            yield "needs answer choices"
 
 
 def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
@@ -133,22 +133,22 @@ def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
         if name == "finetune-best-once":
             needed += experts * bench.dev_items
         if budget < needed:
-            yield f"training takes {needed} examples"
+            yield f"training needs a budget of {needed} examples"
     modelled = name in (ITEM_MODEL, RANDOM) and experts <= MOST_COEFFICIENTS
     if modelled and budget < starting(bench, experts):
-        yield f"its starting points need {starting(bench, experts)} examples"
+        yield f"its starting points need a budget of {starting(bench, experts)} examples"
 
 
 def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
     """Why a mixture cannot be trained on dev."""
     experts = len(bench.experts)
     if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
-        yield "its result is trained on options"
+        yield "needs answer choices to train on"
     if experts > MOST_COEFFICIENTS:
         yield f"works with at most {MOST_COEFFICIENTS} experts"
     needed = training(bench) + starting(bench, experts)
     if budget < needed:
-        yield f"training and the experts alone need {needed} examples"
+        yield f"training and scoring the experts need a budget of {needed} examples"
 
 
 def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:

@@ -31,10 +31,10 @@ HEADINGS = (
     "models",
     "tokens",
     "rank",
-    "against best single",
+    "against best-single",
     "against best baseline",
 )
-OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
+OVER_TASKS = ("dev", "test", "gain over best-single", "first on", "examples", "seconds", "tokens")
 _READING = ("columns", "template", "split_seed")
 _SEARCHING = (
     "base",
@@ -79,14 +79,14 @@ def cells(row: Json) -> dict[str, str]:
     return {
         "dev": score_text(row["dev"], row.get("dev_interval")),
         "test": score_text(row["test"], row.get("test_interval")),
-        "gain over best single": "-" if gain is None else f"{gain:+.1%}",
+        "gain over best-single": "-" if gain is None else f"{gain:+.1%}",
         "first on": str(row.get("wins")),
         "examples": f"{row['item_evaluations']:,.0f}",
         "seconds": f"{row['seconds']:,.1f}",
         "models": str(row["models"]),
         "tokens": "-" if tokens is None else f"{tokens:,.0f}",
         "rank": rank_text(row),
-        "against best single": against_text(row.get("against_single")),
+        "against best-single": against_text(row.get("against_single")),
         "against best baseline": against_text(row.get("against_rival"), named=True),
     }
 
@@ -169,7 +169,7 @@ def latex_text(result: Json) -> str:
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     """(purpose, command): make the best method's adapter; none for an ensemble, which has no
-    adapter, or for the best single expert, which already exists.
+    adapter, or for the best expert, which already exists.
 
     Args:
         result: ``compare.json``.
@@ -187,7 +187,7 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
             how["task"] = config["tasks"][0]
             how |= {each: config[each] for each in (*_READING, "budget_items")}
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
-        yield f"make the adapter of {first}", merge
+        yield f"create the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
         how = {each: config[each] for each in _SEARCHING} | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:

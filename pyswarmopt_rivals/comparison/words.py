@@ -15,32 +15,32 @@ Json = Mapping[str, Any]
 
 READING = {
     "Intervals": (
-        "95% intervals: Wilson's if each example is right in all seeds or wrong in all, otherwise Student's "
+        "95% Wilson intervals if each example has the same outcome in all seeds, otherwise Student's t "
         "over seeds and examples; means over tasks combine the tasks' intervals (Zou & Donner 2008)."
     ),
     "p": (
         "Two-sided paired test over test examples and seeds, corrected for the number of methods "
-        "(Bonferroni). The best baseline is the row that scores highest on test among the others."
+        "(Bonferroni). The best baseline is the other row with the highest test score."
     ),
-    "Examples, seconds": "Cost of finding the result, excluding test scores.",
+    "Examples, seconds": "Cost of the method, excluding scoring on test.",
     "Tokens": (
         "Tokens that all models together read and generate per example at inference; a context shared by "
-        "several options counts once."
+        "several answer choices counts once."
     ),
     "Rank": (
-        "Rank of the weight changes: full if no LoRA of rank sum r_i can represent the result, which is "
-        "then scored as in the method's paper. METHOD:adapter is the LoRA that merge writes, with its "
+        "Rank of the weight changes; full if no LoRA of rank sum r_i can represent the merged model, which "
+        "is then scored as in the method's paper. METHOD:adapter is the LoRA that merge writes, with its "
         "truncation loss in the Frobenius norm."
     ),
 }
 _ABOUT = {
     "model-swarms": (
-        "the published update and swarm size on weight changes, scoring every example, with one set of "
-        "coefficients, where the paper uses the best of a grid; a small budget ends it before its "
-        "patience does."
+        "the published update and swarm size, applied to weight changes; every example is scored. The "
+        "paper uses the best coefficients of a grid, and this row only one set. A small budget stops it "
+        "before its patience runs out."
     ),
-    "evolmerge": "one weight and one density per expert; its paper tunes them per layer, in 1,000 trials.",
-    RANDOM: "the item-model search, over adapters with random factors instead of the experts.",
+    "evolmerge": "one weight and one density per expert; the paper tunes them per layer, in 1,000 trials.",
+    RANDOM: "the item-model search over adapters with random factors instead of the experts.",
 }
 
 
@@ -78,14 +78,14 @@ def summary_lines(result: Json) -> Iterator[str]:
     methods = result["methods"]
     seeds = max(row["seeds"] for row in methods.values())
     yield (
-        f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
+        f"{counted(result['experts'], 'expert')} fine-tuned from {config['base']}; at most "
         f"{config['budget_items']} dev examples per method, task and seed; "
         f"{counted(seeds, 'seed')} for randomised methods."
     )
     if seeds == 2:
         yield (
-            "Two seeds cannot show a difference: an interval over them has 12.7 standard errors on "
-            "either side (Student's t); use at least three, preferably five."
+            "Two seeds cannot show a difference, because a t interval over them extends 12.7 "
+            "standard errors to each side; use at least three seeds, preferably five."
         )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."
@@ -96,8 +96,7 @@ def summary_lines(result: Json) -> Iterator[str]:
         yield trained_on_dev(trained)
     if WITH_DEV in methods:
         yield (
-            f"On dev {WITH_DEV} is cross-fitted: each example is scored by a model that was trained "
-            "without it."
+            f"On dev, {WITH_DEV} is cross-fitted: each example is scored by a model that was trained without it."
         )
 
 
@@ -107,10 +106,10 @@ def _verdict(result: Json) -> str:
     best = methods.get(first)
     single = methods.get(SINGLE)
     if single is None:
-        return "No verdict: the comparison has no row for the best single expert."
+        return "No verdict, because the comparison does not include best-single."
     if best is single:
         score = f"{single[split]:.3f} on {split}"
-        return f"No method scores higher than the best single expert: {score}."
+        return f"No method scores higher than the best expert: {score}."
     scores = f"{best[split]:.3f} against {single[split]:.3f}"
     if "tasks" in result:
         return first_over_tasks(first, scores, len(result["tasks"]), best)
@@ -123,14 +122,14 @@ def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
     Example:
         >>> text = first_over_tasks("ties", "0.700 against 0.600", 3, {"gain": 0.17, "wins": 2})
         >>> text.partition(": ")[0], text.partition("; ")[2]
-        ('ties is first on average over 3 tasks', 'it is first on 2 of them.')
+        ('ties ranks first on average over 3 tasks', 'it ranks first on 2 of them.')
     """
     gain = ""
     if row["gain"] is not None:
         gain = f" ({row['gain']:+.1%} on average)"
     return (
-        f"{name} is first on average over {counted(tasks, 'task')}: {scores} for the best single "
-        f"expert{gain}; it is first on {row['wins']} of them."
+        f"{name} ranks first on average over {counted(tasks, 'task')}: {scores} for the best "
+        f"expert{gain}; it ranks first on {row['wins']} of them."
     )
 
 
@@ -140,13 +139,13 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
     Args:
         split: dev or test.
         name: name of the method.
-        scores: scores of the method and of the best single expert.
+        scores: scores of the method and of the best expert.
         against: their comparison.
 
     Example:
         >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
         >>> first_on("test", "ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
-        'ties is first, but not significantly better than the best single expert'
+        'ties ranks first, but is not significantly better than the best expert'
     """
     test = against["corrected"]
     low, high = test["interval"]
@@ -155,10 +154,10 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
         f"corrected for {counted(test['rivals'], 'baseline')}"
     )
     if split != "test":
-        return f"{name} is first on dev: {seen}; there is no test split."
+        return f"{name} ranks first on dev: {seen}; there is no test split."
     if low > 0:
-        return f"{name} is first, and significantly better than the best single expert: {seen}."
-    return f"{name} is first, but not significantly better than the best single expert: {seen}."
+        return f"{name} ranks first and is significantly better than the best expert: {seen}."
+    return f"{name} ranks first, but is not significantly better than the best expert: {seen}."
 
 
 def trained_on_dev(names: Sequence[str]) -> str:
@@ -166,7 +165,7 @@ def trained_on_dev(names: Sequence[str]) -> str:
 
     Example:
         >>> trained_on_dev(["gradient"])
-        'On dev gradient is scored on its own training examples: compare on test.'
+        'On dev, gradient is scored on its own training examples; compare on test.'
     """
     are = "is scored on its" if len(names) == 1 else "are scored on their"
-    return f"On dev {', '.join(names)} {are} own training examples: compare on test."
+    return f"On dev, {', '.join(names)} {are} own training examples; compare on test."

@@ -185,5 +185,5 @@ def _spread(weights: tuple[float, ...], n: int) -> tuple[float, ...]:
         return weights
     if len(weights) == 1:
         return weights * n
-    why = f"has {len(weights)} numbers for {n} experts; use one each, or one for all"
+    why = f"has {len(weights)} numbers for {n} experts; use one per expert, or one for all"
     raise InvalidOption("weights", None, why)

@@ -110,7 +110,7 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     words = ["--strategy", "all", "--epsilon", 2, "--out", tmp_path / "run"]
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
     assert code == 0, err
-    left = re.findall("^left out: (.*?):", out, re.MULTILINE)
+    left = re.findall("^left out: (.*?) ", out, re.MULTILINE)
     more = {"attention", "nearest", "route-neighbours", "route-likelihood"}
     more |= {"fuse", "self-consistency", "reward"}
     assert set(left) == more

@@ -74,11 +74,11 @@ def test_strongest_paths_by_enumeration(members: int, shares: list[float]) -> No
 @pytest.mark.parametrize(
     ("rankings", "message"),
     [
-        ([], "no members"),
-        (["ABC"], r"rankings\[0\] is a single string,"),
-        ([["A"], ["B", "A", "B"]], r"rankings\[1\] names 'B' twice"),
-        ([["A", " "]], r"rankings\[0\]\[1\] is ' '"),
-        ([["A", 2]], r"rankings\[0\]\[1\] is 2"),
+        ([], "at least one ranking"),
+        (["ABC"], r"rankings\[0\] must be a list"),
+        ([["A"], ["B", "A", "B"]], r"rankings\[1\] contains 'B' twice"),
+        ([["A", " "]], r"rankings\[0\]\[1\] must be .*' '"),
+        ([["A", 2]], r"rankings\[0\]\[1\] must be .*2"),
     ],
 )
 def test_bad_rankings(rule, rankings: list, message: str) -> None:

@@ -49,7 +49,7 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
         *("cascade", "confidence", "stackelberg", "stacked")
     }
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
-    with pytest.raises(UserError, match="strategy nearest: embeddings"):
+    with pytest.raises(UserError, match="strategy nearest needs embeddings"):
         skipped(skip=False)
 
 
@@ -78,5 +78,5 @@ def test_a_task_without_right_answers_is_refused_before_a_member_is_loaded() -> 
         ("dev", Task("t", (known, unknown), (known,), source="t.json")),
         ("test", Task("t", (known,), (unknown,), source="t.json")),
     ):
-        with pytest.raises(UserError, match=f"t.json: {split} example 2: no answer"):
+        with pytest.raises(UserError, match=f"t.json: {split} example 2 lacks an answer"):
             check_task(config, task)

@@ -59,7 +59,7 @@ def test_replies_are_as_long_as_the_window_has_room_for_and_too_long_ones_are_re
 ) -> None:
     """Before anything is asked; the example's models have windows of 256 tokens."""
     out = tmp_path / "run"
-    for length, said in ((1000, "--strategy refine needs room"), (5, "")):
+    for length, said in ((1000, "--strategy refine needs a larger"), (5, "")):
         words = ["--strategy", "refine", "--max-new-tokens", length, "--out", out]
         code, _, err = swarm_llm(capsys, "negotiate", *given, *words)
         assert code == (2 if said else 0) and said in err
@@ -90,7 +90,7 @@ def test_a_student_learns_what_the_group_says(
     assert printed["student"]["tokens"] == printed["group"]["tokens"] / 2
     assert printed["student"]["test"] == printed["group"]["test"]
     card = (tmp_path / "student" / "README.md").read_text()
-    assert "2 members by majority" in card
+    assert "2 members combined by majority" in card
     base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, tmp_path / "student")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)

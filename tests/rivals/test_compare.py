@@ -94,15 +94,15 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     config = CompareConfig(**given | changes)
     steps: list[Any] = []
     result = compare(config, lambda *step: steps.append(step))
-    said = f"{len(result['methods'])} runs, 8 trainings among them: at most 0:"
+    said = f"{len(result['methods'])} runs (8 of them training): at most "
     assert steps[0][2].startswith(said) and "training 0:" in steps[0][2]
     steps.clear()
     assert compare(config, lambda *step: steps.append(step)) == result
     assert not any("trainings" in step[2] for step in steps)
     assert result["left_out"] == {
-        "finetune-once": "training takes 80 examples",
-        "finetune-best-once": "training takes 104 examples",
-        "item-model+dev": "training and the experts alone need 464 examples",
+        "finetune-once": "training needs a budget of 80 examples",
+        "finetune-best-once": "training needs a budget of 104 examples",
+        "item-model+dev": "training and scoring the experts need a budget of 464 examples",
     }
     assert set(result["methods"]) == set(known_methods()) - result["left_out"].keys()
     for name, row in result["methods"].items():
@@ -174,7 +174,7 @@ def test_a_method_of_ones_own_competes_and_is_not_mixed_with_its_earlier_self(
     with pytest.raises(UserError, match="returned NoneType"):
         compared(given, methods=(f"{file}:nothing",), out=str(tmp_path / "other"))
     file.write_text(MINE.replace("mean(0)", "sum(0)"))
-    with pytest.raises(UserError, match="changed since"):
+    with pytest.raises(UserError, match="has changed since"):
         compared(given, methods=(name,), seeds=1)
 
 

@@ -180,5 +180,5 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
             misses = 0
             yield draft
     raise UserError(
-        f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
+        f"builtin:{domain}: only {len(seen)} different {partition} questions exist; request fewer"
     )

@@ -166,8 +166,8 @@ def metric_of(task: Task) -> str:
         return "accuracy"
     if ":" in task.metric or task.metric == "judge":
         raise UserError(
-            f"{task.source}: its metric {task.metric!r} asks a server or loads code, which a file "
-            f"may not do; if you trust it, add `metric` {shlex.quote(task.metric)}"
+            f"{task.source}: the metric {task.metric!r} calls a server or loads code, which needs "
+            f"your consent; if you trust the file, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 
@@ -195,7 +195,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     pairs = [spec.partition("=") for spec in specs if "=" in spec]
     own = {task: metric for task, _, metric in pairs}
     if len(own) < len(pairs) or not own.keys() <= {*tasks}:
-        why = f"use one metric per task: {', '.join(tasks) or 'none'}"
+        why = f"use one metric per task (tasks: {', '.join(tasks) or 'none'})"
         raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
     if general:
         return dict.fromkeys(tasks, *general) | own
@@ -219,7 +219,9 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
         else:
             label = re.sub("[:/]", "-", spec)
         if label in labels:
-            raise InvalidOption("metric", spec, f"a second metric called {label}")
+            raise InvalidOption(
+                "metric", spec, f"two metrics are named {label}; rename or remove one"
+            )
         labels[label] = spec
     return labels
 
@@ -251,7 +253,7 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = f"only affects scores of free-form replies, not {metric.name}; remove it"
+        why = f"applies only to free-form replies, not to {metric.name}; remove it"
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)

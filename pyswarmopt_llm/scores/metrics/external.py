@@ -66,7 +66,7 @@ class ScoreFunction:
         if known[1] not in self._names or not needed | {*self._names} <= {*known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
-            raise self._refusal(f"takes ({', '.join(parameters)}); use {forms}")
+            raise self._refusal(f"unsupported parameters ({', '.join(parameters)}); use {forms}")
 
     def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
         """The named numbers of each reply; a single number has the name ``""``.
@@ -91,12 +91,14 @@ class ScoreFunction:
                 for row, place in zip(rows, places, strict=True)
             ]
         if len(returned) != len(rows):
-            raise self._refusal(f"returned {len(returned)} values for {len(rows)} replies")
+            raise self._refusal(
+                f"got {len(returned)} values for {len(rows)} replies; return one per reply"
+            )
         parts = list(map(self._checked, returned, places))
         for row, place in zip(parts, places, strict=True):
             if row.keys() != parts[0].keys():
                 raise self._refusal(
-                    f"{place}returned different names than before: {', '.join(row)}"
+                    f"{place}got the names {', '.join(row)}; return the same names for all replies"
                 )
         return parts
 
@@ -120,7 +122,7 @@ class ScoreFunction:
         except BaseException as error:
             code = getattr(self._function, "__code__", None)
             why = raised(error, Path(getattr(code, "co_filename", "")))
-            raise self._refusal(f"{place}raised {why}; fix it") from error
+            raise self._refusal(f"{place}the function raised {why}; fix it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """A returned value as named numbers."""
@@ -129,14 +131,14 @@ class ScoreFunction:
             named = value
         parts = {str(name): _number(part) for name, part in named.items()}
         if not parts or not sum(map(abs, parts.values())) <= LARGEST:
-            why = f"return a finite number (at most {LARGEST:g}), or a dict of them"
-            raise self._refusal(f"{place}returned {reprlib.repr(value)}; {why}")
+            why = f"return a finite number (at most {LARGEST:g}) or a dict of such numbers"
+            raise self._refusal(f"{place}got {reprlib.repr(value)}; {why}")
         return parts
 
 
 def _listed(values: Any) -> list[Any]:
     if isinstance(values, str | Mapping):
-        raise TypeError("not a list with a value per reply")
+        raise TypeError("expected a list with one value per reply")
     return list(values)
 
 
@@ -176,7 +178,9 @@ class EvaluateMetric:
         evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
         path = user_path(name)
         if path.exists() and "/" not in name:  # the library would run a script with that name here
-            raise self._refusal(f"there is also a {name} here; use ./{name} if you mean that")
+            raise self._refusal(
+                f"the current directory also contains {name}; use ./{name} if you mean that"
+            )
         if path.exists():
             name = str(path)
         try:
@@ -184,7 +188,7 @@ class EvaluateMetric:
             self._metric: Any = evaluate.load(name, experiment_id=uuid.uuid4().hex)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise self._refusal(
-                f"{first_line(error)}; use a folder, ./NAME, or a name on the hub"
+                f"{first_line(error)}; use a folder, ./NAME or a name on the hub"
             ) from error
         try:
             right, wrong = (
@@ -216,7 +220,7 @@ class EvaluateMetric:
                 problem = error
                 continue
             return self._number(result)
-        raise self._refusal(f"does not accept text ({first_line(problem)}); use another")
+        raise self._refusal(f"does not accept text ({first_line(problem)}); use another one")
 
     def _number(self, result: Mapping[str, Any]) -> float:
         """The value that was asked for, of those that the metric gives."""
@@ -227,6 +231,6 @@ class EvaluateMetric:
             wanted = [self._key]
         value = next((float(result[key]) for key in wanted if key in result), math.nan)
         if not abs(value) <= LARGEST:
-            why = f"returns {', '.join(result)}; name one that is a mean over examples: NAME#VALUE"
+            why = f"returns {', '.join(result)}; select one that is a mean over examples with NAME#VALUE"
             raise self._refusal(why)
         return value

@@ -100,17 +100,17 @@ class Metric:
         for item in items:
             lacks = ""
             if self.needs != "nothing" and not item.references:
-                lacks = "no answer"
+                lacks = "an answer"
             elif self.needs == "choices" and item.choices is None:
-                lacks = "no choices"
+                lacks = "answer choices"
             elif self.needs == "number" and not _has_number(item):
-                lacks = "no number as its answer"
+                lacks = "a numeric answer"
             if lacks:
                 why = (
-                    f"which `metric` {self.name} needs; add it, or score the text itself: `metric` "
-                    "FILE.py:FUNCTION, reward:MODEL or judge"
+                    f"which `metric` {self.name} requires; correct it, or set `metric` to "
+                    "FILE.py:FUNCTION, reward:MODEL or judge, which score the text itself"
                 )
-                raise UserError(f"{where} example {item.id}: {lacks}, {why}")
+                raise UserError(f"{where} example {item.id} lacks {lacks}, {why}")
 
 
 def _has_number(item: Item) -> bool:
@@ -147,7 +147,7 @@ class Sampling:
             return cls(temperature, samples, seed)
         if samples > 1:
             raise InvalidOption(
-                "samples", samples, "greedy replies are all the same; add `temperature`"
+                "samples", samples, "greedy replies are all the same; set `temperature` above 0"
             )
         return None
 

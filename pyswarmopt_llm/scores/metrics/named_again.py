@@ -1,4 +1,4 @@
-"""Permissions that a run, perhaps a stranger's, needs from its user: to execute code, and to
+"""Permissions that a run, perhaps somebody else's, needs from its user: to execute code, and to
 contact a judge.
 """
 
@@ -51,14 +51,16 @@ def require(
     """
     other = set(allowed) - {value for _, value in trusted(config)}
     if other:
-        raise UserError(f"{run}: was not started with {min(other)}; remove it, or start a new run")
+        raise UserError(
+            f"{run} was not started with {min(other)}; remove that option, or start a new run"
+        )
     missing = [
         f"`{allow or field}` {shlex.quote(value)}"
         for field, value in trusted(config)
         if value not in allowed
     ]
     if missing:
-        why = "its run.json names code to run, or a judge to pay for; if you trust it, add"
+        why = "its run.json names code to run or a judge that may cost money; if you trust it, add"
         raise UserError(f"{run}: {why} {' '.join(missing)}")
 
 

@@ -122,7 +122,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     tasks = load_split(config)
     externals = _harness_tasks(config)
     if not tasks and not externals:
-        raise UserError("no task; add `task`, or `prompts` and `metric`")
+        raise UserError("no task given; set `task`, or `prompts` and `metric`")
     metrics = find_metrics(
         tasks,
         config.metrics,
@@ -135,7 +135,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
     by = config.combine
     if by == "harmonic" and signed:
-        why = "may be negative, so their harmonic mean is undefined; add `combine arithmetic`"
+        why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
         raise InvalidOption("metric", signed[0], why)
     if by == "auto":
         by = "harmonic"
@@ -171,7 +171,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
         if task.name in tasks:
-            why = f"two tasks are called {task.name}; rename one file"
+            why = f"two tasks are named {task.name}; rename one of the files"
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     tasks = prompted(tasks, config.template)
@@ -213,10 +213,10 @@ def check_answers(
     }
     if scoring not in ("auto", *used):
         names = ", ".join(metric.name for metric in metrics.values()) or "a harness task"
-        why = f"{names} is scored by {', '.join(sorted(used)) or 'the harness'}; remove it"
+        why = f"{names} can only be scored by {', '.join(sorted(used)) or 'the harness'}; remove this option"
         raise InvalidOption("scoring", scoring, why)
     if thinking and metrics and "generate" not in used:
-        why = "only affects free-form replies, but options are scored here; add `scoring generate`"
+        why = "applies only to free-form replies, but choices are scored here; set `scoring` to generate"
         raise InvalidOption("thinking", thinking, why)
 
 
@@ -240,8 +240,8 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
             if len(task.spare) >= len(task.dev):
                 count = SPARE * len(task.dev)
         elif count > len(task.spare):
-            why = f"{name} has only {len(task.spare)} examples without options beyond its dev"
-            raise InvalidOption("spare", count, f"{why}; use fewer, or a lower `dev`")
+            why = f"{name} has only {len(task.spare)} examples outside dev that have no choices"
+            raise InvalidOption("spare", count, f"{why}; use fewer, or lower `dev`")
         tasks[name] = replace(task, spare=task.spare[:count], fingerprint="")
     return tasks
 
@@ -293,7 +293,7 @@ def check_window(
     engine: Engine,
     splits: Sequence[str] = SPLITS,
     metric: Metric = ACCURACY,
-    model: str = "the base",
+    model: str = "the base model",
     room: int = 0,
 ) -> None:
     """Refuse items that do not fit a model (or a mixture's members); `room`: tokens reserved for
@@ -322,6 +322,6 @@ def check_window(
                 if length + new > window:
                     raise UserError(
                         f"{task.source}: {split} example {item.id}: {how} scoring needs "
-                        f"{needed_tokens(length, new)}, but {model}'s context window holds "
-                        f"{window:,}; shorten or remove it"
+                        f"{needed_tokens(length, new)}, but the context window of {model} holds "
+                        f"{window:,}; shorten or remove the example"
                     )

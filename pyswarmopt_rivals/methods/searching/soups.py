@@ -20,17 +20,14 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
 def uniform_soup(settings: Settings) -> Merged:
-    """The average, or the sum with given weights, as a search in this space has at the same
-    position.
-    """
+    """The average, or the sum with given weights, as at the same position of a search in this space."""
     space = build_space(settings.space, settings.experts)
     return Merged(space.realise(settings.weights))
 
 
 def best_single(settings: Settings) -> Merged:
     """The expert with the best dev score, among equals the first; each is scored once, as far as
-    the
-    budget allows.
+    the budget allows.
     """
     trial = settings.trial
     patches = [as_patch(expert) for expert in settings.experts[: trial.left]]

@@ -46,9 +46,9 @@ def schedule(
         lr = lr or card_lr
         epochs = epochs or card_epochs
     if lr is None or epochs is None:
-        why = "the adapters' cards do not state one rate and number of epochs for all"
+        why = "the adapters' cards do not all state the same learning rate and epochs"
         raise InvalidOption(
-            "data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as in their training"
+            "data_lr", lr, f"{why}; set `data_lr` and `data_epochs` to those used in training"
         )
     return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
 

@@ -55,7 +55,7 @@ def train_on_dev(
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
     if not items:
         raise UserError(
-            "training on dev: no example has a right answer; add answers, or choose another method"
+            "training on dev needs examples with right answers; add answers, or choose another method"
         )
     epochs = min(EPOCHS, int(trial.items_left / (PASSES * len(items))))
     if epochs < 1:

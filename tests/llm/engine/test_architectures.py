@@ -104,7 +104,7 @@ def test_an_encoder_is_refused(kind: str, tiny_base: Path) -> None:
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
     sizes |= {"dim_head": 8, "dim_ff": 48} if kind == "cpmant" else {"intermediate_size": 48}
     config = CONFIG_MAPPING[kind](vocab_size=len(tokenizer), initializer_range=0.3, **sizes)
-    with pytest.raises(UserError, match=f"{kind} base sees the tokens"):
+    with pytest.raises(UserError, match=f"{kind} model attends to the tokens"):
         TransformersEngine(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
 
 

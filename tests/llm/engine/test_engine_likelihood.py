@@ -171,7 +171,7 @@ def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny)
     assert engine.loglikelihood([]) == []
-    with pytest.raises(ValueError, match="a continuation is empty"):
+    with pytest.raises(ValueError, match="must not be empty"):
         engine.loglikelihood([("a", "b"), ("a", "")])
 
 

@@ -90,7 +90,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(
         assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)
         assert engine.generate(PROMPTS, 4) == texts
     said = [record.message.partition(",")[0] for record in caplog.records]
-    assert said == [f"out of memory: continuing with {tokens} tokens per batch" for tokens in SIZES]
+    assert said == [f"out of memory; continuing with {tokens} tokens per batch" for tokens in SIZES]
     assert engine.batch_tokens == SIZES[-1]
 
 
@@ -143,9 +143,7 @@ def test_a_base_without_numbers_is_one_line(
     dtype = {"damaged": "float32", "large": "float16"}[kind]
     stated = {"base_model_name_or_path": str(bases[kind])}
     experts = [changed_copy(path, tmp_path / "e" / path.name, **stated) for path in tiny_experts]
-    said = (
-        f"its log-probabilities in {dtype} are not numbers; its weights are damaged, or too large"
-    )
+    said = f"the log-probabilities are not finite in {dtype}; the weights are damaged, or too large"
     words = [
         part
         for word in f"{COMMANDS[name]} --dtype {dtype}".split()

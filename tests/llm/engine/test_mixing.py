@@ -91,7 +91,7 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
         (
             Patch({Q0: change(32), "model.norm.weight": change(32)}),
             KeyError,
-            "no such parameter",
+            "no parameter model.norm",
         ),
         (Patch({Q0: change(16)}), ValueError, "change has shape"),
     ]

@@ -60,14 +60,14 @@ def added(name: str) -> Break:
 # settings of adapter_config.json, and what the line says of them
 CORPUS = Path(__file__).with_name("settings.jsonl").read_text(encoding="utf-8").splitlines()
 BROKEN: dict[str, tuple[Break, str]] = {
-    "no config": (lambda p: (p / CONFIG).unlink(), "cannot be read"),
+    "no config": (lambda p: (p / CONFIG).unlink(), "cannot read"),
     "pickle": (lambda p: (p / WEIGHTS).rename(p / "adapter_model.bin"), "is a pickle"),
     "bad json": (lambda p: (p / CONFIG).write_text('{\n"r": 4,\n'), "line 3: not valid JSON"),
     "truncated": (lambda p: (p / WEIGHTS).write_bytes((p / WEIGHTS).read_bytes()[:-1]), "corrupt"),
-    "no tensors": (stored(dict.clear), "has no LoRA weights"),
+    "no tensors": (stored(dict.clear), "contains no LoRA weights"),
     "partner": (stored(lambda t: t.pop(KEY_B)), f"{MODULE} has no lora_B.weight"),
-    "nan in A": (stored(lambda t: t[KEY_A].fill_(float("nan"))), "NaN or infinite"),
-    "huge": (stored(lambda t: t[KEY_A].fill_(3e38)), f"weights of {MODULE} are"),
+    "nan in A": (stored(lambda t: t[KEY_A].fill_(float("nan"))), "NaN, infinite"),
+    "huge": (stored(lambda t: t[KEY_A].fill_(3e38)), f"weights for {MODULE} are"),
     "integers": (stored(lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
     "embedding": (added("base_model.model.embed_tokens.lora_embedding_A"), "is not a LoRA weight"),
     "alpha": (configured(lora_alpha=float("nan")), "lora_alpha is missing or has the wrong type"),
@@ -106,7 +106,7 @@ def test_malformed_patterns_are_refused(
 ) -> None:
     path = Path(shutil.copytree(tiny_experts[0], tmp_path / "expert"))
     configured(**PLACES[place](text))(path)
-    with pytest.raises(UserError, match=r"adapter_config.json: a pattern cannot be matched"):
+    with pytest.raises(UserError, match=r"adapter_config.json: a module pattern is invalid"):
         read_adapter(path)
 
 

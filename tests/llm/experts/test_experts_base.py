@@ -55,15 +55,15 @@ def in_int8(tensors: dict[str, torch.Tensor]) -> None:
     tensors[PROJ.replace(".weight", ".SCB")] = torch.ones(32)
 
 
-UNKNOWN = "its weights are quantised with zzz; transformers does not support it"
+UNKNOWN = "its weights are quantised with zzz, which this version of transformers does not support"
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no configuration": (lambda p: (p / "config.json").unlink(), "config.json: cannot be read"),
+    "no configuration": (lambda p: (p / "config.json").unlink(), "config.json (No such file"),
     "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3: not valid JSON"),
     "pickled": (lambda p: (p / MODEL).rename(p / "pytorch_model.bin"), "no *.safetensors"),
     "truncated": (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes()[:-100]), "truncated"),
     "no tokenizer": (lambda p: [f.unlink() for f in p.glob("token*")], "tokenizer cannot be loaded"),
-    "a weight less": (lambda p: edited(p, lambda t: t.pop(PROJ)), f"lacks 1 weights such as {PROJ}"),
-    "int8": (lambda p: edited(p, in_int8), f"{PROJ} is packed (I8), and config.json does not say how"),
+    "a weight less": (lambda p: edited(p, lambda t: t.pop(PROJ)), f"missing weights, such as {PROJ}"),
+    "int8": (lambda p: edited(p, in_int8), f"{PROJ} is quantised (I8), but config.json"),
     "unknown method": (lambda p: edited(p, quantization_config={"quant_method": "zzz"}), UNKNOWN),
     "template": (lambda p: (p / "chat_template.jinja").write_text(TRAP), "base: its chat template"),
 }  # fmt: skip

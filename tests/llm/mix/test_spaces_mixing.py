@@ -145,9 +145,9 @@ def test_factor_refuses_unequal_experts(
     tiny: list[Adapter], make_expert: Callable[..., Path]
 ) -> None:
     odd = load(make_expert("odd", 5, rank=2))
-    with pytest.raises(UserError, match=r"odd: .*use space delta"):
+    with pytest.raises(UserError, match=r"odd: .*set space to delta"):
         build_space("factor", [*tiny, *odd])
-    with pytest.raises(UserError, match=r"odd: .*use space delta"):
+    with pytest.raises(UserError, match=r"odd: .*set space to delta"):
         build_space("factor", [tiny[0], *odd, *tiny[1:]])
     assert build_space("delta", [*tiny, *odd]).size == 4
 

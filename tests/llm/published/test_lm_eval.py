@@ -224,7 +224,7 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
         output_type="loglikelihood_rolling",
         metric_list=[{"metric": "word_perplexity"}],
     )
-    with pytest.raises(UserError, match="task of loglikelihood_rolling"):
+    with pytest.raises(UserError, match="output type loglikelihood_rolling"):
         LmEvalTask(str(rolling))
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="no task or group"):

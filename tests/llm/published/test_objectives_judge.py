@@ -91,8 +91,8 @@ def test_a_server_that_never_answers_is_not_waited_for(waits: list[float]) -> No
     ("reply", "message"),
     [
         (answer("", 401), "rejected the request: .*401"),
-        ((200, {}, b"<html>"), "speaks OpenAI's protocol"),
-        ((200, {"Content-Type": "application/json"}, b"{"), "speaks OpenAI's protocol"),
+        ((200, {}, b"<html>"), "use a server with the OpenAI API"),
+        ((200, {"Content-Type": "application/json"}, b"{"), "use a server with the OpenAI API"),
         ((200, {}, b'{"choices": [{"message": {"content": 5}}]}'), "no text in choices"),
     ],
 )
@@ -106,10 +106,10 @@ def test_other_protocols(serve: Serve, reply: Answer, message: str) -> None:
 @pytest.mark.parametrize(
     ("url", "key", "said"),
     [
-        ("127.0.0.1:9999", "", "has only host, port and path"),
-        ("http://me:hush@a/v1", "", "has only host, port and path"),
-        ("http://a/v1?key=hush", "", "has only host, port and path"),
-        ("http://127.0.0.1:9/v1", "hush\nX-Other: 1", f"{KEY}: contains a character"),
+        ("127.0.0.1:9999", "", "only host, port and path"),
+        ("http://me:hush@a/v1", "", "only host, port and path"),
+        ("http://a/v1?key=hush", "", "only host, port and path"),
+        ("http://127.0.0.1:9/v1", "hush\nX-Other: 1", f"{KEY} contains a character"),
     ],
 )
 def test_a_bad_url_or_key_is_refused_and_no_secret_shown(
@@ -147,7 +147,7 @@ def test_win_rate_with_swapped_positions() -> None:
     assert score.per_item == (1.0, 0.0, 1.0)
     undecided = Judge(lambda prompts: ["Better: tie, both are fine"] * len(prompts))
     assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="no better reply"):
+    with pytest.raises(UserError, match="no preferred reply"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
     with pytest.raises(UserError, match="from 1 to 10"):
         Judge(lambda prompts: ["Rating: 11/10"]).ratings(ITEMS[:1], ["x"])

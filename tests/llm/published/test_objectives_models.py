@@ -175,9 +175,9 @@ def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:
     two = save_reward(tiny_base, tmp_path / "two", outputs=2)
     unpadded = save_reward(tiny_base, tmp_path / "unpadded", pad_token=None)
     for folder, message in (
-        (tiny_base, r"lacks 1 weights such as score\.weight"),
-        (two, "has 2 outputs"),
-        (unpadded, "no pad token"),
+        (tiny_base, r"missing weights, such as score\.weight"),
+        (two, "this one has 2"),
+        (unpadded, "no padding token"),
     ):
         with pytest.raises(UserError, match=message):
             load_reward(str(folder))

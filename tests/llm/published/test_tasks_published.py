@@ -134,7 +134,7 @@ def test_prompts_without_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("gsm8k", '{"question": "q", "answer": "no mark"}', "row 0: not a row of this data set"),
+        ("gsm8k", '{"question": "q", "answer": "no mark"}', "row 0: unexpected columns"),
         ("nothing", "", "use one of: mmlu, mmlu-pro"),
         ("gsm8k", None, r"no .json or .jsonl"),
         ("abstainqa", '{"question": "", "choices": ["x", "y"], "answer": 0}', "row 0: .*question"),
@@ -145,7 +145,7 @@ def test_bad_files(tmp_path: Path, name: str, text: str | None, message: str) ->
         (tmp_path / "x.jsonl").write_text(text)
     with pytest.raises(UserError, match=message):
         load_task(f"published:{name}:{tmp_path}")
-    with pytest.raises(UserError, match="published:nlgraph: its authors"):
+    with pytest.raises(UserError, match="published:nlgraph: this data set"):
         load_task("published:nlgraph")
 
 
@@ -155,7 +155,7 @@ def test_a_byte_order_mark_and_both_splits_in_a_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows), encoding="utf-8-sig")
     assert len(load_task(f"published:gsm8k:{path}").test) == 2
     path.write_text(json.dumps({"dev": rows, "test": rows}))
-    with pytest.raises(UserError, match="for a file with dev and test, omit published:"):
+    with pytest.raises(UserError, match="if the file has dev and test, remove published:"):
         load_task(f"published:gsm8k:{path}")
 
 
@@ -201,7 +201,7 @@ def test_options_counted_from_one_as_in_winogrande_are_refused(right: str, hub: 
     if right == "A":
         assert answers(load_task("hub:a/b", columns=named)) == dict.fromkeys("abc", "A")
         return
-    with pytest.raises(UserError, match=r'"answer" should count from 0'):
+    with pytest.raises(UserError, match=r'"answer" must start at 0'):
         load_task("hub:a/b", columns=named)
 
 
@@ -224,7 +224,7 @@ def test_class_labels_are_the_options_as_in_text_classification(hub: Hub) -> Non
         ({"x": "a"}, "no column for the question"),
         (
             {"question": "q", "choices": ["x", "y"], "answer": 7},
-            "should count from 0, but none is 0",
+            "must start at 0, but none is 0",
         ),
     ],
 )

@@ -32,13 +32,13 @@ def test_a_number_is_scored_against_numbers_alone() -> None:
     numeric = find_metric("numeric")
     for answer in ("0", "#### 18", "12 apples"):
         numeric.check(question(answer), "dev")
-    with pytest.raises(UserError, match="dev example 1: no number as its answer"):
+    with pytest.raises(UserError, match="dev example 1 lacks a numeric answer"):
         numeric.check(question("a few"), "dev")
 
 
 @pytest.mark.parametrize("metric", ["judge", "judge:rubric.txt", "mine.py:score"])
 def test_a_file_neither_asks_a_judge_nor_loads_code(metric: str) -> None:
-    with pytest.raises(UserError, match="asks a server or loads code"):
+    with pytest.raises(UserError, match="calls a server or loads code"):
         metric_of(Task("mine", (), (), metric=metric, source="mine.json"))
 
 

@@ -110,12 +110,12 @@ def test_members_that_cannot_be_mixed(
     save_member(tmp_path / "few", few, "gpt2", 3)
     save_member(tmp_path / "bare", byte_level(MERGES[:1], template=None), "gpt2", 3)
     for name, said in (
-        ("bare", "has no chat template, but other members do"),
-        ("few", "its tokenizer lacks part"),
-        ("broken", "its log-probabilities in"),
+        ("bare", "bare has no chat template, but other members do"),
+        ("few", "few: its tokenizer has no token for"),
+        ("broken", "broken: the log-probabilities are not finite"),
     ):
         config = small_token([mixed[2], tmp_path / name], task, tmp_path / "run")
-        assert f"{name}: {said}" in refused(capsys, config)
+        assert said in refused(capsys, config)
 
 
 def test_a_mixture_whose_member_has_changed(

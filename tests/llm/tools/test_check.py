@@ -71,10 +71,10 @@ WRONG: dict[str, tuple[Edit, str]] = {
     ),
     "extra module": (
         with_up_of_layer_0,
-        ("adapts model.layers.0.mlp.up_proj, which its adapter_config.json does not select: "
-        "ignored, as in peft; select"),
+        ("weights for model.layers.0.mlp.up_proj are ignored, as in PEFT, because "
+        "adapter_config.json does not select them; select"),
     ),
-    "enormous": (enormous, "are not numbers; its weights are damaged, or too large"),
+    "enormous": (enormous, "not finite in bfloat16; the weights are damaged, or too large"),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
         "train or export"

@@ -88,7 +88,7 @@ def test_rate_and_epochs_are_those_of_the_cards_or_asked_for(
     taught: dict[str, Any], tiny_base: Path, tmp_path: Path
 ) -> None:
     """What no card says is asked for before anything is written."""
-    with pytest.raises(UserError, match="cards do not state"):
+    with pytest.raises(UserError, match="cards do not all state"):
         compare(CompareConfig(**taught, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
     experts = []
@@ -101,6 +101,6 @@ def test_rate_and_epochs_are_those_of_the_cards_or_asked_for(
     assert (found.lr, found.epochs, found.heldout) == (0.02, 3, 0)
     assert schedule(experts, 0.1, None).lr == 0.1
     (experts[1].path / "README.md").unlink()
-    with pytest.raises(UserError, match="cards do not state"):
+    with pytest.raises(UserError, match="cards do not all state"):
         schedule(experts, 0.1, None)
     assert schedule(experts, 0.1, 7).epochs == 7
