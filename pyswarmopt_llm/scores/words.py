@@ -11,8 +11,8 @@ RULES = dict.fromkeys(  # metric -> what stands beside its score
     "evaluate:squad follows SQuAD's rule",
 )
 _TWINS = str.maketrans(
-    "‐‑‒–−‘’‚‛ʼʻ´′“”„«»‹›″º˚×÷♯♭İ٪٫٬∕⁄∶—―",
-    "-----''''''''\"\"\"\"\"\"\"\"°°x/#bI%.,//:  ",
+    "‐‑‒–−‘’‚‛ʼʻ´′“”„«»‹›″º˚×÷♯♭İЁёکی٪٫٬∕⁄∶—―",
+    "-----''''''''\"\"\"\"\"\"\"\"°°x/#bIЕеكي%.,//:  ",
     # gone: some brackets; signs without width; an Arabic stroke, and vowel points, which are optional
     "「」『』《》〈〉【】\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u061c\ufe0e\ufe0f\ufeff"
     "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670\u0640"
@@ -21,9 +21,11 @@ _TWINS = str.maketrans(
 _RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹ⁿ]+(?![⁰¹²³⁴-⁻ⁿ])")  # 2² is 2^2, but Ca²⁺ is Ca2+
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
 _LETTER = r"[^\W\d_]"
-_ABBREVIATION = re.compile(rf"\b(?:{_LETTER}{{1,2}}\.){{2,}}")  # U.S., Ph.D.
+_ABBREVIATION = re.compile(  # U.S., Ph.D
+    rf"\b(?:(?:{_LETTER}{{1,2}}\.){{2,}}|(?:[A-Z][a-z]?\.)+[A-Z]\b)"
+)
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_QUOTED = r"(?<!\w)(\*{1,3}|[\"'`])(?=\S)(.+?)(?<=\S)\1(?!\w)"
+_QUOTED = r"(?<!\w)(\*{1,3}|[\"'`]|_(?!_))(?=\S)(.+?)(?<=\S)\1(?!\w)"
 _REWRITTEN = {
     "≤": "<=",
     "≥": ">=",
@@ -32,14 +34,18 @@ _REWRITTEN = {
     r"(?<=\d)\s+:\s+(?=\d)": ":",
     r",\s+(?=[^()\[\]{}]*[)\]}])": ",",  # (0, 1) is (0,1)
     r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
+    r"```(?:\w*(?=\n))?|\^(?=\d*[+-](?![\w(]))": "",  # a block of code; Ca^2+
+    r"(?i)\b(n)°": r"\1o",
     rf"(?i)\b(\d\d?)(?:st|nd|rd|th)?(?: of)? ({MONTHS})\b": r"\2 \1",  # 4 July is July 4
     rf"(?i)\b({MONTHS}) (\d\d?)(?:st|nd|rd|th)\b": r"\1 \2",
-    rf"(?m)^\s*[-*#]+\s+(?={_LETTER}{{2}})": "",  # a bullet
+    rf"(?m)^\s*[-*#>]+\s+(?={_LETTER}{{2}})": "",  # a bullet
     rf"(?<={_LETTER})(?<!\b[Aa])\s*-\s*(?={_LETTER}{{2}})": " ",  # A-team is no article
     _QUOTED: r"\2",
     r"(?<!\S)[(\[]([^()\[\],;]+)[)\]](?![^\s.,;:!?])": r"\1",
+    # 1,2,3 and red,blue are lists
+    rf"(?<={_LETTER})[,;](?={_LETTER})|(?<=\d),(?=\d+,\d)|(?<=,\d),(?=\d)|(?<=,\d\d),(?=\d)": " ",
 }
-_OPENING = '¿¡"'
+_OPENING = '¿¡"•'
 _CLOSING = "།.,;:!?。、・؟،؛۔।॥։።။។•"
 _SCRIPTS = (  # without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -61,7 +67,7 @@ def words(text: str) -> list[str]:
     - Case, width and typography are ignored (Unicode NFKC, case folding): − is -, ’ is ', ≤ is <=,
       ٤٢ is 42, 2² is 2^2, ½ is 1/2, 1,000 is 1000, U.S. is us.
     - Quotes and brackets around words go, as do Markdown, bullets, hyphens between words, and
-      sentence punctuation after words.
+      sentence punctuation after words; red,green is a list.
     - 4 July and July 4th are July 4.
     - All else counts: -5, .5, $5, 5%, 6', A*, C++. A text of nothing but punctuation is kept.
     - Of scripts without spaces each character is a word.

@@ -153,8 +153,11 @@ def find_columns(
     told = _existing(table, told)
     names = _recognised(table, told)
     # prompts are asked if there are no questions, or the user names them
-    asks_prompts = "prompt" in told or "question" not in names
-    verbatim = prompts or ("prompt" in names and "question" not in told and asks_prompts)
+    verbatim = prompts or (
+        "prompt" in names
+        and "question" not in told
+        and ("prompt" in told or "question" not in names)
+    )
     question = "question"
     questions = QUESTION
     answers = ANSWER
@@ -189,8 +192,9 @@ def _existing(table: Table, told: Mapping[str, str]) -> dict[str, str]:
     for name, column in told.items():
         header = theirs.get(column) or theirs.get(column.casefold())
         if header is None:
-            why = f'no column "{column}" for `columns` {name} (found: {_headers(table)})'
-            raise UserError(f"{table.path}: {why}")
+            raise UserError(
+                f'{table.path}: no column "{column}" for `columns` {name} (found: {_headers(table)})'
+            )
         found[name] = header
     return found
 

@@ -63,12 +63,12 @@ def read_prompts(name: str, reading: Reading) -> Task:
     columns = find_columns(table, reading.columns, answered=False, prompts=True)
 
     def parse(row: FileRow) -> Item:
-        open_ended = {**row.values, "choices": None}
-        return columns.item(row._replace(id=row.id.removeprefix("row-"), values=open_ended))
+        return columns.item(
+            row._replace(id=row.id.removeprefix("row-"), values={**row.values, "choices": None})
+        )
 
     items, note = parse_rows(table, parse, reading.skip_bad)
-    task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
-    return replace(task, column="prompt")
+    return replace(_task(table, columns, items, note, reading.seed, PROMPTS_SHARE), column="prompt")
 
 
 def _task(

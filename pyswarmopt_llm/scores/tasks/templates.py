@@ -43,8 +43,11 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
         elif general is None and not named:
             general = template
         else:
-            why = f"use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}"
-            raise InvalidOption("template", template, why)
+            raise InvalidOption(
+                "template",
+                template,
+                f"use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}",
+            )
     return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
 
 
