@@ -1,4 +1,4 @@
-"""The command `swarm-llm`, made of the functions that `COMMANDS` names.
+"""The command `swarm-llm`, assembled from the functions in `COMMANDS`.
 
 This package imports no torch at module level, so that ``--help`` answers at once.
 """
@@ -20,8 +20,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
 
 REPEAT = "fix that, then resume the run or repeat the command"
-NO_ROOM = f"out of memory; close other programs, or use a smaller base or fewer workers; {REPEAT}"
-MORE = "--help-all also shows the rare options."
+NO_ROOM = (
+    f"out of memory; close other programs, or use a smaller base model or fewer workers; {REPEAT}"
+)
+MORE = "--help-all also shows the advanced options."
 
 
 class Commands(TyperGroup):
@@ -35,11 +37,11 @@ class Commands(TyperGroup):
         """The command of this name.
 
         Raises:
-            UserError: there is none, with the nearest name.
+            UserError: there is none; suggests the nearest name.
         """
         if cmd_name not in COMMANDS:
             refuse_removed([cmd_name], COMMANDS)
-            raise unknown("command", cmd_name, COMMANDS)
+            raise unknown("the command", cmd_name, COMMANDS)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
         function = as_command(load(COMMANDS[cmd_name]))
         single = typer.Typer(add_completion=False)
@@ -53,8 +55,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="COMMAND --help shows a command's options, --help-all also the rare ones. "
-    "Exit codes: 0 success, 1 faulty (check), 2 invalid input, 3 worse (eval), "
+    epilog="COMMAND --help shows a command's options; --help-all also shows the advanced ones. "
+    "Exit codes: 0 success, 1 faulty adapter (check), 2 invalid input, 3 worse model (eval), "
     "130 interrupted.",
 )
 

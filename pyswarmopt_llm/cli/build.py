@@ -1,4 +1,4 @@
-"""Makes commands of functions: a configuration among the parameters stands for its fields' options."""
+"""Turns functions into commands: a configuration among the parameters stands for its fields' options."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     """The value from Typer's value.
 
     Raises:
-        InvalidOption: the value is out of range, or not ``NAME=VALUE`` where required.
+        InvalidOption: the value is out of range, or does not have the required form ``NAME=VALUE``.
     """
     option = option_in(hint)
     if option is None:
@@ -132,12 +132,12 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
     """``NAME=VALUE`` -> (name, value)."""
     left, _, right = text.partition("=")
     if not (left and right):
-        raise InvalidOption(name, text, f"write {form}")
+        raise InvalidOption(name, text, f"use the form {form}")
     return left, right
 
 
 def as_flag(field: str, value: str = "") -> str:
-    """A field as typed, possibly with a value.
+    """A field as typed on the command line, possibly with a value.
 
     Example:
         >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("settings", " repel=0")
@@ -147,10 +147,10 @@ def as_flag(field: str, value: str = "") -> str:
 
 
 def with_flags(text: str) -> str:
-    """A note with its settings as typed.
+    """A note with its settings as typed on the command line.
 
     Example:
-        >>> with_flags("`max_iter` N: iterations first")
-        '--max-iter N: iterations first'
+        >>> with_flags("`max_iter` is at least 1")
+        '--max-iter is at least 1'
     """
     return spell(text, as_flag)

@@ -1,4 +1,4 @@
-"""`swarm-llm demo`: a real search, over adapters in a clone or over those in the package."""
+"""`swarm-llm demo`: a real search, with adapters from a clone or from the package."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 UNLIKE = ("llama", "gpt2", "gemma3")
-TOY = "a toy: a 0.9M-parameter model reorders letters, and a program checks its replies"
+TOY = "toy demo: a 0.9M-parameter model reorders letters, and a program checks its replies"
 
 
 def command(
     out: Annotated[
         Path | None, Option("Run directory to create (default: runs/demo).", "RUN", OUTPUT)
     ] = None,
-    seed: Annotated[int, Option("Random seed, also for the questions.", "S", least=0)] = 0,
-    score: Annotated[bool, Option("Without labels: a program scores replies.")] = False,
-    token: Annotated[bool, Option("Mix three architectures (--space token).")] = False,
-    quick: Annotated[bool, Option("A tiny model: half a minute, no clone needed.")] = False,
+    seed: Annotated[int, Option("Random seed of the questions and the search.", "S", least=0)] = 0,
+    score: Annotated[
+        bool, Option("Run a demo without labels, in which a program scores the replies.")
+    ] = False,
+    token: Annotated[bool, Option("Mix models of three architectures (--space token).")] = False,
+    quick: Annotated[
+        bool, Option("Use a tiny model; takes half a minute and needs no clone.")
+    ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A real search in a few minutes: eleven small experts, five of them useful.
+    """Run a real search in a few minutes: eleven small experts, five of them useful.
 
     Example: swarm-llm demo --quick
     """
@@ -61,9 +65,9 @@ def command(
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:
-    """The demo's search; `seed` is for the questions and the search.
+    """The demo's search, with one seed for the questions and the search.
 
-    The base is the embedded model if it is installed, else its hub id: a download of 270 MB.
+    The base is the embedded model if it is installed; otherwise its hub id, a download of 270 MB.
     """
     from pyswarmopt_llm.experts.quantised import NAME, spec_of
 
@@ -80,7 +84,7 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
 
 
 def letters_search(seed: int, out: Path) -> SearchConfig:
-    """The demo's search of a score: a base of 0.9 million weights and ten experts, each with two
+    """The demo's search with a score function: a 0.9M-parameter base and ten experts, each with two
     rules for letters; a program checks the replies.
     """
     folder = demo_folder("letters")
@@ -100,8 +104,8 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
 
 
 def token_search(seed: int, out: Path) -> SearchConfig:
-    """The demo's search of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
-    skills; the last is wrong about the other four.
+    """The demo's search over next-token predictions: a Llama, a GPT-2 and a Gemma 3, each with two of
+    six skills; the last is wrong about the other four.
     """
     folder = demo_folder("unlike")
     return SearchConfig(
@@ -130,8 +134,8 @@ def demo_folder(name: str) -> Path:
         if any((parent / name).glob("**/*config.json")):
             return parent / name
     raise UserError(
-        "this demo's models are in a clone of the repository, not in the package; run make demo "
-        "in a clone, or swarm-llm demo --quick, which needs no clone"
+        "this demo's models are only in a clone of the repository; run make demo "
+        "there, or swarm-llm demo --quick, which needs no clone"
     )
 
 

@@ -29,22 +29,24 @@ def command(
     options: EvalConfig,
     forgetting: Annotated[
         bool,
-        Option("Ask 119 everyday questions and, by default, compare with the base.", group=TASK),
+        Option(
+            "Ask 119 everyday questions and, by default, compare with the base model.", group=TASK
+        ),
     ] = False,
     fail_if_worse: Annotated[
         bool,
         Option(
-            "Exit with code 3 if the model is worse: the interval of the difference is below 0.",
+            "Exit with code 3 if the model is significantly worse than `against`.",
             group=OUTPUT,
         ),
     ] = False,
     blind: Annotated[
         str | None,
-        Option("Write pairs of replies from both models for people to judge.", "FILE", OUTPUT),
+        Option("Write pairs of replies from both models, for people to judge.", "FILE", OUTPUT),
     ] = None,
     votes: Annotated[
         tuple[str, ...],
-        Option("Count the votes in this file, one copy per voter.", "FILE...", OUTPUT),
+        Option("Count the votes in these files, one file per voter.", "FILE...", OUTPUT),
     ] = (),
     quiet: Quiet = False,
     as_json: Json = False,
@@ -59,13 +61,12 @@ def command(
     if forgetting:
         options = _everyday(options)
     if fail_if_worse and options.against is None:
-        why = "compares two models; set the second one with --against"
-        raise InvalidOption("fail_if_worse", True, why)
+        raise InvalidOption("fail_if_worse", True, "compares two models; set `against`")
     if blind is not None:
         for name in ("metric", "scoring"):  # those of a run are for its search
             value = getattr(options, name)
             if value not in (None, "auto", "generate"):
-                raise InvalidOption(name, value, "people judge written replies; remove it")
+                raise InvalidOption(name, value, "people judge the replies themselves; remove it")
     config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
         if blind is not None:
@@ -86,7 +87,9 @@ def command(
 def _everyday(options: EvalConfig) -> EvalConfig:
     """The options with the everyday questions, and the base to compare with by default."""
     if options.task:
-        raise InvalidOption("forgetting", True, f"uses the task {GENERAL}; remove it, or `task`")
+        raise InvalidOption(
+            "forgetting", True, f"uses the task {GENERAL}; remove it, or remove `task`"
+        )
     return replace(options, task=GENERAL, against=options.against or BARE)
 
 
@@ -161,10 +164,10 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
     key = str(key_of(path))
     record = {"pairs": len(written.ours), "file": file, "key": key}
     lines = [
-        f"{file}: {record['pairs']} pairs of replies; enter 1, 2 or tie in the last column.",
+        f"{file}: {record['pairs']} pairs of replies; enter 1, 2 or tie in the column vote.",
         "Identical replies are skipped.",
-        f"Key: {key} (do not show it to the voters).",
-        f"Then: swarm-llm eval --votes {shlex.quote(file)}",
+        f"The key is in {key}; do not show it to the voters.",
+        f"Then run: swarm-llm eval --votes {shlex.quote(file)}",
     ]
     return lines, record, ""
 
@@ -179,7 +182,7 @@ def _count(files: Sequence[str], as_json: bool) -> None:
     lines = [
         votes.verdict.sentence,
         *votes.verdict.reasons,
-        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, counting ties as "
-        f"half: {votes.paired.gained} won, {votes.paired.lost} lost.",
+        f"{first} has a win rate of {score_text(votes.value, votes.interval)} against {second} (ties count as "
+        f"half): {votes.paired.gained} won, {votes.paired.lost} lost.",
     ]
     print_either(asdict(votes), lines, as_json)

@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together; `check`: whether each one is applied."""
+"""`swarm-llm inspect`: whether experts can be mixed; `check`: whether each one is applied."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def command(
     experts: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
     base: Annotated[
         str | None,
-        Option("Also check against this base: directory, hub id, embedded:...", "B", TASK),
+        Option("Base model to check them against: directory, hub id or embedded:NAME.", "B", TASK),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check whether experts can be mixed; exit code 2 if no space can mix them.
+    """Check whether experts can be mixed; the exit code is 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
@@ -52,7 +52,7 @@ def command(
     print_either(record, map(with_flags, _lines(report, errors)), as_json)
     if best is None:
         problem = report.errors(DEFAULT)[0]
-        echo(with_flags(f"error: no space can mix these experts; {problem}"), err=True)
+        echo(with_flags(f"error: no space can mix these experts: {problem}"), err=True)
         raise typer.Exit(2)
     if not as_json:
         space = None if best == DEFAULT else best
@@ -69,7 +69,7 @@ def check(
 ) -> None:
     """Check that adapters are applied in full and at the right scale.
 
-    No examples are needed. Exit code 1 if something is wrong with one of them.
+    No examples are needed. The exit code is 1 if something is wrong with an adapter.
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
@@ -85,12 +85,14 @@ def check(
 
 
 def _lines(report: PreflightReport, errors: dict[str, int]) -> Iterator[str]:
-    """The experts, the problems with the spaces that have them, and the spaces."""
+    """The experts, the problems with the spaces that they affect, and the spaces."""
     for row in report.rows:
+        if not row.parameters:  # the expert could not be read
+            continue
         yield f"{row.expert}: {row.kind} of rank {row.rank}, alpha {row.alpha}, on {row.targets}"
         yield f"  {row.parameters:,} parameters in {row.dtype}, for {row.base}"
     for problem in report.problems:
         yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
     for space, count in errors.items():
-        verdict = "blocked" if count else "these experts can be mixed"
-        yield f"--space {space}: {verdict}"
+        verdict = "cannot" if count else "can"
+        yield f"--space {space} {verdict} mix these experts"

@@ -1,4 +1,4 @@
-"""Shared by commands: options with several values, and configuration files."""
+"""Shared by the commands: options with several values, and configuration files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, RARE, Option
 from pyswarmopt_llm.common.registry import lookup
 
-SERVER = "the base runs here now; docs/how-to/served-models.md shows how to serve a result"
+SERVER = "the base model now runs on this machine; docs/how-to/served-models.md shows how to serve a result"
 # What the command line no longer has: command, or option with its dashes -> what to use instead.
 REMOVED = {
     "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
     "perturb": "see examples/perturb.py, which scores a model on questions with typos",
     "blind": "use swarm-llm eval --blind FILE",
     "votes": "use swarm-llm eval --votes FILE",
-    "--data-heldout": "no part of --data is held out",
-    "--preset": "use --paper or --reference, with --draws 1 for one swarm",
+    "--data-heldout": "no part of --data is held out any more",
+    "--preset": "use --paper or --reference, with --draws 1 for a single swarm",
     "--compat": "use --paper or --reference",
-    "--grid": "use --paper for its grid, with --draws 1 for one set of coefficients",
+    "--grid": "use --paper for its grid, or --draws 1 for a single set of coefficients",
     "--engine": SERVER,
     "--server-folder": SERVER,
     "--server-slots": SERVER,
-    "--utility": "write the score as a --metric FILE.py:NAME",
-    "--labels": "use one spelling of each label in the file",
+    "--utility": "write the score as a function and use --metric FILE.py:NAME",
+    "--labels": "spell each label the same way throughout the file",
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
-    "--max-tokens": "use --epochs or --examples",
+    "--max-tokens": "limit the training with --epochs or --examples",
     "--split": "training uses all of --data",
     "--seed": "this command is deterministic",
     "--prompts": "use --task prompts:FILE",
@@ -112,12 +112,12 @@ def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
 
 def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collection[str]) -> None:
     """Refuse empty values, such as a shell's unset variables, and second values of an option that
-    takes one where other commands take several.
+    accepts only one here but several in other commands.
 
     Args:
         args: the command line.
         options: the options that take values.
-        single: those that take one, of which the parser would keep the last.
+        single: those that accept one value; the parser would keep the last.
 
     Example:
         >>> refuse_unclear(["--base", "", "--out", "run"], ["--base", "--out"], [])
@@ -137,7 +137,7 @@ def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collec
 
 
 class SwarmCommand(TyperCommand):
-    """A command with variadic options (dots after the value), a configuration file, and
+    """A command with variadic options (whose placeholder ends in dots), a configuration file, and
     ``--help-all``.
     """
 
@@ -189,10 +189,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def take_defaults(ctx: typer.Context, path: str | None) -> str | None:
-    """Take the settings of the file after ``--config`` as defaults; the command line wins.
+    """Use the settings in the file after ``--config`` as defaults; the command line takes precedence.
 
     Raises:
-        UserError: the file is faulty, or a setting is unknown.
+        UserError: the file is invalid, or a setting is unknown.
     """
     if path is None:
         return None
@@ -216,23 +216,23 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="TOML file with these options.",
+        help="TOML file that sets these options.",
         rich_help_panel=OUTPUT,
         is_eager=True,
         callback=take_defaults,
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
-JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=RARE)]
+JsonLines = Annotated[bool, Option("Print each event as a line of JSON.", group=RARE)]
 DryRun = Annotated[
-    bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
+    bool, Option("Load everything, time one batch and print the cost; write nothing.", group=OUTPUT)
 ]
-Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
+Quiet = Annotated[bool, Option("Hide the progress display.", group=OUTPUT)]
 # Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`.
 Allow = Annotated[
     tuple[str, ...],
     Option(
-        "Allow code or a judge that the run names (mine.py:score, ray, judge, ...); repeatable.",
+        "Allow code or a judge that the run uses (mine.py:score, ray, judge, ...); repeatable.",
         "CODE",
         OUTPUT,
     ),

@@ -1,6 +1,4 @@
-"""Runs the job of search, resume or demo: progress on stderr, result on stdout, advice after
-Ctrl-C.
-"""
+"""What search, resume and demo share: progress on stderr, the result on stdout, advice after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -52,8 +50,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
 
 
 def check_model(name: str | None) -> None:
-    """Refuse a model that is neither a path nor the name of a model on the hub, before torch is
-    loaded.
+    """Refuse a model that is neither a path nor a hub id, before torch is loaded.
 
     Raises:
         UserError: there is no such directory.
@@ -82,18 +79,18 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
 
 
 def nothing_written() -> str:
-    """The hint after a command that writes all or nothing."""
+    """The hint after interrupting a command that writes all or nothing."""
     return "nothing was written; repeat the command"
 
 
 def repeating() -> str:
-    """The hint on how to resume an interrupted command."""
+    """The hint on how to continue an interrupted command."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
 
 
 @contextmanager
 def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal: takes the numbers done and in total, and their unit."""
+    """A progress bar on a terminal; its function takes the numbers done and in total, and their unit."""
     console = open_console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(waiting, total=None)
@@ -106,7 +103,7 @@ def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Calla
 
 @contextmanager
 def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
-    """Takes texts: finished steps become lines on stderr, others the status on a terminal."""
+    """Shows texts: finished steps become lines on stderr, others the status on a terminal."""
     console = open_console(stderr=True)
     with console.status(status) as shown:
 
@@ -121,8 +118,8 @@ def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
 
 @contextmanager
 def watched(run: Path, quiet: bool, as_lines: bool = False) -> Iterator[OnEvent | None]:
-    """The listener that shows the progress of a search on stderr, none if `quiet`, or writes JSON
-    lines; if the search is interrupted, the hint on how to resume it.
+    """The listener that shows the progress of a search on stderr or writes JSON lines; none if
+    `quiet`. If the search is interrupted, a hint says how to resume it.
     """
     with interruptible(partial(resuming, run)):
         if as_lines:
@@ -135,7 +132,7 @@ def watched(run: Path, quiet: bool, as_lines: bool = False) -> Iterator[OnEvent 
 
 
 def write_line(out: TextIO, event: Event) -> None:
-    """Write an event as a JSON object, its kind under ``event``; without a reader, nothing.
+    """Write an event as a JSON object, with its kind under ``event``; nothing if the reader has gone.
 
     Example:
         >>> write_line(sys.stdout, Event("note", {"text": "hello"}))

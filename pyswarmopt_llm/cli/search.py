@@ -44,7 +44,7 @@ def command(
     as_json: Json = False,
     as_lines: JsonLines = False,
 ) -> None:
-    """Find a better mixture of experts and train it: RUN/best is the adapter.
+    """Find a better mixture of experts and train it; RUN/best contains the adapter.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
@@ -71,7 +71,7 @@ def command(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     *,
     allow: Allow = (),
     quiet: Quiet = False,
@@ -80,8 +80,8 @@ def resume(
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
-    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster) or asks
-    a judge, allow it by name.
+    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster) or uses
+    a judge, allow each by name.
 
     Example: swarm-llm resume runs/first
     """
@@ -94,9 +94,9 @@ def resume(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Finished run.")],
 ) -> None:
-    """Write RUN/report.html again; useful after restoring a task file.
+    """Rewrite RUN/report.html, for example after restoring a task file.
 
     Example: swarm-llm report runs/first
     """

@@ -21,7 +21,7 @@ from pyswarmopt_llm.report.phrases import one_line, score_text
 
 def analyse(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")
+        Path, typer.Argument(metavar="RUN", help="Finished run, or a group's directory.")
     ],
     out: Annotated[
         Path | None, Option("Output directory (default: RUN/analysis).", "DIR", OUTPUT)
@@ -29,7 +29,7 @@ def analyse(
     as_json: Json = False,
     allow: Allow = (),
 ) -> None:
-    """Show which experts a result depends on, or which members a group: leave one out at a time.
+    """Leave out one expert or group member at a time, to show which ones a result depends on.
 
     Example: swarm-llm analyse runs/first
     """
@@ -48,7 +48,7 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
     strategy, the most important first.
     """
     for what, score in record["all"].items():
-        yield f"leave one out, {one_line(what)}: {record['split']} {score_text(score)} with all"
+        yield f"leave one out, {one_line(what)}: {record['split']} score {score_text(score)} with all"
         scored = {name: row for name, row in record["experts"].items() if what in row["scores"]}
         for name in sorted(scored, key=lambda name: scored[name]["scores"][what]):
             text = f"  without {one_line(name)}: {score_text(scored[name]['scores'][what])}"
@@ -57,12 +57,15 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
                 text += f", contribution {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
             yield text
     for strategy, why in record.get("left_out", {}).items():
-        yield f"left out: {strategy}: {one_line(why)}"
+        yield f"skipped {strategy}: {one_line(why)}"
 
 
 def export(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Directory of a finished run, an adapter or a model."
+        ),
     ],
     out: Annotated[str, Option("Directory to create.", "DIR", OUTPUT)],
     base: Annotated[str | None, Option("Base model, if SOURCE is an adapter.", "B", TASK)] = None,
@@ -72,11 +75,13 @@ def export(
     ] = "merged",
     rank: Annotated[
         int | None,
-        Option("Truncate to rank R (peft); turns other adapter types into LoRA.", "R", least=1),
+        Option(
+            "Truncate to rank R; turns other adapter types into LoRA (peft only).", "R", least=1
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a result as a merged model or a smaller adapter.
+    """Export a result as a merged model or a smaller adapter.
 
     Formats: merged (transformers, vLLM, Ollama, llama.cpp's converter), peft (an adapter). With
     --rank, peft converts DoRA, saved modules and other types into a plain LoRA.
@@ -86,11 +91,11 @@ def export(
     out = out.rstrip("/")
     check_free(user_path(out))
     if rank is not None and form == "merged":
-        why = "requires `form` peft; a merged model contains the whole adapter"
+        why = "requires `form` peft, because a merged model contains the whole adapter"
         raise InvalidOption("rank", rank, why)
     if not (user_path(source) / "run.json").is_file():
         if base is None:
-            raise InvalidOption("base", None, f"missing; set it to the base model of {source}")
+            raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)
     from pyswarmopt_llm.tools.export import export_model
 
@@ -109,7 +114,7 @@ def export(
     }
     if (loss := done.loss) is not None:
         lines.append(
-            f"Truncated to rank {rank}, its weight changes are off by {loss.whole:.1%} "
+            f"Truncation to rank {rank} alters the weight changes by {loss.whole:.1%} "
             f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
         )
         record |= {"relative_error": loss.whole, "left_out": loss.left_out}

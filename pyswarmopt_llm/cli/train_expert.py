@@ -34,14 +34,17 @@ def command(
     base: Base,
     data: Annotated[
         tuple[str, ...],
-        Option('JSONL of {"messages": [...]}, a task file, builtin:NAME.', "D", TASK),
+        Option('JSONL of {"messages": [...]}, a task file or builtin:NAME.', "D", TASK),
     ],
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
     recipe: TrainingOptions,
     examples: Annotated[
         int | None,
         Option(
-            f"Examples per D (default: all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1
+            f"Examples per data set (default: all, or {BUILTIN_EXAMPLES} if generated).",
+            "N",
+            TASK,
+            least=1,
         ),
     ] = None,
     loss: Annotated[
@@ -59,7 +62,7 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a LoRA expert on answers, or on choosing among options.
+    """Train a LoRA expert to give answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """

@@ -28,15 +28,18 @@ OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "
 
 
 def predict(
-    run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", TASK)],
+    run: Annotated[Path, Option("Finished run on a task with choices.", "RUN", TASK)],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON file of new rows."),
     ] = None,
     out: Annotated[
         Path | None,
-        Option("File to write: the rows with labels and probabilities.", "F", OUTPUT),
+        Option("File to write, with the rows, labels and probabilities.", "F", OUTPUT),
     ] = None,
-    text: Annotated[str | None, Option("A question instead of a file.", "TEXT", TASK)] = None,
+    text: Annotated[
+        str | None, Option("Label one question instead of a file.", "TEXT", TASK)
+    ] = None,
     task: OneTask = None,
     columns: Columns = (),
     *,
@@ -47,12 +50,12 @@ def predict(
     """Label new rows with a search's result.
 
     Each row gets a label and the probabilities of all labels. Prompt, labels and scoring come from
-    the search. After an interruption, the same command continues where it stopped.
+    the search. If it is interrupted, the same command continues where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
     if (file is None) == (text is None) or (file is None) != (out is None):
-        raise UserError("use a file of rows with --out, or --text alone")
+        raise UserError("use either a file of rows with --out, or --text alone")
     check_run(user_path(run))
     if out is not None:
         check_table_out(user_path(out))
@@ -80,31 +83,32 @@ def generate(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="Question, worded as in the search of --run; without --run, the whole prompt.",
+            help="Question, which --run words as in its search; without --run, the whole prompt.",
         ),
     ],
     run: Annotated[
-        Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)
+        Path | None,
+        Option("Finished run, which provides the base model and the adapter.", "RUN", TASK),
     ] = None,
     base: Annotated[
         str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
     ] = None,
-    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
+    adapter: Annotated[str | None, Option("LoRA adapter for `base`.", "A", TASK)] = None,
     task: OneTask = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
     fusion: Annotated[
-        str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")
+        str, Option("For mixtures: auto, exact, bytes, union or relative.", "F")
     ] = "auto",
     *,
     machine: Machine,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt greedily, in the base's chat template; with --run, worded as in its search.
+    """Answer a prompt greedily with the chat template; --run words it as in its search.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     if (run is None) == (base is None) or (run is not None and adapter is not None):
-        raise InvalidOption("run", None, "use a finished run, or `base` with `adapter`")
+        raise InvalidOption("run", None, "use either a finished run, or `base` with `adapter`")
     if run is not None:
         check_run(user_path(run))
     for name in (base, adapter):

@@ -1,5 +1,5 @@
-"""The configuration of a search: everything that decides its result, in one frozen record; and
-copyable `swarm-llm` commands from settings.
+"""The configuration of a search: everything that determines its result, in one frozen record; and
+`swarm-llm` commands from settings, to copy.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class SearchConfig:
     tasks: Annotated[
         tuple[str, ...],
         Option(
-            "File, builtin:, hub:, published:, lm-eval:NAME.",
+            "File, builtin:NAME, hub:NAME, published:NAME or lm-eval:NAME.",
             "T",
             TASK,
             required=False,
@@ -112,7 +112,7 @@ class SearchConfig:
     settings: Annotated[
         tuple[str, ...],
         Option(
-            "Swarm coefficients, such as inertia=0.1; commas make a grid.",
+            "Swarm coefficients, such as inertia=0.1; several values, as in inertia=0.1,0.2, make a grid.",
             "NAME=VALUE",
             RARE,
         ),
@@ -127,20 +127,22 @@ class SearchConfig:
             most=1000,
         ),
     ] = None
-    spare: Annotated[int | None, Option("Prompts beyond dev to train on.", "N", RARE, least=0)] = (
-        None
-    )
-    paper: Annotated[bool, Option("The paper's procedure, with its grid and no fine-tuning.")] = (
-        False
-    )
-    reference: Annotated[
-        bool, Option("The procedure of the authors' released scripts.", group=RARE)
+    spare: Annotated[
+        int | None, Option("Number of prompts outside dev to train on.", "N", RARE, least=0)
+    ] = None
+    paper: Annotated[
+        bool, Option("Use the paper's procedure, with its grid and without fine-tuning.")
     ] = False
-    quick: Annotated[bool, Option("Only fine-tune the better of base and best expert.")] = False
+    reference: Annotated[
+        bool, Option("Use the procedure of the authors' released scripts.", group=RARE)
+    ] = False
+    quick: Annotated[
+        bool, Option("Only fine-tune the best expert, or the base model if it scores higher.")
+    ] = False
     method: Annotated[
         str,
         Option(
-            "How candidates are proposed: items or scores (surrogates), or swarm.",
+            "What proposes candidates: items or scores (surrogate models), or swarm.",
             "M",
             RARE,
             choices=("auto", "items", "scores", "swarm"),
@@ -156,30 +158,32 @@ class SearchConfig:
     optimizer: Annotated[
         str,
         Option(
-            "model-swarms, constriction, ..., pycma, nevergrad:NAME or FILE.py:NAME.",
-            "O",
-            RARE,
+            "model-swarms, constriction, ..., pycma, nevergrad:NAME or FILE.py:NAME.", "O", RARE
         ),
     ] = "auto"
     particles: Annotated[
-        int | None, Option("Number of particles (default: the procedure's).", "N", least=1)
+        int | None, Option("Number of particles (default: set by the procedure).", "N", least=1)
     ] = None
     start: Annotated[
         str,
         Option(
-            "Extra starting points: segments, sums, even, base.",
+            "Extra starting points: segments, sums, even or base.",
             "S",
             RARE,
             choices=("auto", "segments", "sums", "even", "base"),
         ),
     ] = "auto"
     max_iter: Annotated[
-        int | None, Option("Maximum number of iterations (default: the procedure's).", "K", least=0)
+        int | None,
+        Option("Maximum number of iterations (default: set by the procedure).", "K", least=0),
     ] = None
     proposals: Annotated[
         int | None,
         Option(
-            "Candidates from a surrogate (default: 6, or up to 40 in total).", "N", RARE, least=0
+            "Candidates proposed by a surrogate (default: 6, or up to 40 in total).",
+            "N",
+            RARE,
+            least=0,
         ),
     ] = None
     patience: Annotated[
@@ -206,10 +210,7 @@ class SearchConfig:
     ] = "auto"
     no_rivals: Annotated[
         bool,
-        Option(
-            "Skip the base-model and fine-tuned baselines.",
-            group=RARE,
-        ),
+        Option("Skip the base model and fine-tuned baselines.", group=RARE),
     ] = False
     # Partial evaluation.
     drop_k: Annotated[
@@ -235,7 +236,7 @@ class SearchConfig:
     batch_tokens: Annotated[
         int | None,
         Option(
-            "Padded tokens per pass (default: 1024; on a GPU, as many as fit).", "N", RARE, least=1
+            "Padded tokens per batch (default: 1024; on a GPU, as many as fit).", "N", RARE, least=1
         ),
     ] = None
     workers: Annotated[
@@ -244,7 +245,7 @@ class SearchConfig:
     mix: Annotated[
         str,
         Option(
-            "merged: edit the weights; runtime: add adapter outputs (quantised, little memory).",
+            "merged: edit the weights; runtime: add adapter outputs (for quantised models or little memory).",
             "M",
             RARE,
             choices=("auto", "merged", "runtime"),
@@ -285,7 +286,7 @@ class SearchConfig:
 
     @property
     def published(self) -> bool:
-        """Whether a published procedure was requested, not the default."""
+        """Whether a published procedure was requested instead of the default."""
         return self.paper or self.reference
 
     @property

@@ -17,7 +17,7 @@ _VERB = re.compile(
 
 
 class UserError(Exception):
-    """Bad input; one line says what is wrong, where, and what to do.
+    """Invalid input; one line says what is wrong, where, and what to do.
 
     The command line prints the message and exits with code 2; nothing has been written. Quoted
     input is shown as one line without control characters, with long values truncated. Settings are
@@ -111,6 +111,6 @@ class NoRoomError(UserError):
 
     def __init__(
         self,
-        text: str = "out of memory with a single example in the batch; use a smaller base or shorter examples",
+        text: str = "out of memory with a single example in the batch; use a smaller base model or shorter examples",
     ) -> None:
         super().__init__(text)

@@ -18,9 +18,9 @@ class Event:
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
     that were given), training (in words), dev_items, evaluations_planned, passes.
-    ``note``: text. ``price``: passes of an example at most, and seconds of each part at the pace
-    of the first. ``training``: share of the training that is done, in 0..1.
-    ``trial``: an evaluation beside the search: phase (``letter``), iteration, particle, value, n,
+    ``note``: text. ``price``: the most forward passes, and the seconds of each part at the speed of
+    the first. ``training``: share of the training that is done, in 0..1.
+    ``trial``: an evaluation outside the search: phase (``letter``), iteration, particle, value, n,
     seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
     ``replayed``: the same for one from a resumed run's journal. ``iteration``: iteration, best,
     evaluations. ``closing``: the search has ended, and its result is scored on all splits.
@@ -35,7 +35,7 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """No listener."""
+    """Ignore an event."""
 
 
 def note(text: str) -> Event:
@@ -61,16 +61,17 @@ def duration(seconds: float) -> str:
 
 
 def mixture_text(coefficients: Mapping[str, float]) -> str:
-    """The mixture on one line, with dots for weights below `SMALL`; "the base" if all weights are 0.
+    """The mixture on one line, with dots for weights below `SMALL`; "the base model" if all weights
+    are 0.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
         ('0.63 banking - 0.61 instruct + ...', '1.00 math')
         >>> mixture_text({"math": 0.0})
-        'the base'
+        'the base model'
     """
     used = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
     large = [f"{weight:.2f} {name}" for name, weight in used if abs(weight) >= SMALL]
     if any(0 < abs(weight) < SMALL for _, weight in used):
         large.append("...")
-    return " + ".join(large).replace("+ -", "- ") or "the base"
+    return " + ".join(large).replace("+ -", "- ") or "the base model"

@@ -1,5 +1,5 @@
-"""Optional packages, each used by one option: an extra of this distribution, named in messages if
-missing.
+"""Optional packages, each used by one option. If one is missing, a message names the extra that
+installs it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def need_extra(module: str | None, who: str) -> None:
 
 
 def missing_extra(module: str | None) -> str | None:
-    """A message on a missing module and its extra; None if it is installed, or `module` is None."""
+    """A message that names a missing module and its extra; None if it is installed or `module` is None."""
     if module is None or find_spec(module) is not None:
         return None
     return f'needs {module}: install the extra "{EXTRAS[module]}"'

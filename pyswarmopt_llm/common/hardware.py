@@ -29,7 +29,7 @@ def keep_few_products() -> None:
 
 
 def give_back_memory() -> None:
-    """Return free memory to the system, with glibc.
+    """Return free memory to the system, if it uses glibc.
 
     Activations of many sizes fragment its heap, which would otherwise grow with each step.
     """
@@ -51,10 +51,10 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"(cpu|cuda)(:(0|[1-9]\d?))?", name):
-        raise InvalidOption("device", name, "not a device here; use auto, cpu, cuda or cuda:1")
+        raise InvalidOption("device", name, "is not a device; use auto, cpu, cuda or cuda:1")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        why = f"torch sees {torch.cuda.device_count()} CUDA devices here; use `device` cpu"
+        why = f"PyTorch finds {torch.cuda.device_count()} CUDA devices; use another device"
         raise InvalidOption("device", name, why)
     return device
 

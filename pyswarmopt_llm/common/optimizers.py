@@ -53,7 +53,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         settings: coefficients of ``model-swarms``, ``NAME=VALUE``.
 
     Raises:
-        UserError: no such optimizer, its extra is missing, or it takes no such coefficients.
+        UserError: no such optimizer, its extra is missing, or it does not have these coefficients.
 
     Example:
         >>> check_optimizer("model-swarm")
@@ -65,7 +65,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
             recipe_options(settings)
         return
     if settings:
-        why = f"sets coefficients of model-swarms, not of {name}; remove one"
+        why = f"sets a coefficient of model-swarms, not of {name}; remove it, or change `optimizer`"
         raise InvalidOption("settings", settings[0], why)
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
@@ -94,9 +94,10 @@ def make_optimizer(
         name: a name that `check_optimizer` accepts: a recipe of `pyswarmopt.recipes`, ``pso`` (the
             library's default), ``pycma``, or ``nevergrad:NAME``.
         vertices: positions of the experts, (n, D).
-        population: positions per round, at least n; sequential optimisers get one.
-        max_iter: rounds after the first.
-        patience: swarms stop after this many rounds without a new best; other optimisers ignore it.
+        population: positions per iteration, at least n; sequential optimisers get one.
+        max_iter: iterations after the first.
+        patience: swarms stop after this many iterations without a new best; other optimisers ignore
+            it.
         seed: random seed.
         compat: ``paper`` or ``reference``, for ``model-swarms``.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
@@ -158,8 +159,8 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
 
     Args:
         name: name of the swarm, or of a recipe of a user or another package; see `own`.
-        max_iter: rounds after the first.
-        patience: stop after this many rounds without a new best.
+        max_iter: iterations after the first.
+        patience: stop after this many iterations without a new best.
 
     Raises:
         UserError: no such file, or no such recipe in it.
@@ -202,9 +203,12 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
             name, _, text = setting.partition("=")
             name = name.replace("-", "_")
             if name not in defaults:
-                hint = did_you_mean(name, defaults, f"coefficients are {', '.join(defaults)}")
-                raise InvalidOption("settings", setting, f"no setting is called {name}; {hint}")
-            options[name] = type(defaults[name])(text)
+                hint = did_you_mean(name, defaults, f"use one of: {', '.join(defaults)}")
+                raise InvalidOption("settings", setting, f"is not a coefficient; {hint}")
+            try:
+                options[name] = type(defaults[name])(text)
+            except ValueError as error:
+                raise InvalidOption("settings", setting, "needs a valid number") from error
         pso.recipes.model_swarms(**options)
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error

@@ -28,7 +28,7 @@ MACHINE = "Machine"
 OUTPUT = "Output"
 GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
 BARE = "base"  # as an adapter: no adapter
-RARE = "Rare settings"  # explained by ``--help-all`` only
+RARE = "Advanced settings"  # explained by ``--help-all`` only
 # Fields whose option has another name.
 NAMES = {
     "as_format": "format",
@@ -49,12 +49,12 @@ class Option:
         help: one line.
         metavar: placeholder of the value; ends in ``...`` for several values. Switches have none.
         group: heading of the help, one of `GROUPS`, or `RARE`.
-        required: False: optional on the command line, and empty by default, though the field has no
-            default.
+        required: False makes the option optional on the command line, and empty by default, even if
+            the field has no default.
         commas: whether a tuple's values are comma-separated instead of repeated.
         choices: allowed values; empty: any.
         least, above: lower bound, inclusive or not.
-        most, below: upper bound, included or not; without one, that of `pyswarmopt.base.words`.
+        most, below: upper bound, inclusive or not; default: see `pyswarmopt.base.words`.
     """
 
     help: str
@@ -123,8 +123,8 @@ def option_name(field: str) -> str:
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the options' help to a configuration's docstring, and answer a wrong name with the
-    nearest.
+    """Add the options' help to a configuration's docstring, and suggest the nearest name for a
+    wrong one.
     """
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
@@ -151,22 +151,37 @@ Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, l
 TEST = Option("Use the first N test examples.", "N", TASK, least=1)
 Columns = Annotated[
     tuple[str, ...],
-    Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
+    Option(
+        "Columns of your file, such as question=text,label=mood; 0=bad names a label.",
+        "C,C",
+        TASK,
+        commas=True,
+    ),
 ]
 Template = Annotated[
-    tuple[str, ...], Option("Prompt template with {question}, {choices}.", "TEXT", RARE)
+    tuple[str, ...], Option("Prompt template with {question} and {choices}.", "TEXT", RARE)
 ]
-System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
+System = Annotated[str, Option("System prompt for each question.", "TEXT", RARE)]
 Thinking = Annotated[
-    int, Option("Let models think for up to N tokens, if templates allow it.", "N", RARE, least=0)
+    int,
+    Option(
+        "Let models think for up to N tokens, if their chat templates support it.",
+        "N",
+        RARE,
+        least=0,
+    ),
 ]
-SplitSeed = Annotated[int, Option("Seed of the split, if a file has none.", "S", RARE, least=0)]
+SplitSeed = Annotated[
+    int, Option("Seed for splitting a file that has no split.", "S", RARE, least=0)
+]
 SkipBad = Annotated[bool, Option("Skip invalid rows and list them.", group=RARE)]
-PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
+PROMPTS = Option("File of prompts without answers: text, JSONL or CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Maximum tokens per reply (default: the metric's, mostly 128).", "N", RARE, least=1),
+    Option(
+        "Maximum tokens per reply (default: set by the metric, usually 128).", "N", RARE, least=1
+    ),
 ]
 Temperature = Annotated[
     float,
@@ -174,7 +189,7 @@ Temperature = Annotated[
 ]
 Samples = Annotated[
     int,
-    Option("Replies sampled per prompt; scores are averaged.", "N", RARE, least=1, most=1000),
+    Option("Replies sampled per prompt; their scores are averaged.", "N", RARE, least=1, most=1000),
 ]
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
@@ -190,5 +205,5 @@ Threads = Annotated[
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
 Test = Annotated[int | None, TEST]
-TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
+TASK_FILE = Option("File, builtin:NAME, hub:NAME or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]

@@ -20,7 +20,7 @@ _OBJECTS = ("metric", "metrics", "methods", "optimizer", "space")
 
 
 def is_function(spec: str) -> bool:
-    """Whether a name means an object in a Python file.
+    """Whether a name refers to an object in a Python file.
 
     Example:
         >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
@@ -42,11 +42,11 @@ def of_packages(setting: str) -> dict[str, EntryPoint]:
 
 
 def named(value: Any) -> str:
-    """A name in settings for a function of a file: FILE.py:NAME, which any process can load. Texts
+    """The name of a function in a file, FILE.py:NAME, for settings: any process can load it. Texts
     and paths are already names.
 
     Raises:
-        UserError: the object has no name in a file, as one of a notebook.
+        UserError: the object has no name in a file, for example because a notebook defines it.
 
     Example:
         >>> named("f1"), named(named).endswith("own.py:named")
@@ -60,7 +60,7 @@ def named(value: Any) -> str:
     if file.suffix != ".py" or vars(module).get(name) is not value:
         shown = name or type(value).__name__
         raise UserError(
-            f"{shown}: is not in a file, so a resumed run could not load it; put it into a file and "
+            f"{shown} is not in a file, so a resumed run could not load it; move it to a file and "
             "use FILE.py:NAME"
         )
     if file.is_relative_to(Path.cwd()):

@@ -61,7 +61,7 @@ def between(
     items = counted(pair.n, f"{split} example")
     reasons: tuple[str, ...] = ()
     if split == "dev":
-        reasons = ("Dev examples guide searches and training; also compare on test.",)
+        reasons = ("Searches and training use the dev examples; also compare on test.",)
     kind = KINDS[pair.sign]
     said = f"{upper_first(first)} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
@@ -90,15 +90,15 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
         >>> from pyswarmopt_llm.scores.by_label import label_errors
         >>> for line in list(label_lines(label_errors(["card", "loan"], [0, 0, 0, 1], [0, 0, 1, 1])))[1:]:
         ...     print(line)
-          card  2 of 3 right, 0.667 [0.208, 0.939]; taken for loan 1
+          card  2 of 3 right, 0.667 [0.208, 0.939]; mistaken for loan (1)
           loan  1 of 1 right, 1.000 [0.207, 1.000]
     """
     yield f"macro-F1 {score_text(errors.macro_f1, errors.macro_f1_interval)}"
     for row in errors.rows:
         found = f"{row.found} of {row.n} right, {score_text(row.recall, row.interval)}"
         if row.taken_for:
-            taken = [f"{one_line(label)} {count}" for label, count in row.taken_for[:3]]
-            found += f"; taken for {', '.join(taken)}"
+            taken = [f"{one_line(label)} ({count})" for label, count in row.taken_for[:3]]
+            found += f"; mistaken for {', '.join(taken)}"
         yield f"  {one_line(row.label)}  {found}"
 
 
@@ -109,4 +109,4 @@ def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
     for name, result in zip(against.names, against.results, strict=True):
         yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
     pair = against.paired
-    yield f"It gains {pair.gained} and loses {pair.lost}; --json lists them."
+    yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."

@@ -42,18 +42,18 @@ MODEL = FileKind("transformers", "merge", ())
 
 
 def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
-    """The licence that all parents state; else None, and a sentence about what they state.
+    """The licence that all parents state; otherwise None, with a sentence that lists their licences.
 
     Example:
         >>> licence_of([Parent("base", "mit"), Parent("a", "mit")])
         ('mit', None)
         >>> licence_of([Parent("b", "llama3.1"), Parent("a", None)])[1]
-        'Check the licences before you publish this: b: llama3.1, a: not stated.'
+        'Check the licences before you publish this: b (llama3.1), a (not stated).'
     """
     licences = {parent.licence for parent in parents}
     if len(licences) < 2 and None not in licences:
         return next(iter(licences), None), None
-    each = ", ".join(f"{parent.name}: {parent.licence or 'not stated'}" for parent in parents)
+    each = ", ".join(f"{parent.name} ({parent.licence or 'not stated'})" for parent in parents)
     return None, f"Check the licences before you publish this: {each}."
 
 
@@ -102,7 +102,7 @@ def model_card(
 
 
 def _origin(found: Findings) -> str:
-    """What the files are, and how they were found, in Markdown."""
+    """What the files are, and how they were made, in Markdown."""
     result = found.result
     data = "its own best replies" if result.expert_iteration else "the dev examples"
     trained = "Nothing was trained."

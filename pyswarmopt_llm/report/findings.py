@@ -43,7 +43,7 @@ class Verdict:
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
         sentence: the answer, in at most 20 words with one number.
-        reasons: what is behind it, one sentence each.
+        reasons: the reasons for it, one sentence each.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Findings:
         result: ``result.json``.
         verdict: verdict on the result.
         rows: name -> model, by score on test, the best first.
-        notes: one fact each; those of ``result.json`` were told during the search.
+        notes: one fact each; those in ``result.json`` were shown during the search.
         steps: purpose -> command of each next step.
         command: command that repeats the search.
     """
@@ -94,8 +94,11 @@ def verdict(result: Result) -> Verdict:
     best = known["best"]
     on_dev = f"{result.best.dev.value:.3f}"
     if result.alarms:
-        sentence = f"No: the replies that score {on_dev} look gamed; read them in the report before"
-        return Verdict("gamed", f"{sentence} you use it.", tuple(result.alarms))
+        return Verdict(
+            "gamed",
+            f"No: the replies that score {on_dev} seem to game the metric; read them in the report.",
+            tuple(result.alarms),
+        )
     if result.best.test is None:
         return Verdict(
             "untested", f"Not known: there is no test split; on dev {best} scores {on_dev}."
@@ -109,18 +112,19 @@ def verdict(result: Result) -> Verdict:
     pair = result.lead(control)
     if pair is None:
         return Verdict(
-            "unpaired", f"Not known: single numbers cannot be tested; {best} scores {ours:.3f}."
+            "unpaired",
+            f"Not known: there are no per-example scores to test; {best} scores {ours:.3f}.",
         )
     other = known[control]
     theirs = _on_test(result, control)
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
-    reason = f"Against {other}: {scores}, {tested(pair)}."
+    reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
     return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
-    """Whether a search was worth it, by its result and the strongest control.
+    """Whether a search was worth it, given its result and the strongest control.
 
     Args:
         kind: ``better``, ``level`` or ``worse``.
@@ -131,7 +135,7 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the mixture is not significantly better than the fine-tuned base model, 0.850 on test.'
+        'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
     """
     if kind == "better":
         without = ""
@@ -139,8 +143,8 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
             without = "without your adapters, "
         return f"Yes: {without}{best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
-        return f"No: {best} is not significantly better than {other}, {theirs:.3f} on test."
-    return f"No: {other} is better than {best}, {theirs:.3f} on test."
+        return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
+    return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
 
 
 def strongest(result: Result) -> str:
@@ -209,8 +213,8 @@ def score_rows(result: Result) -> dict[str, Model]:
 
 
 def notes(result: Result, kind: str) -> Iterator[str]:
-    """What a reader of the scores should know beside a verdict of this kind, most telling first, one
-    fact each.
+    """What a reader of the scores should know besides a verdict of this kind: one fact each, the most
+    important first.
     """
     if "trained" in result.models:
         yield from _notes_on_training(result)
@@ -225,17 +229,17 @@ def notes(result: Result, kind: str) -> Iterator[str]:
         yield warning
     tests = len(result.leads["test"])
     if tests > 1 and kind != "same":
-        yield f"The differences' intervals and p-values are corrected for {tests} tests (Holm)."
+        yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
     if result.graph is not None:
         yield f"Graph: {one_line(result.graph)}."
 
 
 def _notes_on_training(result: Result) -> Iterator[str]:
     if not result.best.trained:
-        yield "Training lowered the dev score; the result is the untrained one."
+        yield "Training lowered the dev score, so the result is the model before training."
     elif gain := result.lead("mixture"):
         before = _on_test(result, "mixture")
-        yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
+        yield f"Without training it scores {before:.3f} on test; training changes it by {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
         yield f"Its dev score is not held out: {learnt} had been trained on some dev examples."
     elif result.expert_iteration is None:
@@ -254,14 +258,14 @@ def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
     if config.method in MODELS:
-        return f"a surrogate of the {config.method}, space {one_line(config.space)}"
+        return f"a surrogate model of the {config.method}, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
 
 
 def uses(about: About, result: Result) -> dict[str, str]:
-    """Purpose -> command, for everything that one can do with a result."""
+    """Purpose -> command, for everything that can be done with a result."""
     run = about.config.out.rstrip("/")
     found = {}
     if (labelling := labelled(about, result)) is None:

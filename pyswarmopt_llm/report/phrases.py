@@ -89,4 +89,4 @@ def few(items: int) -> str:
     """A warning about too few dev examples; "" if there are enough, or none are known."""
     if not 0 < items < FEW:
         return ""
-    return f"Only {items} dev examples: the best of many candidates may win by luck; use 100."
+    return f"With only {items} dev examples, the best of many candidates may win by luck; use at least 100."

@@ -150,18 +150,18 @@ def price(found: Mapping[str, Any]) -> str:
 
 
 def by_part(seconds: Mapping[str, float]) -> str:
-    """The time of each part of a search that takes any."""
+    """The time of each part of a search that takes time."""
     return ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value)
 
 
 def planned(plan: PlannedCost) -> Iterator[str]:
-    """The cost of a dry run: examples to score, time and memory for them here, files to write."""
+    """The cost of a search, as lines: examples, evaluations, and time and memory on this machine."""
     for task in plan.tasks:
         items = f"{task.dev:,} dev examples, {task.test:,} test examples"
         yield f"{one_line(task.name)}: {items}, {task.scoring} scoring"
-    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"
+    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes with one example each"
     machine = f"{plan.device}, {plan.dtype}, threads: {plan.threads}"
     parts = by_part(plan.phases)
-    yield f"at most {duration(plan.seconds)} here ({machine}), from one timed batch: {parts}"
+    yield f"at most {duration(plan.seconds)} on this machine ({machine}), estimated from one batch: {parts}"
     yield from map(one_line, plan.notes)
     yield "nothing was written"

@@ -75,8 +75,8 @@ def resume(
         PosixPath('runs/first')
 
     Raises:
-        UserError: not a run, a run that would execute disallowed code, or base, experts or data
-            have changed.
+        UserError: not a run, a run that would execute code that is not allowed, or changed base,
+            experts or data.
     """
     with _listening(on_event) as listener:
         return _shown(job.resume(run, listener, [named(each) for each in allowed]))
@@ -100,7 +100,7 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
 def _shown(found: SearchResult) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there.
 
-    What cannot be written is told, since the result is complete.
+    If one cannot be written, a warning says so, since the result is complete.
     """
     run = Run(found.run)
     result = Result.from_json(found.result)
@@ -110,7 +110,9 @@ def _shown(found: SearchResult) -> SearchResult:
                 write(run, result)
         except Exception as error:  # of any kind: none may hide the result
             why, again = first_line(error), command("report", str(run.path))
-            log.warning("%s: not written (%s); later: %s", run.path / name, why, again)
+            log.warning(
+                "could not write %s (%s); to write it later: %s", run.path / name, why, again
+            )
     return replace(found, verdict=verdict(result).sentence)
 
 
@@ -124,7 +126,7 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
     stored = run.about.fingerprints.get("tasks", {})
     same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
     for name in tasks.keys() - same.keys():
-        log.warning("the report omits the questions of %s: its file has changed", name)
+        log.warning("the report omits the questions of %s, because its file has changed", name)
     return same
 
 
@@ -140,7 +142,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
         raise UserError(f"{path} is not finished; continue it with: {command('resume', str(path))}")
     if {len(row.coefficients) for row in searched(run.rows)} - {len(result.coefficients)}:
         raise UserError(
-            f"{path}/history.jsonl: has different experts than result.json; restore the file"
+            f"{path}/history.jsonl has different experts from result.json; restore the file"
         )
     return run, result
 

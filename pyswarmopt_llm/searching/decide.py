@@ -1,9 +1,9 @@
-"""Turns requested settings into a plan: a procedure chooses, given settings win; settings that do not
-go together, or not with the tasks, are refused.
+"""Turns requested settings into a plan: a procedure chooses, and given settings take precedence.
+Settings that conflict with each other or with the tasks are refused.
 
 There are three procedures. The default is the best method in this project's tables for the task:
-weight changes (``delta``), candidates proposed by a model of the items' margins in place of
-iterations, and training on dev at the end. `paper` is the published procedure, `reference` the
+weight changes (``delta``), candidates proposed by a surrogate model of the items' margins instead
+of iterations, and training on dev at the end. `paper` is the published procedure, `reference` the
 authors' released scripts.
 """
 
@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     ALONE,
     LEAST_DEV,
@@ -66,19 +65,19 @@ _SWARM = {
     "train": "off",
 }
 # Why nothing is trained by default with a score that costs money.
-UNPAID = "nothing is trained, because every reply would be a paid request; to train, use `train on`"
+UNPAID = "nothing is trained, because every reply would be a paid request; use `train on` to train anyway"
 # Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
-    "a model rates the replies, and a search may game it; on synthetic statements its rating rose "
-    "from 5.4 to 7.5 while correct facts fell from 0.42 to 0.35: read the replies"
+    "a model rates the replies, and a search may exploit its errors; on synthetic statements the rating "
+    "rose from 5.4 to 7.5 while correct facts fell from 0.42 to 0.35, so read the replies"
 )
 
 
 def make_plan(config: SearchConfig) -> Plan:
-    """Decide a search.
+    """Choose all settings of a search.
 
     Raises:
-        UserError: a setting that is out of range, unknown, in conflict, or not for these tasks.
+        UserError: a setting is out of range, unknown, in conflict with others or with the tasks.
     """
     given = given_settings(config)
     asked = filled_in(config)
@@ -92,14 +91,14 @@ def make_plan(config: SearchConfig) -> Plan:
 
 
 def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
-    """The plan that ``run.json`` holds, with its tasks; nothing is decided again.
+    """The plan in ``run.json``, with its tasks; nothing is decided again.
 
     Args:
         config: the settings that were decided.
         given: settings that were given.
 
     Raises:
-        UserError: the settings are not those of a plan, or no longer fit the tasks.
+        UserError: the settings are not those of a plan, or no longer suit the tasks.
     """
     use_own(config.space)
     check_settings(config, given)
@@ -150,7 +149,7 @@ def _chosen(request: Plan) -> Plan:
     chosen |= given
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
-        why["combine"] = "the mean of the scores is maximised, since they may be negative"
+        why["combine"] = "the mean of the scores is maximised, because they may be negative"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
     if config.threads is None and config.processes != 1:
@@ -232,7 +231,7 @@ def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[s
 
 
 def _training(request: Plan, why: dict[str, str]) -> str:
-    """Whether the default trains, ``on`` or ``off``; if not, why tells the reason and the remedy."""
+    """Whether the default trains, ``on`` or ``off``; if not, `why` receives the reason and the remedy."""
     if request.config.train != "auto" or why_no_training(request):
         return "off"
     if request.paid_metric:
@@ -242,11 +241,10 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     items = request.distinct("dev")
     if items >= least:
         return "on"
-    few = f"{counted(items, 'dev example')} are too few to train on (at least {least})"
-    remedy = "add examples"
+    remedy = "add some"
     if items >= LEAST_TRAINED:
-        remedy = "add examples, or use `train on`"
-    why["train"] = f"nothing is trained: {few}; {remedy}"
+        remedy = "add some, or use `train on`"
+    why["train"] = f"nothing is trained with fewer than {least} dev examples, got {items}; {remedy}"
     return "off"
 
 
@@ -273,8 +271,8 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind = space_kind(config.space)
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"a search needs at least 2, got {len(config.experts)}"
-        more = "add more (FOLDER/*), or train one: swarm-llm train-expert"
+        why = f"a search needs at least 2 experts, got {len(config.experts)}"
+        more = "add more, or train one with swarm-llm train-expert"
         raise InvalidOption("experts", None, f"{why}; {more}")
     check_options(config)
     kind.check(config)
@@ -305,17 +303,19 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
     if config.published and config.quick:
         yield "quick", published
     if by_model and iterations:
-        yield "method", f"does not use iterations; remove {', '.join(iterations)}"
+        yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
     if not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)):
-        yield "workers", "use a number of at least 1, ray, or ray://HOST"
+        yield "workers", f"use a number from 1 to {MOST}, ray or ray://HOST"
     if config.is_grid and not (config.published or "," in "".join(config.settings)):
-        yield "draws", "nothing to draw from; use several values of a coefficient, or `paper`"
+        yield (
+            "draws",
+            "there is nothing to draw from; use several values of a coefficient, or `paper`",
+        )
     kind = space_kind(config.space)
     if config.start in SUMS and not kind.adapters:
-        why = f"needs weight changes to sum, which `space` {kind.name} does not have"
-        yield "start", f"{why}; remove it"
+        yield "start", f"`space` {kind.name} has no weight changes to sum; remove it"
 
 
 def check_tasks(plan: Plan) -> None:
@@ -341,7 +341,7 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
     elif plan.proposals:
         yield "proposals", "a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
-        yield "workers", "a paid metric counts and limits its requests in one process; remove it"
+        yield "workers", "a paid metric counts its requests in a single process; remove it"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", "a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
@@ -360,18 +360,18 @@ def why_no_training(request: Plan) -> str:
     if not request.alone:
         return "works only with one worker; remove it, or remove `workers`"
     if config.temperature and request.objectives.written:
-        return "learns from greedy replies, but `temperature` samples them; remove it"
+        return "works only with greedy replies, not with `temperature`; remove it"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
-        return f"needs the scores of options, but {why}; remove it"
+        return f"needs the scores of options ({why}); remove it"
     asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
-        return f"has only {request.items} dev examples, which is too few; remove it"
+        return f"needs at least {LEAST_TRAINED} dev examples, got {request.items}; add some, or remove it"
     return ""
 
 
 def why_no_model(method: str, request: Plan) -> str:
-    """Why a model of the items or of the scores cannot propose; "" if it can."""
+    """Why a surrogate model of the items or scores cannot propose candidates; "" if it can."""
     if method == "items":
         if request.kind.several_models:
             return f"`space` {request.kind.name} scores all examples at once; remove it"

@@ -11,11 +11,11 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
     """The sets of coefficients to search with, ``NAME=VALUE``: all combinations of a grid if there
-    are few enough, else distinct random ones. The values are those of `settings`, and of the paper's
-    grid if a published procedure draws from it.
+    are few enough, otherwise distinct random ones. The values come from `settings`, and from the
+    paper's grid if a published procedure draws from it.
 
     Raises:
-        UserError: a coefficient does not take a value.
+        UserError: a coefficient does not accept a value.
 
     Example:
         >>> from dataclasses import replace

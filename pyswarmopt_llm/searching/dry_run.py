@@ -1,4 +1,5 @@
-"""The cost of a search, and whether its weights fit: loads everything, times a batch, writes nothing."""
+"""The cost of a search, and whether its weights fit into memory: loads everything, times a batch, and
+writes nothing."""
 
 from __future__ import annotations
 
@@ -48,16 +49,20 @@ class Fit:
 
     def lines(self) -> list[str]:
         """The verdict."""
-        taken = f"the weights take {self.weights / GB:.1f} GB, not counting forward passes and merged copies"
-        lines = [f"{self.device}, {self.free / GB:.1f} GB free: {taken}"]
+        lines = [
+            f"{self.device}, {self.free / GB:.1f} GB free: the weights take {self.weights / GB:.1f} GB, "
+            "not counting forward passes and merged copies"
+        ]
         if self.short > 0:
-            remedy = "put nf4: before the base (four bits), or use a smaller one"
-            lines.append(f"does not fit, {self.short / GB:.1f} GB short: {remedy}")
+            lines.append(
+                f"the search does not fit: {self.short / GB:.1f} GB more are needed; put nf4: before the "
+                "base model (4 bits), or use a smaller one"
+            )
         return lines
 
 
 def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
-    """Whether the weights of a search fit into free memory, or into that of a GPU not present.
+    """Whether the weights of a search fit into free memory, or into a GPU of a given size.
 
     Args:
         config: the search's configuration; only the base's config.json and the adapters' headers
@@ -65,16 +70,16 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         memory: size of the GPU, such as ``24GB``; None: this machine.
 
     Returns:
-        None: the system does not report free memory, or there is not one single base.
+        None if the system does not report free memory, or if there is more than one base.
 
     Raises:
-        UserError: not a size, or the experts do not fit together.
+        UserError: not a size, or the experts are incompatible.
     """
     asked = filled_in(config)
     kind = space_kind(asked.space)
     if kind.several_models:
         if memory is not None:
-            raise InvalidOption("memory", memory, "estimates a single base; remove it")
+            raise InvalidOption("memory", memory, "works only with a single base model; remove it")
         return None
     if memory is None:
         device = pick_device(asked.device)
@@ -108,11 +113,11 @@ def bytes_of(memory: str) -> int:
     try:
         return int(float(memory.upper().removesuffix("GB")) * GB)
     except (ValueError, OverflowError) as error:
-        raise InvalidOption("memory", memory, "not a size; write it like 24GB") from error
+        raise InvalidOption("memory", memory, "is not a size; use the form 24GB") from error
 
 
 def weights_of(model: Any, base: BaseModel) -> int:
-    """Bytes of a model's weights; linear layers are packed if the base's are."""
+    """Bytes of a model's weights; its linear layers are packed if those of the base are."""
     itemsize = model.dtype.itemsize
     if base.packing:
         bits = _BITS.get(base.scheme or base.packing, _PACKED_BITS)
@@ -128,13 +133,13 @@ def weights_of(model: Any, base: BaseModel) -> int:
 
 @dataclass(frozen=True)
 class Timed:
-    """One task, its number of items, and their time on this machine.
+    """A task, its numbers of items, and their time on this machine.
 
     Attributes:
         name: the task.
         dev, test: numbers of items.
         scoring: timed answer format; the slower one if a trial chooses between two.
-        seconds_per_item: None: items cost money, so none was timed.
+        seconds_per_item: None if items cost money, so none was timed.
     """
 
     name: str
@@ -146,7 +151,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class PlannedCost:
-    """The most that a search would cost, with this dtype, threads and device.
+    """The greatest cost of a search with this dtype, these threads and this device.
 
     Attributes:
         evaluations: candidates scored on dev.
@@ -167,7 +172,7 @@ class PlannedCost:
 
 
 def dry_run_search(config: SearchConfig) -> PlannedCost:
-    """The cost of a search (of all draws where it has a grid), or that it does not fit.
+    """The cost of a search, or of all draws of a grid.
 
     Raises:
         NoRoomError: the search does not fit into memory.
@@ -223,7 +228,9 @@ def _notes(job: Job) -> list[str]:
     plan = job.plan
     notes = [*job.notes.values(), *plan.prices]
     for name in job.objectives.externals:
-        notes.append(f"{name} has no examples, so its time is not included")
+        notes.append(f"the harness reads the examples of {name}, so their time is not included")
     if plan.trains and not (job.objectives.written or plan.config.quick):
-        notes.append("faster: `quick` fine-tunes only the best of the base and the experts")
+        notes.append(
+            "`quick` is faster: it only fine-tunes the best expert, or the base model if it scores higher"
+        )
     return notes

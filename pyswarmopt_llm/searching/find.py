@@ -49,7 +49,7 @@ class Found:
         scorings: how each task is scored.
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the race and the proposals.
-        scorer: dev scorer; its workers have ended.
+        scorer: dev scorer, whose workers have ended.
     """
 
     chosen: Contestant
@@ -67,7 +67,7 @@ class Trained:
     """What training made from the chosen mixture.
 
     Attributes:
-        best: the model to hand over; the mixture, where nothing was trained or training is not kept.
+        best: the final model; the mixture if nothing was trained, or if training is not kept.
         models: after training, by their names in `Result`: ``mixture`` and ``trained``, one of which
             is the best; after training on replies also ``base``, scored on dev; and the fine-tuned
             baselines.
@@ -138,8 +138,7 @@ def explore(
 ) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
 
-    The starting points are scored whatever they cost. A later batch that would exceed the budget is
-    not started.
+    The starting points are always scored. A later batch that would exceed the budget is not started.
 
     Returns:
         The reasons to stop.
@@ -175,7 +174,7 @@ def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
         scores = [row.score(name) for row in rows]
         scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores)
         best = max(score.value for score in scores)
-        told = f"asked for the letter of an option, the best expert scores {best:.3f}"
+        told = f"with letter scoring, the best expert scores {best:.3f}"
         job.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
     return scorings
 
@@ -193,7 +192,7 @@ def _score_experts(job: Job, scorer: Scorer) -> Start:
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if guesses and not beats_chance(task.dev, [row.score(name) for row in start.experts]):
-            text = f"{name}: no expert is measurably better than guessing on dev"
+            text = f"{name}: no expert is significantly better than guessing on dev"
             job.tell(note(text))
     return start
 
@@ -226,7 +225,7 @@ class Start:
         return self.experts[self.single].value
 
     def remarks(self, names: Sequence[str]) -> list[str]:
-        """What the race dropped, in words, given the experts' names."""
+        """What the race dropped, in words."""
         if self.dropped:
             kept = len(names) - len(self.dropped)
             return [f"successive halving kept {kept} of {len(names)} experts for mixtures"]
@@ -239,9 +238,9 @@ class Start:
 def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
     """Score the experts, and choose the starting points to score on all items.
 
-    Where the experts' race is decided, the other starting points race against the winner. Otherwise
-    all are scored, as without a race; from a pool too large for a model, only those without the
-    experts that it leaves out.
+    If the experts' race is decided, the other starting points race against the winner. Otherwise
+    all are scored, as without a race. If the pool is too large for a surrogate model, only the
+    starting points without the dropped experts are scored.
 
     Args:
         scorer: dev scorer.
@@ -336,7 +335,7 @@ def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
 def eliminated(values: Floats, leader: Floats, total: int) -> bool:
     """Whether a candidate is so far behind the leader that it drops out.
 
-    An added item, with the largest difference, keeps a few agreeing items from deciding.
+    An added item with the largest difference prevents a few agreeing items from deciding.
 
     Args:
         values: values on the items so far, (n,).
@@ -373,7 +372,7 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
 
 
 def tell_start(job: Job, run: str) -> None:
-    """Describe the search, with what a user should know about it."""
+    """Report the search's settings, and what a user should know about it."""
     plan = job.plan
     start = {
         "run": run,
@@ -393,7 +392,7 @@ def tell_start(job: Job, run: str) -> None:
 
 
 def tell_price(job: Job, first: Row) -> None:
-    """Report the greatest cost of the search, at the pace of the first evaluation."""
+    """Report the greatest cost of the search, estimated from the first evaluation."""
     plan = job.plan
     item = first.seconds / first.n
     price = {

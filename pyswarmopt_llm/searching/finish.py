@@ -195,8 +195,8 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
 def commonest_label(objectives: Objectives) -> Model | None:
     """The majority-class baseline: every question gets the label most frequent on dev.
 
-    Where labels are unbalanced its accuracy may be high, though it knows nothing; a result has to be
-    compared with it.
+    If the labels are unbalanced, its accuracy may be high although it knows nothing; a result must
+    be compared with it.
 
     Args:
         objectives: tasks and scores of a search.
@@ -293,5 +293,4 @@ def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
 def _undefined(run: Run) -> Iterator[str]:
     """A note on candidates without numbers."""
     if count := run.failures.get(UNDEFINED):
-        how = "overflowed in this `dtype` and were scored as the worst so far"
-        yield f"{count} candidates {how}"
+        yield f"{count} candidates overflowed in this `dtype` and got the worst score so far"

@@ -106,15 +106,15 @@ class Fitting:
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
-    """Whether training is kept: on dev it is not behind by more than a standard error.
+    """Whether training is kept: its dev score is lower by at most one standard error.
 
-    The standard error is that of the paired differences where both scores have the same items. On
-    dev the trained model is underestimated: it is scored by LoRAs that saw only part of the items.
+    If both scores have the same items, the standard error is that of the paired differences. The
+    trained model's dev score is an underestimate, measured with LoRAs that saw only some items.
 
     Args:
         trained: cross-fitted score.
         before: score without training.
-        errors: standard errors by which `trained` may be behind.
+        errors: standard errors by which `trained` may be lower.
 
     Example:
         >>> before = score_of([1.0, 1.0, 0.0, 1.0])
@@ -131,5 +131,5 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 
 def announce(job: Job, starts: Iterable[str]) -> None:
-    """Say from which models training starts."""
+    """Report from which models training starts."""
     job.tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))

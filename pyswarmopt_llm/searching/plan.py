@@ -75,7 +75,7 @@ class Plan:
         config: its settings; every one has its value once the plan is decided.
         objectives: tasks and scores.
         given: settings given by the user.
-        why: topic -> why something was chosen, or was not, for the user.
+        why: topic -> why something was or was not chosen, for the user.
     """
 
     config: SearchConfig
@@ -99,7 +99,7 @@ class Plan:
 
     @property
     def side_by_side(self) -> int:
-        """Candidates scored at the same time, as far as known."""
+        """Number of candidates scored at the same time, as far as known."""
         return max(self.config.processes, 1)
 
     @property
@@ -167,7 +167,7 @@ class Plan:
         return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
     def affordable(self, evaluations: int) -> int:
-        """How many of these evaluations the item budget covers."""
+        """How many of these evaluations the item budget allows."""
         if self.config.budget_items is None:
             return evaluations
         return min(evaluations, max(self.config.budget_items // max(self.items, 1), 1))
@@ -250,7 +250,7 @@ class Plan:
 
     @property
     def prices(self) -> list[str]:
-        """What a metric that costs money per request takes, one for each reply."""
+        """The requests of a metric that costs money per request, one for each reply."""
         if not self.paid_metric:
             return []
         most = sum(self.passes.values())

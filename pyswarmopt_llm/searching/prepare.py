@@ -148,7 +148,7 @@ class Contestant:
 
 
 def prepare(config: SearchConfig) -> Job:
-    """Decide a search and load its tasks, experts and base; the first fault is a `UserError`, and
+    """Plan a search and load its tasks, experts and base; the first fault raises a `UserError`, and
     nothing is written.
     """
     return _opened(make_plan(config))
@@ -168,7 +168,7 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] = {}) -> Job:
 
 
 def _opened(plan: Plan) -> Job:
-    """Everything that a plan names, loaded."""
+    """Load everything that a plan names."""
     config = plan.config
     objectives = plan.objectives
     pool, engine = make_pool(plan.kind, config)
@@ -189,6 +189,6 @@ def _opened(plan: Plan) -> Job:
             what = (
                 f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples"
             )
-            notes[f"learnt by {name}"] = f"{what}: its score on dev is not held out"
+            notes[f"learnt by {name}"] = f"{what}, so its score on dev is not held out"
     decided = plan.with_settings(**engine.decided)
     return Job(decided, pool, engine, {**notes, **pool.notes}, learnt)

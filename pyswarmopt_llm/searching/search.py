@@ -183,7 +183,7 @@ def about(job: Job) -> About:
 
 
 def _settings(job: Job) -> str:
-    """A digest of the settings that decide numbers."""
+    """A digest of the settings that determine the numbers."""
     settings = asdict(job.plan.config)
     return digest([settings[name] for name in sorted(settings.keys() - FREE)])
 
@@ -191,8 +191,8 @@ def _settings(job: Job) -> str:
 def check_unchanged(run: Run, job: Job) -> None:
     """Refuse to continue a run whose base, experts, data, scores or settings have changed.
 
-    A changed score function, say because the old one raised on a rare reply, is accepted if it
-    gives an already scored expert the same values, or if nothing is scored yet.
+    A changed score function, for example a fixed one, is accepted if it gives an already scored
+    expert the same values, or if nothing is scored yet.
 
     Raises:
         UserError: names what changed.
@@ -211,6 +211,6 @@ def check_unchanged(run: Run, job: Job) -> None:
     for name in changed:
         if list(utilities[name](job.engine).per_item) != row.item_values(name):
             raise UserError(
-                f"{run.path}: the score of {name} changed since the run began, and rates a "
-                "reply differently from before; restore it, or start a new run"
+                f"{run.path}: the score of {name} changed since the run began and now rates "
+                "a reply differently; restore it, or start a new run"
             )

@@ -361,7 +361,9 @@ class Surrogate:
         self.left_out = sorted({*self.left_out, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
-            self.remarks.append(f"{names}: clearly worse than the base, so excluded from mixtures")
+            self.remarks.append(
+                f"excluded from mixtures, because clearly worse than the base model: {names}"
+            )
 
 
 def harmful(seen: Sequence[Candidate]) -> list[int]:

@@ -1,9 +1,10 @@
 """The last step of a search: training models further on dev (`train`).
 
-With options, the base, the best expert and a mixture ahead of it by more than a standard error are
-all cross-fitted, and the best is trained on all items. With a test split, base or best expert is
-trained on all items as well, both if the folds cannot tell them from the best, to show what plain
-fine-tuning gives. With written and scored replies, the mixture is trained on the best replies.
+If options are compared, the base, the best expert and a mixture that leads it by more than a
+standard error are all cross-fitted, and the best is trained on all items. With a test split, the
+base or the best expert is also trained on all items, to show what plain fine-tuning achieves; both
+are if the folds cannot distinguish them from the best. If written replies are scored, the mixture
+is trained on the best replies.
 
 The result is an ordinary patch: the start, plus a LoRA trained on all items. Cross-fitted scores on
 dev come from LoRAs trained without the item's fold (see `trainer.folds`). Every other score is the
@@ -46,7 +47,7 @@ FAVOUR = 1 / 3  # the best expert may be behind as a start by this many standard
 
 
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
-    """The score on unseen items that each row predicts, all computed alike.
+    """The score on unseen items that each row predicts, all computed in the same way.
 
     Where all margins are known, an item counts by its closest margin (see `softened`), which varies
     half as much as right and wrong. Otherwise it is the score itself.
@@ -119,13 +120,13 @@ def train_on_labels(
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
-    """The starts to train on all items: the best, and for a comparison on test the plain one that
-    is ahead in the folds, both if the folds cannot tell them from the best.
+    """The starts to train on all items: the best and, for a comparison on test, the base or the best
+    expert, whichever leads in the folds; both if the folds cannot distinguish them from the best.
 
     Args:
         values: start -> its cross-fitted score after training.
         best: the start of the result.
-        tests_plain: whether plain fine-tunings are scored on test.
+        tests_plain: whether base and best expert, each fine-tuned, are scored on test.
 
     Example:
         >>> values = {"base": score_of([0.0, 0.1] * 20), "expert": score_of([0.5, 0.4] * 20)}

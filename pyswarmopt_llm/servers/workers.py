@@ -50,7 +50,7 @@ Scorings = Mapping[str, Scoring]  # task -> its answer format
 
 @dataclass(frozen=True)
 class Failure:
-    """A worker's failure, after which another worker may succeed: exception, out of memory or died."""
+    """A worker's failure, after which another worker may succeed: an exception, lack of memory or its death."""
 
     kind: str
     text: str
@@ -101,7 +101,7 @@ class Handler:
             self._tokens = _batch_tokens(self._job)
         if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
-                "a worker loaded different files from this search: base, experts or tasks changed"
+                "base, experts or tasks changed before a worker loaded them; restore them and resume"
             )
         if self._evaluator is None:
             self._evaluator = self._job.evaluator("dev", scorings)
@@ -154,8 +154,8 @@ class Pool:
             with self._lock:
                 self._on_failure(reply.kind, reply.text)
         raise UserError(
-            f"{TRIES} workers failed on one candidate, most recently: {why}; scores are kept: fix "
-            "it and resume"
+            f"{TRIES} workers failed on one candidate (the last one: {why}); scores are kept, so fix "
+            "the cause and resume"
         )
 
     def answer(self, scorings: Scorings, request: Request) -> Reply:
@@ -256,7 +256,7 @@ class Actors(Pool):
     ``ray://HOST[:PORT]``.
 
     Raises:
-        UserError: Ray is not installed, or the cluster does not answer.
+        UserError: Ray is not installed, or the cluster does not respond.
     """
 
     def __init__(self, setup: Setup, on_failure: OnFailure) -> None:
@@ -269,7 +269,7 @@ class Actors(Pool):
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                why = f"the cluster does not answer ({first_line(error)}); check it"
+                why = f"the cluster does not respond ({first_line(error)}); check that it runs"
                 raise InvalidOption("workers", config.workers, why) from error
         room = ray.cluster_resources()
         cores = config.threads or 1
@@ -310,7 +310,7 @@ class Actors(Pool):
             self._ray.get(actor.__ray_ready__.remote())
             self._free.put(actor)
         except self._ray.exceptions.RayError as error:  # or the pool was closed
-            log.warning("an actor did not start: %s", first_line(error))
+            log.warning("a Ray actor did not start: %s", first_line(error))
 
     def close(self) -> None:
         """End the actors, and leave the cluster if it was joined here."""

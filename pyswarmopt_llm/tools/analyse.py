@@ -79,8 +79,8 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         split = "dev"
     if not job.plan.kind.averages or (split == "dev" and result.best.trained):
         raise UserError(
-            f"{run.path}: its space has no coefficient per expert, or its result was trained on dev "
-            "and has no test examples; no expert can be left out"
+            f"{run.path}: no expert can be left out, because its space has no coefficient per expert, "
+            "or because its result was trained on dev and has no test examples"
         )
     scorings: Any = {name: result.objectives[name].answer_format for name in job.tasks}
     utilities = job.utilities(split, scorings)

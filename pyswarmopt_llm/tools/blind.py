@@ -1,8 +1,8 @@
 """Human votes on two models' replies: a CSV file of pairs to judge blind, and the outcome of the
 votes.
 
-A voter sees a prompt and two replies in random order, and writes 1, 2 or tie into the last column.
-A key beside the file, which voters do not get, says which reply is whose.
+A voter sees a prompt and two replies in random order, and enters 1, 2 or tie in the last column. A
+key file, which voters do not get, says which model wrote which reply.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VOTES = ("1", "2", "tie")
 
 @dataclass(frozen=True)
 class Key:
-    """Which reply is whose.
+    """Which model wrote which reply.
 
     Attributes:
         names: names of the models, "ours" and "theirs".
@@ -85,7 +85,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         UserError: bad input, in one line; existing files are not overwritten.
     """
     if config.against is None:
-        raise InvalidOption("against", None, "missing; set it to the model of the other replies")
+        raise InvalidOption("against", None, "is missing; set it to the model to compare with")
     for path in (file, key_of(file)):
         check_free(path)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
@@ -126,7 +126,7 @@ def key_of(file: Path) -> Path:
 
 
 def count_votes(files: Sequence[str]) -> Votes:
-    """Our win rate by the votes in copies of one file of `write_pairs`, one per voter.
+    """Our win rate in the votes: copies of one file from `write_pairs`, one per voter.
 
     Pairs without a vote are left out, several votes on a pair are averaged, and a repeated question
     is one piece of evidence.
@@ -138,7 +138,9 @@ def count_votes(files: Sequence[str]) -> Votes:
     try:
         key: Key = typed(read_json(beside), Key)
     except ValueError as error:
-        raise UserError(f"{beside} is not a key of eval --blind ({error}); restore it") from error
+        raise UserError(
+            f"{beside} is not a key file from eval --blind ({error}); restore it"
+        ) from error
     votes: dict[str, list[float]] = {}
     prompts: dict[str, str] = {}
     for name in files:
@@ -164,7 +166,7 @@ def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
         vote = (row.get("vote") or "").strip().lower()
         if id_ not in key.ours or vote not in ("", *VOTES):
             raise UserError(
-                f"{file}: pair {id_}: not in the key, or its vote {vote!r} is not 1, 2 or tie"
+                f"{file}: pair {id_} is not in the key, or its vote {vote!r} is not 1, 2 or tie"
             )
         if vote:
             value = float(vote == key.ours[id_])

@@ -1,7 +1,7 @@
 """Checks that each adapter is applied, completely, and at its own scale.
 
 An adapter that is loaded but ignored raises no error anywhere (lm-eval issue 2432, unsloth issues
-869 and 2142), and PEFT issue 3761 loses part of an adapter by a wrong scale. The change of weights
+869 and 2142), and PEFT issue 3761 loses part of an adapter through a wrong scale. The change of weights
 is compared with PEFT's; log-probabilities show that it reaches the model.
 """
 
@@ -45,7 +45,7 @@ class AdapterCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether it works as its files say."""
+        """Whether it works as its files specify."""
         return not self.problems
 
     def __str__(self) -> str:
@@ -125,8 +125,8 @@ def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
     selected = info.config.selected(modules.linear, modules.output) & modules.read
     if lacks := sorted(selected - info.modules.keys()):
         yield (
-            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so the base's "
-            "weights stay; export it again, or select only what was trained"
+            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so they "
+            "stay as in the base model; export it again, or select only what was trained"
         )
 
 
@@ -146,21 +146,21 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
     apart = _norm(Patch(low_rank=changes).with_low_rank(minus).low_rank)
     report = "report this with its adapter_config.json, and do not mix it"
     if norm <= 0:
-        yield "changes nothing, not even in PEFT; train it, or export it again"
+        yield "it changes nothing, not even in PEFT; train it, or export it again"
     elif foreign:
         yield (
-            f"PEFT leaves out {in_words(foreign)}, whose names it does not know; to use it "
-            "elsewhere, rename these tensors"
+            f"PEFT ignores {in_words(foreign)}, whose names it does not recognise; rename these "
+            "tensors to use the adapter in PEFT"
         )
     elif not apart <= ROUNDING * norm:
         yield (
-            "weight 1 is not the adapter that PEFT loads: its weight changes differ by "
-            f"{apart / norm:.1%}; {report}"
+            f"its weight changes differ by {apart / norm:.1%} from those of the adapter in PEFT; "
+            f"{report}"
         )
     elif not float((applied - bare).abs().max()) > 0:
         yield (
-            "is not applied: log-probabilities equal the base's. Its change may be lost in "
-            f"rounding (use float32); else {report}"
+            "it is not applied, because log-probabilities equal those of the base model; if its change "
+            f"is not lost in rounding, {report}"
         )
 
 

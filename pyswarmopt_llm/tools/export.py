@@ -1,8 +1,8 @@
 """Writes a run's result or an adapter as a merged model, or as a smaller adapter; an adapter of
 another kind that PEFT can merge becomes the nearest plain LoRA.
 
-PEFT's merged weights minus the base's decide: PEFT's own `convert_to_lora` drops DoRA's magnitudes and
-what PiSSA takes from the base.
+The conversion uses PEFT's merged weights minus the base's, because PEFT's own `convert_to_lora` drops
+DoRA's magnitudes and what PiSSA takes from the base.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def export_model(
     Args:
         source: a finished run (its result is exported), or an adapter.
         out: directory to create.
-        form: one of `FORMATS`: a merged model, or a PEFT adapter, of smaller rank on request.
+        form: one of `FORMATS`: a merged model, or a PEFT adapter.
         base: base of an adapter.
         rank: truncate the adapter to the nearest one of this rank.
 
@@ -130,14 +130,14 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
     if run is not None:
         if base is not None:
             raise InvalidOption(
-                "base", base, f"{source} is a run, which names its own base; remove it"
+                "base", base, f"{source} is a run, which names its own base model; remove it"
             )
         base, adapter = result_of(run)
         check_unchanged((base, adapter))
     if adapter is None or is_whole_model(user_path(adapter)):
         raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
     if base is None:
-        raise InvalidOption("base", None, f"missing; set it to the base model of {source}")
+        raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
     return resolve_base(base), adapter
 
 
@@ -186,8 +186,8 @@ def _card(run: Path, form: str, loss: Loss | None) -> str:
     opened, result = read_run(run)
     if loss is not None:
         truncation = (
-            f"It is truncated to a smaller rank, which changes its weights by {loss.whole:.1%} in "
-            "the Frobenius norm. The scores below were measured with the whole adapter."
+            f"Its rank was reduced, which alters its weight changes by {loss.whole:.1%} (Frobenius "
+            "norm). The scores below were measured with the whole adapter."
         )
         kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
     parents = parents_of(opened.config, result.coefficients.values())
@@ -235,7 +235,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
             left_out.append(name)
         lost += square
     if not changes:
-        raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
+        raise UserError(f"{spec} changes no linear layer of {base.spec}; {OTHER_WAY}")
     return changes, Loss(math.sqrt(lost / total), tuple(left_out))
 
 
@@ -243,10 +243,10 @@ def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
     """The base with the adapter merged into it."""
     adapted, ignored, missing = load_by_peft(model, folder)
     if missing:
-        raise UserError(f"{folder}: its file has no {missing[0]}; export the adapter again")
+        raise UserError(f"the file in {folder} has no {missing[0]}; export the adapter again")
     if ignored:
         raise UserError(
-            f"{folder}: {base.spec} has no {in_words(ignored)}, which it changes, so PEFT ignores "
+            f"{folder} changes {in_words(ignored)}, which {base.spec} does not have, so PEFT ignores "
             "them; use the model it was trained on, or remove those tensors"
         )
     try:
@@ -254,7 +254,9 @@ def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
     except Exception as error:
         if out_of_memory(error):
             raise
-        raise UserError(f"{folder}: PEFT cannot merge it ({first_line(error)})") from error
+        raise UserError(
+            f"PEFT cannot merge {folder} ({first_line(error)}); merge it with the library that wrote it"
+        ) from error
 
 
 def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
@@ -285,8 +287,8 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
             raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"PEFT cannot load it ({reason}); export it again, or use the model it was trained on, "
-            "with its added tokens"
+            f"PEFT cannot load {folder} ({reason}); export it again, or use the model it was trained "
+            "on, with its added tokens"
         ) from error
     ignored = [key.removeprefix(PREFIX) for key in found.unexpected_keys]
     return adapted, ignored, found.missing_keys

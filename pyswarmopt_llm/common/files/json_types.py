@@ -74,9 +74,9 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
 
     Args:
         text: text; bytes are UTF-8 (or UTF-16 or UTF-32).
-        unique: whether to reject duplicate keys, of which Python keeps the last; then NaN, by which
-            pandas writes a missing value, and the infinities are None, and `str` of a fraction is
-            as written.
+        unique: whether to reject duplicate keys, of which Python keeps the last. NaN, which pandas
+            writes for a missing value, and the infinities then become None, and `str` of a fraction
+            is as written.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
@@ -98,7 +98,7 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
 
 
 class _Number(float):
-    """A number that is told as it was written: 1.10, 1e3."""
+    """A number that is shown as it was written: 1.10, 1e3."""
 
     def __init__(self, text: str) -> None:
         self.text = text

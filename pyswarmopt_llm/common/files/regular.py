@@ -1,4 +1,4 @@
-"""Files of runs and of users: read with a limit, written whole or not at all, appended line by line."""
+"""Files of runs and users: read up to a limit, written whole or not at all, appended line by line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise UserError(f"{path} is not a regular file; use another")
     if size > limit:
-        raise UserError(f"{path}: {size:,} bytes, more than the limit of {limit:,}")
+        raise UserError(
+            f"{path} has {size:,} bytes, but the limit is {limit:,}; use a smaller file"
+        )
     with open(path, "rb") as file:
         yield file
 
@@ -67,7 +69,7 @@ def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; restore the file") from error
+        raise UserError(f"{path} is not UTF-8 text; restore it, or save it as UTF-8") from error
 
 
 def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
@@ -82,8 +84,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        line = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
-        raise UserError(f"{path}: {line}not valid JSON ({error}); restore the file") from error
+        raise UserError(f"{path} is not valid JSON ({error}); restore the file") from error
 
 
 # Writing
@@ -118,7 +119,7 @@ def temporary(path: Path) -> Path:
             continue
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
-            log.warning("%s: removed; it was left by an interrupted command", left)
+            log.warning("removed %s, which an interrupted command left behind", left)
         else:
             left.unlink(missing_ok=True)
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -183,8 +184,9 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         check_free(out)
         os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
+        why = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
-            f"{out} cannot be written ({first_line(error)}); free some space"
+            f"{out} cannot be written ({why}); check the path and free space"
         ) from error
     finally:
         if folder is not None:
@@ -204,7 +206,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 @contextmanager
 def appending(path: Path, kept: bool = True) -> Iterator[IO[bytes]]:
-    """A file, made if missing, open for additions that are flushed to disk (unless not `kept`).
+    """A file open for appending, created if missing; additions are flushed to disk if `kept`.
 
     Raises:
         UserError: the path is a link.
@@ -220,7 +222,7 @@ def appending(path: Path, kept: bool = True) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock on a file, made if missing; it ends with the process, so it is never stale.
+    """Hold a lock on a file, created if missing; it ends with the process, so it is never stale.
 
     Raises:
         UserError: another process holds the file, or as `appending`.
@@ -231,7 +233,7 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"{path}: another process is writing to it; wait for that process, or stop it"
+                f"{path}: another process is writing to this file; wait, or stop it"
             ) from error
         yield
 
@@ -240,7 +242,7 @@ def user_path(spec: str | Path) -> Path:
     """The user's path, with ``~`` expanded; it need not exist.
 
     Raises:
-        UserError: an invalid path: an unknown ``~user``, a NUL, too long a name, or a folder
+        UserError: an invalid path: an unknown ``~user``, a NUL, a name that is too long, or a folder
             without access.
 
     Example:
@@ -326,7 +328,7 @@ class AppendLog:
         except ValueError as error:
             if self.remedy is None:
                 return None
-            wrong = getattr(error, "path", "") or "an object"
+            wrong = getattr(error, "path", "") or "the JSON object"
             what = f"line {number}: {wrong} is missing or has the wrong type"
             raise UserError(f"{self.path}: {what}; {self.remedy}") from error
         return row

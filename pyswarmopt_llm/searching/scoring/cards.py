@@ -63,8 +63,8 @@ def _expert(spec: str) -> Parent:
 
 
 def may_be_on_hub(name: str) -> bool:
-    """Whether a model's name may be an id of the Hub: of an id's form, and not a local path. The
-    Hub rejects a card with any other name as its base.
+    """Whether a model's name could be a Hub id: it has the form of one, and is not a local path. The
+    Hub rejects a card whose base has any other name.
 
     Example:
         >>> may_be_on_hub("org/model"), may_be_on_hub("/home/me/model")
@@ -74,8 +74,8 @@ def may_be_on_hub(name: str) -> bool:
 
 
 def stated_licence(folder: Path) -> str | None:
-    """The id of the licence in the header of a directory's README.md, in lower case, and the name of
-    an ``other`` one; None if there is no single one, or no readable header.
+    """The licence id in the header of a directory's README.md, in lower case, with the name of an
+    ``other`` licence; None if there is not exactly one, or no readable header.
 
     Example:
         >>> import tempfile
@@ -99,7 +99,7 @@ def stated_licence(folder: Path) -> str | None:
 
 
 def digest_of(question: str) -> str:
-    """A digest of a question, whatever its case and spaces.
+    """A digest of a question that ignores case and spaces.
 
     Example:
         >>> digest_of("Who is it?") == digest_of("who  is it? ")
@@ -110,7 +110,7 @@ def digest_of(question: str) -> str:
 
 
 def learnt_items(adapter: Path, task: Task) -> int:
-    """Number of a task's dev items whose questions an adapter was trained on, by its card."""
+    """Number of a task's dev items whose questions an adapter was trained on, according to its card."""
     card = adapter / "README.md"
     text = ""
     if card.is_file():

@@ -31,7 +31,7 @@ RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error (possibly NaN), and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
 _SOMETIMES = ("values", "named", "margins", "answers")  # optional columns
-REMEDY = "restore it, or remove this line and those after it"
+REMEDY = "restore the file, or remove this line and all later ones"
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Store:
         compute: Callable[[], Mapping[str, Any]],
         shape: Any = dict[str, Any],
     ) -> Mapping[str, Any]:
-        """Return the stored result; else compute and store it.
+        """Return the stored result, or compute and store it.
 
         Args:
             what: kind of result.
@@ -274,9 +274,10 @@ class Store:
             raise self.damaged(what, who, error.path) from error
 
     def damaged(self, what: str, who: str, field: str) -> UserError:
-        """The refusal of a stored result."""
-        why = f"{field} is missing or has the wrong type"
-        return UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
+        """The error for a damaged result."""
+        return UserError(
+            f"{self._path}: {what} of {who[:40]}: {field} is missing or has the wrong type; {REMEDY}"
+        )
 
     def find_row(self, what: str, who: str, tasks: Collection[str]) -> Row | None:
         """A candidate's stored row on these tasks; None if there is none.

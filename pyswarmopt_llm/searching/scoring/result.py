@@ -143,7 +143,7 @@ class Result:
             the best score on dev, from 1, prompts whose reply was ``kept`` for training, ``replies``
             written and scored, and ``spare`` prompts used for training (0: dev prompts).
         front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
-            expert -> weight, of each mixture that no other leads on all tasks.
+            expert -> weight, of each mixture that no other dominates.
         by_label: task -> errors of ``best`` on test, where options are compared.
         alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
@@ -304,4 +304,4 @@ def read_result(path: Path) -> Result | None:
     try:
         return Result.from_json(read_json(file))
     except (UserError, WrongType) as error:
-        raise UserError(f"{file}: damaged ({error}); remove it and resume the run") from error
+        raise UserError(f"{file} is damaged ({error}); remove it and resume the run") from error

@@ -188,7 +188,7 @@ class Checkpoint:
             if file.exists():
                 self._earlier = pso.Swarm.load(file)
         except ValueError as error:
-            raise UserError(f"{error}; remove the file: resume does not need it") from error
+            raise UserError(f"{error}; remove the file, which is not needed to resume") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:
         """Save the swarm; during a replay, compare it. Other optimizers are not saved.
@@ -204,8 +204,8 @@ class Checkpoint:
                 return
             if not swarm.positions.equal(self._earlier.positions):
                 raise UserError(
-                    f"{self._file}: iteration {swarm.iteration} differs from before; resume with "
-                    "the versions in run.json on the same machine, or start a new run"
+                    f"{self._file}: iteration {swarm.iteration} differs from the saved one; resume "
+                    "on the same machine with the versions in run.json, or start a new run"
                 )
             self._earlier = None
         swarm.save(self._file)
@@ -216,13 +216,16 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of a directory, which the operating system releases when its holder dies.
 
     Raises:
-        UserError: locked by another process, or with links, which an untrusted directory may have
-            in place of files to be written.
+        UserError: another process holds the lock, or the directory contains links, which may redirect
+            a write.
         OSError: not writable.
     """
     refuse_links(path)
     with locked(path / LOCK):
         yield
+
+
+_CALLED = {"own": "custom code"}
 
 
 def check_fingerprints(
@@ -235,7 +238,7 @@ def check_fingerprints(
         run: run directory.
         about: content of ``run.json``, with the fingerprints of the search.
         now: present fingerprints, by kind.
-        remedy: what to do, if the change cannot be undone.
+        remedy: what to do if the change cannot be undone.
 
     Raises:
         UserError: names what changed.
@@ -247,9 +250,9 @@ def check_fingerprints(
         names = ""
         if isinstance(value, dict) and isinstance(old, dict):
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
-            names = f" {', '.join(sorted(changed))}"
+            names = f" ({', '.join(sorted(changed))})"
         raise UserError(
-            f"{run}: {kind}{names} changed since the run began; restore it, or {remedy}"
+            f"{run}: {_CALLED.get(kind, kind)}{names} changed since the run began; restore it, or {remedy}"
         )
 
 
@@ -291,7 +294,7 @@ class About:
     Attributes:
         config: the decided configuration.
         fingerprints: fingerprints of base, experts and data.
-        base_name: the base's public name; "" or None where it has none.
+        base_name: the base's public name; "" or None if it has none.
         versions: package -> version.
         notes: topic -> note.
         given: settings given by the user.
@@ -365,8 +368,8 @@ def read_about(path: Path) -> About:
         about: About = typed(content, About)
         if strange := {*content["config"], *about.given} - {*hints}:
             raise UserError(
-                f"{file} contains a setting {min(strange)[:40]!r} that this version does not; resume "
-                "with the version that wrote it"
+                f"{file} contains a setting {min(strange)[:40]!r} that this version does not have; "
+                "resume with the version that wrote it"
             )
         given = {n: typed(value, hints[n], f"given {n}") for n, value in about.given.items()}
     except WrongType as error:

@@ -309,15 +309,17 @@ class Scorer:
             scores = [known.score(name, least=True) for name in self.evaluator.utilities]
             value = self.evaluator.combine(scores).value
             if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
-                why = f"value {known.value:g} does not match its items, {value:g}"
-                raise UserError(f"{RESULTS}: {request.text}: {why}; {REMEDY}")
+                raise UserError(
+                    f"{RESULTS}: {request.text}: value {known.value:g} does not match its items, which "
+                    f"give {value:g}; {REMEDY}"
+                )
             return known
         try:
             row = self._crew.evaluate(request)
         except UndefinedModelError as error:  # later counts as the worst row before it
             return error
         except NotFiniteError as error:
-            raise UserError(f"{request.text}: {error}; fix it and resume") from error
+            raise UserError(f"{request.text}: {error}; fix the metric and resume") from error
         row = replace(row, phase=self.phase)
         self.run.store.add(request.what, request.key, row.to_json())
         return row
@@ -354,7 +356,7 @@ class Scorer:
         text = f"{request.text}: {error.text}"
         if not before:
             raise UserError(text) from error
-        log.warning("%s; it counts as the worst so far", UserError(text))
+        log.warning("%s; this candidate counts as the worst so far", UserError(text))
         self.run.note_failure(UNDEFINED, text, request.key)
         worst = min(before, key=lambda row: row.value)
         coefficients = self.evaluator.coefficients(request.position)

@@ -74,7 +74,7 @@ def load_examples(
     loss: Literal["answer", "options"] = "answer",
 ) -> Source:
     """At most `count` training examples: the chats of a JSONL file, or the rows of a task that no
-    command tests on, as chats or, for the loss of options, as items.
+    command tests on, as chats (as items for loss ``options``).
 
     Args:
         data: file, data set, or generator ``builtin:NAME[:SEED]``.

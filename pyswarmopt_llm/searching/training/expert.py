@@ -135,7 +135,7 @@ def train_expert(
     for name, change in lora.patch().low_rank.items():
         b = (change.b / scale).to(torch.bfloat16)
         factors[name.removesuffix(".weight")] = (b, change.a.to(torch.bfloat16))
-    card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
+    card = _card(result, base.name, f"{data or 'not described'}; {loss} loss", options)
     digests = sorted({digest_of(_question(example)) for example in examples})
     card += f"\n{QUESTIONS} {' '.join(digests)} -->\n"
     write_adapter(out, factors, base_model_name=base.name, alpha=options.alpha, card=card)
@@ -197,7 +197,7 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
     """Chats as prompts and answers, truncated to `max_len` tokens, each weighted by 1 / (tokens of
     the answer) so that short answers count like long ones.
 
-    Chats without any of their answer left are dropped.
+    Chats that lose their whole answer are dropped.
 
     Raises:
         UserError: no chat template, or a malformed example (named by its number, from 1).
@@ -205,14 +205,14 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
     tokenizer = engine.tokenizer
     if not tokenizer.chat_template:
         raise UserError(
-            "the base model's tokenizer has no chat template; use an instruction-tuned base"
+            "the base model's tokenizer has no chat template; use an instruction-tuned model"
         )
     items = []
     cut = 0
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
-                f'example {number}: needs "messages" with "role" and "content", ending with a non-empty assistant turn'
+                f'example {number} needs "messages" with "role" and "content", ending with a non-empty assistant turn'
             )
         prompt, answer = split_chat(tokenizer, example["messages"])
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -292,5 +292,7 @@ def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, in
         if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
     }
     if not shapes:
-        raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")
+        raise UserError(
+            f"`targets {','.join(targets)}`: the base model has no such linear layers; use names such as q_proj"
+        )
     return shapes

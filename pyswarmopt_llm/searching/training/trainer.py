@@ -52,7 +52,7 @@ loss.
 
 
 def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list[Choices]]]:
-    """The items of each step of each epoch, `ITEMS_PER_STEP` a step."""
+    """The items of each step of each epoch, `ITEMS_PER_STEP` per step."""
     draws = random.Random(seed)
     rounds = []
     for _ in range(epochs):
@@ -187,7 +187,7 @@ def train(
         on_round: called after each round, with the change in place.
 
     Returns:
-        The mean loss of each round, taken during it.
+        The mean loss of each round, measured during it.
 
     Raises:
         NoRoomError: memory runs out even for a single item.

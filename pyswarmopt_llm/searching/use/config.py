@@ -19,7 +19,7 @@ OnItems = Callable[[int, int], None]  # items done so far, and in total
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a model runs, and how it is asked."""
+    """Where a model runs, and how it is prompted."""
 
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
@@ -40,11 +40,13 @@ class EvalConfig:
     ] = None
     against: Annotated[
         str | None,
-        Option("Adapter, run or model to compare with; base: the bare `base`.", "B", opt.TASK),
+        Option(
+            "Adapter, run or model to compare with; base: `base` without an adapter.", "B", opt.TASK
+        ),
     ] = None
     run: Annotated[
         str | None,
-        Option("Finished run; provides base, task and adapter if not set.", "RUN", opt.TASK),
+        Option("Finished run, which provides base, task and adapter if not set.", "RUN", opt.TASK),
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None
@@ -75,7 +77,7 @@ class EvalConfig:
 
     @property
     def machine(self) -> Machine:
-        """Where the models run, and how they are asked."""
+        """Where the models run, and how they are prompted."""
         return Machine(self.dtype, self.device, self.threads, self.system, self.thinking)
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class EvalConfig:
 
 
 def check_run(run: Path) -> None:
-    """Refuse what is not a run with a result, before a model is loaded.
+    """Refuse a directory that is not a run with a result, before a model is loaded.
 
     Raises:
         UserError: there is no run, or it has not ended.
@@ -102,8 +104,12 @@ def check_table_out(out: Path) -> None:
         UserError: wrong file type, existing file, or missing folder.
     """
     if out.suffix.lower() not in SUFFIXES:
-        raise InvalidOption("out", out, f"not a table; use a name ending in {', '.join(SUFFIXES)}")
+        raise InvalidOption(
+            "out", out, f"is not a table; use one of the suffixes {', '.join(SUFFIXES)}"
+        )
     if not out.parent.is_dir():
-        raise InvalidOption("out", out, f"no folder {out.parent}; create it, or use another file")
+        raise InvalidOption(
+            "out", out, f"there is no folder {out.parent}; create it, or use another file"
+        )
     if out.exists():
         raise InvalidOption("out", out, "already exists; remove it, or use another file")

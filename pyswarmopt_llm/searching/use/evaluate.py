@@ -64,7 +64,7 @@ class Exam:
     """Models that take turns on one engine, and the items that they are scored on.
 
     Args:
-        config: the items, and how models are asked.
+        config: the items, and how models are prompted.
         models: the models.
         metric: the metric; None: the configuration's.
         on_items: called with the number of items done so far by a model, and the total.
@@ -103,7 +103,7 @@ class Exam:
         self._engine: Engine | None = None
 
     def engine(self, model: Model) -> Engine:
-        """The engine with this model loaded; it is reopened if the base is another one."""
+        """The engine with this model loaded; it is reopened if the base differs."""
         base, _ = model
         if self._engine is not None and self._base == base:
             self._engine.load(self._patches[model])
@@ -114,8 +114,8 @@ class Exam:
         return self._engine
 
     def scoring(self) -> Scoring:
-        """One answer format for all models: that of a run's result among them, else chosen by a
-        trial of all.
+        """One answer format for all models: that of a run's result among them, or chosen by a trial
+        of all.
         """
         task = self.task
         scoring = self._config.scoring
@@ -308,10 +308,9 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
         UserError: a model cannot be found, both are the same, or replies would be sampled.
     """
     if config.task.startswith(LM_EVAL):
-        why = "only the harness knows its examples; use a task file"
-        raise InvalidOption("task", config.task, why)
+        raise InvalidOption("task", config.task, "has no examples to compare; use a task file")
     if config.temperature:
-        why = "scores one model, so it does not work with `against`; remove it"
+        why = "works only without `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)
     models = {}
     for name in (config.adapter, config.against):
@@ -321,7 +320,9 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
         else:
             models[name] = model
     if len({*models.values()}) < 2:
-        raise InvalidOption("against", config.against, "is the scored model itself; use another")
+        raise InvalidOption(
+            "against", config.against, "is the scored model itself; use a different model"
+        )
     return models
 
 

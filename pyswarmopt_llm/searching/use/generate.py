@@ -1,4 +1,4 @@
-"""A model's answer to a prompt, which is worded as in the search of its run."""
+"""A model's answer to a prompt, worded as in the search of its run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def named_task(about: About, name: str | None) -> str:
     """A run's task by its name, or by its spec in the search; None: its only one.
 
     Raises:
-        InvalidOption: no such task, or no choice among several.
+        InvalidOption: no such task, or several tasks and none was chosen.
     """
     tasks = about.task_names
     by_spec = {spec: task for task, spec in specs_of(about).items()}
@@ -36,8 +36,7 @@ def named_task(about: About, name: str | None) -> str:
 def worded(run: str | Path | None, question: str, task: str | None = None) -> str:
     """The user turn that asks a question as the search did.
 
-    If the search's wording is unknown, or asked with more than a text, the turn is the question
-    itself.
+    If the search's wording is unknown or needs more than a text, the turn is the question itself.
 
     Args:
         run: a finished run; None: the question is the turn.
@@ -45,7 +44,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         task: one task of a search over several: its name, or its spec in the search.
 
     Raises:
-        UserError: no such run or task, or no choice among tasks that ask differently.
+        UserError: no such run or task, or tasks are worded differently and none was chosen.
 
     Example:
         >>> worded("runs/first", "Which planet is the largest?")  # doctest: +SKIP
@@ -61,7 +60,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         names = [named_task(about, task)]
     turns = {_turn(about, user_path(run), name, question) for name in names} or {question}
     if len(turns) > 1:
-        why = f"missing; prompts of {run} differ by task; choose one of: {', '.join(names)}"
+        why = f"is missing, but prompts of {run} differ between tasks; choose one of: {', '.join(names)}"
         raise InvalidOption("task", None, why)
     return turns.pop()
 
@@ -89,7 +88,7 @@ def answered(
 
 
 def as_searched(machine: Machine, run: str | Path | None) -> Machine:
-    """The machine with the system turn and the thoughts of a run's search, if any."""
+    """The machine with the system prompt and the thinking tokens of a run's search, if any."""
     if run is None:
         return machine
     stored = read_about(user_path(run)).config

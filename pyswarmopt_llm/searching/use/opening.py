@@ -1,5 +1,5 @@
-"""The one way to open a model: find it by its name, check that it is unchanged, and load it; and what
-an evaluation takes from its run: base, task, and how to read it.
+"""Opens a model: finds it by its name, checks that it is unchanged, and loads it. Also completes an
+evaluation from its run: base, task, and how to read the task.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
 
     Args:
         model: see `model_of`.
-        machine: where it runs, and how it is asked.
+        machine: where it runs, and how it is prompted.
         fusion: how a mixture writes, see `MixtureEngine`.
 
     Raises:
@@ -86,7 +86,7 @@ def model_of(base: str, name: str | None) -> Model:
         else:
             adapter = name
     if not base:
-        raise InvalidOption("base", None, "missing; set it, or use a finished run with `run`")
+        raise InvalidOption("base", None, "is missing; set it, or use a finished run with `run`")
     return base, adapter
 
 
@@ -118,7 +118,7 @@ def check_unchanged(model: Model) -> None:
     now: dict[str, Any] = {"best": digests(run / "best")}
     if adapter is not None and base == about.config.base:
         now["base"] = resolve_base(base).fingerprint
-    check_fingerprints(run, about, now, "copy best/ and use it as a model or an adapter of its own")
+    check_fingerprints(run, about, now, "copy best/ and use the copy as a model or adapter")
 
 
 def run_of(model: Model) -> Path | None:
@@ -147,8 +147,9 @@ def with_run(config: EvalConfig) -> EvalConfig:
     """
     if config.run is None:
         if not config.task:
-            why = "missing; use a file or builtin:NAME, or a finished run with `run`"
-            raise InvalidOption("task", None, why)
+            raise InvalidOption(
+                "task", None, "is missing; set it, or use a finished run with `run`"
+            )
         return config
     run = user_path(config.run)
     base, _ = result_of(run)

@@ -209,7 +209,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     if scoring is None and read_result(run) is None:
         raise UserError(f"{run} is not finished; continue it with: {command('resume', str(run))}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
-        why = "has no choices to predict, since its answers are free-form; use swarm-llm generate"
+        why = "has no choices to predict, because its answers are free-form; use swarm-llm generate"
         raise UserError(f"{run}: {name} {why}")
     return form, scoring
 
@@ -261,8 +261,8 @@ def _progress(
         inputs: digest of rows, model and settings.
 
     Raises:
-        UserError: the file is there already or no table, another process writes it, the store
-            belongs to other inputs, or a column of the output is taken.
+        UserError: the file already exists or is not a table, another process is writing it, the
+            store belongs to other inputs, or a column of the output is taken.
     """
     if out is None:
         yield Store(None)
@@ -276,8 +276,9 @@ def _progress(
     with locked(path):
         store = Store(path)
         if any(whose != inputs for _, whose in store.known):
-            why = "contains rows from another input; remove it to start over, or use another `out`"
-            raise UserError(f"{path}: {why}")
+            raise UserError(
+                f"{path} contains rows from another input; remove it to start over, or use another `out`"
+            )
         yield store
         path.unlink(missing_ok=True)
 
@@ -301,7 +302,9 @@ def probabilities_of(
             scale = float(np.mean([len(text.encode()) for text in item.options]))
         row = softmax(np.array(list(values.values())) * scale)
         if np.isnan(row).any():
-            raise UndefinedModelError(f"{item.location}: the model's numbers overflow")
+            raise UndefinedModelError(
+                f"{item.location}: the model's numbers overflow; use `dtype float32`"
+            )
         rows.append(row.tolist())
     return rows
 

@@ -12,8 +12,8 @@ round, other mixtures of the search that are right where this one is wrong write
 prompt's best reply so far is kept if it beats the reply of the base or the mixture. A new LoRA on
 the mixture or the base is trained on the kept replies. Replies to dev prompts measure a round.
 Training uses replies to spare prompts; if there are too few, replies to dev prompts, with
-cross-fitting: a model answers only prompts it was not trained on, also when the next round is
-sampled.
+cross-fitting: a model answers only prompts it was not trained on, including when the next round
+is sampled.
 
 The other mixtures, the teachers, know what the best one does not. A search scores dozens of them,
 which are right on different prompts. A few together answer far more prompts well than the best one
@@ -212,7 +212,7 @@ class ExpertIteration:
             items = self.log.training_items(replies, best_replies(replies, floor))
             found = f"{name}: {len(items)} of {len(floor)} prompts have a better reply"
             if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:
-                tell(note(f"{found}: too few to train on"))
+                tell(note(f"{found}, too few to train on"))
                 break
             model = self._trained(name, first.patch, items)
             before = rounds[-1]
@@ -220,8 +220,8 @@ class ExpertIteration:
             rounds.append(after)
             if self.log is self.dev:
                 replies.append(after.replies)
-            gain = f"dev {before.row.value:.3f} to {after.row.value:.3f}"
-            tell(note(f"{found} than before; after training on them, {gain}"))
+            gain = f"from {before.row.value:.3f} to {after.row.value:.3f}"
+            tell(note(f"{found} than before; training on them changes the dev score {gain}"))
             if number > 1 and not gains(before.replies, after.replies):
                 break
         return rounds[1:]
@@ -298,7 +298,7 @@ def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> 
     Args:
         rows: rows of a search whose positions are coefficients, (n,).
         chosen: the mixture to train, (n,); if no row has it, the overall best comes first.
-        tasks: tasks of the rows' items; each counts alike.
+        tasks: tasks of the rows' items; all count equally.
 
     Example:
         >>> def row(items):

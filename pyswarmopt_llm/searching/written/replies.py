@@ -31,7 +31,7 @@ SHOWN = 5  # prompts per task
 RESULT = "result"  # the last model shown
 _LEAST = 100  # shorter replies, in bytes, do not count as repetitive
 _REPEATED = 0.2  # a repetitive reply compresses to less than this share
-_GAMED = "the result's replies repeat the same thing over and over, which the score rewards"
+_GAMED = "the result's replies repeat themselves, which the metric rewards"
 
 
 def keep_replies(
@@ -68,7 +68,7 @@ def keep_replies(
             prompts, repetitive = _answered(job, utility, shown)
             tasks.append({"task": name, "prompts": prompts})
             if repetitive == [RESULT]:
-                alarms.append(f"{name}: {_GAMED}: read them in the report before you use it")
+                alarms.append(f"{name}: {_GAMED}; read them in the report before you use it")
     if tasks:
         write_json(run.path / REPLIES, {"tasks": tasks})
     for line in alarms:
@@ -167,6 +167,5 @@ def read_replies(run: Run) -> list[Any]:
     try:
         shown: _Shown = typed(read_json(file), _Shown)
     except WrongType as error:
-        why = "damaged; remove it (the report will then omit replies)"
-        raise UserError(f"{file}: {why}") from error
+        raise UserError(f"{file} is damaged; remove it (the report then omits replies)") from error
     return shown["tasks"]

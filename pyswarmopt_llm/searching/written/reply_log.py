@@ -102,7 +102,7 @@ class Answerer:
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
     def shares(self, count: int) -> Iterator[tuple[Patch, list[int]]]:
-        """Each model with its share of so many prompts."""
+        """Each model with its share of the prompts."""
         left = set(range(count))
         for numbers, patch in self.unseen:
             yield patch, list(numbers)

@@ -24,8 +24,8 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     lines = out.splitlines()
     assert sum(f" {parameters:,} parameters" in line for line in lines) == 3
     assert [line.split(":")[0] for line in lines[:6:2]] == ["ant", "bee", "cat"]
-    assert "--space factor: these experts can" in out
-    assert "--space delta: these experts can" in out
+    assert "--space factor can mix these" in out
+    assert "--space delta can mix these" in out
     *_, last = lines
     assert last.startswith("Next: swarm-llm search --base ")
     assert last.endswith(f"{tiny_experts[2]} --task TASK.json --out runs/first")

@@ -62,7 +62,7 @@ CORPUS = Path(__file__).with_name("settings.jsonl").read_text(encoding="utf-8").
 BROKEN: dict[str, tuple[Break, str]] = {
     "no config": (lambda p: (p / CONFIG).unlink(), "cannot read"),
     "pickle": (lambda p: (p / WEIGHTS).rename(p / "adapter_model.bin"), "is a pickle"),
-    "bad json": (lambda p: (p / CONFIG).write_text('{\n"r": 4,\n'), "line 3: not valid JSON"),
+    "bad json": (lambda p: (p / CONFIG).write_text('{\n"r": 4,\n'), "not valid JSON"),
     "truncated": (lambda p: (p / WEIGHTS).write_bytes((p / WEIGHTS).read_bytes()[:-1]), "corrupt"),
     "no tensors": (stored(dict.clear), "contains no LoRA weights"),
     "partner": (stored(lambda t: t.pop(KEY_B)), f"{MODULE} has no lora_B.weight"),

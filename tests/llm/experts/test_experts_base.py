@@ -58,7 +58,7 @@ def in_int8(tensors: dict[str, torch.Tensor]) -> None:
 UNKNOWN = "its weights are quantised with zzz, which this version of transformers does not support"
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda p: (p / "config.json").unlink(), "config.json (No such file"),
-    "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3: not valid JSON"),
+    "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3"),
     "pickled": (lambda p: (p / MODEL).rename(p / "pytorch_model.bin"), "no *.safetensors"),
     "truncated": (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes()[:-100]), "truncated"),
     "no tokenizer": (lambda p: [f.unlink() for f in p.glob("token*")], "tokenizer cannot be loaded"),

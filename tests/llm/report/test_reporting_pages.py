@@ -181,7 +181,7 @@ def test_items_gained_and_lost_by_hand() -> None:
     gained, lost = text.split("Won: 3")[1].split("Lost: 1")
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in gained] == [7, 8, 9]
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in lost] == [2]
-    assert "right answer: yes" in gained
+    assert "correct answer: yes" in gained
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:

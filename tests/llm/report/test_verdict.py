@@ -109,7 +109,7 @@ def test_of_equal_controls_the_simplest_is_named() -> None:
     assert strongest(found) == "base"
     found.models["commonest"] = found.models["base"]
     assert strongest(found) == "commonest"
-    assert verdict(found).sentence.endswith("better than the majority class, 0.500 on test.")
+    assert verdict(found).sentence.endswith("than the majority class, which scores 0.500 on test.")
 
 
 def test_a_better_model_without_the_adapters_says_so() -> None:

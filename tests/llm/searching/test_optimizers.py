@@ -82,5 +82,5 @@ def test_a_search_takes_it_and_resumes(
     if name.startswith("mine"):
         (tmp_path / "run" / "result.json").unlink()
         (tmp_path / "mine.py").write_text(MINE.replace("0.5", "0.6"))
-        with pytest.raises(UserError, match=r"own mine\.py:mine changed"):
+        with pytest.raises(UserError, match=r"custom code \(mine\.py:mine\) changed"):
             resume(tmp_path / "run", allowed=[name])

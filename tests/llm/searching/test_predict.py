@@ -162,7 +162,7 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path)
     with pytest.raises(UserError, match="another input"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress: .* another input"):
+    with pytest.raises(UserError, match=r"out.csv.progress .* another input"):
         sl.predict(run, new, out)
     write_rows(new, 11, 3)
     out.write_text("mine")

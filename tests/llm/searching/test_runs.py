@@ -120,10 +120,10 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     assert read_result(run.path) == result == Result.from_json(result.to_json())
     for damaged in ("{", json.dumps({**RESULT, "models": {}})):
         (run.path / "result.json").write_text(damaged)
-        with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
+        with pytest.raises(UserError, match=r"result\.json is damaged.*remove it and resume"):
             _ = read_result(run.path)
     (run.path / "replies.json").write_text("{}")
-    with pytest.raises(UserError, match=r"replies\.json: damaged; remove it"):
+    with pytest.raises(UserError, match=r"replies\.json is damaged; remove it"):
         read_replies(run)
 
 

@@ -63,11 +63,11 @@ def enormous(tensors: Tensors) -> None:
 
 
 WRONG: dict[str, tuple[Edit, str]] = {
-    "zero B": (zero_b, "changes nothing, not even in PEFT; train"),
+    "zero B": (zero_b, "it changes nothing, not even in PEFT; train"),
     "module missing": (
         without_q_of_layer_0,
-        ("selects model.layers.0.self_attn.q_proj, which its file lacks, so the base's weights stay; "
-        "export it again"),
+        ("selects model.layers.0.self_attn.q_proj, which its file lacks, so they stay as in the base "
+        "model; export it again"),
     ),
     "extra module": (
         with_up_of_layer_0,
@@ -107,7 +107,7 @@ def test_a_wrong_scale_of_our_own_is_found(
         AdapterConfig, "scale_of", lambda self, module, rank: self.lora_alpha / rank
     )
     (problem,) = only(adapter, tiny_base).problems
-    assert problem.startswith("weight 1 is not")
+    assert problem.startswith("its weight changes differ")
 
 
 def test_an_adapter_that_our_loading_ignores_is_found(
@@ -116,4 +116,4 @@ def test_an_adapter_that_our_loading_ignores_is_found(
     adapter = make_expert("ant", 1)
     monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: None)
     (problem,) = only(adapter, tiny_base).problems
-    assert problem.startswith("is not applied")
+    assert problem.startswith("it is not applied")
