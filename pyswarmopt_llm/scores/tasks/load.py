@@ -81,7 +81,7 @@ def load_task(
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
     if kind == "lm-eval":
         raise UserError(
-            f"{spec}: a task of lm-evaluation-harness has no examples here; pass it to search or eval"
+            f"{spec}: tasks of lm-evaluation-harness have no examples to read; pass them to search or eval"
         )
     if kind == BUILTIN:
         from pyswarmopt_llm.published.builtin import builtin_task, name_and_seed
@@ -154,7 +154,7 @@ def _check_splits(task: Task, allow_overlap: bool) -> None:
         if repeats := len(items) - asked:
             message = f"{task.source}: {repeats} of {len(items)} {split} examples repeat another"
             if other := len({(content(item), item.answer) for item in items}) - asked:
-                message += f", {other} of them with another answer"
+                message += f", {other} of them with a different answer"
             log.warning("%s", message)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]

@@ -246,8 +246,8 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
             test += groups[key]
     if not dev or not test:
         raise UserError(
-            f"{where}: too few different questions to draw dev and test from; add some, or a column "
-            "`split`"
+            f"{where}: too few different questions for a dev and a test set; add more, or a `split` "
+            "column"
         )
     return tuple(dev), tuple(test)
 

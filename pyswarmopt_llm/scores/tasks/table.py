@@ -149,7 +149,9 @@ def read_text(path: Path) -> str:
             raise UserError(
                 f"{path}: line {line}: not UTF-8 text; save the file as UTF-8"
             ) from error
-    log.warning("%s: read as cp1252; if letters are wrong, save it as UTF-8", path)
+    log.warning(
+        "%s is not UTF-8 and was read as cp1252; if letters are wrong, save it as UTF-8", path
+    )
     return text
 
 
