@@ -15,4 +15,4 @@ def test_a_swarm_beyond_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -
         )
     assert exit_info.value.code == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: 1000000 x 1000000 numbers") and err.count("\n") == 1
+    assert "1000000 x 1000000 numbers" in err and err.count("\n") == 1
