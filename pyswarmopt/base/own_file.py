@@ -37,7 +37,7 @@ def object_of(word: str, option: str) -> Any:
         raise ValueError(f"{where} does not name a variable in the file; {_FORM}")
     found = vars(_module(where, Path(file)))
     if variable not in found:
-        hint = did_you_mean(variable, found, _FORM)
+        hint = did_you_mean(variable, found, "define it")
         raise ValueError(f"{where}: {file} does not define {variable}; {hint}")
     return found[variable]
 

@@ -399,8 +399,8 @@ def known_points(
         )
     if len(known) == 3 and not returned:
         raise ValueError(
-            "known=(points, values, constraints) requires constraints='returned', where fun "
-            "returns them; otherwise pass known=(points, values)"
+            "known=(points, values, constraints) requires constraints='returned'; "
+            "if the constraints are functions, pass known=(points, values)"
         )
     rows = _known_rows(points, space, len(low))
     allowed = np.all((rows >= low) & (rows <= high), axis=1)

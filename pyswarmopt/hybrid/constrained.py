@@ -1,21 +1,21 @@
 """The default search with constraints: descents by quadratic programs, models of cost and
 constraints, and a swarm on an exact penalty.
 
-Its phases in their order are `ConstrainedSearch.PHASES`:
+The phases, in order, are `ConstrainedSearch.PHASES`:
 
 1. `ProgramDescent` from the middle of the box, or from the best given position, up to 40 D
-   evaluations; later beside the others, with as many as these: from the best point if that is new, and
-   every other one from a random point.
+   evaluations. Later descents run alongside the other phases, with as many evaluations as these:
+   from the best point if it is new, and every other one from a random point.
 2. `ConstrainedModel`, up to 20 coordinates: a Gaussian process of the cost and of each constraint
-   proposes 60 points. It finds other basins, and continues where values have few digits.
+   proposes 60 points. It finds other basins, and continues if values have few digits.
 3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
-   best of the swarm breaks a constraint.
+   best point of the swarm violates a constraint.
 
-With whole numbers or labels (`ConstrainedMixedSearch`) the models come first, for 200 points, and
-`EarlyMutate` mutates the best point. The descents are `GridDescent`, which moves whole numbers as
-well, from the best point if that is new, else from its neighbour or a random point; they have as many
-evaluations as all others while the best point is theirs, else a quarter. Of numbers with two values
-(`ConstrainedBinarySearch`) models and mutations propose all points.
+With whole numbers or labels (`ConstrainedMixedSearch`), the models come first, for 200 points, and
+`EarlyMutate` mutates the best point. The descents are `GridDescent`, which also moves whole
+numbers, from the best point if it is new, else from its neighbour or a random point. They have as
+many evaluations as all other phases while the best point is theirs, else a quarter. If all numbers
+have two values (`ConstrainedBinarySearch`), models and mutations propose all points.
 
 The best point follows Deb's rules: a feasible one is better than an infeasible one.
 """

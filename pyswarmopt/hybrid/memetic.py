@@ -1,39 +1,39 @@
 """The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
 with growing populations.
 
-Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
+The phases, in order, are `MemeticSwarm.PHASES`; the first one that is due runs:
 
 1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
-   `Scout`, above 100 coordinates: ten particles in opposite pairs about the first point. If a pair
+   `Scout`, above 100 coordinates: ten particles in opposite pairs around the first point. If a pair
    is better than that point, which is then not the bottom of a bowl, they continue for 10
-   evaluations per dimension, before any gradient. Policy weights are an example: if all are small,
-   the policy does nothing.
-2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
-   or four ever shorter steps find nothing better, the best point is evaluated again, and the model
-   proposes as many points once more. If the cost differs, the differences were noise: only the
-   swarm continues. Otherwise a descent then starts from the best point.
-   `Probe`: where the cost along a line falls far less than the slope says, six points close together
-   show whether values have an error, up to three times.
-3. `Test`, once, after the first descent: whether the function is a sum of functions of one
-   coordinate each. If gradients are expensive, it comes before: above 100 coordinates, and from 30
-   on with fewer than 100 evaluations per dimension.
-4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
+   evaluations per dimension before any gradient. Policy weights are an example: if all of them are
+   small, the policy does nothing.
+2. `Check`: if the first step of a descent changes the cost far less than finite differences
+   predicted, or four ever shorter steps find nothing better, the best point is evaluated again, and
+   the model proposes as many points once more. If the cost differs, the differences were noise, and
+   only the swarm continues. Otherwise a descent then starts from the best point.
+   `Probe`: if the cost along a line falls far less than the slope predicts, six points close
+   together show whether values have errors, up to three times.
+3. `Test`, once, after the first descent: whether the function is a sum of functions of single
+   coordinates. If gradients are expensive, it runs before: above 100 coordinates, and from 30 on
+   with fewer than 100 evaluations per dimension.
+4. `Descent` from the best point so far, else from the middle of the box: smooth functions with one
    basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension. The
    first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
-   random points, or, if gradients are expensive, from what the swarm has found, take the place of
-   the many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
-   while the best point is theirs, else an eighth. Where points beside a good one fail, descents are
-   by regression, which does without them.
-5. `Axes`, only if the test says so: each coordinate is searched by itself.
-6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, an eighth of the
-   swarm's evaluations. Each changes a few coordinates and keeps the others, which helps where
+   random points (or, if gradients are expensive, from what the swarm has found) replace the many
+   small runs of BIPOP (Hansen 2009, GECCO workshop). They get half as many evaluations as the swarm
+   while the best point is theirs, else an eighth. If points next to a good one fail, descents use
+   regression, which does not need them.
+5. `Axes`, only if the test succeeds: each coordinate is searched by itself.
+6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, with an eighth of
+   the swarm's evaluations. Each changes a few coordinates and keeps the others, which helps if
    coordinates belong to different functions.
 7. `Scan`, once in each run of the swarm, when it has become narrow: a few points along each axis
-   through the best point. Where coordinates have a meaning of their own, as parameters do, the basin
-   beside it is often one step along an axis away, which a narrow swarm does not see.
+   through the best point. If coordinates have a meaning of their own, as parameters do, the next
+   basin is often one step along an axis away, which a narrow swarm does not see.
 8. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
 
-Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
+Above 100 coordinates, `LimitedMemory` and `SeparableSwarm` replace the two methods that keep
 matrices.
 """
 

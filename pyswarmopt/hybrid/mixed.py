@@ -1,14 +1,14 @@
 """The default search with integers or categories.
 
-Its phases in their order are `MixedSearch.PHASES`:
+The phases, in order, are `MixedSearch.PHASES`:
 
-1. `LongModel`: a Gaussian process proposes the first 200 points, up to 20 parameters.
-2. `EarlyMutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while
-   the best point is the swarm's.
-3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
+1. `LongModel`, up to 20 parameters: a Gaussian process proposes the first 200 points.
+2. `EarlyMutate`: mutations of the best point, with as many evaluations as the swarm, or an eighth
+   while the best point is the swarm's.
+3. `OrderedSwarm` of the coordinates that have an order, with the best point's labels.
 
-Numbers with two values each (`BinarySearch`) have `Flips` in place of the last two. Orders alone
-(`OrderSearch`) have nothing else.
+If all numbers have two values (`BinarySearch`), `Flips` replaces the last two. If all parameters
+are permutations (`OrderSearch`), `Flips` is the only phase.
 """
 
 from __future__ import annotations
