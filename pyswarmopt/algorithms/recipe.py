@@ -100,8 +100,8 @@ class Recipe:
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
-        """The recipe for a run of `moves` moves. A `schedule.Linear` without a length takes this
-        one.
+        """The recipe for a run of `moves` moves, which become the length of any `schedule.Linear`
+        that has none.
 
         Example:
             >>> import pyswarmopt as pso
