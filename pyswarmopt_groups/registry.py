@@ -247,14 +247,14 @@ def find_names(names: Sequence[str], table: Collection[str]) -> list[str]:
     ):
         kind = name.partition(":")[0]
         if kind not in table and not (kind == SOCIETY and "societies" in table):
-            raise unknown("`strategy`", name, table, f"use all or some of: {', '.join(table)}")
+            raise unknown("`strategy`", name, table, f"use all, or some of: {', '.join(table)}")
         if kind == "societies":
             agents, rounds = load_strategy(name).values
             expanded += society_names(int(agents), int(rounds))
         else:
             expanded.append(name)
     if not expanded:
-        raise UserError(f"`strategy` is missing; use all or some of: {', '.join(table)}")
+        raise UserError(f"`strategy` is missing; use all, or some of: {', '.join(table)}")
     return list(dict.fromkeys(expanded))
 
 

@@ -34,7 +34,7 @@ class MergeConfig:
         float | None, Option("Fraction of entries to keep.", "X", above=0, most=1)
     ] = None
     rank: Annotated[
-        int | None, Option("Truncate the result to this rank (delta only).", "R", least=1)
+        int | None, Option("Truncate the merged adapter to this rank (delta only).", "R", least=1)
     ] = None
     seed: Annotated[int | None, Option("Random seed (default: 0).", "N", least=0)] = None
     task: Annotated[

@@ -44,7 +44,7 @@ def open_members(
         UserError: no member is given, one cannot be used, or two are the same.
     """
     if not specs:
-        raise InvalidOption("members", None, "missing; list models, adapters, runs or endpoints")
+        raise InvalidOption("members", None, "is missing; list models, adapters, runs or endpoints")
     loader = _Loader(dtype, device, threads)
     loading = [loader.find(spec, base) for spec in specs]
     members = [load(name) for load, name in zip(loading, _names(specs), strict=True)]

@@ -101,5 +101,5 @@ class SpaceKind:
                 why = f"is only available with {where}, not with space {self.name}; remove it"
                 raise InvalidOption(name, value, why)
         if not self.several_models and not config.base:
-            why = "missing; set it to the experts' base model"
+            why = "is missing; set it to the experts' base model"
             raise InvalidOption("base", None, why)

@@ -190,7 +190,9 @@ def draw(
     with_answers = filter(None, (list(islice(items, dev + test)) for items in rows))
     drawn = list(islice(with_answers, 2))
     if not drawn:
-        raise UserError(f"{where}: no split contains answers (found: {', '.join(splits)})")
+        raise UserError(
+            f"{where}: no split contains answers (found: {', '.join(splits)}); use another data set"
+        )
     held_out = drawn[0]
     candidates = drawn[-1]
     if len(drawn) == 1:
@@ -253,7 +255,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         rows = splits.setdefault(named[0], [])
         for row in content:
             if not isinstance(row, dict):
-                why = "expected a list of objects; if the file has dev and test, remove published:"
+                why = "expected a list of objects; if the file has dev and test, remove the prefix published:"
                 raise UserError(f"{file}: {why}")
             rows.append({**row, "file": str(file)})
     if len(splits) > 1:

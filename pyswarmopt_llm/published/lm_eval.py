@@ -80,7 +80,7 @@ class LmEvalTask:
             self._documents["test"][key] = self._draw("test", asked, most)
             self._documents["dev"][key] = self._draw("dev", of_dev, size)
             if not (self._documents["test"][key] and self._documents["dev"][key]):
-                why = f"{len(asked)} documents are too few for few-shot examples, dev and test"
+                why = f"{len(asked)} documents are too few for few-shot examples, dev and test; use a larger task"
                 raise UserError(f"lm-eval:{self._spec}: {key}: {why}")
         for task in (*held_out.values(), *searched.values()):
             if task.get_config("num_fewshot"):
@@ -161,7 +161,7 @@ def _load(name: str) -> dict[str, Any]:
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
         ) from error
     if not tasks:
-        raise UserError(f"lm-eval:{name}: no such file, or it contains no task or group")
+        raise UserError(f"lm-eval:{name}: no such file, or it contains no task or group; check it")
     for task in tasks.values():
         if task.get_config("num_fewshot") is None:  # as the harness does
             task.set_config(key="num_fewshot", value=0)

@@ -69,7 +69,9 @@ class MixtureEngine(SeveralModels):
         if fusion == "auto":
             fusion = "exact" if self.same_tokenizer else "bytes"
         if fusion == "exact" and not self.same_tokenizer:
-            raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
+            raise InvalidOption(
+                "fusion", "exact", "needs members with the same tokenizer; use bytes"
+            )
         if fusion not in FUSIONS:
             raise unknown("fusion", fusion, ["auto", *FUSIONS])
         self.fusion = fusion

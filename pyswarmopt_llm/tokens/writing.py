@@ -264,7 +264,7 @@ def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
     shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
     if not shared:
         raise InvalidOption(
-            "fusion", "relative", "the members' vocabularies share no token; set it to bytes"
+            "fusion", "relative", "needs members whose vocabularies share tokens; use bytes"
         )
     most = MEMORY // (4 * max(map(len, vocabularies)))
     return shared[:: math.ceil(len(shared) / most)]

@@ -82,8 +82,8 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
 \b
 """ + "\n".join(
     [
-        *names_block("Fixed rules (RULE:adapter: truncated to a LoRA)", METHODS),
-        *names_block("Searching", SEARCHING),
+        *names_block("Fixed rules (RULE:adapter truncates to a LoRA)", METHODS),
+        *names_block("Search and training", SEARCHING),
         *names_block("Ensembles", ENSEMBLES),
         (
             "Optimizers: model-swarms (the published update), item-model, item-model+dev, "

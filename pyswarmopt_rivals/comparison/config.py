@@ -54,12 +54,15 @@ class CompareConfig:
     ] = BUILTIN_EXAMPLES
     data_epochs: Annotated[
         float | None,
-        Option("Epochs of data-merge (default: the adapters').", "E", opt.TASK, above=0),
+        Option("Epochs of data-merge (default: as for the adapters).", "E", opt.TASK, above=0),
     ] = None
     data_lr: Annotated[
         float | None,
         Option(
-            "Peak learning rate of data-merge (default: the adapters').", "LR", opt.TASK, above=0
+            "Peak learning rate of data-merge (default: as for the adapters).",
+            "LR",
+            opt.TASK,
+            above=0,
         ),
     ] = None
     dev: opt.Dev = None

@@ -158,7 +158,7 @@ def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
     items = len(task.dev)
     if items > budget_items:
-        why = f"one evaluation needs the {items} dev examples of {task.name}"
+        why = f"one evaluation needs all {items} dev examples of {task.name}"
         raise InvalidOption(
             "budget_items", budget_items, f"{why}; raise the budget, or lower `dev`"
         )
@@ -247,7 +247,7 @@ def _price(entries: Sequence[Entry]) -> str:
             models = len(bench.experts)
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
     total = counted(runs.total(), "run")
-    return f"{total} ({runs['training']} of them training): {price({'seconds': seconds})}"
+    return f"{total} ({runs['training']} with training): {price({'seconds': seconds})}"
 
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:

@@ -88,7 +88,7 @@ def contestant(name: str) -> Method:
             kind="optimizer",
         )
     names = known_methods()
-    raise unknown("methods", name, names, f"use all or some of: {', '.join(names)}")
+    raise unknown("methods", name, names, f"use all, or some of: {', '.join(names)}")
 
 
 def why_not(method: Method, bench: Bench, budget: int) -> str | None:
@@ -190,6 +190,6 @@ def ordered(names: Sequence[str]) -> list[Method]:
     for name in names:
         names_in_full += known_methods() if name == "all" else [name]
     if not names_in_full:
-        raise InvalidOption("methods", None, "missing; use all, or names separated by commas")
+        raise InvalidOption("methods", None, "is missing; use all, or names separated by commas")
     methods = [contestant(name) for name in dict.fromkeys(names_in_full)]
     return sorted(methods, key=lambda method: get_args(Kind).index(method.kind))

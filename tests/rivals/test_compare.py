@@ -94,7 +94,7 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     config = CompareConfig(**given | changes)
     steps: list[Any] = []
     result = compare(config, lambda *step: steps.append(step))
-    said = f"{len(result['methods'])} runs (8 of them training): at most "
+    said = f"{len(result['methods'])} runs (8 with training): at most "
     assert steps[0][2].startswith(said) and "training 0:" in steps[0][2]
     steps.clear()
     assert compare(config, lambda *step: steps.append(step)) == result

@@ -153,7 +153,7 @@ def test_a_token_that_the_model_does_not_have_is_named() -> None:
     engine = TransformersEngine(model, tokenizer)
     assert len(engine.loglikelihood([("a", " b")])) == 1
     for pair in (("a <new>", " b"), ("a", " <new>")):
-        with pytest.raises(UserError, match=f"token {len(tokenizer) - 1}, but"):
+        with pytest.raises(UserError, match=f"token id {len(tokenizer) - 1}, but"):
             engine.loglikelihood([pair])
-    with pytest.raises(UserError, match=f"token {len(tokenizer) - 1}, but"):
+    with pytest.raises(UserError, match=f"token id {len(tokenizer) - 1}, but"):
         engine.generate(["a <new>"], 3)

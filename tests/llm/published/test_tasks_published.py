@@ -155,7 +155,9 @@ def test_a_byte_order_mark_and_both_splits_in_a_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows), encoding="utf-8-sig")
     assert len(load_task(f"published:gsm8k:{path}").test) == 2
     path.write_text(json.dumps({"dev": rows, "test": rows}))
-    with pytest.raises(UserError, match="if the file has dev and test, remove published:"):
+    with pytest.raises(
+        UserError, match="if the file has dev and test, remove the prefix published:"
+    ):
         load_task(f"published:gsm8k:{path}")
 
 
