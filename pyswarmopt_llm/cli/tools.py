@@ -48,7 +48,7 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
     strategy, the most important first.
     """
     for what, score in record["all"].items():
-        yield f"leave one out, {one_line(what)}: {record['split']} score {score_text(score)} with all"
+        yield f"{one_line(what)}, leaving one out on {record['split']}: all {score_text(score)}"
         scored = {name: row for name, row in record["experts"].items() if what in row["scores"]}
         for name in sorted(scored, key=lambda name: scored[name]["scores"][what]):
             text = f"  without {one_line(name)}: {score_text(scored[name]['scores'][what])}"

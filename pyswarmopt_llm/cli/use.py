@@ -83,7 +83,7 @@ def generate(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="Question, which --run words as in its search; without --run, the whole prompt.",
+            help="With --run, a question for its task; otherwise the whole prompt.",
         ),
     ],
     run: Annotated[
@@ -103,7 +103,7 @@ def generate(
     machine: Machine,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt greedily with the chat template; --run words it as in its search.
+    """Answer a prompt greedily with the chat template; --run also uses the prompt of its search.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

@@ -210,7 +210,7 @@ class SearchConfig:
     ] = "auto"
     no_rivals: Annotated[
         bool,
-        Option("Skip the base model and fine-tuned baselines.", group=RARE),
+        Option("Skip the base-model and fine-tuned baselines.", group=RARE),
     ] = False
     # Partial evaluation.
     drop_k: Annotated[

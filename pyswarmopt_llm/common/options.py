@@ -152,7 +152,7 @@ TEST = Option("Use the first N test examples.", "N", TASK, least=1)
 Columns = Annotated[
     tuple[str, ...],
     Option(
-        "Columns of your file, such as question=text,label=mood; 0=bad names a label.",
+        "Columns of your file, such as question=text,label=mood; 0=bad names label 0.",
         "C,C",
         TASK,
         commas=True,

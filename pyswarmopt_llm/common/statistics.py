@@ -54,7 +54,7 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     """
     values = np.asarray(per_item, dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("a score needs at least one example and only finite values")
+        raise ValueError("a score needs at least one example, and all values must be finite")
     spread = math.nan
     if values.size > 1:
         spread = float(values.std(ddof=1))
@@ -444,7 +444,7 @@ def compare_paired(
     """
     if not first or len(first) != len(second):
         raise ValueError(
-            f"got {len(first)} and {len(second)} values; pass the same examples for both, and at least one"
+            f"got {len(first)} and {len(second)} values; pass values for the same examples, at least one"
         )
     low, high = scale or assumed_scale([*first, *second])
     d = without_rounding(np.subtract(first, second, dtype=np.float64), high - low)

@@ -101,7 +101,7 @@ def verdict(result: Result) -> Verdict:
         )
     if result.best.test is None:
         return Verdict(
-            "untested", f"Not known: there is no test split; on dev {best} scores {on_dev}."
+            "untested", f"Not known: there is no test split; on dev, {best} scores {on_dev}."
         )
     ours = result.best.test.value
     if not result.best.trained and best.startswith(("the base", "the expert")):
@@ -239,7 +239,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         yield "Training lowered the dev score, so the result is the model before training."
     elif gain := result.lead("mixture"):
         before = _on_test(result, "mixture")
-        yield f"Without training it scores {before:.3f} on test; training changes it by {tested(gain)}."
+        yield f"Without training it scores {before:.3f} on test; training changes this by {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
         yield f"Its dev score is not held out: {learnt} had been trained on some dev examples."
     elif result.expert_iteration is None:
@@ -258,7 +258,7 @@ def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
     if config.method in MODELS:
-        return f"a surrogate model of the {config.method}, space {one_line(config.space)}"
+        return f"a surrogate model ({config.method}), space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")

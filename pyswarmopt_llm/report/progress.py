@@ -110,7 +110,7 @@ class Display:
 
 def best_so_far(data: Mapping[str, Any]) -> str:
     """Best score and number of evaluations, after one of them."""
-    return f"best dev {score_text(data['best'])}, {data['evaluations']:,} evaluations"
+    return f"best dev score {score_text(data['best'])}, {data['evaluations']:,} evaluations"
 
 
 def decided(start: Mapping[str, Any]) -> str:

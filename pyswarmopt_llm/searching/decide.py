@@ -159,7 +159,7 @@ def _chosen(request: Plan) -> Plan:
     decided = replace(config, **chosen)
     if config.particles and config.particles < decided.population:
         why["particles"] = (
-            f"{decided.population} particles: one for each expert and each other starting point"
+            f"{decided.population} particles: one for each expert and for each other starting point"
         )
     return replace(request, config=decided, why=why)
 
@@ -244,7 +244,9 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     remedy = "add some"
     if items >= LEAST_TRAINED:
         remedy = "add some, or use `train on`"
-    why["train"] = f"nothing is trained with fewer than {least} dev examples, got {items}; {remedy}"
+    why["train"] = (
+        f"nothing is trained with only {items} dev examples (at least {least} are needed); {remedy}"
+    )
     return "off"
 
 
@@ -272,8 +274,9 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         why = f"a search needs at least 2 experts, got {len(config.experts)}"
-        more = "add more, or train one with swarm-llm train-expert"
-        raise InvalidOption("experts", None, f"{why}; {more}")
+        raise InvalidOption(
+            "experts", None, f"{why}; add more, or train one with swarm-llm train-expert"
+        )
     check_options(config)
     kind.check(config)
     _refuse(config, _conflicts(config, iterations_given(given)))
@@ -315,7 +318,7 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         )
     kind = space_kind(config.space)
     if config.start in SUMS and not kind.adapters:
-        yield "start", f"`space` {kind.name} has no weight changes to sum; remove it"
+        yield "start", f"needs weight changes, which `space` {kind.name} does not have; remove it"
 
 
 def check_tasks(plan: Plan) -> None:
@@ -360,7 +363,7 @@ def why_no_training(request: Plan) -> str:
     if not request.alone:
         return "works only with one worker; remove it, or remove `workers`"
     if config.temperature and request.objectives.written:
-        return "works only with greedy replies, not with `temperature`; remove it"
+        return "works only with greedy replies, not with `temperature`; remove one of them"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs the scores of options ({why}); remove it"
@@ -374,7 +377,7 @@ def why_no_model(method: str, request: Plan) -> str:
     """Why a surrogate model of the items or scores cannot propose candidates; "" if it can."""
     if method == "items":
         if request.kind.several_models:
-            return f"`space` {request.kind.name} scores all examples at once; remove it"
+            return f"does not work with `space` {request.kind.name}; remove one of them"
         why = request.without_options
         if why:
             return f"learns from the scores of options, but {why}; remove it"

@@ -362,7 +362,7 @@ class Surrogate:
         if found:
             names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
-                f"excluded from mixtures, because clearly worse than the base model: {names}"
+                f"clearly worse than the base model, and excluded from mixtures: {names}"
             )
 
 

@@ -166,7 +166,7 @@ def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
         vote = (row.get("vote") or "").strip().lower()
         if id_ not in key.ours or vote not in ("", *VOTES):
             raise UserError(
-                f"{file}: pair {id_} is not in the key, or its vote {vote!r} is not 1, 2 or tie"
+                f"{file}: pair {id_} is not in the key, or its vote {vote!r} is not 1, 2 or tie; fix the file"
             )
         if vote:
             value = float(vote == key.ours[id_])

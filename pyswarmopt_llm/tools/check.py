@@ -125,8 +125,8 @@ def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
     selected = info.config.selected(modules.linear, modules.output) & modules.read
     if lacks := sorted(selected - info.modules.keys()):
         yield (
-            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so they "
-            "stay as in the base model; export it again, or select only what was trained"
+            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so the "
+            "base model's weights are used; export it again, or select only what was trained"
         )
 
 
@@ -159,8 +159,8 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
         )
     elif not float((applied - bare).abs().max()) > 0:
         yield (
-            "it is not applied, because log-probabilities equal those of the base model; if its change "
-            f"is not lost in rounding, {report}"
+            "it is not applied: log-probabilities equal those of the base model; unless rounding hides "
+            f"its change, {report}"
         )
 
 

@@ -130,7 +130,9 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
     if run is not None:
         if base is not None:
             raise InvalidOption(
-                "base", base, f"{source} is a run, which names its own base model; remove it"
+                "base",
+                base,
+                f"{source} is a run, which names its own base model; remove this option",
             )
         base, adapter = result_of(run)
         check_unchanged((base, adapter))

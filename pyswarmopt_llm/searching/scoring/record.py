@@ -276,7 +276,7 @@ class Store:
     def damaged(self, what: str, who: str, field: str) -> UserError:
         """The error for a damaged result."""
         return UserError(
-            f"{self._path}: {what} of {who[:40]}: {field} is missing or has the wrong type; {REMEDY}"
+            f"{self._path}: {what} row of {who[:40]}: {field} is missing or has the wrong type; {REMEDY}"
         )
 
     def find_row(self, what: str, who: str, tasks: Collection[str]) -> Row | None:

@@ -252,7 +252,7 @@ def check_fingerprints(
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
         raise UserError(
-            f"{run}: {_CALLED.get(kind, kind)}{names} changed since the run began; restore it, or {remedy}"
+            f"{run}: {_CALLED.get(kind, kind)}{names} changed since the run began; undo the change, or {remedy}"
         )
 
 

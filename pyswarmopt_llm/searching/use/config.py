@@ -46,7 +46,11 @@ class EvalConfig:
     ] = None
     run: Annotated[
         str | None,
-        Option("Finished run, which provides base, task and adapter if not set.", "RUN", opt.TASK),
+        Option(
+            "Finished run, which provides base, task and adapter unless they are set.",
+            "RUN",
+            opt.TASK,
+        ),
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None

@@ -230,7 +230,7 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
     check_options(config)
     for name in NOT_OF_HARNESS:
         if getattr(config, name) != getattr(EvalConfig, name):
-            why = "the harness reads and scores its tasks itself; remove it"
+            why = "the harness reads and scores its tasks itself; remove this option"
             raise InvalidOption(name, getattr(config, name), why)
     if saved_kind(model[0]) is not None:
         why = f"the harness scores one model, but {model[0]} contains several; use a task file"
@@ -310,7 +310,7 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     if config.task.startswith(LM_EVAL):
         raise InvalidOption("task", config.task, "has no examples to compare; use a task file")
     if config.temperature:
-        why = "works only without `against`; remove it"
+        why = "works only without `against`; remove one of them"
         raise InvalidOption("temperature", config.temperature, why)
     models = {}
     for name in (config.adapter, config.against):

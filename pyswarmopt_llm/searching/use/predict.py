@@ -209,8 +209,10 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     if scoring is None and read_result(run) is None:
         raise UserError(f"{run} is not finished; continue it with: {command('resume', str(run))}")
     if form is None or form.written or scoring not in ("letter", "likelihood"):
-        why = "has no choices to predict, because its answers are free-form; use swarm-llm generate"
-        raise UserError(f"{run}: {name} {why}")
+        raise UserError(
+            f"{run}: the task {name} has no choices to predict, because its answers are free-form; use "
+            "swarm-llm generate"
+        )
     return form, scoring
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     Comparison,
-    Floats,
     by_question,
     compare_paired,
     corrected,

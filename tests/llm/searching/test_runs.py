@@ -104,7 +104,9 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
         _ = Run(run.path).rows
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
-    with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column}( t)? is missing"):
+    with pytest.raises(
+        UserError, match=rf"results\.jsonl: search row of k: {column}( t)? is missing"
+    ):
         Run(run.path).store.find_row("search", "k", ["t"])
 
 

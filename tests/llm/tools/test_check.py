@@ -66,8 +66,8 @@ WRONG: dict[str, tuple[Edit, str]] = {
     "zero B": (zero_b, "it changes nothing, not even in PEFT; train"),
     "module missing": (
         without_q_of_layer_0,
-        ("selects model.layers.0.self_attn.q_proj, which its file lacks, so they stay as in the base "
-        "model; export it again"),
+        ("selects model.layers.0.self_attn.q_proj, which its file lacks, so the base model's "
+        "weights are used; export it again"),
     ),
     "extra module": (
         with_up_of_layer_0,
