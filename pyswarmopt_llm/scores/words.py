@@ -36,6 +36,7 @@ _REWRITTEN = {
     r"(?<=\d)[, ](?=\d{3}(?!\d))": "",  # 1,000
     r"```(?:\w*(?=\n))?|\^(?=\d*[+-](?![\w(]))": "",  # a block of code; Ca^2+
     r"(?i)\b(n)°": r"\1o",
+    r"\^[({]([-+]?\w+)[)}]": r"^\1",
     rf"(?i)\b(\d\d?)(?:st|nd|rd|th)?(?: of)? ({MONTHS})\b": r"\2 \1",  # 4 July is July 4
     rf"(?i)\b({MONTHS}) (\d\d?)(?:st|nd|rd|th)\b": r"\1 \2",
     rf"(?m)^\s*[-*#>]+\s+(?={_LETTER}{{2}})": "",  # a bullet

@@ -181,13 +181,12 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
 
     Quotation marks enclose values. In TSV they are part of the values, as GLUE and WMT write them,
     if every line has as many values as there are columns, and a row would otherwise take several
-    lines or be unreadable, or a value has marks that it does not need. In CSV, where prose also
-    contains commas, a row of several lines is then a warning.
+    lines or be unreadable, or a value has marks that it does not need.
     """
     literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
     a_row_per_line = len({len(values) for _, values in literal}) == 1
-    may_be_literal = a_row_per_line and separator == "\t"
-    if may_be_literal and not text.startswith('"') and _NEEDLESS.search(text):
+    may_be_literal = a_row_per_line and separator == "\t" and not text.startswith('"')
+    if may_be_literal and _NEEDLESS.search(text):
         return literal
     try:
         quoted = _parsed_csv(text, separator, csv.QUOTE_MINIMAL)
@@ -196,9 +195,9 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
             return literal
         raise UserError(f"{path}: {error}; check the quotes") from error
     if a_row_per_line and len(quoted) < len(literal):
+        log.warning("%s: check the quotation marks; some may enclose several lines", path)
         if may_be_literal:
             return literal
-        log.warning("%s: a quoted row spans several lines; check its quotation marks", path)
     return quoted
 
 
