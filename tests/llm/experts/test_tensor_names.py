@@ -63,7 +63,7 @@ def test_check_says_that_peft_does_not_know_these_names(
     kind: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
     foreign = renamed(tiny_experts[0], tmp_path / "foreign", FOREIGN[kind])
-    assert "names it does not know" in str(check([foreign], str(tiny_base), "cpu", 1).adapters[0])
+    assert "it does not recognise" in str(check([foreign], str(tiny_base), "cpu", 1).adapters[0])
 
 
 TWICE: dict[str, Rename] = {
