@@ -62,11 +62,11 @@ class Study:
     pickled, with its pending trials.
 
     Args:
-        bounds: as in `pyswarmopt.minimize`, like the arguments not described here. Pass either this
-            or `space`.
+        bounds: as in `pyswarmopt.minimize`; so are the arguments not described here. Pass either
+            this or `space`.
         recipe: as in `pyswarmopt.minimize`; not with several objectives.
         population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
-            when the first value is told.
+            when the first value is reported.
         maximize: whether larger values are better.
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.

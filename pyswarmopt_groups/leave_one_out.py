@@ -80,7 +80,8 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
             cannot be decided again.
 
     Raises:
-        UserError: not such a directory, a damaged one, a single member, or a changed task.
+        UserError: the directory is not a group's or is damaged, it has a single member, or the task
+            has changed.
     """
     whole, strategies = _open(path)
     items = whole.task.test

@@ -67,7 +67,8 @@ def open_directory(
         fingerprints: fingerprints of the inputs; they must match those on disk.
 
     Raises:
-        UserError: not writable, locked by another process, or the inputs have changed.
+        UserError: the directory cannot be written to, another process has locked it, or the inputs
+            have changed.
     """
     if path is None:
         yield Store(None)

@@ -18,9 +18,9 @@ class Exemplars:
     """A topology in which each particle has one exemplar per coordinate: the particle whose
     personal best attracts it there.
 
-    Particle i keeps its exemplars until its best has not improved for `gap` moves, then draws new
-    ones (Liang et al. 2006). For each coordinate, the exemplar is the better of two other random
-    particles with probability Pc_i, else particle i. If all would be i, one coordinate gets
+    Particle i keeps its exemplars until its best has not improved for `gap` iterations, then draws
+    new ones (Liang et al. 2006). For each coordinate, the exemplar is the better of two other
+    random particles with probability Pc_i, else particle i. If all would be i, one coordinate gets
     another.
     """
 
@@ -114,10 +114,10 @@ def clpso(
 
     Args:
         c: acceleration.
-        start: inertia w at the first move.
-        end: inertia from move `horizon` on.
-        horizon: moves over which w falls linearly; default: the whole run if its length is known,
-            as in `minimize`, else 1,000.
+        start: inertia w in the first iteration.
+        end: inertia from iteration `horizon` on.
+        horizon: iterations over which w falls linearly; default: the whole run if its length is
+            known, as in `minimize`, else 1,000.
         gap: refreshing gap m.
         max_velocity: the paper's V_max, in the units of x; default: none.
         population: default number of particles.

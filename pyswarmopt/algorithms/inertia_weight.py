@@ -28,9 +28,9 @@ def inertia_weight(
     `max_velocity` keep it together.
 
     Args:
-        start: w at the first move.
-        end: w from move `horizon` on.
-        horizon: moves over which w falls; default: the whole run if its length is known, as in
+        start: w in the first iteration.
+        end: w from iteration `horizon` on.
+        horizon: iterations over which w falls; default: the whole run if its length is known, as in
             `minimize`, else 1,000.
         c1: pull of the personal best.
         c2: pull of the neighbourhood's best.

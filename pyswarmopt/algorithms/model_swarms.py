@@ -60,15 +60,15 @@ def model_swarms(
         restart_patience: c_r, iterations without a new personal best after which a particle goes
             back to it.
         patience: c, iterations without a new global best after which the search stops.
-        max_iter: K, the maximum number of moves.
+        max_iter: K, the maximum number of iterations.
         randomness: "none" makes every r = 1.
         compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~
             U(0, 2), and an added starting point may be x_a or x_b of the next ones; a particle goes
             back after c_r - 1 evaluations without a new personal best, and again at every iteration
-            until it has one; lambda is never below 0.1 from the second move on; the search stops
-            after c - 1 iterations without a new global best, but not before iteration c; among
-            equally bad points the last is the worst, among starting ones the first; a dropped
-            evaluation counts the old score again.
+            until it has one; lambda is never below 0.1 from the second iteration on; the search
+            stops after c - 1 iterations without a new global best, but not before iteration c;
+            among equally bad points the last is the worst, among starting ones the first; a
+            dropped evaluation counts the old score again.
 
     Returns:
         The recipe.

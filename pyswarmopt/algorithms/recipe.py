@@ -100,8 +100,8 @@ class Recipe:
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
-        """The recipe for a run of `moves` moves, which become the length of any `schedule.Linear`
-        that has none.
+        """The recipe for a run of `moves` iterations, which become the length of any
+        `schedule.Linear` that has none.
 
         Example:
             >>> import pyswarmopt as pso
@@ -134,7 +134,7 @@ def compose(
         terms: velocity terms, which are added.
         topology: default: `topology.Global`.
         boundary: default: `boundary.reflect`.
-        schedule: step length, a number or a schedule over moves.
+        schedule: step length, a number or a schedule.
         restart: a policy or several; default: none.
         stop: the algorithm's own stop rule, or several.
         normalise: divide the sum of the terms by C, the sum of the drawn r * weight.

@@ -76,7 +76,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
 
     Args:
         recipe: recipe or its name.
-        move: number of the move, from 0, whose coefficients are analysed.
+        move: iteration, from 0, whose coefficients are analysed.
 
     Returns:
         The findings; `str` returns their text.
@@ -94,7 +94,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
-    """Stability of a recipe's coefficients at one move, as if they were constant.
+    """Stability of a recipe's coefficients in one iteration, as if they were constant.
 
     For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly if ``c1 + c2 < 24 (1
     - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The underlying
@@ -108,7 +108,7 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 
     Args:
         recipe: the recipe.
-        move: number of the move, from 0, whose weights and step length are used.
+        move: iteration, from 0, whose weights and step length are used.
 
     Returns:
         The two spectral radii, or None if unknown.

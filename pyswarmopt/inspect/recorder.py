@@ -29,12 +29,12 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     Args:
         fun: the objective, (N, D) array -> (N,).
         recipe: a recipe or its name; its own stop rules apply.
-        moves: maximum number of moves.
+        moves: maximum number of iterations.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
             maximize.
 
     Returns:
-        The starting positions and then one step per move.
+        The starting positions and then one step per iteration.
 
     Raises:
         ValueError: the arguments are inconsistent, or the swarm is too large to record.

@@ -23,7 +23,7 @@ class Step:
         restarted: mask of the particles that a restart moved after the evaluation, (N,).
         origin: positions before the move, (N, D); None, like the following attributes, for the
             starting positions.
-        length: step length lambda of the move.
+        length: step length lambda of the iteration.
         g: bests of the neighbourhoods, (N, D).
         w: worst known point, (D,).
         forces: term name -> its contribution to the velocity, (N, D); empty if the velocity is not

@@ -30,7 +30,7 @@ class SwarmSearchCV(BaseSearchCV):
         n_iter: maximum number of candidates; each is fitted once per fold, and none is repeated.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` draws one.
-        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like the remaining arguments.
+        scoring: as in `sklearn.model_selection.RandomizedSearchCV`; so are the remaining arguments.
             With several metrics, the one that `refit` names is maximised.
         n_jobs: number of processes. With up to 20 parameters, the first candidates (5 per
             parameter, or 200 with integers or categories) are proposed one at a time, so at first

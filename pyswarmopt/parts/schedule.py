@@ -1,4 +1,4 @@
-"""Schedules: a number as a function of the move, counted from 0.
+"""Schedules: functions of the iteration, counted from 0, that return a number.
 
 A schedule can replace any number in a recipe: the step length or a term's weight.
 """
@@ -13,12 +13,12 @@ from numbers import Real
 from pyswarmopt.base.inputs import require_callable
 
 Schedule = Callable[[int], float]
-UNPLANNED = 1000  # moves of a `Linear` in a run of unknown length
+UNPLANNED = 1000  # iterations of a `Linear` in a run of unknown length
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value at every move.
+    """The same value in every iteration.
 
     Attributes:
         value: the value.
@@ -48,11 +48,11 @@ class Exponential:
     2024, arXiv 2410.11163, Algorithm 1).
 
     Attributes:
-        start: value at move 0.
-        factor: factor per move.
+        start: value in iteration 0.
+        factor: factor per iteration.
         floor: the smallest value.
-        floor_start: whether the floor also holds at move 0; False in the authors' released code of
-            Model Swarms.
+        floor_start: whether the floor also holds in iteration 0; False in the authors' released
+            code for Model Swarms.
 
     Raises:
         ValueError: a number is not finite.
@@ -78,15 +78,15 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Linear:
-    """From `start` at move 0 to `end` at move `moves`, and `end` from there on.
+    """From `start` in iteration 0 to `end` in iteration `moves`, and `end` from then on.
 
     The inertia weight of Shi and Eberhart (1998) falls in this way from 0.9 to 0.4.
 
     Attributes:
-        start: value at move 0.
-        end: value from move `moves` on.
-        moves: number of moves over which it changes; None: the whole run if its length is known, as
-            in `minimize`, else 1,000.
+        start: value in iteration 0.
+        end: value from iteration `moves` on.
+        moves: number of iterations over which it changes; None: the whole run if its length is
+            known, as in `minimize`, else 1,000.
 
     Raises:
         ValueError: a number is not finite, or `moves` is below 1.
@@ -120,10 +120,10 @@ def as_schedule(value: float | Schedule) -> Schedule:
     """`value` itself if it is a schedule, else a constant schedule.
 
     Args:
-        value: a number, or a function of the move.
+        value: a number, or a function of the iteration.
 
     Returns:
-        A function from the move, counted from 0, to the value.
+        A function of the iteration, counted from 0, that returns the value.
 
     Raises:
         ValueError: a number is not finite.
@@ -141,7 +141,7 @@ def as_schedule(value: float | Schedule) -> Schedule:
 
 
 def planned(value: float | Schedule, moves: int) -> float | Schedule:
-    """A weight or schedule for a run of `moves` moves.
+    """A weight or schedule for a run of `moves` iterations.
 
     Example:
         >>> planned(Linear(0.9, 0.4), 50)

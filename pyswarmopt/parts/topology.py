@@ -202,8 +202,8 @@ class RandomInformants(ByInformants):
 
 @dataclass(frozen=True)
 class BetterInformants(ByInformants):
-    """At every move, each particle draws an informant from the best `share` of those not worse than
-    itself.
+    """In every iteration, each particle draws an informant from the best `share` of those not worse
+    than itself.
 
     The particle of rank r (the best has 0) draws a rank from 0 to ``ceil(share (r + 1)) - 1``:
     nearly as fast as the global best, but the swarm heads for several places at once. The idea

@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
         fx: values at x, (N,) float64; lower is better (negated if the swarm maximises); NaN if
             missing.
         fp: values at p, (N,) float64, likewise; infinite before any finite one.
-        move: number of the move, from 0.
+        move: the iteration, from 0.
         links: neighbours of each particle in a lattice (see `pyswarmopt.topology.Lattice`), (N, k)
             int64; None in another topology.
 
@@ -63,7 +63,7 @@ class Snapshot(NamedTuple):
     links: Ints | None = None
 
 
-# (snapshot, number of the move from 0, generator) -> velocities of the next move, (N, D)
+# (snapshot, iteration from 0, generator) -> the next velocities, (N, D)
 VelocityRule = Callable[[Snapshot, int, np.random.Generator], Array]
 
 
@@ -73,7 +73,7 @@ class Term:
 
     Attributes:
         name: name in reports.
-        weight: its coefficient, a number or a schedule over moves.
+        weight: its coefficient, a number or a schedule.
         direction: from a `Snapshot` to an (N, D) array.
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
@@ -133,7 +133,7 @@ def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
     """Keep the current velocity: v.
 
     Args:
-        weight: the coefficient, a number or a schedule over moves.
+        weight: the coefficient, a number or a schedule.
         random: the factor r ~ U(0, 1); see `Term`.
 
     Returns:
@@ -150,7 +150,7 @@ def cognitive(weight: float | Schedule, random: Randomness = "element") -> Term:
     """Pull towards the personal best: p - x.
 
     Args:
-        weight: the coefficient, a number or a schedule over moves.
+        weight: the coefficient, a number or a schedule.
         random: the factor r ~ U(0, 1): by default one per particle and coordinate, as in Kennedy &
             Eberhart 1995; Model Swarms has one per particle ("scalar"). See `Term`.
 
@@ -168,7 +168,7 @@ def social(weight: float | Schedule, random: Randomness = "element") -> Term:
     """Pull towards the best of the neighbourhood: g - x.
 
     Args:
-        weight: the coefficient, a number or a schedule over moves.
+        weight: the coefficient, a number or a schedule.
         random: the factor r ~ U(0, 1): by default one per particle and coordinate, as in Kennedy &
             Eberhart 1995; Model Swarms has one per particle ("scalar"). See `Term`.
 
@@ -186,7 +186,7 @@ def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
     """Push away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1).
 
     Args:
-        weight: the coefficient, a number or a schedule over moves.
+        weight: the coefficient, a number or a schedule.
         random: the factor r ~ U(0, 1); see `Term`.
 
     Returns:
@@ -259,7 +259,7 @@ class SumOfTerms:
         return f"{text}, at most {self.limit}"
 
     def planned(self, moves: int) -> SumOfTerms:
-        """The sum for a run of `moves` moves."""
+        """The sum for a run of `moves` iterations."""
         terms = (replace(term, weight=planned(term.weight, moves)) for term in self.terms)
         return replace(self, terms=tuple(terms))
 
@@ -283,7 +283,7 @@ class SumOfTerms:
         return self.on(snapshot, self.coefficients(snapshot.x, weights, generator))
 
     def weights(self, n: int, move: int, generator: np.random.Generator) -> list[Any]:
-        """The weight of each term at a move, times its factors per particle: a number, or (N, 1)."""
+        """Each term's weight in an iteration, times its factors per particle: a number, or (N, 1)."""
         weights: list[Any] = []
         for term in self.terms:
             weights.append(float(term.weight(move)) if callable(term.weight) else term.weight)

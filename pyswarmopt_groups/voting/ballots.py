@@ -217,7 +217,7 @@ def _check_numbers(numbers: Sequence[float], members: int, name: str) -> None:
         raise ValueError("a vote needs at least one answer (None counts as one)")
     if len(numbers) != members:
         raise ValueError(
-            f"got {len(numbers)} {name} for {members} answers; pass one per member, including abstentions"
+            f"got {len(numbers)} {name} for {members} answers; pass one per member, including those that abstain"
         )
     for i, number in enumerate(numbers):
         if not math.isfinite(number):

@@ -198,7 +198,7 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
     """
     if not verbose or len(verbose) != len(concise):
         raise ValueError(
-            f"got {len(verbose)} and {len(concise)} replies; pass the same number of each, at least one"
+            f"got {len(verbose)} verbose and {len(concise)} concise replies; pass the same number of each, at least one"
         )
     pairs = zip(verbose, concise, strict=True)
     words = [(len(long.split()), len(short.split())) for long, short in pairs]

@@ -76,7 +76,7 @@ class ChatClient:
         cache: JSONL file of responses by exact request; None: memory only.
 
     Raises:
-        UserError: not a URL, or no key; `openai` is not installed.
+        UserError: the URL is invalid, there is no key, or `openai` is not installed.
 
     Attributes:
         usage: number of responses, cached ones included, and their prompt and completion tokens.

@@ -64,8 +64,8 @@ def resume(
     Args:
         run: run directory.
         on_event: called with progress.
-        allowed: parts of its configuration that may run code, as given at the start, or the
-            objects.
+        allowed: parts of its configuration that may run code, as given at the start: their names
+            or the objects themselves.
 
     Returns:
         The finished run.
@@ -75,8 +75,8 @@ def resume(
         PosixPath('runs/first')
 
     Raises:
-        UserError: not a run, a run that would execute code that is not allowed, or changed base,
-            experts or data.
+        UserError: the directory is not a run, it would execute code that is not allowed, or the
+            base model, experts or data have changed.
     """
     with _listening(on_event) as listener:
         return _shown(job.resume(run, listener, [named(each) for each in allowed]))
@@ -134,7 +134,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
-        UserError: not a run, not finished, or with a history of other experts.
+        UserError: the directory is not a finished run, or its history is of other experts.
     """
     run = Run(path)
     result = read_result(path)
@@ -153,8 +153,8 @@ def write_report(path: Path) -> Path:
     Questions are shown if the task files are unchanged; otherwise they are only counted.
 
     Raises:
-        UserError: not a finished run.
-        OSError: its directory cannot be written to.
+        UserError: the directory is not a finished run.
+        OSError: the directory cannot be written to.
     """
     run, result = read_run(path)
     if not (run.path / CARD).exists():

@@ -62,7 +62,7 @@ _ARTICLE = re.compile(r"(?:^[\s\"]*(?i:an?|the)|(?<=\s)(?:an?|the))\s+(?=\w)")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, as ``exact-match``, ``f1`` and ``accuracy`` of written answers compare
+    """The words of a text, as ``exact-match``, ``f1`` and ``accuracy`` of free-form answers compare
     them.
 
     - Case, width and typography are ignored (Unicode NFKC, case folding): − is -, ’ is ', ≤ is <=,

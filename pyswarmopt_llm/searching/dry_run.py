@@ -73,7 +73,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         None if the system does not report free memory, or if there is more than one base.
 
     Raises:
-        UserError: not a size, or the experts are incompatible.
+        UserError: a size is invalid, or the experts are incompatible.
     """
     asked = filled_in(config)
     kind = space_kind(asked.space)

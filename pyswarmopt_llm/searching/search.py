@@ -115,8 +115,8 @@ def resume(
             `named_again.require`.
 
     Raises:
-        UserError: not a run, a run that would execute disallowed code, or base, experts or data
-            have changed.
+        UserError: the directory is not a run, it would execute code that is not allowed, or the
+            base model, experts or data have changed.
     """
     opened = Run(user_path(run))
     if (finished := read_result(opened.path)) is not None:

@@ -149,7 +149,9 @@ def real_tasks() -> str:
         for row in by_task(read, tasks, columns):
             rows.append([*row, str(read.differ(SEARCH, EXPERT, row[0]))])
         rows.append([*means(read, name, tasks, columns), ""])
-    return markdown(["500 test examples", *columns.values(), "differing answers (last two)"], rows)
+    return markdown(
+        ["500 test examples", *columns.values(), "answers where the last two differ"], rows
+    )
 
 
 def differences() -> str:

@@ -121,26 +121,26 @@ def minimize_multi(
             propose at a time, by default 5.
         max_evals: the maximum number of calls of `fun`, including points that violate a constraint.
         seed: as in `pyswarmopt.minimize`.
-        workers: as in `pyswarmopt.minimize`, like `vectorized`, `on_error`, `integrality`,
-            `constraints` and `categorical`.
+        workers: as in `pyswarmopt.minimize`, which also describes `vectorized`, `on_error`,
+            `integrality`, `constraints` and `categorical`.
         vectorized: whether `fun` takes (m, D).
         callback: called with the front so far after each iteration; return True, or raise
             StopIteration, to stop.
         x0: starting points, (D,) or (n, D).
         on_error: what to do when `fun` raises.
-        integrality: mask of the integers.
+        integrality: mask of the integer coordinates.
         constraints: see `pyswarmopt.driver.problem.constraints`.
-        categorical: mask of the categories.
+        categorical: mask of the categorical coordinates.
         checkpoint: as in `pyswarmopt.minimize`.
-        space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
-            the front.
+        space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` contains
+            those of the front.
         equality_tolerance: the violation up to which an equality counts as met.
-        noisy: `fun` returns different values each time. A tenth of `max_evals` is reserved to
-            re-evaluate the front: `MultiResult.fun` contains the means of these draws, `fun_stderr`
-            their standard errors. Points whose means are dominated are left out, which makes the
+        noisy: whether `fun` returns different values each time. A tenth of `max_evals` is reserved
+            to re-evaluate the front: `MultiResult.fun` contains the means of these evaluations, and
+            `fun_stderr` their standard errors. Points whose means are dominated are left out, which makes the
             others look slightly too good. A front with too many points for this is thinned.
-        timeout: as in `pyswarmopt.minimize`, like `evaluation_timeout`.
-        evaluation_timeout: seconds after which a call fails.
+        timeout: as in `pyswarmopt.minimize`.
+        evaluation_timeout: seconds after which a call fails, as in `pyswarmopt.minimize`.
 
     Returns:
         The points of the front, and how they were found.

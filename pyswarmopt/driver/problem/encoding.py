@@ -110,9 +110,9 @@ def make_coding(
 
     Args:
         bounds: the user's, low and high, (D,) each.
-        integrality: (D,) mask of the integers, or one boolean for all; None for none.
-        categorical: mask of the categories, likewise.
-        rounded: mask of integers that the objective rounds itself, likewise.
+        integrality: (D,) mask of the integer coordinates, or one boolean for all; None for none.
+        categorical: mask of the categorical coordinates, likewise.
+        rounded: mask of the integer coordinates that the objective rounds itself, likewise.
         orders: coordinates whose ranks are one order, for each order.
 
     Raises:

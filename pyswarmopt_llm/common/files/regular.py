@@ -63,8 +63,8 @@ def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
     """The content as text.
 
     Raises:
-        UserError: not UTF-8, or as `open_regular`.
-        OSError: as `open_regular`.
+        UserError: the file is not UTF-8; also as in `open_regular`.
+        OSError: as in `open_regular`.
     """
     try:
         return read_bytes(path, limit).decode("utf-8")
@@ -76,9 +76,9 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     """The JSON value in a file, of any type.
 
     Raises:
-        UserError: not JSON, nested too deeply for Python's parser, an integer of thousands of
-            digits, or as `open_regular`.
-        OSError: as `open_regular`.
+        UserError: the file is not JSON, is nested too deeply for Python's parser, or contains an
+            integer of thousands of digits; also as in `open_regular`.
+        OSError: as in `open_regular`.
     """
     text = read_text(path, limit)
     try:
@@ -348,7 +348,7 @@ def sample_digest(path: Path) -> str:
     whole.
 
     Raises:
-        UserError: not a regular file.
+        UserError: the path is not a regular file.
         OSError: the file is missing, or may not be read.
     """
     with open_regular(path, sys.maxsize) as file:

@@ -1,5 +1,5 @@
-"""A metric of one task: scores items, and states its requirements; and written answers, greedy or
-sampled, scored by a function.
+"""A metric of one task, which scores items and states its requirements; and free-form answers, decoded
+greedily or sampled, which a function scores.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Sampling:
 
 
 class Written:
-    """A `Utility` for written answers, greedy by default, each scored by a function.
+    """A `Utility` that scores free-form answers with a function; they are decoded greedily by default.
 
     Args:
         items: questions.

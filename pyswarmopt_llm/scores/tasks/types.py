@@ -123,7 +123,7 @@ class Form:
     Attributes:
         column: question column.
         choices: letter -> text, if all questions share their choices; None: they do not.
-        prompt: template, see `render_prompt`; never None for written answers.
+        prompt: template, see `render_prompt`; never None for free-form answers.
         example: a dev question.
         written: whether answers are written, without choices.
     """

@@ -218,7 +218,7 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, or the directory contains links, which may redirect
             a write.
-        OSError: not writable.
+        OSError: the directory cannot be written to.
     """
     refuse_links(path)
     with locked(path / LOCK):

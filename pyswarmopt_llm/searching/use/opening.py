@@ -95,7 +95,7 @@ def result_of(run: Path) -> Model:
     models.
 
     Raises:
-        UserError: not a run directory, or the run has not ended.
+        UserError: the path is not a run directory, or the run has not ended.
     """
     check_run(run)
     best = run / "best"

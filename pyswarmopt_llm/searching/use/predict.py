@@ -201,7 +201,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     """The form of a run's questions, and how its search scored them.
 
     Raises:
-        UserError: no choice among several tasks, or a task with written answers.
+        UserError: there are several tasks and none is chosen, or the task has free-form answers.
     """
     name = named_task(about, task)
     form = about.forms.get(name)
