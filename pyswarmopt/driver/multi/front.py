@@ -137,8 +137,9 @@ def minimize_multi(
         equality_tolerance: the violation up to which an equality counts as met.
         noisy: whether `fun` returns different values each time. A tenth of `max_evals` is reserved
             to re-evaluate the front: `MultiResult.fun` contains the means of these evaluations, and
-            `fun_stderr` their standard errors. Points whose means are dominated are left out, which makes the
-            others look slightly too good. A front with too many points for this is thinned.
+            `fun_stderr` their standard errors. Points whose means are dominated are left out, which
+            makes the others look slightly too good. A front with too many points for this is
+            thinned.
         timeout: as in `pyswarmopt.minimize`.
         evaluation_timeout: seconds after which a call fails, as in `pyswarmopt.minimize`.
 
