@@ -113,8 +113,10 @@ def check(
                 found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
             except UserError as error:
                 found[info.name] = [str(error)]
-    named = zip(report.names, adapters, strict=True)
-    checks = (AdapterCheck(name, str(path), tuple(found[name])) for name, path in named)
+    checks = (
+        AdapterCheck(name, str(path), tuple(found[name]))
+        for name, path in zip(report.names, adapters, strict=True)
+    )
     return CheckReport(base, tuple(checks))
 
 

@@ -192,8 +192,9 @@ def _card(run: Path, form: str, loss: Loss | None) -> str:
             "norm). The scores below were measured with the whole adapter."
         )
         kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
-    parents = parents_of(opened.config, result.coefficients.values())
-    return model_card(opened.about, result, parents, kind)
+    return model_card(
+        opened.about, result, parents_of(opened.config, result.coefficients.values()), kind
+    )
 
 
 def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], Loss]:
@@ -293,4 +294,5 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
             "on, with its added tokens"
         ) from error
     ignored = [key.removeprefix(PREFIX) for key in found.unexpected_keys]
-    return adapted, ignored, found.missing_keys
+    # VB-LoRA's layers share one stored bank.
+    return adapted, ignored, [key for key in found.missing_keys if "_bank" not in key]

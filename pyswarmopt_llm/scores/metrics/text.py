@@ -71,7 +71,7 @@ def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
     module = optional("rouge_score.rouge_scorer", "ROUGE-L")
     scorer = module.RougeScorer(["rougeL"], use_stemmer=True)
-    return _best(items, texts, lambda reference, text: scorer.score(reference, text)["rougeL"][2])
+    return _best(items, texts, lambda *pair: scorer.score(*pair)["rougeL"][2])
 
 
 def _best(

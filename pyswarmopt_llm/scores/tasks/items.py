@@ -132,10 +132,12 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     if len({*choices.values()}) < 2:
         raise UserError(f"{where}: use two different choices, or none for an open question")
     first_of = {choices[letter]: letter for letter in reversed(letters)}
-    named = zip(map(str, labels or letters), choices.values(), strict=True)
     return (
         {first_of[text]: text for text in choices.values()},
-        {label: first_of[text] for label, text in named},
+        {
+            label: first_of[text]
+            for label, text in zip(map(str, labels or letters), choices.values(), strict=True)
+        },
     )
 
 

@@ -168,8 +168,8 @@ def label_choices(
         >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices: no 2, yes 2')
     """
-    numbered = [plain_number(item.answer) for item in items]
-    written = [names.get(label, label) for label in numbered]
+    numbers = (plain_number(item.answer) for item in items)
+    written = [names.get(number, number) for number in numbers]
     label_of = _label_of(written, names, where)
     answers = [label_of[spelling(text)] for text in written]
     labels = sorted(set(answers))
