@@ -63,7 +63,7 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         >>> for line in verdict_lines(result):
         ...     print(line)
         No vote is significantly better than the best member, ann (majority: +0.020, p = 0.70); use that member.
-        The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
+        The best member on dev is ann (0.480 on test); the best on test is bob (0.500).
         >>> ahead = {"difference": 0.12, "corrected": {"strategies": 2, "interval": [0.02, 0.2], "p": 0.01}}
         >>> behind = {"difference": -0.3, "corrected": {"strategies": 2, "interval": [-0.4, -0.2], "p": 0.001}}
         >>> rows = {"weighted": row | {"test": 0.6, "against_single": ahead}}
@@ -73,7 +73,7 @@ def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
         weighted is better than the best member, ann: 0.600 against 0.480, +0.120 [+0.020, +0.200] (p = 0.010,
         corrected for 2 strategies), using 3.0 times as many tokens.
         Worse than ann: trust.
-        The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
+        The best member on dev is ann (0.480 on test); the best on test is bob (0.500).
         >>> level = {"refine": row | {"against_single": test | {"difference": 0.0}}}
         >>> next(verdict_lines(result | {"strategies": level}))
         'No strategy is better than the best member, ann; use that member.'
@@ -134,6 +134,6 @@ def _other_member(members: Mapping[str, Row], single: str) -> Iterator[str]:
     best = max(members, key=lambda name: members[name]["test"])
     if members[best]["test"] > members[single]["test"]:
         yield (
-            f"The best member on dev is {single}, {members[single]['test']:.3f} on test; "
-            f"the best on test is {best}, {members[best]['test']:.3f}."
+            f"The best member on dev is {single} ({members[single]['test']:.3f} on test); "
+            f"the best on test is {best} ({members[best]['test']:.3f})."
         )

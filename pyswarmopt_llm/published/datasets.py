@@ -56,7 +56,9 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
     elif source.hub is not None:
         splits = download(*source.hub)
     else:
-        raise UserError(f"{where}: this data set is only published as files; use {where}:PATH")
+        raise UserError(
+            f"{where}: this data set is only published as files; download them and use {where}:PATH"
+        )
     if callable(source.read):
         read = source.read
     else:
