@@ -143,7 +143,7 @@ def compare(
         The results, with medians, intervals and tests.
 
     Raises:
-        ValueError: no recipes, or two with the same name.
+        ValueError: there are no recipes, or two have the same name.
         TypeError: `recipes` is not a list, or `seed` or `recipe` is given instead of `seeds` and
             `recipes`.
 

@@ -47,7 +47,8 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
             item; ``questions``, ``steps``, and the task's ``note``.
 
     Raises:
-        UserError: bad input, before any member answers; soft labels of items without choices.
+        UserError: the input is invalid (raised before any member answers), or soft labels are
+            requested for items without choices.
     """
     (name,) = find_names([config.strategy], {**VOTES, **NEGOTIATIONS})
     check_free(Path(config.out))

@@ -239,7 +239,8 @@ def find_names(names: Sequence[str], table: Collection[str]) -> list[str]:
     """The strategies named by a user, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
-        UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
+        UserError: the list is empty, or a name is unknown; the message suggests the nearest or
+            lists all.
     """
     expanded: list[str] = []
     for name in itertools.chain.from_iterable(
@@ -262,7 +263,8 @@ def load_strategy(name: str) -> Strategy:
     """The strategy for a name accepted by `find_names`.
 
     Raises:
-        UserError: an unknown name, wrong settings, or a society with unknown traits or patterns.
+        UserError: the name is unknown, settings are invalid, or a society has unknown traits or
+            patterns.
     """
     kind, colon, text = name.partition(":")
     if kind != SOCIETY:

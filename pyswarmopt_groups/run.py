@@ -87,7 +87,7 @@ class Group:
             task: see `Group`.
 
         Raises:
-            UserError: bad input.
+            UserError: the input is invalid.
         """
         named = [load_strategy(name) for name in config.strategies]
         check_task(config, task)

@@ -28,7 +28,7 @@ class Exemplars:
 
     def __post_init__(self) -> None:
         if self.gap < 1:
-            raise ValueError(f"gap must be at least 1 move, got {self.gap}")
+            raise ValueError(f"gap must be at least 1 iteration, got {self.gap}")
 
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         n, dim = state.positions.shape

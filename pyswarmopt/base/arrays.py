@@ -194,7 +194,7 @@ def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
     """An uninitialised array, or a tensor if the dtype is torch's.
 
     Raises:
-        ValueError: not enough memory.
+        ValueError: there is not enough memory.
 
     Example:
         >>> empty((3, 4), np.dtype("float32")).shape

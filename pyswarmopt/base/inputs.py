@@ -118,8 +118,8 @@ def as_count(name: str, count: float, least: int) -> int:
     """A whole number of at least `least`; 1e4 counts as one, 2.5 does not.
 
     Raises:
-        TypeError: not a number.
-        ValueError: a number that is not whole, or too small.
+        TypeError: it is not a number.
+        ValueError: the number is not whole, or is too small.
     """
     if not isinstance(count, numbers.Real):
         raise TypeError(f"{name} must be a whole number, got {count!r}")
@@ -139,8 +139,8 @@ def as_target(target: float, maximize: bool) -> float:
     """A value to stop at: not one that every point or no point reaches.
 
     Raises:
-        TypeError: not a number.
-        ValueError: NaN, which no value reaches, or the infinity that all values reach.
+        TypeError: it is not a number.
+        ValueError: it is NaN, which no value reaches, or the infinity that all values reach.
     """
     if not isinstance(target, numbers.Real):
         raise TypeError(f"target={target!r}: use a number, or None for no target")

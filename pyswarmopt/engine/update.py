@@ -140,7 +140,7 @@ class Update:
         """The topology's g, (N, D) or (1, D).
 
         Raises:
-            ValueError: another shape.
+            ValueError: g has another shape.
         """
         g = self._recipe.topology(state, self._generator)
         require_shape("the output of the topology", g, state.positions.shape)

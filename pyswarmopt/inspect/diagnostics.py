@@ -85,8 +85,8 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         >>> import pyswarmopt as pso
         >>> wild = pso.compose([pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)])
         >>> print(pso.diagnose(wild))
-        At move 0 the coefficients are not stable: under stagnation, the mean of a particle's position converges (0.949
-        per move) and its variance grows without bound (1.29 per move).
+        In iteration 0, the coefficients are not stable: under stagnation, the mean of a particle's position converges
+        (0.949 per iteration) and its variance grows without bound (1.29 per iteration).
     """
     recipe = as_recipe(recipe)
     radii = stability(recipe, move)
@@ -162,11 +162,11 @@ def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:
     mean = f"the mean of a particle's position {_trend(radii.order1)}"
     variance = f"its variance {_trend(radii.order2)}"
     stable = "stable" if max(radii) < 1 else "not stable"
-    return f"At move {move} the coefficients are {stable}: under stagnation, {mean} and {variance}."
+    return f"In iteration {move}, the coefficients are {stable}: under stagnation, {mean} and {variance}."
 
 
 def _trend(radius: float) -> str:
-    return f"{'converges' if radius < 1 else 'grows without bound'} ({radius:.3g} per move)"
+    return f"{'converges' if radius < 1 else 'grows without bound'} ({radius:.3g} per iteration)"
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]

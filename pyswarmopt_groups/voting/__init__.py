@@ -46,7 +46,7 @@ def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: 
         options: keyword arguments of the rule.
 
     Raises:
-        ValueError: an unknown rule, or invalid input.
+        ValueError: the rule is unknown, or the input is invalid.
 
     Example:
         >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer

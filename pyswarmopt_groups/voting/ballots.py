@@ -118,7 +118,7 @@ def majority(answers: Answers) -> Outcome:
     texts abstain. A tie goes to the answer given first. `scores` are votes.
 
     Raises:
-        ValueError: no members, or an answer is not a text.
+        ValueError: there are no members, or an answer is not a text.
 
     Example:
         >>> outcome = majority(["Lyon", "Paris", "paris.", None])
@@ -135,7 +135,8 @@ def weighted(answers: Answers, weights: Sequence[float]) -> Outcome:
     counts against the answer. `scores` are sums of weights; otherwise as `majority`.
 
     Raises:
-        ValueError: no members, the wrong number of weights, or a weight that is not finite.
+        ValueError: there are no members, there is not one weight for each, or a weight is not
+            finite.
 
     Example:
         >>> weighted(["A", "B", "B"], [3, 1, 1]).answer
@@ -162,7 +163,8 @@ def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
     on dev first (`fit_temperature`). `scores` are sums of confidences; otherwise as `majority`.
 
     Raises:
-        ValueError: no members, the wrong number of confidences, or a confidence outside 0 to 1.
+        ValueError: there are no members, there is not one confidence for each, or one is not
+            between 0 and 1.
 
     Example:
         >>> confidence(["A", "B", "B"], [0.9, 0.3, 0.4]).answer
@@ -191,8 +193,8 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
         options: number K of options, at least 2.
 
     Raises:
-        ValueError: an accuracy outside 0 to 1, a negative number of items, or fewer than two
-            options.
+        ValueError: an accuracy is not between 0 and 1, the number of items is negative, or there
+            are fewer than two options.
 
     Example:
         >>> [round(w, 2) for w in log_odds([0.9, 0.5, 0.2], items=100)]

@@ -27,8 +27,8 @@ def borda(rankings: Rankings) -> Outcome:
     points.
 
     Raises:
-        ValueError: no members, or a ranking that is a single string or contains a candidate twice
-            or a blank one.
+        ValueError: there are no members, or a ranking is a single string, contains a candidate
+            twice, or contains a blank one.
 
     Example:
         >>> outcome = borda([["A", "B", "C"], ["A", "B", "C"], ["B", "C", "A"]])
@@ -60,7 +60,7 @@ def condorcet(rankings: Rankings) -> Outcome:
     the rivals that do not beat a candidate: m - 1 for a winner. Ties as in `borda`.
 
     Raises:
-        ValueError: as `borda`.
+        ValueError: as in `borda`.
 
     Example:
         >>> condorcet([["A", "B", "C"]] * 3 + [["B", "C", "A"]] * 2).answer
@@ -78,7 +78,7 @@ def duels(rankings: Rankings) -> dict[Duel, int]:
     """Number of members that rank x above y, for every ordered pair of candidates.
 
     Raises:
-        ValueError: as `borda`.
+        ValueError: as in `borda`.
 
     Example:
         >>> duels([["A", "B"], ["A", "B"], ["B", "A"]])

@@ -42,7 +42,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
 
     Raises:
-        UserError: no such device on this machine.
+        UserError: this machine has no such device.
 
     Example:
         >>> pick_device("cpu")
@@ -64,7 +64,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     float32.
 
     Raises:
-        UserError: unknown name.
+        UserError: the name is unknown.
 
     Example:
         >>> pick_dtype("float32", torch.device("cpu"))

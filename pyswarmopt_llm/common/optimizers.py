@@ -53,7 +53,8 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         settings: coefficients of ``model-swarms``, ``NAME=VALUE``.
 
     Raises:
-        UserError: no such optimizer, its extra is missing, or it does not have these coefficients.
+        UserError: there is no such optimizer, its extra is missing, or it does not have these
+            coefficients.
 
     Example:
         >>> check_optimizer("model-swarm")
@@ -132,7 +133,7 @@ def _points_at_once(name: str, population: int) -> int:
     """Positions that an optimiser of nevergrad proposes at once: one, or the population.
 
     Raises:
-        UserError: no such optimiser.
+        UserError: there is no such optimizer.
     """
     from pyswarmopt.interop.nevergrad import one_at_a_time
 
@@ -163,7 +164,7 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
         patience: stop after this many iterations without a new best.
 
     Raises:
-        UserError: no such file, or no such recipe in it.
+        UserError: there is no such file, or it has no such recipe.
     """
     if is_own(OPTIMIZER, name):
         from pyswarmopt.algorithms.own_file import made_recipe
@@ -189,7 +190,7 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
 
     Raises:
-        UserError: no such coefficient, or a wrong value.
+        UserError: there is no such coefficient, or its value is invalid.
 
     Example:
         >>> recipe_options(["repel=0", "restart-patience=3"])

@@ -72,7 +72,7 @@ def own(setting: str, spec: str) -> Any:
     """The object that a setting names; its file is executed.
 
     Raises:
-        UserError: no such file, or no such object in it.
+        UserError: there is no such file, or it has no such object.
     """
     if spec in of_packages(setting):
         return of_packages(setting)[spec].load()

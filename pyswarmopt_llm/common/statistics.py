@@ -46,7 +46,7 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
         The score; its standard error is NaN for one item.
 
     Raises:
-        ValueError: no items, or a value that is not finite.
+        ValueError: there are no items, or a value is not finite.
 
     Example:
         >>> score_of([1.0, 0.0, 1.0, 1.0]).value
@@ -172,7 +172,7 @@ def interval(
         Lower and upper end, in the values' units.
 
     Raises:
-        ValueError: no items, or a value that is not finite.
+        ValueError: there are no items, or a value is not finite.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
@@ -435,7 +435,7 @@ def compare_paired(
         level: level of the test.
 
     Raises:
-        ValueError: no items, or unequal numbers.
+        ValueError: there are no items, or the numbers differ.
 
     Example:
         >>> result = compare_paired([1, 1, 1, 1, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0, 0, 0])

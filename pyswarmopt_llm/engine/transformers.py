@@ -234,8 +234,8 @@ def load_engine(
     many as fit on a GPU. Each question comes after the turn `system`, if given.
 
     Raises:
-        UserError: no such device or dtype, the model cannot be loaded, or its weights cannot be
-            changed.
+        UserError: there is no such device or dtype, the model cannot be loaded, or its weights
+            cannot be changed.
     """
     if mix == "merged":
         refuse_quantised(base)

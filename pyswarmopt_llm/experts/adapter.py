@@ -189,8 +189,8 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         plain: whether to refuse adapters that are not plain LoRA.
 
     Raises:
-        UserError: missing, malformed, not LoRA, or a kind of LoRA that cannot be mixed; `NotPlain`
-            if it can be flattened.
+        UserError: the config is missing, malformed, not of LoRA, or of a type of LoRA that cannot
+            be mixed; `NotPlain` if it can be flattened.
     """
     content = read_json(path)
     _refuse(path, content)
@@ -388,7 +388,7 @@ def read_adapter(
             language model and a larger model around it, and between versions of transformers.
 
     Raises:
-        UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
+        UserError: the adapter is missing, is corrupt, or cannot be mixed (`NotPlain`).
     """
     path = adapter_folder(spec)
     settings = path / "adapter_config.json"

@@ -51,7 +51,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
         patterns: file name patterns to download; never pickles.
 
     Raises:
-        UserError: neither a directory nor a reachable repository.
+        UserError: `spec` is neither a directory nor a reachable repository.
     """
     path = user_path(spec)
     if path.is_dir():

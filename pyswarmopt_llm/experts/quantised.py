@@ -94,7 +94,7 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
         folder: folder in the cache, with a directory for each file content.
 
     Raises:
-        UserError: no such file, not a language model, or `gguf` is not installed.
+        UserError: the file is missing or not a language model, or `gguf` is not installed.
     """
     if not gguf.is_file():
         raise UserError(f"{who}: no such file; check the path")

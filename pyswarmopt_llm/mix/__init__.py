@@ -134,7 +134,7 @@ def build_space(name: str, experts: Sequence[Adapter]) -> Space:
         experts: adapters; unloaded weights are read one adapter at a time.
 
     Raises:
-        UserError: no such space, no experts, or experts that it cannot mix.
+        UserError: there is no such space, there are no experts, or the space cannot mix them.
     """
     over = space_kind(name).over
     if over is None:

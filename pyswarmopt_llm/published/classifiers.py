@@ -190,7 +190,7 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
         The fraction, 0 to 1.
 
     Raises:
-        ValueError: no replies, or unequal numbers.
+        ValueError: there are no replies, or their numbers differ.
 
     Example:
         >>> controllability(["a long reply", "two words"], ["short", "two words"])

@@ -123,8 +123,8 @@ def load_members(
     Adapters of one base share the weights they do not change.
 
     Raises:
-        UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is
-            quantised.
+        UserError: the device or dtype is unknown, a model cannot be loaded, or an adapter's base
+            model is quantised.
     """
     if threads is not None:
         torch.set_num_threads(threads)

@@ -33,7 +33,7 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
         tokenizer: a fast transformers tokenizer.
 
     Raises:
-        UserError: an unsupported kind of tokenizer.
+        UserError: the type of tokenizer is not supported.
     """
     state = _state(tokenizer)
     decode = _decoder(state)

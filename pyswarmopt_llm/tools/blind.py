@@ -132,7 +132,8 @@ def count_votes(files: Sequence[str]) -> Votes:
     is one piece of evidence.
 
     Raises:
-        UserError: no votes, an invalid vote, a file without its key, or copies of different files.
+        UserError: there are no votes, a vote is invalid, a file lacks its key, or the files are not
+            copies of one file.
     """
     beside = key_of(user_path(files[0]))
     try:

@@ -122,7 +122,7 @@ def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
     last.
 
     Raises:
-        UserError: bad input.
+        UserError: the input is invalid.
     """
     tasks = load_tasks(config, config.tasks)
     if not tasks:

@@ -71,7 +71,7 @@ def _on_factors(
     """Apply rules to the A's and to the B's of each module.
 
     Raises:
-        UserError: experts of unequal rank, alpha or modules.
+        UserError: the experts differ in rank, alpha or modules.
     """
     require_equal_modules([expert.info for expert in settings.experts])
     changes = {}

@@ -16,7 +16,7 @@ def own_method(name: str) -> Method | None:
     """The user's method with this name; None: no method, but perhaps a recipe.
 
     Raises:
-        UserError: no such file, or no such name in it.
+        UserError: there is no such file, or it has no such name.
     """
     if not is_own(SETTING, name):
         return None

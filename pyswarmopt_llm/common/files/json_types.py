@@ -79,9 +79,9 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
             is as written.
 
     Raises:
-        json.JSONDecodeError: malformed; has the position.
-        ValueError: any of the above, nesting too deep, an integer with thousands of digits, bytes
-            that are not text.
+        json.JSONDecodeError: the text is malformed; the error has the position.
+        ValueError: any of the above, the nesting is too deep, an integer has thousands of digits,
+            or bytes are not text.
     """
     try:
         if not unique:

@@ -225,8 +225,8 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock on a file, created if missing; it ends with the process, so it is never stale.
 
     Raises:
-        UserError: another process holds the file, or as `appending`.
-        OSError: as `appending`.
+        UserError: another process holds the file; also as in `appending`.
+        OSError: as in `appending`.
     """
     with appending(path) as file:
         try:
@@ -242,8 +242,8 @@ def user_path(spec: str | Path) -> Path:
     """The user's path, with ``~`` expanded; it need not exist.
 
     Raises:
-        UserError: an invalid path: an unknown ``~user``, a NUL, a name that is too long, or a folder
-            without access.
+        UserError: the path is invalid: an unknown ``~user``, a NUL, a name that is too long, or a
+            folder without access.
 
     Example:
         >>> user_path("runs/first").name

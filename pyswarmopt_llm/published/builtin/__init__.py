@@ -99,7 +99,7 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
         test: number of test items (default 500; fewer for requests).
 
     Raises:
-        UserError: unknown name, or more items than the skill can generate.
+        UserError: the name is unknown, or the skill cannot generate so many items.
 
     Example:
         >>> task = builtin_task("graph", seed=1, dev=5, test=10)
@@ -121,7 +121,7 @@ def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]
         seed: seed of the generator.
 
     Raises:
-        UserError: unknown name, or more items than there are.
+        UserError: the name is unknown, or there are fewer items.
 
     Example:
         >>> builtin_training_items("requests-library", 1)[0].choices

@@ -177,7 +177,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     tasks become tasks of their own, named by label.
 
     Raises:
-        UserError: an unknown task, or two metrics for one task.
+        UserError: a task is unknown, or has two metrics.
 
     Example:
         >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])

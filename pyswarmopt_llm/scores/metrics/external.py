@@ -40,7 +40,7 @@ class ScoreFunction:
             name of a function in a package, see `own`.
 
     Raises:
-        UserError: no such file or function, or it has other parameters.
+        UserError: there is no such file or function, or the function has other parameters.
 
     Attributes:
         fingerprint: see `own.fingerprint`; resuming notices a changed function by it.

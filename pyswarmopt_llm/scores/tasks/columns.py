@@ -36,7 +36,7 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
-        UserError: wrong form, or unknown name.
+        UserError: the form is wrong, or a name is unknown.
 
     Example:
         >>> parse_reading(["question=text", "A=first option"]).columns
@@ -143,7 +143,8 @@ def find_columns(
         prompts: whether all rows are verbatim prompts.
 
     Raises:
-        UserError: no column of questions or answers, or no such column as the user named.
+        UserError: there is no column of questions or answers, or a column that the user named is
+            missing.
 
     Example:
         >>> from pathlib import Path

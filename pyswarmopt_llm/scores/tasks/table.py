@@ -215,7 +215,8 @@ def parsed_json(text: str, where: str, unique: bool = True) -> Any:
     """The value of a JSON text.
 
     Raises:
-        UserError: malformed, a key twice (if `unique`), nested too deeply, or no Unicode.
+        UserError: the text is malformed, is nested too deeply, is not Unicode, or contains a key
+            twice (if `unique`).
     """
     try:
         value = parse_json(text, unique=unique)

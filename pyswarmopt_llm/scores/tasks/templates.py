@@ -157,7 +157,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
             Literal braces are doubled.
 
     Raises:
-        UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
+        UserError: an item without choices has ``letter`` or ``likelihood``, or the template is
+            invalid.
 
     Example:
         >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")

@@ -200,7 +200,8 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
     Chats that lose their whole answer are dropped.
 
     Raises:
-        UserError: no chat template, or a malformed example (named by its number, from 1).
+        UserError: there is no chat template, or an example (named by its number, from 1) is
+            malformed.
     """
     tokenizer = engine.tokenizer
     if not tokenizer.chat_template:

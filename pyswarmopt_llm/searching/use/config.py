@@ -105,7 +105,7 @@ def check_table_out(out: Path) -> None:
     """Refuse an output table that cannot be written, before a model is loaded.
 
     Raises:
-        UserError: wrong file type, existing file, or missing folder.
+        UserError: the file type is unsupported, the file exists, or its folder does not.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise InvalidOption(

@@ -206,7 +206,7 @@ def evaluate_model(
         The score with its 95% interval, the items' values, and how they were scored.
 
     Raises:
-        UserError: bad input, in one line.
+        UserError: the input is invalid; the message is one line.
 
     Example:
         >>> result = evaluate_model("my/base", "runs/first", "questions.json")  # doctest: +SKIP
@@ -272,7 +272,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     total.
 
     Raises:
-        UserError: bad input, in one line.
+        UserError: the input is invalid; the message is one line.
     """
     named = two_models(config)
     ours, theirs = named

@@ -44,7 +44,8 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
         task: one task of a search over several: its name, or its spec in the search.
 
     Raises:
-        UserError: no such run or task, or tasks are worded differently and none was chosen.
+        UserError: there is no such run or task, or tasks are worded differently and none was
+            chosen.
 
     Example:
         >>> worded("runs/first", "Which planet is the largest?")  # doctest: +SKIP

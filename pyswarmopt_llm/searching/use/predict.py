@@ -110,7 +110,7 @@ def predict(
         'technical'
 
     Raises:
-        UserError: no such run, a task without choices, rows without questions, or an `out` that
+        UserError: there is no such run, the task has no choices, rows have no questions, or `out`
             belongs to other inputs.
     """
     run = user_path(run)
@@ -153,7 +153,7 @@ def _new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item
             ignored.
 
     Raises:
-        UserError: only blank rows, no such column, or bad rows.
+        UserError: all rows are blank, there is no such column, or rows are invalid.
     """
     told = {
         name: column
