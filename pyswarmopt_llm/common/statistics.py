@@ -153,9 +153,9 @@ def interval(
     """A confidence interval of the mean over items.
 
     Wilson's score interval (Wilson 1927) if every item is right or wrong; above 95%, where it holds
-    less often than it says, Clopper & Pearson's (1934). Else Student's with one pseudo-observation
-    at each end of the scale, as Agresti & Caffo (2000, The American Statistician 54) use for
-    proportions.
+    less often than stated, Clopper & Pearson's (1934). Otherwise Student's interval with one
+    pseudo-observation at each end of the scale, as Agresti & Caffo (2000, The American Statistician
+    54) use for proportions.
 
     Simulated with 5 to 200 items, a 95% interval covers the mean in 95% of samples of right and
     wrong answers, averaged over all shares; of grades in at least 93% if `scale` is the true scale;

@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import About
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of model files beside a card.
+    """The kind of model files that a card describes.
 
     Attributes:
         library: library that loads the files: peft or transformers.

@@ -159,7 +159,7 @@ def planned(plan: PlannedCost) -> Iterator[str]:
     for task in plan.tasks:
         items = f"{task.dev:,} dev examples, {task.test:,} test examples"
         yield f"{one_line(task.name)}: {items}, {task.scoring} scoring"
-    yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes with one example each"
+    yield f"at most {plan.evaluations:,} evaluations, and {plan.passes:,} forward passes of one example each"
     machine = f"{plan.device}, {plan.dtype}, threads: {plan.threads}"
     parts = by_part(plan.phases)
     yield f"at most {duration(plan.seconds)} on this machine ({machine}), estimated from one batch: {parts}"

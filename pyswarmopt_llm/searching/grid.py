@@ -3,8 +3,8 @@ scores.
 
 The paper reports the best of random draws from its grid
 (`pyswarmopt.algorithms.model_swarms.GRID`). All draws share one store, so each draw reuses earlier
-scores: the trial of letters, the starting swarm. The run then becomes the chosen draw's, and only
-that draw is scored on test.
+scores: the trial of letters, the starting swarm. The run then continues with the chosen draw, and
+only that draw is scored on test.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Job:
     def evaluator(
         self, split: str, scorings: Mapping[str, Scoring], margins: bool | None = None
     ) -> Evaluator:
-        """The evaluator of models on a split; `margins` None: with margins if a surrogate needs
-        them.
+        """The evaluator of models on a split; if `margins` is None, with margins if a surrogate
+        needs them.
         """
         utilities = self.utilities(split, scorings)
         if margins is None:

@@ -1,4 +1,4 @@
-"""What the cards of models say: their licences, and the questions that an expert was trained on."""
+"""What model cards say: their licences, and the questions that an expert was trained on."""
 
 from __future__ import annotations
 
