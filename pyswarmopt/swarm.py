@@ -220,7 +220,7 @@ class Swarm:
             return
         if np.count_nonzero(st.arrived):
             raise ValueError(
-                "this round is told by ticket; pass tell() the remaining tickets, see tickets()"
+                "this round is told by ticket; call tell() with the remaining tickets (see tickets())"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))
@@ -306,7 +306,7 @@ class Swarm:
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
             raise ValueError(
-                "this swarm is in asynchronous mode; pass tell() a ticket from ask_one()"
+                "this swarm is in asynchronous mode; call tell() with a ticket from ask_one()"
             )
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)

@@ -124,7 +124,7 @@ def _open(path: Path) -> tuple[GroupContext, list[Strategy]]:
             f"{path}: {about.config.task} has changed since the group answered it; restore it"
         )
     if len(prints.members) < 2:
-        raise UserError(f"{path} has only one member; leave one out needs at least two")
+        raise UserError(f"{path} has only one member; leave-one-out needs at least two")
     store = Store(path / RESULTS, repair=False)
     strategies = [load_strategy(row["who"]) for row in store.all("strategy")]
     recorded: list[Member] = [Recorded(*pair) for pair in prints.members.items()]

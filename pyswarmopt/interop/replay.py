@@ -101,7 +101,9 @@ class Replayed(ABC):
                 or some are `dropped`.
         """
         if dropped is not None:
-            raise ValueError("dropped= is not supported; tell a value for every position")
+            raise ValueError(
+                "dropped= is not supported; call tell() with a value for every position"
+            )
         candidates, asked = self._pending or (None, np.empty((0, 0)))
         costs = as_costs(asked, positions, values, self._sign)
         i = int(costs.argmin())

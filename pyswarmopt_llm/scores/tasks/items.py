@@ -119,7 +119,7 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     if not (isinstance(texts, list) and isinstance(labels, list)) or (
         raw is not texts and len(labels) != len(texts)
     ):
-        raise UserError(f"{where}: choices must be a list, or an object of letters")
+        raise UserError(f"{where}: choices must be a list, or an object with letters as keys")
     if len(texts) > len(ascii_uppercase):
         raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
     letters = [str(label).strip().upper() for label in labels]

@@ -95,7 +95,7 @@ def read_table(path: Path, text: str = "") -> Table:
     else:
         table = table_of(path, text_lines(path), text)
     if not table.rows:
-        raise UserError(f"{path}: no rows; add some (in CSV below the column names)")
+        raise UserError(f"{path}: no rows; add some (in CSV, below the column names)")
     return table
 
 
@@ -271,7 +271,7 @@ def _values(record: object, location: str) -> Mapping[str, Any]:
         {'id': 3, 'prompt': 'Hi', 'earlier': []}
     """
     if not isinstance(record, Mapping):
-        raise UserError(f"{location}: an example is an object with question and answer")
+        raise UserError(f"{location}: an example must be an object with question and answer")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
     others = {name: value for name, value in record.items() if name != "messages"}

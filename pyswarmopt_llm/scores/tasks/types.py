@@ -111,7 +111,7 @@ class Task:
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for others."""
         if name not in (*SPLITS, "spare"):
-            raise ValueError(f"a task has the splits {', '.join(SPLITS)}, spare, not {name!r}")
+            raise ValueError(f"a task has no split {name!r}; use {', '.join(SPLITS)} or spare")
         items: tuple[Item, ...] = getattr(self, name)
         return items
 
