@@ -61,7 +61,7 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
     name = "descent"
     kinds = (ConstrainedDescent, GridDescent)
     granted: int = 0  # evaluations before the other phases began
-    idle: int = 0  # evaluations without a new best point
+    idle: int = 0  # evaluations without a new best point, or a whole step of one from the best
     reached: float = math.inf  # best cost after the latest evaluations
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # its starting point
@@ -84,9 +84,8 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         others = self._others()
         if self.is_stuck():
             return SHARE_IDLE * others > self.spent - self.granted
-        first = not self.run.done and self.spent < FIRST_DESCENT * self.search.box.dim
         if not others:
-            return first
+            return not self.run.done and self.spent < FIRST_DESCENT * self.search.box.dim
         return others > self.spent - self.granted
 
     def is_stuck(self) -> bool:
@@ -100,9 +99,8 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
     def begin(self) -> ConstrainedDescent:
         s = self.search
         cost = s.progress.best_cost
-        unstarted = self.run is not None and not self.run.started
         self.from_best = self.run is None or (
-            cost < self.tried and (unstarted or not self.from_best)
+            cost < self.tried and not (self.from_best and self.run.started)
         )
         self.tried = cost
         if not s.kinds.smooth.all():
@@ -133,7 +131,8 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         self.run.error = s.resolution.error(float(here[0]))
         super().learn(s.aims())
         self.idle += len(costs)
-        if s.progress.best_cost < self.reached:
+        whole_step = self.run.mode == "gradient" and self.run.tries == 1
+        if s.progress.best_cost < self.reached or (self.from_best and whole_step):
             self.idle = 0
         self.reached = s.progress.best_cost
         if self.is_stuck() and self.run.kinked.any():
@@ -174,6 +173,8 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
         run = super().begin()
         if first and s.descent.is_stuck():
             run.mean = s.best_unit()
+            if s.descent.run.leads(s.progress.best_row):
+                run.mean = s.descent.run.x.copy()
             run.sigma = BESIDE
         return run
 

@@ -2,10 +2,10 @@
 
 Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program with the Lagrangian's
 damped BFGS Hessian and the linearised constraints gives the step, an exact penalty its length. One
-batch of D points gives the gradients of the objective and of all constraints. A step that ends
-outside is pulled in by one call, along the slopes that are known (the second-order correction of
-section 18.3). The target lies slightly inside the constraints, so that the end is strictly
-feasible.
+batch of D points gives the gradients of the objective and of all constraints. From the end of a
+step that lies outside, one more call is made at the nearest point inside along the slopes that are
+known (the second-order correction of section 18.3). The target lies slightly inside the
+constraints, so that the end is strictly feasible.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ WALL = 1e6
 LARGEST = 1e3
 NEW_WEIGHT = 0.5  # share of the new multipliers in the weights, if these were larger
 MARGIN = 1e-11  # target distance from a constraint, as a share of the box
-NEARLY = 1e-4  # a step that ends outside by less, as a share of the box, is pulled in at once
 FAR = 0.1  # of the box: no step may break a constraint by more, unless it started farther outside
 BESIDE = 0.05  # distance, as a share of the box, within which slopes should not jump
 JUMP = 0.5  # a larger change is a jump, as a share of both sizes
@@ -287,6 +286,10 @@ class ConstrainedDescent(Run):
     def _merit(self, values: Floats) -> float:
         return float(values[0]) + self._penalty(values)
 
+    def leads(self, values: Floats) -> bool:
+        """Whether its merit is lower than that of a point with these values, (R,)."""
+        return self.started and self._merit(self.values) < self._merit(values)
+
     def _penalty(self, values: Floats) -> float:
         return float(self.weights @ np.maximum(values[1:], 0.0))
 
@@ -295,18 +298,12 @@ class ConstrainedDescent(Run):
     def _learn_line(self, rows: Floats) -> None:
         self.tries += 1
         values = rows[0]
-        if self.tries == 1 and self._is_to_pull_in(values):
+        if self.tries == 1 and np.isfinite(values).all() and not self._is_feasible(values):
             self.outside = self.batch[0].copy()
             self.outside_values = values
             self.mode = "pull"
         else:
             self._judge(self.batch[0], values)
-
-    def _is_to_pull_in(self, values: Floats) -> bool:
-        """Whether constraints are broken, either hardly or so that the merit is no better."""
-        if not np.isfinite(values).all() or self._is_feasible(values):
-            return False
-        return self._farthest_outside(values) < NEARLY or not self._is_better(values)
 
     def _pulled_in(self) -> Floats:
         """The nearest point to the step's end that keeps the constraints, to first order, (D,)."""
@@ -316,12 +313,15 @@ class ConstrainedDescent(Run):
         return self._moved(self.outside, back)
 
     def _learn_pulled(self, values: Floats) -> None:
-        """Take the better one of the step's end and the point that it was pulled to."""
+        """Take the step's end if its merit is enough lower, else the better one of it and the point
+        that it was pulled to.
+        """
         self.mode = "line"
-        if self._merit(values) <= self._merit(self.outside_values):
-            self._judge(self.batch[0], values)
-        else:
+        worse = self._merit(values) > self._merit(self.outside_values)
+        if worse or self._is_better(self.outside_values):
             self._judge(self.outside, self.outside_values)
+        else:
+            self._judge(self.batch[0], values)
 
     def _judge(self, x: Floats, values: Floats) -> None:
         """Move to x, (D,), if its merit is enough lower; else try a shorter step."""
