@@ -25,11 +25,12 @@ _ABBREVIATION = re.compile(  # U.S., Ph.D
     rf"\b(?:(?:{_LETTER}{{1,2}}\.){{2,}}|(?:[A-Z][a-z]?\.)+[A-Z]\b)"
 )
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_QUOTED = r"(?<!\w)(\*{1,3}|[\"'`]|_(?!_))(?=\S)(.+?)(?<=\S)\1(?!\w)"
+_QUOTED = r"(?<!\w)(\*{1,3}|[\"'`$]|_(?!_))(?=\S)(.+?)(?<=\S)\1(?!\w)"
 _REWRITTEN = {
     "≤": "<=",
     "≥": ">=",
     "≠": "!=",
+    "→": "->",
     r"(?<=\d)\s*[*x]\s*(?=\d)": "x",
     r"(?<=\d)\s+:\s+(?=\d)": ":",
     r",\s+(?=[^()\[\]{}]*[)\]}])": ",",  # (0, 1) is (0,1)
@@ -57,7 +58,7 @@ _PART = re.compile(f"[{_SCRIPTS}]|[^{_SCRIPTS}\\s]+")
 _LOOSE = re.compile(
     rf"(?<!{_LETTER}) (?!\d)|(?<!\d) (?!{_LETTER})|(?<=\b{_LETTER}) (?={_LETTER}\b)"
 )
-_ENCLOSED = re.compile(r"^\s*[(\[{]([^()\[\]{}]+)[)\]}][.\s]*$")
+_ENCLOSED = re.compile(r"^\s*\\?[(\[{]([^()\[\]{}]+?)\\?[)\]}][.\s]*$")
 _ARTICLE = re.compile(r"(?:^[\s\"]*(?i:an?|the)|(?<=\s)(?:an?|the))\s+(?=\w)")
 
 
@@ -67,8 +68,8 @@ def words(text: str) -> list[str]:
 
     - Case, width and typography are ignored (Unicode NFKC, case folding): − is -, ’ is ', ≤ is <=,
       ٤٢ is 42, 2² is 2^2, ½ is 1/2, 1,000 is 1000, U.S. is us.
-    - Quotes and brackets around words go, as do Markdown, bullets, hyphens between words, and
-      sentence punctuation after words; red,green is a list.
+    - Quotes, brackets and LaTeX's $ around words go, as do Markdown, bullets, hyphens between
+      words, and sentence punctuation after words; red,green is a list.
     - 4 July and July 4th are July 4.
     - All else counts: -5, .5, $5, 5%, 6', A*, C++. A text of nothing but punctuation is kept.
     - Of scripts without spaces each character is a word.
@@ -91,7 +92,7 @@ def comparable(reference: str, text: str) -> tuple[list[str], list[str]]:
         >>> comparable("Louvre", "the Louvre"), comparable("a + b", "b")
         ((['louvre'], ['louvre']), (['a', '+', 'b'], ['b']))
     """
-    if reference[:1] not in "([{":
+    if reference[:1] not in "([{\\":
         text = _ENCLOSED.sub(r"\1", text)
     expected = _plain(reference)
     found = _plain(text)

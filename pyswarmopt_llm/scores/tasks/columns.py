@@ -224,5 +224,5 @@ def _headers(table: Table) -> str:
 
 def _first(ours: Sequence[str], names: Collection[str], told: Collection[str]) -> str:
     """The first of our names that is a column, those that the user gave first; "" if none is."""
-    ordered = sorted(ours, key=lambda name: name not in told)
-    return next((name for name in ordered if name in names), "")
+    found = filter(names.__contains__, ours)
+    return min(found, key=lambda name: name not in told, default="")
