@@ -30,7 +30,7 @@ COPIES = 8  # examples for one question's probabilities
 
 
 def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:
-    """Train an adapter of the base on the group's answers to the dev questions, and compare base,
+    """Train an adapter for the base on the group's answers to the dev questions, and compare base,
     group and adapter on test.
 
     Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are

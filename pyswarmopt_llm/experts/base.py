@@ -38,7 +38,7 @@ class BaseModel:
         spec: name given by the user.
         path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
             cached copy).
-        name: id that adapters of this base state in ``base_model_name_or_path``.
+        name: id that adapters for this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) over all its files: config.json and generation_config.json
             without the version of transformers that wrote them, `sample_digest` of the others.
         packing: method that packs its linear weights (see `packing_of`); "" for plain weights.

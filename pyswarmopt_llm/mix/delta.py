@@ -22,7 +22,7 @@ class DeltaSpace(AdapterSpace):
     """A space of coefficients of weight changes.
 
     Args:
-        experts: adapters of one base, read one at a time. A module missing in an adapter counts as
+        experts: adapters for one base, read one at a time. A module missing in an adapter counts as
             unchanged.
 
     Attributes:

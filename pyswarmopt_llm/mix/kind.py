@@ -42,7 +42,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class SpaceKind:
-    """A way to mix experts; by default, LoRA adapters of one base mixed into one adapter.
+    """A way to mix experts; by default, LoRA adapters for one base mixed into one adapter.
 
     Attributes:
         name: value of `space`.

@@ -26,7 +26,7 @@ def open_model(
 
     Args:
         base: directory, hub id, ``embedded:NAME``, or a directory of several models.
-        adapter: an adapter of this base.
+        adapter: an adapter for this base.
         dtype: dtype of the weights, as in a search.
         device: where the model runs.
         threads: CPU threads; None: PyTorch's choice.
@@ -72,7 +72,7 @@ def adapter_patch(base: str, adapter: str) -> Patch:
 
     Args:
         base: the base.
-        adapter: adapter of the base.
+        adapter: adapter for the base.
 
     Returns:
         The patch, whose tensors are read on access.

@@ -20,7 +20,7 @@ from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
 def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    """The pool of adapters of one base, read one at a time, with the base loaded.
+    """The pool of adapters for one base, read one at a time, with the base loaded.
 
     Raises:
         UserError: an adapter does not fit the base or the others, or is damaged.

@@ -162,7 +162,7 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] = {}) -> Job:
         given: settings given by the user.
 
     Raises:
-        UserError: base, experts or tasks cannot be loaded.
+        UserError: the base, experts or tasks cannot be loaded.
     """
     return _opened(stored_plan(config, given))
 

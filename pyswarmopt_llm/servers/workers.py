@@ -101,7 +101,7 @@ class Handler:
             self._tokens = _batch_tokens(self._job)
         if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
-                "base, experts or tasks changed before a worker loaded them; restore them and resume"
+                "the base model, experts or tasks changed before a worker loaded them; restore them and resume"
             )
         if self._evaluator is None:
             self._evaluator = self._job.evaluator("dev", scorings)
@@ -251,7 +251,7 @@ def _kill(executor: ProcessPoolExecutor) -> None:
 class Actors(Pool):
     """Actors of a Ray cluster, one per GPU or per group of cores.
 
-    Every node reads base, experts and tasks from the search's paths. `workers` of the configuration
+    Every node reads the base, experts and tasks from the search's paths. `workers` of the configuration
     is ``ray`` (the connected cluster, the one on this machine, or a new one here) or
     ``ray://HOST[:PORT]``.
 

@@ -68,7 +68,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         but this one.
 
     Raises:
-        UserError: base, experts or data changed since the run, its space has no coefficient per
+        UserError: the base, experts or data changed since the run, its space has no coefficient per
             expert, or it was trained on dev and has no test items.
     """
     job = reopen(replace(run.config, workers="1"))

@@ -293,7 +293,7 @@ class About:
 
     Attributes:
         config: the decided configuration.
-        fingerprints: fingerprints of base, experts and data.
+        fingerprints: fingerprints of the base, experts and data.
         base_name: the base's public name; "" or None if it has none.
         versions: package -> version.
         notes: topic -> note.

@@ -112,11 +112,11 @@ def generate_text(
 
     Args:
         base: a model, or a directory with a mixture, such as RUN/best of a token search.
-        adapter: adapter of that base.
+        adapter: adapter for that base.
         prompt: a question, put into the prompt of the run's search (see `worded`); without a run,
             the user turn as is.
         max_new_tokens: maximum number of tokens in the answer.
-        fusion: how a mixture writes, see `MixtureEngine`.
+        fusion: how a mixture generates text, see `MixtureEngine`.
         dtype: dtype of the weights.
         device: where the model runs.
         threads: CPU threads.

@@ -47,7 +47,7 @@ def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
     Args:
         model: see `model_of`.
         machine: where it runs, and how it is prompted.
-        fusion: how a mixture writes, see `MixtureEngine`.
+        fusion: how a mixture generates text, see `MixtureEngine`.
 
     Raises:
         UserError: the model cannot be loaded, or has changed.
