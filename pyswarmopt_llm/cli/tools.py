@@ -103,19 +103,19 @@ def export(
         done = export_model(source, out, form, base=base, rank=rank)
     size = sum(done.files.values()) / 2**20
     lines = [f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"]
-    record: dict[str, Any] = {
+    loss = done.loss
+    record = {
         "source": source,
         "out": out,
         "format": form,
         "rank": rank,
         "files": dict(done.files),
-        "relative_error": None,
-        "left_out": (),
+        "relative_error": loss and loss.whole,
+        "left_out": loss.left_out if loss else (),
     }
-    if (loss := done.loss) is not None:
+    if loss:
         lines.append(
             f"Truncation to rank {rank} alters the weight changes by {loss.whole:.1%} "
             f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
         )
-        record |= {"relative_error": loss.whole, "left_out": loss.left_out}
     print_either(record, lines, as_json)

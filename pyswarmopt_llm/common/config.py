@@ -331,8 +331,11 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
         {'particles': 20}
     """
-    values = {name: getattr(config, name) for name in CHOICES}
-    return {name: value for name, value in values.items() if value != getattr(SearchConfig, name)}
+    return {
+        name: getattr(config, name)
+        for name in CHOICES
+        if getattr(config, name) != getattr(SearchConfig, name)
+    }
 
 
 def for_all_tasks(metrics: Sequence[str]) -> list[str]:

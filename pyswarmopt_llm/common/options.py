@@ -26,7 +26,6 @@ TASK = "Experts and task"
 SETTINGS = "Settings"
 MACHINE = "Machine"
 OUTPUT = "Output"
-GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
 BARE = "base"  # as an adapter: no adapter
 RARE = "Advanced settings"  # explained by ``--help-all`` only
 # Fields whose option has another name.
@@ -48,7 +47,7 @@ class Option:
     Attributes:
         help: one line.
         metavar: placeholder of the value; ends in ``...`` for several values. Switches have none.
-        group: heading of the help, one of `GROUPS`, or `RARE`.
+        group: heading of the help, or `RARE`.
         required: False makes the option optional on the command line, and empty by default, even if
             the field has no default.
         commas: whether a tuple's values are comma-separated instead of repeated.

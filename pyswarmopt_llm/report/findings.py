@@ -271,9 +271,7 @@ def uses(about: About, result: Result) -> dict[str, str]:
     if (labelling := labelled(about, result)) is None:
         found[ASK] = command("generate", "YOUR QUESTION", run=run)
     else:
-        task = None
-        if result.several_tasks:
-            task = labelling[0]
+        task = labelling[0] if result.several_tasks else None
         found[LABEL] = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
     found[EVALUATE] = command("eval", run=run, metrics=metric_to_name(about.config))
     if about.kind.adapters:

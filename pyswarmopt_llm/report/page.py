@@ -11,7 +11,7 @@ import numpy as np
 from pyswarmopt_llm.report.findings import combination, findings, method, uses
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score, versions_text
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -42,9 +42,6 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
-    shown = None
-    if len(rows) > len(result.experts):
-        shown = picture(rows, result)
     models = {**found.rows, **_other_experts(result)}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
@@ -54,7 +51,7 @@ def render_report(
         spans=spans(models),
         score=score,
         combination=combination(result),
-        picture=shown,
+        picture=picture(rows, result) if len(rows) > len(result.experts) else None,
         uses={**found.steps, **uses(about, result)},
         replies=replies,
         changes=list(_changed_tasks(result, tasks)),
@@ -97,14 +94,11 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
     single = result.models["best_single"].dev.items
     for name, ours in result.best.dev.items.items():
         gain = np.subtract(ours, single[name])
-        questions: Sequence[Item] = ()
-        if name in tasks:
-            questions = tasks[name].dev
         yield {
             "name": name,
             "gained": np.flatnonzero(gain > 0).tolist(),
             "lost": np.flatnonzero(gain < 0).tolist(),
-            "questions": questions,
+            "questions": tasks[name].dev if name in tasks else (),
         }
 
 

@@ -20,7 +20,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     option_counts,
     trial_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import find_combine
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
@@ -166,8 +166,7 @@ def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
     if not tried:
         return scorings
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
-    combine = find_combine("harmonic", len(trials))
-    evaluator = Evaluator(job.pool.space, job.engine, trials, combine)
+    evaluator = Evaluator(job.pool.space, job.engine, trials, harmonic)
     trial = Scorer(run, evaluator, "letter", job.tell)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
@@ -192,8 +191,7 @@ def _score_experts(job: Job, scorer: Scorer) -> Start:
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if guesses and not beats_chance(task.dev, [row.score(name) for row in start.experts]):
-            text = f"{name}: no expert is significantly better than guessing on dev"
-            job.tell(note(text))
+            job.tell(note(f"{name}: no expert is significantly better than guessing on dev"))
     return start
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import mode
-from typing import Any
 
 import numpy as np
 
@@ -55,6 +54,11 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         alarms = keep_replies(job, run, files, found, models)
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
+    undefined = []
+    if count := run.failures.get(UNDEFINED):
+        undefined = [
+            f"{count} candidates overflowed in this `dtype` and got the worst score so far"
+        ]
     return Result(
         models=models,
         objectives=_objectives(job, found),
@@ -67,7 +71,9 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
         passes_rivals=_passes_of_rivals(job, run),
-        workers=_workers(job, run),
+        workers=(
+            None if job.plan.alone else {"asked": job.plan.config.workers, "failures": run.failures}
+        ),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         alike=objectives.alike,
@@ -79,7 +85,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=[*run.about.notes.values(), *_undefined(run), *found.remarks],
+        notes=[*run.about.notes.values(), *undefined, *found.remarks],
     )
 
 
@@ -249,13 +255,6 @@ def _passes_of_rivals(job: Job, run: Run) -> int | None:
     return sum(row["n"] for row in scored if row["who"] in RIVALS)
 
 
-def _workers(job: Job, run: Run) -> dict[str, Any] | None:
-    """The workers asked for, and their failures; None if the search worked alone."""
-    if job.plan.alone:
-        return None
-    return {"asked": job.plan.config.workers, "failures": run.failures}
-
-
 def front_of(
     rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
 ) -> list[dict[str, dict[str, float]]]:
@@ -288,9 +287,3 @@ def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
     answers = run.store.known.get(_RESULT, {}).get("answers", {})
     found = {name: errors_by_label(job.tasks[name].test, given) for name, given in answers.items()}
     return {name: errors for name, errors in found.items() if errors is not None}
-
-
-def _undefined(run: Run) -> Iterator[str]:
-    """A note on candidates without numbers."""
-    if count := run.failures.get(UNDEFINED):
-        yield f"{count} candidates overflowed in this `dtype` and got the worst score so far"

@@ -99,9 +99,12 @@ class Job:
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
-        utilities = self.utilities("dev", scorings).values()
-        scored = [utility for utility in utilities if isinstance(utility, Accuracy)]
-        return [choice for utility in scored for choice in utility.choices()]
+        return [
+            choice
+            for utility in self.utilities("dev", scorings).values()
+            if isinstance(utility, Accuracy)
+            for choice in utility.choices()
+        ]
 
     def total(self, row: Row) -> Score:
         """The score of a row over all tasks, on the scored items."""
@@ -186,9 +189,9 @@ def _opened(plan: Plan) -> Job:
             learnt[name] = sum(counts)
             if objectives.alike:
                 learnt[name] = max(counts)
-            what = (
-                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples"
+            notes[f"learnt by {name}"] = (
+                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples, "
+                "so its score on dev is not held out"
             )
-            notes[f"learnt by {name}"] = f"{what}, so its score on dev is not held out"
     decided = plan.with_settings(**engine.decided)
     return Job(decided, pool, engine, {**notes, **pool.notes}, learnt)

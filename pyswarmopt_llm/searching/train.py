@@ -56,11 +56,12 @@ def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
     known = all(
         all(margins for margins in row.margins.get(name, [None])) for row in rows for name in names
     )
-    scores = [
-        [softened(row.margins[name]) if known else row.score(name) for name in names]
+    return [
+        objectives.combine(
+            [softened(row.margins[name]) if known else row.score(name) for name in names]
+        )
         for row in rows
     ]
-    return [objectives.combine(of_row) for of_row in scores]
 
 
 def softened(margins: Margins) -> Score:

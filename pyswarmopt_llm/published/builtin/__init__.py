@@ -52,7 +52,7 @@ class _Builtin(NamedTuple):
     test: int = 500
 
 
-_BUILTINS: dict[str, _Builtin] = {
+BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin({name: make}) for name, make in SKILLS.items()},
     "mixture": _Builtin(SKILLS),
     **{name: _Builtin({name: make}, 16, 32) for name, make in DESKS.items()},
@@ -62,16 +62,6 @@ _BUILTINS: dict[str, _Builtin] = {
     ),
     "everyday": _Builtin(EVERYDAY, 21, 119),
 }
-
-
-def builtin_names() -> tuple[str, ...]:
-    """The names accepted by ``builtin:NAME``.
-
-    Example:
-        >>> builtin_names()[-2:]
-        ('five-desks', 'everyday')
-    """
-    return tuple(_BUILTINS)
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
@@ -92,7 +82,7 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
     """A generated task; dev, test and training share no question.
 
     Args:
-        name: one of `builtin_names()`.
+        name: one of `BUILTINS`.
         seed: another seed draws other questions from the same partitions.
         dev: number of dev items (default 200; fewer for requests); a smaller set is a prefix of a
             larger one.
@@ -106,7 +96,7 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
         >>> len(task.dev), len(task.test), task.dev[0].meta["domain"]
         (5, 10, 'graph')
     """
-    builtin = lookup("builtin:", name, _BUILTINS)
+    builtin = lookup("builtin:", name, BUILTINS)
     drawn = _items(name, "dev", dev or builtin.dev, seed)
     held_out = _items(name, "test", test or builtin.test, seed)
     return Task(name, drawn, held_out, source=f"builtin:{name}:{seed}")
@@ -116,7 +106,7 @@ def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]
     """Training questions, none of them a dev or test question of any seed.
 
     Args:
-        name: one of `builtin_names()`.
+        name: one of `BUILTINS`.
         n: number of questions.
         seed: seed of the generator.
 
@@ -132,7 +122,7 @@ def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]
 
 def _items(name: str, partition: Partition, n: int, seed: int) -> tuple[Item, ...]:
     """`n` items, round-robin from the domains: every prefix is balanced."""
-    makers = lookup("builtin:", name, _BUILTINS).makers
+    makers = lookup("builtin:", name, BUILTINS).makers
     order = random.Random(f"order of options:{name}:{partition}:{seed}")
     streams = {
         domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))

@@ -188,7 +188,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     general = for_all_tasks(specs)
     if len(general) > 1:
         labels = metric_labels(general)
-        if list(labels) == list(tasks):
+        if list(labels) == list(tasks) and len(specs) == len(general):
             return labels
         why = f"is a second metric for all tasks; use TASK={general[1]}"
         raise InvalidOption("metric", general[1], why)
@@ -226,21 +226,21 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def longest_reply(specs: Sequence[str]) -> int | None:
+def longest_reply(spec: str | None, specs: Sequence[str]) -> int | None:
     """The longest chat reply of several metrics, so that each reply is written once for all; None
-    unless there are several.
+    unless there are several, and this is one of them.
 
     Example:
-        >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
+        >>> longest_reply("judge", ["mine.py:short", "judge"]), longest_reply("judge", ["judge"])
         (512, None)
     """
-    limits = [
-        metric.new_tokens or 0
-        for metric in map(_known, specs)
+    limits = {
+        each: metric.new_tokens or 0
+        for each, metric in zip(specs, map(_known, specs), strict=True)
         if isinstance(metric, ReplyMetric) and not metric.plain
-    ]
-    if len(limits) > 1:
-        return max(limits)
+    }
+    if spec in limits and len(limits) > 1:
+        return max(limits.values())
     return None
 
 

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, ReplyMetric, Sampling
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
@@ -119,8 +119,16 @@ def load_objectives(config: SearchConfig) -> Objectives:
     Raises:
         UserError: an objective is wrong.
     """
+    harness = [spec.startswith(LM_EVAL) for spec in config.tasks]
+    if ":" in config.combine and harness != sorted(harness):
+        why = "requires harness tasks to come last; list them after the other tasks"
+        raise InvalidOption("combine", config.combine, why)
     tasks = load_split(config)
     externals = _harness_tasks(config)
+    if len({*tasks, *externals}) < len(tasks) + sum(harness):
+        raise InvalidOption(
+            "task", ", ".join(config.tasks), "two tasks have the same name; leave one out"
+        )
     if not tasks and not externals:
         raise UserError("no task given; set `task`, or `prompts` and `metric`")
     metrics = find_metrics(
@@ -272,13 +280,10 @@ def find_metrics(
 
     chosen = by_name.metric_specs(specs, list(tasks))
     names = {name: chosen.get(name) or by_name.metric_of(task) for name, task in tasks.items()}
-    together = by_name.longest_reply(for_all_tasks(specs))
     named = {}
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
         metric = by_name.find_metric(spec, cache, device)
-        tokens = new_tokens
-        if isinstance(metric, ReplyMetric) and not metric.plain:
-            tokens = new_tokens or together
+        tokens = new_tokens or by_name.longest_reply(spec, for_all_tasks(specs))
         named[spec] = by_name.up_to(metric, tokens, sampling)
     metrics = {name: named[spec] for name, spec in names.items()}
     for name, task in tasks.items():

@@ -120,8 +120,8 @@ class Exam:
         task = self.task
         scoring = self._config.scoring
         for run in filter(None, map(run_of, self._patches)):
-            if scoring == "auto" and self._config.metric is None:
-                scoring = run_scoring(run, task.name) or scoring
+            if scoring == "auto":
+                scoring = run_scoring(run, task.name, self.metric.name) or scoring
         possible = scorings_of(self.metric, scoring, task)
         scores: list[Score] = []
         if len(possible) > 1:
@@ -178,9 +178,15 @@ def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Ite
         return
     for run in filter(None, map(run_of, models)):
         result = read_result(run)
-        if result is not None and result.best.trained and task.name in result.best.dev.tasks:
-            known = result.best.dev.tasks[task.name].value
-            yield f"{run} was trained on these dev examples; its cross-fitted score is {known:.3f}"
+        if result is None or not result.best.trained:
+            continue
+        tasks = result.best.dev.tasks
+        known = tasks.get(task.name) or tasks.get(config.metric or "")  # one of several
+        if known is not None:
+            yield (
+                f"{run} was trained on these dev examples; its cross-fitted score is "
+                f"{known.value:.3f}"
+            )
 
 
 def evaluate_model(
@@ -316,9 +322,8 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     for name in (config.adapter, config.against):
         model = model_of(config.base, name)
         if name is None or model == (config.base, None):
-            models["the base"] = model
-        else:
-            models[name] = model
+            name = "the base"
+        models[name] = model
     if len({*models.values()}) < 2:
         raise InvalidOption(
             "against", config.against, "is the scored model itself; use a different model"

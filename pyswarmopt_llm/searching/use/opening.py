@@ -163,14 +163,13 @@ def with_run(config: EvalConfig) -> EvalConfig:
         return _completed(filled, stored, _OF_MODEL)
     name = next(name for name, spec in specs.items() if spec == task)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
-    code = replace(stored, workers="1", tasks=(), metrics=())
-    if config.task != task:
-        code = replace(code, tasks=(task,))
+    tasks = () if config.task == task else (task,)
+    metrics: tuple[str, ...] = ()
     harness = task.startswith(LM_EVAL)
     metric = config.metric
     if metric is None and not harness and (metric := _metric(about, name, run)):
-        code = replace(code, metrics=(metric,))
-    require(code, (), run, "")
+        metrics = (metric,)
+    require(replace(stored, workers="1", tasks=tasks, metrics=metrics), (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
     if not harness:
         names |= {*NOT_OF_HARNESS, "seed"} - {"metric"}
@@ -180,8 +179,11 @@ def with_run(config: EvalConfig) -> EvalConfig:
 
 
 def specs_of(about: About) -> dict[str, str]:
-    """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`."""
+    """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`, and
+    a task with several metrics has several names.
+    """
     specs = sorted(about.config.tasks, key=lambda spec: spec.startswith(LM_EVAL))
+    specs = specs[:1] * (len(about.task_names) - len(specs)) + specs
     return dict(zip(about.task_names, specs, strict=False))
 
 
@@ -206,9 +208,7 @@ def _for_task(about: About, name: str, metric: str | None) -> SearchConfig:
     replies as long as all metrics had them. A test split may have been left out.
     """
     stored = about.config
-    longest = stored.max_new_tokens
-    if longest is None and metric in (several := for_all_tasks(stored.metrics)):
-        longest = longest_reply(several)
+    longest = stored.max_new_tokens or longest_reply(metric, for_all_tasks(stored.metrics))
     others = tuple(f"{other}=" for other in about.task_names if other != name)
     own = tuple(text for text in stored.template if not text.startswith(others))
     return replace(stored, template=own, test=stored.test or None, max_new_tokens=longest)
@@ -220,13 +220,16 @@ def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str])
     return replace(config, **{name: getattr(stored, name) for name in left})
 
 
-def run_scoring(run: Path, task: str) -> Scoring | None:
-    """The answer format that the search of a run used for a task; None if unknown.
+def run_scoring(run: Path, task: str, metric: str = "") -> Scoring | None:
+    """The answer format that the search of a run used for a task, and this metric; None if unknown.
 
     A search tries letters on several experts. A trial of the adapter alone might decide otherwise
     by chance, and then its score would differ from ``result.json``.
     """
     result = read_result(run)
-    if result is None or task not in result.objectives:
+    if result is None:
         return None
-    return result.objectives[task].answer_format
+    objective = result.objectives.get(task) or result.objectives.get(metric)  # one of several
+    if objective is None or metric not in ("", objective.metric):
+        return None
+    return objective.answer_format

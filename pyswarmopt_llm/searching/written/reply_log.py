@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Replies:
         texts: text of each reply as written.
         cut: whether the length limit ended each.
         scores: scores of each by the tasks that have its prompt.
-        values: (P,) scores, several tasks' combined.
+        values: (P,) scores, combined if all tasks share the prompt, else their mean.
     """
 
     texts: Sequence[str]
@@ -243,8 +244,8 @@ class ReplyLog:
         self._rows[what, who] = row
         values = []
         for scores in row["scores"]:
-            value = scores[0]
-            if len(scores) > 1:
+            value = fmean(scores)
+            if len(scores) == len(self._numbers):
                 value = combined_value(self.combine, scores)
             values.append(float(f"{round(value, 12):.12g}") + 0.0)
         return Replies(row["replies"], row["cut"], row["scores"], np.array(values))

@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
+from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.searching.search import search
 
 
@@ -255,3 +256,5 @@ def test_a_search_on_a_harness_task(
     code, out, err = swarm_llm(capsys, "eval", *words, "--threads", 1, "--json")
     assert code == 0, err
     assert json.loads(out)["value"] == result["best_test"] and json.loads(out)["n"] == 10
+    with pytest.raises(UserError, match="two tasks have the same name"):
+        load_objectives(replace(config, tasks=(spec, f"{spec}#acc")))

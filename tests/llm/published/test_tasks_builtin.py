@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from pyswarmopt_llm.published.builtin import (
+    BUILTINS,
     DESKS,
     SKILLS,
-    builtin_names,
     builtin_task,
     builtin_training_items,
 )
@@ -173,7 +173,7 @@ def canonical(question: str) -> str:
     return " ".join(sorted(re.findall(r"\w+", question.lower())))
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", BUILTINS)
 def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
     train, dev, test = set(), set(), set()
     for seed in (0, 1):

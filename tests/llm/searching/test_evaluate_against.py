@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,21 @@ def test_a_run_brings_its_model_its_task_and_how_it_was_read(
     from_run = compared(shell, "--run", run, "--against", config.experts[0])
     assert from_run["value"] == result["best_test"]
     assert from_run["paired"]["difference"] == -against_run["paired"]["difference"]
+
+
+def test_a_metric_that_a_run_names_keeps_its_answer_format_and_is_known_as_trained(
+    run: Path, tmp_path: Path, shell: Shell
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    about, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
+    about["config"] |= {"metrics": ["accuracy"], "scoring": "auto"}
+    (copy / "run.json").write_text(json.dumps(about))
+    result["objectives"] = {"accuracy": result["objectives"]["words"] | {"scoring": "letter"}}
+    dev = {"value": 0.5, "tasks": {"accuracy": {"value": 0.25}}}
+    result["models"]["best"] |= {"trained": True, "dev": dev}
+    (copy / "result.json").write_text(json.dumps(result))
+    found = shell.json("eval", "--run", copy, "--split", "dev")
+    assert found["scoring"] == "letter" and "cross-fitted score is 0.250" in found["note"]
 
 
 def open_task(folder: Path, answer: str) -> Path:

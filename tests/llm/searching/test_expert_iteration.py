@@ -8,6 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
-from pyswarmopt_llm.scores.metrics.combine import arithmetic
+from pyswarmopt_llm.scores.metrics.combine import arithmetic, keeping
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import prepare
@@ -179,6 +180,10 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
         assert sample.scores == [[-len({*text}), len({*text}) / 2] for text in row["replies"]]
         assert sample.values.tolist() == [sum(scores) / 2 for scores in sample.scores]
         assert log.row(sample).item_values("more") == [len({*text}) / 2 for text in row["replies"]]
+    tasks["other"] = metric.on(few.items[:1], "generate", engine.chat, None)
+    log = ReplyLog(engine, tasks, partial(keeping, floor=9.0), Store(None), seed=0)
+    (sample,) = log.samples(Answerer("start", Patch()), (1,))
+    assert sample.values[0] == sum(sample.scores[0]) / 2  # the floor is for the other prompt
 
 
 @dataclass(frozen=True)
