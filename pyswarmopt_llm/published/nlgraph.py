@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import networkx as nx
@@ -16,7 +17,7 @@ import networkx as nx
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, own_part, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, conclusion, own_part, plain
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
@@ -58,7 +59,6 @@ _ASSENT = re.compile(
 )
 _QUESTION = re.compile(r"\b(?:if|whether)\b.*", re.IGNORECASE)  # "to see whether there is a cycle"
 _SUBJECT = re.compile(r"\b(?:path|cycle|acyclic)\b", re.IGNORECASE)
-_CONCLUSION = re.compile(r"[\W_]*(?:therefore|thus|hence|so|in conclusion)\b", re.IGNORECASE)
 
 
 def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -90,7 +90,7 @@ def _says_yes(text: str) -> bool | None:
     *marked, sentences = map(_sentences, candidates(text))
     opened = [part[0] for part in marked if part]
     begun = [sentence for sentence in sentences[:1] if _BEGUN.match(sentence)]
-    concluded = [sentence for sentence in sentences if _CONCLUSION.match(sentence)]
+    concluded = [*filter(None, map(conclusion, sentences))]
     about = [sentence for sentence in sentences if _SUBJECT.search(sentence)]
     order = (*opened, *begun, *reversed(concluded), *sentences[:1], *reversed(about))
     return next((said for said in map(_sentence_says, order) if said is not None), None)
@@ -131,7 +131,7 @@ def _flow(item: Item, text: str) -> bool:
     return stated is not None and stated == _stated_flow(item.answer)
 
 
-def _stated_flow(text: str) -> int | None:
+def _stated_flow(text: str) -> Fraction | None:
     """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
     own = own_part(text)
     announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
@@ -175,11 +175,9 @@ def _embeddings(item: Item, text: str) -> bool:
     return bool(right) and set(_EMBEDDING.findall(own_part(text))) == right
 
 
-def _number(text: str) -> int | None:
+def _number(text: str) -> Fraction | None:
     found = stated_quantity(text)
-    if found and found.value.denominator == 1:
-        return found.value.numerator
-    return None
+    return found and found.value
 
 
 def _stated_sequence(text: str) -> list[str]:

@@ -4,6 +4,7 @@ them, else the likelihood of options.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import LEVEL, chance_bound, score_of
 from pyswarmopt_llm.scores.choices import UNKNOWN, Choices
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, chat_prompt
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]  # context, continuation
@@ -69,6 +72,7 @@ class Accuracy:
         self.template = template
         self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
         self.rows = list(map(self._row, self.items, self.prompts))
+        self._warned = False
 
     def _row(self, item: Item, prompt: str) -> Choices:
         """An item with the continuations to score: its options, or the right reply."""
@@ -110,13 +114,20 @@ class Accuracy:
         return replace(score_of(self.judge(answers, indices)), margins=margins, answers=answers)
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
-        """1 for each right answer, else 0, for all items or those at `indices`."""
+        """1 for each right answer, else 0, for all items or those at `indices`; warns once if written
+        answers are unclear.
+        """
         pairs = zip(at(self.items, indices), answers, strict=True)
         if self.scoring != "generate":
             return [float(item.answer == answer) for item, answer in pairs]
-        from pyswarmopt_llm.scores.tasks.answers import is_correct
+        from pyswarmopt_llm.scores.tasks.answers import check
 
-        return [float(is_correct(item, answer)) for item, answer in pairs]
+        checks = [check(item, answer) for item, answer in pairs]
+        unclear = checks.count(None)
+        if unclear and not self._warned:
+            self._warned = True
+            log.warning("%d of %d replies give no answer that could be read", unclear, len(checks))
+        return [float(right is True) for right in checks]
 
     def option_scores(
         self, engine: Engine, indices: Sequence[int] | None = None

@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
-from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
+from pyswarmopt_llm.scores.tasks.quantities import (
+    Quantity,
+    quantities,
+    stated_quantity,
+    written_quantity,
+)
 from pyswarmopt_llm.scores.tasks.stated import candidates, conclusion, only, plain, statement
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
-from pyswarmopt_llm.scores.words import same_words, typography, words
+from pyswarmopt_llm.scores.words import comparable, same_words, typography
 
 # Chinese and Japanese letters may stand beside a Latin one
 _BEFORE = r"(?<!\w-)(?<![^\W\u3040-\u9fff]|')"
@@ -23,12 +28,19 @@ _AFTER_WORD = (
     r"(?=[\"'*)\]]*\s*(?:$|[^\w\s'?-]|\n|(?:because|since|as|is|are|or|and|seems|looks|must)\b))"
 )
 _LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
-_OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
+# what follows a letter that a text gives as its answer, rather than talks about
+_GIVEN = (
+    r"(?=[\"'*)\]}>]*\s*(?:$|\n|[.,:;!(\[–—=]|(?:because|since|as)\b"
+    r"|(?:is|must\s+be|would\s+be)\s+(?:the\s+)?(?:correct|right|best|answer)\b"
+)
+_OTHER = (  # "A or maybe B"
+    r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*(?:(?i:maybe|perhaps|possibly)\s+)?[\"'*(\[]*[A-Z](?![\w']))"
+)
 # a discussed option, at the start of a line or sentence
 _LISTED = r"(?m)(?:^|(?<=[.!?;]\s))[\W_]*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
 _DENIED = (
-    r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
-    r"|(?i:no|nor|than|instead of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
+    r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|less|wrong|incorrect|eliminate|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
+    r"|(?i:no|non|nor|than|instead of|out of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 # a last sentence: "x = 18", "The sum is 24."
@@ -57,8 +69,8 @@ def check(item: Item, text: str) -> bool | None:
     With choices, the text has to name the right option. Without, the same words are right, see
     `scores.words`. Else the comparison depends on the right answer: numbers by `quantities` (the last
     number, unless an answer is marked); yes and no by the verdict of the reply, anything else by
-    the words of the stated answer. One of several right answers is enough. An answer that is not
-    marked is unclear if the text has the right one in another place.
+    the words of the stated answer. One of several right answers is enough. An answer is unclear if
+    the part of the text that states it has the right one among others.
 
     Example:
         >>> item = Item("1", "Capital of Peru?", None, "Lima")
@@ -77,23 +89,22 @@ def check(item: Item, text: str) -> bool | None:
 def _check(reference: str, text: str) -> bool | None:
     """`check` of an open question with one right answer."""
     gold = candidates(reference)[0]
-    answer = " ".join(words(gold))
     number = written_quantity(gold)
-    *marked, own = candidates(text)
+    parts = list(map(plain, candidates(text)))
+    answer, said = map(" ".join, comparable(gold, parts[0]))
+    named = f" {answer} " in f" {said} "
     if number is not None:
         found = stated_quantity(text)
         right = found and number.same(found)
-        own = own.strip().rpartition("\n")[2]
-        if written_quantity(own):
-            marked = [own]
+        last = parts[0].strip().rpartition("\n")[2]
+        named = not written_quantity(last) and any(map(number.same, quantities(last)))
     elif answer in VERDICTS:
-        said = spoken_verdict(text)
-        return None if said is None else said == answer
+        verdict = spoken_verdict(text)
+        return None if verdict is None else verdict == answer
     else:
-        shown = [plain(part) for part in (*marked, own)]
-        forms = (text, *shown, *map(statement, shown))
+        forms = (text, *parts, *map(statement, parts))
         right = any(same_words(each, form) for each in (reference, plain(gold)) for form in forms)
-    if not right and not marked and f" {answer} " in f" {' '.join(words(own))} ":
+    if named and not right:
         return None
     return right
 
@@ -174,8 +185,9 @@ def _first_option(text: str, choices: Mapping[str, str]) -> str | None:
     if bare.upper() in choices:
         return bare.upper()
     for letter, option in choices.items():
-        refuted = rf"[\W_]*(?:{re.escape(option)})?{_REFUTED}"
-        if re.match(f"{_LEADING}{_letter(letter)}{_OTHER}(?!{refuted})", text):
+        name = re.escape(option)
+        given = rf"{_GIVEN}|{name}))(?![\W_]*(?:{name})?{_REFUTED})"
+        if re.match(f"{_LEADING}{letter}{_OTHER}{given}", text):
             return letter
     return None
 
@@ -188,7 +200,8 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
     named = set()
     for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
         option = normalise(choices[letter])
-        names = f"{_BEFORE}{_letter(letter)}"
+        after = _AFTER_WORD if letter in "AI" else _AFTER
+        names = f"{_BEFORE}{letter}{after}"
         if option not in ("", "a", "i"):
             names += rf"|(?<!\w)(?i:{re.escape(option)})(?!\w)"
         rest = re.sub(f"{_DENIED}(?:{names})|(?:{names}){_REFUTED}", "\0", rest)
@@ -197,10 +210,3 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
             named.add(option)
     letters = [letter for letter, option in choices.items() if normalise(option) in named]
     return only(letters)
-
-
-def _letter(letter: str) -> str:
-    """The pattern of a letter that is no word."""
-    if letter in "AI":
-        return letter + _AFTER_WORD
-    return letter + _AFTER

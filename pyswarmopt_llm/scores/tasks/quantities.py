@@ -30,6 +30,7 @@ _NUMBER = re.compile(
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
     |(?:(?P<comma>
       [0-9]{1,3}(?:[ '.][0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}         # 1.234,50
+      |[0-9]{1,3}\.[0-9]{3}(?=\s?(?:€|Euros?\b))                              # 1.500 Euro
       |(?![1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,]))
        (?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9]))                           # 3,5
     |(?P<digits>
@@ -63,7 +64,7 @@ _OR_MORE = re.compile(r"\s*[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)
 _NEXT = re.compile(rf"\s*(?:and\s+)?{_NUMBER.pattern}", _NUMBER.flags)
 # a last "3 or 4", "3-4", "between 3 and 4", or "3 + 4 ="
 _UNCLEAR = re.compile(
-    r"(?:[0-9](?:[^0-9.!?\n]*\b(?:or|could|might|may|maybe|perhaps)\b[^0-9.!?\n]*|[-–])|between\s\S+\sand\s)"
+    r"(?:[0-9](?:[^0-9.!?\n]*\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b[^0-9.!?\n]*|[-–])|[Bb]etween\s\S+\sand\s)"
     r"[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z|[=+×]\s*\Z"
 )
 _EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
@@ -165,8 +166,17 @@ def stated_quantity(text: str) -> Quantity | None:
     first = written_quantity(own.strip().partition("\n\n")[0])
     if first is not None or _UNCLEAR.search(own):
         return first
-    numbers = map(_quantity, _NUMBER.finditer(_readable(own)))
-    return max(filter(None, numbers), key=lambda found: found.end, default=None)
+    return max(quantities(own), key=lambda found: found.end, default=None)
+
+
+def quantities(text: str) -> list[Quantity]:
+    """All numbers of a text, those that are parts of others included.
+
+    Example:
+        >>> [str(found.value) for found in quantities("12 boxes of 2.5 kg")]
+        ['12', '5/2']
+    """
+    return list(filter(None, map(_quantity, _NUMBER.finditer(_readable(text)))))
 
 
 def written_quantity(text: str) -> Quantity | None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _MARK = re.compile(
-    r"(?im)(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?|here|(?:to|for)\s[^.:\n]{1,60}?))?"
+    r"(?im)(?:\b|_)(?:(?:(?<!wrong\s)(?<!incorrect\s)answers?|verdict|final\s+result|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?|here|(?:to|for)\s[^.:\n]{1,60}?))?"
     r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
     r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a](?:[*_]+(?=\s))?)(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
     r"|(?:答案|答え)[*_\s]*(?:[是为は]|[:\uff1a])"
@@ -26,11 +26,13 @@ _HASHES = re.compile(
     r"|verification|conclusion|summary|solution|(?:final\s+)?answer)\b|\d+[.)]\s+\D))(?P<answer>[^\n]+)",
     re.IGNORECASE,
 )
+# a further question; after a colon, a reply repeats its own
 _NEXT_QUESTION = re.compile(
-    r"(?im)^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
+    r"(?im)([^:#*_\s][#*_\s]*)"
+    r"(?:^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
     r"|^[ \t]*(?:let me know|feel free|would you like|do you want|(?:i )?hope (?:this|that|it))\b"
     r"(?=[^\n]*\s*\Z)(?!.*answer)"
-    r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>"
+    r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>)[\s\S]*"
 )
 # before another sentence, but not after "J." and "St.", or before a reason
 _STATED = re.compile(
@@ -41,7 +43,7 @@ _CONCLUSION = re.compile(
     r"(?im)(?:^|(?<=[.!?]\s))[\W_]*(?:so|thus|hence|therefore|in conclusion)\b[,:]?"
     r"(?:\s+(?:it|this|that)(?:['’]s|\s+(?:is|(?:must|should|has to)\s+be)))?[,:]?"
 )
-_JSON_FIELDS = re.compile(r"\s*,\s*\"\w+\"\s*:.*")  # further fields of an object
+_JSON = re.compile(r"\A(?:(.*?)\s*,\s*\"\w+\"\s*:.*|([^{]*?)[} ]*)\Z")  # the rest of an object
 _BOX = re.compile(  # braces within: four deep
     r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\})*)\}"
 )
@@ -90,12 +92,7 @@ def own_part(text: str) -> str:
         >>> own_part("Two and two. #### 4" + chr(10) * 2 + "Question: And three?" + chr(10) + "#### 7")
         'Two and two. #### 4'
     """
-    text = without_thoughts(text)
-    for match in _NEXT_QUESTION.finditer(text):
-        before = text[: match.start()].rstrip("#*_ \t\r\n")
-        if before and not before.endswith(":"):  # otherwise the question is repeated first
-            text = text[: match.start()]
-            break
+    text = _NEXT_QUESTION.sub(r"\1", without_thoughts(text))
     marked = _HASHES.search(text)
     if marked:
         text = text[: marked.end()]
@@ -174,7 +171,4 @@ def conclusion(text: str) -> str:
 def _after_mark(text: str) -> str:
     """The text after the last answer marker, up to the end of the line or tag; "" without any."""
     said = ["", *_MARK.split(text)[1:]][-1].partition("</answer>")[0]
-    line = _JSON_FIELDS.sub("", said.strip().partition("\n")[0])
-    if "{" not in line:
-        line = line.rstrip("} ")
-    return line
+    return _JSON.sub(r"\1\2", said.strip().partition("\n")[0])

@@ -14,10 +14,10 @@ VERDICTS = ("yes", "no", "true", "false", "maybe")
 _UNSAID = re.compile(  # "yes or no", "no doubt"
     r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b"
     r"|\bno\s+(?:one|idea|answer|evidence|information|doubt|problem|worries|wonder|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
-    r"|\b(?:is|are|was|were|has|have|had|with)\s+no(?=\s+[a-z])"
+    r"|\b(?:is|are|was|were|has|have|had|with)\s+no(?=\s+[a-z])|\bwould\s+be\s+(?:true|false)\s+(?:if|only)\b"
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bcannot)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
+    r"(?:\bnot|n't|\bcannot|\bhardly)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
     r"|\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 )
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes", None: "no"}
@@ -110,10 +110,12 @@ def rating(text: str) -> float | None:
 def _verdict(text: str) -> str | None:
     words = _UNSAID.sub(" ", text.casefold().replace("\u2019", "'"))
     words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
-    first = re.match(rf"[\W_]*({'|'.join(VERDICTS)})(?![a-z])", words)
+    said = "|".join(VERDICTS)
+    # not of "Yes... wait, no"
+    first = re.match(rf"[\W_]*({said})(?![a-z])(?!.*\b(?:wait|actually),?\s+(?:{said})\b)", words)
     if first:
         return first[1]
-    return only(re.findall(rf"\b(?:{'|'.join(VERDICTS)})\b", words))
+    return only(re.findall(rf"\b(?:{said})\b", words))
 
 
 def _side(match: re.Match[str]) -> str:
