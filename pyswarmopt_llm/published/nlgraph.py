@@ -89,15 +89,15 @@ def _says_yes(text: str) -> bool | None:
     """
     *marked, sentences = map(_sentences, candidates(text))
     opened = [part[0] for part in marked if part]
-    begun = [sentence for sentence in sentences[:1] if _BEGUN.match(sentence)]
-    concluded = [*filter(None, map(conclusion, sentences))]
-    about = [sentence for sentence in sentences if _SUBJECT.search(sentence)]
-    order = (*opened, *begun, *reversed(concluded), *sentences[:1], *reversed(about))
+    begun = filter(_BEGUN.match, sentences[:1])
+    backwards = sentences[::-1]
+    about = filter(_SUBJECT.search, backwards)
+    order = (*opened, *begun, *map(conclusion, backwards), *sentences[:1], *about)
     return next((said for said in map(_sentence_says, order) if said is not None), None)
 
 
 def _sentences(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", plain(text)) if part.strip()]
+    return re.findall(r"(?m)\S.*?(?=(?<=[.!?])\s|\s*$)", plain(text))
 
 
 def _sentence_says(text: str) -> bool | None:

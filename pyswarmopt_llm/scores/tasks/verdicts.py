@@ -66,7 +66,7 @@ def spoken_verdict(text: str) -> str | None:
         >>> spoken_verdict("Yes or no? Let me see. #### no"), spoken_verdict("That is not true.")
         ('no', 'false')
     """
-    found = (_verdict(plain(part)) for part in candidates(text))
+    found = map(_verdict, map(plain, candidates(text)))
     return next(filter(None, found), None)
 
 
