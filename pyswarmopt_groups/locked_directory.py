@@ -28,7 +28,7 @@ def check_directory(
         what: content of the directory, with its article: a comparison, an ensemble.
 
     Raises:
-        UserError: names what differs.
+        UserError: a setting or the content differs.
     """
     if path is None or not path.exists():
         return

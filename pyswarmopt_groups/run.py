@@ -170,7 +170,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
             ``verdict``: which to use, in sentences; ``left_out``.
 
     Raises:
-        UserError: bad input, before anything is written.
+        UserError: the input is invalid, which is checked before anything is written.
     """
     task = config.load()
     out = None if config.out is None else user_path(config.out)
@@ -185,7 +185,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict
     names, in the ballots' order.
 
     Raises:
-        UserError: bad input, a setting for examples, or a strategy that is fitted on dev.
+        UserError: the input is invalid, a setting needs examples, or a strategy is fitted on dev.
     """
     for name in _OF_TASKS:
         if (value := getattr(config, name)) != getattr(CouncilConfig, name):

@@ -58,7 +58,7 @@ def check_members(
         tolerant: whether to skip the endpoints: the strategy continues without them.
 
     Raises:
-        UserError: names the member, what is wrong and what to do.
+        UserError: a member cannot be used.
     """
     if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
         why = "no member returns likelihoods, so all generate their answers; remove this option"

@@ -159,7 +159,7 @@ def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
     which gives 0 to those that it does not name.
 
     Raises:
-        InvalidOption: not such numbers, or not such a file.
+        InvalidOption: the numbers or the file are invalid.
     """
     text = config.weights
     if text is None:

@@ -136,7 +136,7 @@ def encode_pair(
     continuation is scored and the options of an item share one context.
 
     Raises:
-        ValueError: if the context or the continuation has no tokens.
+        ValueError: the context or the continuation has no tokens.
 
     Example:
         >>> encode_pair(lambda s: [ord(c) for c in s], "a", "bc")

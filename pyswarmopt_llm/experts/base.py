@@ -163,7 +163,7 @@ def load_tokenizer(base: BaseModel) -> Any:
     """The base's tokenizer, padding with the end token if it has no padding token.
 
     Raises:
-        UserError: transformers cannot read the tokenizer, or there is no end token either.
+        UserError: transformers cannot read the tokenizer, or it has no end token either.
     """
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token is None:
@@ -228,7 +228,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     """The base without values, built by transformers from its config.json.
 
     Raises:
-        UserError: transformers knows no such language model.
+        UserError: transformers does not know the language model.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -90,7 +90,7 @@ def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> N
     """Find adapters, and refuse a missing base, before torch is loaded.
 
     Raises:
-        UserError: names what is missing.
+        UserError: an adapter or the base is missing.
     """
     for adapter in adapters:
         local_directory(adapter, ADAPTER_FILES)
@@ -103,7 +103,7 @@ def refuse_unmatched(specs: Sequence[str | Path]) -> None:
     """Refuse a pattern without matches, which a shell passes on unchanged.
 
     Raises:
-        UserError: names it.
+        UserError: a pattern has no matches.
 
     Example:
         >>> refuse_unmatched(["none-here/*"])

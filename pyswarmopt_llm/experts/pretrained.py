@@ -126,7 +126,7 @@ def loading(where: str, problem: str) -> Iterator[None]:
         problem: message if they cannot be read.
 
     Raises:
-        UserError: on any error of damaged files; the readers of safetensors and tokenizer.json
+        UserError: the files are damaged; the readers of safetensors and tokenizer.json
             raise direct subclasses of Exception.
     """
     try:

@@ -91,7 +91,7 @@ def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """The pool of a search, and the engine for its candidates; by default for adapters.
 
     Raises:
-        UserError: experts or base cannot be used.
+        UserError: the experts or the base cannot be used.
     """
     return (kind.make or prepare_adapters)(kind, config)
 

@@ -67,7 +67,7 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
     """Refuse adapters of different modules, ranks or scales.
 
     Raises:
-        UserError: names two experts that differ.
+        UserError: two experts differ.
     """
     first = infos[0]
     for info in infos[1:]:

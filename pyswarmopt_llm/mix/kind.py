@@ -93,7 +93,7 @@ class SpaceKind:
         """Refuse settings that do not apply to this space, before anything is loaded.
 
         Raises:
-            UserError: names the option.
+            UserError: an option does not apply.
         """
         for name, where in _OPTIONS.items():
             value = getattr(config, name)

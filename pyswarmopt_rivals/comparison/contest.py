@@ -75,7 +75,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         ``tasks`` has each.
 
     Raises:
-        UserError: bad input, before anything is written.
+        UserError: the input is invalid, which is checked before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
     methods = check_settings(config)

@@ -213,7 +213,7 @@ def check_answers(
     """Refuse an answer format that no task uses, and thinking without written replies.
 
     Raises:
-        InvalidOption: names the answer format in use.
+        InvalidOption: no task uses the answer format, or thinking has no effect.
 
     """
     used = {
@@ -305,8 +305,7 @@ def check_window(
     messages.
 
     Raises:
-        UserError: names the task's source, the item and the model whose context window is too
-            short.
+        UserError: an item does not fit; names the task's source, the item and the model.
     """
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
