@@ -175,10 +175,10 @@ def _swarm(
 
 
 def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Floats | None, int]:
-    """The given starting points and the best known ones, at most `most` in total; the number of
-    known ones.
+    """The given starting points and the best known ones, at most `most` in total, but at
+    least one of these; the number of known ones.
     """
-    best = problem.best_known(max(most - len(problem.start), 0), maximize)
+    best = problem.best_known(max(most - len(problem.start), 1), maximize)
     points = np.concatenate([problem.start, problem.coding.encode(best)])
     if not len(points):
         return None, 0

@@ -121,6 +121,7 @@ class Judge:
         self._sign = sign
         self._constraints = problem.constraints
         self._coding = problem.coding
+        self._decode = problem.decode
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
         self.calls = evaluator.calls
@@ -229,7 +230,7 @@ class Judge:
 
     def _best_position(self) -> Floats:
         """The search's best point, (D,), as the objective sees it."""
-        return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
+        return self._decode(self._search.best.x[None])[0]
 
     @property
     def value(self) -> float:
@@ -252,13 +253,11 @@ class Judge:
 
         A difference beyond rounding, for numbers of size `scale`, is noise.
         """
-        x = self.best.x
         cost = self.best.cost
-        if math.isfinite(cost):
+        value = self.value
+        if math.isfinite(cost):  # also at an infeasible point
             value = self._sign * cost
-        else:
-            value = self.value
-        fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
+        fun = self._evaluator.confirm(self.best.x, value, known=not math.isnan(cost))
         if not math.isfinite(cost) or same_but_rounding(value, fun, scale):
             return self._found(fun)
         return self._found(fun)._replace(note=NOISE.format(value, fun))
@@ -267,11 +266,8 @@ class Judge:
         """The best point with a value."""
         best = self.best
         breach = self._constraints.breach(best.x, best.violation)
-        if self._returned:
-            amounts = best.amounts
-            if not math.isfinite(best.cost):
-                amounts = NONE
-            breach = Breach.of(amounts, np.zeros(len(amounts)))
+        if self._returned and math.isfinite(best.cost):
+            breach = Breach.of(best.amounts, np.zeros_like(best.amounts))
         # a copy: a callback may change it
         return Found(best.x.copy(), float(fun), breach)
 
@@ -280,8 +276,10 @@ class Judge:
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
         best = self.best
-        numbers = np.array([best.cost, best.violation, *best.amounts])
-        return {"incumbent.x": best.x.copy(), "incumbent.numbers": numbers}
+        return {
+            "incumbent.x": best.x.copy(),
+            "incumbent.numbers": np.array([best.cost, best.violation, *best.amounts]),
+        }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
@@ -324,6 +322,8 @@ class Gains(StateRecord):
         return calls - self.calls >= patience
 
     def _is_gain(self, best: Evaluated) -> bool:
+        if best.violation == 0 and not math.isfinite(best.cost):
+            return False
         if best.violation > 0 or math.isnan(self.first):
             return (best.violation, best.cost) < (self.violation, self.best)
         return self.best - best.cost > SMALL * (self.first - best.cost)

@@ -185,7 +185,7 @@ class Problem(NamedTuple):
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if self.constraints.linear is None or not coding.integers.any():
+        if not coding.integers.any():
             return points
         return np.array(
             [self.constraints.repair(x, coding.integers, coding.low, coding.high) for x in points]
@@ -242,6 +242,8 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     else:
         masks = space.integrality, space.categorical, space.rounded
         coding = make_coding(bounds, *masks, space.orders)
+    # whole numbers, as `fun` receives them
+    known = known._replace(points=coding.decode(coding.encode(known.points)))
     identity = {
         "bounds": [side.tolist() for side in bounds],
         "seed": options.seed,

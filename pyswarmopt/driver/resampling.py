@@ -236,7 +236,7 @@ class ByMeans(Judge):
     # ---- samples ----
 
     def _bests(self) -> Floats:
-        return self._coding.decode(np.asarray(self._search.personal_bests))
+        return self._decode(self._search.personal_bests)
 
     def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         for x, cost in zip(points, costs, strict=True):

@@ -143,7 +143,7 @@ class Constraints:
 
     def violations(self, points: Floats) -> Floats:
         """Total violation at each point, (n, D): (n,), 0 if feasible."""
-        pairs = [self.outside(x) for x in points]
+        pairs = map(self.outside, points)
         return np.array([float(np.maximum(a - slack, 0.0).sum()) for a, slack in pairs])
 
     def breach(self, x: Floats, violation: float) -> Breach:

@@ -77,8 +77,9 @@ def test_known_points_cost_no_call_and_the_search_begins_from_them(recipe):
     known = np.array([[4.0, 4.0], [0.01, 0.0], [1.0, 1.0]])
     fun = Called(bowl)
     r = pso.minimize(
-        fun, BOX, recipe, max_evals=10, seed=0, known=(known, [bowl(x) for x in known])
-    )
+        fun, BOX, recipe, max_evals=10, seed=0, known=(known, [bowl(x) for x in known]),
+        x0=[[3.0, 3.0]] * 40,
+    )  # fmt: skip
     assert not set(map(tuple, known.tolist())) & set(fun.points[:-1])
     assert r.nfev == len(fun.points) == 10
     assert r.fun <= bowl(known[1])
@@ -106,9 +107,9 @@ def test_known_points_may_be_a_data_frame():
     fun = Called(on_grid)
     pso.minimize(fun, space=GRID, max_evals=20, seed=0, known=(frame, values))
     assert not {(1, 0, "x"), (3, 1, "y")} & {*fun.points[:-1]}
-    corner = pd.DataFrame([[0.01, 0.0]])
-    r = pso.minimize(bowl, BOX, max_evals=5, seed=0, known=(corner, [bowl(np.array([0.01, 0.0]))]))
-    assert r.fun <= bowl(np.array([0.01, 0.0]))
+    corner = pd.DataFrame([[0.4, 3.0]])  # of which integers are rounded
+    r = pso.minimize(bowl, BOX, integrality=True, max_evals=5, seed=0, known=(corner, [-1.0]))
+    assert (r.fun, r.x.tolist()) == (-1.0, [0.0, 3.0])
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -152,4 +153,7 @@ def test_patience_ends_a_search_that_gains_nothing_any_more():
     r = pso.minimize(bowl, BOX, max_evals=5000, patience=60, seed=0)
     assert r.fun < 1e-9
     assert (r.status, r.nfev < 300) == ("converged", True)
-    assert pso.minimize(bowl, BOX, max_evals=300, seed=0).status == "budget"
+    study = pso.Study(BOX, patience=9)
+    for n in range(30):
+        study.tell([n / 9, 0.0], -n or None)  # the first failed
+        assert not study.stop()

@@ -5,6 +5,7 @@ truth.
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,10 @@ def test_failures_and_constraints():
 
     r = pso.minimize(holes, BOX, constraints=lambda x: x[1], max_evals=3000, seed=0, noisy=True)
     assert r.success and r.x[0] >= 1 and r.x[1] <= 0 and abs(r.fun - bowl(r.x)) < 4 * r.fun_stderr
+    total = SimpleNamespace(A=[[1, 1, 1]], lb=6, ub=6)
+    options = {"integrality": True, "constraints": total, "noisy": True}
+    r = pso.minimize(with_noise(0, 0.1), BOX, max_evals=200, seed=0, **options)
+    assert r.success and r.x.sum() == 6
 
 
 # --- noise that nobody declared shows in one second call of the best point ---
