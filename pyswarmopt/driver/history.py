@@ -165,7 +165,8 @@ class History(list[Any], Table):
         else:
             limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
             self += points
-        while len(self) > limit and not self.objectives:
+        # an iteration is kept whole, the first one always
+        while len(self) > limit and self[-1].iteration and not self.objectives:
             self._stride *= 2
             self[:] = [record for record in self if record.iteration % self._stride == 0]
 

@@ -310,13 +310,14 @@ class FrontSearch(Search):
         limit = int(options.max_evals or 0)
         population = self._population(limit)
         self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
-        self._history = History("particles", self.problem.space, objectives=self._objectives)
+        self._history = History(
+            "particles", self.problem.space, bool(self.problem.constraints), self._objectives
+        )
         self._swarm = self._make_swarm(limit, population)
         reserve = 0
         if options.noisy:
             reserve = limit // FINAL_SHARE
-        given = self._swarm, self.problem, self.evaluator
-        self._judge = FrontJudge(self._history, reserve, *given)
+        self._judge = FrontJudge(self._history, reserve, self._swarm, self.problem, self.evaluator)
         self._identity |= {
             "objectives": self._objectives,
             "population": population,
@@ -328,10 +329,9 @@ class FrontSearch(Search):
         """Particles for this many evaluations, at least one for each starting point."""
         if self._options.population:
             return self._options.population
+        share = PARTICLE_SHARE
         if self.problem.constraints:
             share = CONSTRAINED_SHARE
-        else:
-            share = PARTICLE_SHARE
         usual = int(np.clip(limit // share, *PARTICLES))
         return max(usual, len(self.problem.start))
 

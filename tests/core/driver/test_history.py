@@ -54,3 +54,10 @@ def test_history_stays_within_its_limit_and_evenly_spaced(rounds):
     kept = [record.iteration for record in history]
     assert kept[0] == 0 and len({b - a for a, b in pairwise(kept)}) <= 1
     assert rounds - kept[-1] <= max(1, 2 * rounds // 5 + 1)
+
+
+def test_points_of_the_first_iteration_are_all_kept():
+    history = pso.History("particles")
+    for _ in range(300):
+        history.add(0, 1, 0.0, [pso.ParticleRecord(0, 0, 0.0, np.zeros(4000))])
+    assert len(history) == 300
