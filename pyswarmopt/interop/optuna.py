@@ -112,7 +112,9 @@ class SwarmSampler(BaseSampler):
         with _ONE_AT_A_TIME:
             asked = self._pending.pop(trial.number, None)
             if asked is not None:
-                self._search.tell(asked, values[0] if values else None)
+                # a pruned trial may have an intermediate value
+                value = values[0] if values and state in COMPLETE else None
+                self._search.tell(asked, value)
 
 
 def _parameter(distribution: BaseDistribution) -> Any:

@@ -142,7 +142,7 @@ class _Scores:
         self.failures: dict[Hashable, ValueError] = {}
 
     def __call__(self, candidates: list[dict[str, Any]]) -> list[float]:
-        keys = [_identity(params) for params in candidates]
+        keys = [_identity([*params.items()]) for params in candidates]
         pairs = zip(keys, candidates, strict=True)
         new = {key: params for key, params in pairs if key not in self.known}
         if new:
@@ -169,14 +169,16 @@ class _Scores:
         return scores
 
 
-def _identity(params: dict[str, Any]) -> Hashable:
-    """The identity of a candidate: numbers and words by type and value, other choices by the object
-    in the space, since two may be equal or print alike and still differ.
+def _identity(value: Any) -> Hashable:
+    """The identity of a candidate or a part of it: numbers and words by type and value, lists by
+    their items, other choices by the object in the space, since two may be equal or print alike and
+    still differ.
     """
-    return tuple(
-        (name, type(value), value if type(value) in (int, float, str) else id(value))
-        for name, value in params.items()
-    )
+    if isinstance(value, list | tuple):
+        return type(value), *map(_identity, value)
+    if type(value) in (int, float, str):
+        return type(value), value
+    return type(value), id(value)
 
 
 __all__ = ["SwarmSearchCV"]

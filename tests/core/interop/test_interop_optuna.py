@@ -53,14 +53,18 @@ def test_trials_may_run_side_by_side_and_fail():
         x = trial.suggest_float("x", -9, 9)
         if x < -5:
             raise RuntimeError("no")
+        trial.report(-9.0, 0)
+        if x > 5:
+            raise optuna.TrialPruned
         return (x - 2) ** 2
 
-    study = run(SwarmSampler(seed=2), objective, 60, catch=RuntimeError)
+    study = run(SwarmSampler(seed=0), objective, 60, catch=RuntimeError)
+    assert study.best_value < 0.01
     trials = [study.ask() for _ in range(6)]
     asked = [trial.suggest_float("x", -9, 9) for trial in trials]
     for trial, x in reversed(list(zip(trials, asked, strict=True))):
         study.tell(trial, (x - 2) ** 2)
-    assert study.best_value < 0.01
+    assert len(study.trials) == 66
 
 
 def test_a_study_loaded_again_goes_on_and_another_study_starts_anew():

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.svm import SVC
@@ -60,6 +61,9 @@ def test_scores_are_those_of_cross_validation_and_no_candidate_is_fitted_twice()
     assert search.best_score_ == pytest.approx(scores.mean())
     again = SwarmSearchCV(SVC(), space, n_iter=15, cv=FOLDS, random_state=1).fit(x, y)
     assert again.cv_results_["params"] == tried
+    vote = VotingClassifier([("a", SVC()), ("b", LogisticRegression())])
+    search = SwarmSearchCV(vote, {"weights": pso.Subset([1, 2, 3], 2)}, n_iter=9, cv=2).fit(x, y)
+    assert len(search.cv_results_["params"]) <= 3
 
 
 def test_with_several_metrics_the_one_of_refit_counts():
