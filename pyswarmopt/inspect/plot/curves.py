@@ -162,10 +162,9 @@ def interval_name(n: int) -> str:
 def _curves(
     ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats], label: str, scale: str
 ) -> Axes:
+    named: Mapping[str, Any] = {"": runs}
     if isinstance(runs, Mapping) and not isinstance(runs, Result):
         named = runs
-    else:
-        named = {"": runs}
     curves = {name: _table(sources, heights) for name, sources in named.items()}
     ax = axes_or_new(ax)
     ax.set(xlabel="evaluations", ylabel=label, yscale=scale)
@@ -180,13 +179,17 @@ def _curves(
 
 
 def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
-    """Evaluations, (T,), and each search's curve, (n, T), up to the end of the shortest."""
+    """Evaluations, (T,), and each search's curve there, (n, T), up to the end of the shortest."""
     several = isinstance(sources, list | tuple) and sources and not isinstance(sources[0], Step)
     if not several:
         sources = [sources]
     traces = [trace(source) for source in sources]
-    shortest = min(len(t.evaluations) for t in traces)
-    return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])
+    x = np.unique(np.concatenate([t.evaluations for t in traces]))
+    x = x[x >= max(t.evaluations[0] for t in traces)]
+    x = x[x <= min(t.evaluations[-1] for t in traces)]
+    # the latest record by then
+    rows = [heights(t)[np.searchsorted(t.evaluations, x, side="right") - 1] for t in traces]
+    return x, np.array(rows)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

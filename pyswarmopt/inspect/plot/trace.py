@@ -108,7 +108,7 @@ def _names(space: Space | None) -> list[str]:
 
 
 def _of_result(result: Result) -> Trace:
-    records = list(result.history)
+    records = result.history
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):

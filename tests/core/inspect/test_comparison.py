@@ -7,7 +7,6 @@ import pytest
 import scipy.stats
 
 import pyswarmopt as pso
-from pyswarmopt._compare import sign_test
 
 BOX = [(-5.0, 5.0)] * 2
 MINE = pso.compose([pso.inertia(0.6), pso.cognitive(1.5), pso.social(1.5)], name="mine")
@@ -41,13 +40,6 @@ def test_pairs_have_one_seed_and_several_tests_are_corrected(found):
     assert paired[high].p == pytest.approx(max(paired[low].p, raw[high]))
     turned = found.paired(against="mine")
     assert turned["constriction"].better == paired["mine"].worse
-
-
-@pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 0), (1, 9), (12, 3), (8, 8)])
-def test_the_sign_test_is_that_of_scipy(better, worse):
-    n = better + worse
-    expected = scipy.stats.binomtest(better, n).pvalue if n else 1.0
-    assert sign_test(better, worse) == pytest.approx(expected)
 
 
 def test_the_table_has_a_row_for_each_recipe(found):

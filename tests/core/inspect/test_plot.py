@@ -36,10 +36,11 @@ def search(history: str = "iteration", seed: int = 0, dim: int = 2) -> pso.Resul
 
 
 def test_convergence_draws_the_history() -> None:
-    result = search()
-    (line,) = pso.plot.convergence(result).lines
-    assert line.get_xdata().tolist() == [r.evaluations for r in result.history]
-    assert line.get_ydata().tolist() == [r.best for r in result.history]
+    runs = [pso.minimize(ackley, BOX, "fips", n, max_evals=36, seed=0) for n in (4, 9)]
+    one, several = pso.plot.convergence({"one": runs[0], "several": runs}).lines
+    assert one.get_xydata().tolist() == [[r.evaluations, r.best] for r in runs[0].history]
+    after_16_and_18 = runs[0].history[3].best, runs[1].history[1].best
+    assert [18, sum(after_16_and_18) / 2] in several.get_xydata().tolist()
 
 
 def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
