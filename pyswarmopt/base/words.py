@@ -27,7 +27,6 @@ COUNT = 10**9  # items, iterations, evaluations, tokens
 SEED = 2**63 - 1
 _OTHERS = {
     "particles": 10**6,
-    "dim": 10**6,
     "threads": 4096,
     "rank": 2**16,
     "output_rank": 2**16,

@@ -38,7 +38,7 @@ class Call:
 
     def __call__(self, x: Floats) -> CallOutcome:
         try:
-            if self.seconds is None:
+            if self.seconds is None or not can_interrupt():
                 value = self.fun(x.copy())
             else:
                 value = self._at_most(self.seconds, x)
@@ -49,9 +49,7 @@ class Call:
         return CallOutcome(value, None)
 
     def _at_most(self, seconds: float, x: Floats) -> Any:
-        """Call the objective; raise TimeoutError if it takes longer and can be interrupted."""
-        if not can_interrupt():
-            return self.fun(x.copy())
+        """Call the objective; raise TimeoutError if it takes longer."""
 
         def end(number: int, frame: Any) -> None:
             raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")

@@ -189,6 +189,7 @@ class Search:
                     if callback is not None and wants_to_stop(callback, self._result(stop)):
                         stop = {**stop, "callback": 1.0}
                 result = self._result(self._finish(stop), final=True)
+                _log(result)
                 self._show_progress(end="\n")
                 return result
         except Exception as error:
@@ -375,7 +376,7 @@ class Search:
         calls = self.evaluator.calls
         failures = self.evaluator.failures
         remarks = failed_calls(failures, calls) + self._remarks(found.fun) + found.note
-        result = self._kind(
+        return self._kind(
             x=found.x,
             fun=found.fun,
             nfev=calls,
@@ -393,9 +394,6 @@ class Search:
             failures=dict(failures),
             **self._about(),
         )
-        if final:
-            _log(result)
-        return result
 
     def _about(self) -> dict[str, Any]:
         """What the result says about the search itself."""

@@ -80,10 +80,9 @@ class PycmaOptimizer(Replayed):
         return mean
 
     def _propose(self) -> tuple[Floats, Floats]:
+        asked = self._first
         if self._told:
             asked = np.array(self._strategy.ask(), dtype=np.float64)
-        else:
-            asked = self._first
         left = None
         if self._budget is not None:
             left = max(self._budget - len(self._told), 1)

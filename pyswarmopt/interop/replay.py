@@ -48,8 +48,9 @@ class Replayed(ABC):
         self._budget = as_limit("budget", budget, 1)
         self._sign = -1.0 if maximize else 1.0
         self._given = positions
-        own = {"population": population, "budget": budget, "maximize": maximize}
-        self._settings = {**settings, **own}
+        self._settings = {
+            **settings, "population": population, "budget": budget, "maximize": maximize,
+        }  # fmt: skip
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
         self._begin(int(seed))

@@ -139,10 +139,8 @@ class RestartSwarm:
 
     def __call__(self, state: State, swarm: Restartable) -> None:
         now = extent(state)
-        if "starting_extent" not in state.memory:
-            state.memory["starting_extent"] = np.array(now)
-        collapsed = now < self.collapse * float(state.memory["starting_extent"])
-        if collapsed or state.leader_stagnation >= self.patience:
+        first = state.memory.setdefault("starting_extent", np.array(now))
+        if now < self.collapse * float(first) or state.leader_stagnation >= self.patience:
             swarm.repopulate(math.ceil(len(state.positions) * self.growth))
 
 

@@ -284,9 +284,10 @@ class SumOfTerms:
 
     def weights(self, n: int, move: int, generator: np.random.Generator) -> list[Any]:
         """Each term's weight in an iteration, times its factors per particle: a number, or (N, 1)."""
-        weights: list[Any] = []
-        for term in self.terms:
-            weights.append(float(term.weight(move)) if callable(term.weight) else term.weight)
+        weights: list[Any] = [
+            float(term.weight(move)) if callable(term.weight) else term.weight
+            for term in self.terms
+        ]
         if self.per_particle:
             factors = generator.random((n, len(self.per_particle)))
             for column, k in enumerate(self.per_particle):

@@ -67,10 +67,6 @@ def test_no_call_follows_an_exception_or_a_forgotten_return(how, error):
     assert len(calls) == caught.value.result.nfev == 39
 
 
-def no(x):
-    raise ValueError("not with me")
-
-
 def test_what_is_wrong_before_the_search_has_no_result():
     with pytest.raises(ValueError, match="max_evals") as caught:
         pso.minimize(bowl, BOX, max_evals=0)
