@@ -113,8 +113,8 @@ class Comparison:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         value = "value" if self.optimum is None else "distance to the optimum"
-        about = f"{value} over {counted(len(runs), 'seed')}"
-        return "\n".join([*table, f"({about}; p: sign test, Holm-corrected)"])
+        seeds = counted(len(runs), "seed")
+        return "\n".join([*table, f"({value} over {seeds}; p: sign test, Holm-corrected)"])
 
 
 def compare(

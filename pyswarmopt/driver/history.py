@@ -219,8 +219,11 @@ class History(list[Any], Table):
             numbers = np.array([(r.iteration, r.particle, r.violation, r.again) for r in self])
             values = np.array([r.value for r in self])
             rows = np.column_stack([numbers, values, np.array([r.x for r in self])])
-        saved = {"granularity": self.granularity, "stride": self._stride, "rows": rows}
-        return {f"history.{name}": value for name, value in saved.items()}
+        return {
+            "history.granularity": self.granularity,
+            "history.stride": self._stride,
+            "history.rows": rows,
+        }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.

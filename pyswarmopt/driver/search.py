@@ -392,18 +392,12 @@ class Search:
             feasible=feasible,
             status=status(stop, finite, feasible),
             failures=dict(failures),
-            **self._about(),
+            algorithm=self._algorithm,
+            space=self.problem.space,
+            maximize=self._sign < 0,
+            recipe=self._recipe,
+            seed=self._identity["seed"],
         )
-
-    def _about(self) -> dict[str, Any]:
-        """What the result says about the search itself."""
-        return {
-            "algorithm": self._algorithm,
-            "space": self.problem.space,
-            "maximize": self._sign < 0,
-            "recipe": self._recipe,
-            "seed": self._options.seed,
-        }
 
     def _remarks(self, fun: float) -> str:
         """Remarks on the function: how many digits its values have, if few, and kinks."""

@@ -117,8 +117,7 @@ class Replayed(ABC):
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
-        spent = self._budget is not None and len(self._told) >= self._budget
-        if spent:
+        if self._budget is not None and len(self._told) >= self._budget:
             return {"max_evals": len(self._told)}
         return {}
 

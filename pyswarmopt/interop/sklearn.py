@@ -143,8 +143,11 @@ class _Scores:
 
     def __call__(self, candidates: list[dict[str, Any]]) -> list[float]:
         keys = [_identity([*params.items()]) for params in candidates]
-        pairs = zip(keys, candidates, strict=True)
-        new = {key: params for key, params in pairs if key not in self.known}
+        new = {
+            key: params
+            for key, params in zip(keys, candidates, strict=True)
+            if key not in self.known
+        }
         if new:
             self.known |= zip(new, self._scored(new), strict=True)
         return [self.known[key] for key in keys]

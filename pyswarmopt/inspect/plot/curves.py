@@ -188,8 +188,9 @@ def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArra
     x = x[x >= max(t.evaluations[0] for t in traces)]
     x = x[x <= min(t.evaluations[-1] for t in traces)]
     # the latest record by then
-    rows = [heights(t)[np.searchsorted(t.evaluations, x, side="right") - 1] for t in traces]
-    return x, np.array(rows)
+    return x, np.array(
+        [heights(t)[np.searchsorted(t.evaluations, x, side="right") - 1] for t in traces]
+    )
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

@@ -113,9 +113,11 @@ def _of_result(result: Result) -> Trace:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
         return _of_rows(records, result.maximize, _names(result.space))
-    evaluations = np.array([record.evaluations for record in records])
-    best = np.array([record.best for record in records])
-    return Trace(evaluations, best, result.maximize)
+    return Trace(
+        np.array([record.evaluations for record in records]),
+        np.array([record.best for record in records]),
+        result.maximize,
+    )
 
 
 def _of_steps(steps: Sequence[Step]) -> Trace:
