@@ -51,7 +51,7 @@ def check_directory(
     for name, value in config.items():
         known = name not in free and name in before
         if known and canonical(before[name]) != canonical(value):
-            why = f"{path} was started with {before[name]}; choose another `out`"
+            why = f": {path} was started with {before[name]}; choose another `out`"
             raise InvalidOption(name, None, why)
 
 

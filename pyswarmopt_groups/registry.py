@@ -54,10 +54,10 @@ class Hyperparameter:
             value = type(self.value)(text)
             self.bounds.check(self.name, value)
         except ValueError as error:
-            why = f"{self.name} must be a number, not {text} (default: {self.value})"
+            why = f": {self.name} must be a number, not {text} (default: {self.value})"
             raise InvalidOption("strategy", strategy, why) from error
         except InvalidOption as error:
-            raise InvalidOption("strategy", strategy, f"{self.name} {error.why}") from error
+            raise InvalidOption("strategy", strategy, f": {self.name} {error.why}") from error
         return replace(self, value=value)
 
 

@@ -61,7 +61,7 @@ def check_members(
         UserError: a member cannot be used.
     """
     if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
-        why = "no member returns likelihoods, so all generate their answers; remove this option"
+        why = ": no member returns likelihoods, so all generate their answers; remove this option"
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})

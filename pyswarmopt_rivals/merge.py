@@ -143,7 +143,7 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
     if looks and task is None:
         raise InvalidOption("method", name, "needs dev examples; add `task`")
     if task is not None and not looks:
-        raise InvalidOption("task", task, f"{name} is a fixed rule and uses no task; remove it")
+        raise InvalidOption("task", task, f": {name} is a fixed rule and uses no task; remove it")
     return method, method.settings(
         len(config.experts),
         config.space,
@@ -172,7 +172,7 @@ def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
         except ValueError:
             numbers = (math.nan,)
     if not all(map(math.isfinite, numbers)):
-        why = "use finite numbers separated by commas, such as 0.5,0.3,0.2"
+        why = ": use finite numbers separated by commas, such as 0.5,0.3,0.2"
         raise InvalidOption("weights", text, why)
     return numbers
 
@@ -182,10 +182,10 @@ def _numbers_in(path: Path, names: Sequence[str]) -> tuple[float, ...]:
     try:
         numbers: dict[str, float] = typed(read_json(path), dict[str, float])
     except WrongType as error:
-        why = 'use one number per expert, by name, such as {"math": 0.5, "code": 0.3}'
+        why = ': use one number per expert, by name, such as {"math": 0.5, "code": 0.3}'
         raise InvalidOption("weights", path, why) from error
     if strangers := numbers.keys() - set(names):
-        why = f"no expert is named {min(strangers)}; the experts are {', '.join(names)}"
+        why = f": no expert is named {min(strangers)}; the experts are {', '.join(names)}"
         raise InvalidOption("weights", path, why)
     return tuple(numbers.get(name, 0.0) for name in names)
 

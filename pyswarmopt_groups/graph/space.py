@@ -157,7 +157,9 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """
     particles = config.particles or PARTICLES
     if particles <= len(config.experts):
-        first = f"the first {len(config.experts)} are single experts, and only the rest are graphs"
+        first = (
+            f": the first {len(config.experts)} are single experts, and only the rest are graphs"
+        )
         raise InvalidOption("particles", particles, f"{first}; use more particles than experts")
     members, loaded = open_members(config)
     return pool_of(GraphSpace(members, config.seed), members), GraphEngine(loaded)

@@ -144,5 +144,5 @@ class PrivateMember(Member):
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
-        why = f"with this option {self.name} shares only votes; choose another strategy"
+        why = f": with this option {self.name} shares only votes; choose another strategy"
         raise InvalidOption("epsilon", self._epsilon, why)

@@ -132,7 +132,7 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
     """``NAME=VALUE`` -> (name, value)."""
     left, _, right = text.partition("=")
     if not (left and right):
-        raise InvalidOption(name, text, f"use the form {form}")
+        raise InvalidOption(name, text, f": use the form {form}")
     return left, right
 
 

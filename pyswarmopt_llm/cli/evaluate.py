@@ -66,7 +66,9 @@ def command(
         for name in ("metric", "scoring"):  # those of a run are for its search
             value = getattr(options, name)
             if value not in (None, "auto", "generate"):
-                raise InvalidOption(name, value, "people judge the replies for `blind`; remove it")
+                raise InvalidOption(
+                    name, value, ": people judge the replies for `blind`; remove it"
+                )
     config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
         if blind is not None:

@@ -8,13 +8,6 @@ from operator import add
 
 from pyswarmopt.base.words import one_line
 
-# a reason that starts with one of these continues the sentence; any other follows a colon
-_VERB = re.compile(
-    r"(is|has|must|may|cannot|does|only|already|accepts|adds|allows|applies|compares|contains|"
-    r"contradicts|fine-tunes|learns|mixes|names|needs|raised|requires|returns|scores|sets|takes|"
-    r"trains|uses|works) "
-)
-
 
 class UserError(Exception):
     """Invalid input; one line says what is wrong, where, and what to do.
@@ -60,8 +53,8 @@ class InvalidOption(UserError):
     Args:
         field: field of the configuration, or argument.
         value: its value; None, True and "" are not shown.
-        why: fault and remedy, which names other options in backticks. A verb continues the
-            sentence; a noun, a sentence or an imperative follows a colon.
+        why: fault and remedy, which names other options in backticks. It continues the sentence,
+            or begins with a colon.
 
     Example:
         >>> raise InvalidOption("drop_k", 0.5, "needs iterations; remove it, or change `optimizer`")
@@ -84,8 +77,9 @@ class InvalidOption(UserError):
         if self.value is None or self.value is True:
             value = ""
         option = f"{self.field} {value}".rstrip()
-        colon = "" if _VERB.match(self.why) else ":"
-        return f"`{option}`{colon} {self.why}"
+        if self.why.startswith(":"):
+            return f"`{option}`{self.why}"
+        return f"`{option}` {self.why}"
 
 
 def spell(text: str, name: Callable[[str, str], str]) -> str:

@@ -54,7 +54,7 @@ def pick_device(name: str = "auto") -> torch.device:
         raise InvalidOption("device", name, "is not a device; use auto, cpu, cuda or cuda:1")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        why = f"PyTorch finds {torch.cuda.device_count()} CUDA devices; use another device"
+        why = f": PyTorch finds {torch.cuda.device_count()} CUDA devices; use another device"
         raise InvalidOption("device", name, why)
     return device
 

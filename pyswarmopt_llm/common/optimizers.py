@@ -142,7 +142,7 @@ def _points_at_once(name: str, population: int) -> int:
             return 1
         return population
     except ValueError as error:
-        raise InvalidOption(OPTIMIZER, name, str(error)) from error
+        raise InvalidOption(OPTIMIZER, name, f": {error}") from error
 
 
 @contextmanager
@@ -212,5 +212,5 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
                 raise InvalidOption("settings", setting, "needs a valid number") from error
         pso.recipes.model_swarms(**options)
     except ValueError as error:
-        raise InvalidOption("settings", " ".join(settings), str(error)) from error
+        raise InvalidOption("settings", " ".join(settings), f": {error}") from error
     return options

@@ -105,7 +105,7 @@ class RewardModel(Classifier):
         super().__init__(spec, f"`metric` reward:{spec}", "reward model", device)
         config = self.model.config
         if config.num_labels != 1 or self.tokenizer.chat_template is None:
-            why = f"a reward model must have a chat template and one output (this one has {config.num_labels})"
+            why = f": a reward model must have a chat template and one output (this one has {config.num_labels})"
             raise InvalidOption("metric", f"reward:{spec}", why)
         # The classifier reads the last non-padding token.
         config.get_text_config().pad_token_id = self.tokenizer.pad_token_id

@@ -269,7 +269,7 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
     """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
     if reading.labels:
         spec = f"{next(iter(reading.labels))}=..."
-        raise InvalidOption("columns", spec, "labels can only be named for a file; remove them")
+        raise InvalidOption("columns", spec, ": labels can only be named for a file; remove them")
     dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
     where = f"hub:{name}"

@@ -140,7 +140,7 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     url = os.environ.get(f"{_PREFIX}URL", "")
     model = os.environ.get(f"{_PREFIX}MODEL", "")
     if not (url and model):
-        why = f"set {_PREFIX}URL and {_PREFIX}MODEL to the URL of your endpoint and its model"
+        why = f": set {_PREFIX}URL and {_PREFIX}MODEL to the URL of your endpoint and its model"
         raise InvalidOption("metric", spec, why)
     client = ChatClient(url, model, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, cache)
     judge = Judge(client, rubric)

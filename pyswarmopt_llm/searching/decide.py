@@ -273,7 +273,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind = space_kind(config.space)
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"a search needs at least 2 experts, got {len(config.experts)}"
+        why = f": a search needs at least 2 experts, got {len(config.experts)}"
         raise InvalidOption(
             "experts", None, f"{why}; add more, or train one with swarm-llm train-expert"
         )
@@ -310,11 +310,11 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
     if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
     if not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)):
-        yield "workers", f"use a number from 1 to {MOST}, ray or ray://HOST"
+        yield "workers", f": use a number from 1 to {MOST}, ray or ray://HOST"
     if config.is_grid and not (config.published or "," in "".join(config.settings)):
         yield (
             "draws",
-            "there is nothing to draw from; use several values of a coefficient, or `paper`",
+            ": there is nothing to draw from; use several values of a coefficient, or `paper`",
         )
     kind = space_kind(config.space)
     if config.start in SUMS and not kind.adapters:
@@ -342,14 +342,14 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         if why := why_no_model(config.method, plan):
             yield "method", why
     elif plan.proposals:
-        yield "proposals", "a swarm proposes its own candidates; remove it"
+        yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
-        yield "workers", "a paid metric counts its requests in a single process; remove it"
+        yield "workers", ": a paid metric counts its requests in a single process; remove it"
     if plan.kind.several_models and plan.objectives.externals:
-        yield "space", "a harness task scores one model, not several; use task files"
+        yield "space", ": a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
     if config.budget_items is not None and config.budget_items < needed:
-        why = f"the starting swarm alone needs {needed} examples"
+        why = f": the starting swarm alone needs {needed} examples"
         yield "budget_items", f"{why}; raise it, or lower `particles` or `dev`"
 
 

@@ -269,7 +269,7 @@ class Actors(Pool):
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                why = f"the cluster does not respond ({first_line(error)}); check its address"
+                why = f": the cluster does not respond ({first_line(error)}); check its address"
                 raise InvalidOption("workers", config.workers, why) from error
         room = ray.cluster_resources()
         cores = config.threads or 1

@@ -132,7 +132,7 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
             raise InvalidOption(
                 "base",
                 base,
-                f"{source} is a run, which names its own base model; remove this option",
+                f": {source} is a run, which names its own base model; remove this option",
             )
         base, adapter = result_of(run)
         check_unchanged((base, adapter))

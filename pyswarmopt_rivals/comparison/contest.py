@@ -158,7 +158,7 @@ def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
     items = len(task.dev)
     if items > budget_items:
-        why = f"one evaluation needs all {items} dev examples of {task.name}"
+        why = f": one evaluation needs all {items} dev examples of {task.name}"
         raise InvalidOption(
             "budget_items", budget_items, f"{why}; raise the budget, or lower `dev`"
         )
@@ -169,7 +169,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     chats = {}
     for name, spec in config.data:
         if name not in experts:
-            why = f"no expert is named {name}; the experts are {', '.join(experts)}"
+            why = f": no expert is named {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
         count = config.examples if spec.startswith(BUILTIN) else None
         chats[name] = load_examples(spec, count, 0).examples
@@ -180,7 +180,7 @@ def check_settings(config: CompareConfig) -> list[Method]:
     """The methods, after refusing unknown or out-of-range settings."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        why = f"a comparison needs at least 2 experts, got {len(config.experts)}; add more"
+        why = f": a comparison needs at least 2 experts, got {len(config.experts)}; add more"
         raise InvalidOption("experts", None, why)
     check_options(config)
     methods = ordered(config.methods)
@@ -209,7 +209,7 @@ def plan(
                 able.append((method, bench))
     if not able:
         reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
-        raise InvalidOption("methods", None, f"no method can run: {reasons}")
+        raise InvalidOption("methods", None, f": no method can run: {reasons}")
     # Ordered by seed: an interrupted comparison has every method's first seed first.
     entries = [
         (method, bench, seed, budget)

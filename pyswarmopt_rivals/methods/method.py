@@ -175,7 +175,7 @@ class Method:
                 if name == "rank":
                     where = f" in {space} space"
                 rest = ", ".join(f"`{other}`" for other in takes if takes[other]) or "none"
-                why = f"{self.name} does not accept this option{where}; it accepts {rest}"
+                why = f": {self.name} does not accept this option{where}; it accepts {rest}"
                 raise InvalidOption(name, None, why)
 
 

@@ -49,6 +49,6 @@ def execute(name: str, settings: Settings) -> Merged:
     if isinstance(found, Patch):
         return Merged(found)
     if not isinstance(found, Merged):
-        why = f"the function returned {type(found).__name__}; return a Patch, such as space.realise(weights)"
+        why = f": the function returned {type(found).__name__}; return a Patch, such as space.realise(weights)"
         raise InvalidOption(SETTING, name, why)
     return found

@@ -254,7 +254,7 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
     """
     most = max(option_counts(items), default=0)
     if scoring == "letter" and most > LETTERS:
-        why = f"{most} options, but only {LETTERS} can have letters; use likelihood"
+        why = f": {most} options, but only {LETTERS} can have letters; use likelihood"
         raise InvalidOption("scoring", scoring, why)
     if scoring != "auto":
         return (cast(Scoring, scoring),)

@@ -195,7 +195,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     pairs = [spec.partition("=") for spec in specs if "=" in spec]
     own = {task: metric for task, _, metric in pairs}
     if len(own) < len(pairs) or not own.keys() <= {*tasks}:
-        why = f"use one metric per task (tasks: {', '.join(tasks) or 'none'})"
+        why = f": use one metric per task (tasks: {', '.join(tasks) or 'none'})"
         raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
     if general:
         return dict.fromkeys(tasks, *general) | own
@@ -220,7 +220,7 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
             label = re.sub("[:/]", "-", spec)
         if label in labels:
             raise InvalidOption(
-                "metric", spec, f"two metrics are named {label}; rename or remove one"
+                "metric", spec, f": two metrics are named {label}; rename or remove one"
             )
         labels[label] = spec
     return labels

@@ -70,7 +70,9 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         return partial(keeping, floor=numbers[0])
     if kind == "weighted" and len(numbers) == n_tasks and all(0 < w < math.inf for w in numbers):
         return partial(weighted, weights=numbers)
-    why = "use one positive weight per task (weighted:2,1) or a floor for the last task (keep:0.62)"
+    why = (
+        ": use one positive weight per task (weighted:2,1) or a floor for the last task (keep:0.62)"
+    )
     raise InvalidOption("combine", spec, why)
 
 

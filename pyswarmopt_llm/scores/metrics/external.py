@@ -103,7 +103,7 @@ class ScoreFunction:
         return parts
 
     def _refusal(self, why: str) -> InvalidOption:
-        return InvalidOption("metric", self._spec, why)
+        return InvalidOption("metric", self._spec, f": {why}")
 
     def _called(
         self, arguments: Mapping[str, Any], place: str, read: Any = lambda value: value
@@ -179,7 +179,7 @@ class EvaluateMetric:
         path = user_path(name)
         if path.exists() and "/" not in name:  # the library would run a script with that name here
             raise self._refusal(
-                f"the current directory also contains {name}; use ./{name} if you mean that"
+                f": the current directory also contains {name}; use ./{name} if you mean that"
             )
         if path.exists():
             name = str(path)
@@ -188,7 +188,7 @@ class EvaluateMetric:
             self._metric: Any = evaluate.load(name, experiment_id=uuid.uuid4().hex)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise self._refusal(
-                f"{first_line(error)}; use a folder, ./NAME or a name on the hub"
+                f": {first_line(error)}; use a folder, ./NAME or a name on the hub"
             ) from error
         try:
             right, wrong = (

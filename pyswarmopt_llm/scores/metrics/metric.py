@@ -147,7 +147,7 @@ class Sampling:
             return cls(temperature, samples, seed)
         if samples > 1:
             raise InvalidOption(
-                "samples", samples, "greedy replies are all the same; set `temperature` above 0"
+                "samples", samples, ": greedy replies are all the same; set `temperature` above 0"
             )
         return None
 

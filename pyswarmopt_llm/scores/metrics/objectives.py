@@ -127,7 +127,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     externals = _harness_tasks(config)
     if len({*tasks, *externals}) < len(tasks) + sum(harness):
         raise InvalidOption(
-            "task", ", ".join(config.tasks), "two tasks have the same name; leave one out"
+            "task", ", ".join(config.tasks), ": two tasks have the same name; leave one out"
         )
     if not tasks and not externals:
         raise UserError("no task given; set `task`, or `prompts` and `metric`")
@@ -179,7 +179,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
         if task.name in tasks:
-            why = f"two tasks are named {task.name}; rename one of the files"
+            why = f": two tasks are named {task.name}; rename one of the files"
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     tasks = prompted(tasks, config.template)
@@ -221,7 +221,7 @@ def check_answers(
     }
     if scoring not in ("auto", *used):
         names = ", ".join(metric.name for metric in metrics.values()) or "a harness task"
-        why = f"{names} can only be scored by {', '.join(sorted(used)) or 'the harness'}; remove this option"
+        why = f": {names} can only be scored by {', '.join(sorted(used)) or 'the harness'}; remove this option"
         raise InvalidOption("scoring", scoring, why)
     if thinking and metrics and "generate" not in used:
         why = "applies only to free-form replies, but choices are scored here; set `scoring` to generate"
@@ -248,7 +248,7 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
             if len(task.spare) >= len(task.dev):
                 count = SPARE * len(task.dev)
         elif count > len(task.spare):
-            why = f"{name} has only {len(task.spare)} examples outside dev that have no choices"
+            why = f": {name} has only {len(task.spare)} examples outside dev that have no choices"
             raise InvalidOption("spare", count, f"{why}; use fewer, or lower `dev`")
         tasks[name] = replace(task, spare=task.spare[:count], fingerprint="")
     return tasks

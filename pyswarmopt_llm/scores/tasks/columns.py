@@ -52,7 +52,7 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
         if not column or name in told:
             raise InvalidOption(
-                "columns", spec, "write question=COLUMN,answer=COLUMN, each name once"
+                "columns", spec, ": write question=COLUMN,answer=COLUMN, each name once"
             )
         told[name] = column
     labels = {name: label for name, label in told.items() if _NUMBER.match(name)}

@@ -74,11 +74,11 @@ def load_task(
     """
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
-            raise InvalidOption(split, n, "at least one example is needed")
+            raise InvalidOption(split, n, ": at least one example is needed")
     reading = parse_reading(columns, split_seed, skip_bad_rows)
     kind = spec.partition(":")[0]
     if kind in (BUILTIN, "published", "lm-eval") and columns:
-        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
+        raise InvalidOption("columns", None, f": {spec} has no columns to name; remove it")
     if kind == "lm-eval":
         raise UserError(
             f"{spec}: tasks of lm-evaluation-harness have no examples to read; pass them to search or eval"

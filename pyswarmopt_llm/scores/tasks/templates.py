@@ -46,7 +46,7 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
             raise InvalidOption(
                 "template",
                 template,
-                f"use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}",
+                f": use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}",
             )
     return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
 

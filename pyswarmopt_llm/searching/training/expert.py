@@ -157,7 +157,7 @@ def _item_steps(
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
-            "loss", "options", "no example has a right answer; use a task with answers"
+            "loss", "options", ": no example has a right answer; use a task with answers"
         )
     return [*chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))]
 

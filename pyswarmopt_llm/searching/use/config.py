@@ -113,7 +113,7 @@ def check_table_out(out: Path) -> None:
         )
     if not out.parent.is_dir():
         raise InvalidOption(
-            "out", out, f"there is no folder {out.parent}; create it, or use another file"
+            "out", out, f": there is no folder {out.parent}; create it, or use another file"
         )
     if out.exists():
         raise InvalidOption("out", out, "already exists; remove it, or use another file")

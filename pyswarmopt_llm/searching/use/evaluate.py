@@ -236,10 +236,10 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
     check_options(config)
     for name in NOT_OF_HARNESS:
         if getattr(config, name) != getattr(EvalConfig, name):
-            why = "the harness reads and scores its tasks itself; remove this option"
+            why = ": the harness reads and scores its tasks itself; remove this option"
             raise InvalidOption(name, getattr(config, name), why)
     if saved_kind(model[0]) is not None:
-        why = f"the harness scores one model, but {model[0]} contains several; use a task file"
+        why = f": the harness scores one model, but {model[0]} contains several; use a task file"
         raise InvalidOption("task", config.task, why)
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 

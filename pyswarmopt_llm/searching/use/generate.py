@@ -29,7 +29,7 @@ def named_task(about: About, name: str | None) -> str:
         return tasks[0]
     chosen = by_spec.get(name or "", name)
     if chosen not in tasks:
-        raise InvalidOption("task", name, f"choose one of: {', '.join(tasks)}")
+        raise InvalidOption("task", name, f": choose one of: {', '.join(tasks)}")
     return chosen
 
 

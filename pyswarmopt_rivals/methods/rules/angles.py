@@ -72,7 +72,7 @@ def _shares(settings: Settings, name: str) -> Tensor:
         raise InvalidOption(
             "weights",
             None,
-            f"{name} needs weights of at least 0, at least one of them above 0",
+            f": {name} needs weights of at least 0, at least one of them above 0",
         )
     return weights
 

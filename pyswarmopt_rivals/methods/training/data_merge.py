@@ -46,7 +46,7 @@ def schedule(
         lr = lr or card_lr
         epochs = epochs or card_epochs
     if lr is None or epochs is None:
-        why = "the adapters' cards do not all state the same learning rate and epochs"
+        why = ": the adapters' cards do not all state the same learning rate and epochs"
         raise InvalidOption(
             "data_lr", lr, f"{why}; set `data_lr` and `data_epochs` to those used in training"
         )
