@@ -38,7 +38,12 @@ def check_task(config: CouncilConfig, task: Task) -> None:
     if config.task:
         for split in SPLITS:
             ACCURACY.check(task.split(split), f"{task.source}: {split}")
-    open_questions = not all(item.choices for item in (*task.dev, *task.test))
+    items = (*task.dev, *task.test)
+    open_questions = not all(item.choices for item in items)
+    if open_questions and any(item.earlier for item in items):
+        raise UserError(
+            f"{config.task}: members see only the last turn of a conversation; use single questions"
+        )
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
             raise InvalidOption(
@@ -150,6 +155,8 @@ def _reasons(
     yield from _unable(strategy, members)
     if "texts" not in needs:
         return
+    if any(item.earlier for item in items):
+        yield "shows members only the last turn of a conversation; use another strategy"
     for member in members:
         room = room_for_replies(strategy, member, task, len(members))
         if room < (config.max_new_tokens or SHORTEST):

@@ -89,7 +89,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         tell(f"leave one out: {'without ' + name if name else 'all experts'}")
         try:
             job.engine.load(_candidate(job, run, result, name))
-        except ValueError:  # a mixture of distributions without positive weights
+        except ValueError:  # no model is left to mix
             continue
         scored[name] = {task: utility(job.engine) for task, utility in utilities.items()}
     return _compared(result, split, scored)
@@ -134,7 +134,12 @@ def _candidate(job: Job, run: Run, result: Result, without: str) -> Patch:
     weights = torch.tensor([result.coefficients[name] for name in names], dtype=torch.float64)
     lost = torch.tensor([name == without for name in names])
     if not result.best.trained:
-        return space.realise(weights * ~lost)
+        kept = weights * ~lost
+        if not job.plan.kind.adapters:  # the weights of whole models sum to 1
+            if not kept.any():
+                raise ValueError("no model is left")
+            kept /= kept.sum()
+        return space.realise(kept)
     best = space.read(run.path / "best")
     if without:
         return best.with_low_rank(space.realise(-weights * lost).low_rank)

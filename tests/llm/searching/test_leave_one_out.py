@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import safetensors.torch
@@ -21,10 +23,13 @@ from search_helpers import (
     questions,
     write_task,
 )
+from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.tools.analyse import _candidate
 
 NAMES = ("ant", "bee", "cat")
 
@@ -101,6 +106,13 @@ def test_what_has_changed_is_refused_in_one_line(
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
     assert "words changed since" in shell.refused("analyse", tmp_path / "run")
+
+
+def test_the_other_weights_of_whole_models_sum_to_1() -> None:
+    job: Any = Mock(plan=Mock(kind=space_kind("full")))
+    job.pool.space = Mock(expert_names=NAMES, realise=Tensor.tolist)
+    result: Any = Mock(coefficients=dict.fromkeys(NAMES, 1 / 3), best=Mock(trained=False))
+    assert _candidate(job, job, result, "ant") == [0.0, 0.5, 0.5]
 
 
 # Groups
