@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -109,9 +108,9 @@ def test_what_has_changed_is_refused_in_one_line(
 
 
 def test_the_other_weights_of_whole_models_sum_to_1() -> None:
-    job: Any = Mock(plan=Mock(kind=space_kind("full")))
+    job = Mock(plan=Mock(kind=space_kind("full")))
     job.pool.space = Mock(expert_names=NAMES, realise=Tensor.tolist)
-    result: Any = Mock(coefficients=dict.fromkeys(NAMES, 1 / 3), best=Mock(trained=False))
+    result = Mock(coefficients=dict.fromkeys(NAMES, 1 / 3), best=Mock(trained=False))
     assert _candidate(job, job, result, "ant") == [0.0, 0.5, 0.5]
 
 
