@@ -17,7 +17,7 @@ from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, documented
+from pyswarmopt_llm.common.options import MACHINE, RARE, Option, check_options, documented
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
@@ -26,9 +26,9 @@ from pyswarmopt_llm.searching.scoring.run_directory import About
 class Longer(SearchConfig):
     """A search with two more options: these lines are all there is to them."""
 
-    swing: Annotated[
-        float, Option("Swing, below `particles`.", "W", GROUPS[2], least=0, below=1)
-    ] = 0.5
+    swing: Annotated[float, Option("Swing, below `particles`.", "W", MACHINE, least=0, below=1)] = (
+        0.5
+    )
     sway: Annotated[int | None, Option("Sway.", "N", RARE, least=1)] = None
 
 

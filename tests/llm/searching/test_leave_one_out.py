@@ -104,7 +104,7 @@ def test_what_has_changed_is_refused_in_one_line(
     search(replace(setting, max_iter=1))
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
-    assert "words changed since" in shell.refused("analyse", tmp_path / "run")
+    assert "(words) changed since" in shell.refused("analyse", tmp_path / "run")
 
 
 def test_the_other_weights_of_whole_models_sum_to_1() -> None:

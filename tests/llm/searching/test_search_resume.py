@@ -189,9 +189,9 @@ def change_seed() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        (partial(flip_last_byte, BEE), "experts bee"),
+        (partial(flip_last_byte, BEE), "experts (bee)"),
         (partial(flip_last_byte, Path("base/model.safetensors")), "base"),
-        (change_dev, "tasks words"),
+        (change_dev, "tasks (words)"),
         (change_seed, "settings"),
     ],
 )
