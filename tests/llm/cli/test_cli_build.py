@@ -104,7 +104,7 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption("no_rivals", True, "not with `optimizer` pycma, `tasks` or `samples`")
+    error = InvalidOption("no_rivals", True, ": not with `optimizer` pycma, `tasks` or `samples`")
     assert str(error) == "no_rivals: not with optimizer pycma, tasks or samples"
     typed = "--no-rivals: not with --optimizer pycma, --task or --samples"
     assert error.spelled(as_flag) == with_flags(error.text) == typed
