@@ -51,7 +51,7 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     before, lines = (run / "history.jsonl").read_text(), mood.read_text().splitlines()
     # another order of the rows, other row numbers
     mood.write_text("\n".join([lines[0], *lines[:0:-1]]))
-    assert "tasks mood changed" in shell.refused("resume", run, "--quiet")
+    assert "tasks (mood) changed" in shell.refused("resume", run, "--quiet")
     mood.write_text("\n".join(lines))
     shell("resume", run, "--quiet")
     assert (run / "history.jsonl").read_text() == before
