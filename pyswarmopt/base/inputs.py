@@ -53,7 +53,7 @@ def matrix(
         given = np.asarray(data)
         imaginary = given.dtype.kind == "c"
     if imaginary:
-        raise ValueError(f"{name} must be real numbers, not complex; use for example abs(value)")
+        raise ValueError(f"{name} must be real numbers, not complex; use abs(value), for example")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
             given = np.asarray(given, dtype=np.float64)

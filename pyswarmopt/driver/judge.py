@@ -353,7 +353,7 @@ def check_value(
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path} belongs to a different objective: at its best point, {what} "
-            f"{before.tolist()} then and {after.tolist()} now; use another path"
+            f"{before.tolist()} before and {after.tolist()} now; use another path"
         )
 
 

@@ -1,7 +1,7 @@
 """Topologies: whose personal best attracts each particle.
 
 A topology is a function of the state that returns the attractors g, (N, D), or (1, D) if all share
-one. Most follow from one informant per particle (`ByInformants`). A topology with random links
+one. Most are defined by one informant for each particle (`ByInformants`). A topology with random links
 keeps them in `State.memory`, so they are saved with the swarm. A lattice has fixed neighbours and
 can list them.
 """

@@ -58,14 +58,14 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 def resume(
     run: str | Path, on_event: OnEvent | None = None, allowed: Collection[Any] = ()
 ) -> SearchResult:
-    """Continue a run, with the same result as without interruption; a finished run just returns its
+    """Continue a run as if it had not been interrupted; a finished run just returns its
     result.
 
     Args:
         run: run directory.
-        on_event: called with progress.
-        allowed: parts of its configuration that may run code, as given at the start: their names
-            or the objects themselves.
+        on_event: called with each event.
+        allowed: what the configuration may run, as given at the start: names of functions
+            and metrics, or the objects.
 
     Returns:
         The finished run.

@@ -85,7 +85,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 
     Args:
         config: what to search, where and how long.
-        on_event: called with progress.
+        on_event: called with each event.
 
     Returns:
         The finished run. Its scores are measured on the files in ``best/``, read back.
@@ -105,13 +105,13 @@ def resume(
     on_event: OnEvent | None = None,
     allowed: Collection[str] = (),
 ) -> SearchResult:
-    """Continue a run, with the same result as without interruption; a finished run just returns its
+    """Continue a run as if it had not been interrupted; a finished run just returns its
     result.
 
     Args:
         run: run directory.
-        on_event: called with progress.
-        allowed: parts of its configuration that may run code, as given at the start; see
+        on_event: called with each event.
+        allowed: what the configuration may run, as given at the start; see
             `named_again.require`.
 
     Raises:

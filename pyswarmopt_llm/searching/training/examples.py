@@ -23,7 +23,7 @@ BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Adapter, optimiser and budget of an expert.
+    """Settings for training an expert: adapter, optimiser and budget.
 
     Attributes:
         rank: LoRA rank r.

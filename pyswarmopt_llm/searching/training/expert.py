@@ -97,7 +97,7 @@ def train_expert(
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Returns:
-        Counts and losses of the training.
+        Numbers of examples, and training losses.
 
     Raises:
         UserError: `out` exists, an example is malformed, no example is left, or a target is not in

@@ -41,7 +41,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
     Args:
         run: a finished run; None: the question is the turn.
         question: text of a question; a leading ``Question:`` counts as wording.
-        task: one task of a search over several: its name, or its spec in the search.
+        task: if the search had several tasks, one of them: its name, or how it was given.
 
     Raises:
         UserError: there is no such run or task, or tasks are worded differently and none was

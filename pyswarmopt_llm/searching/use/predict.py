@@ -86,18 +86,17 @@ def predict(
     threads: int | None = None,
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
-    """Label new questions with the prompt, the choices and the scoring of the search.
+    """Label new questions, with the same prompt, choices and scoring as the search.
 
     Args:
         run: a finished search over a task with choices.
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column.
-        out: output file: the same rows with label and probabilities. During the job,
-            ``OUT.progress`` beside it keeps finished rows: the same call resumes, and no other may
-            write to it.
-        task: one task of a search over several: its name, or its spec in the search.
+        out: output file: the same rows with label and probabilities. Finished rows are kept in
+            ``OUT.progress``: repeating the call resumes the job, and another call is rejected.
+        task: if the search had several tasks, one of them: its name, or how it was given.
         columns: names of the new file's columns, as in `load_task`.
-        dtype: dtype of the weights; ``auto`` is the search's.
+        dtype: dtype of the weights; ``auto`` uses that of the search.
         device: where the model runs.
         threads: CPU threads.
         on_items: called with the number of questions labelled so far, and the total.
