@@ -81,7 +81,9 @@ class FewShot(Answerer):
             for item in questions.items
             for text in options_read(item, questions.scoring)
         ]
-        room = max(sizes, default=MAX_NEW_TOKENS)
+        room = max(sizes, default=1)
+        if questions.scoring == "generate":
+            room = MAX_NEW_TOKENS
         items = [self._after_examples(item, questions, room) for item in questions.items]
         return Accuracy(items, questions.scoring, self._engine.chat, questions.template)
 
@@ -90,19 +92,19 @@ class FewShot(Answerer):
         none with the same question, unless all their options differ.
         """
         asked, choices = _content(item, questions.template)
-        earlier = [
+        examples = [
             turn
             for (question, options), turns in self._shown
             if question != asked or (choices and choices.isdisjoint(options))
             for turn in turns
         ]
-        earlier += item.earlier
+        own = item.earlier
         prompt = render_prompt(item, questions.scoring, questions.template)
         engine = self._engine
         most = (engine.window or math.inf) - room
-        while earlier and engine.count_tokens(engine.chat(prompt, earlier)) > most:
-            earlier = earlier[2:]
-        return replace(item, meta={**item.meta, "earlier": json.dumps(earlier)})
+        while examples and engine.count_tokens(engine.chat(prompt, examples + own)) > most:
+            examples = examples[2:]
+        return replace(item, meta={**item.meta, "earlier": json.dumps(examples + own)})
 
 
 def _content(item: Item, template: str | None) -> tuple[list[str], set[str]]:
