@@ -37,7 +37,9 @@ _OTHER = (  # "A or maybe B"
     r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*(?:(?i:maybe|perhaps|possibly)\s+)?[\"'*(\[]*[A-Z](?![\w']))"
 )
 # a discussed option, at the start of a line or sentence
-_LISTED = r"(?m)(?:^|(?<=[.!?;]\s))[\W_]*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
+_LISTED = (
+    r"(?m)(?:^|(?<=[.!?;]\s))(?:[^\w\n]|_)*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
+)
 _DENIED = (
     r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|less|wrong|incorrect|eliminate|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
     r"|(?i:no|non|nor|than|instead of|out of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
@@ -76,10 +78,12 @@ def check(item: Item, text: str) -> bool | None:
         >>> item = Item("1", "Capital of Peru?", None, "Lima")
         >>> check(item, "Lima."), check(item, "Cuzco"), check(item, "It is Lima or Cuzco.")
         (True, False, None)
+        >>> check(Item("2", "Why?", None, ""), "So.")  # no right answer is known
+        False
     """
     if item.choices is None:
         checks = [_check(reference, text) for reference in item.references]
-        return max(checks, key=(False, None, True).index)
+        return max(checks, default=False, key=(False, None, True).index)
     letter = extract_choice(text, item.choices)
     if letter is None:
         return None
@@ -102,8 +106,8 @@ def _check(reference: str, text: str) -> bool | None:
         verdict = spoken_verdict(text)
         return None if verdict is None else verdict == answer
     else:
-        forms = (text, *parts, *map(statement, parts))
-        right = any(same_words(each, form) for each in (reference, plain(gold)) for form in forms)
+        forms = {text, *parts, *map(statement, parts)}
+        right = any(same_words(each, form) for each in {reference, plain(gold)} for form in forms)
     if named and not right:
         return None
     return right

@@ -40,7 +40,7 @@ _STATED = re.compile(
     r"|(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b"
 )
 _CONCLUSION = re.compile(
-    r"(?im)(?:^|(?<=[.!?]\s))[\W_]*(?:so|thus|hence|therefore|in conclusion)\b[,:]?"
+    r"(?im)(?:^|(?<=[.!?]\s))(?:[^\w\n]|_)*(?:so|thus|hence|therefore|in conclusion)\b[,:]?"
     r"(?:\s+(?:it|this|that)(?:['’]s|\s+(?:is|(?:must|should|has to)\s+be)))?[,:]?"
 )
 _JSON = re.compile(r"\A(?:(.*?)\s*,\s*\"\w+\"\s*:.*|([^{]*?)[} ]*)\Z")  # the rest of an object
@@ -120,6 +120,8 @@ def plain(text: str) -> str:
     """
     for command, means in _COMMANDS.items():
         text = re.sub(command, means, text)
+    if "\\" not in text and "{" not in text:
+        return text
     for _ in range(3):  # \text{\mathbf{...}}, \frac{1}{\sqrt{2}}
         text = _WRAPPED.sub(r" \1 ", text)
         text = _GROUP.sub(lambda group: _operand(group[1]), text)
