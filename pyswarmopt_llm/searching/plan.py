@@ -19,8 +19,6 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
-EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
-
 
 @dataclass(frozen=True)
 class Budget:
@@ -31,14 +29,12 @@ class Budget:
     reserved at the pace so far.
     """
 
-    seconds: float | None  # seconds for evaluations and expert iteration; None: no limit
+    seconds: float | None  # seconds for evaluations; None: no limit
     items: int | None  # item evaluations of the search; None: no limit
     closing_items: int = 0  # items of the closing evaluations; they count only in `seconds`
-    training_share: float = 0.0  # share of `seconds` reserved for expert iteration
 
     def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
-        """Reasons to stop if the next items, with the reserve for training, would exceed the
-        budget.
+        """Reasons to stop if the next items would exceed the budget.
 
         Args:
             total: item evaluations so far.
@@ -54,7 +50,7 @@ class Budget:
         if self.items is not None and total + more > self.items:
             return {"budget_items": total}
         left = self.left(total, seconds, more)
-        if left is not None and left < self.training_share * (self.seconds or 0.0):
+        if left is not None and left < 0:
             return {"budget_minutes": round(seconds / 60, 3)}
         return {}
 
@@ -197,12 +193,10 @@ class Plan:
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes = self.config.budget_minutes
-        on_replies = self.trains and self.objectives.written
         return Budget(
             seconds=minutes and 60 * minutes,
             items=self.config.budget_items,
             closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-            training_share=EXPERT_ITERATION if on_replies else 0.0,
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:

@@ -24,7 +24,6 @@ The replies are in the run's store (`reply_log`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +61,7 @@ SPARE = "spare"  # and on spare prompts
 
 def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
-    both have too few. The base comes first: time it does not use is left to the mixture.
+    both have too few.
     """
     mixture = found.chosen.position
     starts = {BASE: torch.zeros_like(mixture)}
@@ -99,20 +98,13 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
 def _iterated(
     job: Job, found: Found, iteration: ExpertIteration, starts: Mapping[str, Tensor]
 ) -> dict[str, list[Round]]:
-    """Train one start after the other, each within its share of the remaining time; the rounds of
-    those with any.
-    """
-    scorer = found.scorer
-    left = job.plan.budget.left(scorer.item_evaluations, scorer.seconds)
+    """Train one start after the other; the rounds of those with any."""
     outcomes: dict[str, list[Round]] = {}
-    for number, (name, position) in enumerate(starts.items(), start=1):
+    for name, position in starts.items():
         teachers: Sequence[Tensor] = ()
         if name == START:
-            teachers = complementary(scorer.rows, position, job.objectives.names)
-        seconds = math.inf
-        if left is not None:
-            seconds = left * number / len(starts)
-        rounds = iteration.run(name, position, teachers, seconds)
+            teachers = complementary(found.scorer.rows, position, job.objectives.names)
+        rounds = iteration.run(name, position, teachers)
         if rounds:
             outcomes[name] = rounds
     return outcomes
@@ -173,13 +165,7 @@ class ExpertIteration:
         self._meter = Meter(most, job.tell)
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
 
-    def run(
-        self,
-        start: str,
-        position: Tensor,
-        teachers: Sequence[Tensor] = (),
-        seconds: float = math.inf,
-    ) -> list[Round]:
+    def run(self, start: str, position: Tensor, teachers: Sequence[Tensor] = ()) -> list[Round]:
         """Train a model round by round, while the gain on dev exceeds a standard error.
 
         A reply is used if it beats the worse of the base's and the start's. The first round is
@@ -190,10 +176,9 @@ class ExpertIteration:
             start: name of the model, `START` or `BASE`.
             position: a mixture, an expert, or the base (all 0).
             teachers: positions of other mixtures; each replaces one sample in the first round.
-            seconds: no round begins after this time for all replies.
 
         Returns:
-            The rounds; none if too few replies were kept, or there was no time.
+            The rounds; none if too few replies were kept.
         """
         tell = self._job.tell
         first = Answerer(start, self._job.pool.space.realise(position))
@@ -204,9 +189,6 @@ class ExpertIteration:
             name = f"round-{number}"
             if start != START:
                 name = f"{start}-{name}"
-            if max(log.seconds for log in self._logs) > seconds:
-                tell(note(f"{name}: skipped because no time is left"))
-                break
             replies += self._written(rounds[-1], teachers)
             teachers = ()
             items = self.log.training_items(replies, best_replies(replies, floor))

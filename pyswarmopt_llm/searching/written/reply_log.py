@@ -7,7 +7,6 @@ Tasks with identical prompts give several scores to one reply, which is written 
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +38,6 @@ class _Line(TypedDict):
     replies: list[str]
     cut: list[bool]
     scores: list[list[float]]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,7 @@ class ReplyLog:
                 self._asked[known[texts]] = (name, texts[0][1])
                 self.prompts += [text for text, _ in texts]
             self._numbers[name] = known[texts]
-        self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
-        self._latest = time.monotonic()
+        self._read = set[tuple[str, str]]()  # names of lines requested so far
 
     def greedy(self, model: Answerer) -> Replies:
         """The greedy reply to each prompt, as `samples`."""
@@ -190,7 +187,7 @@ class ReplyLog:
             written = self._written(model, missing)
             for number, replies in zip(missing, written, strict=True):
                 self.store.add(*names[number], self._judged(replies))
-        return [self._read(*name) for name in names.values()]
+        return [self._stored(*name) for name in names.values()]
 
     def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
@@ -214,23 +211,16 @@ class ReplyLog:
         return [[replies[number] for number in sorted(replies)] for replies in found]
 
     def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
-        """Replies with their scores, and the seconds since the previous replies."""
+        """Replies with their scores."""
         texts = [storable(reply.text) for reply in replies]
         scores: list[list[float]] = [[] for _ in texts]
         for name, numbers in self._numbers.items():
             values = self.tasks[name].judge([texts[number] for number in numbers])
             for number, value in zip(numbers, values, strict=True):
                 scores[number].append(float(value))
-        begun = self._latest
-        self._latest = time.monotonic()
-        return {
-            "replies": texts,
-            "cut": [reply.cut for reply in replies],
-            "scores": scores,
-            "seconds": round(self._latest - begun, 3),
-        }
+        return {"replies": texts, "cut": [reply.cut for reply in replies], "scores": scores}
 
-    def _read(self, what: str, who: str) -> Replies:
+    def _stored(self, what: str, who: str) -> Replies:
         """A line of the store; rounding errors of combined scores decide nothing.
 
         Raises:
@@ -241,7 +231,7 @@ class ReplyLog:
         same = len(row["replies"]) == len(row["cut"]) == len(scored)
         if not same or [len(scores) for scores in row["scores"]] != scored:
             raise self.store.damaged(what, who, "scores")
-        self._rows[what, who] = row
+        self._read.add((what, who))
         values = []
         for scores in row["scores"]:
             value = fmean(scores)
@@ -287,9 +277,4 @@ class ReplyLog:
     @property
     def count(self) -> int:
         """Replies so far."""
-        return len(self._rows) * len(self.prompts)
-
-    @property
-    def seconds(self) -> float:
-        """Time spent on the replies returned so far, with the training before them."""
-        return sum(row["seconds"] for row in self._rows.values())
+        return len(self._read) * len(self.prompts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shutil
@@ -10,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,11 +35,9 @@ from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, keeping
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
-from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training import trainer
-from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.replies import storable
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog
 
@@ -353,10 +349,9 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert utility(job.engine).value == pytest.approx(result["trained_dev"])
 
 
-def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
+def made(run: Path) -> tuple[list[Json], dict[str, bytes]]:
     """Replies, and the other files of the training."""
-    replies = [{**line, "seconds": None} for line in lines(run)]
-    return replies, files(run / "trained")
+    return lines(run), files(run / "trained")
 
 
 def train_folder(config: SearchConfig) -> Path:
@@ -376,25 +371,7 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     without_rounds(unfinished, "round-[2-9]", "round-1/all")
     resume(run)
     ends_as(run, whole)
-    assert without_seconds(run) == without_seconds(whole)
-
-
-def test_rounds_end_with_the_time(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A line takes a second, and so does to begin a file: base and mixture 1 each, a round 9 and the
-    base's first 17. The base has half of the time, the mixture what is left.
-    """
-    file = open_task(tmp_path / "open.json", DEV + 20)
-    config = replace(config, tasks=(str(file),), dev=DEV)
-    clock = itertools.count()
-    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    monkeypatch.setattr(Budget, "left", lambda *_: 22.0)
-    monkeypatch.setattr(expert_iteration, "gains", lambda before, after: True)
-    _, events = told(config)
-    rounds = {path.name for path in train_folder(config).glob("*round-*")}
-    assert "base-round-1" in rounds and not rounds & {"base-round-3", "round-3"}
-    assert any(note.endswith("skipped because no time is left") for note in notes(events))
+    assert made(run) == made(whole)
 
 
 def test_without_replies_that_are_better_nothing_is_trained(
