@@ -77,7 +77,6 @@ class Strategy:
             ``refine:rounds=2:pass=different``; the first one needs no name: ``nearest:4``.
         tolerant: whether the strategy continues when members fail.
         measure: function for further metrics of a split; also takes the arguments.
-        module: required module of an extra (`common.extras`).
     """
 
     name: str
@@ -89,7 +88,6 @@ class Strategy:
     settings: tuple[Hyperparameter, ...] = ()
     tolerant: bool = False
     measure: str | None = None
-    module: str | None = None
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -176,9 +174,6 @@ VOTES = _table(
     Strategy("route-neighbours", "the best member on similar dev examples (Woods 1997)",
              "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("route-likelihood", "routes by each member's likelihood of the question (Mavromatis 2024)",
-             "Mavromatis et al. 2024, arXiv 2404.11531", "voting.selection:by_likelihood",
-             {"dev", "likelihoods"}, module="sklearn"),
     Strategy("repaired", "majority; asks again if an answer is unreadable",
              "none", "voting.votes:repaired"),
     Strategy("fuse", "a judge writes an answer from the best three (Jiang 2023)",

@@ -13,7 +13,6 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY
 from pyswarmopt_llm.scores.metrics.objectives import check_window
@@ -121,8 +120,7 @@ def usable(
     reasons: dict[str, str] = {}
     left = []
     for strategy in strategies:
-        first = next(_reasons(strategy, config, task, members), None)
-        if why := first or missing_extra(strategy.module):
+        if why := next(_reasons(strategy, config, task, members), None):
             reasons[strategy.name] = why
         else:
             left.append(strategy)

@@ -22,8 +22,6 @@ from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 from pyswarmopt_llm.searching.written.replies import storable
 
-MARK = "\ue000"  # stands for a user's text; no template contains this private character
-
 
 class SharedBase:
     """A base shared by several members; a patch is loaded only when the member changes.
@@ -119,14 +117,9 @@ class LocalMember(Member):
         return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """Scores from the engine; a user's text follows the start of the chat template."""
+        """Scores from the engine."""
         engine = self.base.load(self._patch)
-        requests = []
-        for user, text in pairs:
-            if user is None:
-                requests += as_users_words(engine, [engine.chat(text)])
-            else:
-                requests.append((engine.chat(user), text))
+        requests = [(engine.chat(user), text) for user, text in pairs]
         return [
             Likelihood(value, self.count(context), self.count(text))
             for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
@@ -155,21 +148,3 @@ def options_read(item: Item, scoring: Scoring) -> list[str]:
 def count_tokens(model: TransformersEngine, text: str) -> int:
     """Tokens of a text that the model reads or writes, without special tokens."""
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
-    """Each user turn, already in the chat template, as a (context, continuation) pair with the same
-    likelihood.
-
-    The context is the template's header of a user turn; without a template, the first word.
-    """
-    header, _, _ = engine.chat(MARK).partition(MARK)
-    pairs = []
-    for text in turns:
-        context = header
-        if not header or not text.startswith(header):
-            context, _, rest = text.partition(" ")
-            if not rest.strip():
-                context = text[:1]
-        pairs.append((context, text.removeprefix(context)))
-    return pairs

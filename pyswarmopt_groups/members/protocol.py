@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
-Pair = tuple[str | None, str]
+Pair = tuple[str, str]  # user turn and reply
 
 
 class MemberDown(UserError):
@@ -137,9 +137,7 @@ class Member:
         return [self.refuse() for _ in prompts]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """The likelihood of the reply in each (user turn, reply); for (None, text), of a user
-        writing the text.
-        """
+        """The likelihood of the reply in each (user turn, reply)."""
         return [self.refuse() for _ in pairs]
 
     def count(self, text: str) -> int:

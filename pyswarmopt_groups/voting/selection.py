@@ -5,28 +5,23 @@ any answers, or as many as needed for certainty.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
-from pyswarmopt_groups.members.protocol import BLANK, Member, Pair
+from pyswarmopt_groups.members.protocol import BLANK, Member
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.batching import longest_first, padded
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.tasks import Item
-
-# each member's rating on each item, (n, items); and the tokens per item
-Ratings = tuple[NDArray[Any], list[int]]
 
 # Confidence in the leading answer at which a cascade stops; the best threshold on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -128,69 +123,13 @@ def run_cascade(
     return beliefs, used
 
 
-# Routing: each item goes to one member
-
-
 def by_neighbours(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
-    """The member that is right on most of the item's nearest dev items; ties: the better on dev,
-    then the first.
-    """
-    return _routed(context, items, right_nearby(context, items, neighbours))
-
-
-def by_likelihood(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """The member most probably right, by how familiar the question is to each.
-
-    Familiarity is log P(question) per byte minus the members' mean, which removes the question's
-    own improbability. A logistic regression of each member's dev results turns it into a
-    probability of being right.
-    """
-    familiar, _ = familiarity(context, context.dev.items)
-    fits = [fit_logistic(x, right) for x, right in zip(familiar, context.dev.right, strict=True)]
-    familiar, cost = familiarity(context, items)
-    p_right = np.array([fit(x) for fit, x in zip(fits, familiar, strict=True)])
-    return _routed(context, items, (p_right, cost))
-
-
-def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:
-    """log P(question) per byte minus the members' mean, (n, items); tokens per item."""
-    pairs: list[Pair] = [(None, item.question) for item in items]
-    rows = [member.likelihoods(pairs) for member in context.members]
-    sizes = np.array([len(item.question.encode()) for item in items])
-    values = np.array([[cell.logprob for cell in row] for row in rows]) / sizes
-    tokens = [sum(cell.context + cell.reply for cell in cells) for cells in zip(*rows, strict=True)]
-    return values - values.mean(axis=0), tokens
-
-
-def fit_logistic(x: Floats, right: Bools) -> Callable[[Floats], Floats]:
-    """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default
-    penalty).
-
-    Constant (the smoothed share) for a member that is always or never right.
-
-    Example:
-        >>> fit = fit_logistic(np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True]))
-        >>> bool(fit(np.array([0.0]))[0] < 0.5 < fit(np.array([3.0]))[0])
-        True
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if right.all() or not right.any():
-        share = (right.sum() + 0.5) / (len(right) + 1)
-        return lambda new: np.full(len(new), share)
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x[:, None], right)
-    return lambda new: np.asarray(model.predict_proba(new[:, None])[:, 1])
-
-
-def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> list[Verdict]:
-    """Each item goes to the member with the highest rating; ties go to the better on dev, then the
-    first-listed.
+    """Each item goes to the member that is right on most of its nearest dev items; ties go to the
+    better on dev, then the first-listed.
     """
     order = np.array(context.order)
-    ratings, cost = rated
-    chosen = order[ratings[order].argmax(axis=0)]
+    right, cost = right_nearby(context, items, neighbours)
+    chosen = order[right[order].argmax(axis=0)]
     responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
     verdicts = []
     for i, k in enumerate(chosen):
@@ -246,9 +185,11 @@ def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[F
     return embed(model, texts), [len(model.tokenizer(text)["input_ids"]) for text in texts]
 
 
-def right_nearby(context: GroupContext, items: Sequence[Item], neighbours: int) -> Ratings:
-    """Rates members by their right answers on the nearest dev items by cosine similarity; ties go
-    to the earlier item.
+def right_nearby(
+    context: GroupContext, items: Sequence[Item], neighbours: int
+) -> tuple[Ints, list[int]]:
+    """Each member's right answers on the nearest dev items by cosine similarity, (n, items), ties to
+    the earlier item; and the tokens per item.
     """
     points, _ = question_embeddings(context, context.dev.items)
     asked, tokens = question_embeddings(context, items)

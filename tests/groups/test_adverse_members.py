@@ -111,7 +111,7 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
     assert code == 0, err
     left = re.findall("^left out: (.*?) ", out, re.MULTILINE)
-    more = {"attention", "nearest", "route-neighbours", "route-likelihood"}
+    more = {"attention", "nearest", "route-neighbours"}
     more |= {"fuse", "self-consistency", "reward"}
     assert set(left) == more
     code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--json")

@@ -165,20 +165,6 @@ def test_neighbours_are_those_with_the_greatest_cosine(name: str, seed: int, mon
         assert verdict.tokens == 2 + 10 * (votes > 0).sum()
 
 
-def test_familiarity_routes_where_it_tells_who_is_right() -> None:
-    """Ann is right on questions that she finds likelier than bob does, and the other way round."""
-    familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
-    right = "AB" * 5
-    p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
-    context = context_of(p, right, dev=6, question_logprobs=familiar)
-    decided = selection.by_likelihood(context, context.task.test)
-    assert [v.notes["member"] for v in decided] == ["ann", "bob", "ann", "bob"]
-    assert [v.answer for v in decided] == list("ABAB") and decided[0].tokens == 10 + 2 * 5
-    values, _ = selection.familiarity(context, context.task.test)
-    size = len(context.task.test[0].question)
-    assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
-
-
 # After the answers
 
 

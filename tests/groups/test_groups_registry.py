@@ -38,11 +38,11 @@ def skipped(
 
 
 def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
-    always = {"route-likelihood", "game", "reward"}  # no likelihoods, no reward model
+    always = {"game", "reward"}  # no likelihoods, no reward model
     # no model in this process, which could embed
     always |= {"attention", "nearest", "route-neighbours"}
     fitted = {"weighted", "confidence", "nearest", "cascade", "route-neighbours"}
-    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked", "trust"}
+    fitted |= {"stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped()) == always
     assert set(skipped(task="")) == always | fitted
     assert set(skipped(options=False)) == always | {

@@ -12,19 +12,20 @@ The experts share a vocabulary, so no tokens are aligned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_groups.members.local import as_users_words
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
 from pyswarmopt_rivals.panel import Pairs, Panel
 
 TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
+MARK = "\ue000"  # stands for a user's text; no template contains this private character
 
 Along = TypeVar("Along")
 """An expert's output along a text: log-probabilities of its tokens, or distributions."""
@@ -111,3 +112,21 @@ def _fused(
         return values
 
     return LikelihoodAnswerer(loglikelihood)
+
+
+def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
+    """Each user turn, already in the chat template, as a (context, continuation) pair with the same
+    likelihood.
+
+    The context is the template's header of a user turn; without a template, the first word.
+    """
+    header, _, _ = engine.chat(MARK).partition(MARK)
+    pairs = []
+    for text in turns:
+        context = header
+        if not header or not text.startswith(header):
+            context, _, rest = text.partition(" ")
+            if not rest.strip():
+                context = text[:1]
+        pairs.append((context, text.removeprefix(context)))
+    return pairs

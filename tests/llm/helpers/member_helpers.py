@@ -34,7 +34,6 @@ class Scripted:
         samples: the texts of every request for samples.
         prefers: two texts -> log P("A") - log P("B").
         logprobs: pair -> log-likelihood.
-        questions: per item log P(question).
     """
 
     def __init__(
@@ -45,20 +44,14 @@ class Scripted:
         writes: Callable[[str], str] | None = None,
         samples: Sequence[str] = (),
         prefers: Callable[[str, str], float] | None = None,
-        logprobs: Callable[[str | None, str], float] | None = None,
-        questions: Sequence[float] = (),
+        logprobs: Callable[[str, str], float] | None = None,
         gives_scores: bool = True,
     ) -> None:
         self.name = self.fingerprint = name
         self._scores, self._answers, self._writes, self._samples = scores, answers, writes, samples
-        self._prefers, self._logprobs, self._questions, self._gives_scores = (
-            prefers,
-            logprobs,
-            questions,
-            gives_scores,
-        )
-        self.gives_likelihoods = bool(prefers or logprobs or questions)
-        self.asked: list[tuple[str | None, str]] = []
+        self._prefers, self._logprobs, self._gives_scores = prefers, logprobs, gives_scores
+        self.gives_likelihoods = bool(prefers or logprobs)
+        self.asked: list[tuple[str, str]] = []
         self.prompts: list[str] = []
 
     def answer(
@@ -84,13 +77,11 @@ class Scripted:
         assert self._writes is not None or not prompts, "nothing to write"
         return [Texts((self._writes(prompt),) * how.n, TEXT) for prompt in prompts]  # type: ignore[misc]
 
-    def likelihoods(self, pairs: Sequence[tuple[str | None, str]]) -> list[Likelihood]:
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         self.asked += pairs
         return [Likelihood(self._logprob(user, text), CONTEXT, REPLY) for user, text in pairs]
 
-    def _logprob(self, user: str | None, text: str) -> float:
-        if user is None:
-            return self._questions[int(re.findall(r"\d+", text)[0])]
+    def _logprob(self, user: str, text: str) -> float:
         if self._prefers is not None:
             a, b = re.findall(r"^Answer [AB]: (.*)$", user, re.MULTILINE)
             return self._prefers(a, b) / 2 * (1 if text == "A" else -1)
@@ -108,7 +99,6 @@ def context_of(
     *,
     items: Sequence[Item] | None = None,
     without_scores: Sequence[str] = (),
-    question_logprobs: Mapping[str, Sequence[float]] | None = None,
     judge: Member | None = None,
 ) -> GroupContext:
     """Members by their probabilities, and a task whose first `dev` items are dev."""
@@ -117,11 +107,8 @@ def context_of(
         or quiz(right, dev, len(next(iter(probabilities.values()))[0]) if probabilities else None)
     )
     task = Task("quiz", asked[:dev], asked[dev:])
-    questions = question_logprobs or {}
     members: list[Member] = [
-        Scripted(
-            name, rows, questions=questions.get(name, ()), gives_scores=name not in without_scores
-        )
+        Scripted(name, rows, gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
     return GroupContext([*members, judge] if judge else members, task, "letter")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
-from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
@@ -20,6 +19,7 @@ from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, votes
+from pyswarmopt_rivals.methods.ensembles.pack import as_users_words
 from pyswarmopt_rivals.methods.method import Settings
 from pyswarmopt_rivals.panel import Panel
 
@@ -69,6 +69,13 @@ def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation:
         fused = fused + w * np.log(p)
     rows = zip(fused, ids, strict=True)
     return float(sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows))
+
+
+def test_a_users_words_follow_the_header_of_the_template(panel: Panel) -> None:
+    turn = panel.engine.chat("birch cedar")
+    ((context, words),) = as_users_words(panel.engine, [turn])
+    assert context == turn.partition("birch")[0] and context + words == turn
+    assert as_users_words(panel.engine, ["no template"]) == [("no", " template")]
 
 
 @pytest.mark.parametrize("name", ["pack-sim", "pack-opt"])
