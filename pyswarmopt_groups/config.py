@@ -106,7 +106,6 @@ class DistillConfig(CouncilConfig):
     ] = field()
     out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)] = field()
     strategy: Annotated[str, Option("A strategy of ensemble or negotiate.", "S")] = "weighted"
-    soft: Annotated[bool, Option("Train on the group's probabilities, not its answers.")] = False
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum passes over the dev examples.", "E")] = 2.0

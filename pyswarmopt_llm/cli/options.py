@@ -39,6 +39,7 @@ REMOVED = {
     "--split": "training uses all of --data",
     "--seed": "this command is deterministic",
     "--prompts": "use --task prompts:FILE",
+    "--soft": "distill trains on the group's answers",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 

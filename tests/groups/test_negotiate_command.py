@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from member_helpers import Scripted, context_of
@@ -13,7 +12,6 @@ from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_groups import distillation
 from pyswarmopt_groups.config import DistillConfig
-from pyswarmopt_groups.distillation import COPIES, soft_chats
 from pyswarmopt_groups.registry import NEGOTIATIONS, society_names
 
 pytestmark = pytest.mark.usefixtures("short_texts")
@@ -116,19 +114,3 @@ def test_base_and_student_may_write_as_much_as_the_group(monkeypatch: pytest.Mon
     config = DistillConfig(("ann",), base="b", task="t", out="o", max_new_tokens=7)
     distillation._models(config, context_of({"ann": [[0.6, 0.4]] * 2}, "AB", dev=1))
     assert [member.reply_tokens for member in pair] == [7, 7]  # type: ignore[attr-defined]
-
-
-def test_soft_labels_are_the_mean_of_all_members() -> None:
-    """By hand, one dev item of six: ann says A and is right five times of six, bob and cid say B
-    and are so three times and once. (5 + 1/3) / 7, (3 + 1/3) / 7 and (1 + 1/3) / 7 are theirs, the
-    rest is shared: 0.48, 0.26 and 0.26 of eight copies.
-    """
-    said = {"ann": "AAAAAB", "bob": "BAAACC", "cid": "BBABBB"}
-    rows = {
-        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in row]].tolist()
-        for name, row in said.items()
-    }
-    context = context_of(rows, "AAAAAA", dev=6, without_scores=list(said))
-    assert (context.accuracies * 6).tolist() == [5, 3, 1]
-    letters = [chat["messages"][1]["content"] for chat in soft_chats(context)[:COPIES]]
-    assert letters == list("AAAABBCC")
