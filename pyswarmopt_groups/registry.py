@@ -174,8 +174,6 @@ VOTES = _table(
     Strategy("route-neighbours", "the best member on similar dev examples (Woods 1997)",
              "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("repaired", "majority; asks again if an answer is unreadable",
-             "none", "voting.votes:repaired"),
     Strategy("fuse", "a judge writes an answer from the best three (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"},
              settings=(Hyperparameter("judge", ""),)),

@@ -101,31 +101,3 @@ def self_consistency(
         tokens = sum(row[i].tokens for row in drawn)
         verdicts.append(replace(verdict_of(together, tokens, samples=ballots), ballots=votes))
     return verdicts
-
-
-def repaired(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """A majority vote; a member without a readable answer is queried once more, only for the
-    answer.
-    """
-    responses = context.collect(items)
-    ballots = [list(row) for row in responses.ballots]
-    costs = responses.costs.tolist()
-    for k, member in enumerate(context.members):
-        unread = [i for i, row in enumerate(ballots) if row[k] is None]
-        texts = [responses.answers[k][i].text for i in unread]
-        pairs = zip(unread, texts, strict=True)
-        replies = member.generate([_retry(items[i], text, context.template) for i, text in pairs])
-        for i, reply in zip(unread, replies, strict=True):
-            ballots[i][k] = read_ballot(items[i], reply.text)
-            costs[i] += reply.tokens
-    return [*map(verdict_of, map(voting.majority, ballots), costs)]
-
-
-def _retry(item: Item, text: str, template: str | None) -> str:
-    form = "in a few words"
-    if item.choices:
-        form = "with the letter of one option, and nothing else"
-    said = ""
-    if text:
-        said = f"\nYou wrote: {text}\nThat cannot be read as an answer."
-    return f"{render_prompt(item, 'generate', template)}{said}\nAnswer {form}."

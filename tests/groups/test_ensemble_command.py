@@ -65,7 +65,7 @@ def test_all_votes_from_one_asking(
 def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
     given: list[str], tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [*given, "--strategy", "weighted,repaired,fuse", "--scoring", "likelihood"]
+    words = [*given, "--strategy", "weighted,self-consistency,fuse", "--scoring", "likelihood"]
     assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "whole")[0] == 0
     asked: list[int] = []
     calls = {name: getattr(LocalMember, name) for name in ("answer", "generate", "likelihoods")}

@@ -168,20 +168,6 @@ def test_neighbours_are_those_with_the_greatest_cosine(name: str, seed: int, mon
 # After the answers
 
 
-def test_who_is_unreadable_is_asked_once_more() -> None:
-    said = {"ann": ["A", "mist"], "bob": ["fog", "B"], "cid": ["B", "fog"]}
-    again = {"ann": "The answer is A.", "bob": "A", "cid": "I cannot say."}
-    members = [
-        Scripted(name, answers=rows, writes=lambda prompt, name=name: again[name])
-        for name, rows in said.items()
-    ]
-    items = quiz("AB", 0)
-    group = GroupContext(members, Task("quiz", (), items), "generate")
-    verdicts = load_strategy("repaired").decide(group, items)
-    assert [v.ballots for v in verdicts] == [("A", "A", "B"), ("A", "B", None)]
-    assert [(v.answer, v.tokens) for v in verdicts] == [("A", 37), ("A", 44)]
-
-
 SPLIT = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
 
 
