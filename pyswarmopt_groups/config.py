@@ -109,7 +109,6 @@ class DistillConfig(CouncilConfig):
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum passes over the dev examples.", "E")] = 2.0
-    max_tokens: Annotated[int, Option("Maximum tokens to train on.", "N", least=1)] = 120_000
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     epsilon: None = None
     liar: None = None

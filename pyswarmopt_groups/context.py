@@ -163,18 +163,12 @@ class GroupContext:
 
     @property
     def order(self) -> list[int]:
-        """Members by accuracy on dev, best first; in the given order if equal or without dev."""
+        """Members by accuracy on dev, best first; in the given order if equal or without dev. The
+        first compares and fuses answers.
+        """
         if not self.task.dev:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
-
-    def judge(self, name: str) -> Member:
-        """The member that compares and fuses answers: the named one, else the best on dev, without
-        dev the first.
-        """
-        if not name:
-            return self.members[self.order[0]]
-        return next(member for member in self.members if member.name == name)
 
     @cached_property
     def temperatures(self) -> list[float | None]:

@@ -100,7 +100,7 @@ def _train(
     examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None
 ) -> int:
     """Train the student; return the number of steps."""
-    names = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
+    names = ("rank", "lr", "epochs", "seed", "threads")
     settings = {name: getattr(config, name) for name in names}
     result = train_expert(
         resolve_base(config.base),

@@ -97,7 +97,7 @@ class Group:
         )
         voters(members, config, task)  # find a wrong name before anything is written
         group = cls(config, task, members, *usable(named, config, task, members))
-        check_members(members, task, config.scoring, group.tolerant)
+        check_members(members, task, config.scoring)
         for member in members:
             rooms = [
                 room_for_replies(strategy, member, task, len(members))

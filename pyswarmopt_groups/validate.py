@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.members.endpoint import EndpointMember
 from pyswarmopt_groups.members.local import LocalMember
-from pyswarmopt_groups.members.protocol import Member, Sampling
+from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
 from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.registry import Strategy
@@ -21,7 +20,6 @@ from pyswarmopt_llm.tokens.members import check_templates, has_template
 
 DEBATES = ("negotiation.refinement:refine", "negotiation.societies:society")
 SHORTEST = 8  # tokens of a reply that can hold an answer
-_PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
@@ -50,16 +48,13 @@ def check_task(config: CouncilConfig, task: Task) -> None:
             )
 
 
-def check_members(
-    members: Sequence[Member], task: Task, scoring: str, tolerant: bool = False
-) -> None:
-    """Check chat templates, context windows, and that endpoints respond.
+def check_members(members: Sequence[Member], task: Task, scoring: str) -> None:
+    """Check chat templates and context windows.
 
     Args:
         members: members of the group.
         task: the task.
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
-        tolerant: whether to skip the endpoints: the strategy continues without them.
 
     Raises:
         UserError: a member cannot be used.
@@ -69,13 +64,6 @@ def check_members(
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})
-    for member in members:
-        if isinstance(member, EndpointMember) and not tolerant:
-            (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
-            if not reply.text:
-                raise UserError(
-                    f"{member.name} did not answer {_PROBE!r}; check its model, or remove the member"
-                )
     if task.dev:  # members on one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
             check_window(task, scoring, member.base.engine, model=member.name)
@@ -172,14 +160,6 @@ def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:
     mute = [member.name for member in members if not member.gives_likelihoods]
     if "likelihoods" in strategy.needs and mute:
         yield f"needs likelihoods, which the endpoint {mute[0]} does not return; remove the endpoint"
-    n = len(members)
-    quorum = strategy.value("quorum")
-    if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
-        yield f"needs a quorum of at least {n // 2 + 1} and at most {n} members"
-    judge = strategy.value("judge")
-    names = [member.name for member in members]
-    if judge and judge not in names:
-        yield f"needs a member as its judge; use one of: {', '.join(names)}"
     if "embeddings" in strategy.needs:
         try:
             embedding_member(members)

@@ -72,15 +72,18 @@ class Round:
         number: number of the round.
         leader: number of the leading member.
         voters: all members, the leader included.
-        quorum: members needed for a decision.
         reaches: which calls and replies arrive.
     """
 
     number: int
     leader: int
     voters: Sequence[Voter]
-    quorum: int
     reaches: Reaches
+
+    @property
+    def quorum(self) -> int:
+        """Number of members needed for a decision: more than half."""
+        return len(self.voters) // 2 + 1
 
     def prepare(self, candidate: str, approves: Approves) -> str | None:
         """Collect promises; the answer to propose, or None without a quorum."""
@@ -127,7 +130,6 @@ def agree(
     approves: Approves = lambda member, answer: True,
     *,
     reaches: Reaches = lambda sender, receiver: True,
-    quorum: int = 0,
 ) -> Decision:
     """Let members lead in turn, the first-listed first, until an answer is decided or all have led
     twice.
@@ -137,7 +139,6 @@ def agree(
         approves: `approves(member, answer)`, called once in each round that reaches the member.
         reaches: `reaches(sender, receiver)`, whether a call or a reply arrives. For an unavailable
             member none does, in or out.
-        quorum: members needed for a decision; 0: more than half.
 
     Example:
         >>> agree(["A", "B", "B"], approves=lambda member, answer: answer == "B" or member == 0).answer
@@ -153,7 +154,7 @@ def agree(
         candidate = answers[leader]
         if candidate is None:
             continue
-        attempt = Round(number, leader, voters, quorum or n // 2 + 1, reaches)
+        attempt = Round(number, leader, voters, reaches)
         proposed = attempt.prepare(candidate, approves)
         if proposed is not None and attempt.propose(proposed):
             return Decision(proposed, leader, number + 1)
@@ -163,19 +164,19 @@ def agree(
 # Among a group's members
 
 
-def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list[Verdict]:
+def consensus(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Let members lead rounds in turn, the first-listed first; an answer accepted by a quorum is
     decided, else there is none.
 
     A member approves of its own answer, and of an option in its upper half; for other texts, or
     without option scores, it is queried. An unavailable member has failed for the rest of the run,
-    but counts for the quorum. A quorum of 0 means more than half.
+    but counts for the quorum.
     """
     responses = context.collect(items)
-    return [_consensus_on(i, context, responses, quorum) for i in range(len(items))]
+    return [_consensus_on(i, context, responses) for i in range(len(items))]
 
 
-def _consensus_on(i: int, context: GroupContext, responses: Responses, quorum: int) -> Verdict:
+def _consensus_on(i: int, context: GroupContext, responses: Responses) -> Verdict:
     """The verdict on one item."""
     item = responses.items[i]
     ballots = cluster(responses.ballots[i])
@@ -198,7 +199,7 @@ def _consensus_on(i: int, context: GroupContext, responses: Responses, quorum: i
     def reaches(sender: int, receiver: int) -> bool:
         return context.down.isdisjoint((sender, receiver))
 
-    decision = agree(ballots, approves, reaches=reaches, quorum=quorum)
+    decision = agree(ballots, approves, reaches=reaches)
     leader = None
     if decision.leader is not None:
         leader = context.members[decision.leader].name

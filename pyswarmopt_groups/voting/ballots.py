@@ -193,17 +193,12 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
         options: number K of options, at least 2.
 
     Raises:
-        ValueError: an accuracy is not between 0 and 1, the number of items is negative, or there
-            are fewer than two options.
+        ValueError: an accuracy is not between 0 and 1.
 
     Example:
         >>> [round(w, 2) for w in log_odds([0.9, 0.5, 0.2], items=100)]
         [2.15, 0.0, -1.37]
     """
-    if options < 2 or items < 0:
-        raise ValueError(
-            f"items must be at least 0 and options at least 2, got {items} and {options}"
-        )
     weights = []
     for i, accuracy in enumerate(accuracies):
         if not 0 <= accuracy <= 1:

@@ -43,12 +43,12 @@ def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Ver
     return verdicts
 
 
-def fuse(context: GroupContext, items: Sequence[Item], judge: str) -> list[Verdict]:
-    """The judge reads its `TOP` preferred candidates and writes its own answer.
+def fuse(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+    """The best member on dev reads its `TOP` preferred candidates and writes its own answer.
 
     If that is unreadable, the preferred candidate wins. Unanimous answers are not fused.
     """
-    writer = context.judge(judge)
+    writer = context.members[context.order[0]]
     responses = context.collect(items)
     ranked = compare_all(writer, responses)
     prompts = {}

@@ -68,8 +68,7 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     verdicts = []
     for i, count in enumerate(used):
         answer = items[i].letters[int(beliefs[i].argmax())]
-        voted = (answer, responses.ballots[i], responses.costs[i], count)
-        verdicts.append(verdict_for(*voted, asked=count, threshold=threshold))
+        verdicts.append(verdict_for(answer, responses.ballots[i], responses.costs[i], count))
     return verdicts
 
 

@@ -52,7 +52,7 @@ def test_never_two_decisions_only_what_a_quorum_approves_of_and_one_after_any_tr
         return draws.random() >= lost
 
     for number in range(15):
-        begun.append(Round(number, number % n, voters, quorum, reaches))
+        begun.append(Round(number, number % n, voters, reaches))
         while begun and draws.random() < 0.5:
             attempt = begun.pop(draws.randrange(len(begun)))
             proposed = attempt.prepare(answers[attempt.leader], approves)
@@ -67,7 +67,7 @@ def test_never_two_decisions_only_what_a_quorum_approves_of_and_one_after_any_tr
     for answer in decided:
         assert answer in answers and sum(approves(k, answer) for k in range(n)) >= quorum
     alive = draws.sample(range(n), quorum)  # the others have stopped for good
-    last = Round(15, alive[0], voters, quorum, lambda *ends: {*ends} <= {*alive})
+    last = Round(15, alive[0], voters, lambda *ends: {*ends} <= {*alive})
     proposed = last.prepare(answers[alive[0]], lambda member, answer: True)
     assert proposed is not None and last.propose(proposed)
     assert not decided or {proposed} == decided

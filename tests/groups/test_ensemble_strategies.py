@@ -132,11 +132,11 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         right = ["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]
         table[threshold] = (np.mean(right), -sum(asked))
     verdicts = load_strategy("cascade").decide(context, context.task.test)
-    used = verdicts[0].notes["threshold"]
+    used = selection.best_threshold(context)
     assert used == min(t for t in table if table[t] == max(table.values()))
     for verdict in verdicts:
-        assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
-        assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
+        asked = sum(ballot is not None for ballot in verdict.ballots)
+        assert verdict.tokens == 10 * asked  # ten tokens an answer
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -184,8 +184,8 @@ def test_the_three_that_win_most_pairs_are_fused(seed: int) -> None:
     )
     members = [Scripted(word, answers=[word]) for word in words]
     item = Item("0", "Which?", None, "one")
-    context = GroupContext([*members, judge], Task("t", (), (item,)), "generate")
-    (verdict,) = reranking.fuse(context, [item], "judge")
+    context = GroupContext([judge, *members], Task("t", (), (item,)), "generate")
+    (verdict,) = reranking.fuse(context, [item])
     scores = [sum(liking[i, j] - liking[j, i] for j in range(5)) for i in range(5)]
     best = [words[i] for i in np.argsort(scores)[:1:-1]]
     assert re.findall(r"Proposal \d: (\w+)", judge.prompts[0]) == best
@@ -197,8 +197,8 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     for words, expected in (("The answer is B.", "B"), ("I cannot say.", "A")):
         likes_red = {"prefers": lambda a, b: 1.0 if a == "red" else -1.0}
         judge = Scripted("judge", writes=lambda prompt, w=words: w, answers="??", **likes_red)
-        context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
-        (verdict,) = reranking.fuse(context, context.task.test, "judge")
+        context = context_of(SPLIT, "AB", dev=0, items=items, judge=judge)
+        (verdict,) = reranking.fuse(context, items[1:])
         assert verdict.answer == expected and verdict.agreement == pytest.approx(1 / 3)
         # three answers, a context and two letters in either order, and a text
         assert verdict.tokens == 3 * 10 + 2 * (4 + 2) + 7

@@ -48,7 +48,7 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     assert set(skipped(options=False)) == always | {
         *("cascade", "confidence", "stackelberg", "stacked")
     }
-    assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
+    assert skipped("majority", "reward:R", "fuse", "consensus") == {}
     with pytest.raises(UserError, match="strategy nearest needs embeddings"):
         skipped(skip=False)
 

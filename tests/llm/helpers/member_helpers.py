@@ -111,4 +111,4 @@ def context_of(
         Scripted(name, rows, gives_scores=name not in without_scores)
         for name, rows in probabilities.items()
     ]
-    return GroupContext([*members, judge] if judge else members, task, "letter")
+    return GroupContext([judge, *members] if judge else members, task, "letter")
