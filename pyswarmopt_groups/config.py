@@ -43,7 +43,7 @@ class CouncilConfig:
 
     members: Annotated[
         tuple[str, ...],
-        Option("Models, adapters, runs, mixtures or URL#MODEL; most trusted first.", "M...", TASK),
+        Option("Models, adapters, runs or URL#MODEL; most trusted first.", "M...", TASK),
     ]
     strategies: tuple[str, ...] = ()
     task: TaskFile = ""

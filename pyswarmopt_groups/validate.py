@@ -63,7 +63,7 @@ def check_members(members: Sequence[Member], task: Task, scoring: str) -> None:
         why = ": no member returns likelihoods, so all generate their answers; remove this option"
         raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
-    check_templates({m.name: all(map(has_template, m.models)) for m in local})
+    check_templates({m.name: has_template(m.base.engine) for m in local})
     if task.dev:  # members on one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
             check_window(task, scoring, member.base.engine, model=member.name)

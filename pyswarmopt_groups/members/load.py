@@ -1,4 +1,4 @@
-"""Opens members from a user's specs: paths, hub ids, runs, mixtures, endpoints."""
+"""Opens members from a user's specs: paths, hub ids, runs, endpoints."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from pyswarmopt_llm.experts.compatibility import numbered, unique_names
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 from pyswarmopt_llm.tokens import members as token_members
-from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.space import read_mixture
 
 
 def open_members(
@@ -33,7 +31,7 @@ def open_members(
     """Load all members; those of one base share it in memory.
 
     Args:
-        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures,
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs,
             directories of sequence classifiers, or ``URL#MODEL``.
         base: base of all adapters; None: each adapter's own. A run uses its own.
         dtype: dtype of the weights.
@@ -79,22 +77,13 @@ class _Loader:
                 return self.find(best, None)
             return self.find(adapter, best)
         check_unchanged((base, spec) if base else (spec, None))
-        kind = saved_kind(path)
-        if kind is not None:
-            if kind.name != "token":
-                raise UserError(
-                    f"{spec}: a {kind.name} of models cannot be a member; list its models instead"
-                )
-            return partial(self._mixture, *read_mixture(path))
+        if saved_kind(path) is not None:
+            raise UserError(
+                f"{spec} consists of several models and cannot be a member; list its models instead"
+            )
         if (classifier := find_classifier(spec)) is not None:
             return partial(ClassifierMember, source=classifier, device=self.device)
         return partial(self._model, token_members.find_members([spec], base)[0])
-
-    def _mixture(self, members: Sequence[token_members.Member], patch: Patch, name: str) -> Member:
-        models = token_members.load_members(members, self.dtype, self.device, self.threads)
-        prints = " ".join(member.fingerprint for member in members)
-        base = SharedBase(MixtureEngine(models))
-        return LocalMember(name, f"{prints} {patch.mixture}", base, patch)
 
     def _model(self, found: token_members.Member, name: str) -> Member:
         key = found.base.fingerprint

@@ -1,4 +1,4 @@
-"""Members in this process: models, mixtures, and adapters on a shared base."""
+"""Members in this process: models, and adapters on a shared base."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from pyswarmopt_groups.members.protocol import (
     Sampling,
     Texts,
 )
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
@@ -30,11 +29,11 @@ class SharedBase:
         engine: engine of the base, used only by these members.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: TransformersEngine) -> None:
         self.engine = engine
         self._patch: Patch | None = None
 
-    def load(self, patch: Patch) -> Engine:
+    def load(self, patch: Patch) -> TransformersEngine:
         """The engine with `patch` loaded."""
         if patch is not self._patch:
             self._patch = None  # in case the merge is interrupted
@@ -50,10 +49,7 @@ class LocalMember(Member):
         name: name of the member.
         fingerprint: fingerprint of weights and tokenizer.
         base: base, possibly shared with other members.
-        patch: difference from the base; for a mixture its weights.
-
-    Attributes:
-        models: the model, or the models of a mixture.
+        patch: difference from the base.
     """
 
     gives_likelihoods = True
@@ -62,17 +58,13 @@ class LocalMember(Member):
         super().__init__(name, fingerprint)
         self.base = base
         self._patch = patch
-        engines = (base.engine, *base.engine.members.values())
-        self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
 
     def room(self, turns: Sequence[str]) -> int | None:
         """Tokens of its context window beside the longest of these user turns; None if unknown."""
-        rooms = [
-            model.window - max(model.count_tokens(model.chat(turn)) for turn in turns)
-            for model in self.models
-            if model.window is not None
-        ]
-        return min(rooms, default=None)
+        model = self.base.engine
+        if model.window is None:
+            return None
+        return model.window - max(model.count_tokens(model.chat(turn)) for turn in turns)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -84,7 +76,7 @@ class LocalMember(Member):
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
-            tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
+            tokens = tokens_read(engine, item, scoring, template)
             answer = Answer("", tokens)  # it abstains after an overflow, as in float16
             if all(map(math.isfinite, scores.values())):
                 best = max(scores, key=lambda letter: scores[letter])
@@ -96,14 +88,10 @@ class LocalMember(Member):
         """Greedy texts, or `n` samples per prompt.
 
         Raises:
-            UserError: a prompt does not fit, or the temperature of a mixture is not 0.
+            UserError: a prompt does not fit.
         """
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
-        if how.temperature and engine not in self.models:
-            raise UserError(
-                f"{self.name}: a mixture cannot sample; remove the member, or choose another strategy"
-            )
         if how.temperature:
             draws = Draws(how.temperature, how.n, how.seed)
             samples = draws.replies(engine, chats, self.longest(how))
@@ -112,7 +100,7 @@ class LocalMember(Member):
         replies = []
         for prompt, *written in zip(prompts, *samples, strict=True):
             texts = tuple(map(storable, written))
-            turn = sum(len(model.encode_prompt(model.chat(prompt))) for model in self.models)
+            turn = len(engine.encode_prompt(engine.chat(prompt)))
             replies.append(Texts(texts, len(texts) * turn + sum(map(self.count, texts))))
         return replies
 
@@ -126,8 +114,8 @@ class LocalMember(Member):
         ]
 
     def count(self, text: str) -> int:
-        """Tokens in its own tokenizer; for a mixture the sum over its models."""
-        return sum(count_tokens(model, text) for model in self.models if text)
+        """Tokens in its own tokenizer."""
+        return count_tokens(self.base.engine, text)
 
 
 def tokens_read(

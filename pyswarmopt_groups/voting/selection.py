@@ -161,7 +161,7 @@ def embed(engine: TransformersEngine, texts: Sequence[str]) -> Floats:
 
 
 def embedding_member(members: Sequence[Member]) -> LocalMember:
-    """The first member that is a single model in this process.
+    """The first member in this process.
 
     Raises:
         UserError: there is none.
@@ -170,7 +170,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
         inner = member
         while isinstance(inner, CachedMember | LyingMember):  # a liar reads as its truthful self
             inner = inner.member
-        if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
+        if isinstance(inner, LocalMember):
             return inner
     raise UserError("no member is a local model; choose another strategy")
 
@@ -178,8 +178,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
 def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:
     """Embeddings of the questions by one member's bare base, (items, hidden); the tokens per item."""
     member = embedding_member(context.members)
-    (model,) = member.models
-    member.base.load(Patch())
+    model = member.base.load(Patch())
     texts = [item.question for item in items]
     return embed(model, texts), [len(model.tokenizer(text)["input_ids"]) for text in texts]
 

@@ -121,25 +121,23 @@ def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) ->
     assert [answer.texts for answer in cold] == [answer.texts for answer in greedy]
 
 
-# Runs, mixtures, other models
+# Runs, other models
 
 
-def test_a_finished_run_and_a_mixture_are_members(
-    tiny_base: Path, experts: list[Path], tmp_path: Path, plain: TransformersEngine
+def test_a_finished_run_is_a_member_unless_it_consists_of_several_models(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
 ) -> None:
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
     search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1, dtype="float32"))
     how = {"max_iter": 1, "space": "token", "dtype": "float32"}
     search(small("", [tiny_base, experts[0]], [task], tmp_path / "tokens", **how))
-    folders = [str(tmp_path / name) for name in ("run", "tokens")]
-    run, mixture = open_members(folders, dtype="float32", threads=1)
+    (run,) = open_members([str(tmp_path / "run")], dtype="float32", threads=1)
     test = load_task(str(task)).test
-    for member, folder in ((run, "run"), (mixture, "tokens")):
-        responses = member.answer(test, "likelihood")
-        right = sum(a.text == item.answer for a, item in zip(responses, test, strict=True)) / 4
-        assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
-    with pytest.raises(UserError, match="tokens: a mixture"):
-        mixture.generate(["Hello"], Sampling(temperature=1.0))
+    responses = run.answer(test, "likelihood")
+    right = sum(a.text == item.answer for a, item in zip(responses, test, strict=True)) / 4
+    assert right == json.loads((tmp_path / "run" / "result.json").read_text())["best_test"]
+    with pytest.raises(UserError, match="consists of several models"):
+        open_members([str(tmp_path / "tokens")])
 
 
 def test_members_with_tokenizers_of_their_own_write_what_each_model_writes_alone(
