@@ -22,7 +22,7 @@ from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, rights
-from pyswarmopt_groups.summary import compared, verdict_lines
+from pyswarmopt_groups.summary import compared, verdict
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -225,7 +225,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         store.get("strategy", name, compute, _Stored)
         decided = store.all("strategy")
         result["strategies"] = compared(task.test, decided, right)
-        result["verdict"] = [*verdict_lines(result), *token_mixture(group)]
+        result["verdict"] = [verdict(result), *token_mixture(group)]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
             write_text(out / VERDICTS, _lines(decided))

@@ -130,22 +130,6 @@ def with_messages(question: str, messages: Sequence[str]) -> str:
     return question
 
 
-def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
-    """The graph in words: who reads whom, in calling order.
-
-    Example:
-        >>> in_words([Node(0), Node(1, (0,))], ["ant", "bee"])
-        'ant; bee reads ant and answers'
-    """
-    models = [names[node.expert] for node in graph]
-    lines = []
-    for model, node in zip(models, graph, strict=True):
-        read = ", ".join(models[k] for k in node.reads)
-        lines.append(f"{model} reads {read}" if read else model)
-    end = "and answers" if graph[-1].reads else "answers"
-    return f"{'; '.join(lines)} {end}"
-
-
 def fitting_turn(
     engine: TransformersEngine, question: str, messages: Sequence[str], new: int
 ) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt_groups.graph.engine import GraphEngine, Node, in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, Node
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
@@ -179,7 +179,6 @@ Graph = SpaceKind(
         "messages; the models stay where they are. Use this directory as a base model:"
     ),
     size=lambda experts: experts**2,  # a matrix of models
-    in_words=lambda patch, names: in_words(patch.graph, names),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.experts.adapter import Adapter
 
 _OF_ONE_BASE = ("system", "temperature", "thinking", "workers")
@@ -61,7 +61,6 @@ class SpaceKind:
         open: opens an engine from a directory with `saved_as`: (folder, dtype, device, threads).
         title, description: start of the model card; `{base}` and `{experts}` are filled in.
         size: coordinates of a candidate, given the number of experts.
-        in_words: a candidate in words, for ``result.json``; None: its coefficients suffice.
     """
 
     name: str
@@ -77,7 +76,6 @@ class SpaceKind:
     title: str = "An adapter found by swarm-llm"
     description: str = "A LoRA adapter for {base}: a mixture of {experts}"
     size: Callable[[int], int] = lambda experts: experts
-    in_words: Callable[[Patch, Sequence[str]], str | None] = lambda patch, names: None
 
     @property
     def adapters(self) -> bool:

@@ -182,7 +182,7 @@ def names(result: Result) -> dict[str, str]:
 
 def _mixture_name(result: Result) -> str:
     """The result before training, named by its weights."""
-    if result.graph is not None:
+    if result.space == "graph":
         return "graph"
     used = {name: weight for name, weight in result.coefficients.items() if abs(weight) >= UNIT}
     if not used:
@@ -230,8 +230,6 @@ def notes(result: Result, kind: str) -> Iterator[str]:
     tests = len(result.leads["test"])
     if tests > 1 and kind != "same":
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
-    if result.graph is not None:
-        yield f"Graph: {one_line(result.graph)}."
 
 
 def _notes_on_training(result: Result) -> Iterator[str]:

@@ -80,7 +80,6 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         experts=_experts(job, found),
         learnt=job.learnt,
         space=job.plan.kind.name,
-        graph=job.plan.kind.in_words(files, names),
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.complete, objectives.names, names),
         by_label=_by_label(job, run),

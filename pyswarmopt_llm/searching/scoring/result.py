@@ -138,7 +138,6 @@ class Result:
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
-        graph: the result in words, if it is a graph.
         expert_iteration: where a search does it: ``rounds`` trained, number of the ``round`` with
             the best score on dev, from 1, prompts whose reply was ``kept`` for training, ``replies``
             written and scored, and ``spare`` prompts used for training (0: dev prompts).
@@ -167,7 +166,6 @@ class Result:
     experts: dict[str, Model] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
-    graph: str | None = None
     expert_iteration: dict[str, int] | None = None
     front: list[dict[str, dict[str, float]]] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
