@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 from pyswarmopt_groups.members.protocol import (
@@ -15,9 +16,9 @@ from pyswarmopt_groups.members.protocol import (
     Texts,
 )
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 from pyswarmopt_llm.searching.written.replies import storable
 
@@ -92,11 +93,10 @@ class LocalMember(Member):
         """
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
+        draws: list[Draw | None] = [None]
         if how.temperature:
-            draws = Draws(how.temperature, how.n, how.seed)
-            samples = draws.replies(engine, chats, self.longest(how))
-        else:
-            samples = [engine.generate(chats, self.longest(how))]
+            draws = [Draw(how.temperature, _seeds(chats, how.seed, k)) for k in range(how.n)]
+        samples = [engine.generate(chats, self.longest(how), draw) for draw in draws]
         replies = []
         for prompt, *written in zip(prompts, *samples, strict=True):
             texts = tuple(map(storable, written))
@@ -116,6 +116,12 @@ class LocalMember(Member):
     def count(self, text: str) -> int:
         """Tokens in its own tokenizer."""
         return count_tokens(self.base.engine, text)
+
+
+def _seeds(prompts: Sequence[str], seed: int, sample: int) -> tuple[int, ...]:
+    """Seeds of a sample's texts; repeated prompts get different ones."""
+    draws = {prompt: random.Random(f"{seed} {sample} {prompt}") for prompt in prompts}
+    return tuple(draws[prompt].getrandbits(63) for prompt in prompts)
 
 
 def tokens_read(

@@ -140,8 +140,8 @@ def as_flag(field: str, value: str = "") -> str:
     """A field as typed on the command line, possibly with a value.
 
     Example:
-        >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("settings", " repel=0")
-        ('--task', '--samples 3', '--set repel=0')
+        >>> as_flag("tasks"), as_flag("draws", " 3"), as_flag("settings", " repel=0")
+        ('--task', '--draws 3', '--set repel=0')
     """
     return f"--{option_name(field)}{value}"
 

@@ -40,6 +40,8 @@ REMOVED = {
     "--seed": "this command is deterministic",
     "--prompts": "use --task prompts:FILE",
     "--soft": "distill trains on the group's answers",
+    "--temperature": "replies are greedy; swarm-llm ensemble --strategy self-consistency samples them",
+    "--samples": "replies are greedy, so one of each prompt says all",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 
@@ -95,8 +97,8 @@ def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
     """Each ``--set NAME=VALUE`` of an option as that option; the others are swarm coefficients.
 
     Example:
-        >>> spell_set(["--set", "samples=3", "--set=quick", "--set", "repel=0"], ["--samples", "--quick"])
-        ['--samples=3', '--quick', '--set', 'repel=0']
+        >>> spell_set(["--set", "draws=3", "--set=quick", "--set", "repel=0"], ["--draws", "--quick"])
+        ['--draws=3', '--quick', '--set', 'repel=0']
     """
     words: list[str] = []
     for arg in args:

@@ -24,12 +24,10 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Prompts,
-    Samples,
     Scoring,
     SkipBad,
     SplitSeed,
     System,
-    Temperature,
     Template,
     Thinking,
     Threads,
@@ -106,8 +104,6 @@ class SearchConfig:
     ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
-    temperature: Temperature = 0.0
-    samples: Samples = 1
     # The method.
     settings: Annotated[
         tuple[str, ...],
@@ -360,8 +356,8 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
-        >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
-        'swarm-llm search --columns question=body,label=team --metric f1 --samples 3'
+        >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), draws=3)
+        'swarm-llm search --columns question=body,label=team --metric f1 --draws 3'
     """
     given = {
         name: value

@@ -182,14 +182,6 @@ NewTokens = Annotated[
         "Maximum tokens per reply (default: set by the metric, usually 128).", "N", RARE, least=1
     ),
 ]
-Temperature = Annotated[
-    float,
-    Option("Sampling temperature for scored replies (0: greedy).", "T", RARE, least=0),
-]
-Samples = Annotated[
-    int,
-    Option("Replies sampled per prompt; their scores are averaged.", "N", RARE, least=1, most=1000),
-]
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
 ]

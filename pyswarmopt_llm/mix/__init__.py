@@ -48,7 +48,7 @@ _BUILT_IN = (
         "full",
         make=_full,
         library="transformers",
-        options=frozenset({"temperature", "workers"}),
+        options=frozenset({"workers"}),
         title="A model found by swarm-llm",
         description="A model with the architecture of {base}: a mixture of {experts}",
     ),

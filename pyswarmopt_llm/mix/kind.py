@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.experts.adapter import Adapter
 
-_OF_ONE_BASE = ("system", "temperature", "thinking", "workers")
+_OF_ONE_BASE = ("system", "thinking", "workers")
 # Settings of some kinds, at their defaults in all others -> kinds that have them.
 _OPTIONS = {
     "mix": "spaces factor and delta",

@@ -362,8 +362,6 @@ def why_no_training(request: Plan) -> str:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
     if not request.alone:
         return "works only with one worker; remove it, or remove `workers`"
-    if config.temperature and request.objectives.written:
-        return "works only with greedy replies, not with `temperature`; remove one of them"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs the scores of options ({why}); remove it"

@@ -364,7 +364,6 @@ def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
         at_once=job.plan.side_by_side,
         floor=start.value,
         left_out=start.dropped,
-        noisy=config.temperature > 0,
         remarks=remarks,
     )
 

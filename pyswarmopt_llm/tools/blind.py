@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interva
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
-from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import Exam, two_models
 
@@ -77,7 +77,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     replies are left out.
 
     Args:
-        config: two models and the items; its seed draws the order of pairs.
+        config: two models and the items.
         file: CSV file to write.
         on_items: called with the number of replies so far, and the total.
 
@@ -88,8 +88,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         raise InvalidOption("against", None, "is missing; set it to the model to compare with")
     for path in (file, key_of(file)):
         check_free(path)
-    sampling = Sampling.of(config.temperature, config.samples, config.seed)
-    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
+    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens)
     models = two_models(config)
     exam = Exam(config, list(models.values()), votes, on_items)
     ours, theirs = models
@@ -104,7 +103,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
             continue
         shown = [reply, rival]
         key.ours[str(number)] = "1"
-        if random.Random(f"{config.seed} {number} {item.question}").random() >= 0.5:
+        if random.Random(f"{number} {item.question}").random() >= 0.5:
             shown.reverse()
             key.ours[str(number)] = "2"
         writer.writerow([number, *map(_no_formula, [item.question, *shown]), ""])

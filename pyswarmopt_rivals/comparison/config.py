@@ -82,8 +82,6 @@ class CompareConfig:
     # stands for the task ``prompts:FILE``
     prompts: Annotated[str | None, opt.PROMPTS] = None
     max_new_tokens: opt.NewTokens = None
-    temperature: opt.Temperature = 0.0
-    samples: opt.Samples = 1
     scoring: opt.Scoring = "auto"
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"

@@ -24,7 +24,6 @@ from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.scores.choices import PASSES
-from pyswarmopt_llm.scores.metrics.metric import Sampling
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
     check_window,
@@ -132,7 +131,6 @@ def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
         config.metrics,
         device=config.device,
         new_tokens=config.max_new_tokens,
-        sampling=Sampling.of(config.temperature, config.samples, 0),
     )
     check_answers(config.scoring, 0, tasks, metrics)
     base, experts = load_pool(config.base, config.experts, DELTA[0])

@@ -44,8 +44,6 @@ _SEARCHING = (
     "skip_bad_rows",
     "metrics",
     "max_new_tokens",
-    "temperature",
-    "samples",
     "scoring",
     "allow_overlap",
     "dev",

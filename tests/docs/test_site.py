@@ -63,7 +63,7 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
     # what the help only names is explained here
-    assert "--patience" in commands and "--samples" in commands
+    assert "--patience" in commands and "--draws" in commands
 
 
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:

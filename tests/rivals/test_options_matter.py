@@ -52,8 +52,6 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "metric": {"metric": "abstain"},
     "thinking": {"thinking": 3},
     "max_new_tokens": {"max_new_tokens": 2},
-    "temperature": {"temperature": 2.0},
-    "samples": {"temperature": 2.0, "samples": 3},
 }
 WRITTEN: dict[str, dict[str, Any]] = {
     **{
@@ -65,9 +63,6 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "scoring": {"scoring": "letter"},
     "metric": {"metric": "f1"},
     "max_new_tokens": {"max_new_tokens": 2},
-    "temperature": {"temperature": 2.0},
-    "samples": {"temperature": 2.0, "samples": 3},
-    "seed": {"temperature": 2.0, "seed": 9},
 }
 # `eval --against` reads what `eval` reads, and one model has no other.
 CASES = [("chosen", "eval --against", name) for name in CHOSEN]

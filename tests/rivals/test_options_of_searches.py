@@ -32,11 +32,6 @@ READING: dict[str, Json] = {
     "split_seed": {"split_seed": 5},
     "scoring": {"scoring": "letter"},
 }
-SAMPLING: dict[str, Json] = {
-    "max_new_tokens": {"max_new_tokens": 2},
-    "temperature": {"temperature": 2.0},
-    "samples": {"temperature": 2.0, "samples": 3},
-}
 CHOSEN: dict[str, Json] = {
     **READING,
     "experts": {"experts": (*EXPERTS, "adapters/c")},
@@ -49,7 +44,7 @@ CHOSEN: dict[str, Json] = {
     "drop_k": {"drop_k": 0.9},
 }
 WRITTEN: dict[str, Json] = {
-    **SAMPLING,
+    "max_new_tokens": {"max_new_tokens": 2},
     **{name: CHOSEN[name] for name in ("dev", "template", "scoring", "seed")},
     "system": {"system": "Be brief."},
     "thinking": {"thinking": 3},

@@ -15,14 +15,7 @@ from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.scores.metrics.metric import (
-    ACCURACY,
-    REWARD_TOKENS,
-    Load,
-    Metric,
-    ReplyMetric,
-    Sampling,
-)
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Load, Metric, ReplyMetric
 from pyswarmopt_llm.scores.tasks import Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
@@ -244,17 +237,15 @@ def longest_reply(spec: str | None, specs: Sequence[str]) -> int | None:
     return None
 
 
-def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
-    """The metric with at most `tokens` per reply (None: its default), or with sampled replies.
+def up_to(metric: Metric, tokens: int | None) -> Metric:
+    """The metric with at most `tokens` per reply; None: its default.
 
     Raises:
         InvalidOption: the metric does not score written replies.
     """
-    if tokens is None and sampling is None:
+    if tokens is None:
         return metric
     if not isinstance(metric, ReplyMetric):
         why = f"applies only to free-form replies, not to {metric.name}; remove it"
-        if sampling is not None:
-            raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)
-    return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
+    return replace(metric, new_tokens=tokens)

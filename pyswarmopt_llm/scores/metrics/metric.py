@@ -1,17 +1,16 @@
 """A metric of one task, which scores items and states its requirements; and free-form answers, decoded
-greedily or sampled, which a function scores.
+greedily, which a function scores.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
@@ -122,74 +121,8 @@ def _has_number(item: Item) -> bool:
 ACCURACY = Metric("accuracy", needs="answer")
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How answers are sampled.
-
-    Attributes:
-        temperature: above 0.
-        samples: answers per item.
-        seed: seed of the run.
-    """
-
-    temperature: float
-    samples: int
-    seed: int
-
-    @classmethod
-    def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
-        """The sampling for these settings; None: one greedy answer.
-
-        Raises:
-            InvalidOption: several greedy answers are requested.
-        """
-        if temperature > 0:
-            return cls(temperature, samples, seed)
-        if samples > 1:
-            raise InvalidOption(
-                "samples", samples, ": greedy replies are all the same; set `temperature` above 0"
-            )
-        return None
-
-    def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
-        """Seeds of a sample's answers, equal for all candidates (common random numbers). Items with
-        the same prompt get different seeds.
-
-        Example:
-            >>> sampling = Sampling(1.0, 2, seed=0)
-            >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
-            True
-        """
-        draws = {prompt: random.Random(f"{self.seed} {sample} {prompt}") for prompt in prompts}
-        return [draws[prompt].getrandbits(63) for prompt in prompts]
-
-    def replies(
-        self,
-        engine: Engine,
-        prompts: Sequence[str],
-        max_new_tokens: int,
-        indices: Sequence[int] | None = None,
-    ) -> list[list[str]]:
-        """The loaded model's answers, sample by sample, to all prompts or those at `indices`.
-
-        Raises:
-            TypeError: the engine does not sample.
-        """
-        from pyswarmopt_llm.engine.generation import Draw
-        from pyswarmopt_llm.engine.transformers import on_transformers
-
-        writer = on_transformers(engine, "sampling replies")
-        chosen = at(prompts, indices)
-        samples = []
-        for sample in range(self.samples):
-            seeds = at(self.seeds(prompts, sample), indices)
-            draw = Draw(self.temperature, tuple(seeds))
-            samples.append(writer.generate(chosen, max_new_tokens, draw))
-        return samples
-
-
 class Written:
-    """A `Utility` that scores free-form answers with a function; they are decoded greedily by default.
+    """A `Utility` that scores free-form answers with a function; they are decoded greedily.
 
     Args:
         items: questions.
@@ -198,7 +131,6 @@ class Written:
             text.
         template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        sampling: how to sample several answers per item; None: one greedy answer.
         prompted: whether `score` accepts user turns, texts and items, and returns named numbers.
 
     Attributes:
@@ -219,14 +151,12 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        sampling: Sampling | None = None,
         prompted: bool = False,
     ) -> None:
         self.items = tuple(items)
         self._score = score
         self._prompted = prompted
         self._new = max_new_tokens
-        self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
         if chat is not None:
@@ -243,11 +173,11 @@ class Written:
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
-        if self._sampling is None:
-            answers = self.answers(engine, indices)
-            return replace(self._score_of([answers], indices), answers=tuple(answers))
-        samples = self._sampling.replies(engine, self._prompts, self._new, indices)
-        return self._score_of(samples, indices)
+        answers = self.answers(engine, indices)
+        rows = self.parts(answers, indices)
+        named = {name: fmean(row[name] for row in rows) for name in rows[0] if name}
+        score = score_of([fmean(row.values()) for row in rows])
+        return replace(score, answers=tuple(answers), named=named)
 
     def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
         """The named numbers of each answer, ignoring its thoughts; a single number is called ""."""
@@ -262,26 +192,16 @@ class Written:
         """The value of each answer: the mean of its named numbers."""
         return [fmean(row.values()) for row in self.parts(answers, indices)]
 
-    def _score_of(self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None) -> Score:
-        """The score of answers, sample by sample."""
-        drawn = [self.parts(answers, indices) for answers in samples]
-        values = [[fmean(row.values()) for row in rows] for rows in drawn]
-        named = {
-            name: fmean(row[name] for rows in drawn for row in rows) for name in drawn[0][0] if name
-        }
-        return replace(score_of(list(map(fmean, zip(*values, strict=True)))), named=named)
-
 
 @dataclass(frozen=True)
 class ReplyMetric(Metric):
-    """A metric of written replies, greedy or sampled; see `Written`.
+    """A metric of written replies; see `Written`.
 
     Attributes:
         rate: function of items and replies, one value per item.
         prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
             user's function does.
         plain: whether replies continue plain text, without a chat template.
-        sampling: how to sample replies; None: greedily.
     """
 
     rate: Any = None
@@ -291,7 +211,6 @@ class ReplyMetric(Metric):
     new_tokens: int | None = MAX_NEW_TOKENS
     prompted: bool = False
     plain: bool = False
-    sampling: Sampling | None = None
 
     def on(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
@@ -301,4 +220,4 @@ class ReplyMetric(Metric):
         spoken: Chat | None = chat
         if self.plain:
             spoken = None
-        return Written(items, self.rate, spoken, template, limit, self.sampling, self.prompted)
+        return Written(items, self.rate, spoken, template, limit, self.prompted)

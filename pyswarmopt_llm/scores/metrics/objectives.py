@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, Sampling
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
@@ -137,7 +137,6 @@ def load_objectives(config: SearchConfig) -> Objectives:
         user_path(config.out) / "judge.jsonl",
         config.device,
         config.max_new_tokens,
-        Sampling.of(config.temperature, config.samples, config.seed),
     )
     count = len(metrics) + len(externals)
     signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
@@ -260,7 +259,6 @@ def find_metrics(
     cache: Path | None = None,
     device: str = "auto",
     new_tokens: int | None = None,
-    sampling: Sampling | None = None,
 ) -> dict[str, Metric]:
     """Task name -> its metric: ``--metric``, else the one in the task's file, else accuracy.
 
@@ -271,7 +269,6 @@ def find_metrics(
         device: device of a reward model.
         new_tokens: longest reply; None: each metric's default limit. Metrics of the same prompts
             share the largest, so that a reply is written once.
-        sampling: how to sample replies; None: greedily.
 
     Raises:
         UserError: a metric is unknown, or cannot score these items.
@@ -284,7 +281,7 @@ def find_metrics(
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
         metric = by_name.find_metric(spec, cache, device)
         tokens = new_tokens or by_name.longest_reply(spec, for_all_tasks(specs))
-        named[spec] = by_name.up_to(metric, tokens, sampling)
+        named[spec] = by_name.up_to(metric, tokens)
     metrics = {name: named[spec] for name, spec in names.items()}
     for name, task in tasks.items():
         for split in SPLITS:

@@ -71,9 +71,6 @@ class EvalConfig:
         ),
     ] = None
     max_new_tokens: opt.NewTokens = None
-    temperature: opt.Temperature = 0.0
-    samples: opt.Samples = 1
-    seed: Annotated[int, Option("Seed of sampled replies.", "S", opt.RARE, least=0)] = 0
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"

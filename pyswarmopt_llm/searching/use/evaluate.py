@@ -17,7 +17,7 @@ from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, up_to
-from pyswarmopt_llm.scores.metrics.metric import Metric, Sampling, Written
+from pyswarmopt_llm.scores.metrics.metric import Metric, Written
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
@@ -162,10 +162,9 @@ class Exam:
 
 def _metric_of(config: EvalConfig, task: Task) -> Metric:
     """The metric, checked against the items."""
-    sampling = Sampling.of(config.temperature, config.samples, config.seed)
     device = str(pick_device(config.device))
     metric = find_metric(config.metric or metric_of(task), device=device)
-    metric = up_to(metric, config.max_new_tokens, sampling)
+    metric = up_to(metric, config.max_new_tokens)
     if config.run is None:  # a run's settings may be for its other tasks
         check_answers(config.scoring, config.thinking, {"": task}, {"": metric})
     metric.check(task.split(config.split), f"{task.source}: {config.split}")
@@ -311,13 +310,10 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     """The scored model and the model it is compared with, by their names in words.
 
     Raises:
-        UserError: a model cannot be found, both are the same, or replies would be sampled.
+        UserError: a model cannot be found, or both are the same.
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption("task", config.task, "has no examples to compare; use a task file")
-    if config.temperature:
-        why = "works only without `against`; remove one of them"
-        raise InvalidOption("temperature", config.temperature, why)
     models = {}
     for name in (config.adapter, config.against):
         model = model_of(config.base, name)

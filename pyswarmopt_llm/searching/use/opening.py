@@ -26,7 +26,6 @@ from pyswarmopt_llm.searching.use.config import EvalConfig, Machine, check_run
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
 _OF_MODEL = ("system", "thinking")  # for every task
-_SAMPLING = {"temperature", "samples", "seed"}  # only without a second model
 # Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
 NOT_OF_HARNESS = (
     "scoring",
@@ -36,8 +35,6 @@ NOT_OF_HARNESS = (
     "skip_bad_rows",
     "max_new_tokens",
     "metric",
-    "temperature",
-    "samples",
 )
 
 
@@ -172,9 +169,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     require(replace(stored, workers="1", tasks=tasks, metrics=metrics), (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
     if not harness:
-        names |= {*NOT_OF_HARNESS, "seed"} - {"metric"}
-    if config.against is not None:
-        names -= _SAMPLING
+        names |= {*NOT_OF_HARNESS} - {"metric"}
     return _completed(replace(filled, metric=metric), _for_task(about, name, metric), names)
 
 

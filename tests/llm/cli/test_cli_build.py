@@ -104,9 +104,9 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption("no_rivals", True, ": not with `optimizer` pycma, `tasks` or `samples`")
-    assert str(error) == "no_rivals: not with optimizer pycma, tasks or samples"
-    typed = "--no-rivals: not with --optimizer pycma, --task or --samples"
+    error = InvalidOption("no_rivals", True, ": not with `optimizer` pycma, `tasks` or `draws`")
+    assert str(error) == "no_rivals: not with optimizer pycma, tasks or draws"
+    typed = "--no-rivals: not with --optimizer pycma, --task or --draws"
     assert error.spelled(as_flag) == with_flags(error.text) == typed
 
 
@@ -117,7 +117,7 @@ def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
     config = SearchConfig(
         *("B", ("x", "y"), ("t", "u"), "r"),
         **{"metrics": ("f1",), "columns": ("question=a", "label=b"), "test": 0},
-        **{"settings": ("inertia=0.1",), "no_rivals": True, "temperature": 0.5, "draws": 3},
+        **{"settings": ("inertia=0.1",), "no_rivals": True, "max_new_tokens": 5, "draws": 3},
     )
     program, _, *words = search_command(config).split()
     (read,), _ = call("search", *words)

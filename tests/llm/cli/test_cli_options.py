@@ -47,10 +47,10 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     tmp_path: Path, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = 'base = "B"\nexperts = ["x", "y"]\ntask = "t"\nout = "r"\nparticles = 6\nmax-iter = 4\n'
-    (tmp_path / "c.toml").write_text(f"{lines}no-rivals = true\nsamples = 2\n")
+    (tmp_path / "c.toml").write_text(f"{lines}no-rivals = true\ndraws = 2\n")
     # The option stands last: the file must not overwrite what came before it.
     swarm_llm(capsys, "search", "--particles", "5", "--config", tmp_path / "c.toml")
-    assert seen == [replace(CONFIG, particles=5, max_iter=4, no_rivals=True, samples=2)]
+    assert seen == [replace(CONFIG, particles=5, max_iter=4, no_rivals=True, draws=2)]
 
 
 def test_no_help_loads_torch_or_transformers() -> None:

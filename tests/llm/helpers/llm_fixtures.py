@@ -229,22 +229,6 @@ def own_cache(tmp_path: Path, environ: MutableMapping[str, str]) -> Path:
 
 
 @pytest.fixture
-def noises(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each model of the scores that is made, whether it takes them for noisy."""
-    from pyswarmopt_llm.searching import surrogate
-
-    told: list[bool] = []
-
-    class Seen(surrogate.ScoreProcess):
-        def __init__(self, candidates: Any, noisy: bool = False) -> None:
-            told.append(noisy)
-            super().__init__(candidates, noisy)
-
-    monkeypatch.setattr(surrogate, "ScoreProcess", Seen)
-    return told
-
-
-@pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Take modules away."""
 
