@@ -163,7 +163,7 @@ def test_a_text_that_no_file_can_hold_is_kept_with_a_mark(
     members: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model may write NUL, which the store of responses refuses."""
-    monkeypatch.setattr(TransformersEngine, "generate", lambda self, chats, most: ["a\0b"])
+    monkeypatch.setattr(TransformersEngine, "generate", lambda self, chats, most, draw: ["a\0b"])
     cached = CachedMember(members[0], Store(None))
     assert cached.generate(["Hi"])[0].text == "a\ufffdb"
 
