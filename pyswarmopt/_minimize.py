@@ -73,7 +73,7 @@ def minimize(
             adds the rest of the population.
         progress: show a progress bar on standard error, with the time left, the evaluations and the
             best value.
-        on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
+        on_error: what to do when `fun` raises: "raise", or "worst": it counts as the worst value.
         checkpoint: a file, written after each iteration (unless writing would take more than a
             tenth of the time) and at the end. If it exists, the search continues from it, bit for
             bit. Its best point is then evaluated once more, uncounted, to reject a file from a
@@ -114,12 +114,7 @@ def minimize(
             dicts. `Result.params` contains the best ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout";
-            pending calls still finish, within `evaluation_timeout`. A search resumed from a
-            checkpoint gets the full time again.
-        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, handled by
-            `on_error`. With workers=1 in the main thread, and in the main threads of processes, the
-            call is interrupted; elsewhere it is abandoned, and calls run in groups of as many as
-            there are workers. A thread that hangs keeps the program from exiting.
+            pending calls still finish. A search resumed from a checkpoint gets the full time again.
         equality_tolerance: the violation up to which an equality counts as met. The default search
             aims at a tenth of it; `Result.maxcv` is the violation that remains.
         known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in

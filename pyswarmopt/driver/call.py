@@ -1,15 +1,10 @@
-"""One call of the objective: on a copy, with errors caught, interrupted if too long; and what
-counts as its value.
-"""
+"""One call of the objective, on a copy and with errors caught; and what counts as its value."""
 
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,9 +12,8 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
 
 Objective = Callable[[Any], Any]
-OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
+OnError = Literal["raise", "worst"]
 Value = Floats | float  # of a point: a number, or several
-HAS_ALARMS = hasattr(signal, "setitimer")  # missing on Windows
 
 
 class CallOutcome(NamedTuple):
@@ -29,45 +23,15 @@ class CallOutcome(NamedTuple):
     error: Exception | None
 
 
-@dataclass(repr=False, eq=False)
-class Call:
-    """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
-
-    fun: Objective
-    seconds: float | None = None
-
-    def __call__(self, x: Floats) -> CallOutcome:
-        try:
-            if self.seconds is None or not can_interrupt():
-                value = self.fun(x.copy())
-            else:
-                value = self._at_most(self.seconds, x)
-        except Exception as error:  # on_error decides about any error of the user's objective
-            return CallOutcome(None, error)
-        if is_tensor(value):
-            value = as_array(value)
-        return CallOutcome(value, None)
-
-    def _at_most(self, seconds: float, x: Floats) -> Any:
-        """Call the objective; raise TimeoutError if it takes longer."""
-
-        def end(number: int, frame: Any) -> None:
-            raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
-
-        before = signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            return self.fun(x.copy())
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-
-
-def can_interrupt() -> bool:
-    """Whether a call can be interrupted here: only in a process's main thread, where signals
-    arrive.
-    """
-    return HAS_ALARMS and threading.current_thread() is threading.main_thread()
+def call(fun: Objective, x: Floats) -> CallOutcome:
+    """Call the objective on a copy of a point, and catch what it raises."""
+    try:
+        value = fun(x.copy())
+    except Exception as error:  # on_error decides about any error of the user's objective
+        return CallOutcome(None, error)
+    if is_tensor(value):
+        value = as_array(value)
+    return CallOutcome(value, None)
 
 
 class Form:

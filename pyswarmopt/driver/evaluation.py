@@ -4,13 +4,13 @@ no point twice.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +18,12 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import StateRecord
-from pyswarmopt.base.words import cut
-from pyswarmopt.driver.call import Call, CallOutcome, Form, OnError, Value, add_hint, can_interrupt
+from pyswarmopt.driver.call import CallOutcome, Form, Value, add_hint, call
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.options import Options, Problem
 
-LONGEST_TEXT = 100  # most characters of an error's message
 NUMBERS = 2**16  # most coordinates and values remembered
 
 
@@ -92,9 +90,7 @@ class Memory:
 class Evaluator(StateRecord):
     """Evaluates points and counts the calls, within their limit; known points are not called again.
 
-    Results do not depend on the workers. Values may be tensors on any device. A failure whose
-    retries are cut off by `max_evals` or the time limit counts as the worst, so that the last call
-    does not lose all results.
+    Results do not depend on the workers. Values may be tensors on any device.
 
     Args:
         options: of the search.
@@ -109,11 +105,10 @@ class Evaluator(StateRecord):
         skipped: points that used up budget without a call, because they break a constraint.
         afresh: whether known points are called anyway.
         idle: known points in a row, without a new one.
-        failures: type of error, or kind of number -> count of points without a finite value, with
-            the first message.
+        failures: type of error, or kind of number -> count of failed calls.
 
     Raises:
-        ValueError: an option is unknown, or calls can be neither interrupted nor abandoned.
+        ValueError: an option is unknown.
     """
 
     calls: int = 0
@@ -135,21 +130,15 @@ class Evaluator(StateRecord):
             raise ValueError(
                 f"vectorized={options.vectorized!r}: use True or False (True if fun takes points of shape (m, D))"
             )
-        seconds = options.evaluation_timeout
-        self._forgive, self._retries = _read_on_error(options.on_error)
-        self._call = Call(options.fun, seconds)
-        self.workers = Workers(options.workers, self._call, self._forgive or self._retries > 0)
-        if seconds is not None and self.workers.serial and not can_interrupt():
-            raise ValueError(
-                "evaluation_timeout= cannot interrupt calls on Windows or outside the main thread; "
-                "use workers=2 or more, or an executor"
-            )
-        limited = seconds is not None or deadline < math.inf or options.asynchronous
+        if options.on_error not in ("raise", "worst"):
+            raise ValueError(f"on_error={options.on_error!r}: use 'raise' or 'worst'")
+        self._forgives = options.on_error == "worst"
+        self._call = functools.partial(call, options.fun)
+        self.workers = Workers(options.workers, self._call)
         # workers may be handed more points than they are
         self._at_once = sys.maxsize
-        if limited or self.workers.serial:
+        if deadline < math.inf or options.asynchronous or self.workers.serial:
             self._at_once = self.workers.count
-        self._patience = seconds or math.inf
         self._deadline = deadline
         self.vectorized = bool(options.vectorized)
         self.form = Form(outputs, problem.constraints.returned)
@@ -235,30 +224,26 @@ class Evaluator(StateRecord):
 
     def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
         """Like `_call_each`, but in one call."""
-        values: dict[Any, Value] = {}
-        keys = list(points)
+        keys = list(points)[: self.left]
+        if not keys or self.late:
+            return {}, None
+        rows = np.array([points[key] for key in keys])
+        self.calls += len(keys)
         try:
-            for tries in range(self._retries + 1):
-                keys = keys[: self.left]
-                if not keys or self.late:
-                    break
-                rows = np.array([points[key] for key in keys])
-                self.calls += len(keys)
-                values |= zip(keys, self._read_many(self._call(rows), rows, tries), strict=True)
-                keys = [key for key in keys if np.isnan(values[key]).any()]
+            values = self._read_many(self._call(rows), rows)
         except Exception as error:
-            return values, error
-        for value in values.values():
-            self.count_if_failed(value)
-        return values, None
+            return {}, error
+        return dict(zip(keys, values, strict=True)), None
 
-    def _read_many(self, outcome: CallOutcome, rows: Floats, tries: int) -> list[Value]:
-        if outcome.error is None:
-            return self.form.read_many(outcome.value, rows)
-        if self.calls == len(rows):
-            add_hint(outcome.error, rows)
-        self._forgiven(outcome.error, tries + 1)
-        return [math.nan] * len(rows)
+    def _read_many(self, outcome: CallOutcome, rows: Floats) -> list[Value]:
+        if outcome.error is not None:
+            if self.calls == len(rows):
+                add_hint(outcome.error, rows)
+            return [self.value(outcome)] * len(rows)
+        values = self.form.read_many(outcome.value, rows)
+        for value in values:
+            self.count_if_failed(value)
+        return values
 
     # ---- one point at a time ----
 
@@ -277,45 +262,33 @@ class Evaluator(StateRecord):
             self.memory.keep(key, value)
 
     def hear(self) -> tuple[Any, Floats, Value]:
-        """Key, point and value of the next call that ends; failed ones are repeated first.
+        """Key, point and value of the next call that ends.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
-        while True:
-            sent, outcome = self.workers.hear(self._patience)
-            self.calls += 1
-            again = sent.tries <= self._retries and self._failed(outcome)
-            if not again or self.workers.busy >= self.left or self.late:
-                if self.calls == 1 and outcome.error is not None:
-                    add_hint(outcome.error, sent.x)
-                return sent.key, sent.x, self.value(outcome, sent.tries)
-            self.workers.send(sent.key, sent.x, sent.tries + 1)
+        key, x, outcome = self.workers.hear()
+        self.calls += 1
+        if self.calls == 1 and outcome.error is not None:
+            add_hint(outcome.error, x)
+        return key, x, self.value(outcome)
 
-    def _failed(self, outcome: CallOutcome) -> bool:
-        """Whether a call raised an error, or gave NaN."""
-        return outcome.error is not None or bool(np.isnan(self.form.read(outcome.value)).any())
-
-    def value(self, outcome: CallOutcome, tries: int = 1) -> Value:
-        """The value of the last of some calls; NaN if it failed and is forgiven.
+    def value(self, outcome: CallOutcome) -> Value:
+        """The value of a call; NaN if it failed and is forgiven.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
         if outcome.error is not None:
-            self._forgiven(outcome.error, tries)
+            if not self._forgives:
+                raise outcome.error
+            self._count_failure(type(outcome.error).__name__)
             return math.nan
         value = self.form.read(outcome.value)
         self.count_if_failed(value)
         return value
-
-    def _forgiven(self, error: Exception, tries: int) -> None:
-        """Count an error, unless it ends the search: a failure whose retries are cut off does not."""
-        if not self._forgive and tries > self._retries:
-            raise error
-        self._count_failure(type(error).__name__, str(error))
 
     def count_if_failed(self, value: Value) -> None:
         """Count a value that is not finite."""
@@ -330,12 +303,8 @@ class Evaluator(StateRecord):
                 kind = "inf"
             self._count_failure(kind)
 
-    def _count_failure(self, kind: str, text: str = "") -> None:
-        """Count another failure of a kind, with the first line of its first text."""
-        line = cut(text.partition("\n")[0], LONGEST_TEXT)
-        known = (name for name in self.failures if name.partition(":")[0] == kind)
-        name = next(known, f"{kind}: {line}" if line else kind)
-        self.failures[name] = self.failures.get(name, 0) + 1
+    def _count_failure(self, kind: str) -> None:
+        self.failures[kind] = self.failures.get(kind, 0) + 1
 
     # ---- the best point once more ----
 
@@ -350,52 +319,31 @@ class Evaluator(StateRecord):
         """
         if (known and not self._reserved) or self.calls >= self.max_evals or self.late:
             return value
-        now = self.recheck(x, forgives=True)
+        now = self.recheck(x, counted=True)
         self.calls += 1
         first = float(np.ravel(now)[0])
         if math.isfinite(first):
             return first
         return value
 
-    def recheck(self, x: Floats, forgives: bool = False) -> Value:
-        """``fun(x)``, for an evaluated point, (D,), without counting the call; NaN if it failed and
-        is forgiven.
-
-        Args:
-            x: (D,), the point.
-            forgives: whether every failure is forgiven, and counted.
+    def recheck(self, x: Floats, counted: bool = False) -> Value:
+        """``fun(x)``, for an evaluated point, (D,), without counting the call; NaN if it failed,
+        which is counted if `counted`.
 
         Raises:
             ValueError: `fun` returned a different form than before.
-            Exception: `fun`'s error, depending on `on_error`.
         """
         if self.vectorized:
             x = x[None]
-        for _ in range(self._retries + 1):
-            outcome = self._call(x)
-            if outcome.error is None:
-                break
+        outcome = self._call(x)
         if outcome.error is not None:
-            if forgives:
-                self._forgiven(outcome.error, 0)
-            elif not self._forgive:
-                raise outcome.error
+            if counted:
+                self._count_failure(type(outcome.error).__name__)
             return math.nan
         if self.vectorized:
             value = self.form.read_many(outcome.value, x)[0]
         else:
             value = self.form.read(outcome.value)
-        if forgives:
+        if counted:
             self.count_if_failed(value)
         return value
-
-
-def _read_on_error(on_error: OnError) -> tuple[bool, int]:
-    """Whether a failure is forgiven, and how often a call is repeated before."""
-    if on_error in ("raise", "worst"):
-        return on_error == "worst", 0
-    if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry":
-        times = on_error[1]
-        if isinstance(times, Integral) and times >= 0:
-            return False, int(times)
-    raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")

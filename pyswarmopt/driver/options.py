@@ -66,7 +66,6 @@ class CallArguments(ProblemArguments, total=False):
     checkpoint: str | os.PathLike[str] | None
     noisy: bool
     timeout: float | None
-    evaluation_timeout: float | None
 
 
 class Arguments(GoalArguments, CallArguments, total=False):
@@ -112,7 +111,6 @@ class Options:
     space: Mapping[str, Any] | None = None
     args: tuple[Any, ...] = ()
     timeout: float | None = None
-    evaluation_timeout: float | None = None
     equality_tolerance: float = EQUALITY_TOLERANCE
     known: Known | None = None
     patience: int | None = None
@@ -122,12 +120,9 @@ class Options:
         for name, least in limits:
             count = as_limit(name, getattr(self, name), least)
             setattr(self, name, count)
-        for name in ("timeout", "evaluation_timeout"):
-            seconds = getattr(self, name)
-            if seconds is not None and not (
-                isinstance(seconds, numbers.Real) and float(seconds) > 0
-            ):
-                raise ValueError(f"{name} must be a number of seconds above 0, got {seconds!r}")
+        seconds = self.timeout
+        if seconds is not None and not (isinstance(seconds, numbers.Real) and float(seconds) > 0):
+            raise ValueError(f"timeout must be a number of seconds above 0, got {seconds!r}")
         tolerance = self.equality_tolerance
         if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
             raise ValueError(

@@ -79,8 +79,8 @@ class Result(Mapping[str, Any]):
             "time": the evaluations, iterations or time ran out, and more might help. "infeasible":
             no feasible point was found. "failed": no finite value was found. "callback",
             "interrupted" (Ctrl-C), "exception": what ended it. "running": it has not ended.
-        failures: how many calls raised an error that `on_error` allowed, by type and first message,
-            or returned a number that is not finite.
+        failures: how many calls raised an error that `on_error` allowed, by type, or returned
+            a number that is not finite.
 
     Example:
         >>> import pyswarmopt as pso
@@ -272,8 +272,8 @@ def failed_calls(failures: Mapping[str, int], calls: int) -> str:
     """Failed calls in words, the most frequent first; empty if there are none.
 
     Example:
-        >>> failed_calls({"inf": 2, "RuntimeError: mesh failed": 4}, 60)
-        '; 6 of 60 calls failed: 4 RuntimeError: mesh failed, 2 inf'
+        >>> failed_calls({"inf": 2, "RuntimeError": 4}, 60)
+        '; 6 of 60 calls failed: 4 RuntimeError, 2 inf'
     """
     if not failures:
         return ""

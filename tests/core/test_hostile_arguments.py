@@ -15,7 +15,7 @@ HUGE = 10**400
 # one for each reader of an argument
 MINIMIZE = [
     ({"bounds": ([0, 0], [1, 1])}, "ambiguous"),
-    ({"on_error": ("retry", 1.5)}, "on_error"),
+    ({"on_error": ("retry", 2)}, "on_error"),
     ({"workers": 1.5}, "use a number of threads"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),

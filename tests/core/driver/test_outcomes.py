@@ -49,9 +49,7 @@ def test_failed_calls_are_counted_and_named():
 
     r = pso.minimize(counting, BOX, max_evals=49, seed=0, on_error="worst")
     assert raised > 1
-    (name,) = r.failures
-    assert name.startswith("RuntimeError: mesh failed at ")
-    assert r.failures[name] == raised
+    assert r.failures == {"RuntimeError": raised}
     assert f"{raised} of 49 calls failed" in r.message
 
 
@@ -62,7 +60,6 @@ def test_failures_survive_a_checkpoint(tmp_path):
         r = pso.minimize(fun, BOX, max_evals=calls, seed=0, on_error="worst", checkpoint=path)
         failed = sum(x[0] > 1 for x in fun.points)
         assert failed == sum(r.failures.values()) > 0
-    assert len(r.failures) == 1  # by the first message
 
 
 def test_a_point_with_a_value_comes_before_one_without():

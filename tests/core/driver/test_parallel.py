@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from executors import Bare, Client, Jobs
+from executors import Bare, Client
 from swarm_runs import bowl, same_result
 
 import pyswarmopt as pso
@@ -24,7 +24,7 @@ def torch_bowl(x):
     return torch.sum(torch.square(torch.from_numpy(x) - 1.0))
 
 
-@pytest.mark.parametrize("workers", [3, -1, Bare(), Client(), Jobs()])
+@pytest.mark.parametrize("workers", [3, -1, Bare(), Client()])
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)

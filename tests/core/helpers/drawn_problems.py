@@ -52,7 +52,6 @@ class Drawn:
     asynchronous: bool
     vectorized: bool
     starts: bool
-    retry: bool
     interrupted: int  # iterations before the first part of an interrupted run ends
 
     @property
@@ -133,12 +132,11 @@ class Drawn:
             mask = [whole and k == kind for whole, k in zip(self.whole, self.kinds, strict=False)]
             if any(mask):
                 masks[name] = mask
-        failed = ("retry", 1) if self.retry else "worst"
         return (pso.maximize if self.maximize else pso.minimize)(
             log, self.sides, recipe=self.recipe, population=self.population,
             max_evals=self.max_evals, seed=self.seed, workers=self.workers,
             asynchronous=self.asynchronous, vectorized=self.in_batches, x0=self.start(),
-            on_error=failed, constraints=self.constraints(), **masks, **more,
+            on_error="worst", constraints=self.constraints(), **masks, **more,
         )  # fmt: skip
 
     @property
@@ -201,6 +199,5 @@ problems = st.builds(
     asynchronous=st.sampled_from([False, False, False, True]),
     vectorized=st.sampled_from([False, False, True]),
     starts=st.sampled_from([False, False, True]),
-    retry=st.booleans(),
     interrupted=st.integers(0, 6),
 )

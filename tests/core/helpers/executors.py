@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future
-from types import SimpleNamespace
 
 
 class Bare(Executor):
@@ -23,10 +22,3 @@ class Client:
 
     def map(self, function, items):
         return [self.submit(function, item) for item in items]
-
-
-class Jobs:
-    """As submitit's: a job has a result, and calls nobody back."""
-
-    def submit(self, function, item):
-        return SimpleNamespace(result=lambda: function(item))
