@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyswarmopt.base.inputs import as_target
@@ -62,8 +61,7 @@ def minimize(
         workers: a number of threads (-1: one for each core), or an executor, such as a
             `concurrent.futures.ProcessPoolExecutor`; the result does not depend on it (see
             `pyswarmopt.driver.workers.Workers`). Workers share the points that are proposed
-            together: with ``workers=4``, pass ``population=4``, or three of them may be idle; a
-            warning says if this matters.
+            together: with ``workers=4``, pass ``population=4``, or three of them may be idle.
         vectorized: whether `fun` accepts many points, (m, D), and returns (m,). This is not
             detected: a function that expects many points and gets one fails, with a note that
             explains why.
@@ -115,8 +113,6 @@ def minimize(
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout";
             pending calls still finish. A search resumed from a checkpoint gets the full time again.
-        equality_tolerance: the violation up to which an equality counts as met. The default search
-            aims at a tenth of it; `Result.maxcv` is the violation that remains.
         known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in
             `x0`, NaN or infinite where a call failed; with ``constraints="returned"``, ``(points,
             values, constraints)``; or a `Result` with all its points. The search starts from them;
@@ -191,10 +187,7 @@ def maximize(
 def _search(options: Options, maximize: bool) -> Result:
     if options.target is not None:
         as_target(options.target, maximize)
-    search = Search(options, maximize)
-    if search.advice:
-        warnings.warn(search.advice, stacklevel=4)  # the line that calls minimize
-    result: Result = search.run()
+    result: Result = Search(options, maximize).run()
     return result
 
 

@@ -234,11 +234,6 @@ class Study:
         """Answer other libraries' names by ours."""
         raise AttributeError(foreign_attribute("Study", name))
 
-    def __repr__(self) -> str:
-        """Evaluations and the best value, or the size of the front, in a line."""
-        found = self.result()
-        return f"<Study: {found.nfev} evaluations, {found.best_words()}, {found.status}>"
-
 
 def _is_missing(value: Any) -> bool:
     """Whether a told value is a number that is not finite."""

@@ -13,13 +13,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.hybrid.memetic import (
-    MODELLED_DIM,
-    MODELLED_NOISY,
-    MODELLED_NUMBERS,
-    MemeticSwarm,
-    ModelPhase,
-)
+from pyswarmopt.driver.workers import number_of_workers
+from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NOISY, MODELLED_NUMBERS, MemeticSwarm
 from pyswarmopt.hybrid.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -31,10 +26,9 @@ if TYPE_CHECKING:
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
 SURROGATE = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
-IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
-def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None:
+def algorithm(options: Options, problem: Problem) -> Recipe | None:
     """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
 
     The composed search needs a deterministic function, or few noisy evaluations; with constraints
@@ -63,7 +57,7 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
     if problem.constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
     if options.asynchronous:  # at most one pending call per particle
-        particles = max(particles, workers)
+        particles = max(particles, number_of_workers(options.workers))
     return recipes.covariant(population=particles)
 
 
@@ -200,27 +194,3 @@ def _planned_moves(options: Options, population: int) -> int | None:
     if not moves:
         return None
     return max(min(moves), 1)
-
-
-def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
-    """A warning if workers wait because points are proposed one at a time for a large share of the
-    evaluations; else empty.
-    """
-    if workers == 1 or options.asynchronous:
-        return ""
-    if search.searches_lines:
-        return (
-            f"often only 1 of {workers} workers is busy, because descents with constraints evaluate "
-            "one point at a time; asynchronous=True keeps all of them busy, but searches differently"
-        )
-    model = search.phases.get(ModelPhase.name)
-    if options.population is not None or not (isinstance(model, ModelPhase) and model.due()):
-        return ""
-    one_by_one = model.points
-    if options.max_evals is not None and IDLE_SHARE * one_by_one < options.max_evals:
-        return ""
-    return (
-        f"only 1 of {workers} workers is busy at first, because the first {one_by_one} points are "
-        f"proposed one at a time; population={workers} or asynchronous=True keeps all of them busy, "
-        "but the results then differ from those with workers=1"
-    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
-LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
 BEFORE_VALUE = 4  # numbers of a saved `ParticleRecord` before its value
 Granularity = Literal["iteration", "particles"]
 
@@ -29,8 +26,6 @@ class Record(NamedTuple):
         iteration: number of the iteration, 0 for the starting positions.
         evaluations: calls of the objective so far.
         best: the best value so far.
-        mean: mean of the finite values of this iteration; NaN if there are none.
-        spread: standard deviation of the same values; NaN if there are none.
 
     Example:
         >>> import pyswarmopt as pso
@@ -42,8 +37,6 @@ class Record(NamedTuple):
     iteration: int
     evaluations: int
     best: float
-    mean: float
-    spread: float
 
 
 class ParticleRecord(NamedTuple):
@@ -80,37 +73,9 @@ class ParticleRecord(NamedTuple):
         return math.nan
 
 
-class Table(ABC):
-    """Rows with a header line."""
-
-    @abstractmethod
-    def _table(self) -> tuple[list[str], list[list[Any]]]: ...
-
-    def to_pandas(self) -> Any:
-        """The rows as a `pandas.DataFrame`."""
-        import pandas as pd
-
-        header, rows = self._table()
-        return pd.DataFrame(rows, columns=header)
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows as a CSV file with a header line; floats keep all digits."""
-        import csv  # imported on use, for a faster start of searches
-
-        header, rows = self._table()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
-
-
-class History(list[Any], Table):
+class History(list[Any]):
     """The records of a run. With one objective, they are thinned evenly once there are too many:
     every second iteration is dropped, and from then on only every second (fourth, ...) is kept.
-
-    As a table (`to_pandas`, `to_csv`) it has a column per field. A position has a column per
-    coordinate, x0, x1, ..., or, with a space, a column per parameter, in the parameter's units and
-    empty if inactive.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
@@ -154,14 +119,13 @@ class History(list[Any], Table):
             iteration: number of the iteration, increasing.
             evaluations: calls of the objective so far.
             best: the best value so far.
-            points: the iteration's evaluations; means use the finite values of feasible points.
+            points: the iteration's evaluations.
         """
         if iteration % self._stride or not points:
             return
         limit = LIMIT
         if self.granularity == "iteration":
-            mean, spread = _mean_and_spread([point.feasible_value for point in points])
-            self.append(Record(iteration, evaluations, float(best), mean, spread))
+            self.append(Record(iteration, evaluations, float(best)))
         else:
             limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
             self += points
@@ -193,9 +157,15 @@ class History(list[Any], Table):
             values = values[:, 0]
         return np.array([r.x for r in kept])[finite], values[finite]
 
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
+    def to_pandas(self) -> Any:
+        """The records as a `pandas.DataFrame`, with a column per field. A position has a column per
+        coordinate, x0, x1, ..., or, with a space, a column per parameter, in the parameter's units
+        and empty if inactive.
+        """
+        import pandas as pd
+
         if self.granularity != "particles":
-            return list(Record._fields), [list(record) for record in self]
+            return pd.DataFrame([*self], columns=Record._fields)
         values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
         header = ["iteration", "particle", *values, *["violation"] * self._constrained]
         if self._space is None:
@@ -208,7 +178,7 @@ class History(list[Any], Table):
         for r, point in zip(self, points, strict=True):
             row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
             rows.append([*row, *map(point.get, names)])
-        return [*header, *names], rows
+        return pd.DataFrame(rows, columns=[*header, *names])
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`."""
@@ -251,8 +221,8 @@ class History(list[Any], Table):
 
 
 def _iteration_of(row: Floats) -> Record:
-    iteration, evaluations, *values = row.tolist()
-    return Record(int(iteration), int(evaluations), *map(plain, values))
+    iteration, evaluations, best = row.tolist()
+    return Record(int(iteration), int(evaluations), best)
 
 
 def plain(value: Any) -> Any:
@@ -262,17 +232,3 @@ def plain(value: Any) -> Any:
     if math.isnan(value):
         return math.nan
     return float(value)
-
-
-def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation of the finite values, however large; `math.nan` without any."""
-    finite = np.array([value for value in values if math.isfinite(value)])
-    if not finite.size:
-        return math.nan, math.nan
-    unit = 2.0 ** max(math.frexp(np.abs(finite).max())[1] - LARGEST_EXPONENT, 0)
-    scaled = finite / unit
-    # as `mean` and `std`, whose Python overhead exceeds a few sums
-    mean = float(np.add.reduce(scaled)) / scaled.size
-    scaled -= mean
-    scaled *= scaled
-    return unit * mean, unit * math.sqrt(float(np.add.reduce(scaled)) / scaled.size)

@@ -18,7 +18,7 @@ from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, row_of
+from pyswarmopt.driver.problem.constraints import Constraints, row_of
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.result import Result
 from pyswarmopt.parts.bounds import read_bounds
@@ -45,7 +45,6 @@ class ProblemArguments(TypedDict, total=False):
     constraints: Any
     categorical: npt.ArrayLike | None
     space: Mapping[str, Any] | None
-    equality_tolerance: float
 
 
 class GoalArguments(ProblemArguments, total=False):
@@ -64,7 +63,6 @@ class CallArguments(ProblemArguments, total=False):
     callback: Callback | None
     on_error: OnError
     checkpoint: str | os.PathLike[str] | None
-    noisy: bool
     timeout: float | None
 
 
@@ -75,6 +73,7 @@ class Arguments(GoalArguments, CallArguments, total=False):
     history: Granularity | None
     progress: bool
     asynchronous: bool
+    noisy: bool
     args: tuple[Any, ...]
 
 
@@ -111,7 +110,6 @@ class Options:
     space: Mapping[str, Any] | None = None
     args: tuple[Any, ...] = ()
     timeout: float | None = None
-    equality_tolerance: float = EQUALITY_TOLERANCE
     known: Known | None = None
     patience: int | None = None
 
@@ -123,11 +121,6 @@ class Options:
         seconds = self.timeout
         if seconds is not None and not (isinstance(seconds, numbers.Real) and float(seconds) > 0):
             raise ValueError(f"timeout must be a number of seconds above 0, got {seconds!r}")
-        tolerance = self.equality_tolerance
-        if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
-            raise ValueError(
-                f"equality_tolerance must be a number of at least 0, got {tolerance!r}"
-            )
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
@@ -225,8 +218,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         raise ValueError("fun and bounds are swapped: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
     start, bounds = _start_and_bounds(options, space)
-    tolerance = float(options.equality_tolerance)
-    constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
+    constraints = Constraints(options.constraints, len(bounds[0]), space)
     if constraints.returned:
         options = _with_returned(options)
     known = known_points(options.known, space, bounds, constraints.returned)

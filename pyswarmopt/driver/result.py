@@ -63,14 +63,14 @@ class Result(Mapping[str, Any]):
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x violates a constraint. An equality counts as met within
-            ``equality_tolerance``, and `maxcv` is its remaining violation.
+            1e-4, and `maxcv` is its remaining violation.
         algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the
             recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
         space: the searched `Space`, if any.
         maximize: whether larger is better.
-        feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
+        feasible: whether x meets all constraints, equalities within 1e-4.
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
@@ -187,12 +187,6 @@ class Result(Mapping[str, Any]):
             whole = np.array(self.space.integrality) | np.array(self.space.categorical)
         shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
-
-    def best_words(self) -> str:
-        """The best value, or the size of the front, in words."""
-        if np.ndim(self.fun) == 0:
-            return f"best {self.fun:.6g}"
-        return f"{len(self.x)} points"
 
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]

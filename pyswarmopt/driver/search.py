@@ -17,7 +17,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.words import counted, without_addresses
-from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
+from pyswarmopt.driver.algorithm import algorithm, make_optimizer
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
@@ -37,7 +37,6 @@ from pyswarmopt.driver.result import (
     status,
     wants_to_stop,
 )
-from pyswarmopt.driver.workers import number_of_workers
 from pyswarmopt.parts.stopping import Patience
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ class Search:
         told: whether values are told, and there is no function to call.
 
     Attributes:
-        advice: what the user should know before it runs; empty if there is nothing.
         pending: number of a ticket -> its point, (D,), under way.
 
     Raises:
@@ -96,7 +94,6 @@ class Search:
         self.pending: dict[int, Floats] = {}
         self._alike: dict[bytes, list[Ticket]] = {}  # pending, by the keys of their points
         self._again: list[Ticket] = []  # under way when the checkpoint was written
-        self.advice = ""
         self._make(maximize)
         if told:
             self._identity["study"] = True
@@ -105,8 +102,7 @@ class Search:
 
     def _make(self, maximize: bool) -> None:
         """Algorithm, evaluator, judge and history."""
-        workers = number_of_workers(self._options.workers)
-        recipe = algorithm(self._options, self.problem, workers)
+        recipe = algorithm(self._options, self.problem)
         self._options = options = _with_limit(self._options, self.problem, recipe)
         limit = options.max_evals or math.inf
         self._phased = recipe is None
@@ -119,7 +115,6 @@ class Search:
         self._history = History(options.history or "iteration", self.problem.space, constrained)
         self._identity |= {"maximize": maximize, "noisy": options.noisy}
         if recipe is None:
-            self.advice = idle_workers(self._swarm, options, workers)
             self._identity |= {"recipe": self._algorithm, "population": options.population}
             return
         self._algorithm = recipe.name
@@ -479,8 +474,7 @@ def _log(result: Result) -> None:
     logging = sys.modules.get("logging")
     if logging is None:  # no one listens
         return
-    found = f"{result.best_words()} after {result.nfev} evaluations"
-    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, found)
+    logging.getLogger("pyswarmopt").info("%s: %s", result.algorithm, result.message)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:

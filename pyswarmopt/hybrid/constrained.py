@@ -237,7 +237,6 @@ class ConstrainedSearch(PhasedSearch):
         PenaltySwarm,
     )
     RECORDS: ClassVar = PhasedSearch.RECORDS | {"kept": Kept}
-    searches_lines = True
     descent: ProgramDescent
 
     def __init__(self, bounds: Any, **options: Any) -> None:
@@ -306,7 +305,6 @@ class ConstrainedMixedSearch(ConstrainedSearch):
     """A search of real numbers, integers and categories together, with constraints."""
 
     PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, PenaltySwarm)
-    searches_lines = False
 
 
 class ConstrainedBinarySearch(ConstrainedSearch):
@@ -317,7 +315,6 @@ class ConstrainedBinarySearch(ConstrainedSearch):
     """
 
     PHASES: ClassVar = (LongConstrainedModel, Flips)
-    searches_lines = False
 
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)

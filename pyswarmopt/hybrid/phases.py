@@ -188,7 +188,6 @@ class PhasedSearch:
         "progress": Progress,
         "resolution": Resolution,
     }
-    searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
 
     def __init__(
         self,

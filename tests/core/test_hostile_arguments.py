@@ -19,7 +19,6 @@ MINIMIZE = [
     ({"workers": 1.5}, "use a number of threads"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),
-    ({"equality_tolerance": float("nan")}, "equality_tolerance"),
     ({"bounds": bowl, "fun": BOX}, "fun and bounds are swapped"),
     ({"known": 3}, r"must be \(points, values\)"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "3 columns.* got 2"),

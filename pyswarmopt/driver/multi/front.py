@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.record import NONE
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
-from pyswarmopt.driver.history import History, Table
+from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
@@ -38,26 +37,19 @@ AT_ONCE = 5  # points proposed by the models at a time
 FIRST = 2  # points per parameter before the first model, plus one
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
-FEWEST_DRAWS = 3  # of a point of a noisy front, afresh
-FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for reevaluating the front
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class MultiResult(Result, Table):
+class MultiResult(Result):
     """The front found by a search. Fields not listed here are as in `pyswarmopt.Result`.
-
-    As a table (`to_pandas`, `to_csv`) it has a row for each point, and a column for each coordinate
-    or parameter and each objective, fun0, fun1, ...
 
     Attributes:
         x: (K, D) float64, all evaluated points that no other dominates; without a feasible point,
             the one that violates the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite if no point is feasible.
         success: whether a feasible point with finite objectives was found.
-        maxcv: the largest amount by which a point violates a constraint; an equality counts as met
-            within ``equality_tolerance``.
+        maxcv: the largest amount by which a point violates a constraint.
         params: with ``space=``, the parameters of each point by name; else None.
-        fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or
             "smpso" with more than 20 parameters.
 
@@ -71,24 +63,19 @@ class MultiResult(Result, Table):
     if TYPE_CHECKING:
         fun: Floats  # type: ignore[assignment]
         params: list[dict[str, Any]] | None  # type: ignore[assignment, misc]
-        fun_stderr: Floats  # type: ignore[assignment]
 
-    def _table(self) -> tuple[list[str], list[list[Any]]]:
-        points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x.tolist()]
-        names = list(dict.fromkeys(name for point in points for name in point))
-        objectives = [f"fun{i}" for i in range(self.fun.shape[1])]
-        rows = [
-            [*map(point.get, names), *values]
-            for point, values in zip(points, self.fun.tolist(), strict=True)
-        ]
-        return [*names, *objectives], rows
+    def to_pandas(self) -> Any:
+        """The front as a `pandas.DataFrame`: a row for each point, and a column for each coordinate
+        or parameter and each objective, fun0, fun1, ...
+        """
+        import pandas as pd
+
+        columns = dict(zip((f"fun{i}" for i in range(len(self.fun.T))), self.fun.T, strict=True))
+        points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x]
+        return pd.DataFrame(points).assign(**columns)
 
     def __repr__(self) -> str:
-        """A line for each field, with shortened arrays: the first and the last points of the front."""
-        names = ["success", "status", *["maxcv"] * (self.maxcv > 0)]
-        names += ["nit", "nfev", "algorithm", "x", "fun"]
-        shown = {"message": self.message, "points": len(self.x)}
-        return lines(shown | {name: self[name] for name in names})
+        return lines({name: self[name] for name in ("message", "status", "nfev", "x", "fun")})
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume dominated by the front, up to `reference`, (M,); see
@@ -134,12 +121,6 @@ def minimize_multi(
         checkpoint: as in `pyswarmopt.minimize`.
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` contains
             those of the front.
-        equality_tolerance: the violation up to which an equality counts as met.
-        noisy: whether `fun` returns different values each time. A tenth of `max_evals` is reserved
-            to re-evaluate the front: `MultiResult.fun` contains the means of these evaluations, and
-            `fun_stderr` their standard errors. Points whose means are dominated are left out, which
-            makes the others look slightly too good. A front with too many points for this is
-            thinned.
         timeout: as in `pyswarmopt.minimize`.
 
     Returns:
@@ -171,25 +152,11 @@ def minimize_multi(
     return found
 
 
-def _means(drawn: Floats) -> tuple[Floats, Floats]:
-    """Means of draws, (k, n, M), and their standard errors, (k, M) each, over the draws that did
-    not fail: NaN without any, with an infinite error for a single one.
-    """
-    good = np.isfinite(drawn).all(axis=2, keepdims=True)
-    n = good.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means = np.where(good, drawn, 0.0).sum(axis=1) / n
-        squares = np.where(good, drawn - means[:, None], 0.0) ** 2
-        errors = np.sqrt(squares.sum(axis=1) / (n - 1) / n)
-    return means, np.where(n > 1, errors, np.inf)
-
-
 class FrontJudge(Judge):
     """Like `Judge`, for a swarm that keeps its best points itself.
 
     Args:
         history: all points with their M objectives, of which the front is made.
-        reserve: number of evaluations kept for re-evaluating a noisy front.
         given: arguments of `Judge`.
 
     Attributes:
@@ -197,12 +164,10 @@ class FrontJudge(Judge):
             none.
     """
 
-    def __init__(self, history: History, reserve: int, *given: Any) -> None:
+    def __init__(self, history: History, *given: Any) -> None:
         self._objectives = history.objectives
         self._history = history
         super().__init__(*given)
-        self._reserve = reserve
-        self._evaluator.max_evals -= reserve
 
     def draft(self, x: Floats) -> Evaluated:
         return super().draft(x)._replace(cost=np.full(self._objectives, math.nan))
@@ -234,16 +199,7 @@ class FrontJudge(Judge):
 
     def found(self) -> Found:
         """The front so far; without a feasible point, the one that violates the constraints least."""
-        return self._as_found(*self.front())
-
-    def final(self, scale: float) -> Found:
-        """The front; under noise, its points drawn afresh."""
-        found = self.front()
-        if self._reserve and len(found[0]):
-            return self._as_found(*self._drawn_afresh(*found))
-        return self._as_found(*found)
-
-    def _as_found(self, x: Floats, values: Floats, errors: Floats = NONE) -> Found:
+        x, values = self.front()
         violation = 0.0
         if not len(x) and math.isfinite(self.best.violation):
             x = self.best.x[None]
@@ -251,35 +207,10 @@ class FrontJudge(Judge):
             violation = self.best.violation
         breaches = [self._constraints.breach(point, violation) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
-        if not len(errors):
-            errors = np.zeros_like(values)
-        return Found(x, values, worst, errors)
+        return Found(x, values, worst)
 
-    def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Points of the front, (k, D), means of fresh draws and their standard errors, without
-        points whose mean is dominated; each gets an equal share of the remaining calls. A front
-        with too many points for these is thinned out: values that were not drawn afresh are luck.
-        """
-        evaluator = self._evaluator
-        evaluator.max_evals += self._reserve
-        self._reserve = 0
-        count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
-        draws = evaluator.left // count
-        if not draws:
-            return points, values, np.full_like(values, np.inf)
-        rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
-        points = points[rows]
-        drawn, _, error = evaluator(np.repeat(points, draws, axis=0))
-        if error is not None:
-            raise error
-        known = [value for value in drawn if value is not None]
-        if len(known) < len(drawn):  # the time is up
-            return points, values[rows], np.full_like(values[rows], np.inf)
-        again = np.array([np.broadcast_to(value, self._objectives) for value in known])
-        means, errors = _means(again.reshape(count, draws, -1))
-        front = np.flatnonzero(non_dominated(means))
-        front = front[np.lexsort(means[front].T[::-1])]
-        return points[front], means[front], errors[front]
+    def final(self, scale: float) -> Found:
+        return self.found()
 
     def _best_position(self) -> Floats:
         return self._coding.low
@@ -313,14 +244,10 @@ class FrontSearch(Search):
             "particles", self.problem.space, bool(self.problem.constraints), self._objectives
         )
         self._swarm = self._make_swarm(limit, population)
-        reserve = 0
-        if options.noisy:
-            reserve = limit // FINAL_SHARE
-        self._judge = FrontJudge(self._history, reserve, self._swarm, self.problem, self.evaluator)
+        self._judge = FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
         self._identity |= {
             "objectives": self._objectives,
             "population": population,
-            "noisy": options.noisy,
             "recipe": self._algorithm,
         }
 

@@ -20,7 +20,7 @@ from pyswarmopt.base.record import NONE
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-EQUALITY_TOLERANCE = 1e-4  # the usual tolerance, from the CEC 2006 problems (Liang et al. 2006)
+EQUALITY_TOLERANCE = 1e-4  # allowed violation, from the CEC 2006 problems (Liang et al. 2006)
 RETURNED = "returned"  # stands for constraints that fun returns with its value
 
 HUGE = 1e296  # costs up to this are their own rank
@@ -37,9 +37,9 @@ class _Constraint(NamedTuple):
     strict: bool
     matrix: Floats | None = None  # of a linear one, (J, D)
 
-    def outside(self, x: Floats, tolerance: float) -> tuple[Floats, Floats]:
+    def outside(self, x: Floats) -> tuple[Floats, Floats]:
         """Distance of x outside each bound, (K,), at most 0 inside and infinite if not a number;
-        and the allowed distance, (K,), `tolerance` for equalities, else 0.
+        and the allowed distance, (K,), above 0 for equalities.
         """
         values = np.atleast_1d(np.asarray(self.fun(x.copy())))
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
@@ -56,7 +56,7 @@ class _Constraint(NamedTuple):
         low = np.broadcast_to(self.low, values.shape)
         high = np.broadcast_to(self.high, values.shape)
         amounts = np.concatenate([low - values, values - high])
-        slack = np.tile(np.where(low == high, tolerance, 0.0), 2)
+        slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)
         bounds = np.isfinite(np.concatenate([low, high]))
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack[bounds]
 
@@ -103,7 +103,6 @@ class Constraints:
             equalities.
         dim: D.
         space: parameters by name, passed to the constraints, if any.
-        tolerance: allowed violation of an equality (lb == ub).
 
     Raises:
         TypeError: a constraint has none of these forms.
@@ -115,20 +114,13 @@ class Constraints:
         [0.0, 3.0]
     """
 
-    def __init__(
-        self,
-        constraints: Any,
-        dim: int,
-        space: Space | None = None,
-        tolerance: float = EQUALITY_TOLERANCE,
-    ) -> None:
+    def __init__(self, constraints: Any, dim: int, space: Space | None = None) -> None:
         self.returned = isinstance(constraints, str) and constraints == RETURNED
         if constraints is None or self.returned:
             constraints = []
         elif not isinstance(constraints, list | tuple):
             constraints = [constraints]
         self._constraints = [_read(constraint, dim, space) for constraint in constraints]
-        self._tolerance = tolerance
         self.linear = _stacked(self._constraints)
 
     def __bool__(self) -> bool:
@@ -188,7 +180,7 @@ class Constraints:
         """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
         distance, (K,), above 0 only for equalities.
         """
-        pairs = [constraint.outside(x, self._tolerance) for constraint in self._constraints]
+        pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip((NONE, NONE), *pairs, strict=True)
         return np.concatenate(amounts), np.concatenate(slack)
 

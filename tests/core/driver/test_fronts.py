@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 
@@ -71,34 +70,17 @@ def test_time_ends_a_search():
     assert 0 < r.nfev < 100
 
 
-def test_under_noise_the_front_has_means_of_fresh_draws():
-    rng = np.random.default_rng(0)
-
-    def noisy(x):
-        return both(x) + rng.normal(0.0, 0.5, 2)
-
-    r = pso.minimize_multi(noisy, BOX, max_evals=260, seed=0, noisy=True)
-    true = np.array([both(x) for x in r.x])
-    assert r.nfev <= 260
-    assert r.fun_stderr.shape == r.fun.shape
-    assert (np.abs(r.fun - true) <= 6 * r.fun_stderr).all()
-    lucky = pso.minimize_multi(noisy, BOX, max_evals=260, seed=0)
-    assert (r.fun - true).mean() > (lucky.fun - [both(x) for x in lucky.x]).mean()
-    assert (lucky.fun_stderr == 0).all()
-
-
-def test_a_front_is_a_table(tmp_path):
+def test_a_front_is_a_table():
     """With a column for each parameter, empty where it is inactive, and for each objective."""
     space = {"kind": ["a", "b"], "size": pso.when("kind", "b", (0.0, 1.0))}
     front = pso.minimize_multi(
         lambda kind, size=0.5: (size + (kind == "a"), 1 - size), space=space, max_evals=60, seed=0
     )
-    front.to_csv(tmp_path / "front.csv")
-    with open(tmp_path / "front.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
-    for row, params in zip(rows, front.params, strict=True):
-        assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))
+    table = front.to_pandas()
+    assert table[["fun0", "fun1"]].to_numpy().tolist() == front.fun.tolist()
+    for row, params in zip(table.to_dict("records"), front.params, strict=True):
+        assert row["kind"] == params["kind"]
+        assert row["size"] == params["size"] if "size" in params else math.isnan(row["size"])
 
 
 def test_a_front_is_a_result_that_other_searches_begin_from_and_no_list_of_known_values():

@@ -142,7 +142,7 @@ def test_constraints_integers_and_failures():
         integrality=True, constraints=lambda x: 1.5 - x[0],
     )  # fmt: skip
     assert min(seen) == 2 and r.x[:, 0].tolist() == [2.0, 4.0, 5.0, 6.0] and r.maxcv == 0
-    assert "violation" in r.history._table()[0]
+    assert "violation" in r.history.to_pandas()
     nothing = minimize_multi(
         fun, [(0, 9)], 2, population=20, max_evals=300, seed=0, constraints=lambda x: x[0] + 1
     )

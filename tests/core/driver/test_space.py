@@ -147,8 +147,3 @@ def test_tables_and_points_have_names_and_units(tmp_path):
                 if params.get(name) is not None
                 else pandas.isna(row[name])
             )
-    r.history.to_csv(tmp_path / "h.csv")
-    again = pandas.read_csv(tmp_path / "h.csv")
-    assert again["lr"].tolist() == table["lr"].tolist() and again["opt"].notna().equals(
-        table["opt"].notna()
-    )
