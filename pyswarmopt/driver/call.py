@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
+from pyswarmopt.base.words import cut
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"]
@@ -61,7 +61,7 @@ class Form:
             return value
         if not self._fits(value):
             raise ValueError(
-                f"fun must return {self._wanted}, got {_described(value)}{self._hint(value)}"
+                f"fun must return {self._wanted}, got {cut(repr(value), 60)}{self._hint(value)}"
             )
         if self.returned:
             self.shape = value.shape
@@ -92,23 +92,15 @@ class Form:
         return math.prod(shape) == 1
 
     def _hint(self, value: Any) -> str:
-        """What to do about a coroutine, or several numbers instead of one."""
-        if hasattr(value, "cr_frame"):
-            value.close()
-            return "; if fun is async, pass lambda x: asyncio.run(fun(x))"
-        if isinstance(value, np.ndarray) and value.size > 1 and not self.returned:
-            return "; if it accepts many points of shape (m, D), pass vectorized=True"
-        if not isinstance(value, tuple | list) or len(value) < 2 or self.returned:
+        """What to do about None or several numbers."""
+        if value is None or (isinstance(value, tuple | list) and None in value):
+            return "; return NaN, not None, for a failure"
+        shape = _shape(value)
+        if self.shape or self.returned or (shape is not None and math.prod(shape) < 2):
             return ""
-        if self.shape == (len(value),):
-            if None in value:
-                return "; return NaN, not None, for a failure"
-            return ""
-        if self.shape:
-            return f"; pass n_objectives={len(value)}"
         return (
-            "; for several objectives, use pso.minimize_multi; for (value, constraints), pass "
-            "constraints='returned'"
+            "; for many points of shape (m, D), pass vectorized=True; for several objectives, use "
+            "pso.minimize_multi; for (value, constraints), pass constraints='returned'"
         )
 
     @property
@@ -121,31 +113,6 @@ class Form:
         if self.shape:
             as_before = f" with {self.shape[0] - 1} constraints, as before"
         return f"(value, constraints){as_before}"
-
-
-def add_hint(error: Exception, x: Floats) -> None:
-    """Add a note on how an objective is called, if the error of its first call looks as if it
-    expected tensors or many points.
-    """
-    wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
-    if wrong_kind and "torch" in sys.modules:
-        error.add_note(
-            "fun receives float64 NumPy arrays; convert them with torch.from_numpy(x), and .float() "
-            "for float32"
-        )
-    if x.ndim == 1 and isinstance(error, IndexError):
-        error.add_note(
-            f"fun receives one point of shape {x.shape}; if it accepts many points of shape (m, D), pass "
-            "vectorized=True"
-        )
-
-
-def _described(value: Any) -> str:
-    """`fun`'s return value, in words."""
-    shape = _shape(value)
-    if not shape:
-        return type(value).__name__ + (f" of {len(value)}" if shape is None else "")
-    return f"{type(value).__name__} of shape {shape}"
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

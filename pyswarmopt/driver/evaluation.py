@@ -18,7 +18,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import StateRecord
-from pyswarmopt.driver.call import CallOutcome, Form, Value, add_hint, call
+from pyswarmopt.driver.call import CallOutcome, Form, Value, call
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
@@ -237,8 +237,6 @@ class Evaluator(StateRecord):
 
     def _read_many(self, outcome: CallOutcome, rows: Floats) -> list[Value]:
         if outcome.error is not None:
-            if self.calls == len(rows):
-                add_hint(outcome.error, rows)
             return [self.value(outcome)] * len(rows)
         values = self.form.read_many(outcome.value, rows)
         for value in values:
@@ -270,8 +268,11 @@ class Evaluator(StateRecord):
         """
         key, x, outcome = self.workers.hear()
         self.calls += 1
-        if self.calls == 1 and outcome.error is not None:
-            add_hint(outcome.error, x)
+        if self.calls == 1 and isinstance(outcome.error, IndexError):
+            outcome.error.add_note(
+                f"fun receives one point of shape {x.shape}; if it accepts many points of shape "
+                "(m, D), pass vectorized=True"
+            )
         return key, x, self.value(outcome)
 
     def value(self, outcome: CallOutcome) -> Value:

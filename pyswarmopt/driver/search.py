@@ -24,7 +24,6 @@ from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.interrupts import Interrupts
 from pyswarmopt.driver.judge import ROUNDING, Evaluated, Gains, Judge, check_value
 from pyswarmopt.driver.options import Options, Problem, read_problem
-from pyswarmopt.driver.progress import Progress
 from pyswarmopt.driver.result import (
     EXHAUSTED,
     FAILED,
@@ -89,7 +88,6 @@ class Search:
 
             self._checkpoint = Writer(checked_path(self._options.checkpoint))
         self._gains = Gains()
-        self._progress = Progress()
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self.pending: dict[int, Floats] = {}
         self._alike: dict[bytes, list[Ticket]] = {}  # pending, by the keys of their points
@@ -341,19 +339,11 @@ class Search:
         self._show_progress()
 
     def _show_progress(self, end: str = "") -> None:
-        if not self._options.progress:
-            return
-        best = f"evaluations {self.evaluator.calls}  best {self._judge.value:.6g}"
-        self._progress.show(self._share(), best, end)
-
-    def _share(self) -> float:
-        """Share of the nearest limit that is used up, from 0 to 1."""
-        options = self._options
-        used = self.evaluator.calls + self.evaluator.skipped
-        share = (time.monotonic() - self._began) / self._timeout
-        for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
-            share = max(share, done / (limit or math.inf))
-        return min(share, 1.0)
+        """Show the evaluations and the best value on standard error, on one line."""
+        if self._options.progress:
+            line = f"evaluations {self.evaluator.calls}, best {self._judge.value:.6g}"
+            sys.stderr.write(f"\r{line:<60}{end}")
+            sys.stderr.flush()
 
     # ---- the result ----
 

@@ -4,7 +4,6 @@ SciPy's sign.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 
@@ -53,19 +52,10 @@ def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     assert r.fun == bowl(r.x)
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys, terminal):
-    """A bar, or in a file a line for each tenth."""
-    fun = Clock(monkeypatch)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
-    pso.minimize(fun, BOX, "constriction", population=5, max_evals=100, seed=0, progress=True)
-    lines = [line for line in re.split("[\r\n]", capsys.readouterr().err) if line.strip()]
-    assert len(lines) == (21 if terminal else 10)
-    for line in lines:
-        share = int(re.search(r"(\d+)%", line)[1])
-        assert line.count("#") == share // 5 and f"evaluations {share}  best" in line
-        assert f"0:{(100 - share) // 60:02}:{(100 - share) % 60:02} left" in line
-    assert "100%" in lines[-1]
+def test_progress_is_one_line(capsys):
+    pso.minimize(bowl, BOX, "constriction", population=5, max_evals=100, seed=0, progress=True)
+    *_, end = lines = capsys.readouterr().err.split("\r")
+    assert len(lines) == 22 and end.startswith("evaluations 100, best ") and end[-1] == "\n"
 
 
 # ---- workers ----
@@ -136,7 +126,7 @@ def test_vectorized_is_told_and_not_guessed():
     """A function that takes many and gets one fails with its own error, whose note says what to do."""
     with pytest.raises(IndexError, match=r"(?s)axis 1.*vectorized=True"):
         pso.minimize(lambda x: (x**2).sum(axis=1), BOX, max_evals=9)
-    with pytest.raises(ValueError, match=r"shape \(3,\).*vectorized=True"):
+    with pytest.raises(ValueError, match=r"got array\(.*vectorized=True"):
         pso.minimize(lambda x: x**2, BOX, max_evals=9)
     with pytest.raises(ValueError, match="vectorized='auto'"):
         pso.minimize(bowl, BOX, vectorized="auto", max_evals=9)

@@ -84,10 +84,4 @@ def test_values_may_be_tensors(fun, vectorized):
     assert r.fun == float(fun(r.x[None] if vectorized is True else r.x))
 
 
-def test_an_objective_of_tensors_is_told_how_it_is_called():
-    with pytest.raises(TypeError) as caught:
-        pso.minimize(torch.sum, BOX, seed=0)
-    assert any("torch.from_numpy(x)" in note for note in caught.value.__notes__)
-
-
 # --- several objectives ---
