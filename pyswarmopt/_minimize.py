@@ -69,8 +69,7 @@ def minimize(
             StopIteration, to stop.
         x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The recipe
             adds the rest of the population.
-        progress: show a progress bar on standard error, with the time left, the evaluations and the
-            best value.
+        progress: show the number of evaluations and the best value on standard error.
         on_error: what to do when `fun` raises: "raise", or "worst": it counts as the worst value.
         checkpoint: a file, written after each iteration (unless writing would take more than a
             tenth of the time) and at the end. If it exists, the search continues from it, bit for

@@ -447,7 +447,7 @@ class Swarm:
             ImportError: the swarm has tensors and torch is not installed.
         """
         with needing_torch(f"the swarm in {path}"):
-            saved = checkpoint.read(path, tensors=True)
+            saved = checkpoint.read(path)
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(

@@ -1,32 +1,27 @@
 """A checkpoint file: arrays or tensors and plain values, without pickle, written atomically.
 
-The format is NumPy's npz; all values that are neither array nor tensor are one JSON entry, and a
-digest of all entries is another. torch is needed only for tensors.
+The format is NumPy's npz, whose checksums reveal damage; all values that are neither array nor
+tensor are one JSON entry. torch is needed only for tensors.
 """
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import json
 import math
 import os
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import dtype_name, is_tensor
-from pyswarmopt.base.files import is_running
+from pyswarmopt.base.arrays import as_array, dtype_name, is_tensor
 from pyswarmopt.base.words import cut, one_line
 
-FORMAT = 2
+FORMAT = 3
 HEADER = "header.json"
-DIGEST = "header.digest"  # of the other entries
 WRITING = 0.1  # most share of a search's time
 
 
@@ -36,45 +31,34 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
     Readers see the old file or the new one, even after a crash at any moment.
     """
-    tensors = {name: value for name, value in state.items() if is_tensor(value)}
-    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
-    header = {
-        "format": FORMAT,
-        "values": {n: v for n, v in state.items() if n not in tensors and n not in arrays},
-        "tensors": list(tensors),
-        "bfloat16": [n for n, value in tensors.items() if dtype_name(value) == "bfloat16"],
+    tensors = {name: dtype_name(value) for name, value in state.items() if is_tensor(value)}
+    arrays = {
+        name: as_array(value)
+        for name, value in state.items()
+        if name in tensors or isinstance(value, np.ndarray)
     }
-    arrays |= {name: _to_numpy(tensor) for name, tensor in tensors.items()}
+    values = {name: value for name, value in state.items() if name not in arrays}
+    header = {"format": FORMAT, "values": values, "tensors": tensors}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    arrays[DIGEST] = _digest(arrays)
-    path = Path(path)
-    temporary = _temporary(path)
+    temporary = _temporary(Path(path))
     try:
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as file:  # never through a link
+        with _create(temporary) as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by killed processes
-            process = left.name[len(path.name) + 2 : -4]
-            if process.isdecimal() and not is_running(int(process)):
-                left.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return np.frombuffer(digest.digest(), dtype=np.uint8)
-
-
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _create(temporary: Path) -> IO[bytes]:
+    """Open a new file, in place of one that a killed process left."""
+    temporary.unlink(missing_ok=True)
+    return open(temporary, "xb")  # never through a link
 
 
 class Writer:
@@ -124,7 +108,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     try:
         if not os.path.lexists(where):
             temporary = _temporary(where)
-            temporary.open("xb").close()
+            _create(temporary).close()
             temporary.unlink()
     except (OSError, ValueError) as error:  # ValueError: a null byte
         raise ValueError(
@@ -133,9 +117,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     return where
 
 
-def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
-    """Read what `write` wrote, bit for bit: all as arrays, or with `tensors` as the original
-    tensors. As an array, a bfloat16 tensor is its bits in int16, as NumPy lacks bfloat16.
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what `write` wrote, bit for bit.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -143,36 +126,18 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
     """
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: no such checkpoint")
-    with taking_over(path):
-        if not os.path.isfile(path):  # a pipe or a device may not end
-            raise ValueError("it is not a file")
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is not a NumPy archive")
-        with np.load(path, allow_pickle=False) as archive:
-            if any(entry.compress_type for entry in archive.zip.infolist()):
-                raise ValueError("it has compressed entries")  # may be larger than the memory
-            arrays = dict(archive)
-        header = json.loads(arrays[HEADER].tobytes())
+    with taking_over(path), np.load(path, allow_pickle=False) as archive:
+        found = dict(archive)
+        header = json.loads(found.pop(HEADER).tobytes())
         if header["format"] != FORMAT:
             raise ValueError(
                 f"it has format {header['format']}, but this version reads format {FORMAT}"
             )
-        if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
-            raise ValueError("its contents do not match its checksum")
-        del arrays[HEADER]
-        if tensors:
-            arrays |= _tensors(arrays, header)
-        return arrays | header["values"]
+        for name, dtype in header["tensors"].items():
+            import torch
 
-
-def _tensors(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays that were tensors, on the same memory."""
-    if not header["tensors"]:
-        return {}
-    import torch
-
-    found = {name: torch.from_numpy(arrays[name]) for name in header["tensors"]}
-    return found | {name: found[name].view(torch.bfloat16) for name in header["bfloat16"]}
+            found[name] = torch.from_numpy(found[name]).to(getattr(torch, dtype))
+        return found | header["values"]
 
 
 @contextmanager
@@ -206,13 +171,3 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
             f"{path} was written by a search with {settings}; use those settings, or another path"
         )
     return saved
-
-
-def _to_numpy(tensor: Any) -> np.ndarray:
-    """A tensor as an array; bfloat16, missing in NumPy, as integers."""
-    import torch
-
-    tensor = tensor.detach().cpu().contiguous()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.view(torch.int16)
-    return tensor.numpy()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -171,24 +170,6 @@ def test_arrays(tmp_path, name):
         assert "damaged" in refused(kind, tmp_path / "c")
 
 
-def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
-    zeros = described("|u1", "(100000000,)", b"\0" * 10**8)
-    archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
-    assert os.path.getsize(tmp_path / "c") < 10**6
-    assert "compressed" in refused("swarm", tmp_path / "c")
-
-
-@pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
-def test_a_folder_a_device_and_a_pipe_are_refused_and_not_waited_for(tmp_path, kind):
-    (tmp_path / "folder").mkdir()
-    if os.path.exists("/dev/zero"):
-        (tmp_path / "device").symlink_to("/dev/zero")
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")
-    for path in sorted(tmp_path.iterdir()):
-        refused(kind, path)
-
-
 # --- what is in it ---
 
 
@@ -198,21 +179,6 @@ def test_a_good_file_is_taken_up(tmp_path, good, kind):
     read(kind, tmp_path / "c")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_entry_that_was_changed_or_removed_is_refused(tmp_path, good, kind):
-    checkpoint.write(tmp_path / "good", good[kind])
-    with np.load(tmp_path / "good") as file:
-        arrays = dict(file)
-    for name, array in arrays.items():
-        others = {other: value for other, value in arrays.items() if other != name}
-        for spoiled in (others, others | {name: array[None]}):
-            np.savez(tmp_path / "c.npz", **spoiled)
-            with pytest.raises(ValueError, match=r"c\.npz.*damaged"):
-                checkpoint.read(tmp_path / "c.npz")
-    refused(kind, tmp_path / "c.npz")
-
-
-# a swarm's that not every swarm has
 OPTIONAL = {
     "low",
     "options",

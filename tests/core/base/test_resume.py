@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -47,8 +44,8 @@ STATES = [
 @pytest.mark.parametrize("state", STATES)
 def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
     checkpoint.write(tmp_path / "c", state)
-    back = checkpoint.read(tmp_path / "c", tensors=True)
-    assert back.keys() == state.keys() == checkpoint.read(tmp_path / "c").keys()
+    back = checkpoint.read(tmp_path / "c")
+    assert back.keys() == state.keys()
     for name, value in state.items():
         if isinstance(value, torch.Tensor):
             assert back[name].dtype == value.dtype and back[name].shape == value.shape
@@ -56,23 +53,6 @@ def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
             assert as_bytes[0] == as_bytes[1]
         else:
             assert back[name] == value
-
-
-def test_tensors_and_arrays_are_the_same_bytes_and_read_back_as_arrays_or_as_they_were(tmp_path):
-    numbers = np.array([[1.5, -0.0], [math.nan, math.inf]])
-    arrays = {"x": numbers, "n": np.array(3), "b": np.array([True])}
-    checkpoint.write(tmp_path / "arrays", arrays)
-    checkpoint.write(tmp_path / "tensors", {k: torch.from_numpy(v) for k, v in arrays.items()})
-    back = checkpoint.read(tmp_path / "tensors")
-    assert all(back[k].dtype == v.dtype for k, v in arrays.items())
-    assert all(back[k].tobytes() == v.tobytes() for k, v in arrays.items())
-    inside = [zipfile.ZipFile(tmp_path / k).infolist() for k in ("arrays", "tensors")]
-    same = [{i.filename: i.CRC for i in file if "header" not in i.filename} for file in inside]
-    assert same[0] == same[1]
-    for name, kind in (("arrays", np.ndarray), ("tensors", torch.Tensor)):
-        back = checkpoint.read(tmp_path / name, tensors=True)
-        assert all(type(back[k]) is kind for k in arrays)
-    assert [i.filename for i in inside[0]] == [i.filename for i in inside[1]]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limits of resources")
@@ -92,20 +72,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
     assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
 
 
-def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        pass
-    (tmp_path / f".c.npz.{gone.pid}.tmp").write_bytes(b"half of it")
-    kept = [
-        f".other.npz.{gone.pid}.tmp",
-        f".c.npz.{os.getppid()}.tmp",  # of a process that still writes
-        f".c.npz.npz.{gone.pid}.tmp",  # of the checkpoint c.npz.npz
-        "c.npz.tmp",  # the user's
-    ]
-    for name in kept:
-        (tmp_path / name).write_bytes(b"of another")
+def test_what_a_killed_writer_left_is_replaced_by_the_next(tmp_path):
+    (tmp_path / ".c.npz.tmp").write_bytes(b"half of it")
+    (tmp_path / "c.npz.tmp").write_bytes(b"the user's")
     checkpoint.write(checkpoint.checked_path(tmp_path / "c.npz"), {"n": 1})
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*kept, "c.npz"])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["c.npz", "c.npz.tmp"]
 
 
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
