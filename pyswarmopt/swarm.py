@@ -191,7 +191,6 @@ class Swarm:
         positions: Tensor | npt.ArrayLike | Ticket,
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
-        repaired: bool = False,
     ) -> None:
         """Tell the values of the positions that `ask` returned, or the value of one ticket.
 
@@ -201,12 +200,10 @@ class Swarm:
             dropped: (N,) mask of the particles that were not evaluated this time; their values are
                 ignored, and nothing changes for them (recipes compatible with the Model Swarms
                 reference count their old score again).
-            repaired: the positions differ from those of `ask`, as after a repair; the particles
-                continue from them.
 
         Raises:
             ValueError: `ask` was not called, shapes are wrong, values are complex, positions are
-                not finite or not from `ask` (unless `repaired`), or a ticket was already told or
+                not finite or not from `ask`, or a ticket was already told or
                 comes from another swarm.
         """
         st = self._state
@@ -227,7 +224,7 @@ class Swarm:
         evaluated = None
         if dropped is not None:
             evaluated = ~as_mask(dropped, n)
-        self._update.adopt(positions, repaired)
+        self._update.check(positions)
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:

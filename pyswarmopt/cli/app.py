@@ -5,23 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pyswarmopt.base.words import COUNT, SEED, counted
-from pyswarmopt.cli.terminal import (
-    complain,
-    echo,
-    run_app,
-    tame_warnings,
-    unreadable,
-    version_option,
-)
-
-if TYPE_CHECKING:
-    from pyswarmopt._compare import Comparison
-    from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.cli.terminal import complain, echo, run_app, version_option
 
 DEFAULT = "default"  # recipe=None of `minimize`
 LARGE = 10**6  # most dimensions, particles and seeds
@@ -38,7 +27,6 @@ Particles = Annotated[
     int | None,
     typer.Option(min=1, max=LARGE, metavar="N", help="Particles (default: the recipe's)."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 app = typer.Typer(
     name="pyswarmopt",
@@ -87,7 +75,7 @@ def run(
     animate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="GIF animation to create.")
     ] = None,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Minimise a test function.
 
@@ -131,7 +119,7 @@ def compare(
     ],
     recipes: Annotated[
         str,
-        typer.Option(metavar="R,R", help="Comma-separated recipes; FILE.py:NAME for your own."),
+        typer.Option(metavar="R,R", help="Comma-separated recipes."),
     ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,
@@ -141,78 +129,33 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, max=LARGE, metavar="N", help="Searches per function and recipe.")
     ] = 15,
-    as_json: Json = False,
 ) -> None:
     """Compare recipes: the median over seeds with its 95% interval, and a Holm-corrected sign test
     of each recipe against the first.
 
-    Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine
+    Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,fips
     """
     from pyswarmopt import _compare
     from pyswarmopt.teaching.functions.problems import problem
 
-    chosen = _recipes(recipes)
-    outcomes: list[dict[str, Any]] = []
+    names = [name.strip().replace("-", "_") for name in recipes.split(",")]
     for task in [problem(name, dim) for name in dict.fromkeys(functions)]:
         found = _compare.compare(
-            task.function, task.bounds, chosen, seeds, task.optimum,
+            task.function, task.bounds, names, seeds, task.optimum,
             max_evals=max_evals, population=particles,
         )  # fmt: skip
-        outcomes += _outcomes(task.name, found)
-        if not as_json:
-            echo(f"{task.name}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
-            echo(f"{found}\n")
-    if as_json:
-        about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": outcomes}
-        typer.echo(json.dumps(about))
-
-
-def _recipes(words: str) -> dict[str, Recipe | None]:
-    """Name -> recipe, from a list with commas; FILE.py:NAME is called NAME."""
-    from pyswarmopt.algorithms import registry
-    from pyswarmopt.algorithms.own_file import made_recipe
-    from pyswarmopt.base.own_file import object_of
-
-    found: dict[str, Recipe | None] = {}
-    for word in map(str.strip, words.split(",")):
-        name = word.rpartition(":")[2].replace("-", "_")
-        if name in found:
-            raise ValueError(f"--recipes contains {name} twice")
-        if ":" in word:
-            found[name] = made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
-        else:
-            found[name] = None if name == DEFAULT else registry.get(name)
-    return found
-
-
-def _outcomes(function: str, found: Comparison) -> list[dict[str, Any]]:
-    """For `--json`: an entry for each recipe."""
-    paired = found.paired()
-    return [
-        {
-            "function": function,
-            "recipe": name,
-            "optimum": found.optimum,
-            "finals": found.finals(name).tolist(),
-            "median": found.median(name),
-            "interval": list(found.interval(name)),
-            "against_first": paired[name]._asdict() if name in paired else None,
-        }
-        for name in found.results
-    ]
+        echo(f"{task.name}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
+        echo(f"{found}\n")
 
 
 @app.command(name="list")
-def show_list(as_json: Json = False) -> None:
+def show_list() -> None:
     """List the test functions (formula, optimum, domain, source) and recipes (equation, source)."""
     from pyswarmopt.algorithms.registry import RECIPES
     from pyswarmopt.teaching.functions.functions import ALL
 
     functions = [_about(function) for function in ALL.values()]
     recipes = [_recipe(name, inspect.getdoc(make) or "") for name, make in RECIPES.items()]
-    if as_json:
-        typer.echo(json.dumps({"functions": functions, "recipes": recipes}))
-        return
     for entry in [*functions, *recipes]:
         name, *lines = (f"{key}: {value}" for key, value in entry.items())
         echo("\n  ".join([name.removeprefix("name: "), *lines]))
@@ -240,9 +183,6 @@ def _recipe(name: str, doc: str) -> dict[str, str]:
 
 def run_line(arguments: list[str]) -> int:
     """Run a command line; return the exit code. Wrong input is one line on stderr."""
-    tame_warnings()
-    if problem := unreadable(arguments):
-        return complain(problem)
     try:
         return run_app(app, "pyswarmopt", arguments or ["--help"])
     except (ValueError, OSError) as error:

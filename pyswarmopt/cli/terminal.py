@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,37 +27,6 @@ def complain(text: str) -> int:
     """Print a one-line error; return the exit code."""
     echo(f"error: {one_line(text)}", err=True)
     return 2
-
-
-def unreadable(arguments: Sequence[str]) -> str | None:
-    """An error message for arguments that are not UTF-8 text; None if all are.
-
-    Example:
-        >>> unreadable(["run", "sphere"]), unreadable(["run", "caf" + chr(0xDCE9)])
-        (None, "argument 2 ('caf\\\\udce9') is not UTF-8 text; rename the file, or type its name in UTF-8")
-    """
-    for number, argument in enumerate(arguments, start=1):
-        if re.search("[\ud800-\udfff]", argument):
-            return (
-                f"argument {number} ('{visible(argument)}') is not UTF-8 text; rename the file, "
-                "or type its name in UTF-8"
-            )
-    return None
-
-
-class _Warnings(logging.Handler):
-    """Prints log records as single lines on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
-        echo(one_line(record.getMessage()), err=True)
-
-
-def tame_warnings() -> None:
-    """Show log messages of level WARNING and above like other messages, unless the user has a
-    handler.
-    """
-    logging.lastResort = _Warnings(logging.WARNING)
 
 
 def open_console(**options: Any) -> Console:

@@ -163,12 +163,6 @@ class Judge:
         for i, value, again in zip(rows, values, known, strict=True):
             judged[i] = self.read(judged[i]._replace(again=again), value)
         self._evaluator.skipped += len(points) - len(rows)
-        unkept = self._by_amounts and not self._returned
-        if error is not None and unkept and any(each.violation > 0 for each in judged):
-            error.add_note(
-                "fun may have been called where a constraint is violated; "
-                "NonlinearConstraint(g, -inf, 0, keep_feasible=True) prevents this"
-            )
         return judged, error
 
     def draw(self, points: Floats) -> Floats:

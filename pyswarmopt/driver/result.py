@@ -137,20 +137,6 @@ class Result(Mapping[str, Any]):
             return self.evaluated(feasible=False)
         return [self.params or self.x], np.array([self.fun])
 
-    def coordinates(self) -> Floats:
-        """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
-        choices, NaN for inactive parameters.
-
-        Raises:
-            ValueError: the points were not kept.
-        """
-        x, _ = self._kept()
-        if self.space is None:
-            return x
-        decoded = self.space.decode(x)
-        active = np.array([[name in params for params in decoded] for name in self.space.owners])
-        return np.where(active.T, x, np.nan)
-
     def _kept(self, feasible: bool = True) -> tuple[Floats, Floats]:
         """The evaluated points, (n, D), and their finite values."""
         x, values = self.history.evaluated(feasible)
@@ -161,32 +147,22 @@ class Result(Mapping[str, Any]):
         return x, values
 
     def importance(self) -> dict[str, float]:
-        """Importance of each parameter on its own, as shares that sum to 1, largest first.
-
-        These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
-        ``space=``, parameters are named x0, x1, ..., with the ranges of the evaluated points.
+        """Importance of each coordinate of the space on its own, as shares that sum to 1, largest
+        first: the main effects of `pyswarmopt.driver.problem.importance.main_effects`.
 
         Raises:
-            ValueError: the evaluated points were not kept; use ``space=`` or
-                ``history="particles"``.
+            ValueError: the search had no ``space=``, or several objectives.
         """
         from pyswarmopt.driver.problem.importance import main_effects
 
-        if np.ndim(self.fun):
-            raise ValueError("importance() does not support a front of several objectives")
-        x = self.coordinates()
-        _, values = self._kept()
-        if self.space is None:
-            names = [f"x{i}" for i in range(x.shape[1])]
-            low = x.min(axis=0)
-            high = x.max(axis=0)
-            whole = np.zeros(x.shape[1], dtype=np.bool_)
-        else:
-            names = self.space.names
-            low, high = np.array(self.space.bounds).T
-            whole = np.array(self.space.integrality) | np.array(self.space.categorical)
-        shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        if self.space is None or np.ndim(self.fun):
+            raise ValueError("importance() needs space= and one objective, not a front")
+        x, values = self._kept()
+        low, high = np.array(self.space.bounds).T
+        active = [[name in params for name in self.space.owners] for params in self.space.decode(x)]
+        units = np.where(active, (x - low) / np.where(high > low, high - low, 1.0), np.nan)
+        shares = zip(self.space.names, main_effects(units, values).tolist(), strict=True)
+        return dict(sorted(shares, key=lambda share: -share[1]))
 
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]

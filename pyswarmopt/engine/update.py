@@ -24,7 +24,7 @@ from pyswarmopt.base.arrays import (
     like,
     namespace,
 )
-from pyswarmopt.base.inputs import matrix, require_shape, take_over
+from pyswarmopt.base.inputs import matrix, require_shape
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import steps
@@ -216,24 +216,17 @@ class Update:
 
     # ---- positions and costs ----
 
-    def adopt(self, told: Any, repaired: bool) -> None:
-        """Take over positions, (N, D), told by the user: the present ones, unless repaired.
+    def check(self, told: Any) -> None:
+        """Refuse positions, (N, D), told by the user that are not the present ones.
 
         Raises:
-            ValueError: the positions differ without `repaired`, or have another shape.
+            ValueError: they differ, or have another shape.
         """
         x = self.state.positions
         if type(told) is type(x) and _same_numbers(told, x):
             return  # the usual case
-        source = matrix("positions", told, tuple(x.shape))
-        taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
-        if repaired:
-            self.state.positions = taken
-        elif not _same_numbers(taken, x):
-            raise ValueError(
-                "tell() must be given the positions that ask() returned; if you repaired them, "
-                "pass repaired=True"
-            )
+        if not _same_numbers(like(matrix("positions", told, tuple(x.shape)), x), x):
+            raise ValueError("tell() must be given the positions that ask() returned")
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from pyswarmopt.cli.terminal import complain, run_app, tame_warnings, unreadable, version_option
+from pyswarmopt.cli.terminal import complain, run_app, version_option
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
@@ -82,10 +82,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
-    tame_warnings()
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
-    if problem := unreadable(arguments):
-        raise SystemExit(complain(problem))
     # Child processes of libraries must not import from the current directory, which may be a
     # stranger's.
     added = "PYTHONSAFEPATH" not in os.environ

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ class Real:
 @dataclass(frozen=True)
 class Integer(Real):
     """A whole number from low to high. The search rounds it; on a log scale, this class does.
-    With a step above 1, or beyond 2**53, the coordinate is the number of steps from low.
+    With a step above 1, the coordinate is the number of steps from low.
 
     Attributes:
         low: the smallest value.
@@ -93,17 +92,12 @@ class Integer(Real):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole = all(_is_number(n) and n == int(n) for n in (self.low, self.high, self.step))
-        if not whole or self.step < 1 or (self.log and self.step != 1):
+        large = max(abs(self.low), abs(self.high)) > 2**53  # float64 has no odd numbers beyond
+        if not whole or large or self.step < 1 or (self.log and self.step != 1):
             raise ValueError(
-                f"({self.low}, {self.high}), step {self.step}: use whole numbers, a step of at "
-                "least 1, and no step on a logarithmic scale"
+                f"({self.low}, {self.high}), step {self.step}: use whole numbers up to 2**53, a step "
+                "of at least 1, and no step on a logarithmic scale"
             )
-
-    @property
-    def _counts(self) -> bool:
-        """Whether a coordinate counts steps: float64 has no odd numbers beyond 2**53."""
-        large = max(abs(self.low), abs(self.high)) > 2**53
-        return self.step != 1 or (large and not self.log)
 
     @property
     def kind(self) -> str:
@@ -117,19 +111,19 @@ class Integer(Real):
         """Lower and upper bound of each coordinate."""
         if self.log:
             return [(math.log(self.low - 0.5), math.log(self.high + 0.5))]
-        if self._counts:
+        if self.step != 1:
             return [(0.0, (self.high - self.low) // self.step)]
         return super().sides
 
     def decode(self, x: Sequence[float]) -> int:
         """The value at the given coordinates."""
-        if self._counts:
+        if self.step != 1:
             return min(self.low + round(x[0]) * self.step, self.high)
         return round(super().decode(x))
 
     def encode(self, value: float) -> list[float]:
         """The coordinates of a value."""
-        if self._counts:
+        if self.step != 1:
             return [(value - self.low) / self.step]
         return super().encode(value)
 
@@ -496,12 +490,6 @@ def read_parameter(name: str, spec: Any) -> Parameter:
         if isinstance(spec, np.ndarray | np.generic):
             spec = spec.tolist()
         if isinstance(spec, list):
-            pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
-            if pairs and all(map(_is_number, itertools.chain(*spec))):
-                raise ValueError(
-                    f"{spec}: to search several numbers, give each a name, or use pso.Shares if they "
-                    "sum to 1; to choose between pairs, write each pair as a list"
-                )
             return Choice(tuple(spec))
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,17 +104,14 @@ class Space:
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
-        """A description of the parameters for a checkpoint: numbers with all digits (the same for
-        Python's and NumPy's), whole arrays, and no memory addresses, which differ between
-        processes.
+        """A description of the parameters for a checkpoint, without memory addresses, which differ
+        between processes.
 
         Example:
-            >>> Space({"x": (np.float64(0.1), 1.0), "f": [len]}).describe()
+            >>> Space({"x": (0.1, 1.0), "f": [len]}).describe()
             {'x': 'Real(low=0.1, high=1.0, log=False)', 'f': 'Choice(options=(<built-in function len>,))'}
         """
-        with np.printoptions(legacy="1.25", threshold=sys.maxsize, precision=17):
-            words = {name: repr(parameter) for name, parameter in self._given.items()}
-        return {name: without_addresses(text) for name, text in words.items()}
+        return {name: without_addresses(repr(p)) for name, p in self._given.items()}
 
     def decode(self, x: Any) -> Any:
         """The active parameters at a point, (D,), as plain Python values; a list for points, (n,

@@ -3,8 +3,7 @@
 matplotlib (extra: toy) is imported when a plot is drawn. Every function takes the axes to draw
 on, or makes a pyplot figure, and returns the axes: ``plt.show()`` and notebooks show that figure,
 ``axes.figure.savefig(path)`` saves it and ``plt.close(axes.figure)`` closes it. Sources are the
-`Result` of `minimize`, the steps of `pyswarmopt.record`, the folder of a `swarm-llm` run, and the
-result of `swarm-llm`'s search.
+`Result` of `minimize` and the steps of `pyswarmopt.record`.
 
     >>> import matplotlib.pyplot
     >>> matplotlib.use("agg")

@@ -89,8 +89,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     star at the best point.
 
     About eight particles can be distinguished: use a small population, or `particles`. In more than
-    two dimensions it is drawn in the plane of the positions' first two principal components; the
-    axes name them with their share of the variance.
+    two dimensions the first two coordinates are drawn.
 
     Args:
         source: a source for `trace`, with positions kept.
@@ -182,16 +181,11 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
 
 
 def in_plane(t: Trace) -> tuple[Floats, Sequence[str]]:
-    """A search's positions in the plane, (E, 2), and the names of its axes."""
+    """The first two coordinates of a search's positions, (E, 2), and the names of the axes."""
     x = t.positions()
-    if x.shape[1] == 2:
-        return x, t.names or ("$x_1$", "$x_2$")
-    # with one principal component, the second has length 0
-    centred = np.pad(x - x.mean(axis=0), ((0, 2), (0, 1)))
-    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
-    shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
-    labels = [f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1)]
-    return (centred @ axes[:2].T)[: len(x)], labels
+    if x.shape[1] < 2:
+        raise ValueError("this search has one coordinate; a plot in the plane needs two")
+    return x[:, :2], t.names[:2] or ("$x_1$", "$x_2$")
 
 
 def animate(
@@ -204,8 +198,7 @@ def animate(
 ) -> Path:
     """Write a search as an animated GIF to a new file.
 
-    In more than two dimensions it is drawn in the plane of the positions' first two principal
-    components.
+    In more than two dimensions the first two coordinates are drawn.
 
     Args:
         source: a source for `pyswarmopt.plot.trace`, with positions kept.

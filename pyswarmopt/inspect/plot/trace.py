@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,8 +66,7 @@ def trace(source: Any) -> Trace:
     """Read the course of a search.
 
     Args:
-        source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose
-            attribute `run` is such a folder. A trace is returned unchanged.
+        source: a `Result` or a list of `Step`. A trace is returned unchanged.
 
     Returns:
         The course of the search.
@@ -88,13 +85,9 @@ def trace(source: Any) -> Trace:
         return source
     if isinstance(source, Result) and np.ndim(source.fun) == 0:
         return _of_result(source)
-    if isinstance(source, str | Path) or hasattr(source, "run"):
-        return _of_folder(Path(getattr(source, "run", source)))
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
         return _of_steps(source)
-    raise ValueError(
-        f"{type(source).__name__} cannot be plotted; pass a Result, recorded steps or a run's folder"
-    )
+    raise ValueError(f"{type(source).__name__} cannot be plotted; pass a Result or recorded steps")
 
 
 def _names(space: Space | None) -> list[str]:
@@ -127,20 +120,6 @@ def _of_steps(steps: Sequence[Step]) -> Trace:
         for i, (x, value) in enumerate(zip(step.x, step.values, strict=True))
     ]
     return _of_rows(rows, maximize=steps[-1].best > steps[0].best)
-
-
-def _of_folder(folder: Path) -> Trace:
-    if not (folder / "history.jsonl").is_file():
-        raise ValueError(f"{folder} has no history.jsonl; pass the folder of a swarm-llm run")
-    lines = (folder / "history.jsonl").read_text(encoding="utf-8").split("\n")
-    # an unterminated last line is incomplete
-    records = [json.loads(line) for line in lines[:-1] if line]
-    rows = [
-        ParticleRecord(r["iteration"], r["particle"], r["value"], np.ravel(r["coefficients"]))
-        for r in records
-        if r.get("phase", "search") == "search"
-    ]
-    return _of_rows(rows, maximize=True)
 
 
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool, names: Sequence[str] = ()) -> Trace:

@@ -19,11 +19,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from pyswarmopt.cli.streams import prepare
 prepare()
-from pyswarmopt.cli.terminal import echo, tame_warnings
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.running import print_result, watched
 from pyswarmopt_llm.common.events import note
 
-tame_warnings()
 with watched(Path("run"), False, "--json-lines" in sys.argv) as on_event:
     for number in range(1000):
         on_event(note(f"Größe {number} " + 50 * "."))
