@@ -138,9 +138,8 @@ class Result:
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
-        expert_iteration: where a search does it: ``rounds`` trained, number of the ``round`` with
-            the best score on dev, from 1, prompts whose reply was ``kept`` for training, ``replies``
-            written and scored, and ``spare`` prompts used for training (0: dev prompts).
+        expert_iteration: where a search does it: ``rounds`` trained of the better model, and
+            ``replies`` written and scored.
         front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
             expert -> weight, of each mixture that no other dominates.
         by_label: task -> errors of ``best`` on test, where options are compared.

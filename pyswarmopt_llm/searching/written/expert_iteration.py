@@ -83,7 +83,7 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(rows[own]), job.total(row))
-    plain = iteration.measured(Answerer(BASE, Patch()), 0).row
+    plain = iteration.measured(Answerer(BASE, Patch())).row
     base = Contestant(starts[BASE], Patch(), dev=plain)
     before = base
     if not kept or own == START:
@@ -92,7 +92,8 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
     result = trained[own] if kept else before
-    return Trained(result, models, iteration.passes, iteration.use(outcomes[own]))
+    use = {"rounds": len(outcomes[own]), "replies": iteration.count}
+    return Trained(result, models, iteration.passes, use)
 
 
 def _iterated(
@@ -117,13 +118,11 @@ class Round:
     Attributes:
         model: the trained model; each fold's prompts are answered by the model trained without
             them. Its name, also of its folder, is ``round-N``, the base's ``base-round-N``.
-        kept: prompts with a reply used for training.
         replies: greedy replies to the dev prompts.
         row: their scores.
     """
 
     model: Answerer
-    kept: int
     replies: Replies
     row: Row
 
@@ -184,7 +183,7 @@ class ExpertIteration:
         first = Answerer(start, self._job.pool.space.realise(position))
         replies = [self.log.greedy(Answerer(BASE, Patch())), self.log.greedy(first)]
         floor = np.minimum(replies[0].values, replies[1].values)
-        rounds = [self.measured(first, 0)]
+        rounds = [self.measured(first)]
         for number in range(1, ROUNDS + 1):
             name = f"round-{number}"
             if start != START:
@@ -198,7 +197,7 @@ class ExpertIteration:
                 break
             model = self._trained(name, first.patch, items)
             before = rounds[-1]
-            after = self.measured(model, len(items))
+            after = self.measured(model)
             rounds.append(after)
             if self.log is self.dev:
                 replies.append(after.replies)
@@ -237,10 +236,10 @@ class ExpertIteration:
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         return Answerer(name, fitting.whole(), unseen)
 
-    def measured(self, model: Answerer, kept: int) -> Round:
+    def measured(self, model: Answerer) -> Round:
         """A model with its replies to the dev prompts."""
         replies = self.dev.greedy(model)
-        return Round(model, kept, replies, self.dev.row(replies))
+        return Round(model, replies, self.dev.row(replies))
 
     @property
     def count(self) -> int:
@@ -251,17 +250,6 @@ class ExpertIteration:
     def passes(self) -> int:
         """Passes of an item so far: replies, and training (a backward pass counts as measured)."""
         return self.count + int(self._meter.passes)
-
-    def use(self, rounds: Sequence[Round]) -> dict[str, int]:
-        """The use of replies, and the rounds of the resulting model; see `Result`."""
-        best = best_round(rounds)
-        return {
-            "rounds": len(rounds),
-            "round": rounds.index(best) + 1,
-            "kept": best.kept,
-            "replies": self.count,
-            "spare": 0 if self.log is self.dev else len(self.log.prompts),
-        }
 
 
 def _log_of(

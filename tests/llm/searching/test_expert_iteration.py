@@ -244,8 +244,6 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(finished: Finishe
         on_dev |= dict(zip(chain.models[1:], values, strict=True))
     assert result["passes"] == passes and next(places, None) is None
     assert result["trained_dev"] == pytest.approx(max(on_dev.values()))
-    prefix = "" if any(result["coefficients"].values()) else "base-"
-    assert on_dev[f"{prefix}round-{use['round']}"] == pytest.approx(max(on_dev.values()))
 
 
 def mean_letters(rows: Sequence[Json], model: str) -> float:
@@ -341,7 +339,6 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     models = [model for chain in chains for model in chain.models]
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
     assert on_dev == [(model, 0) for model in models]
-    assert use["spare"] == 20
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
     # What is handed over is what answered the dev prompts.
     (utility,) = job.utilities("dev", {"open": "generate"}).values()
