@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
 
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import BARE, OUTPUT, TASK, Option
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems, check_run
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.evaluate import EvalResult
-
-WORSE = 3  # exit code
-GENERAL = "builtin:everyday"  # tests what a model may have forgotten
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 
 
 def command(
     options: EvalConfig,
-    forgetting: Annotated[
-        bool,
-        Option(
-            "Ask 119 everyday questions and, by default, compare with the base model.", group=TASK
-        ),
-    ] = False,
-    fail_if_worse: Annotated[
-        bool,
-        Option(
-            "Exit with code 3 if the model is significantly worse than `against`.",
-            group=OUTPUT,
-        ),
-    ] = False,
     blind: Annotated[
         str | None,
         Option("Write pairs of replies from both models, for people to judge.", "FILE", OUTPUT),
@@ -58,17 +39,6 @@ def command(
     if votes:
         _count(votes, as_json)
         return
-    if forgetting:
-        options = _everyday(options)
-    if fail_if_worse and options.against is None:
-        raise InvalidOption("fail_if_worse", True, "compares two models; set `against`")
-    if blind is not None:
-        for name in ("metric", "scoring"):  # those of a run are for its search
-            value = getattr(options, name)
-            if value not in (None, "auto", "generate"):
-                raise InvalidOption(
-                    name, value, ": people judge the replies for `blind`; remove it"
-                )
     config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
         if blind is not None:
@@ -82,17 +52,6 @@ def command(
     if quiet:
         note = ""
     print_either(record, lines, as_json, note)
-    if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:
-        raise typer.Exit(WORSE)
-
-
-def _everyday(options: EvalConfig) -> EvalConfig:
-    """The options with the everyday questions, and the base to compare with by default."""
-    if options.task:
-        raise InvalidOption(
-            "forgetting", True, f"uses the task {GENERAL}; remove it, or remove `task`"
-        )
-    return replace(options, task=GENERAL, against=options.against or BARE)
 
 
 def _with_run(options: EvalConfig) -> EvalConfig:
@@ -150,7 +109,6 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "split": config.split,
         "against": _record(other, result.models[1]),
         "paired": result.paired.record(),
-        "verdict": {"kind": verdict.kind, "sentence": verdict.sentence},
         "gained": result.gained,
         "lost": result.lost,
     }

@@ -33,6 +33,8 @@ REMOVED = {
     "--server-slots": SERVER,
     "--utility": "write the score as a function and use --metric FILE.py:NAME",
     "--labels": "spell each label the same way throughout the file",
+    "--forgetting": "use --against base --task builtin:everyday",
+    "--fail-if-worse": "use --json and compare the interval in paired with 0",
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
     "--max-tokens": "limit the training with --epochs or --examples",

@@ -10,7 +10,6 @@ from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
-from pyswarmopt_llm.scores.words import RULES
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
@@ -74,8 +73,6 @@ def score_lines(result: EvalResult, split: str) -> Iterator[str]:
     items = counted(result.n, "example")
     how = f"{items}, {result.scoring} scoring"
     yield f"{one_line(result.task)} {split}: {result.metric} {value} ({how})"
-    if result.metric in RULES:
-        yield f"  {RULES[result.metric]}"
     if result.score.named:
         named = result.score.named.items()
         yield "  " + ", ".join(f"{one_line(name)} {value:.3f}" for name, value in named)

@@ -5,11 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-RULES = dict.fromkeys(  # metric -> what stands beside its score
-    ("exact-match", "f1"),
-    "case, articles, sentence punctuation and quotes are ignored; signs and units count; "
-    "evaluate:squad follows SQuAD's rule",
-)
 _TWINS = str.maketrans(
     "‐‑‒–−‘’‚‛ʼʻ´′“”„«»‹›″º˚×÷♯♭İЁёکی٪٫٬∕⁄∶—―",
     "-----''''''''\"\"\"\"\"\"\"\"°°x/#bIЕеكي%.,//:  ",

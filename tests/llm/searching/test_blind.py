@@ -159,8 +159,5 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     words = [pairs, "--base", tiny_base, "--adapter", experts[0], "--task", prompts]
     code, _, err = swarm_llm(capsys, "eval", "--blind", *words, "--against", experts[1])
     assert code == 2 and "exists" in err and pairs.read_bytes() == before
-    for given in (["--metric", "judge"], ["--scoring", "letter"]):
-        code, _, err = swarm_llm(capsys, "eval", "--blind", "new.csv", *words[1:], *given)
-        assert code == 2 and f"{' '.join(given)}: people judge" in err
     code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
     assert code == 2 and "--against" in err

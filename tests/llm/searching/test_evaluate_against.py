@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
+from search_helpers import Json, MakeSearch, Shell, write_task
 
 import pyswarmopt_llm.searching.use.evaluate as exam
 from pyswarmopt_llm.common.config import SearchConfig
@@ -64,34 +64,6 @@ def test_items_gained_and_lost_are_those_of_two_separate_evaluations(
     assert found["paired"]["p_value"] == paired_test(differences).p_value
     for row, right in [(row, 0) for row in found["gained"]] + [(row, 1) for row in found["lost"]]:
         assert row["answers"][right] == row["right"] != row["answers"][1 - right]
-
-
-def test_a_gate_ends_with_3_where_the_model_is_worse(
-    pair: list[object], config: SearchConfig, shell: Shell, capsys: Capsys, tmp_path: Path
-) -> None:
-    """On the items that it loses the model has none right, the other has all."""
-    found = compared(shell, *pair, "--task", *config.tasks)
-    lost = {row["id"] for row in found["lost"]}
-    assert len(lost) > 5
-    splits = json.loads(Path(config.tasks[0]).read_text())
-    items = [item for item in splits["test"] if item["id"] in lost]
-    task = write_task(tmp_path / "lost.json", splits["dev"], items)
-    gate = ["--task", task, "--fail-if-worse", "--json", *QUICK]
-    code, out, _ = swarm_llm(capsys, "eval", *pair, *gate)
-    assert (code, json.loads(out)["value"], json.loads(out)["against"]["value"]) == (3, 0.0, 1.0)
-    *base, _, ours, _, theirs = pair
-    code, _, _ = swarm_llm(capsys, "eval", *base, "--adapter", theirs, "--against", ours, *gate)
-    assert code == 0
-    assert "--against" in shell.refused("eval", *base, "--adapter", ours, *gate)
-
-
-def test_forgetting_asks_everyday_questions_against_the_base(run: Path, shell: Shell) -> None:
-    found = compared(shell, "--run", run, "--forgetting", "--test", 14)
-    said = compared(
-        shell, "--run", run, "--task", "builtin:everyday", "--against", "base", "--test", 14
-    )
-    assert found == said and (found["n"], found["against"]["adapter"]) == (14, None)
-    assert "--task" in shell.refused("eval", "--run", run, "--forgetting", "--task", "x.json")
 
 
 def test_a_run_brings_its_model_its_task_and_how_it_was_read(
