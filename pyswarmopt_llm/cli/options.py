@@ -35,6 +35,7 @@ REMOVED = {
     "--labels": "spell each label the same way throughout the file",
     "--forgetting": "use --against base --task builtin:everyday",
     "--fail-if-worse": "use --json and compare the interval in paired with 0",
+    "--fusion": "use open_mixture(..., fusion=) in Python",
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
     "--max-tokens": "limit the training with --epochs or --examples",

@@ -96,9 +96,6 @@ def generate(
     adapter: Annotated[str | None, Option("LoRA adapter for `base`.", "A", TASK)] = None,
     task: OneTask = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
-    fusion: Annotated[
-        str, Option("For mixtures: auto, exact, bytes, union or relative.", "F")
-    ] = "auto",
     *,
     machine: Machine,
     as_json: Json = False,
@@ -113,14 +110,13 @@ def generate(
         check_run(user_path(run))
     for name in (base, adapter):
         check_model(name)
-    from pyswarmopt_llm.searching.use.generate import answered, as_searched, worded
+    from pyswarmopt_llm.searching.use.generate import answered
     from pyswarmopt_llm.searching.use.opening import result_of
 
     model = (base or "", adapter)
     if run is not None:
         model = result_of(user_path(run))
-    asked = worded(run, prompt, task)
-    answer = answered(model, asked, as_searched(machine, run), max_new_tokens, fusion)
+    asked, answer = answered(model, prompt, machine, max_new_tokens, run, task)
     if as_json:
         record = {"base": model[0], "adapter": model[1], "prompt": prompt}
         print_either({**record, "asked": asked, "answer": answer}, [], as_json)

@@ -266,10 +266,11 @@ def uses(about: About, result: Result) -> dict[str, str]:
     """Purpose -> command, for everything that can be done with a result."""
     run = about.config.out.rstrip("/")
     found = {}
-    if (labelling := labelled(about, result)) is None:
-        found[ASK] = command("generate", "YOUR QUESTION", run=run)
+    labelling = labelled(about, result)
+    task = (labelling or about.task_names)[0] if result.several_tasks else None
+    if labelling is None:
+        found[ASK] = command("generate", "YOUR QUESTION", run=run, task=task)
     else:
-        task = labelling[0] if result.several_tasks else None
         found[LABEL] = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
     found[EVALUATE] = command("eval", run=run, metrics=metric_to_name(about.config))
     if about.kind.adapters:

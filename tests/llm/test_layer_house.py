@@ -41,7 +41,6 @@ ASIDE = {
     "searching.find": {"servers.workers"},
     "searching.training.examples": {"published.builtin"},
     "searching.use.evaluate": {"published.lm_eval"},
-    "searching.use.opening": {"tokens.space"},
 }
 
 

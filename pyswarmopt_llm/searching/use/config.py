@@ -76,11 +76,6 @@ class EvalConfig:
     device: opt.Device = "auto"
     threads: opt.Threads = None
 
-    @property
-    def machine(self) -> Machine:
-        """Where the models run, and how they are prompted."""
-        return Machine(self.dtype, self.device, self.threads, self.system, self.thinking)
-
     def __post_init__(self) -> None:
         """Turn objects and paths into names."""
         use_names(self)

@@ -109,7 +109,7 @@ class Exam:
             self._engine.load(self._patches[model])
         else:
             self._engine = None  # two bases may not fit into memory together
-            self._engine = open_model(model, self._config.machine)
+            self._engine = open_model(model, self._config)
             self._base = base
         return self._engine
 
@@ -243,7 +243,7 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
-    scored = harness(open_model(model, config.machine), config.split)
+    scored = harness(open_model(model, config), config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 

@@ -38,29 +38,20 @@ NOT_OF_HARNESS = (
 )
 
 
-def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
+def open_model(model: Model, machine: Machine | EvalConfig) -> Engine:
     """The engine with the model loaded.
 
     Args:
         model: see `model_of`.
         machine: where it runs, and how it is prompted.
-        fusion: how a mixture generates text, see `MixtureEngine`.
 
     Raises:
         UserError: the model cannot be loaded, or has changed.
     """
     base, adapter = model
-    where = (machine.dtype, machine.device, machine.threads)
-    if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
-        raise InvalidOption("fusion", fusion, "works only with a mixture of models; remove it")
     check_unchanged(model)
-    engine: Engine
-    if fusion == "auto":
-        engine = load.open_model(base, adapter, *where, machine.system)
-    else:
-        from pyswarmopt_llm.tokens.space import open_mixture
-
-        engine = open_mixture(base, *where, fusion)
+    where = (machine.dtype, machine.device, machine.threads)
+    engine = load.open_model(base, adapter, *where, machine.system)
     engine.thinking = machine.thinking
     return engine
 

@@ -62,7 +62,7 @@ def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = ["\x1b]0;mine", "\x07 yes"]
-    monkeypatch.setattr(generate, "answered", lambda *args: "".join(said))
+    monkeypatch.setattr(generate, "answered", lambda *args: ("?", "".join(said)))
     out: Any = io.StringIO()
     out.isatty = lambda: terminal
     with contextlib.redirect_stdout(out):

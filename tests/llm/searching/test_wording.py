@@ -60,8 +60,7 @@ def test_a_result_is_asked_as_the_search_asked(
     searched = {*asked}
     assert sum(TEXT in prompt for prompt in searched) == 1
     asked.clear()
-    for typed in (TEXT, f"Question: {TEXT}"):
-        generate_text(*result_of(run), typed, 2, threads=1, run=run)
+    generate_text(*result_of(run), TEXT, 2, threads=1, run=run)
     assert asked and {*asked} <= searched
 
 
@@ -79,17 +78,16 @@ def test_generate_asks_as_the_search_did(
     assert "--task t applies only to a run" in shell.refused(*alone, "--task", "t")
 
 
-def test_what_a_text_alone_cannot_ask_is_asked_as_typed(
-    words_search: MakeSearch, tmp_path: Path
-) -> None:
-    """Several tasks that ask differently need a name; a further column is not in a text."""
+def test_what_a_text_alone_cannot_ask_is_refused(words_search: MakeSearch, tmp_path: Path) -> None:
+    """Several tasks need a name; a further column is not in a text."""
     rows = [{**item, "place": "sky"} for item in PLANETS]
     tasks = (task_of(tmp_path, PLANETS, "a"), task_of(tmp_path, rows, "b"))
     template = ("a=A: {question}", "b={place}: {question}")
     config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",), max_new_tokens=4)
     run = search(replace(config, tasks=tasks, template=template)).run
     assert worded(run, TEXT, "a") == worded(run, TEXT, tasks[0]) == f"A: {TEXT}"
-    assert worded(run, TEXT, "b") == TEXT
+    with pytest.raises(UserError, match="the prompt of b also needs place; use `base`"):
+        worded(run, TEXT, "b")
     for task in (None, "c"):
         with pytest.raises(UserError, match="choose one of: a, b"):
             worded(run, TEXT, task)
