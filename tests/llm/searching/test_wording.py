@@ -86,7 +86,7 @@ def test_what_a_text_alone_cannot_ask_is_refused(words_search: MakeSearch, tmp_p
     config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",), max_new_tokens=4)
     run = search(replace(config, tasks=tasks, template=template)).run
     assert worded(run, TEXT, "a") == worded(run, TEXT, tasks[0]) == f"A: {TEXT}"
-    with pytest.raises(UserError, match="the prompt of b also needs place; use `base`"):
+    with pytest.raises(UserError, match="the prompt of b also needs place"):
         worded(run, TEXT, "b")
     for task in (None, "c"):
         with pytest.raises(UserError, match="choose one of: a, b"):
