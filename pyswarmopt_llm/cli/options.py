@@ -36,6 +36,8 @@ REMOVED = {
     "--forgetting": "use --against base --task builtin:everyday",
     "--fail-if-worse": "use --json and compare the interval in paired with 0",
     "--fusion": "use open_mixture(..., fusion=) in Python",
+    "--columns": "rename the columns as in the search",
+    "--text": "use a file with one row, or predict(run, [text]) in Python",
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
     "--max-tokens": "limit the training with --epochs or --examples",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,7 @@ from pyswarmopt_llm.cli.running import (
 )
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.searching.use.config import Machine, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "T", TASK)]
@@ -30,18 +29,12 @@ OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "
 def predict(
     run: Annotated[Path, Option("Finished run on a task with choices.", "RUN", TASK)],
     file: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON file of new rows."),
-    ] = None,
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or JSON file of new rows.")
+    ],
     out: Annotated[
-        Path | None,
-        Option("File to write, with the rows, labels and probabilities.", "F", OUTPUT),
-    ] = None,
-    text: Annotated[
-        str | None, Option("Label one question instead of a file.", "TEXT", TASK)
-    ] = None,
+        Path, Option("File to write, with the rows, labels and probabilities.", "F", OUTPUT)
+    ],
     task: OneTask = None,
-    columns: Columns = (),
     *,
     machine: Machine,
     quiet: Quiet = False,
@@ -49,32 +42,24 @@ def predict(
 ) -> None:
     """Label new rows with a search's result.
 
-    Each row gets a label and the probabilities of all labels. Prompt, labels and scoring come from
-    the search. If it is interrupted, the same command continues where it stopped.
+    Each row gets a label and the probabilities of all labels. Column names, prompt, labels and
+    scoring come from the search. If it is interrupted, the same command continues where it stopped.
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
-    if (file is None) == (text is None) or (file is None) != (out is None):
-        raise UserError("use either a file of rows with --out, or --text alone")
     check_run(user_path(run))
-    if out is not None:
-        check_table_out(user_path(out))
-    if file is not None and not user_path(file).exists():
+    check_table_out(user_path(out))
+    if not user_path(file).exists():
         raise UserError(f"{file}: no such file; check the path")
     from pyswarmopt_llm.searching.use.predict import predict
 
-    where = (machine.dtype, machine.device, machine.threads)
-    with interruptible(repeating), items_bar(quiet or as_json) as items:
-        found = predict(run, file or [text or ""], out, task, columns, *where, items)
-    if out is None:
-        lines = [found[0].label]
-        best = Counter(found[0].probabilities).most_common(5)
-        lines += [f"  {share:.3f}  {label}" for label, share in best]
-        print_either(asdict(found[0]), lines, as_json)
-        return
+    with interruptible(repeating), items_bar(quiet or as_json) as on_items:
+        found = predict(
+            run, file, out, task, machine.dtype, machine.device, machine.threads, on_items
+        )
     labels = Counter(prediction.label for prediction in found if prediction.label)
     counts = ", ".join(f"{count} {label}" for label, count in labels.most_common())
-    line = f"{labels.total():,} rows labelled in {out}: {counts}"
+    line = f"{labels.total():,} of {len(found):,} rows labelled in {out}: {counts}"
     print_either({"out": str(out), "labels": labels}, [line], as_json)
 
 

@@ -89,8 +89,8 @@ def check_run(run: Path) -> None:
     """
     if not (run / "run.json").is_file():
         raise UserError(f"{run} is not a run directory (it has no run.json); check the path")
-    if not (run / "best").is_dir():
-        raise UserError(f"{run} has no best/ yet; continue it with: {command('resume', str(run))}")
+    if not all((run / name).exists() for name in ("best", "result.json")):
+        raise UserError(f"{run} is not finished; continue it with: {command('resume', str(run))}")
 
 
 def check_table_out(out: Path) -> None:

@@ -48,7 +48,8 @@ def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: 
     (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\n")
     (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
     (tmp_path / "run" / "best").mkdir(parents=True)
-    (tmp_path / "run" / "run.json").write_text("{}")
+    for name in ("run.json", "result.json"):
+        (tmp_path / "run" / name).write_text("{}")
     (tmp_path / "base").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, *words.split()],

@@ -132,6 +132,7 @@ def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, shell:
     about = json.loads((run / "run.json").read_text())
     about["config"]["metrics"] = ["evaluate:./evil.py"]
     (tmp_path / "best").mkdir()
+    (tmp_path / "result.json").touch()
     (tmp_path / "run.json").write_text(json.dumps(about))
     err = shell.refused("eval", "--run", tmp_path)
     assert "names code to run" in err and "--metric evaluate:./evil.py" in err

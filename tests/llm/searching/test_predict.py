@@ -8,6 +8,7 @@ import csv
 import json
 import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +89,8 @@ def stopped(run: Path, new: Path, out: Path, rows: int) -> Path:
 
     with pytest.raises(KeyboardInterrupt):
         sl.predict(run, new, out, on_items=stop)
-    return out.with_name(f"{out.name}.progress")
+    (progress,) = out.parent.glob(f"{out.name}.*.progress")
+    return progress
 
 
 def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> list[list[float]]:
@@ -156,19 +158,25 @@ def test_goes_on_where_it_was_interrupted(runs: dict[str, Path], new: Path, whol
     assert sorted(path.name for path in new.parent.iterdir()) == ["new.csv", "out.csv"]
 
 
-def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path) -> None:
-    run, out = shutil.copytree(runs["letter"], tmp_path / "run"), tmp_path / "out.csv"
-    progress = stopped(run, new, out, 4)
-    with pytest.raises(UserError, match="another input"):
-        sl.predict(runs["likelihood"], new, out)
-    write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress .* another input"):
-        sl.predict(run, new, out)
-    write_rows(new, 11, 3)
-    out.write_text("mine")
-    progress.unlink()
+def test_rows_of_other_inputs_are_not_mixed_and_no_file_is_overwritten(
+    runs: dict[str, Path], new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    progress = stopped(runs["letter"], new, out, 4)
+    found = sl.predict(runs["likelihood"], new, out)
+    assert found == sl.predict(runs["likelihood"], new) and progress.exists()
     with pytest.raises(UserError, match="already exists"):
         sl.predict(runs["letter"], new, out)
+    out.unlink()
+    write_rows(new, 11, 4)
+    assert sl.predict(runs["letter"], new, out) == sl.predict(runs["letter"], new)
+
+    def meanwhile(done: int, total: int) -> None:
+        out.write_text("mine")
+
+    out.unlink()
+    with pytest.raises(UserError, match="already exists"):
+        sl.predict(runs["letter"], new, out, on_items=meanwhile)
     assert out.read_text() == "mine"
 
 
@@ -186,7 +194,7 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
     said: list[str] = []
 
     def meanwhile(done: int, total: int) -> None:
-        with pytest.raises(UserError, match=r"o\.csv\.progress: another process") as error:
+        with pytest.raises(UserError, match=r"o\.csv\.\w+\.progress: another process") as error:
             sl.predict(runs["letter"], new, out)
         said.append(error.value.text)
 
@@ -211,14 +219,12 @@ def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
-    runs: dict[str, Path], tmp_path: Path, shell: Shell, caplog: pytest.LogCaptureFixture
+    runs: dict[str, Path], tmp_path: Path, shell: Shell
 ) -> None:
     new, out = tmp_path / "new.csv", tmp_path / "out.csv"
     new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
     shown = shell("predict", new, "--run", runs["letter"], "--out", out)
-    (said,) = (line for line in caplog.messages if "blank" in line)
-    assert "blank rows (line 2, line 4)" in said
-    assert "2 rows labelled in" in shown
+    assert "2 of 4 rows labelled in" in shown
     rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
     assert [row["nr"] for row in rows] == list("1234")
     assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
@@ -229,8 +235,7 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
 def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> None:
     words = ["predict", "--run", runs["letter"]]
     new, out = write_rows(tmp_path / "new.csv", 5, 5), tmp_path / "out.csv"
-    assert f"5 rows labelled in {out}" in shell(*words, new, "--out", out)
-    (one,) = sl.predict(runs["letter"], ["amber"])
-    assert shell(*words, "--text", "amber").splitlines()[0] == one.label
-    found = shell.json(*words, "--text", "amber")
-    assert found == {"label": one.label, "probabilities": one.probabilities}
+    assert f"5 of 5 rows labelled in {out}" in shell(*words, new, "--out", out)
+    labels = Counter(row["predicted"] for row in read(out))
+    out.unlink()
+    assert shell.json(*words, new, "--out", out) == {"out": str(out), "labels": labels}
