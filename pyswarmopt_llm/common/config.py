@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -332,16 +332,6 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         for name in CHOICES
         if getattr(config, name) != getattr(SearchConfig, name)
     }
-
-
-def for_all_tasks(metrics: Sequence[str]) -> list[str]:
-    """The metrics for all tasks, not ``TASK=NAME``.
-
-    Example:
-        >>> for_all_tasks(["f1", "math=numeric"])
-        ['f1']
-    """
-    return [metric for metric in metrics if "=" not in metric]
 
 
 def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any) -> str:

@@ -238,7 +238,7 @@ def _training(request: Plan, why: dict[str, str]) -> str:
         why["train"] = UNPAID
         return "off"
     least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
-    items = request.distinct("dev")
+    items = request.items
     if items >= least:
         return "on"
     remedy = "add some"

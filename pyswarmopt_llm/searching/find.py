@@ -379,7 +379,7 @@ def tell_start(job: Job, run: str) -> None:
         "settings": asdict(plan.config),
         "given": plan.given,
         "training": plan.training,
-        "dev_items": plan.distinct("dev"),
+        "dev_items": plan.items,
         "evaluations_planned": plan.evaluations,
         "passes": plan.passes,
     }

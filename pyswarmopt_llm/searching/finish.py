@@ -76,7 +76,6 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         ),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
-        alike=objectives.alike,
         experts=_experts(job, found),
         learnt=job.learnt,
         space=job.plan.kind.name,
@@ -192,7 +191,7 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
         asked[name] = [number for number, value in values if value == value]
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
-    interval = combined_interval(scores, objectives.combine, objectives.alike, scales, asked)
+    interval = combined_interval(scores, objectives.combine, scales, asked)
     stderr = None if math.isnan(total.stderr) else total.stderr
     return Scores(total.value, outcomes, interval, stderr)
 

@@ -115,15 +115,9 @@ class Plan:
 
     @property
     def trained_items(self) -> int:
-        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
-        return self.distinct("spare" if self.objectives.spare else "dev")
-
-    def distinct(self, split: str) -> int:
-        """Items of a split; items shared by all tasks count once."""
-        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
-        if self.objectives.alike:
-            return counts[0]
-        return sum(counts)
+        """Training items: dev items, or spare ones."""
+        split = "spare" if self.objectives.spare else "dev"
+        return sum(len(task.split(split)) for task in self.objectives.tasks.values())
 
     @property
     def paid_metric(self) -> str:
@@ -259,7 +253,7 @@ class Plan:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 
             spare = self.trained_items if self.objectives.spare else 0
-            return planned_passes(self.distinct("dev"), spare)
+            return planned_passes(self.items, spare)
         starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)

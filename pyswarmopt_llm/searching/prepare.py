@@ -187,10 +187,8 @@ def _opened(plan: Plan) -> Job:
         counts = [learnt_items(user_path(spec), task) for task in objectives.tasks.values()]
         if any(counts):
             learnt[name] = sum(counts)
-            if objectives.alike:
-                learnt[name] = max(counts)
             notes[f"learnt by {name}"] = (
-                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples, "
+                f"{name} was trained on {learnt[name]} of the {plan.items} dev examples, "
                 "so its score on dev is not held out"
             )
     decided = plan.with_settings(**engine.decided)

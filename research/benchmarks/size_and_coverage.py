@@ -198,12 +198,12 @@ def _combined(
 
     def one(rng: Rng) -> Outcome:
         ours = scores(rng, first, rng.random((len(first), n)))
-        return holds(combined_interval(ours, combine, False), totals[0]), None
+        return holds(combined_interval(ours, combine), totals[0]), None
 
     def difference(rng: Rng) -> Outcome:
         common = rng.random((len(first), n))
         ours, theirs = scores(rng, first, common), scores(rng, second, common)
-        pair = combined_difference(ours, theirs, combine, False)
+        pair = combined_difference(ours, theirs, combine)
         if pair is None:
             return False, None
         equal = abs(totals[0] - totals[1]) < 1e-12

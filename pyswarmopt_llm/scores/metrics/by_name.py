@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
@@ -166,8 +164,7 @@ def metric_of(task: Task) -> str:
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
-    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several metrics for all
-    tasks become tasks of their own, named by label.
+    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``.
 
     Raises:
         UserError: a task is unknown, or has two metrics.
@@ -175,15 +172,10 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     Example:
         >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
         {'math': 'numeric', 'quiz': 'f1'}
-        >>> metric_specs(["f1", "mine.py:short"], ["f1", "short"])
-        {'f1': 'f1', 'short': 'mine.py:short'}
     """
-    general = for_all_tasks(specs)
+    general = [spec for spec in specs if "=" not in spec]
     if len(general) > 1:
-        labels = metric_labels(general)
-        if list(labels) == list(tasks) and len(specs) == len(general):
-            return labels
-        why = f"is a second metric for all tasks; use TASK={general[1]}"
+        why = "is a second metric for all tasks; use one, such as a function that returns a dict of scores"
         raise InvalidOption("metric", general[1], why)
     pairs = [spec.partition("=") for spec in specs if "=" in spec]
     own = {task: metric for task, _, metric in pairs}
@@ -193,48 +185,6 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     if general:
         return dict.fromkeys(tasks, *general) | own
     return own
-
-
-def metric_labels(specs: Sequence[str]) -> dict[str, str]:
-    """Label -> metric, for several metrics of one task: a function's name, or the metric's.
-
-    Raises:
-        InvalidOption: two have one label.
-
-    Example:
-        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind"])
-        {'short': 'mine.py:short', 'judge': 'judge', 'reward-a-kind': 'reward:a/kind'}
-    """
-    labels: dict[str, str] = {}
-    for spec in specs:
-        if ".py:" in spec:
-            label = spec.rpartition(":")[2]
-        else:
-            label = re.sub("[:/]", "-", spec)
-        if label in labels:
-            raise InvalidOption(
-                "metric", spec, f": two metrics are named {label}; rename or remove one"
-            )
-        labels[label] = spec
-    return labels
-
-
-def longest_reply(spec: str | None, specs: Sequence[str]) -> int | None:
-    """The longest chat reply of several metrics, so that each reply is written once for all; None
-    unless there are several, and this is one of them.
-
-    Example:
-        >>> longest_reply("judge", ["mine.py:short", "judge"]), longest_reply("judge", ["judge"])
-        (512, None)
-    """
-    limits = {
-        each: metric.new_tokens or 0
-        for each, metric in zip(specs, map(_known, specs), strict=True)
-        if isinstance(metric, ReplyMetric) and not metric.plain
-    }
-    if spec in limits and len(limits) > 1:
-        return max(limits.values())
-    return None
 
 
 def up_to(metric: Metric, tokens: int | None) -> Metric:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +13,6 @@ import numpy as np
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import score_of
 
 Combine = Callable[[Sequence[Score]], Score]
 SHORT = 10.0  # penalty, in points of the value, for each point below the floor
@@ -136,24 +134,6 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
         return together(scores, total.value, total.stderr)
     stderr = math.hypot(total.stderr, SHORT * kept.stderr)
     return together(scores, total.value - SHORT * short, stderr)
-
-
-def of_the_same_items(combine: Combine, scores: Sequence[Score]) -> Score:
-    """The combination of several scores of the same items, which are not independent: its standard
-    error is that of the items' combined values (delta method).
-
-    Example:
-        >>> long = score_of([0.25, 0.5, 1.0])
-        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
-        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic, [long, short]).stderr
-        (True, 0.0)
-    """
-    total = combine(scores)
-    if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
-        return total
-    rises = np.array(slopes(combine, [score.value for score in scores]))
-    items = rises @ np.array([score.per_item for score in scores])
-    return replace(total, stderr=score_of(items).stderr)
 
 
 def together(scores: Sequence[Score], value: float, stderr: float) -> Score:

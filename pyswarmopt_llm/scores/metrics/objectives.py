@@ -13,13 +13,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
@@ -73,12 +73,6 @@ class Objectives:
         return not self.externals and all(
             metric.new_tokens is not None for metric in self.metrics.values()
         )
-
-    @property
-    def alike(self) -> bool:
-        """Whether there are several tasks with the same items."""
-        items = [(task.dev, task.test) for task in self.tasks.values()]
-        return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
 
     @cached_property
     def questions(self) -> dict[str, dict[str, list[int]]]:
@@ -149,10 +143,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
         if signed:
             by = "arithmetic"
     combine = find_combine(by, count)
-    objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
-    if objectives.alike:
-        return replace(objectives, combine=partial(of_the_same_items, combine))
-    return objectives
+    return Objectives(tasks, metrics, externals, combine, by, config.test != 0)
 
 
 def _harness_tasks(config: SearchConfig) -> dict[str, Any]:
@@ -169,10 +160,9 @@ def _harness_tasks(config: SearchConfig) -> dict[str, Any]:
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
     """Name -> task; `config` and `other` as for `load_task_of`.
 
-    A task with several metrics appears once per metric, named by its label.
-
     Raises:
-        UserError: a task is wrong, or two have the same name.
+        UserError: a task is wrong, or two have the same name or the same examples, whose errors
+            are not independent.
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
@@ -180,15 +170,11 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
         if task.name in tasks:
             why = f": two tasks are named {task.name}; rename one of the files"
             raise InvalidOption("task", spec, why)
+        if task.fingerprint in [other.fingerprint for other in tasks.values()]:
+            why = ": another task has the same examples; combine scores in a function that returns a dict"
+            raise InvalidOption("task", spec, why)
         tasks[task.name] = task
-    tasks = prompted(tasks, config.template)
-    general = for_all_tasks(config.metrics)
-    if len(general) > 1 and len(tasks) == 1:
-        from pyswarmopt_llm.scores.metrics.by_name import metric_labels
-
-        (task,) = tasks.values()
-        tasks = {label: replace(task, name=label) for label in metric_labels(general)}
-    return tasks
+    return prompted(tasks, config.template)
 
 
 def task_print(task: Task) -> str:
@@ -267,8 +253,7 @@ def find_metrics(
         specs: values of ``--metric``.
         cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
-        new_tokens: longest reply; None: each metric's default limit. Metrics of the same prompts
-            share the largest, so that a reply is written once.
+        new_tokens: longest reply; None: each metric's default limit.
 
     Raises:
         UserError: a metric is unknown, or cannot score these items.
@@ -280,8 +265,7 @@ def find_metrics(
     named = {}
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
         metric = by_name.find_metric(spec, cache, device)
-        tokens = new_tokens or by_name.longest_reply(spec, for_all_tasks(specs))
-        named[spec] = by_name.up_to(metric, tokens)
+        named[spec] = by_name.up_to(metric, new_tokens)
     metrics = {name: named[spec] for name, spec in names.items()}
     for name, task in tasks.items():
         for split in SPLITS:

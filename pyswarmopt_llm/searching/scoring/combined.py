@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 def combined_interval(
     scores: Mapping[str, Score],
     combine: Combine,
-    alike: bool = False,
     scales: Mapping[str, Ends | None] = {},
     questions: Mapping[str, Questions] = {},
 ) -> Ends | None:
@@ -49,7 +48,6 @@ def combined_interval(
     Args:
         scores: task name -> score.
         combine: combination of the tasks' scores.
-        alike: whether all tasks have the same items.
         scales: task name -> the least and the greatest score of an item, where known.
         questions: task name -> question of each item.
 
@@ -59,7 +57,7 @@ def combined_interval(
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
         >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
-        >>> low, high = combined_interval(dict(a=score_of([0.0] * 20), b=score_of([1.0] * 20)), harmonic, False)
+        >>> low, high = combined_interval(dict(a=score_of([0.0] * 20), b=score_of([1.0] * 20)), harmonic)
         >>> low, round(high, 2)
         (0.0, 0.26)
     """
@@ -73,7 +71,7 @@ def combined_interval(
         values = np.array(score.per_item)
         ends = scales.get(name) or assumed_scale(values)
         tables.append(np.append(by_question(values, questions.get(name)), ends))
-    value, effects = _effects(tables, combine, alike)
+    value, effects = _effects(tables, combine)
     found = estimate(value, effects)
     if not found.error:
         return None
@@ -89,7 +87,6 @@ def combined_difference(
     first: Mapping[str, Scored],
     second: Mapping[str, Scored],
     combine: Combine,
-    alike: bool,
     scales: Mapping[str, Ends | None] = {},
     questions: Mapping[str, Questions] = {},
     level: float = LEVEL,
@@ -106,7 +103,6 @@ def combined_difference(
         first: task name -> score.
         second: scores of another model, to be subtracted.
         combine: combination of the tasks' scores.
-        alike: whether all tasks have the same items; their effects are then added.
         scales: task name -> the least and the greatest score of an item, where known.
         questions: task name -> question of each item.
         level: level of the test.
@@ -119,11 +115,11 @@ def combined_difference(
         >>> from pyswarmopt_llm.common.statistics import score_of
         >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
         >>> better, worse = score_of([0.75] * 40), score_of([0.5] * 20 + [0.0] * 20)
-        >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic, False)
+        >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic)
         >>> gain.difference, gain.sign, gain.p_value < 0.001, gain.n
         (0.375, 1, True, 80)
         >>> one, none, rest = score_of([1.0] + [0.0] * 19), score_of([0.0] * 20), score_of([1.0] * 20)
-        >>> gain = combined_difference(dict(a=one, b=rest), dict(a=none, b=rest), harmonic, False)
+        >>> gain = combined_difference(dict(a=one, b=rest), dict(a=none, b=rest), harmonic)
         >>> gain.sign, gain.p_value > 0.4  # one right answer tells little
         (0, True)
     """
@@ -140,14 +136,12 @@ def combined_difference(
         ours.append(np.append(by_question(a, questions.get(name)), ends))
         theirs.append(np.append(by_question(b, questions.get(name)), ends[::-1]))
         changes.append(without_rounding(a - b, high - low))
-    value, effects = _effects(ours, combine, alike)
-    other, of_other = _effects(theirs, combine, alike)
+    value, effects = _effects(ours, combine)
+    other, of_other = _effects(theirs, combine)
     both = [x - y for x, y in zip(effects, of_other, strict=True)]
     found = estimate(value - other, both)
     gain = combined_value(combine, [score.value for score in first.values()])
     gain -= combined_value(combine, [score.value for score in second.values()])
-    if alike:
-        changes = [np.sum(changes, axis=0)]
     signs = np.sign(np.concatenate(changes))
     return Comparison(
         gain,
@@ -167,15 +161,11 @@ def _comparable(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> bo
     return all(sizes) and all(map(is_mean, (*first.values(), *second.values())))
 
 
-def _effects(tables: Sequence[Floats], combine: Combine, alike: bool) -> tuple[float, list[Floats]]:
-    """The combination of the tasks' means, and the effects of their items on it: in one sample if
-    all tasks have the same items, else task by task.
-    """
+def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:
+    """The combination of the tasks' means, and the effects of their items on it, task by task."""
     means = [float(table.mean()) for table in tables]
     rises = zip(slopes(combine, means), tables, means, strict=True)
     effects = [slope * (table - mean) for slope, table, mean in rises]
-    if alike:
-        effects = [np.sum(effects, axis=0)]
     return combined_value(combine, means), effects
 
 

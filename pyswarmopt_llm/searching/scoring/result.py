@@ -134,7 +134,6 @@ class Result:
         workers: number of requested workers, and failures by kind.
         judge: name of each judge -> its requests, their tokens and their cost.
         combine: combination of the tasks' scores, see `find_combine`.
-        alike: whether all tasks have the same items.
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
@@ -161,7 +160,6 @@ class Result:
     workers: dict[str, Any] | None = None
     judge: dict[str, dict[str, Any]] = field(default_factory=dict)
     combine: str = "harmonic"
-    alike: bool = False
     experts: dict[str, Model] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
@@ -284,9 +282,7 @@ class Result:
                 return compare_paired(first, second, scales.get(task), asked.get(task), level)
             return None
         combine = find_combine(self.combine, len(self.objectives))
-        return combined_difference(
-            ours.tasks, theirs.tasks, combine, self.alike, scales, asked, level
-        )
+        return combined_difference(ours.tasks, theirs.tasks, combine, scales, asked, level)
 
 
 def read_result(path: Path) -> Result | None:

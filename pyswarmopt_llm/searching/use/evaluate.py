@@ -179,8 +179,7 @@ def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Ite
         result = read_result(run)
         if result is None or not result.best.trained:
             continue
-        tasks = result.best.dev.tasks
-        known = tasks.get(task.name) or tasks.get(config.metric or "")  # one of several
+        known = result.best.dev.tasks.get(task.name)
         if known is not None:
             yield (
                 f"{run} was trained on these dev examples; its cross-fitted score is "

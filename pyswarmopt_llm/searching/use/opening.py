@@ -4,19 +4,19 @@ evaluation from its run: base, task, and how to read the task.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
-from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_specs
+from pyswarmopt_llm.scores.metrics.by_name import metric_specs
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -144,7 +144,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     about = read_about(run)
     stored = about.config
     specs = specs_of(about)
-    task = specs.get(config.task, config.task) or _only("task", stored.tasks, run)
+    task = specs.get(config.task, config.task) or _only_task(run, stored.tasks)
     base = config.base or stored.base or base
     filled = replace(config, base=base, adapter=config.adapter or str(run), task=task)
     if task not in stored.tasks:
@@ -155,49 +155,40 @@ def with_run(config: EvalConfig) -> EvalConfig:
     metrics: tuple[str, ...] = ()
     harness = task.startswith(LM_EVAL)
     metric = config.metric
-    if metric is None and not harness and (metric := _metric(about, name, run)):
+    if (
+        metric is None
+        and not harness
+        and (metric := metric_specs(stored.metrics, about.task_names).get(name))
+    ):
         metrics = (metric,)
     require(replace(stored, workers="1", tasks=tasks, metrics=metrics), (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
     if not harness:
         names |= {*NOT_OF_HARNESS} - {"metric"}
-    return _completed(replace(filled, metric=metric), _for_task(about, name, metric), names)
+    return _completed(replace(filled, metric=metric), _for_task(about, name), names)
 
 
 def specs_of(about: About) -> dict[str, str]:
-    """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`, and
-    a task with several metrics has several names.
-    """
+    """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`."""
     specs = sorted(about.config.tasks, key=lambda spec: spec.startswith(LM_EVAL))
-    specs = specs[:1] * (len(about.task_names) - len(specs)) + specs
     return dict(zip(about.task_names, specs, strict=False))
 
 
-def _only(what: str, several: Collection[str], run: Path) -> str:
-    """The only task or metric of a run."""
-    if len(several) != 1:
-        which = ", ".join(several) or "none"
-        raise UserError(f"{run} has {len(several)} {what}s ({which}); choose one with `{what}`")
-    return next(iter(several))
+def _only_task(run: Path, tasks: Sequence[str]) -> str:
+    if len(tasks) != 1:
+        which = ", ".join(tasks)
+        raise UserError(f"{run} has {len(tasks)} tasks ({which}); choose one with `task`")
+    return tasks[0]
 
 
-def _metric(about: About, name: str, run: Path) -> str | None:
-    """The run's metric for a task; None: the task's own."""
-    several = for_all_tasks(about.config.metrics)
-    if len(several) > 1:
-        return _only("metric", several, run)
-    return metric_specs(about.config.metrics, about.task_names).get(name)
-
-
-def _for_task(about: About, name: str, metric: str | None) -> SearchConfig:
-    """The search's settings for one of its tasks: without the templates of others, and with the
-    replies as long as all metrics had them. A test split may have been left out.
+def _for_task(about: About, name: str) -> SearchConfig:
+    """The search's settings for one of its tasks: without the templates of others. A test split may
+    have been left out.
     """
     stored = about.config
-    longest = stored.max_new_tokens or longest_reply(metric, for_all_tasks(stored.metrics))
     others = tuple(f"{other}=" for other in about.task_names if other != name)
     own = tuple(text for text in stored.template if not text.startswith(others))
-    return replace(stored, template=own, test=stored.test or None, max_new_tokens=longest)
+    return replace(stored, template=own, test=stored.test or None)
 
 
 def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str]) -> EvalConfig:
@@ -215,7 +206,7 @@ def run_scoring(run: Path, task: str, metric: str = "") -> Scoring | None:
     result = read_result(run)
     if result is None:
         return None
-    objective = result.objectives.get(task) or result.objectives.get(metric)  # one of several
+    objective = result.objectives.get(task)
     if objective is None or metric not in ("", objective.metric):
         return None
     return objective.answer_format

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import compare_paired, score_of
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 
@@ -26,38 +26,20 @@ def test_questions_that_are_repeated_in_each_task_count_once(combine: Combine) -
         for side in once
     ]
     asked = {name: [*range(40), *range(40)] for name in "ab"}
-    expected = combined_difference(*once, combine, False)
-    found = combined_difference(*twice, combine, False, questions=asked)
+    expected = combined_difference(*once, combine)
+    found = combined_difference(*twice, combine, questions=asked)
     assert expected is not None and found is not None
     assert found.interval == pytest.approx(expected.interval)
     assert found.p_value == pytest.approx(expected.p_value)
-    single = combined_interval(twice[0], combine, False, questions=asked)
-    assert single == pytest.approx(combined_interval(once[0], combine, False))
-
-
-def test_of_two_scores_of_the_same_items_the_mean_is_tested_as_one_score() -> None:
-    """The second nearly takes back what the first gains, so that it matters which go together."""
-    rng = np.random.default_rng(5)
-    ours, theirs = rng.random(60), rng.random(60)
-    first = {"a": score_of(ours.tolist()), "b": score_of((1 - 0.8 * ours).tolist())}
-    second = {"a": score_of(theirs.tolist()), "b": score_of((1 - 0.8 * theirs).tolist())}
-    result = combined_difference(first, second, arithmetic, alike=True)
-    means = [((x + 1 - 0.8 * x) / 2).tolist() for x in (ours, theirs)]
-    expected = compare_paired(*means)
-    assert result is not None and result.n == 60
-    assert result.difference == pytest.approx(expected.difference)
-    assert result.interval == pytest.approx(expected.interval, abs=1e-6)
-    assert result.p_value == pytest.approx(expected.p_value)
-    apart = combined_difference(first, second, arithmetic, alike=False)
-    assert apart is not None and apart.n == 120
-    assert np.ptp(apart.interval) > 2 * np.ptp(result.interval)
+    single = combined_interval(twice[0], combine, questions=asked)
+    assert single == pytest.approx(combined_interval(once[0], combine))
 
 
 def test_the_interval_of_a_harmonic_mean_is_that_of_the_delta_method() -> None:
     rng = np.random.default_rng(6)
     first = {"a": right(rng, 0.7, 400), "b": right(rng, 0.5, 300)}
     second = {"a": right(rng, 0.6, 400), "b": right(rng, 0.4, 300)}
-    result = combined_difference(first, second, harmonic, alike=False)
+    result = combined_difference(first, second, harmonic)
     totals = [harmonic(list(scores.values())) for scores in (first, second)]
     # the items of both are drawn independently here, so that their variances add up
     half = 1.96 * np.hypot(totals[0].stderr, totals[1].stderr)

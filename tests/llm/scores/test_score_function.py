@@ -17,16 +17,11 @@ from search_helpers import history, lasting, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.findings import combination
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.opening import with_run
 
 FUNCTIONS = """
     import beside
@@ -148,30 +143,17 @@ def test_named_numbers_are_reported_beside_their_mean(
     assert code == 0 and json.loads(out)["named"] == own
 
 
-def test_several_scores_of_the_same_prompts_are_combined(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+def test_scores_that_may_be_negative_have_a_mean_and_no_harmonic_one(
+    config: SearchConfig, mine: Path
 ) -> None:
-    """Of scores that may be negative the mean is the default."""
-    two = replace(config, metrics=("mine.py:letters", "mine.py:size"))
-    found = search(two)
-    known, result = read_about(found.run), found.result
-    assert known.config.combine == "arithmetic"
-    assert combination(Result.from_json(result)) == "mean of letters, size"
+    (mine / "more.txt").write_text("\n".join(name.upper() for name in NAMES))
+    two = replace(config, tasks=(*config.tasks, "prompts:more.txt"))
+    assert load_objectives(two).combined_by == "arithmetic"
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
-    assert list(result["tasks"]) == ["letters", "size"]
-    dev, test = result["tasks"]["letters"], result["tasks"]["size"]
-    assert result["best_test"] == pytest.approx((dev["best_test"] + test["best_test"]) / 2)
-    code, out, _ = swarm_llm(
-        capsys, "eval", "--run", config.out, "--metric", "mine.py:size", "--json"
-    )
-    assert code == 0 and json.loads(out)["value"] == test["best_test"]
-    about = Path(config.out) / "run.json"
-    content = json.loads(about.read_text())
-    content["config"] |= {"max_new_tokens": None, "metrics": ["mine.py:size", "judge"]}
-    about.write_text(json.dumps(content))
-    asked = EvalConfig(run=config.out, metric="mine.py:size")
-    assert with_run(asked).max_new_tokens == 512  # as long as the search wrote for both
+    (mine / "again.txt").write_text("\n".join(NAMES))
+    with pytest.raises(UserError, match="another task has the same examples"):
+        load_objectives(replace(two, tasks=(*config.tasks, "prompts:again.txt")))
 
 
 class Stop(Exception):

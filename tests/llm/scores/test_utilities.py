@@ -22,13 +22,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters
-from pyswarmopt_llm.scores.metrics.combine import (
-    Combine,
-    arithmetic,
-    find_combine,
-    harmonic,
-    of_the_same_items,
-)
+from pyswarmopt_llm.scores.metrics.combine import find_combine, harmonic
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 
@@ -179,24 +173,3 @@ def test_a_kept_task_falls_by_at_most_a_tenth_of_the_gain(
         assert searched >= best and 10 * max(floor - kept, 0) <= searched - best
     else:
         assert kept + 10 >= max(theirs for _, theirs in candidates)
-
-
-@pytest.mark.parametrize("combine", [harmonic, arithmetic])
-def test_the_error_of_scores_of_the_same_items_is_that_of_resampled_items(combine: Combine) -> None:
-    """Two scores that go up and down together: taken as independent the error is too small."""
-    rng = np.random.default_rng(4)
-    both = rng.random(200)
-    values = [np.clip(both + 0.05 * rng.random(200), 0, 1), np.clip(both**2 + 0.1, 0, 1)]
-    draws = []
-    for _ in range(2000):
-        chosen = rng.integers(200, size=200)
-        draws.append(combine([score_of(part[chosen]) for part in values]).value)
-    scores = [score_of(part) for part in values]
-    together = of_the_same_items(combine, scores)
-    assert together.value == combine(scores).value
-    assert together.stderr == pytest.approx(np.std(draws), rel=0.08)
-    assert combine(scores).stderr < 0.8 * together.stderr
-    # without items, or with another number of them, there is nothing to go by
-    assert of_the_same_items(combine, [scores[0], Score(0.5, (), 9, 0.1)]).stderr == (
-        combine([scores[0], Score(0.5, (), 9, 0.1)]).stderr
-    )

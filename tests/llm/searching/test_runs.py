@@ -136,14 +136,3 @@ def test_a_task_of_a_run_is_known_by_the_name_in_its_file(tmp_path: Path) -> Non
     (run.path / "result.json").touch()
     asked = with_run(EvalConfig(run=str(run.path), task="quiz"))
     assert (asked.task, asked.metric) == ("t.json", "f1")
-
-
-def test_each_metric_of_one_task_has_its_file_and_its_own_length_of_replies(tmp_path: Path) -> None:
-    together = ("f1", "numeric", "toxicity")
-    config = replace(CONFIG, tasks=("lm-eval:a", "t.json"), metrics=together)
-    run = Run.create(tmp_path / "r", About(config, {"tasks": dict.fromkeys((*together, "a"), "4")}))
-    (run.path / "best").mkdir()
-    (run.path / "result.json").touch()
-    for task, metric, most in (("t.json", "f1", 256), ("numeric", "toxicity", None)):
-        asked = with_run(EvalConfig(run=str(run.path), task=task, metric=metric))
-        assert (asked.task, asked.max_new_tokens) == ("t.json", most)
