@@ -89,8 +89,8 @@ def test_a_metric_that_a_run_names_keeps_its_answer_format_and_is_known_as_train
     about, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
     about["config"] |= {"metrics": ["accuracy"], "scoring": "auto"}
     (copy / "run.json").write_text(json.dumps(about))
-    result["objectives"] = {"accuracy": result["objectives"]["words"] | {"scoring": "letter"}}
-    dev = {"value": 0.5, "tasks": {"accuracy": {"value": 0.25}}}
+    result["objectives"] = {"words": result["objectives"]["words"] | {"scoring": "letter"}}
+    dev = {"value": 0.5, "tasks": {"words": {"value": 0.25}}}
     result["models"]["best"] |= {"trained": True, "dev": dev}
     (copy / "result.json").write_text(json.dumps(result))
     found = shell.json("eval", "--run", copy, "--split", "dev")
