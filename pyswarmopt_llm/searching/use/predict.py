@@ -1,5 +1,5 @@
-"""Label new questions with the result of a search over questions with common labels: a table in, a
-table out.
+"""Label new questions with the result of a search over questions with choices: a table in, a table
+out.
 
 Until the file is complete, a log beside it keeps finished answers.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The label of one question.
+    """The label of one question: a choice's text if all questions have the same choices, else its
+    letter.
 
     Attributes:
         label: the most probable label, the first on a tie; "" for a row without a question.
@@ -66,7 +68,7 @@ def predict(
     """Label new questions, with the same prompt, labels and scoring as the search.
 
     Args:
-        run: a finished search over a task whose questions share their choices.
+        run: a finished search over a task with choices.
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column; its columns are named as in the search.
         out: output file: the same rows with label and probabilities. Finished rows are kept in
@@ -85,41 +87,43 @@ def predict(
         'technical'
 
     Raises:
-        UserError: there is no such run, the task has no labels, rows have no questions, or `out`
-            belongs to other inputs.
+        UserError: there is no such run, the task has no choices, a row is invalid, or `out` exists
+            already.
     """
     run = user_path(run)
     model = result_of(run)
     about = read_about(run)
     stored = about.config
-    form, labels, scoring = _form_of(run, about, task)
+    form, scoring = _form_of(run, about, task)
     table = _table(questions, form)
-    items = _new_items(form, labels, table, stored.columns)
+    items = _new_items(form, table, stored.columns)
     if dtype == "auto":
         dtype = stored.dtype
     machine = Machine(dtype, device, threads, stored.system, stored.thinking)
     values = [row.values for row in table.rows]
     inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, values])
     asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
-    with _progress(out, table, labels.values(), inputs) as done:
-        rows = iter(_answered(asked, scoring, open_model(model, machine), done, on_items))
-        found = []
-        for item in items:
-            shares = dict(zip(labels.values(), next(rows), strict=True)) if item else {}
-            found.append(Prediction(max(shares, key=shares.__getitem__, default=""), shares))
+    named = [item.options if form.choices else item.letters for item in asked.test]
+    labels = list(dict.fromkeys(chain.from_iterable(named)))
+    with _progress(out, table, labels, inputs) as done:
+        rows = _answered(asked, scoring, open_model(model, machine), done, on_items)
+        shares = map(dict, map(zip, named, rows))
+        found = [_labelled(next(shares) if item else {}) for item in items]
         if out is not None:
-            write_predictions(user_path(out), table, found, list(labels.values()))
+            write_predictions(user_path(out), table, found, labels)
     return found
 
 
-def _new_items(
-    form: Form, labels: Mapping[str, str], table: Table, specs: Sequence[str]
-) -> list[Item | None]:
+def _labelled(shares: Mapping[str, float]) -> Prediction:
+    """The most probable label."""
+    return Prediction(max(shares, key=lambda label: shares[label], default=""), shares)
+
+
+def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | None]:
     """The rows of a new file as questions in this form, without answers; None for blank rows.
 
     Args:
         form: form of the search's task.
-        labels: letter -> label.
         table: the rows.
         specs: ``--columns`` of the search; those that the file lacks are ignored.
 
@@ -136,27 +140,32 @@ def _new_items(
             return None
         record = columns.record(row)
         asked = {name: value for name, value in record.items() if name not in _NOT_ASKED}
-        asked["choices"] = None
+        if form.choices:
+            asked["choices"] = None
         item = parse_item(asked, row.location, row.location, answered=False)
-        return replace(item, choices=dict(labels))
+        choices = form.choices or item.choices
+        if not choices:
+            raise UserError(f"{row.location}: no choices; add them, as in the search")
+        return replace(item, choices=dict(choices))
 
     return parse_rows(table, parse)[0]
 
 
-def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Mapping[str, str], Scoring]:
-    """The form of a run's questions, their labels by letter, and how its search scored them.
+def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
+    """The form of a run's questions, and how its search scored them.
 
     Raises:
-        UserError: there are several tasks and none is chosen, or the task has no labels.
+        UserError: there are several tasks and none is chosen, or the task has free-form answers.
     """
     name = named_task(about, task)
     form = about.forms.get(name)
     scoring = run_scoring(run, name)
-    if form is None or form.choices is None or scoring not in ("letter", "likelihood"):
+    if form is None or form.written or scoring not in ("letter", "likelihood"):
         raise UserError(
-            f"{run}: the examples of {name} share no labels to predict; use swarm-llm generate"
+            f"{run}: the answers of {name} are free-form, without choices to predict; use "
+            "swarm-llm generate"
         )
-    return form, form.choices, scoring
+    return form, scoring
 
 
 def _table(questions: Questions, form: Form) -> Table:
@@ -170,7 +179,7 @@ def _table(questions: Questions, form: Form) -> Table:
 def _answered(
     asked: Task, scoring: Scoring, engine: Engine, done: AppendLog, on_items: OnItems | None
 ) -> list[list[float]]:
-    """The probabilities of each question's labels; chunks in the log are not computed again."""
+    """The probabilities of each question's choices; chunks in the log are not computed again."""
     check_window(asked, scoring, engine, ("test",))
     rows = [row for chunk in done.read(repair=True) for row in chunk[PROBABILITIES]]
     for start in range(len(rows), len(asked.test), CHUNK):
@@ -216,8 +225,7 @@ def _progress(
 def probabilities_of(
     items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
-    """The probabilities of each item's choices, which are the same for all: the softmax of the scores
-    that the search compares.
+    """The probabilities of each item's choices: the softmax of the scores that the search compares.
 
     Letters have log-probabilities. Likelihood compares log-likelihoods per byte; times the mean
     length of the choices, they have the size of log-likelihoods again (see `trainer.choice_loss`).
@@ -226,13 +234,14 @@ def probabilities_of(
         UndefinedModelError: the model's numbers overflow.
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
-    logits = np.array([list(values.values()) for values in scores])
-    if scoring == "likelihood":
-        logits *= np.mean([len(text.encode()) for text in items[0].options])
-    shares = softmax(logits, axis=1)
-    if np.isnan(shares).any():
+    rows: list[list[float]] = []
+    for item, values in zip(items, scores, strict=True):
+        scale = 1.0
+        if scoring == "likelihood":
+            scale = float(np.mean([len(text.encode()) for text in item.options]))
+        rows.append(softmax(np.array(list(values.values())) * scale).tolist())
+    if np.isnan(np.concatenate(rows)).any():
         raise UndefinedModelError("the model's numbers overflow; use `dtype float32`")
-    rows: list[list[float]] = shares.tolist()
     return rows
 
 
