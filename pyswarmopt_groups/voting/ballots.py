@@ -34,7 +34,7 @@ def equivalent(a: str, b: str) -> bool:
     first = stated_answer(a)
     second = stated_answer(b)
     if isinstance(first, Quantity) and isinstance(second, Quantity):
-        return first.same(second)
+        return bool(first.same(second))
     if isinstance(first, Quantity) or isinstance(second, Quantity):
         return False
     return same_words(first, second)
@@ -48,7 +48,7 @@ def cluster(answers: Answers) -> list[str | None]:
         ValueError: `answers` is a single string.
 
     Example:
-        >>> cluster(["42", "forty-two", " 42.0 ", "", None])
+        >>> cluster(["42", "**42**", " 42.0 ", "", None])
         ['42', '42', '42', None, None]
     """
     if isinstance(answers, str):

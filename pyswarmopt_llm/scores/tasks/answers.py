@@ -150,7 +150,8 @@ def same_number(reference: str, text: str) -> bool:
         (True, True, False)
     """
     expected = stated_quantity(reference)
-    return bool(expected and expected.same(stated_quantity(text)))
+    found = stated_quantity(text)
+    return bool(expected and found and expected.same(found))
 
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise

@@ -3,11 +3,10 @@ $5 million, 60 km/h, 9 * 2 = 18.
 
 `accuracy`, `numeric` and votes read and compare numbers by these rules alone:
 
-- a number counts by its value, however it is written in digits or English words;
-- a unit on both sides has to be the same quantity: 3 km is 3000 m, but not 3 kg; $5 is not €5;
+- a number counts by its value, in whatever digits it is written; number words are not read;
+- units are compared, not converted: 3 km are 3 kilometres, but 3000 m or 3 kg are unclear;
 - a unit or a factor that one side lacks may have been left out: 5 is 5 kg and 5 million, 0.5 is 50%,
   but 5k is not 5 km;
-- smaller units add to what stands before them: 2 h 30 min are 2.5 hours;
 - other words are not units: 12 is 12 apples; "5 m" is metres, "5M" and "$5m" are millions.
 """
 
@@ -18,7 +17,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
-from pyswarmopt_llm.scores.tasks.units import Unit, unit_after
 from pyswarmopt_llm.scores.words import MONTHS, typography
 
 # Letters before a number make it a name (H2O), signs an exponent or a root.
@@ -41,15 +39,29 @@ _NUMBER = re.compile(
       |\s?[×x*]\s?10(?:\^|\*\*)\{?(?P<ten>-?[0-9]{1,3})\}?                  # 2 × 10^6
       |(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?                           # 10^6
       |(?!e[+-]?[0-9]))
-    )""",
+    )(?:\s?(?P<factor>%|(?:dozen|hundred|thousand|million|billion|trillion|(?(money)[kmb]|(?-i:[kKM])))(?![^\W\d_])))?
+    (?:\s?(?P<unit>[$€£¥₹元円](?!\s?-?\.?[0-9])|(?:
+      (?:yen|pound|rupee|yuan|ro?uble|peso|franc|cent|pence|bit|byte|watt|joule|pascal|newton|volt|hertz|ohm
+        |calorie|day|week|month|year|foot|feet|inch|yard|mile|acre|hectare|gallon|quart|pint|ounce|tonne
+        |lb|[ap]\.?m|square|cubic)(?=e?s?(?![^\W\d_]))
+      |(?-i:°[CF]?|[A-Z]{2,3}|(?:[kcmμnMG]?(?:m|g|l|L|s|t|Wh?|J|Pa|N|V|Hz|B|b|bit|Ω|bar|cal)|mcg|к?[мг]
+        |公里|公斤|min|h|yr|ft|mi|oz|ha|gal|mph|kph|kmh|in(?=\W*\Z))[23]?)(?![^\W\d_])
+      )(?:/[^\W\d_]+)?))?""",
     re.VERBOSE | re.IGNORECASE,
 )
-# a multiple of a symbol is no number, nor is a date
-_SYMBOL = re.compile(rf"\s*(?:π|√|(?:pi|[xyn]|{MONTHS})(?![^\W\d]))")
-_UNIT = re.compile(r"\s*°?[^\W\d_]*[.,!*_\s]*")
-# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5
+# a multiple of a symbol is no number, nor are a date and a bound
+_NO_NUMBER = re.compile(
+    rf"\s*(?:[π√‰百千万萬億亿]|(?:pi|[xyn]|[mbt]n|lakh|crore|{MONTHS})(?![^\W\d]))"
+    r"|[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)\b",
+    re.IGNORECASE,
+)
+_REST = re.compile(r"\s*/?[^\W\d_]*[.,!*_\s]*")
+_SMALLER = (
+    r"[0-9]+\s?(?:min(?:ute)?s?|s(?:ec(?:ond)?s?)?|in(?:ch(?:es)?)?|cents?|pence|oz|ounces?)\b"
+)
+# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours 30 minutes
 _MORE = re.compile(
-    r"\s*%?(?:\s*[^\W\d_]+\b){0,2}\s*"
+    rf"\s+{_SMALLER}|\s*%?(?:\s*[^\W\d_]+\b){{0,2}}\s*"
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
 )
 # "more than 5", "step 5", "I don't think it is 5" are not the answer 5
@@ -59,13 +71,11 @@ _OTHER = re.compile(
     rf"[\s*]+{_NUMBER.pattern}",
     _NUMBER.flags,
 )
-_OR_MORE = re.compile(r"\s*[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)\b")
-# "5 hours 30 minutes", "5 dollars and 20 cents"
-_NEXT = re.compile(rf"\s*(?:and\s+)?{_NUMBER.pattern}", _NUMBER.flags)
-# a last "3 or 4", "3-4", "between 3 and 4", or "3 + 4 ="
+# a last "3 or 4", "3-4", "3 ≈ 4", "between 3 and 4", "5 h 30 min", or "3 + 4 ="
 _UNCLEAR = re.compile(
-    r"(?:[0-9](?:[^0-9.!?\n]*\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b[^0-9.!?\n]*|[-–])|[Bb]etween\s\S+\sand\s)"
-    r"[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z|[=+×]\s*\Z"
+    r"(?:[0-9](?:[^0-9.!?\n]*(?:≈|\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b)[^0-9.!?\n]*|[-–])|[Bb]etween\s\S+\sand\s)"
+    r"[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z"
+    rf"|[0-9](?:\s?[a-z]+)?,?(?:\sand)?\s{_SMALLER}[^0-9]*\Z|[=+×]\s*\Z"
 )
 _EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
 _REWRITTEN = {
@@ -73,80 +83,55 @@ _REWRITTEN = {
     r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])": r"\1",
     r"(?:°|\bdegrees?)\s*([CF])(?:elsius|ahrenheit)?\b": r"°\1",
     r"(?<=[^\W\d_])(?:\s?\^\s?|\*\*|\s\*\*\s)\{?([23])\}?(?!\d)": r"\1",  # m^2 is m2
-    r"\b(?:square|sq\.?)\s+([^\W\d_]+)": r"\g<1>2",
-    r"\bcubic\s+([^\W\d_]+)": r"\g<1>3",
-    r"\bper cent\b": "percent",
+    r"(?i)\bper\s?cent\b": "%",
+    r"(?i)\s+per\s+(?=[a-z])": "/",
+    # units in full
+    r"(?i)(?<![^\W\d_])([kcm])(?:ilo|enti|illi)(?=[mgl])": r"\1",
+    r"(?i)(?<![^\W\d_])([kcm]?)met(?:er|re)s?\b": r"\1m",
+    r"(?i)(?<![^\W\d_])([km]?)gra?ms?\b": r"\1g",
+    r"(?i)(?<![^\W\d_])(m?)lit(?:er|re)s?\b": r"\1l",
+    r"(?i)(?<![^\W\d_])sec(?:ond)?s?\b": "s",
+    r"(?i)(?<![^\W\d_])min(?:ute)?s?\b": "min",
+    r"(?i)(?<![^\W\d_])h(?:ou)?rs?\b": "h",
+    r"(?i)(?<![^\W\d_])(?:dollars?|USD)\b": "$",
+    r"(?i)(?<![^\W\d_])(?:euros?|EUR)\b": "€",
 }
-_NAMES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-]
-_NUMBERS_NAMED = dict(zip(_NAMES, map(str, (*range(20), *range(20, 100, 10))), strict=True))
-_JOINED = {  # after the words of digits
-    "0[- ](?=[1-9](?![0-9]))": "",  # twenty-one is 21
-    r"\ban?(?= (?:dozen|hundred|thousand|million|half|third|quarter)\b)": "1",
-    r"(?<=[0-9]) point (?=[0-9])": ".",
-    r"(?<=\b[1-9])[ -](?:half|halves)\b": "/2",
-    r"(?<=\b[1-9])[ -]thirds?\b": "/3",
-    r"(?<=\b[1-9])[ -](?:quarter|fourth)s?\b": "/4",
-    r"(?<=[0-9]) and (?=[0-9]/)": " ",
+_FACTORS = {
+    "%": "0.01",
+    "dozen": "12",
+    "hundred": "100",
+    "k": "1e3",
+    "thousand": "1e3",
+    "m": "1e6",
+    "million": "1e6",
+    "b": "1e9",
+    "billion": "1e9",
+    "trillion": "1e12",
 }
-# not of "no one knows", "one of them", "the right one", "Seven Samurai"
-_NAMED = re.compile(
-    r"(?<!\bno )(?!(?<=\w )(?<!ty )one\b(?! [a-z]))\b[a-z]{3,9}\b(?! of| (?-i:[A-Z]))",
-    re.IGNORECASE,
-)
 
 
 class Quantity(NamedTuple):
-    """A number and its unit: 50% is (50, 1/100), 50 apples are (50, 1); and where it ends in a text."""
+    """A number with its factor and unit: 50% is (50, 1/100, "%"), $5 million (5, 10^6, "$")."""
 
     value: Fraction
-    unit: Unit
-    end: int
+    factor: Fraction
+    unit: str
 
-    def same(self, other: Quantity | None) -> bool:
-        """Whether both are the same quantity; a unit missing on one side may have been left out.
+    def same(self, other: Quantity) -> bool | None:
+        """Whether both are the same quantity; None if their units differ. A unit that is missing on
+        one side may have been left out.
 
         Example:
             >>> half, percent = written_quantity("0.5"), written_quantity("50%")
             >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
             (True, True, False)
         """
-        if other is None:
-            return False
-        if Unit() in (self.unit, other.unit) and self.value == other.value:
+        if self.unit and other.unit and self.unit != other.unit:
+            return None
+        bare = any(each.factor == 1 and not each.unit for each in (self, other))
+        if bare and self.value == other.value:
             return True
-        count, theirs = (each.value * each.unit.factor for each in (self, other))
-        if self.unit.kind == other.unit.kind:
-            return count * self.unit.size == theirs * other.unit.size
-        return "" in (self.unit.kind, other.unit.kind) and count == theirs
+        return self.value * self.factor == other.value * other.factor
 
 
 def stated_quantity(text: str) -> Quantity | None:
@@ -163,14 +148,17 @@ def stated_quantity(text: str) -> Quantity | None:
     for shown in map(_readable, map(statement, marked)):
         if _NUMBER.search(shown):
             return _of_phrase(shown)
+    if marked:
+        return None
     first = written_quantity(own.strip().partition("\n\n")[0])
-    if first is not None or _UNCLEAR.search(own):
+    if first or _UNCLEAR.search(own):
         return first
-    return max(quantities(own), key=lambda found: found.end, default=None)
+    found = quantities(own)
+    return found[-1] if found else None
 
 
 def quantities(text: str) -> list[Quantity]:
-    """All numbers of a text, those that are parts of others included.
+    """All numbers of a text.
 
     Example:
         >>> [str(found.value) for found in quantities("12 boxes of 2.5 kg")]
@@ -187,69 +175,43 @@ def written_quantity(text: str) -> Quantity | None:
         ('1200', None)
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
-    *terms, result = re.split(rf"\s*(?:≈|{_EQUALS.pattern})\s*", shown)
-    found = _quantity(_NUMBER.match(result))
-    if found and _UNIT.fullmatch(result, found.end) and all(map(_NUMBER.search, terms)):
-        return _of_phrase(shown)
+    *terms, result = map(str.strip, _EQUALS.split(shown))
+    match = _NUMBER.match(result)
+    if match and _REST.fullmatch(result, match.end()) and all(map(_NUMBER.search, terms)):
+        return _quantity(match)
     return None
 
 
 def _readable(text: str) -> str:
-    """The text in plain digits and signs, without LaTeX and bold print; square metres are m2."""
+    """The text in plain signs and with short units, without LaTeX and bold print."""
     text = typography(plain(text))
     for written, read in _REWRITTEN.items():
         text = re.sub(written, read, text)
-    if not re.search("[0-9]", text):
-        text = _NAMED.sub(lambda word: _NUMBERS_NAMED.get(word[0].casefold(), word[0]), text)
-        for named, read in _JOINED.items():
-            text = re.sub(named, read, text)
     return _OTHER.sub("", text)
 
 
 def _of_phrase(text: str) -> Quantity | None:
-    """The number given by a phrase; of a calculation, the result, or else what it begins with, and
-    exact before rounded.
+    """The number given by a phrase: exact before rounded, and the result of a calculation; None if it
+    starts a calculation, a list or a range.
     """
-    sides = [side for part in text.split("≈") for side in reversed(_EQUALS.split(part))]
-    if len(sides) == 1:
-        return _single(_NUMBER.search(text))
-    found = (_single(_NUMBER.match(side.strip("*_ \t\r\n"))) for side in sides)
-    return next(filter(None, found), None)
+    result = _EQUALS.split(text.partition("≈")[0])[-1]
+    match = _NUMBER.search(result)
+    if match and not _MORE.match(result, match.end()):
+        return _quantity(match)
+    return None
 
 
-def _single(match: re.Match[str] | None) -> Quantity | None:
-    """A number, unless it starts a calculation, a list or a range."""
-    found = _quantity(match)
-    if match and found and _MORE.match(match.string, found.end):
-        return None
-    return found
-
-
-def _quantity(match: re.Match[str] | None, above: Fraction | None = None) -> Quantity | None:
-    """The quantity of a match, with a smaller part that follows it (5 hours 30 minutes); None for a
-    division by 0, a multiple of a symbol, or a unit that is not smaller than `above`.
-    """
-    if match is None or _SYMBOL.match(match.string, match.end()):
+def _quantity(match: re.Match[str]) -> Quantity | None:
+    """The quantity of a match; None for a division by 0, a multiple of a symbol, or a bound."""
+    if _NO_NUMBER.match(match.string, match.end()):
         return None
     try:
         value = _value(match)
     except ZeroDivisionError:
         return None
-    unit, end = unit_after(match.string, match.end(), match["money"])
-    if _OR_MORE.match(match.string, end):
-        return None
-    size = unit.size * unit.factor
-    if above and size >= above:
-        return None
-    part = _quantity(_NEXT.match(match.string, end), size)
-    if part and unit.kind in ("", part.unit.kind):
-        whole = unit
-        if not unit.kind:
-            whole = part.unit._replace(factor=unit.factor)
-        share = part.unit.size * part.unit.factor / (whole.size * whole.factor)
-        if share < 1:
-            return Quantity(value + share * part.value, whole, part.end)
-    return Quantity(value, unit, end)
+    factor = (match["factor"] or "").casefold()
+    unit = match["money"] or match["unit"] or ("%" if factor == "%" else "")
+    return Quantity(value, Fraction(_FACTORS.get(factor, 1)), unit)
 
 
 def _value(match: re.Match[str]) -> Fraction:
