@@ -40,9 +40,8 @@ _OTHER = (  # "A or maybe B"
 _LISTED = (
     r"(?m)(?:^|(?<=[.!?;]\s))(?:[^\w\n]|_)*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
 )
-_DENIED = (
-    r"(?<!\w)(?:(?i:not|never|neither|cannot|doubt|hardly|less|wrong|incorrect|eliminate|\w+n't)\s+(?:(?!but\b|so\b)[a-z]+\s+){0,4}?"
-    r"|(?i:no|non|nor|than|instead of|out of|at least|at most)\s+(?:(?:the|a|an|option)\s+)?)[\"'*(]*"
+_DENIAL = re.compile(
+    r"(?i)n't\b|\b(?:not|no|never|neither|nor|cannot|doubt|hardly|less|wrong|incorrect|eliminate|false|non|than|instead of|out of|at least|at most)\b"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 # a last sentence: "x = 18", "The sum is 24."
@@ -117,7 +116,7 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the option that a text names, by letter or by text; None if unclear.
 
     Text marked as the answer decides, then the option or letter that the text, or its conclusion
-    ("So it is B"), is or begins with; else the only option that it names and does not deny.
+    ("So it is B"), is or begins with; else the only option that it names, if it denies none.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -173,20 +172,14 @@ def stated_answer(text: str) -> Quantity | str:
 
 def _first_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose letter or text is the whole text, or whose letter begins it unrefuted and
-    alone; case only distinguishes options.
+    alone.
     """
     stated = re.sub(r"(?i)\A\W*(?:option|choice|letter)\b", "", statement(text))
     bare = stated.strip(EDGES)
     if bare in choices:
         return bare
-    number = written_quantity(stated)
-    alike = [
-        letter
-        for letter, option in choices.items()
-        if same_words(option, stated) or (number and number.same(written_quantity(option)))
-    ]
-    if alike:
-        return only([each for each in alike if choices[each].strip() == bare] or alike)
+    if alike := [letter for letter in choices if same_words(choices[letter], stated)]:
+        return only(alike)
     if bare.upper() in choices:
         return bare.upper()
     for letter, option in choices.items():
@@ -198,8 +191,8 @@ def _first_option(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose letter or text occurs and is not denied; a longer option hides those
-    inside it ("no path", "path").
+    """The only option whose letter or text occurs in a text that denies nothing; a longer option hides
+    those inside it ("no path", "path").
     """
     rest = " ".join(text.split())
     named = set()
@@ -209,9 +202,10 @@ def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
         names = f"{_BEFORE}{letter}{after}"
         if option not in ("", "a", "i"):
             names += rf"|(?<!\w)(?i:{re.escape(option)})(?!\w)"
-        rest = re.sub(f"{_DENIED}(?:{names})|(?:{names}){_REFUTED}", "\0", rest)
         rest, count = re.subn(names, "\0", rest)
         if count:
             named.add(option)
+    if _DENIAL.search(rest):
+        return None
     letters = [letter for letter, option in choices.items() if normalise(option) in named]
     return only(letters)
