@@ -17,10 +17,9 @@ _UNSAID = re.compile(  # "yes or no", "no doubt"
     r"|\b(?:is|are|was|were|has|have|had|with)\s+no(?=\s+[a-z])|\bwould\s+be\s+(?:true|false)\s+(?:if|only)\b"
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bcannot|\bhardly)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
+    r"(?:\bnot|n't|\bcannot|\bhardly)\s+(?:be\s+|say\s+|really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(?:true|false|yes|no)\b"
     r"|\b(?:absolutely|certainly|definitely|of course)\s+not\b"
 )
-_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes", None: "no"}
 
 _START = r"(?:\A|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
 _WHY = "because|since|as|by|for|over|due|with|based|given"  # words that begin a reason
@@ -46,10 +45,6 @@ _STATED = re.compile(  # [[A]] as in MT-Bench (Zheng et al. 2023, arXiv 2306.056
     rf"|{_REPLY}[*_(\[]*(?!.{_CLOSED}\s+(?:is|was)\s+(?:what|how|the\s+(?:order|demand|instruction|request))\b)"
     rf"(?P<letter>B(?![\w'\u2019]|\s+(?:or|and)\b)|A(?={_CLOSED}\s*(?:$|[^\w\s'\u2019]|\n|(?:is|{_WHY})\b))))"
 )
-_SAID = re.compile(
-    rf"(?<![\w'\u2019])(?P<letter>[AB]){_CLOSED}\s+(?:(?:is|was)\s+(?:(?!not\b)\w+\s+){{0,2}}"
-    r"(?:better|best|preferable|superior)|wins)\b"
-)
 _ALONE = re.compile(
     rf"\A[\W_]*(?:{_REPLY}(?P<letter>[AB]){_CLOSED}(?:[.!:,;]|\n|$)(?!.*(?<!\w)[AB](?:[:)]|\s*\Z))"
     r"|(?i:(?:it(?:'s| is) )?(?:a )?(?P<tie>tie)\b))",
@@ -64,7 +59,7 @@ def spoken_verdict(text: str) -> str | None:
 
     Example:
         >>> spoken_verdict("Yes or no? Let me see. #### no"), spoken_verdict("That is not true.")
-        ('no', 'false')
+        ('no', None)
     """
     found = map(_verdict, map(plain, candidates(text)))
     return next(filter(None, found), None)
@@ -73,22 +68,18 @@ def spoken_verdict(text: str) -> str | None:
 def preferred(text: str) -> str | None:
     """The reply that a judge prefers, "A" or "B", or "tie"; None if unclear.
 
-    "Better: A" or "[[A]]" decides, at the start of the text or else as the only one; then "A is
-    better" as the only one, then a text that begins with A, B or tie alone.
+    "Better: A" or "[[A]]" decides, at the start of the text or else as the only one; then a text that
+    begins with A, B or tie alone.
 
     Example:
-        >>> preferred("Reply B is better. A is too long."), preferred("Better: tie"), preferred("Both!")
+        >>> preferred("Better: B. A is too long."), preferred("Better: tie"), preferred("Both!")
         ('B', 'tie', None)
     """
     text = without_thoughts(text).strip(" \t\r\n*_")
     first = _STATED.match(text)
     if first and not first["marked"]:
         return _side(first)
-    for pattern in (_STATED, _SAID, _ALONE):
-        sides = set(map(_side, pattern.finditer(text)))
-        if sides:
-            return only(sides)
-    return None
+    return only(map(_side, _STATED.finditer(text))) or only(map(_side, _ALONE.finditer(text)))
 
 
 def rating(text: str) -> float | None:
@@ -109,12 +100,13 @@ def rating(text: str) -> float | None:
 
 def _verdict(text: str) -> str | None:
     words = _UNSAID.sub(" ", text.casefold().replace("\u2019", "'"))
-    words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
     said = "|".join(VERDICTS)
     # not of "Yes... wait, no"
     first = re.match(rf"[\W_]*({said})(?![a-z])(?!.*\b(?:wait|actually),?\s+(?:{said})\b)", words)
     if first:
         return first[1]
+    if _DENIED.search(words):
+        return None
     return only(re.findall(rf"\b(?:{said})\b", words))
 
 
