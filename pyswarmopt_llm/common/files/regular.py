@@ -67,7 +67,7 @@ def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
         OSError: as in `open_regular`.
     """
     try:
-        return read_bytes(path, limit).decode("utf-8")
+        return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; restore it, or save it as UTF-8") from error
 

@@ -41,7 +41,8 @@ _LISTED = (
     r"(?m)(?:^|(?<=[.!?;]\s))(?:[^\w\n]|_)*(?:(?i:option|choice)\s+)?([A-Z])[*_ ]*[.:)\]-]+[*_]*\s"
 )
 _DENIAL = re.compile(
-    r"(?i)n't\b|\b(?:not|no|never|neither|nor|cannot|doubt|hardly|less|wrong|incorrect|eliminate|false|non|than|instead of|out of|at least|at most)\b"
+    r"(?i)n't\b|\b(?:not|no|non|nor|never|neither|cannot|doubt|hardly|wrong|incorrect|false|eliminate"
+    r"|less|than|instead of|out of|at least|at most)\b"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
 # a last sentence: "x = 18", "The sum is 24."

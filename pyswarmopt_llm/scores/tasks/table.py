@@ -8,8 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +16,13 @@ from typing import Any, Literal, NamedTuple
 from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.json_types import WrongType, parse_json, typed
-from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 
-log = logging.getLogger(__name__)
-csv.field_size_limit(INPUT_LIMIT)  # the module's own limit is shorter than a pasted log
+csv.field_size_limit(regular.INPUT_LIMIT)  # the module's own limit is shorter than a pasted log
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
-_TEXT = (".txt", "")
-_NEEDLESS = re.compile(r'^(?:.*\t)?"[^",;\t\n]*"(?:\t|\r?$)', re.MULTILINE)
 Record = tuple[int, list[str]]  # last line, and values
 
 
@@ -70,8 +65,7 @@ def read_table(path: Path, text: str = "") -> Table:
 
     Args:
         path: path of the file.
-        text: column for plain texts (in JSON, or lines of a text file); "": plain texts are
-            refused.
+        text: column for the lines of a text file; "": text files are refused.
 
     Raises:
         UserError: the file cannot be read, is not a table, or has no rows.
@@ -79,19 +73,18 @@ def read_table(path: Path, text: str = "") -> Table:
     suffix = path.suffix.lower()
     known: tuple[str, ...] = SUFFIXES
     if text:
-        known += _TEXT
+        known += (".txt",)
     if suffix not in known or path.is_dir():
-        endings = ", ".join(filter(None, known))
         raise UserError(
-            f"{path}: no such task; use a file that ends in {endings}, or builtin:NAME, "
+            f"{path}: no such task; use a file that ends in {', '.join(known)}, or builtin:NAME, "
             "hub:DATASET, published:NAME or lm-eval:NAME"
         )
     if suffix in DELIMITED:
         table = _delimited(path)
     elif suffix == ".json":
-        table = _of_json(path, text)
+        table = _of_json(path)
     elif suffix == ".jsonl":
-        table = table_of(path, json_lines(path), text)
+        table = table_of(path, json_lines(path))
     else:
         table = table_of(path, text_lines(path), text)
     if not table.rows:
@@ -124,35 +117,15 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, in UTF-16 with its mark, or in cp1252, with a warning.
+    """The text of a file in UTF-8.
 
     Raises:
-        UserError: the file cannot be read, or is damaged.
+        UserError: the file cannot be read, or is not in UTF-8.
     """
     try:
-        data = read_bytes(path, INPUT_LIMIT)
+        return regular.read_text(path, regular.INPUT_LIMIT)
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
-    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[2:4] != b"\0\0"  # not UTF-32
-    encoding = "utf-8-sig"
-    if wide:
-        encoding = "utf-16"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        loose = data.decode("utf-8", "replace")
-        # most letters beyond ASCII are UTF-8's: damaged, not another encoding
-        damaged = 2 * loose.count("\ufffd") <= sum(letter > "\x7f" for letter in loose)
-        text = data.decode("cp1252", "replace")
-        if wide or damaged or {"\0", "\ufffd"} & {*text}:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{path}: line {line}: not UTF-8 text; save the file as UTF-8"
-            ) from error
-    log.warning(
-        "%s is not UTF-8 and was read as cp1252; if letters are wrong, save it as UTF-8", path
-    )
-    return text
 
 
 def _delimited(path: Path) -> Table:
@@ -180,25 +153,16 @@ def _records(path: Path, text: str, separator: str) -> list[Record]:
     """The rows of a text, header included.
 
     Quotation marks enclose values. In TSV they are part of the values, as GLUE and WMT write them,
-    if every line has as many values as there are columns, and a row would otherwise take several
-    lines or be unreadable, or a value has marks that it does not need.
+    if every line has as many values as there are columns and the first does not begin with one.
     """
-    literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
-    a_row_per_line = len({len(values) for _, values in literal}) == 1
-    may_be_literal = a_row_per_line and separator == "\t" and not text.startswith('"')
-    if may_be_literal and _NEEDLESS.search(text):
-        return literal
+    if separator == "\t" and not text.startswith('"'):
+        literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
+        if len({len(values) for _, values in literal}) == 1:
+            return literal
     try:
-        quoted = _parsed_csv(text, separator, csv.QUOTE_MINIMAL)
+        return _parsed_csv(text, separator, csv.QUOTE_MINIMAL)
     except csv.Error as error:
-        if may_be_literal:
-            return literal
         raise UserError(f"{path}: {error}; check the quotes") from error
-    if a_row_per_line and len(quoted) < len(literal):
-        log.warning("%s: check the quotation marks; some may enclose several lines", path)
-        if may_be_literal:
-            return literal
-    return quoted
 
 
 def _parsed_csv(text: str, separator: str, quoting: Literal[0, 3]) -> list[Record]:
@@ -222,19 +186,18 @@ def parsed_json(text: str, where: str, unique: bool = True) -> Any:
         value = parse_json(text, unique=unique)
         json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
-        lines = " (lines of JSON go in a .jsonl file)" * ("Extra data" in str(error))
-        raise UserError(f"{where}: malformed JSON: {error}{lines}") from error
+        raise UserError(f"{where}: malformed JSON: {error}") from error
     return value
 
 
-def _of_json(path: Path, text: str) -> Table:
+def _of_json(path: Path) -> Table:
     """The table of a list, or of an object with a list per split, and perhaps a name, a prompt and a
     metric.
     """
     content = parsed_json(read_text(path), str(path))
     if isinstance(content, list):
         records = ((f"{path}: example {i}", record) for i, record in enumerate(content, 1))
-        return table_of(path, records, text)
+        return table_of(path, records)
     lists = isinstance(content, dict) and all(
         isinstance(content.get(split), list) for split in SPLITS
     )

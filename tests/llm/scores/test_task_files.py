@@ -111,32 +111,22 @@ def test_spellings_of_a_label_are_one(tmp_path: Path) -> None:
 TEXT = "text;label\r\nGrüße – 5 €;Störung\r\nplain;other\r\nÉTÉ, “CAFÉ”;other\r\n"
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-8-sig"])
-def test_a_table_is_read_in_the_encodings_of_windows(
-    encoding: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_table_is_read_in_utf_8_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(TEXT.encode(encoding))
-    read = read_table(path)
-    assert [row.values["text"] for row in read.rows] == ["Grüße – 5 €", "plain", "ÉTÉ, “CAFÉ”"]
-    assert ("read as" in caplog.text) == (encoding == "cp1252")
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_bytes(TEXT.encode(encoding))
+        read = [row.values["text"] for row in read_table(path).rows]
+        assert read == ["Grüße – 5 €", "plain", "ÉTÉ, “CAFÉ”"]
+    for encoding in ("cp1252", "utf-16", "utf-32"):
+        path.write_bytes(TEXT.encode(encoding))
+        with pytest.raises(UserError, match="not UTF-8"):
+            read_table(path)
 
 
 def test_a_cell_as_long_as_a_pasted_log_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"text,label\n{'x' * 200_000},a\n")
     assert len(read_table(path).rows[0].values["text"]) == 200_000
-
-
-def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
-    with pytest.raises(UserError, match="line 2: not UTF-8"):
-        read_table(path)
-    for encoding in ("shift_jis", "utf-16-le", "utf-32"):
-        path.write_bytes("text\n日本\n大阪\n".encode(encoding))
-        with pytest.raises(UserError, match="not UTF-8"):
-            read_table(path)
 
 
 # The draw
@@ -212,7 +202,7 @@ CELLS = st.one_of(
     rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5),
     separator=st.sampled_from(",;\t"),
     line_end=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig"]),
 )
 def test_what_is_read_is_what_was_written(
     rows: list[tuple[str, str]],
