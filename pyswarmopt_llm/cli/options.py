@@ -37,6 +37,7 @@ REMOVED = {
     "--fail-if-worse": "use --json and compare the interval in paired with 0",
     "--fusion": "use open_mixture(..., fusion=) in Python",
     "--columns": "rename the columns as in the search",
+    "--skip-bad-rows": "correct the rows, which the message lists",
     "--text": "use a file with one row, or predict(run, [text]) in Python",
     "--from": "train a new adapter, or continue one with PEFT",
     "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",

@@ -6,25 +6,13 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
 from pyswarmopt_llm.common.config import command as typed
-from pyswarmopt_llm.common.options import (
-    OUTPUT,
-    TASK,
-    Base,
-    Columns,
-    Device,
-    Dtype,
-    Option,
-    SkipBad,
-)
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Device, Dtype, Option
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
-    Source,
     TrainingOptions,
     load_examples,
 )
@@ -56,7 +44,6 @@ def command(
         ),
     ] = "answer",
     columns: Columns = (),
-    skip_bad_rows: SkipBad = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
     quiet: Quiet = False,
@@ -67,16 +54,13 @@ def command(
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
     # read before a model is loaded
-    reading = parse_reading(columns, skip_bad=skip_bad_rows)
+    reading = parse_reading(columns)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
-    if not (as_json or quiet):
-        for spec, source in sources.items():
-            echo(_told(spec, source))
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
-    rows = [example for source in sources.values() for example in source.examples]
-    counts = [f"{spec}, {len(source.examples)} examples" for spec, source in sources.items()]
+    rows = [example for source in sources.values() for example in source]
+    counts = [f"{spec}, {len(source)} examples" for spec, source in sources.items()]
     with interruptible(nothing_written), items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
@@ -95,16 +79,5 @@ def command(
     if done.heldout:
         losses = (done.heldout_loss_base, done.heldout_loss_expert)
         lines.append("held-out loss {:.3f} (base) -> {:.3f} (expert)".format(*losses))
-    task = next((spec for spec in reversed(sources) if sources[spec].tested), "TASK")
-    scoring = typed("eval", base=base, adapter=out, task=task, columns=list(columns))
+    scoring = typed("eval", base=base, adapter=out, task="TASK", columns=list(columns))
     print_either({"out": out, **record}, [*lines, f"Score it: {scoring}"], as_json)
-
-
-def _told(spec: str, source: Source) -> str:
-    """How many rows are trained on, and how they were read."""
-    text = f"{spec}: {counted(len(source.examples), 'row')}"
-    if source.tested:
-        text += f"; eval tests on the other {source.tested:,}"
-    if source.note:
-        text += with_flags(f" ({source.note})")
-    return text

@@ -170,7 +170,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
             why = f": no expert is named {name}; the experts are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
         count = config.examples if spec.startswith(BUILTIN) else None
-        chats[name] = load_examples(spec, count, 0).examples
+        chats[name] = load_examples(spec, count, 0)
     return chats
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import RARE, Option, Threads
@@ -58,21 +58,13 @@ class TrainingOptions:
     threads: Threads = None
 
 
-class Source(NamedTuple):
-    """Training examples from a file, a data set or a generator."""
-
-    examples: Sequence[Any]
-    tested: int = 0  # the file's other rows, which `eval` tests on
-    note: str = ""  # how the file was read
-
-
 def load_examples(
     data: str,
     count: int | None,
     seed: int,
     reading: Reading | None = None,
     loss: Literal["answer", "options"] = "answer",
-) -> Source:
+) -> Sequence[Any]:
     """At most `count` training examples: the chats of a JSONL file, or the rows of a task that no
     command tests on, as chats (as items for loss ``options``).
 
@@ -90,24 +82,24 @@ def load_examples(
     if chats and Path(data).suffix.lower() == ".jsonl":
         lines = [value for _, value in json_lines(Path(data))]
         if lines and isinstance(lines[0], dict) and "messages" in lines[0]:
-            return Source(lines[:count])
+            return lines[:count]
     if data.startswith(BUILTIN):
         from pyswarmopt_llm.published.builtin import builtin_training_items, name_and_seed
 
         name, seed = name_and_seed(data, seed)
         most = count or (BUILTIN_EXAMPLES if chats else BUILTIN_ITEMS)
-        source = Source(builtin_training_items(name, most, seed))
+        items = builtin_training_items(name, most, seed)
         prompt = None
     else:
         task = read_whole(data, None, None, reading or Reading({}))
-        source = Source(task.dev[:count], 0, task.note)
-        if task.drawn:  # a file without splits
-            examples = (*task.dev, *task.test[TEST:])[:count]
-            source = Source(examples, len(task.test[:TEST]), task.note)
         prompt = task.prompt
+        items = task.dev
+        if task.drawn:  # a file without splits
+            items += task.test[TEST:]
+        items = items[:count]
     if chats:
-        source = source._replace(examples=[_as_chat(item, prompt) for item in source.examples])
-    return source
+        return [_as_chat(item, prompt) for item in items]
+    return items
 
 
 def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_every_answer_is_right(seed: int) -> None:
             assert item.answer_text == SOLVERS[domain](item.question), item
     assert set(domains) == set(SKILLS)
     for name in set(SKILLS) - {"graph"}:
-        for example in load_examples(f"builtin:{name}", 150, seed).examples:
+        for example in load_examples(f"builtin:{name}", 150, seed):
             user, assistant = example["messages"]
             question = user["content"].removeprefix("Question: ")
             assert assistant["content"] == SOLVERS[name](question), question
