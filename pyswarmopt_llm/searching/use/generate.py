@@ -10,25 +10,9 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Item
-from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.opening import Model, open_model, run_scoring, specs_of
-
-
-def named_task(about: About, name: str | None) -> str:
-    """A run's task by its name, or by its spec in the search; None: its only one.
-
-    Raises:
-        InvalidOption: no such task, or several tasks and none was chosen.
-    """
-    tasks = about.task_names
-    by_spec = {spec: task for task, spec in specs_of(about).items()}
-    if name is None and len(tasks) == 1:
-        return tasks[0]
-    chosen = by_spec.get(name or "", name)
-    if chosen not in tasks:
-        raise InvalidOption("task", name, f": choose one of: {', '.join(tasks)}")
-    return chosen
+from pyswarmopt_llm.searching.use.opening import Model, named_task, open_model, run_scoring
 
 
 def worded(run: str | Path | None, question: str, task: str | None = None) -> str:

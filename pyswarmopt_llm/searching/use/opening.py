@@ -4,13 +4,13 @@ evaluation from its run: base, task, and how to read the task.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import BARE
@@ -144,41 +144,44 @@ def with_run(config: EvalConfig) -> EvalConfig:
     about = read_about(run)
     stored = about.config
     specs = specs_of(about)
-    task = specs.get(config.task, config.task) or _only_task(run, stored.tasks)
     base = config.base or stored.base or base
-    filled = replace(config, base=base, adapter=config.adapter or str(run), task=task)
-    if task not in stored.tasks:
+    filled = replace(config, base=base, adapter=config.adapter or str(run))
+    if config.task and config.task not in (*specs, *specs.values()):
         return _completed(filled, stored, _OF_MODEL)
-    name = next(name for name, spec in specs.items() if spec == task)
-    # Code named by the run, not by the user, is refused: the run may come from a stranger.
-    tasks = () if config.task == task else (task,)
-    metrics: tuple[str, ...] = ()
+    name = named_task(about, config.task or None)
+    task = specs[name]
     harness = task.startswith(LM_EVAL)
     metric = config.metric
-    if (
-        metric is None
-        and not harness
-        and (metric := metric_specs(stored.metrics, about.task_names).get(name))
-    ):
-        metrics = (metric,)
+    if metric is None and not harness:
+        metric = metric_specs(stored.metrics, about.task_names).get(name)
+    # Code named by the run, not by the user, is refused: the run may come from a stranger.
+    tasks = tuple({task} - {config.task})
+    metrics = tuple(filter(None, {metric} - {config.metric}))
     require(replace(stored, workers="1", tasks=tasks, metrics=metrics), (), run, "")
     names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
     if not harness:
         names |= {*NOT_OF_HARNESS} - {"metric"}
-    return _completed(replace(filled, metric=metric), _for_task(about, name), names)
+    filled = replace(filled, task=task, metric=metric)
+    return _completed(filled, _for_task(about, name), names)
+
+
+def named_task(about: About, name: str | None) -> str:
+    """A run's task by its name, or by its spec in the search; None: its only one.
+
+    Raises:
+        InvalidOption: no such task, or several tasks and none was chosen.
+    """
+    specs = specs_of(about)
+    for task, spec in specs.items():
+        if name in (task, spec) or (name is None and len(specs) == 1):
+            return task
+    raise InvalidOption("task", name, f": choose one of: {', '.join(specs)}")
 
 
 def specs_of(about: About) -> dict[str, str]:
     """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`."""
     specs = sorted(about.config.tasks, key=lambda spec: spec.startswith(LM_EVAL))
     return dict(zip(about.task_names, specs, strict=False))
-
-
-def _only_task(run: Path, tasks: Sequence[str]) -> str:
-    if len(tasks) != 1:
-        which = ", ".join(tasks)
-        raise UserError(f"{run} has {len(tasks)} tasks ({which}); choose one with `task`")
-    return tasks[0]
 
 
 def _for_task(about: About, name: str) -> SearchConfig:

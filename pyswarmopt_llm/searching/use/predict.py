@@ -31,8 +31,7 @@ from pyswarmopt_llm.scores.tasks.templates import placeholders
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
-from pyswarmopt_llm.searching.use.generate import named_task
-from pyswarmopt_llm.searching.use.opening import open_model, result_of, run_scoring
+from pyswarmopt_llm.searching.use.opening import named_task, open_model, result_of, run_scoring
 
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 LABEL = "predicted"  # a new column
