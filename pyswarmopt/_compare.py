@@ -184,10 +184,8 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
 
 
 def _label(recipe: str | Recipe | None) -> str:
-    if recipe is None:
+    if recipe is None or recipe == DEFAULT:
         return DEFAULT
-    if isinstance(recipe, str):
-        return recipe
     return as_recipe(recipe).name
 
 

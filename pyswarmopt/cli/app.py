@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -154,31 +154,16 @@ def show_list() -> None:
     from pyswarmopt.algorithms.registry import RECIPES
     from pyswarmopt.teaching.functions.functions import ALL
 
-    functions = [_about(function) for function in ALL.values()]
-    recipes = [_recipe(name, inspect.getdoc(make) or "") for name, make in RECIPES.items()]
-    for entry in [*functions, *recipes]:
-        name, *lines = (f"{key}: {value}" for key, value in entry.items())
-        echo("\n  ".join([name.removeprefix("name: "), *lines]))
-
-
-def _about(function: Any) -> dict[str, Any]:
-    dim = max(function.min_dim, 2)
-    return {
-        "name": function.name,
-        "formula": function.formula,
-        "dimensions": function.dimensions(),
-        "domain": list(function.domain),
-        "optimum": function.optimum(dim).tolist(),
-        "optimal_value": function.optimal_value(dim),
-        "in_dimension": dim,
-        "source": function.source,
-    }
-
-
-def _recipe(name: str, doc: str) -> dict[str, str]:
-    """Title with source, and equation: the first two paragraphs of the recipe's documentation."""
-    title, equation, *_ = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
-    return {"name": name, "title": title, "equation": equation.replace("``", "")}
+    for function in ALL.values():
+        dim = max(function.min_dim, 2)
+        optimum = f"{function.optimal_value(dim)} at {function.optimum(dim).tolist()}"
+        echo(f"{function.name}: {function.formula}")
+        echo(f"  {function.dimensions()}, domain {function.domain}, optimum {optimum}")
+        echo(f"  {function.source}")
+    for name, make in RECIPES.items():
+        # title with source, and equation
+        title, equation, *_ = (inspect.getdoc(make) or "").replace("``", "").split("\n\n")
+        echo(f"{name}: {' '.join(title.split())}\n  {' '.join(equation.split())}")
 
 
 def run_line(arguments: list[str]) -> int:

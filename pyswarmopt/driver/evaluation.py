@@ -61,16 +61,10 @@ class Memory:
             del known[next(iter(known))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays for `load_state_dict`; values are padded with NaN where one has fewer numbers, as
-        after a failed call.
-        """
-        values = list(self.known.values())
-        dim = len(next(iter(self.known), b"")) // 8
-        points = np.frombuffer(b"".join(self.known)).reshape(len(values), dim)
-        rows = np.full((len(values), max(map(np.size, values), default=1)), math.nan)
-        for row, value in zip(rows, values, strict=True):
-            row[: np.size(value)] = value
-        return {"memory.points": points, "memory.values": rows}
+        """Keys and values for `load_state_dict`."""
+        keys = np.array([np.frombuffer(key) for key in self.known])
+        values = [np.ravel(value).tolist() for value in self.known.values()]
+        return {"memory.keys": keys, "memory.values": values}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -78,13 +72,9 @@ class Memory:
         Raises:
             ValueError: an entry is missing or has the wrong type.
         """
-        values = saved["memory.values"]
-        if values.shape[1] == 1:
-            rows = values[:, 0].tolist()
-        else:
-            rows = list(values)
-        keys = [x.tobytes() for x in saved["memory.points"]]
-        self.known = dict(zip(keys, rows, strict=True))
+        keys = [x.tobytes() for x in saved["memory.keys"]]
+        values = [row[0] if len(row) == 1 else np.array(row) for row in saved["memory.values"]]
+        self.known = dict(zip(keys, values, strict=True))
 
 
 class Evaluator(StateRecord):

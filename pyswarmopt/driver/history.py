@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
-BEFORE_VALUE = 4  # numbers of a saved `ParticleRecord` before its value
 Granularity = Literal["iteration", "particles"]
 
 
@@ -182,17 +180,17 @@ class History(list[Any]):
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`."""
-        rows = NONE.reshape(0, 0)
-        if self and self.granularity == "iteration":
-            rows = np.array(self, dtype=np.float64)
-        elif self:
-            numbers = np.array([(r.iteration, r.particle, r.violation, r.again) for r in self])
-            values = np.array([r.value for r in self])
-            rows = np.column_stack([numbers, values, np.array([r.x for r in self])])
+        numbers: list[Any] = list(self)
+        particles: list[Any] = []
+        if self.granularity == "particles":
+            numbers = [(r.iteration, r.particle, r.violation, r.again) for r in self]
+            particles = self
         return {
             "history.granularity": self.granularity,
             "history.stride": self._stride,
-            "history.rows": rows,
+            "history.numbers": np.array(numbers, dtype=np.float64),
+            "history.values": np.array([r.value for r in particles]),
+            "history.x": np.array([r.x for r in particles]),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -206,23 +204,16 @@ class History(list[Any]):
                 f"the saved search has history={saved['history.granularity']!r}; use that "
                 f"instead of {self.granularity!r}"
             )
-        read: Callable[[Floats], Any] = self._particle_of
-        if self.granularity == "iteration":
-            read = _iteration_of
         self._stride = saved["history.stride"]
-        self[:] = [read(row) for row in saved["history.rows"]]
-
-    def _particle_of(self, row: Floats) -> ParticleRecord:
-        iteration, particle, violation, again = row[:BEFORE_VALUE].tolist()
-        value, x = np.split(row[BEFORE_VALUE:].copy(), [self.objectives or 1])
-        if not self.objectives:
-            value = value[0]
-        return ParticleRecord(int(iteration), int(particle), plain(value), x, violation, again > 0)
-
-
-def _iteration_of(row: Floats) -> Record:
-    iteration, evaluations, best = row.tolist()
-    return Record(int(iteration), int(evaluations), best)
+        numbers = saved["history.numbers"].tolist()
+        if self.granularity == "iteration":
+            self[:] = [Record(int(i), int(evaluations), best) for i, evaluations, best in numbers]
+            return
+        points = zip(numbers, saved["history.values"], saved["history.x"], strict=True)
+        self[:] = [
+            ParticleRecord(int(iteration), int(particle), plain(value), x, violation, again > 0)
+            for (iteration, particle, violation, again), value, x in points
+        ]
 
 
 def plain(value: Any) -> Any:

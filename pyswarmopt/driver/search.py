@@ -420,17 +420,16 @@ class Search:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed for resuming."""
-        from pyswarmopt.base.checkpoint import checked_path, write
+        from pyswarmopt.base.checkpoint import write
 
-        write(checked_path(path), self._state())
+        write(path, self._state())
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Continue from the file of a search for the same problem."""
-        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
+        from pyswarmopt.base.checkpoint import read_search, taking_over
 
-        file = checked_path(path)
-        saved = read_search(file, self._identity)
-        with taking_over(file):
+        saved = read_search(path, self._identity)
+        with taking_over(path):
             self._restore(saved)
 
     def _restore(self, saved: dict[str, Any]) -> None:

@@ -32,10 +32,7 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
     ordered = v[rows]
     new = np.append(True, (ordered[1:] != ordered[:-1]).any(-1))[: len(rows)]
     distinct = ordered[new]
-    if v.shape[1] == 2:
-        kept = _front_of_two(distinct)
-    else:
-        kept = _front(distinct)
+    kept = _front(distinct)
     best = np.zeros(len(v), dtype=np.bool_)
     best[rows] = kept[np.cumsum(new) - 1]  # equal points all count or none
     return best
@@ -57,12 +54,6 @@ def _front(ordered: Floats) -> Bools:
         rest = rest[~beaten]
         columns = [column[~beaten] for column in columns]
     return kept
-
-
-def _front_of_two(ordered: Floats) -> Bools:
-    """Like `_front`, for two objectives: points below all earlier ones in the second."""
-    least = np.minimum.accumulate(ordered[:, 1])
-    return np.append(True, ordered[1:, 1] < least[:-1])[: len(ordered)]
 
 
 def crowding_distance(values: npt.ArrayLike) -> Floats:

@@ -75,7 +75,7 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
         ("run sphere --dim 0", "--dim"),
         ("run sphere --animate a.avi", "ends in .gif"),
         ("run sphere --animate absent/a.gif", "create it first"),
-        ("compare sphere --recipes ,", "no recipe named"),
+        ("compare sphere --recipes fips,", "no recipe named"),
         ("compare sphere --recipes fip", "did you mean fips?"),
         ("lesson --out a.txt", "ends in .html"),
         ("lessn", "lesson"),
