@@ -158,7 +158,7 @@ def show_list() -> None:
         dim = max(function.min_dim, 2)
         optimum = f"{function.optimal_value(dim)} at {function.optimum(dim).tolist()}"
         echo(f"{function.name}: {function.formula}")
-        echo(f"  {function.dimensions()}, domain {function.domain}, optimum {optimum}")
+        echo(f"  dimensions {function.dimensions()}, domain {function.domain}, optimum {optimum}")
         echo(f"  {function.source}")
     for name, make in RECIPES.items():
         # title with source, and equation

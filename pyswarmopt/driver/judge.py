@@ -174,16 +174,18 @@ class Judge:
 
     # ---- telling ----
 
-    def tell(self, positions: Any, judged: Sequence[Evaluated]) -> None:
-        """Pass a round's outcomes to the search, and keep the best."""
-        dropped = np.array([not each.counts for each in judged])
-        self._search.tell(positions, self._values(judged), dropped=dropped, **self._rows(judged))
+    def tell(self, asked: Any, judged: Sequence[Evaluated]) -> None:
+        """Pass the outcomes of a round's positions, or of a ticket, to the search that handed them
+        out, and keep the best.
+        """
+        values = self._values(judged)
+        more = self._rows(judged)
+        if isinstance(asked, Ticket):
+            values = values[0]
+        else:
+            more["dropped"] = np.array([not each.counts for each in judged])
+        self._search.tell(asked, values, **more)
         self.keep(judged)
-
-    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
-        """Pass one point's outcome to the search that handed it out, and keep the best."""
-        self._search.tell(ticket, self._values([judged])[0], **self._rows([judged]))
-        self.keep([judged])
 
     def take_in(self, judged: Sequence[Evaluated]) -> None:
         """Pass the outcomes of unrequested points to the search, if it accepts them."""

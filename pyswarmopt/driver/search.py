@@ -287,7 +287,7 @@ class Search:
 
     def _tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
         iteration = self._swarm.rounds
-        self._judge.tell_one(ticket, judged)
+        self._judge.tell(ticket, [judged])
         self._note(iteration, ticket.particle, judged)
         if self._swarm.rounds > iteration:
             self._write_record(iteration)
