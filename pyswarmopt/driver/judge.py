@@ -45,7 +45,8 @@ class Evaluated(NamedTuple):
         x: the point, (D,), as the objective sees it.
         cost: lower is better; (M,) of several objectives; NaN if the call failed or was not made.
         violation: sum of the amounts by which it violates constraints, beyond their slack.
-        amounts: constraints as the search sees them, (K,), at most 0 if met.
+        amounts: constraints, (K,), at most 0 if met.
+        slack: the amounts that are allowed, (K,), above 0 only for equalities.
         counts: whether it was called, or violates a constraint so that it need not be.
         again: whether its value was known, so that it was not called again.
     """
@@ -54,6 +55,7 @@ class Evaluated(NamedTuple):
     cost: Any = math.nan
     violation: float = 0.0
     amounts: Floats = NONE
+    slack: Floats = NONE
     counts: bool = True
     again: bool = False
 
@@ -125,7 +127,9 @@ class Judge:
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
         self.calls = evaluator.calls
-        self.best = Evaluated(self._best_position(), math.inf, math.inf)
+        unknown = np.full(int(bool(self._constraints) and not self._returned), math.inf)
+        start = self._best_position()
+        self.best = Evaluated(start, math.inf, math.inf, unknown, np.zeros_like(unknown))
 
     # ---- evaluation ----
 
@@ -135,7 +139,7 @@ class Judge:
             return Evaluated(x)
         amounts, slack = self._constraints.outside(x)
         violation = float(np.maximum(amounts - slack, 0.0).sum())
-        return Evaluated(x, math.nan, violation, amounts - AIM * slack)
+        return Evaluated(x, math.nan, violation, amounts, slack)
 
     def needs_call(self, draft: Evaluated) -> bool:
         """Whether a point is to be called."""
@@ -153,7 +157,8 @@ class Judge:
         violation = math.inf
         if not math.isnan(cost):
             violation = float(np.maximum(amounts, 0.0).sum())
-        return draft._replace(cost=cost, violation=violation, amounts=amounts)
+        slack = np.zeros_like(amounts)
+        return draft._replace(cost=cost, violation=violation, amounts=amounts, slack=slack)
 
     def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
         """Evaluate points, (N, D); the error is the one that ends the search."""
@@ -208,7 +213,7 @@ class Judge:
         """Costs and constraints, (N, 1 + K), for a search that uses them."""
         if not self._by_amounts:
             return {}
-        rows = padded([each.cost, *each.amounts] for each in judged)
+        rows = padded([each.cost, *(each.amounts - AIM * each.slack)] for each in judged)
         return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     # ---- the result so far ----
@@ -261,11 +266,8 @@ class Judge:
     def _found(self, fun: float) -> Found:
         """The best point with a value."""
         best = self.best
-        breach = self._constraints.breach(best.x, best.violation)
-        if self._returned and math.isfinite(best.cost):
-            breach = Breach.of(best.amounts, np.zeros_like(best.amounts))
         # a copy: a callback may change it
-        return Found(best.x.copy(), float(fun), breach)
+        return Found(best.x.copy(), float(fun), Breach.of(best.amounts, best.slack))
 
     # ---- saving ----
 
@@ -274,13 +276,14 @@ class Judge:
         best = self.best
         return {
             "incumbent.x": best.x.copy(),
-            "incumbent.numbers": np.array([best.cost, best.violation, *best.amounts]),
+            "incumbent.numbers": [best.cost, best.violation],
+            "incumbent.amounts": np.array([best.amounts, best.slack]),
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        cost, violation, *amounts = saved["incumbent.numbers"].tolist()
-        self.best = Evaluated(saved["incumbent.x"].copy(), cost, violation, np.array(amounts))
+        x = saved["incumbent.x"].copy()
+        self.best = Evaluated(x, *saved["incumbent.numbers"], *saved["incumbent.amounts"])
         self.calls = self._evaluator.calls
 
 

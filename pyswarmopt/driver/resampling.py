@@ -163,13 +163,10 @@ class ByMeans(Judge):
 
     def _look(self) -> None:
         """Take the best from the swarm, whose bests are means."""
-        x = self._best_position()
         cost = self._sign * self._search.best.value
-        violation = 0.0
         if self._constraints and cost > INFEASIBLE:
             cost = math.nan
-            violation = float(self._constraints.violations(x[None])[0])
-        self.best = Evaluated(x, cost, violation)
+        self.best = self.draft(self._best_position())._replace(cost=cost)
         self.calls = self._evaluator.calls
 
     def _decide(self) -> None:

@@ -48,7 +48,7 @@ class MultiResult(Result):
             the one that violates the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite if no point is feasible.
         success: whether a feasible point with finite objectives was found.
-        maxcv: the largest amount by which a point violates a constraint.
+        maxcv: 0; without a feasible point, the amounts by which x violates constraints, summed.
         params: with ``space=``, the parameters of each point by name; else None.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or
             "smpso" with more than 20 parameters.
@@ -205,9 +205,7 @@ class FrontJudge(Judge):
             x = self.best.x[None]
             values = np.full((1, self._objectives), math.inf)
             violation = self.best.violation
-        breaches = [self._constraints.breach(point, violation) for point in x]
-        worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
-        return Found(x, values, worst)
+        return Found(x, values, Breach.of(np.array([violation]), np.zeros(1)))
 
     def final(self, scale: float) -> Found:
         return self.found()

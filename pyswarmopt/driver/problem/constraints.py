@@ -138,13 +138,6 @@ class Constraints:
         pairs = map(self.outside, points)
         return np.array([float(np.maximum(a - slack, 0.0).sum()) for a, slack in pairs])
 
-    def breach(self, x: Floats, violation: float) -> Breach:
-        """How far x, (D,), of a known total violation, violates constraints."""
-        try:
-            return Breach.of(*self.outside(x))
-        except Exception:  # the constraint that ended the search may fail here, too
-            return Breach.of(np.array([violation]), np.zeros(1))
-
     def repair(self, x: Floats, integers: Bools, low: Floats, high: Floats) -> Floats:
         """Change the integers of x, (D,), by whole steps until it meets the linear constraints, as
         long as each step breaks them less. Equal steps are chosen by lot, the same for the same x.

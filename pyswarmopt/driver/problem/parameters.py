@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -490,6 +491,12 @@ def read_parameter(name: str, spec: Any) -> Parameter:
         if isinstance(spec, np.ndarray | np.generic):
             spec = spec.tolist()
         if isinstance(spec, list):
+            pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
+            if pairs and all(map(_is_number, itertools.chain(*spec))):
+                raise ValueError(
+                    f"{spec}: to search several numbers, give each a name, or use pso.Shares if they "
+                    "sum to 1; to choose between pairs, write each pair as a list"
+                )
             return Choice(tuple(spec))
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None
