@@ -1,4 +1,4 @@
-"""A language model as judge: ratings from 1 to 10, and comparisons of pairs in both orders.
+"""A language model as judge: ratings from 1 to 10.
 
 The judge is an OpenAI-compatible endpoint (`endpoint.ChatClient`), any function from
 prompts to texts, or a causal language model in this process. An unreadable answer is an error:
@@ -10,32 +10,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.published.endpoint import ChatClient
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.table import read_text
-from pyswarmopt_llm.scores.tasks.verdicts import preferred, rating
+from pyswarmopt_llm.scores.tasks.verdicts import rating
 
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
 
-T = TypeVar("T")
-_POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
 _WHEN_DOWN = "scores are kept, so resume the run when the server is back"
 
 
 class Judge:
-    """Rates and compares replies with a `rubric` and a function from prompts to answers."""
+    """Rates replies with a `rubric` and a function from prompts to answers."""
 
     def __init__(
         self, complete: Callable[[Sequence[str]], list[str]], rubric: str = RUBRIC
@@ -45,58 +42,28 @@ class Judge:
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """A rating from 1 to 10 for each reply; an answer without a rating is a `UserError`."""
-        return self._rate([self._rating_prompt(*pair) for pair in zip(items, texts, strict=True)])
-
-    def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
-        """Share of pairs whose `first` reply is judged better; each pair is shown in both orders.
-
-        Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
-        position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that does not
-        name a side is a `UserError`.
-        """
-        triples = list(zip(items, first, second, strict=True))
-        in_order = self._prefer([self._pair_prompt(item, a, b) for item, a, b in triples])
-        swapped = self._prefer([self._pair_prompt(item, b, a) for item, a, b in triples])
-        return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
+        return self._rate([self._prompt(*pair) for pair in zip(items, texts, strict=True)])
 
     def _rate(self, prompts: Sequence[str]) -> list[float]:
-        return self._read(prompts, rating, "no rating from 1 to 10")
-
-    def _prefer(self, prompts: Sequence[str]) -> list[float]:
-        """1 if the answer prefers reply A, 0 for B, 0.5 for a tie."""
-        return [_POINTS[side] for side in self._read(prompts, preferred, "no preferred reply")]
-
-    def _read(
-        self, prompts: Sequence[str], reader: Callable[[str], T | None], missing: str
-    ) -> list[T]:
-        """What `reader` finds in each answer."""
         found = []
         for answer in self.complete(prompts):
-            value = reader(answer)
+            value = rating(answer)
             if value is None:
-                raise UserError(f"the judge gave {missing} ({answer[:80]!r}); use a stronger judge")
+                why = f"no rating from 1 to 10 ({answer[:80]!r}); use a stronger judge"
+                raise UserError(f"the judge gave {why}")
             found.append(value)
         return found
 
-    def _rating_prompt(self, item: Item, reply: str) -> str:
+    def _prompt(self, item: Item, reply: str) -> str:
         return (
             "Rate the reply to an instruction on a scale from 1 to 10.\n"
             f"Rubric: {self.rubric}\n\nInstruction: {item.question}\n\nReply: {reply}\n\n"
             'Begin your answer with "Rating: N/10", then give the reason in one sentence.'
         )
 
-    def _pair_prompt(self, item: Item, a: str, b: str) -> str:
-        return (
-            "Which of two replies to an instruction is better?\n"
-            f"Rubric: {self.rubric}\n\nInstruction: {item.question}\n\nReply A: {a}\n\n"
-            f"Reply B: {b}\n\n"
-            'Begin your answer with "Better: A", "Better: B" or "Better: tie", then give the '
-            "reason in one sentence."
-        )
-
 
 class LocalJudge(Judge):
-    """Rates and compares replies by the likelihoods of the answers that `Judge` would ask for.
+    """Rates replies by the likelihoods of the answers that `Judge` would ask for.
 
     The mean of the distribution over ratings is finer than the likeliest rating, and always
     available (G-Eval, Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). It also works
@@ -112,19 +79,11 @@ class LocalJudge(Judge):
 
     def _rate(self, prompts: Sequence[str]) -> list[float]:
         """The mean rating from 1 to 10, weighted by the likelihoods of the ratings."""
-        shares = self._shares(prompts, [f"Rating: {number}/10" for number in range(1, 11)])
-        return (shares @ torch.arange(1, 11, dtype=torch.float64)).tolist()
-
-    def _prefer(self, prompts: Sequence[str]) -> list[float]:
-        """The probability of A if the answer is A or B."""
-        return self._shares(prompts, ["Better: A", "Better: B"])[:, 0].tolist()
-
-    def _shares(self, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
-        """P(answer) among these answers, (prompts, answers) float64."""
         chats = [self._engine.chat(prompt) for prompt in prompts]
-        pairs = [(chat, answer) for chat in chats for answer in answers]
+        pairs = [(chat, f"Rating: {number}/10") for chat in chats for number in range(1, 11)]
         logprobs = torch.tensor(self._engine.loglikelihood(pairs), dtype=torch.float64)
-        return logprobs.view(len(prompts), len(answers)).softmax(-1)
+        shares = logprobs.view(len(prompts), 10).softmax(-1)
+        return (shares @ torch.arange(1, 11, dtype=torch.float64)).tolist()
 
 
 def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
@@ -146,7 +105,6 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     judge = Judge(client, rubric)
     return {
         "rate": judge.ratings,
-        "compare": judge.win_rate,
         "usage": client.usage.copy,
         "depends": digest([url, model, rubric]),
     }
@@ -163,4 +121,4 @@ def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, 
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype("auto", where), where)
     judge = LocalJudge(TransformersEngine(model, tokenizer))
-    return {"rate": judge.ratings, "compare": judge.win_rate, "depends": base.fingerprint}
+    return {"rate": judge.ratings, "depends": base.fingerprint}

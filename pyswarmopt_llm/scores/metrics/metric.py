@@ -25,7 +25,6 @@ ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
 # the user's argument, file for a judge's answers, device -> fields of the metric
 Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 Parts = list[dict[str, float]]
-Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 
 
 class ItemsUtility(Utility, Protocol):
@@ -52,8 +51,6 @@ class Metric:
         module: required module of an extra (`common.extras`).
         scale: least and greatest score of an item; None: unknown.
         new_tokens: maximum length of a reply; None: the metric does not score written replies.
-        compare: items and two models' texts -> win rate of the first; None: models are scored one
-            at a time.
         usage: cost so far, for ``result.json``; None if the metric costs only time.
         fingerprint: fingerprint of the user's scoring function, else "".
         gamed: whether a model rates the replies, so that a search may please it without better
@@ -72,7 +69,6 @@ class Metric:
     module: str | None = None
     scale: tuple[float, float] | None = None
     new_tokens: int | None = None
-    compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
     gamed: bool = False

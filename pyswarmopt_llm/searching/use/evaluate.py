@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
@@ -271,9 +271,8 @@ class Against:
 def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
     """Score two models on the same items in the same answer format.
 
-    A judge sees both answers, in both orders; a model's score is then its share of wins. `on_items`
-    receives the number of items scored so far by the first model, then by the second, and the
-    total.
+    `on_items` receives the number of items scored so far by the first model, then by the second,
+    and the total.
 
     Raises:
         UserError: the input is invalid; the message is one line.
@@ -283,16 +282,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     models = list(named.values())
     exam = Exam(config, models, on_items=on_items)
     scoring = exam.scoring()
-    compare = exam.metric.compare
-    if compare is None:
-        scores = [exam.score(model, scoring) for model in models]
-        answers: list[Sequence[str]] = [score.answers for score in scores]
-    else:  # shares of wins; a tie is half a win
-        answers = [exam.replies(model) for model in models]
-        rate = compare(exam.items, *answers)
-        scores = [rate, score_of([1.0 - value for value in rate.per_item])]
-        name = f"wins by {exam.metric.name}"
-        exam.metric = replace(exam.metric, name=name, scale=(0.0, 1.0))
+    scores = [exam.score(model, scoring) for model in models]
+    answers = [score.answers for score in scores]
     first, second = (score.per_item for score in scores)
     changed = _changed(exam.items, first, second, answers)
     return Against(

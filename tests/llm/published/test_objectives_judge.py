@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from serving import Answer, Server, answer
@@ -132,22 +131,6 @@ def test_a_key_that_the_server_repeats_is_not_shown(
     assert "hush" not in str(error.value)
 
 
-def test_win_rate_with_swapped_positions() -> None:
-    def prefers_longer(prompts: Any) -> list[str]:
-        return [
-            "Better: A"
-            if p.index("Reply B") - p.index("Reply A") > len(p) - p.index("Reply B") - 90
-            else "Better: B"
-            for p in prompts
-        ]
-
-    score = Judge(prefers_longer).win_rate(
-        ITEMS, ["long " * 80, "x", "long " * 80], ["y", "long " * 80, "y"]
-    )
-    assert score.per_item == (1.0, 0.0, 1.0)
-    undecided = Judge(lambda prompts: ["Better: tie, both are fine"] * len(prompts))
-    assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="no preferred reply"):
-        Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
+def test_an_answer_without_a_rating_is_an_error() -> None:
     with pytest.raises(UserError, match="from 1 to 10"):
         Judge(lambda prompts: ["Rating: 11/10"]).ratings(ITEMS[:1], ["x"])

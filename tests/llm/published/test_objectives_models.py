@@ -184,14 +184,12 @@ def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:
 
 
 def test_a_local_judge_expects_a_rating(engine: Any) -> None:
-    """Against the probabilities of the ten answers, one by one; and preferences that turn with the
-    order.
-    """
+    """Against the probabilities of the ten answers, one by one."""
     judge = LocalJudge(engine)
     replies = ["yes", "Because of the way light scatters.", ""]
     found = judge.ratings(PROMPTS, replies)
     for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
-        chat = engine.chat(judge._rating_prompt(item, reply))
+        chat = engine.chat(judge._prompt(item, reply))
         weights = [
             math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)
         ]
@@ -199,7 +197,6 @@ def test_a_local_judge_expects_a_rating(engine: Any) -> None:
             sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3
         )
         assert 1.0 <= rating <= 10.0
-    assert judge.win_rate(PROMPTS, replies, replies).per_item == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_controllability() -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from search_helpers import Json, MakeSearch, Shell, write_task
 
-import pyswarmopt_llm.searching.use.evaluate as exam
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import paired_test, score_of
-from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
+from pyswarmopt_llm.common.statistics import paired_test
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
@@ -110,22 +107,6 @@ def test_graded_scores_are_compared_by_their_size(
     sizes = [abs(row["values"][0] - row["values"][1]) for row in found["gained"]]
     assert sizes == sorted(sizes, reverse=True) and len(sizes) + len(found["lost"]) == 8
     assert all(row["answers"] is None for row in found["gained"] + found["lost"])
-
-
-def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
-    pair: list[object], tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prefers = [1.0, 1.0, 0.5, 0.0] * 2
-    judge = ReplyMetric(
-        "taste", lambda items, texts: pytest.fail("rated"), needs="nothing", new_tokens=4
-    )
-    judge = replace(judge, compare=lambda items, ours, theirs: score_of(prefers))
-    monkeypatch.setattr(exam, "find_metric", lambda *_, **__: judge)
-    words = [*pair, "--task", open_task(tmp_path, "x"), "--metric", "taste", "--threads", "1"]
-    found = shell.json("eval", *words)
-    assert (found["value"], found["against"]["value"]) == (0.625, 0.375)
-    assert found["metric"] == "wins by taste"
-    assert (found["paired"]["difference"], len(found["gained"]), len(found["lost"])) == (0.25, 4, 2)
 
 
 def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, shell: Shell) -> None:
