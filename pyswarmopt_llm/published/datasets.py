@@ -112,16 +112,6 @@ def _truthfulqa(row: Row) -> Record:
     return _shuffled(row["question"], texts, _generator_of(row["question"]))
 
 
-def _truthfulqa_mc2(row: Row) -> Record:
-    """Lin et al. 2022, MC2: several true answers; ``right`` lists their letters."""
-    texts, labels = _targets(row["mc2_targets"])
-    pairs = list(dict(zip(texts, labels, strict=True)).items())  # no text twice
-    _generator_of(row["question"]).shuffle(pairs)
-    right = "".join(ascii_uppercase[i] for i, (_, label) in enumerate(pairs) if label)
-    choices = [text for text, _ in pairs]
-    return {"question": row["question"], "choices": choices, "answer": right[0], "right": right}
-
-
 def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
     prompt = row["prompt"]
@@ -151,7 +141,6 @@ def _generator_of(text: str) -> random.Random:
 
 
 _HELLASWAG = {"question": "ctx", "choices": "endings", "answer": "label"}
-_TRUTHFUL = ("truthfulqa/truthful_qa", "multiple_choice")
 _TOXIC = ("allenai/real-toxicity-prompts", None)
 PUBLISHED: dict[str, DataSet] = {
     # Hendrycks et al. 2021; Wang et al. 2024; Zellers et al. 2019
@@ -161,8 +150,7 @@ PUBLISHED: dict[str, DataSet] = {
     "gsm8k": DataSet(_gsm8k, ("openai/gsm8k", "main"), "numeric"),
     "nlgraph": DataSet(_nlgraph, None, "graph"),
     "knowledge-crosswords": DataSet(_knowledge_crosswords),
-    "truthfulqa": DataSet(_truthfulqa, _TRUTHFUL),
-    "truthfulqa-mc2": DataSet(_truthfulqa_mc2, _TRUTHFUL, "mc2"),
+    "truthfulqa": DataSet(_truthfulqa, ("truthfulqa/truthful_qa", "multiple_choice")),
     "realtoxicityprompts": DataSet(_real_toxicity_prompts, _TOXIC, "toxicity"),
     # Feng et al. 2024, arXiv 2402.00367
     "abstainqa": DataSet({}, ("cais/mmlu", "all"), "abstain"),

@@ -25,9 +25,8 @@ def _of_texts(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
     """The fields of a metric of `scores.metrics.text`; see `Metric.load`."""
     from pyswarmopt_llm.scores.metrics import text
 
-    questions = {"mc2": text.truthfulness, "perplexity": text.inverse_perplexity}
-    if spec in questions:
-        return {"question": questions[spec]}
+    if spec == "perplexity":
+        return {"question": text.InversePerplexity}
     rates: dict[str, Any] = {
         "exact-match": text.exact_match,
         "numeric": text.numeric,
@@ -85,7 +84,6 @@ def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyM
 _METRICS = (
     ACCURACY,
     Metric("abstain", load=_published, needs="choices", signed=True, scale=(-1.0, 1.0)),
-    Metric("mc2", load=_of_texts, scoring="likelihood", needs="choices"),
     Metric("perplexity", load=_of_texts, scoring="likelihood", needs="answer"),
     ReplyMetric("exact-match", load=_of_texts),
     ReplyMetric("numeric", load=_of_texts, needs="number", new_tokens=256),

@@ -1,5 +1,5 @@
-"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and by likelihood:
-of true answers (TruthfulQA) and of reference texts (perplexity).
+"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and by the
+likelihood of reference texts (perplexity).
 
 The former are functions of items and texts; they return a value between 0 and 1 per item, the best
 over its references.
@@ -7,18 +7,16 @@ over its references.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, at, loglikelihoods
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, at
 from pyswarmopt_llm.scores.metrics.metric import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.words import comparable, same_words
@@ -98,75 +96,33 @@ def _f1(reference: str, text: str) -> float:
     return 2 * (expected & found).total() / ((expected + found).total() or 1)
 
 
-Values = Sequence[float]
-
-
-class Likelihoods:
-    """A `Utility`: values items by the log-likelihoods of their options, or right answers.
-
-    Args:
-        asked: the questions.
-        value: function of an item and its texts' log-likelihoods; NaN counts as 0, since a model
-            may overflow, for example in float16.
-    """
-
-    def __init__(self, asked: Accuracy, value: Callable[[Item, Values], float]) -> None:
-        self.items = asked.items
-        self._value = value
-        self._rows = [row.pairs for row in asked.rows]
-
-    def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Each question with each of its texts."""
-        for item, row in zip(self.items, self._rows, strict=True):
-            for context, text in row:
-                yield item, context + text, 0
-
-    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at `indices`; see `Utility`."""
-        rows = loglikelihoods(engine, at(self._rows, indices))
-        values = list(map(self._value, at(self.items, indices), rows))
-        return score_of(np.nan_to_num(values).tolist())
-
-
-def truthfulness(
-    items: Sequence[Item], _: Scoring, chat: Chat, template: str | None = None
-) -> Likelihoods:
-    """The probability mass on true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
-
-    For each item, the sum over true answers of P(answer | question), divided by the sum over all
-    answers; P is the likelihood of the whole text. An item's ``right`` lists the letters of its
-    true answers; default: `answer`.
-
-    Raises:
-        UserError: ``right`` names a letter that no option has.
-    """
-    for item in items:
-        unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
-        if unknown:
-            raise UserError(
-                f'example {item.id}: "right" names {", ".join(unknown)}, which is not an option; use '
-                "the letters of right options"
-            )
-    return Likelihoods(Accuracy(items, "likelihood", chat, template), _share)
-
-
-def inverse_perplexity(
-    items: Sequence[Item], _: Scoring, chat: Chat, template: str | None = None
-) -> Likelihoods:
-    """1 / perplexity per byte of the reference answers.
+class InversePerplexity:
+    """A `Utility`: 1 / perplexity per byte of the reference answers.
 
     Per byte, to be independent of the tokenizer; the inverse, so that higher is better and tasks
     can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over
-    items.
+    items. NaN counts as 0, since a model may overflow, for example in float16.
+
+    Args:
+        items: the questions.
+        chat: formats a user turn with the model's chat template.
+        template: prompt of the task.
     """
-    return Likelihoods(Accuracy(items, "generate", chat, template), _per_byte)
 
+    def __init__(
+        self, items: Sequence[Item], _: Scoring, chat: Chat, template: str | None = None
+    ) -> None:
+        asked = Accuracy(items, "generate", chat, template)
+        self.items = asked.items
+        self._pairs = [row.pairs[0] for row in asked.rows]
 
-def _share(item: Item, values: Values) -> float:
-    weights = dict(zip(item.letters, np.exp(np.array(values) - max(values)), strict=True))
-    right = item.meta.get("right", item.answer)
-    return float(sum(weights[letter] for letter in right) / sum(weights.values()))
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Each question with its answer."""
+        for item, (context, text) in zip(self.items, self._pairs, strict=True):
+            yield item, context + text, 0
 
-
-def _per_byte(item: Item, values: Values) -> float:
-    return math.exp(values[0] / len(item.answer_text.encode()))
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at `indices`; see `Utility`."""
+        pairs = at(self._pairs, indices)
+        sizes = [len(text.encode()) for _, text in pairs]
+        return score_of(np.nan_to_num(np.exp(np.divide(engine.loglikelihood(pairs), sizes))))

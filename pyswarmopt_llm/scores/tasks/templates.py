@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _KNOWN = ("question", "choices")
-_ANSWERS = ("answers", "right")  # columns that would reveal the answer
 
 
 def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
@@ -87,7 +86,7 @@ def fillers(item: Item) -> dict[str, str]:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
         {'passage': 'All is wet.', 'question': 'Is it raining?', 'choices': ''}
     """
-    more = {name: text for name, text in item.meta.items() if name not in _ANSWERS}
+    more = {name: text for name, text in item.meta.items() if name != "answers"}
     return {**more, "question": item.question, "choices": lettered(item)}
 
 

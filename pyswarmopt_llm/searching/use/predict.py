@@ -33,7 +33,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems, check_table_out
 from pyswarmopt_llm.searching.use.opening import named_task, open_model, result_of, run_scoring
 
-_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
+_NOT_ASKED = ("prompt", "id", "answer", "answers")
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
 CHUNK = 128  # questions between two points from which an interrupted job can resume

@@ -16,7 +16,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
 from pyswarmopt_llm.published.classifiers import controllability, load_reward
 from pyswarmopt_llm.published.judge import LocalJudge
-from pyswarmopt_llm.scores.metrics.text import inverse_perplexity, truthfulness
+from pyswarmopt_llm.scores.metrics.text import InversePerplexity
 from pyswarmopt_llm.scores.tasks import Item
 
 PROMPTS = [
@@ -28,18 +28,6 @@ PROMPTS = [
 @pytest.fixture(scope="module")
 def engine(tiny_base: Path) -> Any:
     return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
-
-
-def test_truthfulness_is_the_share_of_probability() -> None:
-    engine = FakeEngine({"x": math.log(0.1), "y": math.log(0.2), "z": math.log(0.5)})
-    several = Item("1", "?", {"A": "x", "B": "y", "C": "z"}, "A", {"right": "AC"})
-    one = Item("2", "?", {"A": "x", "B": "y"}, "B")
-    assert truthfulness([several, one], "likelihood", engine.chat)(
-        engine
-    ).per_item == pytest.approx((0.6 / 0.8, 0.2 / 0.3))
-    assert truthfulness([one], "likelihood", str)(
-        FakeEngine({"x": -5000.0, "y": -5001.0})
-    ).value == pytest.approx(1 / (1 + math.e))
 
 
 def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
@@ -55,7 +43,7 @@ def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
         loss = float(engine.model(input_ids=ids, labels=labels).loss)
     # One token is one byte in this tokenizer, so the mean loss per token is that per byte.
     assert ids.shape[1] - start == len(item.answer.encode())
-    assert inverse_perplexity([item], "likelihood", engine.chat)(engine).value == pytest.approx(
+    assert InversePerplexity([item], "likelihood", engine.chat)(engine).value == pytest.approx(
         math.exp(-loss), rel=1e-4
     )
 
