@@ -63,7 +63,7 @@ class ClassifierMember(Member):
         """
         columns = [self._columns(item) for item in items]
         questions = [item.question for item in items]
-        outputs = self._model.outputs(questions, "none", **self._model.window)
+        outputs = self._model.outputs(questions, **self._model.window)
         answers = []
         for question, named, logits in zip(questions, columns, outputs, strict=True):
             total = logsumexp([*logits.values()])

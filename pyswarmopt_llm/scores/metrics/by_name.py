@@ -61,17 +61,10 @@ def _published(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
     if spec in simple:
         return simple[spec]
     loads: dict[str, Load] = {
-        "toxicity": classifiers.toxicity_metric,
         "judge": judge.judge_metric,
         "local-judge": judge.local_judge_metric,
     }
     return loads.get(spec.partition(":")[0], classifiers.reward_metric)(spec, cache, device)
-
-
-def _continued(name: str, **more: Any) -> ReplyMetric:
-    return ReplyMetric(
-        name, needs="nothing", new_tokens=CONTINUED_TOKENS, plain=True, load=_published, **more
-    )
 
 
 def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyMetric:
@@ -92,11 +85,17 @@ _METRICS = (
     ReplyMetric("bleu", load=_of_texts, module="sacrebleu"),
     ReplyMetric("rouge-l", load=_of_texts, module="rouge_score"),
     ReplyMetric("chrf", load=_of_texts, module="sacrebleu"),
-    _continued("toxicity", module="profanity_check"),
+    ReplyMetric(
+        "toxicity",
+        load=_published,
+        needs="nothing",
+        new_tokens=CONTINUED_TOKENS,
+        plain=True,
+        module="profanity_check",
+    ),
     _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
     # with an argument after a colon
     ReplyMetric("evaluate:NAME", signed=True, load=_external),
-    _continued("toxicity:MODEL"),
     _modelled("reward:MODEL", signed=True),
     _modelled("verbose:MODEL"),
     _modelled("concise:MODEL"),
