@@ -97,7 +97,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic, arithmetic (auto uses it if scores can be negative), weighted:2,1, keep:0.62.",
+            "harmonic, arithmetic (auto uses it if scores can be negative), keep:0.62.",
             "C",
             RARE,
         ),

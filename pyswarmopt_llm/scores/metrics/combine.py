@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import fmean
 
 import numpy as np
 
@@ -43,11 +44,10 @@ def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with a weight per task, or ``keep:0.62`` with
-    a floor for the last task.
+    """``harmonic``, ``arithmetic``, or ``keep:0.62`` with a floor for the last task.
 
     Raises:
-        UserError: the name is unknown, or its numbers do not match the tasks.
+        UserError: the name is unknown, or the floor is no number or has no other task beside it.
 
     Example:
         >>> find_combine("arithmetic", 2) is arithmetic
@@ -57,21 +57,17 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         return harmonic
     if spec == "arithmetic":
         return arithmetic
-    kind, _, rest = spec.partition(":")
-    if kind not in ("weighted", "keep"):
-        raise unknown("combine", spec, ["harmonic", "arithmetic", "weighted:2,1", "keep:0.62"])
+    kind, _, text = spec.partition(":")
+    if kind != "keep":
+        raise unknown("combine", spec, ["harmonic", "arithmetic", "keep:0.62"])
     try:
-        numbers = [float(part) for part in rest.split(",")]
+        floor = float(text)
     except ValueError:
-        numbers = [math.nan]
-    if kind == "keep" and len(numbers) == 1 < n_tasks and math.isfinite(numbers[0]):
-        return partial(keeping, floor=numbers[0])
-    if kind == "weighted" and len(numbers) == n_tasks and all(0 < w < math.inf for w in numbers):
-        return partial(weighted, weights=numbers)
-    why = (
-        ": use one positive weight per task (weighted:2,1) or a floor for the last task (keep:0.62)"
-    )
-    raise InvalidOption("combine", spec, why)
+        floor = math.nan
+    if n_tasks < 2 or not math.isfinite(floor):
+        why = ": use a number as floor for the last of several tasks (keep:0.62)"
+        raise InvalidOption("combine", spec, why)
+    return partial(keeping, floor=floor)
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -100,20 +96,8 @@ def arithmetic(scores: Sequence[Score]) -> Score:
         >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
         0.75
     """
-    return weighted(scores, [1.0] * len(scores))
-
-
-def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
-    """The weighted mean of the tasks' values; weights need not add up to 1.
-
-    Example:
-        >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
-        0.625
-    """
-    shares = [weight / math.fsum(weights) for weight in weights]
-    value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
-    errors = [share * score.stderr for share, score in zip(shares, scores, strict=True)]
-    return together(scores, value, math.hypot(*errors))
+    error = math.hypot(*(score.stderr for score in scores)) / len(scores)
+    return together(scores, fmean(score.value for score in scores), error)
 
 
 def keeping(scores: Sequence[Score], floor: float) -> Score:
