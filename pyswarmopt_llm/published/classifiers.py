@@ -8,7 +8,6 @@ cases that score one half are the same, see `judged`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy.special import expit
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, digests, user_path
+from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, read_tokenizer
 from pyswarmopt_llm.scores.metrics.metric import REWARD_TOKENS
@@ -156,10 +156,9 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
     return RewardModel(spec, device)
 
 
-def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metrics ``reward:``, ``verbose:`` and ``concise:MODEL``; see `ReplyMetric.load`."""
-    kind, _, folder = spec.partition(":")
-    model = load_reward(folder, device)
+def reward_metric(kind: str, folder: str, device: str) -> dict[str, Any]:
+    """Fields of the metrics ``reward:``, ``verbose:`` and ``concise:MODEL``."""
+    model = load_reward(folder, str(pick_device(device)))
     scores = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}
     return {"rate": scores[kind], "depends": model.fingerprint}
 

@@ -86,21 +86,21 @@ class LocalJudge(Judge):
         return (shares @ torch.arange(1, 11, dtype=torch.float64)).tolist()
 
 
-def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metrics ``judge`` and ``judge:RUBRIC.txt``: the model ``SWARM_LLM_JUDGE_MODEL`` at
-    ``SWARM_LLM_JUDGE_URL``; see `ReplyMetric.load`.
+def judge_metric(file: str, cache: Path | None) -> dict[str, Any]:
+    """Fields of the metrics ``judge`` and ``judge:RUBRIC.txt``: the model ``SWARM_LLM_JUDGE_MODEL``
+    at ``SWARM_LLM_JUDGE_URL``.
 
     Raises:
         UserError: a variable or the file is missing.
     """
     rubric = RUBRIC
-    if file := spec.partition(":")[2]:
+    if file:
         rubric = read_text(user_path(file)).strip()
     url = os.environ.get(f"{_PREFIX}URL", "")
     model = os.environ.get(f"{_PREFIX}MODEL", "")
     if not (url and model):
         why = f": set {_PREFIX}URL and {_PREFIX}MODEL to the URL of your endpoint and its model"
-        raise InvalidOption("metric", spec, why)
+        raise InvalidOption("metric", "judge", why)
     client = ChatClient(url, model, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, cache)
     judge = Judge(client, rubric)
     return {
@@ -110,14 +110,13 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     }
 
 
-def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``local-judge:MODEL``, which stays in memory besides the search's base; see
-    `ReplyMetric.load`.
+def local_judge_metric(spec: str, device: str) -> dict[str, Any]:
+    """Fields of the metric ``local-judge:MODEL``, which stays in memory besides the search's base.
 
     Raises:
         UserError: the judge cannot be loaded.
     """
-    base = resolve_base(spec.partition(":")[2])
+    base = resolve_base(spec)
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype("auto", where), where)
     judge = LocalJudge(TransformersEngine(model, tokenizer))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Load, Metric, ReplyMetric
+from pyswarmopt_llm.scores.metrics import text
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Metric, ReplyMetric
 from pyswarmopt_llm.scores.tasks import Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
@@ -21,73 +21,61 @@ CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper 
 FUNCTION = "FILE.py:FUNCTION"
 
 
-def _of_texts(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    """The fields of a metric of `scores.metrics.text`; see `Metric.load`."""
-    from pyswarmopt_llm.scores.metrics import text
+def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """What a metric gets from its model, its file or another room; `form` is its name in `METRICS`."""
+    kind = form.partition(":")[0]
+    argument = spec.partition(":")[2]
+    match kind:
+        case "abstain":
+            from pyswarmopt_llm.published.abstention import Abstention
 
-    if spec == "perplexity":
-        return {"question": text.InversePerplexity}
-    rates: dict[str, Any] = {
-        "exact-match": text.exact_match,
-        "numeric": text.numeric,
-        "f1": text.token_f1,
-        "bleu": text.bleu,
-        "rouge-l": text.rouge_l,
-        "chrf": text.chrf,
-    }
-    return {"rate": rates[spec]}
+            return {"question": Abstention}
+        case "graph":
+            from pyswarmopt_llm.published.nlgraph import graph_answers
 
+            return {"rate": graph_answers}
+        case "toxicity" | "reward" | "verbose" | "concise":
+            from pyswarmopt_llm.published import classifiers
 
-def _external(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    """The fields of ``evaluate:NAME`` or a user's function; see `Metric.load`."""
-    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric, ScoreFunction
+            if kind == "toxicity":
+                return {"rate": classifiers.harmlessness}
+            return classifiers.reward_metric(kind, argument, device)
+        case "judge" | "local-judge":
+            from pyswarmopt_llm.published import judge
 
-    kind, _, name = spec.partition(":")
-    if kind == "evaluate":
-        return {"rate": EvaluateMetric(name)}
-    function = ScoreFunction(spec)
-    return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
+            if kind == "judge":
+                return judge.judge_metric(argument, cache)
+            return judge.local_judge_metric(argument, device)
+        case "evaluate":
+            from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
 
+            return {"rate": EvaluateMetric(argument)}
+        case "FILE.py":
+            from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 
-def _published(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    """The fields of a metric of `pyswarmopt_llm.published`; see `Metric.load`."""
-    from pyswarmopt_llm.published import abstention, classifiers, judge, nlgraph
-
-    simple: dict[str, Mapping[str, Any]] = {
-        "abstain": {"question": abstention.Abstention},
-        "graph": {"rate": nlgraph.graph_answers},
-        "toxicity": {"rate": classifiers.harmlessness},
-    }
-    if spec in simple:
-        return simple[spec]
-    loads: dict[str, Load] = {
-        "judge": judge.judge_metric,
-        "local-judge": judge.local_judge_metric,
-    }
-    return loads.get(spec.partition(":")[0], classifiers.reward_metric)(spec, cache, device)
+            function = ScoreFunction(spec)
+            return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
+    return {}
 
 
 def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyMetric:
     """A metric by which a model rates replies."""
-    return ReplyMetric(
-        name, needs="nothing", new_tokens=new_tokens, gamed=True, load=_published, **more
-    )
+    return ReplyMetric(name, needs="nothing", new_tokens=new_tokens, gamed=True, **more)
 
 
 _METRICS = (
     ACCURACY,
-    Metric("abstain", load=_published, needs="choices", signed=True, scale=(-1.0, 1.0)),
-    Metric("perplexity", load=_of_texts, scoring="likelihood", needs="answer"),
-    ReplyMetric("exact-match", load=_of_texts),
-    ReplyMetric("numeric", load=_of_texts, needs="number", new_tokens=256),
-    ReplyMetric("graph", load=_published),
-    ReplyMetric("f1", load=_of_texts),
-    ReplyMetric("bleu", load=_of_texts, module="sacrebleu"),
-    ReplyMetric("rouge-l", load=_of_texts, module="rouge_score"),
-    ReplyMetric("chrf", load=_of_texts, module="sacrebleu"),
+    Metric("abstain", needs="choices", signed=True, scale=(-1.0, 1.0)),
+    Metric("perplexity", question=text.InversePerplexity, scoring="likelihood", needs="answer"),
+    ReplyMetric("exact-match", text.exact_match),
+    ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
+    ReplyMetric("graph"),
+    ReplyMetric("f1", text.token_f1),
+    ReplyMetric("bleu", text.bleu, module="sacrebleu"),
+    ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
+    ReplyMetric("chrf", text.chrf, module="sacrebleu"),
     ReplyMetric(
         "toxicity",
-        load=_published,
         needs="nothing",
         new_tokens=CONTINUED_TOKENS,
         plain=True,
@@ -95,13 +83,13 @@ _METRICS = (
     ),
     _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
     # with an argument after a colon
-    ReplyMetric("evaluate:NAME", signed=True, load=_external),
+    ReplyMetric("evaluate:NAME", signed=True),
     _modelled("reward:MODEL", signed=True),
     _modelled("verbose:MODEL"),
     _modelled("concise:MODEL"),
     _modelled("judge:RUBRIC.txt", JUDGED_TOKENS, scale=(1.0, 10.0)),
     _modelled("local-judge:MODEL", JUDGED_TOKENS, scale=(1.0, 10.0)),
-    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=_external),
+    ReplyMetric(FUNCTION, needs="nothing", signed=True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 
@@ -126,9 +114,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         raise unknown("metric", spec, [*METRICS])
     if metric.module is not None:
         need_extra(metric.module, f"`metric` {spec}")
-    if metric.load is None:
-        return metric
-    return replace(metric, name=spec, **metric.load(spec, cache, str(pick_device(device))))
+    return replace(metric, name=spec, **_fields(metric.name, spec, cache, device))
 
 
 def _known(spec: str) -> Metric | None:

@@ -4,9 +4,8 @@ greedily, which a function scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
@@ -22,8 +21,6 @@ Needs = Literal["nothing", "answer", "number", "choices"]
 REWARD_TOKENS = 200
 Chat = Callable[..., str]  # a user turn, with earlier turns
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-# the user's argument, file for a judge's answers, device -> fields of the metric
-Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 Parts = list[dict[str, float]]
 
 
@@ -57,7 +54,6 @@ class Metric:
             answers.
         depends: digest of a score's other dependencies: a judge's endpoint, model and rubric, a
             classifier's files; "" without any.
-        load: loads a metric with an argument after a colon, or of other packages; see `find_metric`.
     """
 
     name: str
@@ -73,7 +69,6 @@ class Metric:
     fingerprint: str = ""
     gamed: bool = False
     depends: str = ""
-    load: Load | None = None
 
     def on(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
