@@ -22,15 +22,12 @@ TIMEOUT = 300.0  # seconds for one request
 # The client waits at most 8 seconds between two attempts: these last for five minutes, enough to
 # restart a server.
 RETRIES = 40
-# a reply of another protocol: no JSON, or fields that are missing or of another type
-_FOREIGN = (AttributeError, IndexError, RecursionError, TypeError, ValueError)
-_COUNTS = ("prompt_tokens", "completion_tokens")
 
 
 class _Cached(TypedDict):
     key: str
     text: str
-    usage: tuple[int, int]
+    tokens: int
 
 
 def server_url(url: str) -> str:
@@ -54,9 +51,7 @@ def server_url(url: str) -> str:
 
 
 class Completion(NamedTuple):
-    """An endpoint's response; ``tokens`` of prompt and completion as counted by the endpoint, 0 if
-    it does not count.
-    """
+    """An endpoint's response; ``tokens`` of prompt and response as it counts them, 0 if it does not."""
 
     text: str
     tokens: int
@@ -79,7 +74,7 @@ class ChatClient:
         UserError: the URL is invalid, there is no key, or `openai` is not installed.
 
     Attributes:
-        usage: number of responses, cached ones included, and their prompt and completion tokens.
+        usage: number of responses, cached ones included, and their tokens.
     """
 
     def __init__(
@@ -107,10 +102,10 @@ class ChatClient:
         )
         self._cache = AppendLog(cache, None, _Cached)
         self._lock = threading.Lock()
-        self.usage = dict.fromkeys(("requests", *_COUNTS), 0)
+        self.usage = {"requests": 0, "tokens": 0}
         self._completions: dict[str, Completion] = {}
         for row in self._cache.read(repair=True):
-            self._remember(row)
+            self._remember(**row)
 
     def __call__(self, prompts: Sequence[str]) -> list[str]:
         """The greedy responses, as texts; see `complete`."""
@@ -145,27 +140,25 @@ class ChatClient:
         with self._lock:
             if key in self._completions:
                 return self._completions[key]
-        text, usage = self._asked(body)
-        row = {"key": key, "text": text, "usage": usage}
+        text, tokens = self._asked(body)
+        row: _Cached = {"key": key, "text": text, "tokens": tokens}
         with self._lock:
             self._cache.append(row)
-            return self._remember(row)
+            return self._remember(**row)
 
-    def _asked(self, body: Mapping[str, Any]) -> tuple[str, list[int]]:
-        """The endpoint's text, and its counts of tokens."""
+    def _asked(self, body: Mapping[str, Any]) -> Completion:
         client = self._client
         if self.usage["requests"]:
             client = client.with_options(max_retries=RETRIES)
         try:
             reply = client.chat.completions.create(**body)
             content = reply.choices[0].message.content or ""  # "" for thoughts alone
-            counts = [max(int(getattr(reply.usage, name, None) or 0), 0) for name in _COUNTS]
-            return content.encode(errors="replace").decode(), counts  # unpaired surrogates
-        except self._openai.APIConnectionError as error:
-            raise self._error(f"does not answer: {error.__cause__}; {self._when_down}") from error
-        except self._openai.APIStatusError as error:
-            raise self._error(f"rejected the request: {error}; {self._when_down}") from error
-        except (self._openai.APIError, *_FOREIGN) as error:
+            tokens = max(int(getattr(reply.usage, "total_tokens", None) or 0), 0)
+            return Completion(content.encode(errors="replace").decode(), tokens)  # no surrogates
+        except (self._openai.APIConnectionError, self._openai.APIStatusError) as error:
+            why = error.__cause__ or error
+            raise self._error(f"gave no answer: {why}; {self._when_down}") from error
+        except Exception as error:  # no JSON, or fields that are missing or of another type
             why = f"returned no text in choices[0].message.content ({type(error).__name__})"
             raise self._error(f"{why}; use a server with the OpenAI API") from error
 
@@ -175,8 +168,7 @@ class ChatClient:
             problem = problem.replace(self._key, "***")
         return UserError(f"{self._where} {' '.join(problem.split())[:300]}".replace("`", "'"))
 
-    def _remember(self, row: Mapping[str, Any]) -> Completion:
-        for name, n in zip(self.usage, (1, *row["usage"]), strict=True):
-            self.usage[name] += n
-        completion = Completion(row["text"], sum(row["usage"]))
-        return self._completions.setdefault(row["key"], completion)
+    def _remember(self, key: str, text: str, tokens: int) -> Completion:
+        self.usage["requests"] += 1
+        self.usage["tokens"] += tokens
+        return self._completions.setdefault(key, Completion(text, tokens))

@@ -12,7 +12,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def answer(text: str, status: int = 200, **headers: str) -> Answer:
-    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    usage = {"total_tokens": 15}
     body = {"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage}
     return status, headers, json.dumps(body).encode()
 

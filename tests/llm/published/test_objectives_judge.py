@@ -41,7 +41,7 @@ def test_ratings(serve: Serve, environ: MutableMapping[str, str]) -> None:
     complete = client(server.url)
     judge = Judge(complete, rubric="Be long.")
     assert judge.ratings(ITEMS, ["a short one", "a long one", "another"]) == [3.0, 9.0, 9.0]
-    assert complete.usage == {"requests": 3, "prompt_tokens": 30, "completion_tokens": 15}
+    assert complete.usage == {"requests": 3, "tokens": 45}
     assert {(r["path"], r["key"]) for r in server.requests} == {
         ("/v1/chat/completions", "Bearer secret")
     }
@@ -75,13 +75,13 @@ def test_a_server_that_has_answered_is_waited_for_five_minutes(
     server = serve(lambda prompt, n: GOOD if n == 1 else answer("", 429))
     complete = client(server.url)
     complete(["x"])
-    with pytest.raises(UserError, match=r"rejected the request: .*429.*resume when it is back"):
+    with pytest.raises(UserError, match=r"gave no answer: .*429.*resume when it is back"):
         complete(["y"])
     assert 200 < sum(waits) <= 310
 
 
 def test_a_server_that_never_answers_is_not_waited_for(waits: list[float]) -> None:
-    with pytest.raises(UserError, match=r"does not answer: .*refused; resume when it is back"):
+    with pytest.raises(UserError, match=r"gave no answer: .*refused; resume when it is back"):
         client("http://127.0.0.1:9/v1")(["x"])
     assert sum(waits) < 5
 
@@ -89,7 +89,7 @@ def test_a_server_that_never_answers_is_not_waited_for(waits: list[float]) -> No
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (answer("", 401), "rejected the request: .*401"),
+        (answer("", 401), "gave no answer: .*401"),
         ((200, {}, b"<html>"), "use a server with the OpenAI API"),
         ((200, {"Content-Type": "application/json"}, b"{"), "use a server with the OpenAI API"),
         ((200, {}, b'{"choices": [{"message": {"content": 5}}]}'), "no text in choices"),
