@@ -1,17 +1,12 @@
 """Replies to prompts, with their scores, in a run's store: a line for each model's greedy reply, or
 sample, to all prompts of a split.
-
-Tasks with identical prompts give several scores to one reply, which is written once.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,7 +19,7 @@ from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
+from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.written.replies import storable
@@ -37,7 +32,7 @@ GREEDY = 0  # number of the greedy reply; samples count from 1
 class _Line(TypedDict):
     replies: list[str]
     cut: list[bool]
-    scores: list[list[float]]
+    scores: list[float]
 
 
 @dataclass(frozen=True)
@@ -47,13 +42,13 @@ class Replies:
     Attributes:
         texts: text of each reply as written.
         cut: whether the length limit ended each.
-        scores: scores of each by the tasks that have its prompt.
-        values: (P,) scores, combined if all tasks share the prompt, else their mean.
+        scores: score of each.
+        values: (P,) scores, whose rounding errors decide nothing.
     """
 
     texts: Sequence[str]
     cut: Sequence[bool]
-    scores: Sequence[Sequence[float]]
+    scores: Sequence[float]
     values: Floats = field(compare=False)
 
 
@@ -155,19 +150,14 @@ class ReplyLog:
 
     def __post_init__(self) -> None:
         self._engine = on_transformers(self.engine, "sampling replies")
-        self._numbers: dict[str, range] = {}  # of each task's prompts
-        # prompts asked together -> the first task with them, which names their seeds, and the most
-        # tokens of a reply
-        self._asked: dict[range, tuple[str, int]] = {}
+        # task -> numbers of its prompts, and the most tokens of a reply
+        self._asked: dict[str, tuple[range, int]] = {}
         self.prompts: list[str] = []
-        known: dict[tuple[Any, ...], range] = {}
         for name, task in self.tasks.items():
-            texts = tuple((text, most) for _, text, most in task.texts())
-            if texts not in known:
-                known[texts] = range(len(self.prompts), len(self.prompts) + len(texts))
-                self._asked[known[texts]] = (name, texts[0][1])
-                self.prompts += [text for text, _ in texts]
-            self._numbers[name] = known[texts]
+            start = len(self.prompts)
+            for _, text, most in task.texts():
+                self.prompts.append(text)
+                self._asked[name] = (range(start, len(self.prompts)), most)
         self._read = set[tuple[str, str]]()  # names of lines requested so far
 
     def greedy(self, model: Answerer) -> Replies:
@@ -194,7 +184,7 @@ class ReplyLog:
         found: list[dict[int, Continuation]] = [{} for _ in samples]
         for patch, share in model.shares(len(self.prompts)):
             self._engine.load(patch)
-            for numbers, (task, most) in self._asked.items():
+            for task, (numbers, most) in self._asked.items():
                 there = [number for number in share if number in numbers]
                 draw = None
                 if samples != [GREEDY]:
@@ -213,39 +203,32 @@ class ReplyLog:
     def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
         """Replies with their scores."""
         texts = [storable(reply.text) for reply in replies]
-        scores: list[list[float]] = [[] for _ in texts]
-        for name, numbers in self._numbers.items():
-            values = self.tasks[name].judge([texts[number] for number in numbers])
-            for number, value in zip(numbers, values, strict=True):
-                scores[number].append(float(value))
+        scores: list[float] = []
+        for task, (numbers, _) in self._asked.items():
+            said = texts[numbers.start : numbers.stop]
+            scores += map(float, self.tasks[task].judge(said))
         return {"replies": texts, "cut": [reply.cut for reply in replies], "scores": scores}
 
     def _stored(self, what: str, who: str) -> Replies:
-        """A line of the store; rounding errors of combined scores decide nothing.
+        """A line of the store.
 
         Raises:
             UserError: it is not that of replies to these prompts.
         """
         row = self.store.read(what, who, _Line)
-        scored = list(Counter(chain.from_iterable(self._numbers.values())).values())
-        same = len(row["replies"]) == len(row["cut"]) == len(scored)
-        if not same or [len(scores) for scores in row["scores"]] != scored:
+        sizes = {len(row["replies"]), len(row["cut"]), len(row["scores"])}
+        if sizes != {len(self.prompts)}:
             raise self.store.damaged(what, who, "scores")
         self._read.add((what, who))
-        values = []
-        for scores in row["scores"]:
-            value = fmean(scores)
-            if len(scores) == len(self._numbers):
-                value = combined_value(self.combine, scores)
-            values.append(float(f"{round(value, 12):.12g}") + 0.0)
+        values = [float(f"{round(score, 12):.12g}") + 0.0 for score in row["scores"]]
         return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
 
     def row(self, replies: Replies) -> Row:
         """The scores of replies to all prompts."""
-        left = list(map(iter, replies.scores))
-        scores = {}
-        for name, numbers in self._numbers.items():
-            scores[name] = score_of([next(left[number]) for number in numbers])
+        scores = {
+            task: score_of(replies.scores[numbers.start : numbers.stop])
+            for task, (numbers, _) in self._asked.items()
+        }
         return Row.of(scores, self.combine(list(scores.values())))
 
     def training_items(
@@ -262,7 +245,7 @@ class ReplyLog:
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
-        for numbers in self._asked:
+        for numbers, _ in self._asked.values():
             there = [number for number in numbers if number in best]
             counts = weights(np.array([samples[best[k]].values[k] for k in there]))
             for number, count in zip(there, counts, strict=True):

@@ -7,7 +7,6 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
-from pyswarmopt_llm.scores.metrics.combine import arithmetic, keeping
+from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Store
@@ -128,8 +127,7 @@ def lines(run: str | Path, what: str = "replies") -> list[Json]:
 def entry(row: Json) -> Json:
     """An entry of one task, with what its name says."""
     _, sample = row["what"].split()
-    values = [value for (value,) in row["scores"]]
-    return {**row, "model": row["who"], "sample": int(sample), "values": values}
+    return {**row, "model": row["who"], "sample": int(sample), "values": row["scores"]}
 
 
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
@@ -137,7 +135,7 @@ def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchCon
     engine, (utility,) = opened(config)
     log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
     cut = [number == 0 for number in range(DEV)]
-    replies = Replies(["the same"] * DEV, cut, [[1.0]] * DEV, np.ones(DEV))
+    replies = Replies(["the same"] * DEV, cut, [1.0] * DEV, np.ones(DEV))
     items = log.training_items([replies], dict.fromkeys(range(DEV), 0))
     trained_on = [item.pairs[0][1] for item in items.values()]
     assert trained_on == ["the same", *["the same<|im_end|>"] * (DEV - 1)]
@@ -147,24 +145,24 @@ def more_letters(items: Any, texts: Any) -> list[float]:
     return [float(len(set(text))) / 2 for text in texts]
 
 
-def test_several_scores_of_the_same_prompts_are_of_one_reply(
+def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
     config: SearchConfig, tmp_path: Path
 ) -> None:
     """Also where it was cut off between two lines."""
     engine, (few,) = opened(config)
     metric = ReplyMetric("more", more_letters, needs="nothing", new_tokens=8)
-    more = metric.on(few.items, "generate", engine.chat, None)
+    more = metric.on(few.items[:4], "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     whole = log.samples(Answerer("start", Patch()), (1, 2))
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     samples = log.samples(Answerer("start", Patch()), (1, 2))
-    assert samples == whole and log.count == 2 * DEV
+    assert samples == whole and log.count == 2 * (DEV + 4)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
     assert rows[0]["replies"] != rows[1]["replies"]
-    for wrong in ({"cut": 1}, {"scores": [[0.5]] * DEV}):
+    for wrong in ({"cut": 1}, {"scores": [0.5] * DEV}):
         (tmp_path / "wrong").write_text(json.dumps({**rows[0], **wrong}) + "\n")
         log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
         with pytest.raises(
@@ -173,13 +171,10 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
             log.samples(Answerer("start", Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
         assert sample.texts == row["replies"]
-        assert sample.scores == [[-len({*text}), len({*text}) / 2] for text in row["replies"]]
-        assert sample.values.tolist() == [sum(scores) / 2 for scores in sample.scores]
-        assert log.row(sample).item_values("more") == [len({*text}) / 2 for text in row["replies"]]
-    tasks["other"] = metric.on(few.items[:1], "generate", engine.chat, None)
-    log = ReplyLog(engine, tasks, partial(keeping, floor=9.0), Store(None), seed=0)
-    (sample,) = log.samples(Answerer("start", Patch()), (1,))
-    assert sample.values[0] == sum(sample.scores[0]) / 2  # the floor is for the other prompt
+        letters = [len({*text}) for text in row["replies"]]
+        assert sample.scores == sample.values.tolist()
+        assert log.row(sample).item_values("few") == [-n for n in letters[:DEV]]
+        assert log.row(sample).item_values("more") == [n / 2 for n in letters[DEV:]]
 
 
 @dataclass(frozen=True)
