@@ -180,17 +180,14 @@ class History(list[Any]):
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`."""
-        numbers: list[Any] = list(self)
-        particles: list[Any] = []
-        if self.granularity == "particles":
-            numbers = [(r.iteration, r.particle, r.violation, r.again) for r in self]
-            particles = self
-        return {
-            "history.granularity": self.granularity,
-            "history.stride": self._stride,
-            "history.numbers": np.array(numbers, dtype=np.float64),
-            "history.values": np.array([r.value for r in particles]),
-            "history.x": np.array([r.x for r in particles]),
+        state = {"history.granularity": self.granularity, "history.stride": self._stride}
+        if self.granularity == "iteration":
+            return state | {"history.numbers": np.array([*self])}
+        numbers = [(r.iteration, r.particle, r.violation, r.again) for r in self]
+        return state | {
+            "history.numbers": np.array(numbers),
+            "history.values": np.array([r.value for r in self]),
+            "history.x": np.array([r.x for r in self]),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
