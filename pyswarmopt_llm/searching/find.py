@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
+from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
@@ -90,16 +90,13 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path))
+    scorings = choose_scorings(job, run)
     with ExitStack() as stack:
-        pool = None
-        if not job.plan.alone:
-            from pyswarmopt_llm.servers.workers import open_pool
-
-            pool = stack.enter_context(closing(open_pool(job, run, reopen)))
-        scorings = choose_scorings(job, run)
         crew = None
-        if pool is not None:
-            crew = pool.crew(scorings)
+        if not job.plan.alone:
+            from pyswarmopt_llm.servers.workers import open_crew
+
+            crew = stack.enter_context(open_crew(job, scorings))
         scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)
         return explored(job, scorer, scorings, run.checkpoint(checkpoint))
 

@@ -23,7 +23,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
-from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
+from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 RIVALS = ("base", "base_tuned", "expert_tuned")  # baselines, whose cost is counted apart
@@ -55,7 +55,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
     undefined = []
-    if count := run.failures.get(UNDEFINED):
+    if count := len(run.store.all("failure")):
         undefined = [
             f"{count} candidates overflowed in this `dtype` and got the worst score so far"
         ]
@@ -71,9 +71,6 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
         passes_rivals=_passes_of_rivals(job, run),
-        workers=(
-            None if job.plan.alone else {"asked": job.plan.config.workers, "failures": run.failures}
-        ),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         experts=_experts(job, found),

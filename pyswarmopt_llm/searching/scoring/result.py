@@ -131,7 +131,6 @@ class Result:
         seconds, seconds_scoring, peak_memory_bytes: on this machine.
         stop: reason -> value.
         passes_rivals: cost of the baselines, counted nowhere else; None without baselines.
-        workers: number of requested workers, and failures by kind.
         judge: name of each judge -> its requests, their tokens and their cost.
         combine: combination of the tasks' scores, see `find_combine`.
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
@@ -157,7 +156,6 @@ class Result:
     peak_memory_bytes: int
     stop: dict[str, Any]
     passes_rivals: int | None = None
-    workers: dict[str, Any] | None = None
     judge: dict[str, dict[str, Any]] = field(default_factory=dict)
     combine: str = "harmonic"
     experts: dict[str, Model] = field(default_factory=dict)

@@ -7,7 +7,6 @@ The store is authoritative: `resume` replays the search and takes known scores f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -43,7 +42,6 @@ GRID = "grid.json"
 REPLIES = "replies.json"
 FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
-UNDEFINED = "not a number"  # kind of failure: a candidate's log-probabilities are not finite
 
 
 class Journal:
@@ -81,18 +79,6 @@ class Journal:
         if self._history.path is not None:
             write_text(self._history.path, "")
         self.store.earlier = frozenset(self.store.known)
-
-    def note_failure(self, kind: str, text: str, key: str = "") -> None:
-        """Record a worker's failure, or a candidate's (once per key)."""
-        who = key or str(len(self.store.all("failure")))
-        if ("failure", who) not in self.store:
-            self.store.add("failure", who, {"kind": kind, "text": text})
-
-    @property
-    def failures(self) -> dict[str, int]:
-        """Number of failures so far, by kind."""
-        kinds = Counter(str(row.get("kind")) for row in self.store.all("failure"))
-        return dict(sorted(kinds.items()))
 
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; `known` if an earlier process evaluated it."""

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, TRAINED, Row
-from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal
+from pyswarmopt_llm.searching.scoring.run_directory import Journal
 
 log = logging.getLogger(__name__)
 # what an event tells of a row
@@ -70,7 +70,6 @@ class Request:
         before: row with the known items, if any.
         what: name of the evaluation in the store.
         iteration, particle: place in the history.
-        last: whether it is a worker's last try, in which smaller batches are accepted.
     """
 
     position: Tensor
@@ -79,7 +78,6 @@ class Request:
     what: str = ""
     iteration: int = 0
     particle: int = 0
-    last: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -124,6 +122,13 @@ class Evaluator:
         seconds = round(time.perf_counter() - start, 4)
         coefficients = self.coefficients(request.position)
         return replace(row, key=request.key, coefficients=coefficients, seconds=seconds)
+
+    def answer(self, request: Request) -> Answer:
+        """A candidate's row, or its error if the score is not a number."""
+        try:
+            return self.evaluate(request)
+        except NotFiniteError as error:
+            return error
 
     def row(
         self,
@@ -179,17 +184,9 @@ class Evaluator:
         return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
 
 
-@dataclass(frozen=True)
-class Crew:
-    """What evaluates candidates: workers in parallel, or this process one after the other.
-
-    Attributes:
-        evaluate: evaluates a candidate; called by `each`.
-        each: `map`, or the like of a pool with a thread for each simultaneous evaluation.
-    """
-
-    evaluate: Callable[[Request], Row]
-    each: Callable[..., Iterable[Any]] = map
+Answer = Row | NotFiniteError
+# evaluates candidates, in parallel or not: their answers, in order
+Crew = Callable[[Sequence[Request]], Iterable[Answer]]
 
 
 @dataclass(eq=False)
@@ -201,7 +198,7 @@ class Scorer:
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``).
         listener: called with every evaluation.
-        crew: evaluates instead of `evaluator`, with the same rows.
+        crew: evaluates instead of `evaluator`, with the same answers.
         item_evaluations: items scored so far.
         items: items of a complete evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -214,7 +211,7 @@ class Scorer:
     crew: Crew | None = None
 
     def __post_init__(self) -> None:
-        self._crew = self.crew or Crew(self.evaluator.evaluate)
+        self._answers = self.crew or partial(map, self.evaluator.answer)
         self._best = -math.inf
         self._latest: dict[str, Row] = {}
         self.item_evaluations = 0
@@ -262,9 +259,11 @@ class Scorer:
             before = self._latest.get(key)
             if key not in requests and not _covers(before, share):
                 requests[key] = Request(position, share, before, what, iteration, number)
-        rows = self._crew.each(self._stored, requests.values())
-        for request, stored in zip(requests.values(), rows, strict=True):
-            self._take_in(request, stored)
+        stored = {key: self._stored(request) for key, request in requests.items()}
+        missing = [request for key, request in requests.items() if stored[key] is None]
+        answers = iter(self._answers(missing))
+        for key, request in requests.items():
+            self._take_in(request, stored[key] or self._kept(request, next(answers)))
         return [self._latest[key] for key in keys]
 
     def known(self, position: Tensor) -> Row | None:
@@ -302,33 +301,34 @@ class Scorer:
             what = f"{self.phase} {what}"
         return what, key, coefficients
 
-    def _stored(self, request: Request) -> Row | UndefinedModelError:
-        """A candidate's row, from the store or evaluated now."""
+    def _stored(self, request: Request) -> Row | None:
+        """A candidate's row in the store; None if there is none."""
         known = self.run.store.find_row(request.what, request.key, self.evaluator.utilities)
-        if known is not None:
-            scores = [known.score(name, least=True) for name in self.evaluator.utilities]
-            value = self.evaluator.combine(scores).value
-            if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
-                raise UserError(
-                    f"{RESULTS}: {request.text}: value {known.value:g} does not match its items, which "
-                    f"give {value:g}; {REMEDY}"
-                )
-            return known
-        try:
-            row = self._crew.evaluate(request)
-        except UndefinedModelError as error:  # later counts as the worst row before it
-            return error
-        except NotFiniteError as error:
-            raise UserError(f"{request.text}: {error}; fix the metric and resume") from error
-        row = replace(row, phase=self.phase)
+        if known is None:
+            return None
+        scores = [known.score(name, least=True) for name in self.evaluator.utilities]
+        value = self.evaluator.combine(scores).value
+        if not math.isclose(known.value, value, rel_tol=1e-6, abs_tol=1e-9):
+            raise UserError(
+                f"{RESULTS}: {request.text}: value {known.value:g} does not match its items, which "
+                f"give {value:g}; {REMEDY}"
+            )
+        return known
+
+    def _kept(self, request: Request, answer: Answer) -> Row:
+        """The row of an evaluated candidate, now in the store."""
+        if isinstance(answer, UndefinedModelError):
+            row = self._as_the_worst(request, answer)
+        elif isinstance(answer, NotFiniteError):
+            raise UserError(f"{request.text}: {answer}; fix the metric and resume") from answer
+        else:
+            row = replace(answer, phase=self.phase)
         self.run.store.add(request.what, request.key, row.to_json())
         return row
 
-    def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
+    def _take_in(self, request: Request, row: Row) -> None:
         """Count a row in place of the position's previous row."""
-        if isinstance(stored, UndefinedModelError):
-            stored = self._as_the_worst(request, stored)
-        row = replace(stored, iteration=request.iteration, particle=request.particle)
+        row = replace(row, iteration=request.iteration, particle=request.particle)
         self._latest[row.key] = row
         self.item_evaluations += row.n
         self.items = max(self.items, row.size)
@@ -357,12 +357,10 @@ class Scorer:
         if not before:
             raise UserError(text) from error
         log.warning("%s; this candidate counts as the worst so far", UserError(text))
-        self.run.note_failure(UNDEFINED, text, request.key)
+        self.run.store.get("failure", request.key, lambda: {"text": text})
         worst = min(before, key=lambda row: row.value)
         coefficients = self.evaluator.coefficients(request.position)
-        row = replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)
-        self.run.store.add(request.what, request.key, row.to_json())
-        return row
+        return replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)
 
 
 def _covers(row: Row | None, share: Share | None) -> bool:

@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 
 # Scores replies, and fails at those calls that the file `plan` names.
 FRAGILE = '''
-import os, pathlib, signal, time
+import os, pathlib, signal
 
 HERE = pathlib.Path(__file__).parent
 
@@ -28,8 +28,6 @@ def call():
 def fragile(prompts, replies):
     plan = dict(line.split() for line in (HERE / "plan").read_text().splitlines())
     fault = plan.get(str(call()))
-    if fault == "hang":
-        time.sleep(1000)
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     return [sum(map(ord, reply)) / 1000 for reply in replies]

@@ -1,17 +1,21 @@
-"""Several workers find what one process finds, to the bit, whatever happens to them."""
+"""Several workers find what one process finds, to the bit; a death ends the search, which resumes."""
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import Json
+import torch
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.searching.search import resume, search
+from pyswarmopt_llm.servers.workers import Worker
 
 
 @pytest.fixture
@@ -21,32 +25,24 @@ def fragile(crew_config: SearchConfig) -> SearchConfig:
     return replace(crew_config, metrics=(score,), max_new_tokens=1)
 
 
-def test_two_find_the_same_with_drops_and_a_death_is_made_good_and_counted(
-    fragile: SearchConfig, here: Path
-) -> None:
+def test_two_find_the_same_with_drops_and_after_a_death(fragile: SearchConfig, here: Path) -> None:
     settings = replace(fragile, drop_n=0.2)
     search(replace(settings, out="peace"))
     plan(fragile, {7: "die"})
-    found = search(replace(settings, out="war", workers="2"))
+    with pytest.raises(UserError, match=re.escape("a worker ended; scores are kept")):
+        search(replace(settings, out="war", workers="2"))
     plan(fragile, {})
+    resume("war", allowed=fragile.metrics)
     same_end("war", "peace")
-    assert found.result["workers"]["failures"] == {"died": 1}
 
 
-def test_rows_that_came_before_their_turn_are_not_asked_again(
-    crew_config: SearchConfig, here: Path
-) -> None:
-    search(replace(crew_config, out="one"))
-    search(replace(crew_config, out="two", workers="2"))
-    results = Path("two") / "results.jsonl"
-    lines = results.read_text().splitlines(keepends=True)
-    (Path("two") / "result.json").unlink()
-    cut = max(i for i, line in enumerate(lines) if json.loads(line)["what"] == "search") - 3
-    results.write_text("".join([*lines[:cut], lines[cut + 1], lines[cut + 2][:30]]))
-    seen: list[Json] = []
-    resume(
-        "two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None
-    )
-    same_end("two", "one")
-    assert len(seen) == 3
-    assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
+def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
+    job = prepare(replace(crew_config, scoring="likelihood"))
+    request = Request(job.pool.space.vertices()[0])
+    worker = Worker(job.plan.config, job.fingerprints, {"words": "likelihood"})
+    there = worker.answer(request)
+    here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
+    assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
+    other = Worker(job.plan.config, {**job.fingerprints, "base": "other files"}, {})
+    with pytest.raises(UserError, match="changed before a worker loaded them"):
+        other.answer(Request(torch.zeros(1)))

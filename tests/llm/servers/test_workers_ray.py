@@ -59,9 +59,6 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
         cluster.shutdown()
     assert history(Path("ray")) == history(Path("one"))
     assert lasting(result) == lasting(json.loads(Path("one/result.json").read_text()))
-    failures = result["workers"]["failures"]
-    # it may have been between two orders, and a new one took its slot in time
-    assert set(failures) <= {"died"}
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(
