@@ -17,14 +17,12 @@ from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, RARE, Option
 from pyswarmopt_llm.common.registry import lookup
 
-SERVER = "the base model now runs on this machine; docs/how-to/served-models.md shows how to serve a result"
 # What the command line no longer has: command, or option with its dashes -> what to use instead.
 REMOVED = {
     "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
     "perturb": "see examples/perturb.py, which scores a model on questions with typos",
     "blind": "use swarm-llm eval --blind FILE",
     "votes": "use swarm-llm eval --votes FILE",
-    "--data-heldout": "no part of --data is held out any more",
     "--preset": "use --paper or --reference, with --draws 1 for a single swarm",
     "--compat": "use --paper or --reference",
     "--grid": "use --paper for its grid, or --draws 1 for a single set of coefficients",
@@ -44,11 +42,11 @@ REMOVED = {
     "--max-tokens": "limit the training with --epochs or --examples",
     "--split": "training uses all of --data",
     "--seed": "this command is deterministic",
+    "--engine": "docs/how-to/served-models.md shows how to serve a result",
     "--prompts": "use --task prompts:FILE",
     "--soft": "distill trains on the group's answers",
     "--temperature": "replies are greedy; swarm-llm ensemble --strategy self-consistency samples them",
     "--samples": "replies are greedy, so one of each prompt says all",
-    "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 
 
