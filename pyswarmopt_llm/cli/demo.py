@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
-from pyswarmopt_llm.cli.running import print_plan, print_result, watched
+from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.running import print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 UNLIKE = ("llama", "gpt2", "gemma3")
-TOY = "toy demo: a 0.9M-parameter model reorders letters, and a program checks its replies"
 
 
 def command(
@@ -30,7 +28,6 @@ def command(
     quick: Annotated[
         bool, Option("Use a tiny model; takes half a minute and needs no clone.")
     ] = False,
-    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -48,17 +45,10 @@ def command(
         config = letters_search(seed, run)
     else:
         config = demo_search(seed, run)
-    if quick:  # nothing is trained on the replies
-        config = replace(config, spare=0, train="off")
-    if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_search
-
-        print_plan(dry_run_search(config), as_json)
-        return
+    if quick:
+        config = replace(config, train="off")
     from pyswarmopt_llm.report.run import search
 
-    if quick and not quiet:
-        echo(TOY, err=True)
     with watched(run, quiet) as on_event:
         found = search(config, on_event)
     print_result(found, as_json)
@@ -96,7 +86,6 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         metrics=(f"{folder / 'check.py'}:check",),
         out=str(out),
         dev=100,
-        spare=400,
         max_new_tokens=6,
         dtype="float32",
         seed=seed,

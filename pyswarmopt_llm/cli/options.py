@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import OUTPUT, RARE, Option
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.common.registry import lookup
 
 # What the command line no longer has: command, or option with its dashes -> what to use instead.
@@ -26,27 +26,19 @@ REMOVED = {
     "--preset": "use --paper or --reference, with --draws 1 for a single swarm",
     "--compat": "use --paper or --reference",
     "--grid": "use --paper for its grid, or --draws 1 for a single set of coefficients",
-    "--engine": SERVER,
-    "--server-folder": SERVER,
-    "--server-slots": SERVER,
-    "--utility": "write the score as a function and use --metric FILE.py:NAME",
-    "--labels": "spell each label the same way throughout the file",
     "--forgetting": "use --against base --task builtin:everyday",
     "--fail-if-worse": "use --json and compare the interval in paired with 0",
     "--fusion": "use open_mixture(..., fusion=) in Python",
     "--columns": "rename the columns as in the search",
     "--skip-bad-rows": "correct the rows, which the message lists",
     "--text": "use a file with one row, or predict(run, [text]) in Python",
-    "--from": "train a new adapter, or continue one with PEFT",
-    "--max-len": "chats are truncated to 448 tokens; TrainingOptions(max_len=...) in Python changes that",
-    "--max-tokens": "limit the training with --epochs or --examples",
-    "--split": "training uses all of --data",
-    "--seed": "this command is deterministic",
     "--engine": "docs/how-to/served-models.md shows how to serve a result",
     "--prompts": "use --task prompts:FILE",
     "--soft": "distill trains on the group's answers",
     "--temperature": "replies are greedy; swarm-llm ensemble --strategy self-consistency samples them",
     "--samples": "replies are greedy, so one of each prompt says all",
+    "--json-lines": "read RUN/history.jsonl, or pass on_event= to pyswarmopt_llm.search",
+    "--spare": "up to four prompts beyond each dev prompt are used",
 }
 
 
@@ -230,7 +222,6 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
-JsonLines = Annotated[bool, Option("Print each event as a line of JSON.", group=RARE)]
 DryRun = Annotated[
     bool, Option("Load everything, time one batch and print the cost; write nothing.", group=OUTPUT)
 ]

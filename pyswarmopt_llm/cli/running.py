@@ -11,17 +11,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.progress import Progress
 
-from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.report.progress import planned, progress
@@ -117,32 +116,16 @@ def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
 
 
 @contextmanager
-def watched(run: Path, quiet: bool, as_lines: bool = False) -> Iterator[OnEvent | None]:
-    """The listener that shows the progress of a search on stderr or writes JSON lines; none if
-    `quiet`. If the search is interrupted, a hint says how to resume it.
+def watched(run: Path, quiet: bool) -> Iterator[OnEvent | None]:
+    """The listener that shows the progress of a search on stderr; none if `quiet`. If the search is
+    interrupted, a hint says how to resume it.
     """
     with interruptible(partial(resuming, run)):
-        if as_lines:
-            yield partial(write_line, sys.stdout)
-        elif quiet:
+        if quiet:
             yield None
         else:
             with progress(open_console(stderr=True), with_flags) as listener:
                 yield listener
-
-
-def write_line(out: TextIO, event: Event) -> None:
-    """Write an event as a JSON object, with its kind under ``event``; nothing if the reader has gone.
-
-    Example:
-        >>> write_line(sys.stdout, Event("note", {"text": "hello"}))
-        {"event": "note", "text": "hello"}
-    """
-    try:
-        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
-        out.flush()
-    except OSError:  # the reader has gone; the search is worth more
-        silence(out)
 
 
 def resuming(run: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, JsonLines, Quiet
+from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.running import (
     check_files,
     check_model,
@@ -42,7 +42,6 @@ def command(
     memory: Memory = None,
     quiet: Quiet = False,
     as_json: Json = False,
-    as_lines: JsonLines = False,
 ) -> None:
     """Find a better mixture of experts and train it; RUN/best contains the adapter.
 
@@ -64,10 +63,9 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
-    with watched(Path(settings.out), quiet, as_lines) as on_event:
+    with watched(Path(settings.out), quiet) as on_event:
         found = search(settings, on_event)
-    if not as_lines:
-        print_result(found, as_json)
+    print_result(found, as_json)
 
 
 def resume(
@@ -76,7 +74,6 @@ def resume(
     allow: Allow = (),
     quiet: Quiet = False,
     as_json: Json = False,
-    as_lines: JsonLines = False,
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
@@ -87,10 +84,9 @@ def resume(
     """
     from pyswarmopt_llm.report.run import resume as go_on
 
-    with watched(run, quiet, as_lines) as on_event:
+    with watched(run, quiet) as on_event:
         found = go_on(run, on_event, allow)
-    if not as_lines:
-        print_result(found, as_json)
+    print_result(found, as_json)
 
 
 def report(

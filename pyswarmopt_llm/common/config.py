@@ -123,9 +123,6 @@ class SearchConfig:
             most=1000,
         ),
     ] = None
-    spare: Annotated[
-        int | None, Option("Number of prompts outside dev to train on.", "N", RARE, least=0)
-    ] = None
     paper: Annotated[
         bool, Option("Use the paper's procedure, with its grid and without fine-tuning.")
     ] = False

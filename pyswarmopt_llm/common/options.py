@@ -32,7 +32,6 @@ RARE = "Advanced settings"  # explained by ``--help-all`` only
 NAMES = {
     "as_format": "format",
     "as_json": "json",
-    "as_lines": "json-lines",
     "form": "format",
     "metrics": "metric",
     "settings": "set",

@@ -133,7 +133,7 @@ def world(
         monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
         few = {
             "demo_search": {"dev": 4, "test": 4},
-            "letters_search": {"dev": 6, "spare": 0, "proposals": 2},
+            "letters_search": {"dev": 6, "proposals": 2},
         }
         few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
         for name, sizes in few.items():

@@ -216,8 +216,8 @@ def check_answers(
 def load_split(config: SearchConfig) -> dict[str, Task]:
     """The tasks as used by the search.
 
-    Of the spare items only those for training are kept: `config.spare`, by default at most `SPARE`
-    times the number of dev items, and none if there are fewer than dev items.
+    Of the spare items only those for training are kept: at most `SPARE` times the number of dev
+    items, and none if there are fewer than dev items.
 
     Raises:
         UserError: a task is wrong, or has too few items.
@@ -227,14 +227,9 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     for name, task in tasks.items():
         if config.test == 0:
             task = replace(task, test=())
-        count = config.spare
-        if count is None:
-            count = 0
-            if len(task.spare) >= len(task.dev):
-                count = SPARE * len(task.dev)
-        elif count > len(task.spare):
-            why = f": {name} has only {len(task.spare)} examples outside dev that have no choices"
-            raise InvalidOption("spare", count, f"{why}; use fewer, or lower `dev`")
+        count = 0
+        if len(task.spare) >= len(task.dev):
+            count = SPARE * len(task.dev)
         tasks[name] = replace(task, spare=task.spare[:count], fingerprint="")
     return tasks
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from iteration import FROM_BASE, FROM_BEST, best_of, experts_beside, iterated, on_dev
-from runs import DEV, SPARE, TASKS, lab_search, line, parser, write_lines, written_tasks
+from runs import DEV, TASKS, lab_search, line, parser, write_lines, written_tasks
 
 from pyswarmopt_llm.searching.prepare import prepare
 
@@ -37,7 +37,7 @@ def main() -> None:
         file, more = written_tasks(options.lab, task, options.out)
         unused = options.out / "unused"
         plain = prepare(lab_search(options.lab, file, unused))
-        with_spare = prepare(lab_search(options.lab, more, unused, dev=DEV, spare=SPARE))
+        with_spare = prepare(lab_search(options.lab, more, unused, dev=DEV))
         scores, experts = on_dev(plain), plain.space.vertices()
         single = best_of(scores)
         others = [experts[number] for number in experts_beside(scores, single)]

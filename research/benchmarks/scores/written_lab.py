@@ -7,7 +7,7 @@
 The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
 items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,
 the published procedure at its own size. `spare` is the default with 400 further prompts, to which
-replies are trained on, `spare-16` that with 16 of them, and so on. t1 to t3 are to choose on, t4 to
+replies are trained on (other numbers of them: commit 350681ac). t1 to t3 are to choose on, t4 to
 t6 to claim on. A line of the outcomes is a method, a task and a seed, with 1 for each right answer of
 a test item and 0 for a wrong one. A run that has finished is read, another one resumed.
 """
@@ -21,7 +21,6 @@ from typing import Any
 from runs import (
     DEV,
     MODEL_SWARMS,
-    SPARE,
     SWARM,
     TASKS,
     finished,
@@ -33,12 +32,9 @@ from runs import (
     written_tasks,
 )
 
-FEWER = (16, 50, 100, 200)  # further prompts
-
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    **{f"spare-{count}": {"dev": DEV, "spare": count} for count in FEWER},
-    "spare": {"dev": DEV, "spare": SPARE},
+    "spare": {"dev": DEV},
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
     "pycma": {

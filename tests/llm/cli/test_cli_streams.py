@@ -23,7 +23,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.running import print_result, watched
 from pyswarmopt_llm.common.events import note
 
-with watched(Path("run"), False, "--json-lines" in sys.argv) as on_event:
+with watched(Path("run"), False) as on_event:
     for number in range(1000):
         on_event(note(f"Größe {number} " + 50 * "."))
     Path("done").write_text("the result")
@@ -54,8 +54,3 @@ def test_a_stream_that_is_closed_or_full_ends_nothing(redirect: str, tmp_path: P
     assert code == 0 and "Traceback" not in shown and "Exception ignored" not in shown
     # nothing that is shown lands in a file that was opened where a closed stream was
     assert (tmp_path / "done").read_text() == "the result"
-
-
-def test_a_reader_of_events_may_go(tmp_path: Path) -> None:
-    code, shown = shell(tmp_path, JOB, "--json-lines | head -n 1")
-    assert code == 0 and "Traceback" not in shown and (tmp_path / "done").exists()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pyswarmopt_llm.cli.running import write_line
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import progress
 
@@ -66,12 +64,3 @@ def test_the_authors_scripts_are_named_and_unknown_examples_are_not_counted() ->
     with progress(Console(file=out, width=200)) as on_event:
         on_event(Event("start", {**START.data, "settings": settings, "dev_items": 0}))
     assert "authors' scripts" in out.getvalue() and "dev examples" not in out.getvalue()
-
-
-def test_json_lines_are_the_events_to_the_letter() -> None:
-    out = io.StringIO()
-    events = [START, evaluation(0.1, 1), Event("note", {"text": 'two\nlines "é"'})]
-    for event in events:
-        write_line(out, event)
-    read = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert read == [{"event": event.kind, **event.data} for event in events]
