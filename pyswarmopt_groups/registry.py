@@ -10,7 +10,7 @@ Example:
     ((4,), (3, 'different', 256))
     >>> find_names(["vote:majority", "weighted"], VOTES)
     Traceback (most recent call last):
-    pyswarmopt_llm.common.errors.UserError: strategy vote:majority is unknown; did you mean majority?
+    pyswarmopt_llm.common.errors.UserError: strategy vote:majority is unknown; use all, or some of: ...
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pyswarmopt.base.spelling import suggesting
 from pyswarmopt.base.words import largest
 from pyswarmopt_llm.common.errors import InvalidOption
 
@@ -121,12 +120,9 @@ def option_name(field: str) -> str:
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the options' help to a configuration's docstring, and suggest the nearest name for a
-    wrong one.
-    """
+    """Add the options' help to a configuration's docstring."""
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
-    config.__init__ = suggesting(config.__init__)  # type: ignore[method-assign]
     return config
 
 

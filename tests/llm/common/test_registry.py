@@ -15,23 +15,7 @@ from packaging.utils import canonicalize_name
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.extras import EXTRAS
-from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.report.run import search
-
-
-@pytest.mark.parametrize(
-    ("where", "name", "message"),
-    [
-        ("--method", "tise", "--method tise is unknown; did you mean ties?"),
-        ("--method", "x", "--method x is unknown; use one of: ties, slerp"),
-        ("builtin:", "slurp", "builtin:slurp is unknown; did you mean builtin:slerp?"),
-    ],
-)
-def test_the_closest_name_is_suggested_as_the_user_would_write_it(
-    where: str, name: str, message: str
-) -> None:
-    assert str(unknown(where, name, ("ties", "slerp"))) == message
-
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import AppendLog, locked, temporary, versions, write_text
+from pyswarmopt_llm.common.files.regular import AppendLog, locked, temporary, write_text
 
 SIZE = 200_000
 
@@ -104,12 +104,3 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> No
     log.append({"b": 2})
     with pytest.raises(UserError, match=r"log\.jsonl: line 2: a is missing"):
         log.read()
-
-
-def test_versions_name_the_commit_of_a_checkout() -> None:
-    """As git itself says it, from another directory."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        pytest.skip("not a checkout")
-    head = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
-    assert versions()["commit"].removesuffix("-dirty") == head
