@@ -43,9 +43,6 @@ def note(text: str) -> Event:
     return Event("note", {"text": text})
 
 
-SMALL = 0.05  # weights below this are not listed
-
-
 def duration(seconds: float) -> str:
     """Seconds as hours, minutes and seconds.
 
@@ -61,17 +58,14 @@ def duration(seconds: float) -> str:
 
 
 def mixture_text(coefficients: Mapping[str, float]) -> str:
-    """The mixture on one line, with dots for weights below `SMALL`; "the base model" if all weights
-    are 0.
+    """The mixture on one line, without weights that are rounded to 0; "the base model" if all are.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
-        ('0.63 banking - 0.61 instruct + ...', '1.00 math')
+        ('0.63 banking - 0.61 instruct + 0.02 math', '1.00 math')
         >>> mixture_text({"math": 0.0})
         'the base model'
     """
     used = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
-    large = [f"{weight:.2f} {name}" for name, weight in used if abs(weight) >= SMALL]
-    if any(0 < abs(weight) < SMALL for _, weight in used):
-        large.append("...")
-    return " + ".join(large).replace("+ -", "- ") or "the base model"
+    shown = [f"{weight:.2f} {name}" for name, weight in used if round(weight, 2)]
+    return " + ".join(shown).replace("+ -", "- ") or "the base model"

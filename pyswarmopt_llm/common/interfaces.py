@@ -27,6 +27,11 @@ class LowRank:
     b: Tensor
     a: Tensor
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out_features, in_features)."""
+        return self.b.shape[0], self.a.shape[1]
+
     def dense(self) -> Tensor:
         """The dense change, (out_features, in_features), float32.
 
@@ -149,18 +154,7 @@ def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str
     """Shapes of the changes in a part of a patch, without computing any."""
     if isinstance(part, Computed):
         return part.shapes
-    return {
-        name: _shape_of(name, value) if isinstance(value, LowRank) else tuple(value.shape)
-        for name, value in part.items()
-    }
-
-
-def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
-    if change.b.shape[1] != change.a.shape[0]:
-        raise ValueError(
-            f"{name}: factors must have equal ranks, got {change.b.shape[1]} and {change.a.shape[0]}"
-        )
-    return change.b.shape[0], change.a.shape[1]
+    return {name: tuple(value.shape) for name, value in part.items()}
 
 
 class Engine(Protocol):

@@ -6,7 +6,6 @@ The fields of its header: https://huggingface.co/docs/hub/model-cards
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
@@ -18,27 +17,6 @@ from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.cards import Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
-
-
-@dataclass(frozen=True)
-class FileKind:
-    """The kind of model files that a card describes.
-
-    Attributes:
-        library: library that loads the files: peft or transformers.
-        relation: relation to the base: adapter or merge.
-        tags: tags of the format.
-        sentence: how the files were made from the search's files; "" for the latter.
-    """
-
-    library: str
-    relation: str
-    tags: tuple[str, ...]
-    sentence: str = ""
-
-
-ADAPTER = FileKind("peft", "adapter", ("lora",))
-MODEL = FileKind("transformers", "merge", ())
 
 
 def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
@@ -58,7 +36,7 @@ def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
 
 
 def model_card(
-    about: About, result: Result, parents: Sequence[Parent] = (), form: FileKind | None = None
+    about: About, result: Result, parents: Sequence[Parent] = (), library: str = "", made: str = ""
 ) -> str:
     """The README.md of ``best/``, or of its export.
 
@@ -66,21 +44,20 @@ def model_card(
         about: ``run.json``.
         result: ``result.json``.
         parents: base and experts; the result inherits a licence that all of them state.
-        form: kind of the files; None: as in ``best/``.
+        library: library that loads the files; empty: as in ``best/``.
+        made: how the files were made from those in ``best/``; empty: they are those.
 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped. A card is published, so
         it contains no questions and nothing that needs the run.
     """
-    if form is None:
-        form = ADAPTER if about.kind.adapters else MODEL
     found = findings(about, result)
     licence, warning = licence_of(parents)
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
         **vars(found),
         origin=_origin(found),
-        form=form,
+        made=made,
         warning=warning,
         use=_use(about, result),
         score=score,
@@ -90,12 +67,12 @@ def model_card(
         return text
     header: dict[str, Any] = {}
     if may_be_on_hub(about.base):
-        header = {"base_model": about.base, "base_model_relation": form.relation}
+        header = {"base_model": about.base}
     header |= {
         "license": licence,
-        "library_name": form.library,
+        "library_name": library or about.kind.library,
         "pipeline_tag": "text-generation",
-        "tags": sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),
+        "tags": ["merge", "model-swarms", "pyswarmopt"],
     }
     stated = {name: value for name, value in header.items() if value}
     return f"---\n{front_matter(stated)}\n---\n\n{text}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,6 @@ KINDS = {1: "better", 0: "level", -1: "worse"}
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
-LABEL = "label new rows"
-ASK = "ask a question"
-EVALUATE = "score it again"
-MERGE = "merge it for Ollama or vLLM"
-PUBLISH = "publish it"
 _NAME = 40  # most characters of an adapter's name
 
 
@@ -83,7 +78,7 @@ def findings(about: About, result: Result) -> Findings:
         judged,
         score_rows(result),
         notes=list(notes(result, judged.kind)),
-        steps=next_steps(judged.kind, about, result),
+        steps=next_steps(about, result),
         command=search_command(about.typed).replace(f"{Path.cwd()}/", ""),
     )
 
@@ -138,10 +133,7 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
         'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
     """
     if kind == "better":
-        without = ""
-        if best == "the fine-tuned base model":
-            without = "without your adapters, "
-        return f"Yes: {without}{best} scores {ours:.3f} on test, significantly better than {other}."
+        return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
         return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
     return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
@@ -262,41 +254,24 @@ def method(about: About) -> str:
     return one_line(f"{name}, space {config.space} ({size})")
 
 
-def uses(about: About, result: Result) -> dict[str, str]:
-    """Purpose -> command, for everything that can be done with a result."""
+def next_steps(about: About, result: Result) -> dict[str, str]:
+    """Purpose -> command, for what can be done with a result."""
     run = about.config.out.rstrip("/")
     found = {}
     labelling = labelled(about, result)
     task = (labelling or about.task_names)[0] if result.several_tasks else None
     if labelling is None:
-        found[ASK] = command("generate", "YOUR QUESTION", run=run, task=task)
+        found["ask a question"] = command("generate", "YOUR QUESTION", run=run, task=task)
     else:
-        found[LABEL] = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
-    found[EVALUATE] = command("eval", run=run, metrics=metric_to_name(about.config))
+        labels = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
+        found["label new rows"] = labels
+    found["score it again"] = command("eval", run=run, metrics=metric_to_name(about.config))
     if about.kind.adapters:
-        found[MERGE] = command("export", run, out=f"{run}-merged")
-    if about.kind.library:  # else its files contain paths of this machine
-        found[PUBLISH] = shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+        found["merge it for Ollama or vLLM"] = command("export", run, out=f"{run}-merged")
+    if about.kind.library and not result.alarms:  # else its files contain paths of this machine
+        upload = shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+        found["publish it"] = upload
     return found
-
-
-def next_steps(kind: str, about: About, result: Result) -> dict[str, str]:
-    """Purpose -> command, for one or two next steps after a verdict.
-
-    Args:
-        kind: kind of the `Verdict`.
-        about: ``run.json``.
-        result: ``result.json``.
-    """
-    run = about.config.out.rstrip("/")
-    if kind == "gamed":
-        return {"read the replies": command("report", run)}
-    if kind == "better":
-        steps = {name: line for name, line in uses(about, result).items() if name != ASK}
-        return {name: steps[name] for name in (*list(steps)[:1], PUBLISH) if name in steps}
-    typed = about.typed
-    other = replace(typed, seed=typed.seed + 1, out=f"{run}-seed{typed.seed + 1}")
-    return {"search with another seed": search_command(other)}
 
 
 def labelled(about: About, result: Result) -> tuple[str, Form] | None:
@@ -333,7 +308,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",
         f"Files: {run}/best; report: {run}/report.html",
-        *(f"To {purpose}: {line}" for purpose, line in found.steps.items()),
+        *(f"To {purpose}: {line}" for purpose, line in list(found.steps.items())[:1]),
     ):
         # names from files are never read as markup
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.report.findings import combination, findings, method, uses
+from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Task
@@ -52,7 +52,6 @@ def render_report(
         score=score,
         combination=combination(result),
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
-        uses={**found.steps, **uses(about, result)},
         replies=replies,
         changes=list(_changed_tasks(result, tasks)),
         method=method(about),

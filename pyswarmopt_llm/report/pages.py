@@ -41,29 +41,6 @@ def code(value: object) -> str:
     return "`" + one_line(value).replace("`", "'") + "`"
 
 
-def with_code(value: object) -> Markup:
-    """A sentence as HTML, with text in backticks as code.
-
-    Example:
-        >>> print(with_code("`a<b` is & stays"))
-        <code>a&lt;b</code> is &amp; stays
-    """
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(value))))
-
-
-def split_interval(cell: str) -> tuple[str, str]:
-    """A number, and its interval or the rest of the cell.
-
-    Example:
-        >>> split_interval("0.6 [0.5, 0.7]"), split_interval("-")
-        (('0.6', '[0.5, 0.7]'), ('-', ''))
-    """
-    found = re.search(r" (?=[\[(])", cell)
-    if found is None:
-        return (cell, "")
-    return (cell[: found.start()], cell[found.end() :])
-
-
 def upper_first(text: str) -> str:
     """`text` with its first letter capitalised.
 
@@ -112,7 +89,7 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    texts = (code, one_line, plain, with_code, cut, split_interval, upper_first)
+    texts = (code, one_line, plain, cut, upper_first)
     for function in (*texts, counted, duration, mixture_text, score_text):
         environment.filters[function.__name__] = function
     environment.globals["about_weights"] = about_weights

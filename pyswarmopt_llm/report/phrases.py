@@ -39,13 +39,9 @@ def p_text(p_value: float) -> str:
     Example:
         >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
         ('p < 0.001', 'p = 0.071', 'p = 0.50')
-        >>> p_text(0.04996)  # is not rounded to the level
-        'p = 0.04996'
     """
     if p_value < 0.001:
         return "p < 0.001"
-    if 0.0495 < p_value < 0.0505:
-        return f"p = {p_value:.4g}"
     if p_value < 0.1:
         return f"p = {p_value:.3f}"
     return f"p = {p_value:.2f}"

@@ -16,9 +16,6 @@ from pyswarmopt_llm.report.phrases import few, one_line, score_text
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
 
-NOTES = 2  # most notes on a terminal; the report has all
-_PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned models"}
-
 
 @contextmanager
 def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[OnEvent]:
@@ -56,8 +53,6 @@ class Display:
         self._spell = spell
         self._bar = bars.add_task("getting ready", total=None)
         self._logs = not bars.console.is_terminal
-        self._said: set[str] = set()
-        self._notes = 0
         self._best: float | None = None
 
     def on_event(self, event: Event) -> None:
@@ -69,20 +64,16 @@ class Display:
             case "price":
                 self._say(price(data))
             case "note":
-                self._notes += 1
-                if self._logs or self._notes <= NOTES:
-                    self._say(self._spell(data["text"]))
+                self._say(self._spell(data["text"]))
             case "replayed" | "evaluation":
                 self._bars.update(self._bar, advance=1, description=best_so_far(data))
             case "iteration" if self._logs and data["best"] != self._best:
                 self._best = data["best"]
                 self._say(best_so_far(data))
-            case "trial":
-                self._phase(_PHASES.get(data["phase"], data["phase"]))
             case "training":
                 self._bars.update(self._bar, description=f"training, {data['share']:.0%}")
             case "closing":
-                self._phase("scoring the result")
+                self._say("scoring the result")
 
     def _start(self, start: Mapping[str, Any]) -> None:
         self._best = None
@@ -96,16 +87,10 @@ class Display:
         self._say(decided(start))
         self._say(few(start["dev_items"]))
 
-    def _phase(self, text: str) -> None:
-        self._bars.update(self._bar, description=text)
-        if self._logs:
-            self._say(text)
-
     def _say(self, line: str) -> None:
-        """Print a line, once: a grid's draws repeat some of them."""
-        if line and line not in self._said:
+        """Print a line above the bar."""
+        if line:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        self._said.add(line)
 
 
 def best_so_far(data: Mapping[str, Any]) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig, command
-from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.page import render_report, searched
+from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
@@ -36,7 +35,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 
     Args:
         config: settings of the search.
-        on_event: called with progress; by default a notebook shows it.
+        on_event: called with each event.
 
     Returns:
         The finished run. Its scores are measured on the files in ``best/``, read back.
@@ -51,8 +50,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         >>> search(config).result["best_test"]  # doctest: +SKIP
         0.62
     """
-    with _listening(on_event) as listener:
-        return _shown(job.search(config, listener))
+    return _shown(job.search(config, on_event))
 
 
 def resume(
@@ -78,72 +76,43 @@ def resume(
         UserError: the directory is not a run, it would execute code that is not allowed, or the
             base model, experts or data have changed.
     """
-    with _listening(on_event) as listener:
-        return _shown(job.resume(run, listener, [named(each) for each in allowed]))
-
-
-@contextmanager
-def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
-    """The progress listener; by default a notebook's display, if in a notebook."""
-    from rich.console import Console
-
-    console = Console()
-    if on_event is not None or not console.is_jupyter:
-        yield on_event
-        return
-    from pyswarmopt_llm.report.progress import progress
-
-    with progress(console) as shown:
-        yield shown
+    return _shown(job.resume(run, on_event, [named(each) for each in allowed]))
 
 
 def _shown(found: SearchResult) -> SearchResult:
-    """The search result with its verdict; its card and report are written, if they are not there.
-
-    If one cannot be written, a warning says so, since the result is complete.
-    """
+    """The search result with its verdict; its card and report are written, if they are not there."""
     run = Run(found.run)
     result = Result.from_json(found.result)
     for name, write in ((CARD, write_card), (PAGE, write_page)):
-        try:
-            if not (run.path / name).is_file():
-                write(run, result)
-        except Exception as error:  # of any kind: none may hide the result
-            why, again = first_line(error), command("report", str(run.path))
-            log.warning(
-                "could not write %s (%s); to write it later: %s", run.path / name, why, again
-            )
+        if not (run.path / name).is_file():
+            write(run, result)
     return replace(found, verdict=verdict(result).sentence)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:
-    """The run's tasks with unchanged files."""
+    """The run's tasks; none if a file has changed."""
+    stored = run.about.fingerprints.get("tasks", {})
     try:
         tasks = load_split(run.config)
-    except UserError as error:
-        log.warning("the report omits all questions: %s", error)
+        same = all(task_print(task) == stored.get(name) for name, task in tasks.items())
+    except UserError:
+        same = False
+    if not same:
+        log.warning("the report omits all questions, because a task file has changed")
         return {}
-    stored = run.about.fingerprints.get("tasks", {})
-    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
-    for name in tasks.keys() - same.keys():
-        log.warning("the report omits the questions of %s, because its file has changed", name)
-    return same
+    return tasks
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
-        UserError: the directory is not a finished run, or its history is of other experts.
+        UserError: the directory is not a finished run.
     """
     run = Run(path)
     result = read_result(path)
     if result is None:
         raise UserError(f"{path} is not finished; continue it with: {command('resume', str(path))}")
-    if {len(row.coefficients) for row in searched(run.rows)} - {len(result.coefficients)}:
-        raise UserError(
-            f"{path}/history.jsonl has different experts from result.json; restore the file"
-        )
     return run, result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,11 @@ from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes, quiet_transfor
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
-from pyswarmopt_llm.report.card import FileKind, model_card
+from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.cards import parents_of
 from pyswarmopt_llm.searching.use.opening import check_unchanged, is_whole_model, result_of
 
-FORMATS = {  # with a sentence for the model card
-    "merged": FileKind("transformers", "merge", ("lora",), "The adapter is merged into the base."),
-    "peft": FileKind("peft", "adapter", ("lora",)),
-}
 Changes = Mapping[str, LowRank]  # weight -> its change, scale included
 
 
@@ -184,17 +180,17 @@ def _merge(base: BaseModel, changes: Changes, folder: Path) -> None:
 
 def _card(run: Path, form: str, loss: Loss | None) -> str:
     """The run's model card, adapted to these files."""
-    kind = FORMATS[form]
     opened, result = read_run(run)
+    library, made = "transformers", "The adapter is merged into the base."
+    if form == "peft":
+        library, made = "peft", ""
     if loss is not None:
-        truncation = (
+        made = (
             f"Its rank was reduced, which alters its weight changes by {loss.whole:.1%} (Frobenius "
             "norm). The scores below were measured with the whole adapter."
         )
-        kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
-    return model_card(
-        opened.about, result, parents_of(opened.config, result.coefficients.values()), kind
-    )
+    parents = parents_of(opened.config, result.coefficients.values())
+    return model_card(opened.about, result, parents, library, made)
 
 
 def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], Loss]:

@@ -10,9 +10,6 @@ import json
 from functools import cache
 from typing import Any
 
-# pydantic adds them to a path where a value may have several types
-_TYPES = ("str", "int", "constrained-str")
-
 
 class WrongType(ValueError):
     """A missing value, or one of the wrong type.
@@ -57,8 +54,7 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         cause = wrong.get("ctx", {}).get("error")  # raised by a dataclass that checks itself
         inner = cause.path if isinstance(cause, WrongType) else ""
         places = [place for place in wrong["loc"] if isinstance(place, str)]
-        names = [name for name in (path, *places, inner) if name not in _TYPES]
-        raise WrongType(" ".join(filter(None, names))) from error
+        raise WrongType(" ".join(filter(None, (path, *places, inner)))) from error
 
 
 @cache
@@ -91,7 +87,6 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
             object_pairs_hook=_unique,
             parse_constant=_missing,
             parse_float=_Number,
-            parse_int=_integer,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -105,13 +100,6 @@ class _Number(float):
 
     def __str__(self) -> str:
         return self.text
-
-
-def _integer(text: str) -> float:
-    """An integer; -0 is a `_Number`, since Python's integers have none."""
-    if text == "-0":
-        return _Number(text)
-    return int(text)
 
 
 def _missing(constant: str) -> None:

@@ -44,18 +44,16 @@ def test_elsewhere_than_in_a_terminal_there_are_lines() -> None:
     with progress(Console(file=out, width=40)) as on_event:
         on_event(START)
         on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
-        for _ in range(3):  # one line in all
-            on_event(Event("trial", {"phase": "letter"}))
         on_event(evaluation(0.75, 2))
         for number in (2, 3):  # nothing new in the second
             on_event(Event("iteration", {"best": 0.75, "evaluations": number}))
         on_event(Event("closing"))
-    headline, decided, note, trial, iteration, closing = out.getvalue().splitlines()
+    headline, decided, note, iteration, closing = out.getvalue().splitlines()
     known = ("runs/a", "2 experts", "builtin:mixture", "48 dev examples")
     assert all(word in headline for word in known)
     assert "4 particles" in decided and "2 iterations" in decided
     assert note == "[bold]letters[/bold] are at chance"
-    assert "letters" in trial and closing == "scoring the result" and "0.750" in iteration
+    assert closing == "scoring the result" and "0.750" in iteration
 
 
 def test_the_authors_scripts_are_named_and_unknown_examples_are_not_counted() -> None:
