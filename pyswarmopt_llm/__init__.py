@@ -23,16 +23,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.common.errors import UserError
-    from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
+    from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
     from pyswarmopt_llm.common.statistics import score_of
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import inspect_experts
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
-    from pyswarmopt_llm.published.classifiers import controllability, load_reward
     from pyswarmopt_llm.report.run import resume, search
-    from pyswarmopt_llm.scores.metrics.metric import Written
     from pyswarmopt_llm.scores.tasks.load import load_task
-    from pyswarmopt_llm.searching.search import SearchResult
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
     from pyswarmopt_llm.searching.training.expert import train_expert
     from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
@@ -47,19 +44,13 @@ _HOME = {
     "Patch": "common.interfaces",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
-    "SearchResult": "searching.search",
-    "Space": "common.interfaces",
     "TrainingOptions": "searching.training.examples",
     "UserError": "common.errors",
-    "Utility": "common.interfaces",
-    "Written": "scores.metrics.metric",
     "adapter_patch": "mix.load",
     "check": "tools.check",
-    "controllability": "published.classifiers",
     "evaluate": "searching.use.evaluate:evaluate_model",
     "generate": "searching.use.generate:generate_text",
     "inspect_experts": "experts.compatibility",
-    "load_reward": "published.classifiers",
     "load_task": "scores.tasks.load",
     "open_mixture": "tokens.space",
     "open_model": "mix.load",
@@ -98,19 +89,13 @@ __all__ = [
     "Patch",
     "Score",
     "SearchConfig",
-    "SearchResult",
-    "Space",
     "TrainingOptions",
     "UserError",
-    "Utility",
-    "Written",
     "adapter_patch",
     "check",
-    "controllability",
     "evaluate",
     "generate",
     "inspect_experts",
-    "load_reward",
     "load_task",
     "open_mixture",
     "open_model",

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pyswarmopt_llm as sl
+from pyswarmopt_llm.published.classifiers import controllability
+from pyswarmopt_llm.scores.metrics.metric import Written
 
 TOKENS = 200  # maximum per reply, as in searches with a reward model
 
@@ -22,7 +24,7 @@ def main(verbose: Path, concise: Path) -> None:
     engine = sl.open_model(
         config["base"], None, config["dtype"], config["device"], config["threads"]
     )
-    written = sl.Written(
+    written = Written(
         task.test, lambda items, texts: [0.0] * len(texts), engine.chat, task.prompt, TOKENS
     )
     replies = []
@@ -34,7 +36,7 @@ def main(verbose: Path, concise: Path) -> None:
             "on average"
         )
     print(
-        f"controllability {sl.controllability(*replies):.2f} on {len(task.test)} prompts (0.5 is "
+        f"controllability {controllability(*replies):.2f} on {len(task.test)} prompts (0.5 is "
         "none, 1 is full)"
     )
 

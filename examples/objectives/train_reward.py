@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm import load_reward, resolve_base
+from pyswarmopt_llm import resolve_base
+from pyswarmopt_llm.published.classifiers import load_reward
 
 TOPICS = (
     "the sea",

@@ -49,5 +49,9 @@ def test_documents_import_public_names_only(page: Path) -> None:
     # Parts that a reader's space is made of.
     extending = {f"pyswarmopt_llm.{name}" for name in ("mix", "mix.delta", "mix.one_base")}
     found = set(re.findall(r"(?:from|import) (pyswarmopt_llm\.[\w.]+)", text))
-    generators = {"pyswarmopt_llm.published.builtin"}  # training items of the examples
-    assert found <= generators | extending
+    # training items and reward models of the examples
+    examples = {
+        f"pyswarmopt_llm.{name}"
+        for name in ("published.builtin", "published.classifiers", "scores.metrics.metric")
+    }
+    assert found <= examples | extending

@@ -326,7 +326,7 @@ def held_out(lab: Path) -> Mapping[str, Any]:
     """
     from scipy.stats import spearmanr
 
-    from pyswarmopt_llm import load_reward
+    from pyswarmopt_llm.published.classifiers import load_reward
     from pyswarmopt_llm.scores.tasks import Item
 
     rows = replies_of(lab, "held out", 15)

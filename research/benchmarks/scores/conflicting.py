@@ -25,7 +25,8 @@ from typing import Any
 import torch
 from runs import METHODS, adapters, finished, methods_parser, outcomes, write_lines
 
-from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model
+from pyswarmopt_llm import SearchConfig, load_task, open_model
+from pyswarmopt_llm.published.classifiers import load_reward
 from pyswarmopt_llm.scores.tasks import Item
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
