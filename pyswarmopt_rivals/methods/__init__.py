@@ -12,7 +12,7 @@ Example:
     0.2
     >>> load_method("tiess")
     Traceback (most recent call last):
-    pyswarmopt_llm.common.errors.InvalidOption: method tiess is unknown; use all, or some of: ...
+    pyswarmopt_llm.common.errors.InvalidOption: method tiess is unknown; use one of: ...
 """
 
 from __future__ import annotations
