@@ -85,7 +85,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     # Child processes of libraries must not import from the current directory, which may be a
     # stranger's.
-    added = "PYTHONSAFEPATH" not in os.environ
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         code = run_app(app, "swarm-llm", arguments)
@@ -99,7 +98,4 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if not out_of_memory(error):
             raise
         code = complain(NO_ROOM)
-    finally:
-        if added:
-            os.environ.pop("PYTHONSAFEPATH", None)
     raise SystemExit(code)

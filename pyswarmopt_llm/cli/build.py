@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from pyswarmopt_llm.common.errors import InvalidOption, spell
+from pyswarmopt_llm.common.errors import spell
 from pyswarmopt_llm.common.options import RARE, option_in, option_name
 from pyswarmopt_llm.common.registry import plugins
 
@@ -54,7 +54,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     def command(**values: Any) -> None:
         arguments = {}
         for name, hints in inputs.items():
-            read = {each: _read(each, hints[each][0], values[each]) for each in hints}
+            read = {each: _read(each, hint, values[each]) for each, (hint, _) in hints.items()}
             arguments[name] = kinds[name](**read) if is_dataclass(kinds[name]) else read[name]
         function(**arguments)
 
@@ -85,15 +85,14 @@ def _inputs(name: str, kind: Any, default: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
-    """The parameter for Typer: tuples are lists, or texts with commas."""
+    """The parameter for Typer: tuples are lists."""
     if option := option_in(hint):
         kind = get_args(hint)[0]
         if default is EMPTY and not option.required:
             default = ""
         if get_origin(kind) is tuple:
-            kind = str if option.commas else list[str]
-            if default is not EMPTY:
-                default = ",".join(default) if option.commas else []
+            kind = list[str]
+            default = default if default is EMPTY else list(default)
         said = typer.Option(
             f"--{option_name(name)}",
             metavar=option.metavar,
@@ -110,30 +109,17 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     """The value from Typer's value.
 
     Raises:
-        InvalidOption: the value is out of range, or does not have the required form ``NAME=VALUE``.
+        InvalidOption: the value is out of range.
     """
     option = option_in(hint)
     if option is None:
         return value
-    kind = get_args(hint)[0]
-    if get_origin(kind) is tuple:
-        if option.commas:
-            texts = map(str.strip, value.split(","))
-        else:
-            texts = value
-        value = tuple(filter(None, texts))
-        if get_args(kind)[0] is not str:
-            value = tuple(_pair(name, text, option.metavar) for text in value)
+    if option.commas:
+        value = [part.strip() for text in value for part in text.split(",")]
+    if isinstance(value, list):
+        value = tuple(filter(None, value))
     option.check(name, value)
     return value
-
-
-def _pair(name: str, text: str, form: str) -> tuple[str, str]:
-    """``NAME=VALUE`` -> (name, value)."""
-    left, _, right = text.partition("=")
-    if not (left and right):
-        raise InvalidOption(name, text, f": use the form {form}")
-    return left, right
 
 
 def as_flag(field: str, value: str = "") -> str:

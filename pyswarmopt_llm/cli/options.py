@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import textwrap
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer.core import TyperCommand
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.common.registry import lookup
 
 # What the command line no longer has: command, or option with its dashes -> what to use instead.
 REMOVED = {
@@ -109,30 +107,23 @@ def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
     return words
 
 
-def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collection[str]) -> None:
-    """Refuse empty values, such as a shell's unset variables, and second values of an option that
-    accepts only one here but several in other commands.
+def refuse_unclear(args: Sequence[str], flags: Mapping[str, Any]) -> None:
+    """Refuse empty values, such as a shell's unset variables, and a second task or metric where a
+    command accepts only one; the parser would keep the last.
 
     Args:
         args: the command line.
-        options: the options that take values.
-        single: those that accept one value; the parser would keep the last.
-
-    Example:
-        >>> refuse_unclear(["--base", "", "--out", "run"], ["--base", "--out"], [])
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --base is empty; set a value, or omit the option
+        flags: option with its dashes -> parameter, for options that take values.
     """
-    seen = set[str]()
     for option, after in itertools.pairwise([*args, "-"]):
         name, equals, value = option.partition("=")
-        if name in options and not (value if equals else after):
+        if name in flags and not (value if equals else after):
             raise UserError(f"{name} is empty; set a value, or omit the option")
-        if name in single and name in seen:
+    for name in ("--task", "--metric"):
+        if args.count(name) > 1 and name in flags and not flags[name].multiple:
             raise UserError(
                 f"{name} appears twice, but this command accepts only one; run it for each"
             )
-        seen.add(name)
 
 
 class SwarmCommand(TyperCommand):
@@ -141,17 +132,16 @@ class SwarmCommand(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Turn ``--set`` and variadic options into plain options, then parse."""
+        """Turn the configuration file, ``--set`` and variadic options into plain options, then parse."""
         flags = flags_of(self)
         if "--help-all" in args:
             for param in flags.values():
                 param.hidden = False
             args = ["--help"]
-        words = spell_set(args, {*flags, *REMOVED})
+        words = spell_set([*from_file(args), *args], {*flags, *REMOVED})
         refuse_removed(words, flags)
         valued = {name: param for name, param in flags.items() if not param.is_flag}
-        single = {name for name in valued if not valued[name].multiple}
-        refuse_unclear(words, valued, single & {"--task", "--metric"})
+        refuse_unclear(words, valued)
         variadic = [name for name in valued if (valued[name].metavar or "").endswith("...")]
         return super().parse_args(ctx, spread(words, variadic))
 
@@ -174,53 +164,38 @@ def names_block(heading: str, names: Iterable[str]) -> list[str]:
     )
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file.
+def from_file(args: Sequence[str]) -> list[str]:
+    """The options in the TOML file after ``--config`` that are not on the command line, as words.
 
     Raises:
-        UserError: the file is malformed (with its line).
+        UserError: the file is malformed (with its line), or names another file.
         OSError: it cannot be read.
     """
+    given = {arg.partition("=")[0] for arg in args}
+    path = ""
+    for option, after in itertools.pairwise([*args, ""]):
+        name, _, value = option.partition("=")
+        if name == "--config":
+            path = value or after
+    if not path:
+        return []
     try:
-        return tomllib.loads(read_text(path, INPUT_LIMIT))
+        settings = tomllib.loads(read_text(Path(path), INPUT_LIMIT))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
-
-
-def take_defaults(ctx: typer.Context, path: str | None) -> str | None:
-    """Use the settings in the file after ``--config`` as defaults; the command line takes precedence.
-
-    Raises:
-        UserError: the file is invalid, or a setting is unknown.
-    """
-    if path is None:
-        return None
-    flags = flags_of(ctx.command)
-    known = {name: flag for name, flag in flags.items() if name not in ("--config", "--help")}
-    ctx.default_map = {}
-    for key, value in read_config(Path(path)).items():
-        refuse_removed([f"--{key}"], flags)
-        param = lookup(f"{path}: option", f"--{key}", known)
+    words = []
+    for name, value in settings.items():
+        if name == "config":
+            raise UserError(f"{path}: option --config is unknown; remove it")
         if not isinstance(value, list):
             value = [value]
-        texts = list(map(str, value))
-        ctx.default_map[param.name] = ",".join(texts)
-        if param.multiple:
-            ctx.default_map[param.name] = texts
-    return path
+        if f"--{name}" in given or value == [False]:
+            continue
+        words += [f"--{name}" if each is True else f"--{name}={each}" for each in value]
+    return words
 
 
-Config = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="TOML file that sets these options.",
-        rich_help_panel=OUTPUT,
-        is_eager=True,
-        callback=take_defaults,
-    ),
-]
+Config = Annotated[str | None, Option("TOML file that sets these options.", "FILE", OUTPUT)]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
 DryRun = Annotated[
     bool, Option("Load everything, time one batch and print the cost; write nothing.", group=OUTPUT)

@@ -344,7 +344,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), draws=3)
-        'swarm-llm search --columns question=body,label=team --metric f1 --draws 3'
+        'swarm-llm search --columns question=body --columns label=team --metric f1 --draws 3'
     """
     given = {
         name: value
@@ -376,8 +376,6 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
             value = [value]
         texts = [str(each) for each in value if each is not None and each is not False]
         texts = list(filter(None, texts))
-        if option.commas and texts:
-            texts = [",".join(texts)]
         if option.metavar.endswith("...") and texts:
             yield from (flag, *texts)
         else:

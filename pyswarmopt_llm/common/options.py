@@ -48,7 +48,7 @@ class Option:
         group: heading of the help, or `RARE`.
         required: False makes the option optional on the command line, and empty by default, even if
             the field has no default.
-        commas: whether a tuple's values are comma-separated instead of repeated.
+        commas: whether a tuple's values may also be separated by commas.
         choices: allowed values; empty: any.
         least, above: lower bound, inclusive or not.
         most, below: upper bound, inclusive or not; default: see `pyswarmopt.base.words`.

@@ -44,7 +44,7 @@ class CompareConfig:
         int, Option("Dev-example budget per method, task and seed.", "N", least=1)
     ] = 8000
     data: Annotated[
-        tuple[tuple[str, str], ...],
+        tuple[str, ...],
         Option(
             "An expert's training chats, for data-merge: JSONL or builtin:NAME.", "NAME=D", opt.TASK
         ),

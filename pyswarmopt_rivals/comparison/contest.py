@@ -165,10 +165,11 @@ def check_budget(budget_items: int, task: Task) -> None:
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     """Expert name -> training chats: all of a file, or `examples` of a generated task."""
     chats = {}
-    for name, spec in config.data:
-        if name not in experts:
-            why = f": no expert is named {name}; the experts are {', '.join(experts)}"
-            raise InvalidOption("data", f"{name}={spec}", why)
+    for text in config.data:
+        name, _, spec = text.partition("=")
+        if name not in experts or not spec:
+            why = f": write NAME=D, with an expert's name ({', '.join(experts)})"
+            raise InvalidOption("data", text, why)
         count = config.examples if spec.startswith(BUILTIN) else None
         chats[name] = load_examples(spec, count, 0)
     return chats

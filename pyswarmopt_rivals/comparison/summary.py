@@ -93,10 +93,9 @@ def summarise(
         for bench in benches
     }
     given = asdict(config)
-    pairs = [f"{name}={spec}" for name, spec in config.data]
     result: dict[str, Any] = {
         "config": given,
-        "command": command("compare", of=CompareConfig, **given | {"data": pairs}),
+        "command": command("compare", of=CompareConfig, **given),
         "versions": versions(),
         "experts": len(config.experts),
         "left_out": dict(left_out),

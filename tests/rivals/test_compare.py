@@ -88,7 +88,7 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
         said = {"user": f"Question: {name}?", "assistant": name}
         turns = [{"role": role, "content": text} for role, text in said.items()]
         file.write_text((json.dumps({"messages": turns}) + "\n") * 6)
-    pairs = tuple((name, str(file)) for name, file in data.items())
+    pairs = tuple(f"{name}={file}" for name, file in data.items())
     schedule = {"data_lr": 5e-4, "data_epochs": 2.0}
     changes = {"methods": ("all",), "seeds": 1, "budget_items": 60, "data": pairs, **schedule}
     config = CompareConfig(**given | changes)

@@ -68,7 +68,7 @@ def config_of(
     """A part of the comparison, as `swarm-llm compare` runs it."""
     methods, budget = PARTS[part]
     experts = sorted((lab / "experts").iterdir())
-    data = tuple((expert.name, str(lab / "data" / f"{expert.name}.jsonl")) for expert in experts)
+    data = tuple(f"{expert.name}={lab / 'data' / expert.name}.jsonl" for expert in experts)
     return CompareConfig(
         base=str(lab / "base"),
         experts=tuple(map(str, experts)),

@@ -42,7 +42,7 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     assert NOTE in about["notes"]["mood"] and NOTE in result["notes"][0]
     assert about["config"]["columns"] == ["question=body", "label=feeling"]
     card = (run / "best" / "README.md").read_text()
-    assert "--columns question=body,label=feeling --template" in card
+    assert "--columns question=body --columns label=feeling --template" in card
 
     (run / "result.json").unlink()
     before, lines = (run / "history.jsonl").read_text(), mood.read_text().splitlines()

@@ -37,7 +37,7 @@ def taught(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[st
     for name, answer in LESSONS.items():
         file = tmp_path / f"{name}.jsonl"
         file.write_text(chat("first?", "no") + chat(f"{name}?", answer))
-        data.append((name, str(file)))
+        data.append(f"{name}={file}")
     dev, test = (
         [{"question": f"{more}{name}?", "answer": answer} for name, answer in LESSONS.items()]
         for more in ("", "and ")
