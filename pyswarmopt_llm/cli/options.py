@@ -119,8 +119,9 @@ def refuse_unclear(args: Sequence[str], flags: Mapping[str, Any]) -> None:
         name, equals, value = option.partition("=")
         if name in flags and not (value if equals else after):
             raise UserError(f"{name} is empty; set a value, or omit the option")
+    names = [arg.partition("=")[0] for arg in args]
     for name in ("--task", "--metric"):
-        if args.count(name) > 1 and name in flags and not flags[name].multiple:
+        if names.count(name) > 1 and name in flags and not flags[name].multiple:
             raise UserError(
                 f"{name} appears twice, but this command accepts only one; run it for each"
             )
@@ -187,11 +188,10 @@ def from_file(args: Sequence[str]) -> list[str]:
     for name, value in settings.items():
         if name == "config":
             raise UserError(f"{path}: option --config is unknown; remove it")
-        if not isinstance(value, list):
-            value = [value]
-        if f"--{name}" in given or value == [False]:
+        if f"--{name}" in given or value is False:
             continue
-        words += [f"--{name}" if each is True else f"--{name}={each}" for each in value]
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}" if each is True else f"--{name}={each}" for each in values]
     return words
 
 
