@@ -146,15 +146,13 @@ def estimate(value: float, samples: Sequence[Floats]) -> Estimate:
 
 def interval(
     per_item: Sequence[float],
-    confidence: float = 0.95,
     scale: Ends | None = None,
     questions: Questions | None = None,
 ) -> tuple[float, float]:
-    """A confidence interval of the mean over items.
+    """A 95% confidence interval of the mean over items.
 
-    Wilson's score interval (Wilson 1927) if every item is right or wrong; above 95%, where it holds
-    less often than stated, Clopper & Pearson's (1934). Otherwise Student's interval with one
-    pseudo-observation at each end of the scale, as Agresti & Caffo (2000, The American Statistician
+    Wilson's score interval (Wilson 1927) if every item is right or wrong. Otherwise Student's
+    interval with one pseudo-observation at each end of the scale, as Agresti & Caffo (2000, The American Statistician
     54) use for proportions.
 
     Simulated with 5 to 200 items, a 95% interval covers the mean in 95% of samples of right and
@@ -163,7 +161,6 @@ def interval(
 
     Args:
         per_item: at least one value.
-        confidence: confidence level.
         scale: least and greatest value of an item, to which the interval is cut; None: see
             `assumed_scale`, cut to 0 and 1 if all values lie there.
         questions: see `by_question`.
@@ -190,21 +187,18 @@ def interval(
     """
     values = by_question(score_of(per_item).per_item, questions)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
-        method: Literal["wilson", "exact"] = "wilson"
-        if confidence > 1 - LEVEL:
-            method = "exact"
-        return _share(int(values.sum()), values.size, confidence, method)
+        return _share(int(values.sum()), values.size, LEVEL, "wilson")
     sample = np.append(values, scale or assumed_scale(per_item))
     if scale is None:
         scale = NO_ENDS
         if 0.0 <= min(per_item) <= max(per_item) <= 1.0:
             scale = (0.0, 1.0)
-    return estimate(float(sample.mean()), [sample]).interval(1 - confidence, scale)
+    return estimate(float(sample.mean()), [sample]).interval(scale=scale)
 
 
-def _share(hits: int, n: int, confidence: float, method: Literal["wilson", "exact"]) -> Ends:
+def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
     """The interval of a share; its ends are exactly 0 without hits, and 1 without misses."""
-    low, high = scipy.stats.binomtest(hits, n).proportion_ci(confidence, method)
+    low, high = scipy.stats.binomtest(hits, n).proportion_ci(1 - level, method)
     return (float(low) if hits else 0.0), (float(high) if hits < n else 1.0)
 
 
@@ -347,12 +341,12 @@ def _mcnemar(signs: Floats, level: float) -> PairedTest:
     """
     differ = signs[signs != 0]
     share = differ.size / signs.size
-    shares = _share(differ.size, signs.size, 1 - level, "wilson")
+    shares = _share(differ.size, signs.size, level, "wilson")
     if not differ.size:
         return PairedTest(1.0, (-shares[1], shares[1]))
     gained = int((differ > 0).sum())
     mean = float(differ.mean())
-    low, high = _share(gained, differ.size, 1 - level, "exact")
+    low, high = _share(gained, differ.size, level, "exact")
     p_value = scipy.stats.binomtest(gained, differ.size).pvalue
     lower = -_product_end(-mean, 1 - 2 * low, share, shares)
     upper = _product_end(mean, 2 * high - 1, share, shares)
