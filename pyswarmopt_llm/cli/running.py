@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import BARE
-from pyswarmopt_llm.report.progress import planned, progress
+from pyswarmopt_llm.report.progress import progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.dry_run import PlannedCost
     from pyswarmopt_llm.searching.search import SearchResult
 
 
@@ -148,11 +147,6 @@ def print_result(found: SearchResult, as_json: bool) -> None:
     about = replace(about, config=replace(about.config, out=str(found.run)))
     shown = findings(about, Result.from_json(found.result))
     print_findings(open_console(), found.run, shown)
-
-
-def print_plan(plan: PlannedCost, as_json: bool) -> None:
-    """Print the cost of a search, for a person or as JSON."""
-    print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
 
 
 def print_either(

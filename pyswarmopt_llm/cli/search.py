@@ -11,18 +11,13 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet
-from pyswarmopt_llm.cli.running import (
-    check_files,
-    check_model,
-    print_either,
-    print_plan,
-    print_result,
-    watched,
-)
+from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import RARE, Option
+from pyswarmopt_llm.report.progress import planned
 
 Memory = Annotated[
     str | None,
@@ -59,7 +54,8 @@ def command(
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
-        print_plan(dry_run_search(settings), as_json)
+        plan = dry_run_search(settings)
+        print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
         return
     from pyswarmopt_llm.report.run import search
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
 from pyswarmopt_llm.report.pages import code, front_matter, plain, render
-from pyswarmopt_llm.report.phrases import score, versions_text
+from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
@@ -61,7 +61,6 @@ def model_card(
         warning=warning,
         use=_use(about, result),
         score=score,
-        versions=versions_text(about.versions),
     )
     if not about.kind.library:
         return text

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.phrases import score, versions_text
+from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
@@ -55,7 +55,6 @@ def render_report(
         replies=replies,
         changes=list(_changed_tasks(result, tasks)),
         method=method(about),
-        versions=versions_text(about.versions),
     )
 
 

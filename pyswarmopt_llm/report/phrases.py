@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,16 +56,6 @@ def tested(pair: Comparison) -> str:
     """
     low, high = pair.interval
     return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(pair.p_value)}"
-
-
-def versions_text(versions: Mapping[str, str]) -> str:
-    """Packages with their versions.
-
-    Example:
-        >>> versions_text({"torch": "2.9", "peft": "0.19"})
-        'torch 2.9, peft 0.19'
-    """
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def one_line(value: object) -> str:

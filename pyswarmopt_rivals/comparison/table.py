@@ -12,7 +12,7 @@ import pandas as pd
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, command, search_command
 from pyswarmopt_llm.report.against import against_text
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.phrases import score_text, versions_text
+from pyswarmopt_llm.report.phrases import score_text
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
@@ -113,7 +113,7 @@ def _content(result: Json) -> dict[str, Any]:
         "reading": {
             **READING,
             "command": result["command"],
-            "versions": versions_text(result["versions"]),
+            "versions": ", ".join(map(" ".join, result["versions"].items())),
         },
     }
 
