@@ -155,7 +155,6 @@ SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/against.py": "says on a terminal where the rest of a list is",
     "experts/quantised.py": "an option of pip",
-    "common/files/regular.py": "flags of git describe",
     "tools/blind.py": "names the command that wrote a key",
 }
 PACKAGES = [
