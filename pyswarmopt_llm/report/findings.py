@@ -260,7 +260,7 @@ def next_steps(about: About, result: Result) -> dict[str, str]:
     found = {}
     labelling = labelled(about, result)
     task = (labelling or about.task_names)[0] if result.several_tasks else None
-    if labelling is None or labelling[1].choices is None:
+    if labelling is None:
         found["ask a question"] = command("generate", "YOUR QUESTION", run=run, task=task)
     else:
         labels = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
