@@ -34,7 +34,7 @@ def test_every_printed_command_runs(
     base, task, experts = config.base, config.tasks[0], config.experts
     threads = ("--threads", 1)
     line = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
-    (tmp_path / "new.csv").write_text("question\nWhich one?\n")
+    (tmp_path / "new.csv").write_text("question,A,B\nWhich one?,yes,no\n")
     (tmp_path / "chats.jsonl").write_text(f"{line}\n" * 6)
     chats = ("--data", tmp_path / "chats.jsonl", "--examples", 5, "--rank", 2)
     methods = ("--methods", "uniform-soup,ties", "--seeds", 1)

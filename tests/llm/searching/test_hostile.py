@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from search_helpers import MakeSearch, Shell, files, questions, swarm_llm, write_task
 
-from pyswarmopt_llm.cli.options import read_config as read_options
+from pyswarmopt_llm.cli.options import from_file
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.files import read_json
@@ -84,7 +84,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "examples": ('{"messages": X}', lambda p: load_examples(str(p), None, 0)),
     "model": ('{"a": X}', read_json),
     "adapter": ('{"peft_type": "LORA", "r": X}', lambda p: read_adapter(p.parent)),
-    "options": ("a = X", read_options),
+    "options": ("a = X", lambda path: from_file(["--config", str(path)])),
 }
 NAMES = {"adapter": "adapter_config.json", "options": "o.toml", "examples": "e.jsonl"}
 
