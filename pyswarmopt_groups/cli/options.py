@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyswarmopt.base.words import counted, cut, one_line
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import (
     interruptible,
+    items_bar,
     nothing_written,
     print_either,
     repeating,
-    steps,
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
@@ -119,7 +120,7 @@ def following(
     quiet: bool,
     scores: Callable[[Mapping[str, Any]], str],
     advice: Callable[[], str] = repeating,
-) -> Iterator[OnStep | None]:
+) -> Iterator[OnStep]:
     """Show the steps of a job on stderr; Ctrl-C ends it with advice.
 
     Args:
@@ -127,17 +128,15 @@ def following(
         scores: puts the row of a finished step into words.
         advice: how to resume.
     """
-    with interruptible(advice):
-        if quiet:
-            yield None
-            return
-        with steps("loading ...") as show:
+    with interruptible(advice), items_bar(quiet, "loading") as show:
 
-            def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+            show(done, total, name)
+            if row is not None and not quiet:
                 said = f": {scores(row)}" if row else ""
-                show(f"[{done}/{total}] {name}{said}", row is not None)
+                echo(f"[{done}/{total}] {name}{said}", err=True)
 
-            yield on_step
+        yield on_step
 
 
 def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:

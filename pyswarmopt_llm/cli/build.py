@@ -64,9 +64,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         for name, (hint, default) in hints.items()
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    summary, gap, more = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
-    command.__doc__ = " ".join(summary.split()) + gap + more
+    command.__doc__ = function.__doc__
     return command
 
 

@@ -71,18 +71,12 @@ def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
         ['--experts', 'a', '--experts', 'b', '--out', 'run']
     """
     out: list[str] = []
-    current = ""
-    filled = False
+    option = ""
     for arg in args:
         if arg.startswith("-"):
-            current = ""
-            if arg in variadic:
-                current = arg
-            filled = False
-        else:
-            if current and filled:
-                out.append(current)
-            filled = True
+            option = arg if arg in variadic else ""
+        elif option and out[-1] != option:
+            out.append(option)
         out.append(arg)
     return out
 

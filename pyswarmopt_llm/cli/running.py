@@ -100,21 +100,6 @@ def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Calla
 
 
 @contextmanager
-def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
-    """Shows texts: finished steps become lines on stderr, others the status on a terminal."""
-    console = open_console(stderr=True)
-    with console.status(status) as shown:
-
-        def show(text: str, done: bool) -> None:
-            if done:
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
-            else:
-                shown.update(f"{text} ...".replace("[", r"\["))
-
-        yield show
-
-
-@contextmanager
 def watched(run: Path, quiet: bool) -> Iterator[OnEvent | None]:
     """The listener that shows the progress of a search on stderr; none if `quiet`. If the search is
     interrupted, a hint says how to resume it.
