@@ -105,7 +105,7 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(
-        UserError, match=rf"results\.jsonl: search row of k: {column}( t)? is missing"
+        UserError, match=rf"results\.jsonl: search row of k: {column}( t( .*)?)? is missing"
     ):
         Run(run.path).store.find_row("search", "k", ["t"])
 
