@@ -283,9 +283,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     exam = Exam(config, models, on_items=on_items)
     scoring = exam.scoring()
     scores = [exam.score(model, scoring) for model in models]
-    answers = [score.answers for score in scores]
+    changed = _changed(exam.items, scores)
     first, second = (score.per_item for score in scores)
-    changed = _changed(exam.items, first, second, answers)
     return Against(
         names=(ours, theirs),
         models=models,
@@ -317,20 +316,16 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     return models
 
 
-def _changed(
-    items: Sequence[Item],
-    first: Sequence[float],
-    second: Sequence[float],
-    answers: Sequence[Sequence[str]],
-) -> list[dict[str, Any]]:
-    """The items on which the models differ, largest differences first, then in the file's order."""
+def _changed(items: Sequence[Item], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The items on which two models differ, largest differences first, then in the file's order."""
     changed: list[dict[str, Any]] = []
-    for number, (item, *values) in enumerate(zip(items, first, second, strict=True)):
+    for number, item in enumerate(items):
+        values = [score.per_item[number] for score in scores]
         if same(*values):
             continue
         said = None
-        if all(answers):  # an option's text in place of its letter
-            said = [item.in_words(texts[number]).strip() for texts in answers]
+        if all(score.answers for score in scores):  # an option's text in place of its letter
+            said = [item.in_words(score.answers[number]).strip() for score in scores]
         row = {"id": item.id, "question": item.question, "right": item.answer_text or None}
         changed.append({**row, "values": values, "answers": said})
     return sorted(changed, key=lambda row: -abs(row["values"][0] - row["values"][1]))

@@ -71,7 +71,7 @@ def predict(
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column; its columns are named as in the search.
         out: output file: the same rows with label and probabilities. Finished rows are kept in
-            ``OUT.progress``: repeating the call resumes the job, and another call is rejected.
+            ``OUT.*.progress``: repeating the call resumes the job.
         task: if the search had several tasks, one of them: its name, or how it was given.
         dtype: dtype of the weights; ``auto`` uses that of the search.
         device: where the model runs.
