@@ -17,8 +17,6 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Scoring,
-    SkipBad,
-    SplitSeed,
     TaskFile,
     Template,
     Test,
@@ -67,8 +65,6 @@ class CouncilConfig:
     test: Test = None
     columns: Columns = ()
     template: Template = ()
-    split_seed: SplitSeed = 0
-    skip_bad_rows: SkipBad = False
     scoring: Scoring = "auto"
     max_new_tokens: Annotated[
         int | None,

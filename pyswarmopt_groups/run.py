@@ -48,8 +48,7 @@ VERDICTS = "verdicts.jsonl"
 
 # Settings without use for a single question.
 _OF_TASKS = (
-    "out", "dev", "test", "columns", "template", "split_seed", "skip_bad_rows",
-    "scoring", "allow_overlap",
+    "out", "dev", "test", "columns", "template", "scoring", "allow_overlap",
 )  # fmt: skip
 # steps done, all steps, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]

@@ -104,12 +104,7 @@ def merge(config: MergeConfig) -> MergeResult:
     check_free(folder)
     task = None
     if config.task is not None:
-        task = load_task(
-            config.task,
-            columns=config.columns,
-            template=config.template,
-            split_seed=config.split_seed,
-        )
+        task = load_task(config.task, columns=config.columns, template=config.template)
     base, experts = load_pool(config.base, config.experts, settings.space)
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))

@@ -43,7 +43,6 @@ class MergeConfig:
     ] = None
     columns: opt.Columns = ()
     template: opt.Template = ()
-    split_seed: opt.SplitSeed = 0
     budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000
 
     def __post_init__(self) -> None:

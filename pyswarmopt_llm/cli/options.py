@@ -37,6 +37,7 @@ REMOVED = {
     "--samples": "replies are greedy, so one of each prompt says all",
     "--json-lines": "read RUN/history.jsonl, or pass on_event= to pyswarmopt_llm.search",
     "--spare": "up to four prompts beyond each dev prompt are used",
+    "--split-seed": "the split is fixed; for another, add a column named split",
 }
 
 

@@ -41,7 +41,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     Raises:
         UserError: a file is missing, or cannot be read.
     """
-    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
+    reading = parse_reading(config.columns)
     for spec in specs:
         if spec.partition(":")[0] not in NO_FILES:
             read_whole(spec, None, None, reading)

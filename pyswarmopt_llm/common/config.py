@@ -25,8 +25,6 @@ from pyswarmopt_llm.common.options import (
     Overlap,
     Prompts,
     Scoring,
-    SkipBad,
-    SplitSeed,
     System,
     Template,
     Thinking,
@@ -189,8 +187,6 @@ class SearchConfig:
     template: Template = ()
     system: System = ""
     thinking: Thinking = 0
-    split_seed: SplitSeed = 0
-    skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     train: Annotated[
         str,

@@ -165,10 +165,6 @@ Thinking = Annotated[
         least=0,
     ),
 ]
-SplitSeed = Annotated[
-    int, Option("Seed for splitting a file that has no split.", "S", RARE, least=0)
-]
-SkipBad = Annotated[bool, Option("Skip invalid rows and list them.", group=RARE)]
 PROMPTS = Option("File of prompts without answers: text, JSONL or CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[

@@ -90,7 +90,7 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
           card  2 of 3 right, 0.667 [0.208, 0.939]; mistaken for loan (1)
           loan  1 of 1 right, 1.000 [0.207, 1.000]
     """
-    yield f"macro-F1 {score_text(errors.macro_f1, errors.macro_f1_interval)}"
+    yield f"macro-F1 {score_text(errors.macro_f1)}"
     for row in errors.rows:
         found = f"{row.found} of {row.n} right, {score_text(row.recall, row.interval)}"
         if row.taken_for:

@@ -178,7 +178,6 @@ def about(job: Job) -> About:
         notes=job.notes,
         given=job.plan.given,
         forms={name: form_of(task) for name, task in tasks},
-        left={name: task.left for name, task in tasks if task.left is not None},
     )
 
 

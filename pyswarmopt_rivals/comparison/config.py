@@ -69,8 +69,6 @@ class CompareConfig:
     test: opt.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
-    split_seed: opt.SplitSeed = 0
-    skip_bad_rows: opt.SkipBad = False
     metrics: Annotated[
         tuple[str, ...],
         Option(

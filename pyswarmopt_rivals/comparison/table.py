@@ -35,13 +35,12 @@ HEADINGS = (
     "against best baseline",
 )
 OVER_TASKS = ("dev", "test", "gain over best-single", "first on", "examples", "seconds", "tokens")
-_READING = ("columns", "template", "split_seed")
+_READING = ("columns", "template")
 _SEARCHING = (
     "base",
     "experts",
     "tasks",
     *_READING,
-    "skip_bad_rows",
     "metrics",
     "max_new_tokens",
     "scoring",

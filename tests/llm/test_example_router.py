@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
     test = [{"question": "other", "choices": {"A": "x", "B": "y"}, "answer": "A"}]
     task.write_text(json.dumps({"dev": items, "test": test}))
     config = {"dev": None, "test": None, "allow_overlap": False, "columns": [], "template": []}
-    config |= {"split_seed": 0, "skip_bad_rows": False, "tasks": [str(task)]}
+    config |= {"tasks": [str(task)]}
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"config": config, "base_name": "my/base"}))

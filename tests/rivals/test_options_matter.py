@@ -20,7 +20,7 @@ from pyswarmopt_llm.searching.use.evaluate import evaluate, evaluate_against
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.
 ELSEWHERE = {"base", "dtype", "device", "threads", "run"}
-ELSEWHERE |= {"allow_overlap", "skip_bad_rows"}
+ELSEWHERE |= {"allow_overlap"}
 
 
 def evaluated(config: EvalConfig, folder: Path) -> object:
@@ -47,7 +47,6 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "columns": {"columns": ("question=other",)},
     "template": {"template": ("{question} It is",)},
     "system": {"system": "Be brief."},
-    "split_seed": {"split_seed": 5},
     "scoring": {"scoring": "letter"},
     "metric": {"metric": "abstain"},
     "thinking": {"thinking": 3},

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.search import search
 
 # They say where a model runs and where results go, or accept what is refused without them.
-ELSEWHERE = {"out", "dtype", "device", "threads", "skip_bad_rows", "skip", "allow_overlap", "base"}
+ELSEWHERE = {"out", "dtype", "device", "threads", "skip", "allow_overlap", "base"}
 ELSEWHERE |= {"workers", "mix", "batch_tokens"}
 OF_CODE = {"prompts"}  # another name of a task
 # What others look at: procedures and methods, what is trained, and where a search ends.
@@ -29,7 +29,6 @@ READING: dict[str, Json] = {
     "test": {"test": 2},
     "columns": {"columns": ("question=other",)},
     "template": {"template": ("{question} It is",)},
-    "split_seed": {"split_seed": 5},
     "scoring": {"scoring": "letter"},
 }
 CHOSEN: dict[str, Json] = {

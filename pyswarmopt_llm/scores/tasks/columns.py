@@ -26,13 +26,10 @@ class Reading(NamedTuple):
     """A user's settings for reading a file."""
 
     columns: Mapping[str, str]  # our column name -> the file's
-    seed: int = 0  # seed for drawing dev and test, if the file has no splits
-    # number in the file -> name of the label
-    labels: Mapping[str, str] = {}
-    skip_bad: bool = False  # skip unreadable rows
+    labels: Mapping[str, str] = {}  # number in the file -> name of the label
 
 
-def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -> Reading:
+def parse_reading(specs: Sequence[str]) -> Reading:
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
@@ -57,7 +54,7 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -
         told[name] = column
     labels = {name: label for name, label in told.items() if _NUMBER.match(name)}
     columns = {name: column for name, column in told.items() if name not in labels}
-    return Reading(columns, seed, labels, skip_bad)
+    return Reading(columns, labels)
 
 
 def plain_number(label: str) -> str:
@@ -138,7 +135,7 @@ def find_columns(
 
     Args:
         table: the table; case and blanks around its names of questions and answers do not matter.
-        told: our column name -> the table's, given by the user.
+        told: our column name -> the table's, given by the user and spelled as there.
         answered: whether questions need an answer column.
         prompts: whether all rows are verbatim prompts.
 
@@ -148,17 +145,17 @@ def find_columns(
 
     Example:
         >>> from pathlib import Path
-        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "Mood"}).names
+        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "mood"}).names
         {'question': 'Text', 'answer': 'mood'}
     """
-    told = _existing(table, told)
+    for name, column in told.items():
+        if column not in table.names:
+            raise UserError(
+                f'{table.path}: no column "{column}" for `columns` {name} (found: {_headers(table)})'
+            )
     names = _recognised(table, told)
     # prompts are asked if there are no questions, or the user names them
-    verbatim = prompts or (
-        "prompt" in names
-        and "question" not in told
-        and ("prompt" in told or "question" not in names)
-    )
+    verbatim = prompts or "prompt" in told or ("prompt" in names and "question" not in names)
     question = "question"
     questions = QUESTION
     answers = ANSWER
@@ -185,27 +182,12 @@ def find_columns(
     return Columns(ours, question, replied == "label", options, blank)
 
 
-def _existing(table: Table, told: Mapping[str, str]) -> dict[str, str]:
-    """The user's columns as the table spells them."""
-    theirs = {header.strip().casefold(): header for header in table.names}
-    theirs |= {header: header for header in table.names}
-    found = {}
-    for name, column in told.items():
-        header = theirs.get(column) or theirs.get(column.casefold())
-        if header is None:
-            raise UserError(
-                f'{table.path}: no column "{column}" for `columns` {name} (found: {_headers(table)})'
-            )
-        found[name] = header
-    return found
-
-
 def _recognised(table: Table, told: Mapping[str, str]) -> dict[str, str]:
     """Our name -> the table's, of the user's columns and of those with a name that we know."""
-    free = [header for header in reversed(table.names) if header not in told.values()]
+    free = [header for header in table.names if header not in told.values()]
     spelt = {header.strip().casefold(): header for header in free}
-    known = [name for name in ("prompt", *QUESTION, *ANSWER) if name.casefold() in spelt]
-    names = {name: spelt[name.casefold()] for name in known}
+    known = ("prompt", *QUESTION, *ANSWER)
+    names = {name: spelt[name.casefold()] for name in known if name.casefold() in spelt}
     names |= {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
     return names | dict(told)
 

@@ -27,9 +27,7 @@ NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with a configuration's fields; `other` overrides them."""
-    names = (
-        "dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows",
-    )  # fmt: skip
+    names = ("dev", "test", "allow_overlap", "columns", "template")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
@@ -41,8 +39,6 @@ def load_task(
     allow_overlap: bool = False,
     columns: Sequence[str] = (),
     template: str | Sequence[str] | None = (),
-    split_seed: int = 0,
-    skip_bad_rows: bool = False,
 ) -> Task:
     """Load and check a task.
 
@@ -51,15 +47,14 @@ def load_task(
             ``hub:DATASET[:CONFIG]``, ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items
             need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly that many).
+            Of a file without splits a third (of prompts, half) is drawn as dev, and at most 200 dev
+            and 1,000 test items are used by default.
         test: number of test items.
         allow_overlap: accept questions that are in both dev and test.
         columns: names of a file's columns, if they differ: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and optionally ``{choices}`` or other columns;
             see `templates.prompted`. None: `prompted` will be called later.
-        split_seed: draws dev (a third; half of prompts) and test from a file without splits; at
-            most 200 and 1,000 of them are used unless `dev` and `test` say otherwise.
-        skip_bad_rows: skip unreadable rows of a file; `Task.note` lists them.
 
     Returns:
         The task, with its dev and test items.
@@ -75,7 +70,7 @@ def load_task(
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
             raise InvalidOption(split, n, ": at least one example is needed")
-    reading = parse_reading(columns, split_seed, skip_bad_rows)
+    reading = parse_reading(columns)
     kind = spec.partition(":")[0]
     if kind in (BUILTIN, "published", "lm-eval") and columns:
         raise InvalidOption("columns", None, f": {spec} has no columns to name; remove it")
@@ -90,7 +85,7 @@ def load_task(
     else:
         whole = read_whole(spec, dev, test, reading)
         _check_splits(whole, allow_overlap)
-        task = _cut(whole, dev, test, split_seed)
+        task = _cut(whole, dev, test)
     if template is None:
         return task
     templates = (template,) if isinstance(template, str) else template
@@ -113,18 +108,8 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
     return read_task(Path(spec), reading)
 
 
-def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
+def _cut(task: Task, dev: int | None, test: int | None) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
-    for split, count in (("dev", dev), ("test", test)):
-        available = len(task.split(split))
-        if count is not None and count > available:
-            log.warning(
-                "%s: %d %s examples requested, only %d available",
-                task.name,
-                count,
-                split,
-                available,
-            )
     if task.drawn:
         dev = dev or DEV
         test = test or TEST
@@ -132,30 +117,21 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     spare = task.dev[len(used.dev) :]
     if any(item.choices for item in spare):
         spare = ()
-    note = task.note and f"{task.source}: {task.note}"
+    notes = [task.note]
     if task.drawn:
-        note = (
-            f"{task.source} has no split: {len(used.dev)} dev and {len(used.test)} test examples "
-            f"drawn with split seed {seed}"
-        )
-        note = "; ".join(filter(None, (note, task.note)))
-    return replace(used, note=note, spare=spare, left=len(task.test) - len(used.test))
+        sizes = f"{len(used.dev)} dev and {len(used.test)} test examples"
+        notes.insert(0, f"no split, so {sizes} were drawn")
+    note = "; ".join(filter(None, notes))
+    return replace(used, note=note and f"{task.source}: {note}", spare=spare)
 
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:
     """Refuse an empty split, and questions in both splits, which make the test score misleading;
-    with `allow_overlap` only warn, as of repeated questions.
+    with `allow_overlap` only warn.
     """
     for split in SPLITS:
-        items = task.split(split)
-        if not items:
+        if not task.split(split):
             raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
-        asked = len(set(map(content, items)))
-        if repeats := len(items) - asked:
-            message = f"{task.source}: {repeats} of {len(items)} {split} examples repeat another"
-            if other := len({(content(item), item.answer) for item in items}) - asked:
-                message += f", {other} of them with a different answer"
-            log.warning("%s", message)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]
     if not shared:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, find_columns, plain_number
-from pyswarmopt_llm.scores.tasks.items import content, normalise
+from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 
@@ -26,7 +26,6 @@ PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer the
 MOST_LABELS = 200
 LISTED = 20  # most labels in a message
 FAULTS = 5  # most faults in a message
-PLACES = 1000  # most rows named in a message
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 T = TypeVar("T")
 Items = tuple[Item, ...]
@@ -40,16 +39,16 @@ def read_task(path: Path, reading: Reading) -> Task:
     """
     table = read_table(path)
     columns = find_columns(table, reading.columns)
-    verbatim = columns.question == "prompt"
-    items, note = parse_rows(table, columns.item, reading.skip_bad)
+    items = parse_rows(table, columns.item)
     options = any(item.choices for item in items)
     if options and reading.labels:
         why = f"names labels, but {path} has options; remove it"
         raise InvalidOption("columns", ",".join(reading.labels), why)
-    if not (verbatim or options) and (columns.labels or reading.labels):
-        items, more = label_choices(items, reading.labels, str(path))
-        note = "; ".join(filter(None, (note, more)))
-    return _task(table, columns, items, note, reading.seed)
+    note = ""
+    plain = options or columns.question == "prompt"
+    if not plain and (columns.labels or reading.labels):
+        items, note = label_choices(items, reading.labels, str(path))
+    return _task(table, columns, items, note, DEV_SHARE)
 
 
 def read_prompts(name: str, reading: Reading) -> Task:
@@ -67,18 +66,11 @@ def read_prompts(name: str, reading: Reading) -> Task:
             row._replace(id=row.id.removeprefix("row-"), values={**row.values, "choices": None})
         )
 
-    items, note = parse_rows(table, parse, reading.skip_bad)
-    return replace(_task(table, columns, items, note, reading.seed, PROMPTS_SHARE), column="prompt")
+    items = parse_rows(table, parse)
+    return replace(_task(table, columns, items, "", PROMPTS_SHARE), column="prompt")
 
 
-def _task(
-    table: Table,
-    columns: Columns,
-    items: Sequence[Item],
-    note: str,
-    seed: int,
-    share: int = DEV_SHARE,
-) -> Task:
+def _task(table: Table, columns: Columns, items: Sequence[Item], note: str, share: int) -> Task:
     """The task of a table's items: dev and test from the rows, or drawn with one item in `share` as
     dev.
     """
@@ -89,7 +81,7 @@ def _task(
             tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
     else:
-        dev, test = draw_splits(items, seed, str(table.path), share)
+        dev, test = draw_splits(items, str(table.path), share)
     return Task(
         table.name or table.path.stem,
         dev,
@@ -103,18 +95,11 @@ def _task(
     )
 
 
-def parse_rows(
-    table: Table, parse: Callable[[FileRow], T], skip: bool = False
-) -> tuple[list[T], str]:
-    """The results of the good rows, and a note on skipped ones.
-
-    Args:
-        table: the rows.
-        parse: turns a row into its result.
-        skip: whether to skip bad rows instead of refusing.
+def parse_rows(table: Table, parse: Callable[[FileRow], T]) -> list[T]:
+    """The result of `parse` for each row.
 
     Raises:
-        UserError: bad rows (the first faults are listed), or no row is left.
+        UserError: there are bad rows; the first faults are listed.
     """
     results = []
     faults = []
@@ -123,17 +108,13 @@ def parse_rows(
             results.append(parse(row))
         except UserError as error:
             faults.append(error.text.removeprefix(f"{table.path}: "))
-    if not faults:
-        return results, ""
-    told = "; ".join(faults[:FAULTS])
-    if more := [fault.partition(": ")[0] for fault in faults[FAULTS:PLACES]]:
-        told += f"; also {', '.join(more)}"
-    if skip and results:
-        return results, f"skipped {len(faults)} of {len(table.rows)} rows ({told})"
-    raise UserError(
-        f"{table.path}: {counted(len(faults), 'bad row')}: {told}; fix them, or set `skip_bad_rows` "
-        "to leave them out of a task"
-    )
+    if faults:
+        told = "; ".join(faults[:FAULTS])
+        more = "; ..." if faults[FAULTS:] else ""
+        raise UserError(
+            f"{table.path}: {counted(len(faults), 'bad row')}: {told}{more}; fix or remove them"
+        )
+    return results
 
 
 def spelling(label: str) -> str:
@@ -227,19 +208,24 @@ def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> N
         )
 
 
-def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tuple[Items, Items]:
+def draw_splits(items: Sequence[Item], where: str, share: int) -> tuple[Items, Items]:
     """Draw one item in `share` as dev and the rest as test; the first N of each are a sample.
 
-    Systematic sampling: each stratum (items with one answer, if there are choices, and domain) is
-    shuffled and spread evenly over the order. Equal questions stay together. The draw depends only
-    on questions, answers and seed, not on the file's order.
+    Systematic sampling: each stratum (items with one answer, if there are choices) is shuffled and
+    spread evenly over the order. Equal questions stay together. The draw depends only on questions
+    and answers, not on the file's order.
     """
-    groups = _grouped(items)
-    strata = {key: min(map(_stratum, group)) for key, group in groups.items()}
+    groups = defaultdict[str, list[Item]](list)
+    for item in items:
+        groups[normalise(item.conversation)].append(item)
+    strata = {
+        key: min(item.answer if item.choices else "" for item in group)
+        for key, group in groups.items()
+    }
     size = max(1, len(items) // share)
     dev: list[Item] = []
     test: list[Item] = []
-    for key in _spread(strata, seed):
+    for key in _spread(strata):
         if len(dev) + len(groups[key]) <= size:
             dev += groups[key]
         else:
@@ -252,37 +238,19 @@ def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tup
     return tuple(dev), tuple(test)
 
 
-def _stratum(item: Item) -> tuple[str, str]:
-    return (item.answer if item.choices else "", item.meta.get("domain", ""))
-
-
-def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Items by question, or by question and options if most items share a question ("Which sentence
-    is right?").
-    """
-    counts = Counter(normalise(item.conversation) for item in items)
-    parts: int | None = 1
-    if 2 * max(counts.values(), default=0) > len(items):
-        parts = None
-    groups = defaultdict[str, list[Item]](list)
-    for item in items:
-        groups["\0".join(content(item)[:parts])].append(item)
-    return groups
-
-
-def _spread(strata: Mapping[str, tuple[str, str]], seed: int) -> list[str]:
+def _spread(strata: Mapping[str, str]) -> list[str]:
     """The keys in an order in which strata are evenly spread."""
-    members = defaultdict[tuple[str, str], list[str]](list)
-    for key in sorted(strata, key=lambda key: _random(seed, key)):
+    members = defaultdict[str, list[str]](list)
+    for key in sorted(strata, key=_random):
         members[strata[key]].append(key)
     position: dict[str, float] = {}
     for stratum, keys in members.items():
-        offset = _random(seed, "\0".join(("stratum", *stratum)))
+        offset = _random(f"stratum\0{stratum}\0")
         position |= {key: (rank + offset) / len(keys) for rank, key in enumerate(keys)}
-    return sorted(position, key=lambda key: (position[key], _random(seed, key)))
+    return sorted(position, key=lambda key: position[key])
 
 
-def _random(seed: int, text: str) -> float:
-    """A hash of the arguments as a number in [0, 1)."""
-    digest = hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=6).digest()
+def _random(text: str) -> float:
+    """A hash of the text as a number in [0, 1)."""
+    digest = hashlib.blake2b(f"0\0{text}".encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big") / 2**48

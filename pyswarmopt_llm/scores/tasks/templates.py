@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -19,7 +19,6 @@ from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, wit
 log = logging.getLogger(__name__)
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
-_KNOWN = ("question", "choices")
 
 
 def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
@@ -60,7 +59,7 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     items = (*task.dev, *task.test)
     if prompt is not None:
         for item in items:
-            check_template(prompt, where, fillers(item))
+            fill(prompt, item, where)
     examples = normalise((prompt or "").replace("{{", "{").replace("}}", "}"))
     shown = 0
     for item in items:
@@ -84,10 +83,10 @@ def fillers(item: Item) -> dict[str, str]:
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
-        {'passage': 'All is wet.', 'question': 'Is it raining?', 'choices': ''}
+        {'passage': 'All is wet.', 'choices': '', 'question': 'Is it raining?'}
     """
     more = {name: text for name, text in item.meta.items() if name != "answers"}
-    return {**more, "question": item.question, "choices": lettered(item)}
+    return {**more, "choices": lettered(item), "question": item.question}
 
 
 def placeholders(template: str) -> list[str]:
@@ -100,46 +99,29 @@ def placeholders(template: str) -> list[str]:
     return [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
 
 
-def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``.
+def fill(template: str, item: Item, where: str = "prompt template") -> str:
+    """The template with an item's fields filled in; see `render_prompt`.
 
-    Args:
-        template: text of the template.
-        where: option or file of the template.
-        columns: further fields of an item.
-
-    Example:
-        >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
+    Raises:
+        UserError: unknown placeholders, or no ``{question}``; `where` says whose template it is.
     """
+    values = fillers(item)
     names = placeholders(template)
-    known = list(dict.fromkeys((*_KNOWN, *columns)))
-    unknown = [name for name in names if name not in known]
+    unknown = [f"{{{name}}}" for name in names if name not in values]
     if unknown or "question" not in names:
-        wrong = "no {question}"
-        if unknown:
-            wrong = f"{{{unknown[0]}}}"
-        there = ", ".join(f"{{{name}}}" for name in known[1:])
+        wrong = [*unknown, "no {question}"][0]
+        there = ", ".join(f"{{{name}}}" for name in [*values][:-1])
         raise UserError(
             f"{where}: the prompt has {wrong}; it needs {{question}} and may have {there}; literal "
             "braces are doubled: {{ }}"
         )
 
-
-def fill(template: str, item: Item) -> str:
-    """The template with an item's fields filled in; see `render_prompt`."""
-    values = fillers(item)
-    check_template(template, "prompt template", values)
-
     def replacement(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name is None:
-            return match.group(0)[0]
-        return values[name]
+        if match[1] is None:
+            return match[0][0]
+        return values[match[1]]
 
     return _PLACEHOLDER.sub(replacement, template)
-
-
-INSTRUCTION = "Answer the question with the letter of the right option."
 
 
 def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
@@ -183,7 +165,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         return item.question
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
-    return f"{INSTRUCTION}\n{with_options(item)}\nThe answer is"
+    instruction = "Answer the question with the letter of the right option."
+    return f"{instruction}\n{with_options(item)}\nThe answer is"
 
 
 def chat_prompt(

@@ -11,7 +11,6 @@ from typing import Literal
 
 from pyswarmopt_llm.common.files.regular import digest
 
-_LONGEST = 200  # most characters of an example
 SPLITS = ("dev", "test")
 DEV = 200  # default size, as in the Model Swarms reference
 TEST = 1000
@@ -99,7 +98,6 @@ class Task:
     metric: str | None = None  # a name of `METRICS`; None: accuracy
     note: str = ""  # a sentence for the user on how dev and test were drawn
     column: str = "question"  # question column of the source
-    left: int | None = None  # further test items of the source; None: unknown
     # further dev items of the source, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
     drawn: bool = False  # whether dev and test were drawn from one list
@@ -109,9 +107,7 @@ class Task:
             object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for others."""
-        if name not in (*SPLITS, "spare"):
-            raise ValueError(f"a task has no split {name!r}; use {', '.join(SPLITS)} or spare")
+        """The items of ``"dev"``, ``"test"`` or ``"spare"``."""
         items: tuple[Item, ...] = getattr(self, name)
         return items
 
@@ -124,14 +120,12 @@ class Form:
         column: question column.
         choices: letter -> text, if all questions share their choices; None: they do not.
         prompt: template, see `render_prompt`; never None for free-form answers.
-        example: a dev question.
         written: whether answers are written, without choices.
     """
 
     column: str
     choices: Mapping[str, str] | None
     prompt: str | None
-    example: str
     written: bool = False
 
 
@@ -159,9 +153,7 @@ def form_of(task: Task) -> Form:
     prompt = task.prompt
     if written and not prompt:
         prompt = verbatim
-    short = (" ".join(item.question.split()) for item in task.dev[:1])
-    example = next((text for text in short if len(text) <= _LONGEST), "")
-    return Form(column, choices, prompt, example, written)
+    return Form(column, choices, prompt, written)
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:

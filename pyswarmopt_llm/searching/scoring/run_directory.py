@@ -285,7 +285,6 @@ class About:
         notes: topic -> note.
         given: settings given by the user.
         forms: task -> form of its questions.
-        left: task -> number of test items left out.
     """
 
     config: SearchConfig
@@ -295,7 +294,6 @@ class About:
     notes: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
-    left: dict[str, int] = field(default_factory=dict)
 
     @property
     def base(self) -> str:

@@ -59,8 +59,6 @@ class EvalConfig:
     template: opt.Template = ()
     system: opt.System = ""
     thinking: opt.Thinking = 0
-    split_seed: opt.SplitSeed = 0
-    skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"
     metric: Annotated[
         str | None,

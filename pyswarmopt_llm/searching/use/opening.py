@@ -31,8 +31,6 @@ NOT_OF_HARNESS = (
     "scoring",
     "columns",
     "template",
-    "split_seed",
-    "skip_bad_rows",
     "max_new_tokens",
     "metric",
 )

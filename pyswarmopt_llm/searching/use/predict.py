@@ -147,7 +147,7 @@ def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | No
             raise UserError(f"{row.location}: no choices; add them, as in the search")
         return replace(item, choices=dict(choices))
 
-    return parse_rows(table, parse)[0]
+    return parse_rows(table, parse)
 
 
 def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:

@@ -155,9 +155,7 @@ def test_what_had_learnt_examples_is_named_if_it_is_in_the_result() -> None:
 @pytest.mark.parametrize("name", SAID)
 def test_a_terminal_shows_a_screen_and_commands_that_parse(name: str) -> None:
     out = io.StringIO()
-    about = about_of(
-        {"forms": {"t": Form("q", {"A": "a", "B": "b"}, None, "Who?")}}, out="runs/a b"
-    )
+    about = about_of({"forms": {"t": Form("q", {"A": "a", "B": "b"}, None)}}, out="runs/a b")
     found = findings(about, SAID[name])
     print_findings(Console(file=out, width=100), Path("runs/a b"), found)
     lines = out.getvalue().splitlines()

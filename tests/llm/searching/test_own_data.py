@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from search_helpers import WORDS, Shell
 
-NOTE = "has no split: 12 dev and 24 test examples drawn with split seed 0"
+NOTE = "no split, so 12 dev and 24 test examples were drawn"
 BY_TEXTS = ["--scoring", "likelihood"]
 
 
