@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,8 @@ from pyswarmopt_llm.common.options import TASK, Base, Device, Option, Threads
 from pyswarmopt_llm.experts.files import require_inputs
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.experts.compatibility import PreflightReport
+    from pyswarmopt_llm.experts.adapter import AdapterInfo
+    from pyswarmopt_llm.experts.compatibility import ExpertProblem
 
 DEFAULT = "delta"  # space of the default search
 
@@ -35,21 +36,22 @@ def command(
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.experts.compatibility import SPACES, check_weights, inspect_experts
+    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
 
     model = None
     if base is not None:
         model = resolve_base(base)
-    report = check_weights(inspect_experts(experts, model))
+    report = inspect_experts(experts, model)
+    rows = list(map(_row, report.experts))
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
     record = {
-        "experts": [asdict(row) for row in report.rows],
+        "experts": rows,
         "problems": [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems],
         "errors": errors,
         "recommended": best,
     }
-    print_either(record, map(with_flags, _lines(report, errors)), as_json)
+    print_either(record, map(with_flags, _lines(rows, report.problems, errors)), as_json)
     if best is None:
         problem = report.errors(DEFAULT)[0]
         echo(with_flags(f"error: no space can mix these experts: {problem}"), err=True)
@@ -84,14 +86,24 @@ def check(
         raise typer.Exit(1)
 
 
-def _lines(report: PreflightReport, errors: dict[str, int]) -> Iterator[str]:
+def _row(info: AdapterInfo) -> dict[str, Any]:
+    """An expert as a line of JSON."""
+    ranks = sorted({shape.rank for shape in info.modules.values()})
+    return {
+        "expert": info.name,
+        "base": info.base_model_name or "-",
+        "rank": ", ".join(map(str, ranks)),
+        "parameters": info.parameters,
+    }
+
+
+def _lines(
+    rows: Iterable[dict[str, Any]], problems: Iterable[ExpertProblem], errors: dict[str, int]
+) -> Iterator[str]:
     """The experts, the problems with the spaces that they affect, and the spaces."""
-    for row in report.rows:
-        if not row.parameters:  # the expert could not be read
-            continue
-        yield f"{row.expert}: {row.kind} of rank {row.rank}, alpha {row.alpha}, on {row.targets}"
-        yield f"  {row.parameters:,} parameters in {row.dtype}, for {row.base}"
-    for problem in report.problems:
+    for row in rows:
+        yield "{expert}: rank {rank}, {parameters:,} parameters, for {base}".format(**row)
+    for problem in problems:
         yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
     for space, count in errors.items():
         verdict = "cannot" if count else "can"

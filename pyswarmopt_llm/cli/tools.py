@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Json
 from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.experts.files import require_inputs
-from pyswarmopt_llm.report.phrases import one_line, score_text
 
 
 def analyse(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Finished run, or a group's directory.")
-    ],
-    out: Annotated[
-        Path | None, Option("Output directory (default: RUN/analysis).", "DIR", OUTPUT)
-    ] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Finished run.")],
     as_json: Json = False,
     allow: Allow = (),
 ) -> None:
-    """Leave out one expert or group member at a time, to show which ones a result depends on.
+    """Leave out one expert at a time, to show which ones a result depends on.
 
     Example: swarm-llm analyse runs/first
     """
-    if not any((run / about).is_file() for about in ("run.json", "about.json")):
-        raise UserError(f"{run} is not a run or group directory; check the path")
-    folder = out or run / "analysis"
+    if not (run / "run.json").is_file():
+        raise UserError(f"{run} is not a run directory; check the path")
     from pyswarmopt_llm.tools.analyse import analyse
 
-    record = analyse(run, folder, allowed=allow, tell=lambda text: echo(text, err=True))
-    lines = map(with_flags, left_out_lines(record["leave_one_out"]))
-    print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
-
-
-def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """The leave-one-out lines of ``analysis.json``: experts by task, or members of a group by
-    strategy, the most important first.
-    """
-    for what, score in record["all"].items():
-        yield f"{one_line(what)}, leaving one out on {record['split']}: all {score_text(score)}"
-        scored = {name: row for name, row in record["experts"].items() if what in row["scores"]}
-        for name in sorted(scored, key=lambda name: scored[name]["scores"][what]):
-            text = f"  without {one_line(name)}: {score_text(scored[name]['scores'][what])}"
-            if pair := scored[name]["paired"].get(what):
-                low, high = pair["interval"]
-                text += f", contribution {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-            yield text
-    for strategy, why in record.get("left_out", {}).items():
-        yield f"skipped {strategy}: {one_line(why)}"
+    record = analyse(run, allow)
+    lines = []
+    for name, tasks in record.items():
+        for task, pair in tasks.items():
+            low, high = pair["interval"]
+            lines.append(
+                f"{name} adds {pair['difference']:+.3f} to {task} [{low:+.3f}, {high:+.3f}]"
+            )
+    print_either(record, lines, as_json)
 
 
 def export(
@@ -100,22 +79,10 @@ def export(
     from pyswarmopt_llm.tools.export import export_model
 
     with interruptible(nothing_written):
-        done = export_model(source, out, form, base=base, rank=rank)
-    size = sum(done.files.values()) / 2**20
-    lines = [f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"]
-    loss = done.loss
-    record = {
-        "source": source,
-        "out": out,
-        "format": form,
-        "rank": rank,
-        "files": dict(done.files),
-        "relative_error": loss and loss.whole,
-        "left_out": loss.left_out if loss else (),
-    }
-    if loss:
+        error = export_model(source, out, form, base=base, rank=rank)
+    lines = [f"wrote {out}"]
+    if error is not None:
         lines.append(
-            f"Truncation to rank {rank} alters the weight changes by {loss.whole:.1%} "
-            f"(Frobenius norm); left out: {', '.join(loss.left_out) or 'nothing'}"
+            f"Truncation to rank {rank} alters the weight changes by {error:.1%} (Frobenius norm)"
         )
-    print_either(record, lines, as_json)
+    print_either({"out": out, "relative_error": error}, lines, as_json)

@@ -1,6 +1,6 @@
 """Looks up users' names; an unknown name raises an error that lists those that exist.
 
-Other packages add commands, spaces, analyses and names of the Python API through entry points
+Other packages add commands, spaces and names of the Python API through entry points
 (`plugins`), so this package imports none of them.
 """
 

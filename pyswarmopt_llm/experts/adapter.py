@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import safetensors
-import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
@@ -28,8 +27,9 @@ from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_js
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 
 T = TypeVar("T")
-# Options of adapters that PEFT merges into weights, though they are no plain LoRA.
-_MERGED = (
+# Options of adapters that are more than changes of linear layers' weights.
+_MORE = (
+    "bias",
     "use_dora",
     "modules_to_save",
     "trainable_token_indices",
@@ -39,24 +39,16 @@ _MERGED = (
     "use_bdlora",
     "kasa_config",
     "monteclora_config",
-)
-# Options of adapters that are no change of linear layers' weights.
-_REFUSED = (
     "alora_invocation_tokens",
     "arrow_config",
     "layer_replication",
     "megatron_config",
     "fan_in_fan_out",
 )
-OTHER_WAY = (
-    "merge the adapter into its base model with PEFT's merge_and_unload and set `space` to full, or "
-    "train a plain LoRA on linear layers"
-)
 # Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
 # those of the second line on loading, by the base alone; all others need numbers that no file holds.
 KEEPS_BASE = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
 CHANGES_BASE = frozenset({"pissa", "olora"})
-BEGINS_AS_BASE = frozenset({"none", "true", "gaussian", "mica"})  # B A = 0
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 # Added to names by torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
@@ -81,9 +73,7 @@ class NotPlain(UserError):
 
     def __init__(self, file: Path, what: str) -> None:
         way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
-        super().__init__(
-            f"{file}: {what}; flatten the adapter to a plain LoRA, which keeps only its linear layers ({way})"
-        )
+        super().__init__(f"{file}: {what}; flatten the adapter to a plain LoRA ({way})")
 
 
 @dataclass(frozen=True)
@@ -94,56 +84,16 @@ class AdapterConfig:
     r: int = 8
     lora_alpha: float = 8
     use_rslora: bool | None = None
-    init_lora_weights: bool | str | None = True
     target_modules: str | list[str] | None = None
-    exclude_modules: str | list[str] | None = None
-    layers_to_transform: int | list[int] | None = None
-    layers_pattern: str | list[str] | None = None
     rank_pattern: dict[str, int] | None = None
     alpha_pattern: dict[str, float] | None = None
 
-    @property
-    def all_linear(self) -> bool:
-        """Whether all linear layers except the output are targets."""
-        targets = self.target_modules
-        return isinstance(targets, str) and targets.lower() == "all-linear"
-
-    @property
-    def begins_as_base(self) -> bool:
-        """Whether modules missing in the file change nothing; otherwise PEFT initialises them at
-        random.
-        """
-        return str(self.init_lora_weights).lower() in BEGINS_AS_BASE
-
-    def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
-        """Those of `modules` that PEFT adapts; "all-linear" excludes `output`, the output layer."""
-        left = frozenset(filter(self.selects, modules))
-        if self.all_linear:
-            return left - {output or ""}
-        return left
-
     def selects(self, module: str) -> bool:
-        """Whether PEFT adapts this linear layer, as `peft.tuners.tuners_utils` does (importing it
-        takes seconds); "all-linear" also selects the output.
-        """
+        """Whether `target_modules` selects a linear layer."""
         targets = self.target_modules
-        if _names(self.exclude_modules, module):
-            return False
-        if self.all_linear or (isinstance(targets, list) and module in targets):
-            return True
-        return _names(targets, module) and self._in_layer(module)
-
-    def _in_layer(self, module: str) -> bool:
-        """Whether a module is in one of the layers to adapt."""
-        layers = _listed(self.layers_to_transform)
-        if not layers:
-            return True
-        patterns = [rf"(?:^|.*?\.){pattern}" for pattern in _listed(self.layers_pattern)]
-        for begin in patterns or [r".*?\.[^.]*"]:
-            found = re.match(rf"{begin}\.(?P<layer>\d+)\.", module)
-            if found is not None:
-                return int(found["layer"]) in layers
-        return False
+        if isinstance(targets, str):
+            return targets.lower() == "all-linear" or re.fullmatch(targets, module) is not None
+        return any(f".{module}".endswith(f".{name}") for name in targets or ())
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
@@ -155,22 +105,6 @@ class AdapterConfig:
         if self.use_rslora:
             return alpha / math.sqrt(rank)
         return alpha / rank
-
-
-def _listed(value: T | list[T] | None) -> list[T]:
-    """Several values, one, or none."""
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return value
-    return [value]
-
-
-def _names(targets: str | list[str] | None, module: str) -> bool:
-    """Whether a pattern, or one of several names or their ends, means a module."""
-    if isinstance(targets, str):
-        return re.fullmatch(targets, module) is not None
-    return any(module == name or module.endswith(f".{name}") for name in targets or ())
 
 
 def _by_pattern(patterns: Mapping[str, T] | None, module: str, default: T) -> T:
@@ -204,23 +138,16 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         raise UserError(
             f"{path}: base_model_name_or_path contains control characters; set it to the base model"
         )
-    if not (config.target_modules or content.get("target_parameters")):
-        raise UserError(
-            f"{path}: target_modules is missing; set it to the modules that the adapter changes"
-        )
     return config
 
 
 def _refuse(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse what PEFT cannot apply to this base as changes of linear layers' weights."""
+    """Refuse an adapter whose file does not hold its whole change of the base."""
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise UserError(
             f"{path}: PEFT cannot read MLX adapters; merge this one into its base model with "
             "mlx_lm.fuse and set `space` to full"
         )
-    for option in _REFUSED:
-        if config.get(option):
-            raise UserError(f"{path}: {option} is set, but a LoRA cannot represent it; {OTHER_WAY}")
     start = config.get("init_lora_weights", True)
     if str(start).lower() not in KEEPS_BASE | CHANGES_BASE:
         raise UserError(
@@ -235,11 +162,9 @@ def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
     if kind != "LORA":
         raise NotPlain(path, f"peft_type is {kind!r}, but only LORA adapters can be mixed")
-    for option in _MERGED:
-        if config.get(option):
+    for option in _MORE:
+        if (config.get(option) or "none") != "none":
             raise NotPlain(path, f"{option} is set")
-    if (config.get("bias") or "none") != "none":
-        raise NotPlain(path, f"bias is {config['bias']!r}")
     start = config.get("init_lora_weights", True)
     if str(start).lower() in CHANGES_BASE:
         raise NotPlain(path, f"init_lora_weights is {start!r}, which also changes the base model")
@@ -274,8 +199,6 @@ class AdapterInfo:
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        ignored: modules in the file that its config does not select, sorted; peft also ignores
-            them.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
         base: name of the base in use; "" if unknown.
     """
@@ -285,7 +208,6 @@ class AdapterInfo:
     config: AdapterConfig
     modules: Mapping[str, ModuleShape]
     fingerprint: str
-    ignored: tuple[str, ...] = ()
     base: str = ""
 
     @property
@@ -395,7 +317,6 @@ def read_adapter(
     config = read_config(settings)
     weights = path / _WEIGHTS
     modules = {}
-    ignored = []
     try:
         for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
             module = _in_base(stored, linear)
@@ -403,36 +324,37 @@ def read_adapter(
                 raise UserError(
                     f"{weights} contains {module} twice, once as {stored}; keep one of them"
                 )
-            if config.selects(module) or config.selects(stored):
-                modules[module] = _shape(weights, config, module, pair)
-            else:
-                ignored.append(module)
+            if not (config.selects(module) or config.selects(stored)):
+                raise UserError(
+                    f"{settings}: target_modules does not select {stored}, so PEFT would ignore its "
+                    "weights; add it there, or remove the weights"
+                )
+            modules[module] = _shape(weights, config, module, pair)
     except (re.error, RecursionError, OverflowError) as error:
         raise UserError(f"{settings}: a module pattern is invalid ({error}); correct it") from error
-    if not modules:
-        raise UserError(
-            f"{weights}: adapter_config.json selects none of the stored modules, such as "
-            f"{ignored[0]}; correct its target_modules"
-        )
     return AdapterInfo(
         name=name or user_path(spec).resolve().name,
         path=path,
         config=config,
         modules=dict(sorted(modules.items())),
         fingerprint=_fingerprint(weights, config, modules),
-        ignored=tuple(ignored),
     )
 
 
 def _in_base(module: str, linear: Collection[str]) -> str:
-    """The base's name of a module: its own, or the only one with the same end."""
-    found = _LAYER.fullmatch(module)
-    if module in linear or found is None:
+    """The base's name of a module: its own, or the only one at the same place."""
+    if module in linear:
         return module
-    alike = [name for name in linear if f".{name}".endswith(f".{found['place']}")]
+    alike = [name for name in linear if _place(name) == _place(module) != ""]
     if len(alike) == 1:
         return alike[0]
     return module
+
+
+def _place(module: str) -> str:
+    """A module's name from the list of layers on."""
+    found = _LAYER.fullmatch(module)
+    return found["place"] if found else ""
 
 
 def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
@@ -470,17 +392,15 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
 
 
 def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> ModuleShape:
-    """An adapted module, checked for both factors, matching shapes and the configured rank."""
-    if len(pair) < 2:
-        (missing,) = {"A", "B"} - pair.keys()
-        raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
-    (key_b, b), (key_a, a) = pair["B"], pair["A"]
+    """An adapted module, checked for two factors of the configured rank."""
     rank = config.rank_of(module)
-    if not a.shape[0] == b.shape[1] == rank:
+    shapes = {factor: list(tensor.shape) for factor, (_, tensor) in sorted(pair.items())}
+    if len(pair) < 2 or not shapes["A"][0] == shapes["B"][1] == rank:
         raise UserError(
-            f"{file}: {module} has shapes A {list(a.shape)} and B {list(b.shape)}, but the rank in "
-            f"adapter_config.json is {rank}; export the adapter again"
+            f"{file}: {module} has shapes {shapes}, but adapter_config.json requires A and B of "
+            f"rank {rank}; export the adapter again"
         )
+    (key_b, b), (key_a, a) = pair["B"], pair["A"]
     return ModuleShape(
         rank, config.scale_of(module, rank), (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a)
     )
@@ -495,28 +415,20 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: the file cannot be read, or weights or changes are not finite.
+        UserError: the file cannot be read, or weights are not finite.
     """
     file = info.weights_file
     factors = {}
     with readable(file), safetensors.safe_open(file, framework="pt") as stored:
         for module, shape in info.modules.items():
             b, a = (stored.get_tensor(key).float() for key in shape.keys)
-            if not _change_is_finite(b, a, shape.scale):
+            if not (b.isfinite().all() and a.isfinite().all()):
                 raise UserError(
-                    f"{file}: the weights for {module} are NaN, infinite or so large that they "
-                    "overflow; train or export the adapter again"
+                    f"{file}: the weights for {module} are NaN or infinite; train or export the "
+                    "adapter again"
                 )
             factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)
-
-
-def _change_is_finite(b: Tensor, a: Tensor, scale: float) -> bool:
-    """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by their Frobenius norms."""
-    left = float(b.double().norm()) * abs(scale)
-    right = float(a.double().norm())
-    largest = torch.finfo(torch.float32).max
-    return all(bound < largest for bound in (left, right, left * right))
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:

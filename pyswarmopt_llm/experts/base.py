@@ -13,7 +13,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
-from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json, scheme_of
+from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, NF4, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
     load_weights,
@@ -42,7 +42,7 @@ class BaseModel:
         fingerprint: SHA-256 (hex) over all its files: config.json and generation_config.json
             without the version of transformers that wrote them, `sample_digest` of the others.
         packing: method that packs its linear weights (see `packing_of`); "" for plain weights.
-        scheme: scheme for packing them on loading; "" to load them as stored.
+        nf4: whether they are packed on loading.
 
     Example:
         >>> base = resolve_base("my/base")  # doctest: +SKIP
@@ -55,7 +55,7 @@ class BaseModel:
     name: str
     fingerprint: str
     packing: str = ""
-    scheme: str = ""
+    nf4: bool = False
 
     @property
     def weight_files(self) -> list[Path]:
@@ -69,8 +69,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
 
     Args:
         spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
-            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on
-            loading.
+            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` it is quantised on loading.
         weights: whether weights are needed; if not, none are downloaded, and a directory may lack
             them.
 
@@ -88,9 +87,8 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     """
     if not spec:
         raise InvalidOption("base", None, "is empty; use a directory, a hub id or embedded:NAME")
-    scheme, plain = scheme_of(spec)
-    if scheme:
-        return quantised(resolve_base(plain, weights), spec, scheme)
+    if spec.startswith(NF4):
+        return _packed(resolve_base(spec.removeprefix(NF4), weights), spec)
     if spec.startswith(EMBEDDED):
         from pyswarmopt_llm.experts.quantised import NAME, materialise
 
@@ -175,14 +173,12 @@ def load_tokenizer(base: BaseModel) -> Any:
     return tokenizer
 
 
-def load_model(
-    base: BaseModel, dtype: torch.dtype, device: torch.device | str = "cpu"
-) -> tuple[Any, Any]:
+def load_model(base: BaseModel, dtype: Any, device: torch.device | str = "cpu") -> tuple[Any, Any]:
     """Load the base for inference.
 
     Args:
         base: from `resolve_base`.
-        dtype: dtype of the weights, for example ``torch.bfloat16``.
+        dtype: dtype of the weights, for example ``torch.bfloat16``; "auto": as stored.
         device: device of the model.
 
     Returns:
@@ -195,7 +191,7 @@ def load_model(
     if base.packing:
         from pyswarmopt_llm.experts.quantised import load_packed
 
-        model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
+        model = load_packed(base.path, base.spec, base.packing, base.nf4, dtype, device)
         return model, tokenizer
     from transformers import AutoModelForCausalLM
 
@@ -203,25 +199,6 @@ def load_model(
     options = {"dtype": dtype, "local_files_only": True}
     model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
     return model.to(device), tokenizer
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """The modules of a language model.
-
-    Attributes:
-        linear: names of the linear layers with unshared weights.
-        others: name of any other module with a weight -> why it cannot have LoRA factors.
-        output: name of the layer that computes the logits, or None.
-        shapes: parameter name -> shape.
-        read: names of the linear layers used for text, without towers for images.
-    """
-
-    linear: frozenset[str]
-    others: dict[str, str]
-    output: str | None
-    shapes: Mapping[str, tuple[int, ...]]
-    read: frozenset[str]
 
 
 def empty_model(base: BaseModel, **options: Any) -> Any:
@@ -240,58 +217,28 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def skeleton(base: BaseModel) -> Skeleton:
-    """The modules of `base`; raises as `empty_model`."""
+def linear_layers(base: BaseModel) -> Mapping[str, tuple[int, ...]]:
+    """The linear layers of `base` with a weight of their own: name -> (out, in); raises as
+    `empty_model`.
+    """
     model = empty_model(base)
-    # a shared weight has its first name
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    unread = _in_towers(model)
-    linear = set()
-    read = set()
-    others = {}
-    output = None
-    for name, module in model.named_modules():
-        if module is model.get_output_embeddings():
-            output = name
-        if getattr(module, "weight", None) is None:
-            continue
-        if not isinstance(module, torch.nn.Linear):
-            others[name] = f"is not a linear layer of the base model ({type(module).__name__})"
-        elif f"{name}.weight" not in shapes:
-            others[name] = "shares its weight with another module of the base model"
-        else:
-            linear.add(name)
-            if module not in unread:
-                read.add(name)
-    return Skeleton(frozenset(linear), others, output, shapes, frozenset(read))
+    own = {name for name, _ in model.named_parameters()}  # a shared weight has its first name
+    return {
+        name: tuple(module.weight.shape)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and f"{name}.weight" in own
+    }
 
 
-def _in_towers(model: Any) -> set[Any]:
-    """The modules of a model's towers, for example for images."""
-    from transformers import PreTrainedModel
-
-    decoder = model.get_decoder()
-    within = {*decoder.modules()}
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
-    towers = [part for part in parts if part not in within and decoder not in {*part.modules()}]
-    return {module for tower in towers for module in tower.modules()}
-
-
-def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
-    """A base to be quantised on loading, with a fingerprint of its own.
-
-    Args:
-        base: base as stored.
-        spec: name given by the user, with the scheme.
-        scheme: see `BaseModel`.
+def _packed(base: BaseModel, spec: str) -> BaseModel:
+    """A base to be packed on loading, with a fingerprint of its own.
 
     Raises:
         UserError: the files are already quantised.
     """
     if base.packing:
         raise UserError(
-            f"{spec}: {base.spec} is already quantised ({base.packing}); remove {scheme}: from the name"
+            f"{spec}: {base.spec} is already quantised ({base.packing}); remove {NF4} from the name"
         )
-    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
-    packing = {"nf4": BITSANDBYTES, "int8": INT8}[scheme]
-    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
+    fingerprint = hashlib.sha256(f"nf4 {base.fingerprint}".encode()).hexdigest()
+    return replace(base, spec=spec, fingerprint=fingerprint, packing=BITSANDBYTES, nf4=True)

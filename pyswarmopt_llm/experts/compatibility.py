@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.experts.base import BaseModel, Skeleton, skeleton
-from pyswarmopt_llm.experts.files import GGUF, refuse_unmatched
+from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, linear_layers
+from pyswarmopt_llm.experts.files import refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
-IDLE = "no effect, because B or alpha is zero in every module, as before training; train or export it again"
 
 
 @dataclass(frozen=True)
@@ -43,41 +39,6 @@ class ExpertProblem:
 
 
 @dataclass(frozen=True)
-class ExpertRow:
-    """A row of the table of experts; dashes for an unreadable one."""
-
-    expert: str
-    base: str = "-"
-    rank: str = "-"
-    alpha: str = "-"
-    kind: str = "-"
-    targets: str = "-"
-    dtype: str = "-"
-    parameters: int = 0
-    bytes: int = 0
-
-    @classmethod
-    def of(cls, info: AdapterInfo) -> ExpertRow:
-        """The row of a readable expert."""
-        shapes = info.modules.values()
-        return cls(
-            expert=info.name,
-            base=info.base_model_name or "-",
-            rank=_listed(shape.rank for shape in shapes),
-            alpha=f"{info.config.lora_alpha:g}",
-            kind="rsLoRA" if info.config.use_rslora else "LoRA",
-            targets=_listed(module.rsplit(".", 1)[-1] for module in info.modules),
-            dtype=_listed(shape.dtype for shape in shapes),
-            parameters=info.parameters,
-            bytes=info.weights_file.stat().st_size,
-        )
-
-
-def _listed(values: Iterable[Any]) -> str:
-    return ", ".join(map(str, sorted(set(values))))
-
-
-@dataclass(frozen=True)
 class PreflightReport:
     """The result of `inspect_experts`.
 
@@ -95,12 +56,6 @@ class PreflightReport:
     names: tuple[str, ...]
     problems: tuple[ExpertProblem, ...]
     experts: tuple[AdapterInfo, ...]
-
-    @property
-    def rows(self) -> tuple[ExpertRow, ...]:
-        """The table of the experts, in the given order."""
-        read = {info.name: ExpertRow.of(info) for info in self.experts}
-        return tuple(read.get(name, ExpertRow(name)) for name in self.names)
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`; every space needs at least what delta needs."""
@@ -150,18 +105,13 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     problems: list[ExpertProblem] = []
     linear: Collection[str] = ()
     if base is not None:
-        linear = skeleton(base).read
+        linear = linear_layers(base)
     for path, name in zip(paths, names, strict=True):
         try:
             experts.append(read_adapter(path, name, linear))
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
-    alike = same_weights({info.name: info.fingerprint for info in experts})
     for info in experts:
-        if info.ignored:
-            problems.append(ExpertProblem(info.name, ignored_in_words(info), "warning"))
-        if info.name in alike:
-            problems.append(alike[info.name])
         if base is None:
             problems += other_base(info, experts[0])
         else:
@@ -202,126 +152,42 @@ def numbered(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
-    """Expert with the weights of an earlier one -> a warning.
-
-    Example:
-        >>> str(same_weights({"ant": "5f", "bee": "9a", "cat": "5f"})["cat"])
-        'cat: same weights as ant; remove one of the two'
-    """
-    first: dict[str, str] = {}
-    found = {}
-    for name, weights in fingerprints.items():
-        other = first.setdefault(weights, name)
-        if other != name:
-            text = f"same weights as {other}; remove one of the two"
-            found[name] = ExpertProblem(name, text, "warning")
-    return found
-
-
-def as_notes(warnings: Iterable[ExpertProblem]) -> dict[str, str]:
-    """Warnings as a run's notes, each under its own text, so repeated ones make one note."""
-    return {text: text for text in map(str, warnings)}
-
-
-def ignored_in_words(info: AdapterInfo) -> str:
-    """The ignored part of an adapter's file, and why peft also ignores it."""
-    return (
-        f"weights for {in_words(info.ignored)} are ignored, as in PEFT, because adapter_config.json "
-        "does not select them"
-    )
-
-
-def in_words(modules: Sequence[str]) -> str:
-    """The first module, and the number of others.
-
-    Example:
-        >>> in_words(["q_proj", "k_proj"])
-        'q_proj and 1 more module'
-    """
-    first, *more = modules
-    if more:
-        return f"{first} and {counted(len(more), 'more module')}"
-    return first
-
-
 def base_problems(info: AdapterInfo, base: BaseModel) -> Iterator[ExpertProblem]:
     """Mismatches between an expert and a base: errors for shapes, warnings for names."""
-    modules = skeleton(base)
-    if misfit := _misfit(info, base, modules):
+    if misfit := _misfit(info, base):
         yield ExpertProblem(info.name, misfit)
     elif info.base_model_name is None:
         text = "adapter_config.json does not name a base model, so only shapes are checked"
         yield ExpertProblem(info.name, text, "warning")
-    elif not same_model(info.base_model_name, base.name):
+    elif _last(info.base_model_name) != _last(base.name):
         models = {"base": base.spec, "adapter": info.path, "against": "base"}
         text = (
             f"its base model is {info.base_model_name}, not {base.name}; the shapes match, but it may "
             f"help less or add noise, so score it ({command('eval', **models, task='TASK.json')})"
         )
-        if base.spec.endswith(GGUF):
-            text = f"its base model is {info.base_model_name}, but {base.spec} does not say which model it contains"
         yield ExpertProblem(info.name, text, "warning")
-    if info.config.all_linear and modules.output in info.modules:
-        text = f"the file adapts {modules.output}, but target_modules all-linear excludes it"
-        yield ExpertProblem(info.name, f"{text}; list every module in target_modules")
-    selected = info.config.selected(modules.linear, modules.output) & modules.read
-    lacks = sorted(selected - info.modules.keys())
-    if lacks and not info.config.begins_as_base:
-        text = (
-            f"adapter_config.json selects {lacks[0]}, but the file has no weights for it, so PEFT "
-            "would initialise them at random (init_lora_weights)"
-        )
-        yield ExpertProblem(info.name, f"{text}; export the adapter again")
 
 
-def _misfit(info: AdapterInfo, base: BaseModel, modules: Skeleton) -> str:
+def _misfit(info: AdapterInfo, base: BaseModel) -> str:
     """The first module that is no linear layer of this base; "" if all fit."""
+    layers = linear_layers(base)
     for module, adapted in info.modules.items():
-        if module in modules.others:
-            return f"{module} {modules.others[module]}; train the adapter on linear layers only"
-        shape = modules.shapes.get(f"{module}.weight")
+        shape = layers.get(module)
         if shape != adapted.weight_shape:
-            there = "has no such layer"
+            there = "no such linear layer with a weight of its own"
             if shape:
-                there = f"has {in_digits(shape)}"
+                there = in_digits(shape)
             other = info.base_model_name or "a different base model"
             return (
-                f"{module} has shape {in_digits(adapted.weight_shape)}, but {base.spec} {there}; "
+                f"{module} has shape {in_digits(adapted.weight_shape)}, but {base.spec} has {there}; "
                 f"remove the adapter, which is for {other}"
             )
     return ""
 
 
-# Names of models in the hub's cache, and words for storage formats; newer names lack "Meta", and
-# v0.1 is Mistral's first.
-_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
-_STORAGE = re.compile(
-    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|exl[23]|hqq|dynamic|(bf|fp?)(4|8|16|32)|(nv|mx)fp4|nf4"
-    r"|int[48]|(4|8|16)bits?|quantized\..*|w\d+a\d+|meta|v0\.1"
-)
-
-
-def same_model(name: str, other: str) -> bool:
-    """Whether two names mean the same model, in any spelling or storage format.
-
-    Example:
-        >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
-        True
-        >>> same_model("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B")
-        False
-    """
-    return _bare_name(name) == _bare_name(other)
-
-
-def _bare_name(name: str) -> str:
-    """A model's name in lower case, without owner, separators and storage format."""
-    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
-    last = path.rpartition("/")[2]
-    if cached := _CACHED.search(path):
-        last = cached[1]
-    words = re.split(r"[-_\s]+", last)
-    return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)
+def _last(name: str) -> str:
+    """The last part of a model's name."""
+    return name.rstrip("/").rpartition("/")[2].lower()
 
 
 def in_digits(shape: Sequence[int]) -> str:
@@ -329,47 +195,14 @@ def in_digits(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def check_weights(report: PreflightReport) -> PreflightReport:
-    """The report with an error for each adapter with damaged weights, and a warning for each that
-    changes nothing.
-
-    Args:
-        report: what `inspect_experts` returns.
-    """
-    problems = list(report.problems)
-    for info in report.experts:
-        try:
-            changes = load_factors(info)
-        except UserError as error:
-            problems.append(ExpertProblem(info.name, error.text))
-            continue
-        if not any(change.b.any() and change.a.any() for change in changes.values()):
-            problems.append(ExpertProblem(info.name, IDLE, "warning"))
-    return replace(report, problems=tuple(problems))
-
-
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """How an expert differs from the first one in ways that keep space factor from mixing them."""
-    lacking = first.modules.keys() - info.modules
-    added = info.modules.keys() - first.modules
-    for word, modules in (("missing", lacking), ("additional", added)):
-        if modules:
-            text = (
-                f"the modules differ from those of {first.name} ({word}: {in_words(sorted(modules))}); "
-                "space factor needs the same modules in all adapters, so set `space` to delta"
-            )
-            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
-    for module in sorted(first.modules.keys() & info.modules):
-        a = info.modules[module]
-        b = first.modules[module]
-        if (a.rank, a.scale) != (b.rank, b.scale):
-            text = (
-                f"{module} has rank {a.rank} and scale {a.scale:g}, but rank {b.rank} and scale "
-                f"{b.scale:g} in {first.name}; space factor needs equal ranks and scales, so set "
-                "`space` to delta"
-            )
-            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
-            return
+    """Whether an expert differs from the first one in ways that keep space factor from mixing them."""
+    if info.modules != first.modules:
+        text = (
+            f"its rank, alpha or modules differ from those of {first.name}, so their factors cannot "
+            "be averaged; set `space` to delta"
+        )
+        yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
 
 
 def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded:"  # prefix of a base name
 GGUF = ".gguf"  # suffix of a base name
-QUANTISED = ("nf4", "int8")  # prefix of a base's name: bitsandbytes packs its weights while loading
+NF4 = "nf4:"  # prefix of a base name: bitsandbytes packs its weights while loading
 ADAPTER_FILES = (
     "adapter_config.json",
     "adapter_model.safetensors",
@@ -73,19 +73,6 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
         ) from error
 
 
-def scheme_of(spec: str) -> tuple[str, str]:
-    """The scheme for quantisation on loading ("" for none), and the base.
-
-    Example:
-        >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
-        (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
-    """
-    scheme, colon, base = spec.partition(":")
-    if colon and scheme in QUANTISED:
-        return (scheme, base)
-    return ("", spec)
-
-
 def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> None:
     """Find adapters, and refuse a missing base, before torch is loaded.
 
@@ -94,7 +81,7 @@ def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> N
     """
     for adapter in adapters:
         local_directory(adapter, ADAPTER_FILES)
-    plain = scheme_of(base or "")[1]
+    plain = (base or "").removeprefix(NF4)
     if plain and not plain.startswith(EMBEDDED) and not user_path(plain).exists():
         local_directory(plain, ("config.json",))
 

@@ -7,7 +7,7 @@ third of a second. A Python package holds one such file, so that a first run nee
 
 A directory may hold linear weights packed in four bits (QLoRA, Dettmers et al. 2023, arXiv 2305.14314)
 or eight (bitsandbytes, GPTQ, AWQ, ..., by its config.json), or bitsandbytes packs plain weights on
-loading: ``nf4:BASE`` and ``int8:BASE``. Packed weights cannot be changed, so experts are mixed at run
+loading: ``nf4:BASE``. Packed weights cannot be changed, so experts are mixed at run
 time (`engine.added_outputs`).
 """
 
@@ -86,7 +86,7 @@ def gguf_file(spec: str) -> Path:
 
 def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     """The directory with the model as bf16 safetensors and its tokenizer; the first call creates
-    it, under a lock.
+    it.
 
     Args:
         gguf: file of any quantisation type known to the package `gguf`.
@@ -103,13 +103,8 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     if (target / "config.json").is_file():
         return target
     need_extra("gguf", f"{who}: reading a GGUF file")
-    from filelock import FileLock
-
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "lock"):
-        if not (target / "config.json").is_file():  # another process may have created it meanwhile
-            logger.info("Converting %s to safetensors (only on first use)", gguf.name)
-            _convert(gguf, target, who)
+    logger.info("Converting %s to safetensors (only on first use)", gguf.name)
+    _convert(gguf, target, who)
     return target
 
 
@@ -136,7 +131,7 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
 
 
 def load_packed(
-    path: Path, who: str, packing: str, scheme: str, dtype: torch.dtype, device: torch.device | str
+    path: Path, who: str, packing: str, nf4: bool, dtype: torch.dtype, device: torch.device | str
 ) -> Any:
     """A base with packed weights, on its device, in eval mode.
 
@@ -144,7 +139,7 @@ def load_packed(
         path: directory of the base.
         who: start of error messages.
         packing: see `BaseModel`.
-        scheme: see `BaseModel`.
+        nf4: see `BaseModel`.
         dtype: dtype of computations and of unpacked weights.
         device: device of the model.
 
@@ -153,7 +148,6 @@ def load_packed(
             bitsandbytes is needed but not installed.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
     options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     options["device_map"] = {"": str(device)}
@@ -161,15 +155,9 @@ def load_packed(
     if by_bitsandbytes:
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
-    elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        raise UserError(
-            f"{who}: its weights are quantised with {packing}, which this version of "
-            "transformers does not support; upgrade it"
-        )
-    if scheme:
+    if nf4:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=scheme == "nf4",
-            load_in_8bit=scheme == "int8",
+            load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,  # as in QLoRA
             bnb_4bit_compute_dtype=dtype,

@@ -6,27 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.mix.factor import FactorSpace
+from pyswarmopt_llm.mix.full import prepare as prepare_models
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
-
-
-def _factor(experts: Sequence[Adapter]) -> Space:
-    from pyswarmopt_llm.mix.factor import FactorSpace
-
-    return FactorSpace(experts)
-
-
-def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    from pyswarmopt_llm.mix.full import prepare
-
-    return prepare(kind, config)
 
 
 def _mixture(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -42,11 +32,11 @@ def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) ->
 
 
 _BUILT_IN = (
-    SpaceKind("factor", _factor),
+    SpaceKind("factor", FactorSpace),
     SpaceKind("delta", DeltaSpace, linear=True),
     SpaceKind(
         "full",
-        make=_full,
+        make=prepare_models,
         library="transformers",
         options=frozenset({"workers"}),
         title="A model found by swarm-llm",
@@ -134,12 +124,10 @@ def build_space(name: str, experts: Sequence[Adapter]) -> Space:
         experts: adapters; unloaded weights are read one adapter at a time.
 
     Raises:
-        UserError: there is no such space, there are no experts, or the space cannot mix them.
+        UserError: there is no such space, or it cannot mix the experts.
     """
     over = space_kind(name).over
     if over is None:
         why = "mixes whole models, not adapters; use factor or delta"
         raise InvalidOption("space", name, why)
-    if not experts:
-        raise UserError("no experts given; pass their directories to `experts`")
     return over(experts)

@@ -16,10 +16,11 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
-from pyswarmopt_llm.mix.coefficients import AdapterSpace
+from pyswarmopt_llm.experts.compatibility import differences
+from pyswarmopt_llm.mix.delta import DeltaSpace
 
 
-class FactorSpace(AdapterSpace):
+class FactorSpace(DeltaSpace):
     """A space of coefficients of LoRA factors.
 
     Args:
@@ -32,35 +33,23 @@ class FactorSpace(AdapterSpace):
     name = "factor"
 
     def __init__(self, experts: Sequence[Adapter]) -> None:
-        super().__init__([expert.info for expert in experts])
-        require_equal_modules(self.infos)
-        self._modules = self.infos[0].modules
-        self._shapes = {
-            f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()
-        }
-        # module -> the raw factors of all experts, (n, out, rank) and (n, rank, in)
-        self._b: dict[str, Tensor] = {}
-        self._a: dict[str, Tensor] = {}
-        for module, shape in self._modules.items():
-            outputs, inputs = shape.weight_shape
-            self._b[module] = torch.empty(len(experts), outputs, shape.rank)
-            self._a[module] = torch.empty(len(experts), shape.rank, inputs)
-        for index, expert in enumerate(experts):
-            for module, factors in expert.factors.items():
-                self._b[module][index] = factors.b
-                self._a[module][index] = factors.a
+        require_equal_modules([expert.info for expert in experts])
+        super().__init__(experts)
 
     def realise(self, position: Tensor) -> Patch:
         """The averaged adapter, float32."""
         weights = self.coefficients(position).to(torch.float32)
 
         def change(parameter: str) -> LowRank:
-            module = parameter.removesuffix(".weight")
-            b = torch.tensordot(weights, self._b[module], 1)
-            a = torch.tensordot(weights, self._a[module], 1)
-            return LowRank(b=b * self._modules[module].scale, a=a)
+            b, a, _ = self._modules[parameter]
+            factors_b = b.view(len(b), self.size, -1)  # (out, n, rank)
+            factors_a = a.view(self.size, -1, a.shape[1])  # (n, rank, in)
+            return LowRank(
+                b=torch.einsum("n,onr->or", weights, factors_b),
+                a=torch.einsum("n,nri->ri", weights, factors_a),
+            )
 
-        return Patch(low_rank=Computed(self._shapes, change))
+        return Patch(low_rank=Computed(self.shapes, change))
 
 
 def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
@@ -69,10 +58,6 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
     Raises:
         UserError: two experts differ.
     """
-    first = infos[0]
-    for info in infos[1:]:
-        if dict(info.modules) != dict(first.modules):
-            raise UserError(
-                f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so "
-                "their factors cannot be averaged; set `space` to delta"
-            )
+    for info in infos:
+        for problem in differences(info, infos[0]):
+            raise UserError(str(problem))

@@ -45,9 +45,8 @@ def open_model(
     """
     kind = saved_kind(base)
     if kind is None or kind.open is None:
-        if adapter is None:
-            patch = Patch()
-        else:
+        patch = Patch()
+        if adapter is not None:
             patch = adapter_patch(base, adapter)
         engine = load_engine(
             resolve_base(base),
@@ -59,11 +58,8 @@ def open_model(
         )
         engine.load(patch)
         return engine
-    for option, value in (("adapter", adapter), ("system", system)):
-        if value:
-            raise UserError(
-                f"{base} contains several models, so `{option}` does not apply; remove it"
-            )
+    if adapter or system:
+        raise UserError(f"{base} contains several models; remove `adapter` and `system`")
     return kind.open(Path(base), dtype, device, threads)
 
 

@@ -10,12 +10,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import (
-    as_notes,
-    check_weights,
-    inspect_experts,
-    same_weights,
-)
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
@@ -42,9 +37,9 @@ def find_adapters(
     Raises:
         UserError: an adapter does not fit.
     """
-    report = check_weights(inspect_experts(config.experts, base))
+    report = inspect_experts(config.experts, base)
     report.require(config.space)
-    return report.experts, as_notes(report.warnings)
+    return report.experts, {text: text for text in map(str, report.warnings)}
 
 
 def resident(
@@ -80,5 +75,4 @@ def pool_of(
     """The pool of a search, with fingerprints and notes, and the engine."""
     prints = {info.name: info.fingerprint for info in experts}
     fingerprints = {"base": base.fingerprint, "experts": prints}
-    told = {**notes, **as_notes(same_weights(prints).values()), **engine.notes}
-    return Pool(space, fingerprints, base.name, experts, told), engine
+    return Pool(space, fingerprints, base.name, experts, {**notes, **engine.notes}), engine

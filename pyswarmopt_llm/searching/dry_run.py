@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
+from pyswarmopt_llm.experts.pretrained import BITSANDBYTES
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
@@ -23,7 +24,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
-_BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # bits of a packed weight, with its scales
+_BITS = {BITSANDBYTES: 4.13, INT8: 8.1}  # bits of a packed weight, with its scales
 _PACKED_BITS = 4.5  # bits in other formats
 SAMPLE = 16  # items timed
 
@@ -120,7 +121,7 @@ def weights_of(model: Any, base: BaseModel) -> int:
     """Bytes of a model's weights; its linear layers are packed if those of the base are."""
     itemsize = model.dtype.itemsize
     if base.packing:
-        bits = _BITS.get(base.scheme or base.packing, _PACKED_BITS)
+        bits = _BITS.get(base.packing, _PACKED_BITS)
     else:
         bits = 8 * itemsize
     output = model.get_output_embeddings()

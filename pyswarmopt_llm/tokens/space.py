@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -13,7 +12,6 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.experts.compatibility import as_notes, same_weights
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
@@ -124,6 +122,4 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
         UserError: a member cannot be loaded, or they do not fit together.
     """
     members, loaded = open_members(config)
-    pool = pool_of(TokenSpace(members), members)
-    alike = same_weights(pool.fingerprints["experts"])
-    return replace(pool, notes=as_notes(alike.values())), MixtureEngine(loaded)
+    return pool_of(TokenSpace(members), members), MixtureEngine(loaded)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -20,9 +21,8 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
-from pyswarmopt_llm.experts.base import Skeleton, resolve_base, skeleton
-from pyswarmopt_llm.experts.compatibility import ignored_in_words, in_words, inspect_experts
-from pyswarmopt_llm.experts.truncate import squared_norm
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.tools.export import load_by_peft
 
 PROMPTS = ("What is the capital of France?", "Name three colours.")
@@ -106,64 +106,22 @@ def check(
     found = {problem.expert: [problem.text] for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if info.name not in found]
     if readable:
-        modules = skeleton(resolved)
         engine = load_engine(resolved, "auto", device, threads, changed=changed_weights(readable))
+        bare = _next_tokens(engine, {})
         for info in readable:
             try:
-                found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
+                changes = load_factors(info)
+                applied = not torch.equal(_next_tokens(engine, changes), bare)
             except UserError as error:
-                found[info.name] = [str(error)]
+                found[info.name] = [error.text]
+                continue
+            engine.load(Patch())
+            found[info.name] = [*_against_peft(engine.model, info, changes, applied)]
     checks = (
         AdapterCheck(name, str(path), tuple(found[name]))
         for name, path in zip(report.names, adapters, strict=True)
     )
     return CheckReport(base, tuple(checks))
-
-
-def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
-    """Unused tensors, and modules that the config selects but the file lacks."""
-    if info.ignored:
-        yield f"{ignored_in_words(info)}; select them there, or export it again"
-    selected = info.config.selected(modules.linear, modules.output) & modules.read
-    if lacks := sorted(selected - info.modules.keys()):
-        yield (
-            f"its adapter_config.json selects {in_words(lacks)}, which its file lacks, so the "
-            "base model's weights are used; export it again, or select only what was trained"
-        )
-
-
-def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]:
-    """Differences between an adapter in this engine and in PEFT; NaN is never within a bound.
-
-    Raises:
-        UserError: PEFT does not load it, or log-probabilities are not numbers.
-    """
-    changes = load_factors(info)
-    applied = _next_tokens(engine, changes)
-    bare = _next_tokens(engine, {})  # removes it again
-    by_peft, ignored = _changes_by_peft(engine.model, info.path)
-    foreign = [key for key in ignored if not any(module in key for module in info.ignored)]
-    norm = max(_norm(changes), _norm(by_peft))
-    minus = {name: LowRank(-change.b, change.a) for name, change in by_peft.items()}
-    apart = _norm(Patch(low_rank=changes).with_low_rank(minus).low_rank)
-    report = "report this with its adapter_config.json, and do not mix it"
-    if norm <= 0:
-        yield "it changes nothing, not even in PEFT; train it, or export it again"
-    elif foreign:
-        yield (
-            f"PEFT ignores {in_words(foreign)}, whose names it does not recognise; rename these "
-            "tensors to use the adapter in PEFT"
-        )
-    elif not apart <= ROUNDING * norm:
-        yield (
-            f"its weight changes differ by {apart / norm:.1%} from those of the adapter in PEFT; "
-            f"{report}"
-        )
-    elif not float((applied - bare).abs().max()) > 0:
-        yield (
-            "it is not applied: log-probabilities equal those of the base model; unless rounding hides "
-            f"its change, {report}"
-        )
 
 
 def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
@@ -172,31 +130,59 @@ def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> 
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
-def _norm(changes: Mapping[str, LowRank]) -> float:
-    """The Frobenius norm of several weights' changes."""
-    squared = sum(float(squared_norm(c.b, c.a)) for c in changes.values())
-    return math.sqrt(max(squared, 0.0))  # NaN stays NaN
+def _against_peft(
+    model: Any, info: AdapterInfo, changes: Mapping[str, LowRank], applied: bool
+) -> Iterator[str]:
+    """Differences between an adapter here and in PEFT.
 
+    Args:
+        model: base, unchanged; it stays so.
+        info: adapter.
+        changes: its changes here.
+        applied: whether they change log-probabilities.
 
-def _changes_by_peft(model: Any, folder: Path) -> tuple[dict[str, LowRank], list[str]]:
-    """Weight -> its change by an adapter loaded with PEFT, and the tensors that it leaves out; the
-    model stays unchanged.
+    Raises:
+        UserError: PEFT does not load the adapter.
     """
-    from peft.tuners.lora import LoraLayer
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    adapted, unused, missing = load_by_peft(model, info.path)
+    size, apart = _distance(model, changes)
+    adapted.unload()
+    report = "report this with its adapter_config.json, and do not mix it"
+    if unused:
+        yield (
+            f"PEFT ignores {unused[0]}, which it does not recognise; rename the tensor to use the "
+            "adapter in PEFT"
+        )
+    elif missing:
+        lacks = missing[0].partition(".lora_")[0]
+        yield (
+            f"its adapter_config.json selects {lacks}, which its file lacks, so the base model's "
+            "weights are used; export it again, or select only what was trained"
+        )
+    elif not apart <= ROUNDING * size:
+        yield f"its weight changes differ from those of the adapter in PEFT; {report}"
+    elif size <= 0:
+        yield "it changes nothing, not even in PEFT; train it, or export it again"
+    elif not applied:
+        yield (
+            "it is not applied: log-probabilities equal those of the base model; unless rounding hides "
+            f"its change, {report}"
+        )
 
-    changes = {}
-    try:
-        _, ignored, _ = load_by_peft(model, folder)
-        for name, layer in model.named_modules():
-            if isinstance(layer, LoraLayer):
-                (adapter,) = layer.active_adapters
-                b = layer.lora_B[adapter].weight.detach().cpu()
-                a = layer.lora_A[adapter].weight.detach().cpu()
-                changes[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
-    finally:  # restore the layers, even after a failure
-        for name, layer in list(model.named_modules()):
-            if isinstance(layer, BaseTunerLayer):
-                model.set_submodule(name, layer.get_base_layer())
-        model.__dict__.pop("peft_config", None)
-    return changes, ignored
+
+@torch.no_grad()
+def _distance(model: Any, changes: Mapping[str, LowRank]) -> tuple[float, float]:
+    """The norm of the changes that PEFT has loaded into a model, and of their difference from ours."""
+    from peft.tuners.lora import LoraLayer
+
+    size = apart = 0.0
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            b, a = (part["default"].weight for part in (layer.lora_B, layer.lora_A))
+            theirs = (layer.scaling["default"] * b @ a).cpu()
+            ours = torch.zeros_like(theirs)
+            if f"{name}.weight" in changes:
+                ours = changes[f"{name}.weight"].dense()
+            size += float(theirs.square().sum())
+            apart += float((theirs - ours).square().sum())
+    return math.sqrt(size), math.sqrt(apart)

@@ -8,74 +8,39 @@ DoRA's magnitudes and what PiSSA takes from the base.
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.engine.mixing import PatchedWeights
-from pyswarmopt_llm.experts.adapter import (
-    OTHER_WAY,
-    NotPlain,
-    adapter_folder,
-    adapter_headers,
-    read_adapter,
-    read_config,
-)
+from pyswarmopt_llm.experts.adapter import NotPlain, adapter_folder, read_adapter, read_config
 from pyswarmopt_llm.experts.base import (
     BaseModel,
+    linear_layers,
     load_model,
     refuse_quantised,
     resolve_base,
-    skeleton,
 )
-from pyswarmopt_llm.experts.compatibility import in_words
 from pyswarmopt_llm.experts.files import PREFIX, write_adapter
-from pyswarmopt_llm.experts.full_model import copy_companions, write_model
-from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes, quiet_transformers
+from pyswarmopt_llm.experts.full_model import copy_companions
+from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.cards import parents_of
-from pyswarmopt_llm.searching.use.opening import check_unchanged, is_whole_model, result_of
+from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 
-Changes = Mapping[str, LowRank]  # weight -> its change, scale included
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Loss from a smaller rank.
-
-    Attributes:
-        whole: relative Frobenius error over all parameters.
-        left_out: parameters whose change no LoRA of linear layers can hold; they count as lost.
-    """
-
-    whole: float
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The output of `export_model`.
-
-    Attributes:
-        files: name -> size in bytes.
-        loss: loss from truncating the rank; None if nothing was truncated.
-    """
-
-    files: Mapping[str, int]
-    loss: Loss | None
+# Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.
+_UNNEEDED = re.compile("tower|vision|visual|image|audio|_bank")
 
 
 def export_model(
@@ -85,18 +50,21 @@ def export_model(
     *,
     base: str | None = None,
     rank: int | None = None,
-) -> Exported:
-    """Write an adapter in another format; memory holds one file of weights at a time.
+) -> float | None:
+    """Write an adapter in another format.
 
-    With a rank, an adapter that is not plain LoRA (DoRA, saved modules, LoHa, ...) becomes the
-    nearest one; memory then holds the base twice.
+    Memory holds the base once; with a rank, for an adapter that is not plain LoRA (DoRA, PiSSA, LoHa,
+    ...), twice in float32.
 
     Args:
         source: a finished run (its result is exported), or an adapter.
         out: directory to create.
-        form: one of `FORMATS`: a merged model, or a PEFT adapter.
+        form: ``merged`` (a merged model) or ``peft`` (an adapter).
         base: base of an adapter.
         rank: truncate the adapter to the nearest one of this rank.
+
+    Returns:
+        Relative Frobenius error of the weight changes; None without a rank.
 
     Raises:
         UserError: bad input, in one line; nothing is written.
@@ -105,19 +73,26 @@ def export_model(
     if (user_path(source) / "run.json").is_file():
         run = user_path(source)
     model, adapter = _adapter_of(source, run, base)
-    changes, loss = _changes(model, adapter, rank)
-    card = None if run is None else _card(run, form, loss)
     folder = user_path(out)
     if form == "merged":
-        refuse_quantised(model)
         with atomic_directory(folder) as part:  # completely or not at all
-            _merge(model, changes, part)
-            if card is not None:
+            _save_merged(model, adapter, part)
+            if run is not None:
+                card = _card(run, "transformers", "The adapter is merged into the base.")
                 (part / "README.md").write_text(card, encoding="utf-8")
-    else:
-        factors = {name.removesuffix(".weight"): (c.b, c.a) for name, c in changes.items()}
-        write_adapter(folder, factors, base_model_name=model.name, card=card)
-    return Exported({file.name: file.stat().st_size for file in sorted(folder.iterdir())}, loss)
+        return None
+    factors, error = _factors(model, adapter, rank)
+    card = None
+    if run is not None:
+        made = ""
+        if error is not None:
+            made = (
+                f"Its rank was reduced, which alters its weight changes by {error:.1%} (Frobenius "
+                "norm). The scores below were measured with the whole adapter."
+            )
+        card = _card(run, "peft", made)
+    write_adapter(folder, factors, base_model_name=model.name, card=card)
+    return error
 
 
 def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseModel, str]:
@@ -125,79 +100,47 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
     adapter: str | None = source
     if run is not None:
         if base is not None:
-            raise InvalidOption(
-                "base",
-                base,
-                f": {source} is a run, which names its own base model; remove this option",
-            )
+            why = f": {source} is a run, which names its own base model; remove this option"
+            raise InvalidOption("base", base, why)
         base, adapter = result_of(run)
         check_unchanged((base, adapter))
-    if adapter is None or is_whole_model(user_path(adapter)):
+    if adapter is None:
         raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
-    if base is None:
-        raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
-    return resolve_base(base), adapter
+    return resolve_base(base or ""), adapter
 
 
-def _changes(base: BaseModel, adapter: str, rank: int | None) -> tuple[Changes, Loss | None]:
-    """The adapter's changes, or the nearest ones of this rank (Eckart & Young 1936)."""
+def _card(run: Path, library: str, made: str) -> str:
+    """The run's model card, adapted to these files."""
+    opened, result = read_run(run)
+    parents = parents_of(opened.config, result.coefficients.values())
+    return model_card(opened.about, result, parents, library, made)
+
+
+def _factors(
+    base: BaseModel, adapter: str, rank: int | None
+) -> tuple[dict[str, tuple[Tensor, Tensor]], float | None]:
+    """Module -> (b, a) of the adapter, or of the nearest one of this rank, and its error."""
     try:
         read_adapter(adapter)
     except NotPlain:
         if rank is None:
             raise
-        return flatten(adapter, base, rank)
-    changes = adapter_patch(base.spec, adapter).low_rank
+        parts = flatten(adapter, base, rank)
+    else:
+        changes = adapter_patch(base.spec, adapter).low_rank
+        parts = {name: truncate_low_rank(change, rank) for name, change in changes.items()}
+    factors = {name.removesuffix(".weight"): (c.b, c.a) for name, (c, _, _) in parts.items()}
     if rank is None:
-        return changes, None
-    cut = {name: truncate_low_rank(change, rank) for name, change in changes.items()}
-    lost = sum(part.lost for part in cut.values())
-    total = sum(part.total for part in cut.values())
-    return {name: part.change for name, part in cut.items()}, Loss(math.sqrt(lost / (total or 1.0)))
+        return factors, None
+    lost = sum(part.lost for part in parts.values())
+    return factors, math.sqrt(lost / (sum(part.total for part in parts.values()) or 1.0))
 
 
-def _merge(base: BaseModel, changes: Changes, folder: Path) -> None:
-    """Write the base with the changes added in float32 and rounded once."""
-    stored = StoredTensors(base.weight_files)
-
-    def merged(name: str) -> Tensor:
-        value = stored[name]
-        if name in changes:
-            value = (value.float() + changes[name].dense()).to(value.dtype)
-        return value
-
-    if changes.keys() <= stored.keys():
-        write_model(base, Computed(stored.shapes, merged), folder)
-        return
-    # Files that name weights otherwise: transformers translates on loading and saving.
-    copy_companions(base, folder)
-    largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
-    model, _ = load_model(base, stored.dtype(largest))
-    PatchedWeights(model).load(Patch(low_rank=changes))
-    with quiet_transformers():
-        model.save_pretrained(folder)
-
-
-def _card(run: Path, form: str, loss: Loss | None) -> str:
-    """The run's model card, adapted to these files."""
-    opened, result = read_run(run)
-    library, made = "transformers", "The adapter is merged into the base."
-    if form == "peft":
-        library, made = "peft", ""
-    if loss is not None:
-        made = (
-            f"Its rank was reduced, which alters its weight changes by {loss.whole:.1%} (Frobenius "
-            "norm). The scores below were measured with the whole adapter."
-        )
-    parents = parents_of(opened.config, result.coefficients.values())
-    return model_card(opened.about, result, parents, library, made)
-
-
-def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], Loss]:
+@torch.no_grad()
+def flatten(spec: str, base: BaseModel, rank: int) -> dict[str, Truncated]:
     """The nearest plain LoRA with a given rank to an adapter of any kind that PEFT can merge.
 
-    PEFT's weights minus the base's weights are cut by SVD (see `truncate`). Memory holds the base
-    twice in float32.
+    PEFT's weights minus the base's weights are cut by SVD (see `truncate`).
 
     Args:
         spec: an adapter's directory or hub id.
@@ -205,57 +148,62 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
         rank: rank of each module.
 
     Returns:
-        Weight -> its change, scale included; and the loss.
+        Weight -> its change, scale included, with the loss.
 
     Raises:
-        UserError: the base is packed, PEFT does not merge the adapter or ignores part of it, or it
-            changes no linear layer.
+        UserError: PEFT does not merge the adapter, or it changes no linear layer, or more.
+    """
+    linear = linear_layers(base)
+    merged = _merged_by_peft(base, spec)
+    before = dict(load_model(base, torch.float32)[0].named_parameters(remove_duplicate=False))
+    parts = {}
+    for name, value in merged.named_parameters():
+        change = value - before.get(name, torch.zeros(()))
+        if change.any():
+            if name.removesuffix(".weight") not in linear:
+                raise UserError(
+                    f"{spec} also changes {name}, which a LoRA of linear layers cannot hold; merge the "
+                    "adapter with PEFT's merge_and_unload and set `space` to full"
+                )
+            parts[name] = truncate_dense(change, rank)
+    if not parts:
+        raise UserError(f"{spec} does not change {base.spec}; train it, or export it again")
+    return parts
+
+
+def _save_merged(base: BaseModel, adapter: str, folder: Path) -> None:
+    """Write the base with the adapter merged into it, in the base's dtype."""
+    from transformers import GenerationConfig
+
+    refuse_quantised(base)
+    patch = adapter_patch(base.spec, adapter)
+    model, _ = load_model(base, "auto")
+    PatchedWeights(model, StoredTensors(base.weight_files)).load(patch)
+    # save_pretrained refuses some bases' own, which is copied below
+    model.generation_config = GenerationConfig()
+    with loading(base.spec, "transformers cannot save the merged model"):
+        model.save_pretrained(folder)
+    copy_companions(base, folder)
+
+
+def _merged_by_peft(base: BaseModel, spec: str) -> Any:
+    """The base with an adapter merged into it by PEFT, in float32.
+
+    Raises:
+        UserError: the base is packed, or PEFT does not merge the adapter or ignores part of it.
     """
     refuse_quantised(base)
     folder = adapter_folder(spec)
     read_config(folder / "adapter_config.json", plain=False)
-    adapter_headers(folder)
-    linear = skeleton(base).linear
     model, _ = load_model(base, torch.float32)
-    before = {
-        name: value.detach().clone()
-        for name, value in model.named_parameters(remove_duplicate=False)
-    }
-    changes: dict[str, LowRank] = {}
-    left_out = []
-    lost = total = 0.0
-    for name, value in _merged_by_peft(model, folder, base).named_parameters():
-        change = value.detach() - before.get(name, torch.zeros(()))
-        square = float(change.square().sum(dtype=torch.float64))
-        total += square
-        if square and name.removesuffix(".weight") in linear:
-            changes[name], square, _ = truncate_dense(change, rank)
-        elif square:
-            left_out.append(name)
-        lost += square
-    if not changes:
-        raise UserError(f"{spec} changes no linear layer of {base.spec}; {OTHER_WAY}")
-    return changes, Loss(math.sqrt(lost / total), tuple(left_out))
-
-
-def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
-    """The base with the adapter merged into it."""
     adapted, ignored, missing = load_by_peft(model, folder)
-    if missing:
-        raise UserError(f"the file in {folder} has no {missing[0]}; export the adapter again")
-    if ignored:
+    if wrong := [*missing, *ignored]:
         raise UserError(
-            f"{folder} changes {in_words(ignored)}, which {base.spec} does not have, so PEFT ignores "
-            "them; use the model it was trained on, or remove those tensors"
+            f"{folder} does not match {base.spec} at {wrong[0]}, so PEFT would lose a part of it; use the "
+            "model it was trained on, or export it again"
         )
-    try:
+    with loading(str(folder), "PEFT cannot merge it; use the library that wrote it"):
         return adapted.merge_and_unload()
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        raise UserError(
-            f"PEFT cannot merge {folder} ({first_line(error)}); merge it with the library that wrote it"
-        ) from error
 
 
 def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
@@ -266,7 +214,8 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
         folder: directory of the adapter.
 
     Returns:
-        PEFT's model, the tensors of the file that it ignores, and those that the file lacks.
+        PEFT's model, the tensors of the file that it ignores, and those that the file lacks, without
+        `_UNNEEDED` ones.
 
     Raises:
         UserError: PEFT does not load it.
@@ -290,5 +239,5 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:
             "on, with its added tokens"
         ) from error
     ignored = [key.removeprefix(PREFIX) for key in found.unexpected_keys]
-    # VB-LoRA's layers share one stored bank.
-    return adapted, ignored, [key for key in found.missing_keys if "_bank" not in key]
+    missing = [key.removeprefix(PREFIX) for key in found.missing_keys if not _UNNEEDED.search(key)]
+    return adapted, ignored, missing

@@ -180,7 +180,7 @@ def with_embedding_as_linear(config: Json, tensors: dict[str, torch.Tensor]) -> 
 
 
 def with_broken_bystander(config: Json, tensors: dict[str, torch.Tensor]) -> None:
-    """Of another rank, and without its B: what is not selected is not looked at."""
+    """Of another rank, without its B, and not selected."""
     tensors[f"{PREFIX}model.layers.0.self_attn.o_proj.lora_A.weight"] = torch.randn(7, 32)
 
 

@@ -69,7 +69,7 @@ def test_check_says_that_peft_does_not_know_these_names(
 TWICE: dict[str, Rename] = {
     "contains several adapters": lambda k: k.replace(".weight", ".math.weight"),
     "twice": lambda k: k.replace("model.model.", "model.model.language_model.", 1),
-    "has no such layer": lambda k: k.replace("model.model.", "model.vision_tower.", 1),
+    "has no such linear layer": lambda k: k.replace("model.model.", "model.vision_tower.", 1),
 }
 
 

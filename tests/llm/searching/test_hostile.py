@@ -207,7 +207,6 @@ LINKED += (".owner", ".lock", "judge.jsonl", "checkpoint/swarm.npz", "checkpoint
         ("report", "report.html", False),
         *[("resume", name, False) for name in LINKED],
         *[("resume", name, True) for name in ("checkpoint", "best", "front")],
-        ("analyse", "analysis", True),
     ],
 )
 def test_nothing_is_written_through_a_link(

@@ -1,6 +1,4 @@
-"""`swarm-llm analyse`: which experts carry a search's result, and which members a group's
-decisions.
-"""
+"""`swarm-llm analyse`: which experts carry a search's result."""
 
 from __future__ import annotations
 
@@ -8,27 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 import safetensors.torch
-from search_helpers import (
-    Json,
-    MakeSearch,
-    Shell,
-    files,
-    hand_over,
-    keep_trained,
-    questions,
-    write_task,
-)
-from torch import Tensor
+from search_helpers import MakeSearch, Shell, files, hand_over, keep_trained, questions, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
-from pyswarmopt_llm.tools.analyse import _candidate
 
 NAMES = ("ant", "bee", "cat")
 
@@ -36,11 +21,6 @@ NAMES = ("ant", "bee", "cat")
 @pytest.fixture
 def setting(words_search: MakeSearch) -> SearchConfig:
     return words_search(24, 20, space="factor")
-
-
-def left_out(shell: Shell, run: Path) -> Json:
-    found: Json = shell.json("analyse", run)["leave_one_out"]
-    return found
 
 
 def averaged(experts: Sequence[str], weights: Mapping[str, float], out: Path) -> Path:
@@ -61,22 +41,19 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
 ) -> None:
     config, result = setting, search(setting).result
     journal = files(tmp_path / "run")["history.jsonl"]
-    found = left_out(shell, tmp_path / "run")
+    found = shell.json("analyse", tmp_path / "run")
     weights = result["coefficients"]
-    assert (found["split"], found["all"]) == ("test", {"words": result["best_test"]})
-    assert set(found["experts"]) == {name for name in NAMES if weights[name]} != set()
-    for name, row in found["experts"].items():
+    assert set(found) == {name for name in NAMES if weights[name]} != set()
+    for name, row in found.items():
         adapter = averaged(config.experts, {**weights, name: 0.0}, tmp_path / f"without-{name}")
-        assert row["coefficient"] == result["coefficients"][name]
         best, without = (
             evaluate_model(
                 config.base, str(path), config.tasks[0], scoring="likelihood", threads=1
             ).score
             for path in (tmp_path / "run" / "best", adapter)
         )
-        assert row["scores"]["words"] == pytest.approx(without.value)
         gained = [a > b for a, b in zip(best.per_item, without.per_item, strict=True)]
-        paired = row["paired"]["words"]
+        paired = row["words"]
         assert paired["difference"] == pytest.approx(best.value - without.value)
         assert (paired["gained"], paired["n"]) == (sum(gained), len(gained))
     assert files(tmp_path / "run")["history.jsonl"] == journal
@@ -92,10 +69,9 @@ def test_what_was_trained_on_dev_stays_when_experts_are_left_out(
     hand_over(monkeypatch)
     more = {"space": "delta", "train": "on", "no_rivals": True}
     result = search(words_search(8, 6, max_iter=1, **more)).result
-    found = left_out(shell, tmp_path / "run")
-    assert found["all"]["words"] == result["best_test"]
+    found = shell.json("analyse", tmp_path / "run")
     used = {name for name, weight in result["coefficients"].items() if weight}
-    assert result["trained"] and set(found["experts"]) == used
+    assert result["trained"] and set(found) == used
 
 
 def test_what_has_changed_is_refused_in_one_line(
@@ -105,13 +81,3 @@ def test_what_has_changed_is_refused_in_one_line(
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
     assert "(words) changed since" in shell.refused("analyse", tmp_path / "run")
-
-
-def test_the_other_weights_of_whole_models_sum_to_1() -> None:
-    job = Mock(plan=Mock(kind=space_kind("full")))
-    job.pool.space = Mock(expert_names=NAMES, realise=Tensor.tolist)
-    result = Mock(coefficients=dict.fromkeys(NAMES, 1 / 3), best=Mock(trained=False))
-    assert _candidate(job, job, result, "ant") == [0.0, 0.5, 0.5]
-
-
-# Groups

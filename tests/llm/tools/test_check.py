@@ -71,8 +71,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
     ),
     "extra module": (
         with_up_of_layer_0,
-        ("weights for model.layers.0.mlp.up_proj are ignored, as in PEFT, because "
-        "adapter_config.json does not select them; select"),
+        "target_modules does not select model.layers.0.mlp.up_proj, so PEFT would ignore",
     ),
     "enormous": (enormous, "not finite in bfloat16; the weights are damaged, or too large"),
     "not finite": (

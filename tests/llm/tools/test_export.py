@@ -167,7 +167,6 @@ LORA = {"r": 3, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_
 KINDS: dict[str, Any] = {
     "dora": peft.LoraConfig(**LORA, use_dora=True),
     "saved module": peft.LoraConfig(**LORA, modules_to_save=["o_proj"]),
-    "embedding": peft.LoraConfig(**{**LORA, "target_modules": ["v_proj", "embed_tokens"]}),
     "pissa": peft.LoraConfig(**LORA, init_lora_weights="pissa"),
     "olora": peft.LoraConfig(**LORA, init_lora_weights="olora"),
     "loha": peft.LoHaConfig(**LORA),
@@ -195,15 +194,20 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
     bare = dict(load_tiny(tiny_base)[0].named_parameters())
     whole = merged_by_peft(tiny_base, adapter)
     flat = merged_by_peft(tiny_base, tmp_path / "flat")
-    lost = {
-        name: nearest(whole[name] - base, flat[name] - base, 4 if "proj" in name else 0)
-        for name, base in bare.items()
-    }
+    lost = {name: nearest(whole[name] - base, flat[name] - base, 4) for name, base in bare.items()}
     assert record["relative_error"] == pytest.approx(share_of(lost.values()), rel=2e-3, abs=1e-4)
-    assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", tiny_base)[0] == 0
     edited(adapter, dict.popitem)  # peft would draw this tensor at random
     refused(capsys, tmp_path / "out", *words[1:])
+
+
+def test_a_changed_embedding_is_not_dropped_silently(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = peft.LoraConfig(**{**LORA, "target_modules": ["v_proj", "embed_tokens"]})
+    words = other_kind(tiny_base, tmp_path / "adapter", config), "--base", tiny_base
+    said = refused(capsys, tmp_path / "flat", *words, "--format", "peft", "--rank", 4)
+    assert "also changes model.embed_tokens.weight" in said
 
 
 # What is refused
