@@ -52,10 +52,7 @@ def command(
         "recommended": best,
     }
     print_either(record, map(with_flags, _lines(rows, report.problems, errors)), as_json)
-    if best is None:
-        problem = report.errors(DEFAULT)[0]
-        echo(with_flags(f"error: no space can mix these experts: {problem}"), err=True)
-        raise typer.Exit(2)
+    report.require(best or DEFAULT)
     if not as_json:
         space = None if best == DEFAULT else best
         settings = {"experts": experts, "task": "TASK.json", "space": space, "out": "runs/first"}

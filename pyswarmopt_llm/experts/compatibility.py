@@ -174,12 +174,10 @@ def _misfit(info: AdapterInfo, base: BaseModel) -> str:
     for module, adapted in info.modules.items():
         shape = layers.get(module)
         if shape != adapted.weight_shape:
-            there = "no such linear layer with a weight of its own"
-            if shape:
-                there = in_digits(shape)
+            there = shape or "no such linear layer with a weight of its own"
             other = info.base_model_name or "a different base model"
             return (
-                f"{module} has shape {in_digits(adapted.weight_shape)}, but {base.spec} has {there}; "
+                f"{module} has shape {adapted.weight_shape}, but {base.spec} has {there}; "
                 f"remove the adapter, which is for {other}"
             )
     return ""
@@ -188,11 +186,6 @@ def _misfit(info: AdapterInfo, base: BaseModel) -> str:
 def _last(name: str) -> str:
     """The last part of a model's name."""
     return name.rstrip("/").rpartition("/")[2].lower()
-
-
-def in_digits(shape: Sequence[int]) -> str:
-    """A shape in a message, such as ``64 x 32``."""
-    return " x ".join(map(str, shape))
 
 
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
@@ -211,7 +204,7 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
         here = info.modules[module].weight_shape
         there = first.modules[module].weight_shape
         if here != there:
-            text = f"{module} has shape {in_digits(here)}, but {in_digits(there)} in {first.name}"
+            text = f"{module} has shape {here}, but {there} in {first.name}"
             yield ExpertProblem(
                 info.name, f"{text}; remove one of them, because their base models differ"
             )

@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import typed
@@ -24,7 +25,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
@@ -45,7 +46,6 @@ class Key:
         ours: id of a pair (its item's place in the split, from 1) -> number of our reply, 1 or 2.
     """
 
-    task: str
     split: str
     names: tuple[str, str]
     ours: dict[str, str]
@@ -56,7 +56,6 @@ class Votes:
     """The result of `count_votes`.
 
     Attributes:
-        task: name of the task.
         names: names of the models, "ours" and "theirs".
         value: our share of wins; a tie is half a win.
         interval: interval of `value`.
@@ -64,7 +63,6 @@ class Votes:
         verdict: verdict in words.
     """
 
-    task: str
     names: tuple[str, str]
     value: float
     interval: tuple[float, float]
@@ -92,7 +90,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     models = two_models(config)
     exam = Exam(config, list(models.values()), votes, on_items)
     ours, theirs = models
-    key = Key(exam.task.name, config.split, (ours, theirs), {})
+    key = Key(config.split, (ours, theirs), {})
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -149,13 +147,13 @@ def count_votes(files: Sequence[str]) -> Votes:
             votes.setdefault(id_, []).append(value)
     if not votes:
         raise UserError(f"{files[0]}: no votes yet; enter 1, 2 or tie in the column vote")
-    values = [sum(some) / len(some) for some in votes.values()]
+    values = [*map(fmean, votes.values())]
     asked = [prompts[id_] for id_ in votes]
-    rate = score_of(values).value
+    rate = fmean(values)
     paired = compare_paired(values, [1.0 - value for value in values], questions=asked)
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     ends = interval(values, questions=asked)
-    return Votes(key.task, key.names, rate, ends, paired, verdict)
+    return Votes(key.names, rate, ends, paired, verdict)
 
 
 def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
@@ -169,7 +167,5 @@ def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
                 f"{file}: pair {id_} is not in the key, or its vote {vote!r} is not 1, 2 or tie; fix the file"
             )
         if vote:
-            value = float(vote == key.ours[id_])
-            if vote == "tie":
-                value = 0.5
+            value = {"tie": 0.5, key.ours[id_]: 1.0}.get(vote, 0.0)
             yield id_, row.get("prompt", id_), value

@@ -46,7 +46,7 @@ def test_other_base_by_shape(tiny_base: Path, by_hand: Callable[..., Path]) -> N
     factors = {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])}
     expert = by_hand("odd", factors, base_model_name_or_path=str(tiny_base))
     text, severity, spaces = only_problem(inspect_experts([expert], resolve_base(str(tiny_base))))
-    assert "shape 48 x 32" in text and "has 32 x 32;" in text
+    assert "shape (48, 32)" in text and "has (32, 32);" in text
     assert (severity, spaces) == ("error", {"factor", "delta"})
 
 
