@@ -394,11 +394,10 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
 def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> ModuleShape:
     """An adapted module, checked for two factors of the configured rank."""
     rank = config.rank_of(module)
-    shapes = {factor: list(tensor.shape) for factor, (_, tensor) in sorted(pair.items())}
-    if len(pair) < 2 or not shapes["A"][0] == shapes["B"][1] == rank:
+    if len(pair) < 2 or not pair["A"][1].shape[0] == pair["B"][1].shape[1] == rank:
         raise UserError(
-            f"{file}: {module} has shapes {shapes}, but adapter_config.json requires A and B of "
-            f"rank {rank}; export the adapter again"
+            f"{file}: {module} needs lora_A and lora_B of rank {rank}, as in adapter_config.json; "
+            "export the adapter again"
         )
     (key_b, b), (key_a, a) = pair["B"], pair["A"]
     return ModuleShape(

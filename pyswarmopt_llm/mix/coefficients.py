@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import SUMS
 from pyswarmopt_llm.common.interfaces import Patch, Space
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.files import write_adapter
 
 
@@ -56,34 +56,6 @@ class CoefficientSpace(ABC):
     @abstractmethod
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position`."""
-
-
-class AdapterSpace(CoefficientSpace):
-    """A space whose candidates are LoRA adapters, saved with the rank from `realise`.
-
-    Args:
-        infos: experts.
-    """
-
-    def __init__(self, infos: Sequence[AdapterInfo]) -> None:
-        super().__init__([info.name for info in infos])
-        self.infos = list(infos)
-
-    def save(self, position: Tensor, out: Path) -> None:
-        """Write a PEFT adapter; see `interfaces.Space`.
-
-        Raises:
-            UserError: `out` exists already.
-        """
-        save_patch(self.realise(position), self.infos, out)
-
-    def read(self, folder: Path) -> Patch:
-        """The patch of a saved adapter.
-
-        Raises:
-            UserError: the files are not an adapter.
-        """
-        return Patch(low_rank=load_factors(read_adapter(folder)))
 
 
 def save_patch(

@@ -9,17 +9,19 @@ A_2; ...], are a LoRA of rank sum r_i. This is task arithmetic (Ilharco et al. 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
-from pyswarmopt_llm.mix.coefficients import AdapterSpace
+from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_factors, read_adapter
+from pyswarmopt_llm.mix.coefficients import CoefficientSpace, save_patch
 
 
-class DeltaSpace(AdapterSpace):
-    """A space of coefficients of weight changes.
+class DeltaSpace(CoefficientSpace):
+    """A space of coefficients of weight changes; candidates are LoRA adapters, saved with the rank
+    from `realise`.
 
     Args:
         experts: adapters for one base, read one at a time. A module missing in an adapter counts as
@@ -33,7 +35,8 @@ class DeltaSpace(AdapterSpace):
     name = "delta"
 
     def __init__(self, experts: Sequence[Adapter]) -> None:
-        super().__init__([expert.info for expert in experts])
+        self.infos = [expert.info for expert in experts]
+        super().__init__([info.name for info in self.infos])
         shapes = {
             f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()
         }
@@ -56,6 +59,22 @@ class DeltaSpace(AdapterSpace):
             return LowRank(b=b * weights[owner], a=a).without_zeros()
 
         return Patch(low_rank=Computed(self.shapes, change))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter; see `interfaces.Space`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self.infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter.
+
+        Raises:
+            UserError: the files are not an adapter.
+        """
+        return Patch(low_rank=load_factors(read_adapter(folder)))
 
 
 def _side_by_side(parts: Sequence[tuple[int, Factors]]) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ is compared with PEFT's; log-probabilities show that it reaches the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class AdapterCheck:
         return not self.problems
 
     def __str__(self) -> str:
-        return f"{self.adapter}: {'; also, '.join(self.problems) or 'ok'}"
+        return f"{self.adapter}: {', '.join(self.problems) or 'ok'}"
 
 
 @dataclass(frozen=True)
@@ -103,22 +103,15 @@ def check(
     """
     resolved = resolve_base(base)
     report = inspect_experts(adapters, resolved)
-    found = {problem.expert: [problem.text] for problem in reversed(report.errors("delta"))}
+    found = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if info.name not in found]
     if readable:
         engine = load_engine(resolved, "auto", device, threads, changed=changed_weights(readable))
         bare = _next_tokens(engine, {})
         for info in readable:
-            try:
-                changes = load_factors(info)
-                applied = not torch.equal(_next_tokens(engine, changes), bare)
-            except UserError as error:
-                found[info.name] = [error.text]
-                continue
-            engine.load(Patch())
-            found[info.name] = [*_against_peft(engine.model, info, changes, applied)]
+            found[info.name] = _fault(engine, info, bare)
     checks = (
-        AdapterCheck(name, str(path), tuple(found[name]))
+        AdapterCheck(name, str(path), tuple(filter(None, [found[name]])))
         for name, path in zip(report.names, adapters, strict=True)
     )
     return CheckReport(base, tuple(checks))
@@ -130,44 +123,48 @@ def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> 
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
-def _against_peft(
-    model: Any, info: AdapterInfo, changes: Mapping[str, LowRank], applied: bool
-) -> Iterator[str]:
-    """Differences between an adapter here and in PEFT.
+def _fault(engine: TransformersEngine, info: AdapterInfo, bare: Tensor) -> str:
+    """How an adapter in this engine differs from the one in PEFT; "" if it does not.
 
     Args:
-        model: base, unchanged; it stays so.
+        engine: base, which stays unchanged.
         info: adapter.
-        changes: its changes here.
-        applied: whether they change log-probabilities.
+        bare: what `_next_tokens` returns for the base.
 
     Raises:
         UserError: PEFT does not load the adapter.
     """
-    adapted, unused, missing = load_by_peft(model, info.path)
-    size, apart = _distance(model, changes)
+    try:
+        changes = load_factors(info)
+        applied = _next_tokens(engine, changes)
+    except UserError as error:
+        return error.text
+    engine.load(Patch())
+    adapted, unused, missing = load_by_peft(engine.model, info.path)
+    size, apart = _distance(engine.model, changes)
     adapted.unload()
     report = "report this with its adapter_config.json, and do not mix it"
     if unused:
-        yield (
+        return (
             f"PEFT ignores {unused[0]}, which it does not recognise; rename the tensor to use the "
             "adapter in PEFT"
         )
-    elif missing:
+    if missing:
         lacks = missing[0].partition(".lora_")[0]
-        yield (
+        return (
             f"its adapter_config.json selects {lacks}, which its file lacks, so the base model's "
             "weights are used; export it again, or select only what was trained"
         )
-    elif not apart <= ROUNDING * size:
-        yield f"its weight changes differ from those of the adapter in PEFT; {report}"
-    elif size <= 0:
-        yield "it changes nothing, not even in PEFT; train it, or export it again"
-    elif not applied:
-        yield (
+    if not apart <= ROUNDING * size:
+        return f"its weight changes differ from those of the adapter in PEFT; {report}"
+    if size <= 0:
+        return "it changes nothing, not even in PEFT; train it, or export it again"
+    if torch.equal(applied, bare):
+        return (
             "it is not applied: log-probabilities equal those of the base model; unless rounding hides "
             f"its change, {report}"
         )
+    return ""
 
 
 @torch.no_grad()

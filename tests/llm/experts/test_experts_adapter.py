@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "bad json": (lambda p: (p / CONFIG).write_text('{\n"r": 4,\n'), "not valid JSON"),
     "truncated": (lambda p: (p / WEIGHTS).write_bytes((p / WEIGHTS).read_bytes()[:-1]), "corrupt"),
     "no tensors": (stored(dict.clear), "contains no LoRA weights"),
-    "partner": (stored(lambda t: t.pop(KEY_B)), "requires A and B of rank"),
+    "partner": (stored(lambda t: t.pop(KEY_B)), "needs lora_A and lora_B of rank"),
     "nan in A": (stored(lambda t: t[KEY_A].fill_(float("nan"))), "are NaN or infinite"),
     "integers": (stored(lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
     "embedding": (added("base_model.model.embed_tokens.lora_embedding_A"), "is not a LoRA weight"),

@@ -22,7 +22,6 @@ from transformers import AutoModelForCausalLM
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.mix.coefficients import AdapterSpace
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.scoring.cards import parents_of
 
@@ -40,7 +39,7 @@ def strangers(experts: list[Path], tmp_path: Path) -> list[Path]:
     return copies
 
 
-def space_of(experts: Sequence[Path], base: Path) -> AdapterSpace:
+def space_of(experts: Sequence[Path], base: Path) -> DeltaSpace:
     return DeltaSpace(
         [Adapter(info) for info in inspect_experts(experts, resolve_base(str(base))).experts]
     )
