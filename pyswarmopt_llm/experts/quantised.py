@@ -148,6 +148,7 @@ def load_packed(
             bitsandbytes is needed but not installed.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
     options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     options["device_map"] = {"": str(device)}
@@ -155,6 +156,8 @@ def load_packed(
     if by_bitsandbytes:
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
+    elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:  # it would be read as plain weights
+        raise UserError(f"{who}: transformers cannot read weights quantised with {packing}")
     if nf4:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,

@@ -54,7 +54,7 @@ def in_int8(tensors: dict[str, torch.Tensor]) -> None:
     tensors[PROJ.replace(".weight", ".SCB")] = torch.ones(32)
 
 
-UNKNOWN = "transformers cannot load it as a language model (Unknown quantization type, got zzz"
+UNKNOWN = "transformers cannot read weights quantised with zzz"
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda p: (p / "config.json").unlink(), "config.json (No such file"),
     "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3"),

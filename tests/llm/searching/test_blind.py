@@ -139,7 +139,7 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
     for copies, numbers in ((1, [*range(8)]), (5, [*range(8)] * 5), (5, [*range(40)])):
         file = tmp_path / f"pairs-{len(found)}.csv"
         ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
-        key = Key("t", "test", ("a", "b"), ours)
+        key = Key("test", ("a", "b"), ours)
         file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
         rows = [
             f"{id_},{number},x,y,{'2' if int(id_) % 8 == 3 else '1'}"
