@@ -78,20 +78,12 @@ def export_model(
         with atomic_directory(folder) as part:  # completely or not at all
             _save_merged(model, adapter, part)
             if run is not None:
-                card = _card(run, "transformers", "The adapter is merged into the base.")
+                card = _card(run, "transformers", None)
                 (part / "README.md").write_text(card, encoding="utf-8")
         return None
     factors, error = _factors(model, adapter, rank)
-    card = None
-    if run is not None:
-        made = ""
-        if error is not None:
-            made = (
-                f"Its rank was reduced, which alters its weight changes by {error:.1%} (Frobenius "
-                "norm). The scores below were measured with the whole adapter."
-            )
-        card = _card(run, "peft", made)
-    write_adapter(folder, factors, base_model_name=model.name, card=card)
+    about = None if run is None else _card(run, "peft", error)
+    write_adapter(folder, factors, base_model_name=model.name, card=about)
     return error
 
 
@@ -109,9 +101,17 @@ def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseMo
     return resolve_base(base or ""), adapter
 
 
-def _card(run: Path, library: str, made: str) -> str:
+def _card(run: Path, library: str, error: float | None) -> str:
     """The run's model card, adapted to these files."""
     opened, result = read_run(run)
+    made = ""
+    if library == "transformers":
+        made = "The adapter is merged into the base."
+    elif error is not None:
+        made = (
+            f"Its rank was reduced, which alters its weight changes by {error:.1%} (Frobenius "
+            "norm). The scores below were measured with the whole adapter."
+        )
     parents = parents_of(opened.config, result.coefficients.values())
     return model_card(opened.about, result, parents, library, made)
 
