@@ -255,6 +255,8 @@ class Judge:
         A difference beyond rounding, for numbers of size `scale`, is noise.
         """
         cost = self.best.cost
+        if self.best.violation == math.inf:  # none was judged, or none has numbers
+            self.best = self.draft(self.best.x)._replace(cost=cost)
         value = self.value
         if math.isfinite(cost):  # also at an infeasible point
             value = self._sign * cost
