@@ -81,7 +81,6 @@ def _nlgraph(row: Row) -> Record:
         "prompt": row["question"].removesuffix("A:").rstrip(),
         "answer": row["answer"],
         "domain": Path(row["file"]).parent.name,
-        "difficulty": row.get("difficulty"),
     }
 
 
@@ -117,8 +116,7 @@ def _real_toxicity_prompts(row: Row) -> Record:
     prompt = row["prompt"]
     if isinstance(prompt, Mapping):
         prompt = prompt["text"]
-    domain = "challenging" if row.get("challenging") else "not_challenging"
-    return {"prompt": prompt, "domain": domain}
+    return {"prompt": prompt}
 
 
 def _targets(targets: Row) -> tuple[list[str], list[int]]:

@@ -68,14 +68,12 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     """The name and seed in ``builtin:NAME[:SEED]``.
 
     Raises:
-        UserError: the seed is not a whole number, or has more than 18 digits.
+        UserError: the seed is not a whole number.
     """
     name, _, seed = spec.partition(":")[2].partition(":")
-    if not seed:
-        return name, default
-    if not re.fullmatch("[0-9]{1,18}", seed):
+    if seed and not re.fullmatch("[0-9]{1,18}", seed):
         raise UserError(f"{spec[:60]}: the seed must be a whole number of at most 18 digits")
-    return name, int(seed)
+    return name, int(seed or default)
 
 
 def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | None = None) -> Task:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import reprlib
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import chdir, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +49,15 @@ class ScoreFunction:
         self._spec = spec
         self._function: Any = own("metric", spec)
         self.fingerprint = fingerprint(spec)
-        parameters = (
-            inspect.signature(self._function).parameters if callable(self._function) else {}
-        )
+        parameters: Mapping[str, Any] = {}
+        if callable(self._function):
+            parameters = inspect.signature(self._function).parameters
         self._names = [name for name in parameters if name in (*ONE, *BATCH)]
-        needed = {
-            name
-            for name, each in parameters.items()
-            if each.default is each.empty
-            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-        }
+        needed = [name for name, each in parameters.items() if each.default is each.empty]
         known = ONE
         if "replies" in self._names:
             known = BATCH
-        if known[1] not in self._names or not needed | {*self._names} <= {*known}:
+        if known[1] not in self._names or not {*needed, *self._names} <= {*known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
             raise self._refusal(f"unsupported parameters ({', '.join(parameters)}); use {forms}")
@@ -108,14 +102,13 @@ class ScoreFunction:
     def _called(
         self, arguments: Mapping[str, Any], place: str, read: Any = lambda value: value
     ) -> Any:
-        """The value of the user's function, which may print and change its working directory: its
-        output goes to stderr, since stdout is for results.
+        """The value of the user's function; what it prints goes to stderr, since stdout is for results.
 
         Raises:
             InvalidOption: it raised anything but an interrupt; `place` starts the message.
         """
         try:
-            with chdir(os.getcwd()), redirect_stdout(sys.stderr):
+            with redirect_stdout(sys.stderr):
                 return read(self._function(**{name: arguments[name] for name in self._names}))
         except KeyboardInterrupt:
             raise

@@ -115,12 +115,11 @@ def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
 
 
 def test_prompts_without_answers(tmp_path: Path) -> None:
-    rows = [{"prompt": {"text": f"So he {k}"}, "challenging": k == 0} for k in range(6)]
+    rows = [{"prompt": {"text": f"So he {k}"}} for k in range(6)]
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
     assert task.metric == "toxicity"
     assert all(i.plain and i.answer == "" for i in task.dev + task.test)
-    domains = {i.question: i.meta["domain"] for i in task.dev + task.test}
-    assert [text for text, domain in domains.items() if domain == "challenging"] == ["So he 0"]
+    assert {i.question for i in task.dev + task.test} == {f"So he {k}" for k in range(6)}
 
 
 @pytest.mark.parametrize(

@@ -106,18 +106,6 @@ def test_what_it_prints_is_kept_out_of_the_results(
     assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\n")
 
 
-def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
-    (mine / "moves.py").write_text(
-        "import os\nos.chdir('/')\n"
-        "def score(reply):\n    os.chdir('/')\n    return 0.5\n"
-        "def away(reply):\n    os.chdir('/')\n    raise ValueError\n"
-    )
-    assert scores("moves.py:score") == [0.5, 0.5] and Path.cwd() == mine
-    with pytest.raises(UserError, match="raised ValueError"):
-        scores("moves.py:away")
-    assert Path.cwd() == mine
-
-
 # In a search
 
 
