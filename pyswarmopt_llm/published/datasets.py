@@ -1,8 +1,9 @@
 """The nine data sets of Model Swarms (Feng et al. 2024, section 3) in their authors' formats, and
 others on the hub.
 
-``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads a JSON or JSONL
-file, or a folder of them. ``hub:DATASET`` maps the columns of any data set.
+``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads one that is not
+on the hub from its JSON or JSONL file, or folder of them. ``hub:DATASET`` maps the columns of any
+data set.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ Splits = Mapping[str, Sequence[Row]]
 _OPTIONS = 4  # options of a knowledge crossword, as in the reference's file
 # Of the splits with answers, the first in this order becomes test and the second dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
-_SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
 # The hub's own rule: letters, digits, ., - and _; no path.
 _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
@@ -47,18 +47,16 @@ class DataSet(NamedTuple):
 
 
 def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (published file or folder); see `draw`."""
+    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a file or folder, if it is not there); see `draw`."""
     name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
     where = f"published:{spec}"
-    if path:
-        splits: Splits = read_rows(Path(path))
-    elif source.hub is not None:
-        splits = download(*source.hub)
-    else:
+    if bool(path) == bool(source.hub):
         raise UserError(
-            f"{where}: this data set is only published as files; download them and use {where}:PATH"
+            f"{where}: use published:NAME for data sets on the hub and published:NAME:PATH, with "
+            f"the published files, for {' and '.join(_FILES)}"
         )
+    splits: Splits = download(*source.hub) if source.hub else read_rows(Path(path))
     if callable(source.read):
         read = source.read
     else:
@@ -106,24 +104,15 @@ def _knowledge_crosswords(row: Row) -> Record:
 
 def _truthfulqa(row: Row) -> Record:
     """Lin et al. 2022, MC1: one true answer."""
-    texts, labels = _targets(row["mc1_targets"])
-    texts.insert(0, texts.pop(labels.index(1)))
+    targets = row["mc1_targets"]
+    texts = list(targets["choices"])
+    texts.insert(0, texts.pop(list(targets["labels"]).index(1)))
     return _shuffled(row["question"], texts, _generator_of(row["question"]))
 
 
 def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
-    prompt = row["prompt"]
-    if isinstance(prompt, Mapping):
-        prompt = prompt["text"]
-    return {"prompt": prompt}
-
-
-def _targets(targets: Row) -> tuple[list[str], list[int]]:
-    """Texts and labels, from the hub's two lists or the files' mapping of text to label."""
-    if targets.keys() == {"choices", "labels"}:
-        return list(targets["choices"]), list(targets["labels"])
-    return list(targets), list(targets.values())
+    return {"prompt": row["prompt"]["text"]}
 
 
 def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
@@ -153,6 +142,7 @@ PUBLISHED: dict[str, DataSet] = {
     # Feng et al. 2024, arXiv 2402.00367
     "abstainqa": DataSet({}, ("cais/mmlu", "all"), "abstain"),
 }
+_FILES = [name for name, source in PUBLISHED.items() if source.hub is None]
 
 
 def draw(
@@ -225,8 +215,8 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
 def read_rows(path: Path) -> dict[str, list[Row]]:
     """Split name -> rows of a JSON or JSONL file or a folder of them, each row with its ``file``.
 
-    File and folder names give the splits. A single file, or files without a split in their names,
-    form one split ``all``; beside files with a split they are ignored, being unions of the others.
+    File names give the splits. Other files form one split ``all``; beside files with a split they
+    are ignored, being unions of the others.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     if not files and not path.is_file():
@@ -239,13 +229,11 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
             content = parsed_json(read_text(file), str(file), unique=False)
         if isinstance(content, Mapping):
             content = content.values()
-        named = [*_SPLIT.findall(str(file.relative_to(path)).lower()), "all"]
-        rows = splits.setdefault(named[0], [])
+        split = file.stem if file.stem in SPLIT_ORDER else "all"
         for row in content:
             if not isinstance(row, dict):
-                why = "expected a list of objects; if the file has dev and test, remove the prefix published:"
-                raise UserError(f"{file}: {why}")
-            rows.append({**row, "file": str(file)})
+                raise UserError(f"{file}: expected objects; use the published file or folder")
+            splits.setdefault(split, []).append({**row, "file": str(file)})
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
@@ -286,8 +274,7 @@ def _reader(
         answer = row.get(header)
         if answer in (None, "", -1, "-1"):
             return None
-        values = {name: value for name, value in row.items() if name != "file"}
-        found = columns.record(FileRow(where, "", values))
+        found = columns.record(FileRow(where, "", dict(row)))
         options: Any = found["choices"] or classes
         index = isinstance(options, list) and str(answer).isdecimal()
         if index and not (isinstance(answer, str) and answer in options):

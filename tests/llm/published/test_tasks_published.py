@@ -48,29 +48,6 @@ def answers(task: Task) -> dict[str, str]:
 # Files
 
 
-def test_gsm8k_has_two_splits_and_numbers(tmp_path: Path) -> None:
-    for split, n in (("train", 4), ("test", 6)):
-        rows = [{"question": f"{split} {i}?", "answer": f"So.\n#### 1,{i}00"} for i in range(n)]
-        lines(tmp_path / f"{split}.jsonl", rows)
-    task = load_task(f"published:gsm8k:{tmp_path}")
-    assert (len(task.dev), len(task.test), task.metric) == (4, 6, "numeric")
-    assert {(i.question, i.answer) for i in task.test} == {
-        (f"test {i}?", f"1{i}00") for i in range(6)
-    }
-
-
-def test_hellaswag_without_labels_is_no_test_split(tmp_path: Path) -> None:
-    row = {"ctx": "She", "endings": ["a", "b", "c", "d"], "source_id": "activitynet~v_x"}
-    for split, label in (("test", {}), ("val", {"label": 2}), ("train", {"label": "1"})):
-        rows = [{**row, "ctx": f"{split}{i}", **label} for i in range(3)]
-        lines(tmp_path / f"hellaswag_{split}.jsonl", rows)
-    task = load_task(f"published:hellaswag:{tmp_path}")
-    options = dict(zip("ABCD", "abcd", strict=True))
-    for items, split, right in ((task.test, "val", "C"), (task.dev, "train", "B")):
-        assert {(i.question, i.answer) for i in items} == {(f"{split}{k}", right) for k in range(3)}
-        assert all(i.choices == options for i in items)
-
-
 def test_nlgraph_is_a_folder_of_kinds(tmp_path: Path) -> None:
     for kind in ("cycle", "flow"):
         (tmp_path / kind).mkdir()
@@ -105,54 +82,73 @@ def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
     assert len({i.answer for i in task.dev + task.test}) > 1
 
 
-def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
-    targets = {"mc1_targets": {"wrong": 0, "right": 1, "worse": 0}}
-    rows = [{"question": f"Q{k}?", **targets} for k in range(30)]
-    (tmp_path / "mc_task.json").write_text(json.dumps(rows))
-    task = load_task(f"published:truthfulqa:{tmp_path / 'mc_task.json'}")
+def test_bad_files(tmp_path: Path) -> None:
+    path = f"published:knowledge-crosswords:{tmp_path}"
+    with pytest.raises(UserError, match=r"no .json or .jsonl"):
+        load_task(path)
+    (tmp_path / "x.jsonl").write_text('{"source": []}')
+    with pytest.raises(UserError, match="row 0: unexpected columns"):
+        load_task(path)
+    (tmp_path / "x.jsonl").unlink()
+    (tmp_path / "x.json").write_text('["text"]')
+    with pytest.raises(UserError, match="expected objects"):
+        load_task(path)
+    for spec in ("published:nlgraph", f"published:gsm8k:{tmp_path}"):
+        with pytest.raises(UserError, match="for nlgraph and knowledge-crosswords"):
+            load_task(spec)
+    with pytest.raises(UserError, match="use one of: mmlu, mmlu-pro"):
+        load_task("published:nothing")
+
+
+# The hub
+
+
+def test_gsm8k_has_two_splits_and_numbers(hub: Hub) -> None:
+    sizes = {"train": 4, "test": 6}
+    hub(
+        **{
+            split: [{"question": f"{split} {i}?", "answer": f"So.\n#### 1,{i}00"} for i in range(n)]
+            for split, n in sizes.items()
+        }
+    )
+    task = load_task("published:gsm8k")
+    assert (len(task.dev), len(task.test), task.metric) == (4, 6, "numeric")
+    assert {(i.question, i.answer) for i in task.test} == {
+        (f"test {i}?", f"1{i}00") for i in range(6)
+    }
+    hub(test=[{"question": "q", "answer": "no mark"}])
+    with pytest.raises(UserError, match="row 0: unexpected columns"):
+        load_task("published:gsm8k")
+
+
+def test_hellaswag_without_labels_is_no_test_split(hub: Hub) -> None:
+    splits = {}
+    for split, label in (("test", ""), ("validation", "2"), ("train", "1")):
+        row = {"endings": ["a", "b", "c", "d"], "source_id": "activitynet~v_x", "label": label}
+        splits[split] = [{**row, "ctx": f"{split}{i}"} for i in range(3)]
+    hub(**splits)
+    task = load_task("published:hellaswag")
+    options = dict(zip("ABCD", "abcd", strict=True))
+    for items, split, right in ((task.test, "validation", "C"), (task.dev, "train", "B")):
+        assert {(i.question, i.answer) for i in items} == {(f"{split}{k}", right) for k in range(3)}
+        assert all(i.choices == options for i in items)
+
+
+def test_truthfulqa_is_shuffled(hub: Hub) -> None:
+    targets = {"choices": ["wrong", "right", "worse"], "labels": [0, 1, 0]}
+    hub(validation=[{"question": f"Q{k}?", "mc1_targets": targets} for k in range(30)])
+    task = load_task("published:truthfulqa")
+    assert (len(task.dev), len(task.test)) == (10, 20)
     assert {i.answer_text for i in task.dev + task.test} == {"right"}
     assert {i.answer for i in task.dev + task.test} == {"A", "B", "C"}
 
 
-def test_prompts_without_answers(tmp_path: Path) -> None:
-    rows = [{"prompt": {"text": f"So he {k}"}} for k in range(6)]
-    task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
+def test_prompts_without_answers(hub: Hub) -> None:
+    hub(train=[{"prompt": {"text": f"So he {k}"}} for k in range(6)])
+    task = load_task("published:realtoxicityprompts")
     assert task.metric == "toxicity"
     assert all(i.plain and i.answer == "" for i in task.dev + task.test)
     assert {i.question for i in task.dev + task.test} == {f"So he {k}" for k in range(6)}
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("gsm8k", '{"question": "q", "answer": "no mark"}', "row 0: unexpected columns"),
-        ("nothing", "", "use one of: mmlu, mmlu-pro"),
-        ("gsm8k", None, r"no .json or .jsonl"),
-        ("abstainqa", '{"question": "", "choices": ["x", "y"], "answer": 0}', "row 0: .*question"),
-    ],
-)
-def test_bad_files(tmp_path: Path, name: str, text: str | None, message: str) -> None:
-    if text is not None:
-        (tmp_path / "x.jsonl").write_text(text)
-    with pytest.raises(UserError, match=message):
-        load_task(f"published:{name}:{tmp_path}")
-    with pytest.raises(UserError, match="published:nlgraph: this data set"):
-        load_task("published:nlgraph")
-
-
-def test_a_byte_order_mark_and_both_splits_in_a_file(tmp_path: Path) -> None:
-    rows = [{"question": f"q{i}", "answer": f"#### {i}"} for i in range(3)]
-    path = tmp_path / "gsm.json"
-    path.write_text(json.dumps(rows), encoding="utf-8-sig")
-    assert len(load_task(f"published:gsm8k:{path}").test) == 2
-    path.write_text(json.dumps({"dev": rows, "test": rows}))
-    with pytest.raises(
-        UserError, match="if the file has dev and test, remove the prefix published:"
-    ):
-        load_task(f"published:gsm8k:{path}")
-
-
-# The hub
 
 
 def test_published_sets_on_the_hub(hub: Hub) -> None:
@@ -165,11 +161,6 @@ def test_published_sets_on_the_hub(hub: Hub) -> None:
     hub(test=[{**padded, "question": f"q{i}"} for i in range(6)])
     first = load_task("published:mmlu-pro").test[0]
     assert (first.choices, first.answer) == ({"A": "o", "B": "p", "C": "q"}, "C")
-    targets = {"choices": ["r", "w"], "labels": [1, 0]}
-    hub(validation=[{"question": f"q{i}", "mc1_targets": targets} for i in range(6)])
-    truthful = load_task("published:truthfulqa")
-    assert (len(truthful.dev), len(truthful.test)) == (2, 4)
-    assert {i.answer_text for i in truthful.test} == {"r"}
 
 
 def test_an_integer_is_an_index_even_among_numbers_as_in_mmlu(hub: Hub) -> None:
