@@ -20,22 +20,20 @@ from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 from pyswarmopt_llm.scores.words import words
 
 _KINDS = ("multiple_choice", "generate_until")
-_EXAMPLES = "examples"  # of few-shot prompts
 Marks = tuple[str, str]  # what a document asks, and its fields
 
 
 class LmEvalTask:
     """A harness task as an objective: its prompts (without chat template), filters and metric.
 
-    If all tasks have validation and test documents, the former are dev. A single split is divided,
+    If the task has validation and test documents, the former are dev. A single split is divided,
     with at most a third for dev. A question is used only in dev, only in test or only in few-shot
-    examples, whichever tasks of a group ask it, and however often.
+    examples, however often it is asked.
 
     Args:
-        spec: name of a task or group, or its YAML file, followed by ``#METRIC`` (default: the task's
-            first).
-        dev: maximum number of dev documents of each task (200).
-        test: maximum number of test documents of each task (1,000).
+        spec: name of a task, or its YAML file, followed by ``#METRIC`` (default: the task's first).
+        dev: maximum number of dev documents (200).
+        test: maximum number of test documents (1,000).
 
     Raises:
         UserError: the harness is not installed, or the task is unknown or of an unsupported kind.
@@ -43,84 +41,58 @@ class LmEvalTask:
 
     def __init__(self, spec: str, dev: int | None = None, test: int | None = None) -> None:
         name, _, self._metric = spec.partition("#")
-        self._spec = spec
-        self._tasks = {"test": _load(name), "dev": _load(name)}
-        self._documents: dict[str, dict[str, list[int]]] = {"test": {}, "dev": {}}
-        self._use: dict[str, str] = {}  # mark -> test, dev or examples
-        held_out = self._tasks["test"]
-        self.name, *others = held_out
-        if others:
-            self.name = Path(name).stem
-        for task in held_out.values():
-            if task.OUTPUT_TYPE not in _KINDS:
-                kinds = f"{task.OUTPUT_TYPE}; supported types: {' and '.join(_KINDS)}"
-                raise UserError(f"lm-eval:{spec} has output type {kinds}")
-        self._divide(dev or DEV, test or TEST)
-        self.fingerprint = digest([spec, _code(name), self._documents, self._use])
+        self._where = f"lm-eval:{spec}"
+        self.name, held_out = _load(name)
+        self._tasks = {"test": held_out, "dev": _load(name)[1]}
+        if held_out.OUTPUT_TYPE not in _KINDS:
+            kinds = f"{held_out.OUTPUT_TYPE}; supported types: {' and '.join(_KINDS)}"
+            raise UserError(f"{self._where} has output type {kinds}")
+        self._documents: dict[str, list[int]] = {}
+        asked = self._divide(dev or DEV, test or TEST)
+        self.fingerprint = digest([spec, _code(name), self._documents, asked])
 
-    def _divide(self, dev: int, test: int) -> None:
-        """Draw the documents, and take what they ask from the few-shot examples."""
+    def _divide(self, dev: int, test: int) -> list[Marks]:
+        """Draw the documents; returns what they and the few-shot examples ask."""
         held_out = self._tasks["test"]
         searched = self._tasks["dev"]
-        two = all(task.has_test_docs() and task.has_validation_docs() for task in held_out.values())
-        for task in held_out.values():
-            if shots := task.get_config("num_fewshot"):
-                # the harness draws one more than it shows
-                self._draw(_EXAMPLES, _marks(task, task.sampler.df), shots + 1)
-        for key, task in held_out.items():
-            if two:  # the harness then uses the validation documents
-                searched[key].set_config(key="test_split", value=None)
-            asked = _marks(task, task.eval_docs)
-            size = dev
-            most = test
-            if not two:
-                size = max(1, min(dev, len(asked) // 3))
-                most = min(test, len(asked) - size)
-            of_dev = _marks(searched[key], searched[key].eval_docs)
-            self._documents["test"][key] = self._draw("test", asked, most)
-            self._documents["dev"][key] = self._draw("dev", of_dev, size)
-            if not (self._documents["test"][key] and self._documents["dev"][key]):
-                why = f"{len(asked)} documents are too few for few-shot examples, dev and test; use a larger task"
-                raise UserError(f"lm-eval:{self._spec}: {key}: {why}")
-        for task in (*held_out.values(), *searched.values()):
-            if task.get_config("num_fewshot"):
-                pool = task.sampler.df
-                shown = sorted(self._draw(_EXAMPLES, _marks(task, pool), len(pool)))
-                task.sampler.replace_df([pool[index] for index in shown])
-
-    def _draw(self, use: str, documents: Sequence[Marks], most: int) -> list[int]:
-        """Documents that have no other use, in a random order of the questions; they keep this one."""
-        free = [
-            index
-            for index, marks in enumerate(documents)
-            if all(self._use.get(mark, use) == use for mark in marks)
-        ]
-        drawn = sorted(free, key=lambda index: digest(documents[index][0]))[:most]
-        for index in drawn:
-            self._use.update(dict.fromkeys(documents[index], use))
-        return drawn
+        asked = _marks(held_out, held_out.eval_docs)
+        of_dev = asked
+        if held_out.has_test_docs() and held_out.has_validation_docs():
+            # the harness then uses the validation documents
+            searched.set_config(key="test_split", value=None)
+            of_dev = _marks(searched, searched.eval_docs)
+        else:
+            dev = max(1, min(dev, len(asked) // 3))
+            test = min(test, len(asked) - dev)
+        used: list[Marks] = []
+        if held_out.get_config("num_fewshot"):
+            used = _marks(held_out, held_out.sampler.df)
+        for split, documents, most in (("test", asked, test), ("dev", of_dev, dev)):
+            drawn = _others(documents, used)[:most]
+            if not drawn:
+                why = "too few documents that are not few-shot examples; use a larger task, or one"
+                raise UserError(f"{self._where} has {why} with a fewshot_split or num_fewshot: 0")
+            self._documents[split] = drawn
+            used += [documents[index] for index in drawn]
+        return used
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
-        """The metric over all documents of a split; for a group, of all its tasks."""
+        """The metric over all documents of a split."""
         from lm_eval import evaluator
 
-        tasks = self._tasks[split]
-        for task in tasks.values():
-            task.set_fewshot_seed(seed=1234)  # the same examples for every candidate
+        task = self._tasks[split]
+        task.set_fewshot_seed(seed=1234)  # the same examples for every candidate
         with redirect_stderr(io.StringIO()):  # a progress bar
             results = evaluator.evaluate(
                 _harness_model(engine),
-                {"tasks": tasks, "groups": {}, "group_map": {}},
-                samples=self._documents[split],
+                {"tasks": {self.name: task}, "groups": {}, "group_map": {}},
+                samples={self.name: self._documents[split]},
                 bootstrap_iters=0,
             )
-        values: list[float] = []
-        for key, task in tasks.items():
-            samples = results["samples"][key]
-            first = samples[0]
-            metric = self._metric_of(task, first)
-            values += [float(each[metric]) for each in samples if each["filter"] == first["filter"]]
-        return score_of(values)
+        samples = results["samples"][self.name]
+        first = samples[0]
+        metric = self._metric_of(task, first)
+        return score_of([each[metric] for each in samples if each["filter"] == first["filter"]])
 
     def _metric_of(self, task: Any, sample: Mapping[str, Any]) -> str:
         """The metric to maximise; the task must have it, with a number for each document."""
@@ -132,7 +104,7 @@ class LmEvalTask:
         if not number or greedy or not better.get(metric, True):
             metrics = ", ".join(name for name, higher in better.items() if higher)
             raise UserError(
-                f"lm-eval:{self._spec}: metric {metric} cannot be maximised per document; add one "
+                f"{self._where}: metric {metric} cannot be maximised per document; add one "
                 f"of these after #: {metrics}"
             )
         return metric
@@ -146,7 +118,8 @@ def _file(name: str) -> Path | None:
     return None
 
 
-def _load(name: str) -> dict[str, Any]:
+def _load(name: str) -> tuple[str, Any]:
+    """The name of a task, and the task."""
     library = optional("lm_eval.tasks", f"lm-eval:{name}")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     options = {}
@@ -161,11 +134,13 @@ def _load(name: str) -> dict[str, Any]:
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
         ) from error
     if not tasks:
-        raise UserError(f"lm-eval:{name}: no such file, or it contains no task or group; check it")
-    for task in tasks.values():
-        if task.get_config("num_fewshot") is None:  # as the harness does
-            task.set_config(key="num_fewshot", value=0)
-    return tasks
+        raise UserError(f"lm-eval:{name}: no such file, or it contains no task; check it")
+    (key, task), *others = tasks.items()
+    if others:
+        raise UserError(f"lm-eval:{name} is a group; name its tasks, such as lm-eval:{key}")
+    if task.get_config("num_fewshot") is None:  # as the harness does
+        task.set_config(key="num_fewshot", value=0)
+    return key, task
 
 
 def _code(name: str) -> list[str]:
@@ -175,6 +150,13 @@ def _code(name: str) -> list[str]:
         files = sorted(file.parent.glob("*"))
         code += [path.read_text() for path in files if path.suffix in (".py", ".yaml", ".yml")]
     return code
+
+
+def _others(documents: Sequence[Marks], used: Iterable[Marks]) -> list[int]:
+    """The documents that ask nothing of these, in a random order of the questions."""
+    marks = {mark for each in used for mark in each}
+    free = [index for index, each in enumerate(documents) if marks.isdisjoint(each)]
+    return sorted(free, key=lambda index: digest(documents[index][0]))
 
 
 def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
