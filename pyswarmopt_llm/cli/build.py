@@ -78,8 +78,8 @@ def _inputs(name: str, kind: Any, default: Any) -> dict[str, tuple[Any, Any]]:
     if not is_dataclass(kind):
         return {name: (kind, default)}
     hints = get_type_hints(kind, include_extras=True)
-    fields = {each: (hints[each], default) for each, default in _defaults(kind)}  # type: ignore[arg-type]
-    return {each: field for each, field in fields.items() if option_in(field[0])}
+    fields = dict(_defaults(kind))  # type: ignore[arg-type]
+    return {each: (hints[each], fields[each]) for each in fields if option_in(hints[each])}
 
 
 def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
