@@ -334,7 +334,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         verb: name of the command.
         *arguments: arguments before its options.
         of: dataclass whose fields define the options.
-        **settings: options; None, False, empty and default values are dropped.
+        **settings: options; None, empty and default values are dropped.
 
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
@@ -370,8 +370,7 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
             continue
         if not isinstance(value, list | tuple):
             value = [value]
-        texts = [str(each) for each in value if each is not None and each is not False]
-        texts = list(filter(None, texts))
+        texts = list(filter(None, map(str, value)))
         if option.metavar.endswith("...") and texts:
             yield from (flag, *texts)
         else:
