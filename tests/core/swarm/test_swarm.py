@@ -40,7 +40,7 @@ def test_bad_calls_say_what_is_wrong():
             swarm.tell(x, values)
     with pytest.raises(ValueError, match=r"positions .* \(4, 2\), got \(4, 1\)"):
         swarm.tell(x[:, :1], [1.0] * 4)
-    with pytest.raises(ValueError, match=r"positions\[2\]"):
+    with pytest.raises(ValueError, match="positions that ask"):
         swarm.tell(np.where(np.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
     with pytest.raises(ValueError, match="dropped must be an array of 4"):
         swarm.tell(x, [1.0] * 4, dropped=[0, 1, 0, 1])
