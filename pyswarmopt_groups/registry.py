@@ -4,8 +4,8 @@ To add one: a function of `GroupContext`, items and settings that returns verdic
 `voting/` or `negotiation/`, and an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
-    >>> VOTES["borda"].text
-    'points by rank (de Borda 1784)'
+    >>> VOTES["borda"].source
+    'de Borda 1784'
     >>> load_strategy("nearest:4").values, load_strategy("refine:pass=different").values
     ((4,), (3, 'different', 256))
     >>> find_names(["vote:majority", "weighted"], VOTES)
@@ -67,7 +67,6 @@ class Strategy:
 
     Attributes:
         name: name for users.
-        text: one line of help.
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
         needs: requirements; ``embeddings``: a model in this process, ``texts``: members that do
@@ -80,7 +79,6 @@ class Strategy:
     """
 
     name: str
-    text: str
     source: str
     function: str
     needs: Collection[Need] = ()
@@ -145,65 +143,46 @@ _NEIGHBOURS = Hyperparameter("neighbours", 15, _AT_LEAST_1)
 
 # fmt: off
 VOTES = _table(
-    Strategy("majority", "the most frequent answer (Wang 2023)",
-             "Wang et al. 2023, arXiv 2203.11171", "voting.votes:majority"),
-    Strategy("weighted", "log-odds of dev accuracies (Nitzan 1982)",
-             "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
-    Strategy("confidence", "calibrated probabilities (Taubenfeld 2025)",
-             "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence",
+    Strategy("majority", "Wang et al. 2023, arXiv 2203.11171", "voting.votes:majority"),
+    Strategy("weighted", "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
+    Strategy("confidence", "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence",
              {"dev", "choices"}),
-    Strategy("stacked", "weights of log-probabilities by stacking (Wolpert 1992)",
-             "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466", "voting.learned:stacked",
-             {"dev", "choices"}),
-    Strategy("trust", "weights that follow agreement (Dawid 1979)",
-             "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
-    Strategy("borda", "points by rank (de Borda 1784)",
-             "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
-    Strategy("condorcet", "pairwise duels, Schulze's method (2011)",
-             "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
-    Strategy("nearest", "members that were right on similar dev examples (Ko 2008)",
-             "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
-             settings=(_NEIGHBOURS,)),
-    Strategy("attention", "weights that depend on the question (Jacobs 1991)",
-             "Jacobs et al. 1991", "voting.learned:attentive",
+    Strategy("stacked", "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466",
+             "voting.learned:stacked", {"dev", "choices"}),
+    Strategy("trust", "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
+    Strategy("borda", "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
+    Strategy("condorcet", "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
+    Strategy("nearest", "Ko, Sabourin and Britto 2008", "voting.selection:nearest",
+             {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
+    Strategy("attention", "Jacobs et al. 1991", "voting.learned:attentive",
              {"dev", "choices", "embeddings"},
              settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
-    Strategy("cascade", "one member after another until the group is confident (Wald 1945)",
-             "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
+    Strategy("cascade", "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
              {"dev", "choices"}),
-    Strategy("route-neighbours", "the best member on similar dev examples (Woods 1997)",
-             "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
+    Strategy("route-neighbours", "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("fuse", "a judge writes an answer from the best three (Jiang 2023)",
-             "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"}),
-    Strategy("self-consistency", "several samples per member (Wang 2023)",
-             "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"texts"},
+    Strategy("fuse", "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"}),
+    Strategy("self-consistency", "Wang et al. 2023, arXiv 2203.11171",
+             "voting.votes:self_consistency", {"texts"},
              settings=(Hyperparameter("samples", 5, _AT_LEAST_1),
                        Hyperparameter("temperature", 0.7, Option("", above=0, below=100)))),
-    Strategy("reward", "a reward model chooses (Cobbe 2021)",
-             "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"},
+    Strategy("reward", "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"},
              settings=(Hyperparameter("model", ""),)),
 )
 
 NEGOTIATIONS = _table(
-    Strategy("refine", "rounds of arguments until all agree (Du 2023)",
-             "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine", {"texts"},
+    Strategy("refine", "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine", {"texts"},
              settings=(Hyperparameter("rounds", 3, _AT_LEAST_1),
                        Hyperparameter("pass", "supported", Option("", choices=("supported", "different"))),
                        Hyperparameter("budget", 256, Option("", least=0)))),
-    Strategy("consensus", "proposals need a quorum, and members may fail (Lamport 1998)",
-             "Lamport 1998", "negotiation.paxos:consensus", {"texts"}, tolerant=True),
-    Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
-             "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game",
+    Strategy("consensus", "Lamport 1998", "negotiation.paxos:consensus", {"texts"}, tolerant=True),
+    Strategy("game", "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game",
              {"likelihoods"}),
-    Strategy("stackelberg", "leader and follower (Conitzer 2006)",
-             "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
+    Strategy("stackelberg", "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
              {"dev", "choices"}),
-    Strategy("coalition", "members share the work: plan, facts, answer (Mangal 2024)",
-             "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
+    Strategy("coalition", "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
              {"dev", "texts"}),
-    Strategy("societies", "agents with different traits and thinking patterns (Zhang 2023)",
-             "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
+    Strategy("societies", "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
              settings=(Hyperparameter("agents", 3, _AT_LEAST_1), Hyperparameter("rounds", 3, _AT_LEAST_1)),
              measure="negotiation.societies:measures"),
 )

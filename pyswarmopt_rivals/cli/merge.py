@@ -36,7 +36,7 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
     print_either(record, [text], as_json, done.note)
 
 
-# The help shows the table of methods; \b keeps its lines.
+# \b keeps the lines.
 command.__doc__ = """Merge experts by a rule, or with a task's dev examples.
 
 Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
@@ -44,7 +44,7 @@ Example: swarm-llm merge --base B --experts adapters/* --method ties --out merge
 \b
 """ + "\n".join(
     [
-        *(f"  {name:<16} {method.text}" for name, method in METHODS.items()),
+        *names_block("Rules", METHODS),
         *names_block("With --task", [name for name in SEARCHING if name != "data-merge"]),
     ]
 )

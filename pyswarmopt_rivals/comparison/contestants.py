@@ -79,7 +79,6 @@ def contestant(name: str) -> Method:
         return Method(
             name,
             "",
-            "",
             "methods.searching.optimizers:optimise",
             (name,),
             spaces=DELTA,

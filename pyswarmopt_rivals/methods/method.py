@@ -84,7 +84,6 @@ class Method:
 
     Attributes:
         name: name in ``--methods``.
-        text: description in a few words.
         paper: author, year, arXiv number or journal.
         function: ``module:function`` in this package, imported on use: settings -> `Merged`, or
             `Answerer` for an ensemble.
@@ -102,7 +101,6 @@ class Method:
     """
 
     name: str
-    text: str
     paper: str
     function: str
     arguments: tuple[Any, ...] = ()
@@ -135,7 +133,7 @@ class Method:
                 ``seed``; None stands for the method's default.
 
         Example:
-            >>> method = Method("sum", "a sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
+            >>> method = Method("sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
             >>> method.settings(2, density=0.2)

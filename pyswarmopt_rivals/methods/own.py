@@ -26,10 +26,8 @@ def own_method(name: str) -> Method | None:
     parameters = inspect.signature(function).parameters.values()
     if not any(each.default is each.empty for each in parameters):  # it makes a recipe
         return None
-    text = (inspect.getdoc(function) or "").partition("\n")[0]
     return Method(
         name,
-        text,
         "",
         "methods.own:execute",
         (name,),

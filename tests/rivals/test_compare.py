@@ -323,7 +323,7 @@ def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
 ) -> None:
     given = {"columns": ("label=team",), "dev": 40, "budget_items": 99}
     config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
-    rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
+    rows = {method: {"test": 0.7, "dev": 0.6}, "slerp": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": asdict(config)})]
     assert len(steps) == (words is not None)
     assert all(step.endswith(words or "") for step in steps), steps

@@ -1,5 +1,4 @@
-"""Rules whose weights follow from the experts' norms and angles: slerp, the Karcher mean, Model
-Stock.
+"""Rules whose weights follow from the experts' norms and angles: slerp and Model Stock.
 
 A module is a vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles come
 from the experts' (n, n) inner products, so no dense matrix is formed.
@@ -9,12 +8,6 @@ sin(Omega) y, where Omega is the angle between x and y. As is usual for weights,
 the directions and the sum is of the vectors as they are, so norms are interpolated too. More than
 two: m_1 = x_1, m_k = slerp(m_(k-1), x_k; w_k / (w_1 + ... + w_k)), in the order given; on a flat
 space that would be the weighted average.
-
-Karcher mean, Karcher 1977 (Comm. Pure Appl. Math. 30): the m that minimises sum_i w_i d(m, u_i)^2
-for unit vectors u_i = x_i/|x_i|, with d the angle. It is where the tangents vanish, sum_i w_i
-log_m(u_i) = 0, with log_m(u) = d / sin(d) (u - cos(d) m), and is found by m <- exp_m(mean of the
-tangents). The result has the weighted mean of the experts' norms. For two experts of equal norm it
-is their slerp; unlike slerp it does not depend on the order.
 
 Model Stock, Jang, Yun & Han 2024, arXiv 2403.19522, generalised to N models: per layer, with theta
 the angle between two experts seen from the base, w = t w_avg + (1 - t) w_0, t = N cos(theta) / (1 +
@@ -40,41 +33,24 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 # Below this sine the arc is practically straight, or (for opposite vectors) undefined: then
 # interpolate linearly.
 _STRAIGHT = 1e-6
-_ITERATIONS = 100
-_TOLERANCE = 1e-12
 
 
 def slerp(settings: Settings) -> Merged:
-    """Slerp of each module."""
-    weights = _shares(settings, "slerp").tolist()
+    """Slerp of each module.
+
+    Raises:
+        InvalidOption: a weight is negative, or all are 0.
+    """
+    weights = settings.weights.tolist()
+    if min(weights) < 0 or max(weights) == 0:
+        why = ": slerp needs weights of at least 0, at least one of them above 0"
+        raise InvalidOption("weights", None, why)
     return mix(settings, lambda gram: slerp_weights(gram, weights))
-
-
-def karcher(settings: Settings) -> Merged:
-    """The Karcher mean of each module."""
-    weights = _shares(settings, "karcher")
-    return mix(settings, lambda gram: karcher_weights(gram, weights))
 
 
 def model_stock(settings: Settings) -> Merged:
     """Model Stock of each module."""
     return mix(settings, model_stock_weights)
-
-
-def _shares(settings: Settings, name: str) -> Tensor:
-    """The weights, if they are valid shares.
-
-    Raises:
-        InvalidOption: a weight is negative, or all are 0.
-    """
-    weights = settings.weights
-    if float(weights.min()) < 0 or float(weights.max()) == 0:
-        raise InvalidOption(
-            "weights",
-            None,
-            f": {name} needs weights of at least 0, at least one of them above 0",
-        )
-    return weights
 
 
 def arc_weights(cosine: float, t: float) -> tuple[float, float]:
@@ -126,43 +102,6 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
     return mixed
 
 
-def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
-    """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
-
-    Zero vectors are ignored, and vectors opposite to the mean, from which no direction leads to it.
-    If all directions cancel, no mean is defined, and the plain weighted average is used.
-
-    Example:
-        >>> gram = torch.eye(3, dtype=torch.float64)
-        >>> karcher_weights(gram, torch.ones(3, dtype=torch.float64)).round(decimals=4).tolist()
-        [0.5774, 0.5774, 0.5774]
-        >>> opposite = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-        >>> karcher_weights(opposite, torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist()
-        [0.5, 0.5]
-        >>> first, second = karcher_weights(opposite, torch.tensor([1.0, 3.0], dtype=torch.float64))
-        >>> round(float(second - first), 6)  # the heavier one: the sum is (second - first) times it
-        1.0
-    """
-    norms, units, directions = cosines_of(gram)
-    shares = weights / weights.sum()
-    part = torch.where(norms > 0, shares, 0.0)
-    mean = part.clone()  # coefficients of the unit vectors
-    length = (mean @ directions @ mean).clamp(min=0).sqrt()
-    if length < _TOLERANCE:
-        return shares
-    mean = mean / length
-    for _ in range(_ITERATIONS):
-        cosines = (directions @ mean).clamp(-1, 1)
-        pull = part / torch.sinc(cosines.acos() / torch.pi)  # w d / sin(d)
-        pull = torch.where(cosines > _STRAIGHT - 1, pull, 0.0)
-        tangent = pull - (pull * cosines).sum() * mean
-        step = (tangent @ directions @ tangent).clamp(min=0).sqrt()
-        mean = step.cos() * mean + torch.sinc(step / torch.pi) * tangent
-        if step < _TOLERANCE:
-            break
-    return mean * units * (shares * norms).sum()
-
-
 def model_stock_weights(gram: Tensor) -> Tensor:
     """t / n for each expert, from the (n, n) float64 inner products; a zero change counts as
     orthogonal.
@@ -174,13 +113,9 @@ def model_stock_weights(gram: Tensor) -> Tensor:
     n = len(gram)
     if n == 1:
         return torch.ones_like(gram[0])
-    cosines = cosines_of(gram)[-1][tuple(torch.triu_indices(n, n, offset=1))]
-    cosine = max(0.0, float(cosines.mean()))
-    return torch.full_like(gram[0], n * cosine / (1 + (n - 1) * cosine) / n)
-
-
-def cosines_of(gram: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The experts' norms, their inverses (0 of a zero change), and the cosines between them."""
     norms = gram.diagonal().clamp(min=0).sqrt()
     inverse = torch.where(norms > 0, 1 / norms, 0.0)
-    return norms, inverse, inverse[:, None] * gram * inverse
+    cosines = inverse[:, None] * gram * inverse
+    pairs = cosines[tuple(torch.triu_indices(n, n, offset=1))]
+    cosine = max(0.0, float(pairs.mean()))
+    return torch.full_like(gram[0], n * cosine / (1 + (n - 1) * cosine) / n)

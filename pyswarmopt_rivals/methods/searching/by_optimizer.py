@@ -1,4 +1,4 @@
-"""Coefficients found by an optimizer within a budget: LoraHub, EvolMerge, PSO-Merging.
+"""Coefficients found by an optimizer within a budget: LoraHub and EvolMerge.
 
 LoraHub, Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5,
 1.5]^n, minimising loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20
@@ -14,13 +14,6 @@ through the layers of several models, not done here, in 1,000 trials; a budget o
 200 items). A candidate's draws come from one seed, so equal parameters give equal models. CMA-ES
 moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, our own ranges;
 points outside are reflected.
-
-PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts
-and the n experts after DARE with drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x +
-v with w = 0.2, c1 = c2 = 2 and v = 0 at first; the global best is the merged model. (Swarm, drop
-rate and coefficients are taken from a public review of the paper; the paper's text was not
-available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the 2 n +
-1 starting points and the swarm can move its coefficients.
 """
 
 from __future__ import annotations
@@ -28,7 +21,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -36,7 +28,6 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import released
-from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.bench import Trial
 from pyswarmopt_rivals.methods.changes import combine
@@ -46,12 +37,6 @@ from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and
 LIMIT = 1.5  # LoraHub, like the next line
 PENALTY = 0.05
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
-DENSITY = 0.2  # PSO-Merging, like the next line
-RECIPE = pso.compose(
-    name="pso_merging",
-    terms=(pso.inertia(0.2), pso.cognitive(2.0, "scalar"), pso.social(2.0, "scalar")),
-    launch=pso.initialise.at_rest,
-)
 
 
 def best_found(
@@ -138,27 +123,3 @@ def evolmerge(settings: Settings) -> Merged:
     trial = settings.trial
     optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
     return Merged(best_found(optimizer, trial, lambda u: candidate(settings, u)))
-
-
-def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
-    """The expert with a function applied to its factors A and B."""
-    return replace(
-        expert,
-        held={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()},
-    )
-
-
-def pso_merging(settings: Settings) -> Merged:
-    """Search until the budget is spent (the paper: 5 to 50 steps)."""
-    trial = settings.trial
-    generator = settings.generator()
-
-    def dare(factor: Tensor) -> Tensor:
-        return drop_and_rescale(factor[None], DENSITY, generator)[0]
-
-    experts = settings.experts
-    base = changed(experts[0], torch.zeros_like)
-    particles = [base, *experts, *(changed(expert, dare) for expert in experts)]
-    space = build_space(settings.space, particles)
-    swarm = pso.Swarm(positions=space.vertices(), recipe=RECIPE, maximize=True, seed=settings.seed)
-    return Merged(best_found(swarm, trial, space.realise))

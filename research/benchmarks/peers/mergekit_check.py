@@ -82,7 +82,6 @@ DARE_TIES = Case(
 DELLA = Case(
     "della", {"seed": SEED}, "della", {"weight": 1.0, "density": 0.5, "epsilon": 0.25, **UNSCALED}
 )
-KARCHER = Case("karcher", {}, "karcher", {"max_iter": 100, "tol": 1e-9}, based=False)
 
 CASES = (
     Case("uniform-soup", {}, "linear", {"weight": 1.0}, based=False),
@@ -95,8 +94,6 @@ CASES = (
     ),
     Case("slerp", {"t": 0.3}, "slerp", {"t": 0.3}, based=False, first=2),
     Case("slerp", {"t": 0.3}, "nuslerp", {"weight": [0.7, 0.3]}, first=2),
-    KARCHER,
-    Case("karcher", {}, "multislerp", {"weight": 1.0}, first=2),
     Case("model-stock", {}, "model_stock", {}),
     Case("ties", {}, "ties", TIES),
     DARE,
@@ -118,11 +115,6 @@ SHIPPED = (
         {"rescale": True, "normalize": False},
     ),
     Shipped(DELLA, "one scale for all entries, by the L1 norm", {"rescale": True}),
-    Shipped(KARCHER, "ten steps at most", {"max_iter": 10, "tol": 1e-5}),
-    Shipped(
-        Case("karcher", {}, "multislerp", {"weight": 1.0}),
-        "one step in the tangent space, all experts",
-    ),
 )
 
 

@@ -68,7 +68,7 @@ def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() 
     defaults = {name: (method.weight, method.density) for name, method in METHODS.items()}
     assert defaults == {
         "uniform-soup": (None, None), "model-stock": (None, None),
-        "task-arithmetic": (0.4, None), "slerp": (1.0, None), "karcher": (1.0, None),
+        "task-arithmetic": (0.4, None), "slerp": (1.0, None),
         "ties": (1.0, 0.2), "dare-linear": (0.4, 0.5), "dare-ties": (1.0, 0.5),
         "magnitude-prune": (0.4, 0.2), "della": (1.0, 0.5), "breadcrumbs": (0.2, 0.15),
         "knots": (1.0, 1.0),

@@ -9,17 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 from scipy.spatial import geometric_slerp
 
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_rivals.methods.rules import sparsify
-from pyswarmopt_rivals.methods.rules.angles import (
-    karcher_weights,
-    model_stock_weights,
-    slerp_weights,
-)
+from pyswarmopt_rivals.methods.rules.angles import model_stock_weights, slerp_weights
 from pyswarmopt_rivals.methods.rules.sparsify import TIES, drop_rates
 
 SEEDS = st.integers(0, 2**32)
@@ -133,24 +128,6 @@ def test_slerp_of_four_goes_from_one_to_the_next(seed: int) -> None:
         point = geometric_slerp(point, end, t)
     found = slerp_weights(gram_of(ends), weights).numpy() @ ends
     np.testing.assert_allclose(found, point, atol=1e-9)
-
-
-@given(seed=SEEDS)
-def test_karcher_minimises_the_squared_angles(seed: int) -> None:
-    # within one half-space, so that the mean is unique
-    rows = unit(seed, 3, 3) + np.array([1.5, 1.5, 1.5])
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    shares = np.array([0.5, 0.3, 0.2])
-
-    def cost(point: np.ndarray) -> float:
-        cosines = np.clip(rows @ (point / np.linalg.norm(point)), -1, 1)
-        return float(shares @ np.arccos(cosines) ** 2)
-
-    options = {"xatol": 1e-10, "fatol": 1e-16}
-    best = minimize(cost, shares @ rows, method="Nelder-Mead", options=options).x
-    found = karcher_weights(gram_of(rows), torch.from_numpy(10 * shares)).numpy() @ rows
-    np.testing.assert_allclose(np.linalg.norm(found), 1.0, atol=1e-9)
-    np.testing.assert_allclose(found, best / np.linalg.norm(best), atol=1e-5)
 
 
 # Model Stock

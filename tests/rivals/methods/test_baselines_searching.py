@@ -20,7 +20,7 @@ from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 
 # Those that look at no gradients and no activations
 
-SCORED = ["best-single", "greedy-soup", "lorahub", "evolmerge", "pso-merging", "natural-niches"]
+SCORED = ["best-single", "greedy-soup", "lorahub", "evolmerge", "natural-niches"]
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -71,20 +71,6 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
                 expected[r, c] = sum(agree) / max(len(agree), 1)
         own = found.full_rank[f"{module}.weight"]
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_pso_merging_starts_from_the_base_the_experts_and_sparse_ones(
-    experts: list[Adapter],
-) -> None:
-    trial = NearTo(target(experts, [1.6, 0.2, 0.2], "delta"), 7)
-    run("pso-merging", experts, trial, "delta")
-    base, *others = trial.seen
-    assert not base.any()
-    for vector, expert in zip(others[:3], experts, strict=True):
-        torch.testing.assert_close(vector, flat(as_patch(expert)))
-    # an entry of B A has four terms, of which each is kept with probability 0.2 * 0.2
-    kept = torch.stack(others[3:]) != 0
-    assert float(kept.double().mean()) == pytest.approx(1 - (1 - 0.04) ** 4, abs=0.03)
 
 
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
