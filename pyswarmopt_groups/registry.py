@@ -126,12 +126,12 @@ class Strategy:
         verdicts: list[Verdict] = function(context, items, *self.values)
         return verdicts
 
-    def measures(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    def measures(self, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """Further metrics for the strategy's row of ``result.json``."""
         if self.measure is None:
             return {}
         function = load(f"pyswarmopt_groups.{self.measure}")
-        metrics: dict[str, Any] = function(items, verdicts, *self.values)
+        metrics: dict[str, Any] = function(verdicts, *self.values)
         return metrics
 
 

@@ -261,7 +261,7 @@ def _decided(strategy: Strategy, context: GroupContext) -> dict[str, Any]:
         "source": strategy.source,
         **verdicts_row(items, verdicts),
         "agreement": fmean(verdict.agreement for verdict in verdicts),
-        **strategy.measures(items, verdicts),
+        **strategy.measures(verdicts),
     }
     pairs = zip(items, verdicts, strict=True)
     return {"row": row, "verdicts": [{"id": item.id, **vars(each)} for item, each in pairs]}

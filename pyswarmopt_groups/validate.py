@@ -23,11 +23,9 @@ SHORTEST = 8  # tokens of a reply that can hold an answer
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items or answers, or with a metric other than accuracy; and
+    """Refuse a task without answers, or with a metric other than accuracy; and
     changes of votes over options if an item has none. A user's own question needs no answer.
     """
-    if not task.test:
-        raise UserError(f"{config.task}: no test examples to score the group on; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(
             f"{config.task}: groups are scored by accuracy, not by {task.metric}; use another task"

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import fmean
 from typing import Any
 
-from pyswarmopt_groups.members.local import tokens_read
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import split_chat
@@ -79,16 +77,6 @@ class Bench:
     def choices(self) -> Sequence[Choices]:
         """The dev items with a right answer, prepared for scoring."""
         return self.labelled.choices()
-
-    @cached_property
-    def tokens_per_item(self) -> float | None:
-        """Mean tokens that one model reads to answer an item of test (or dev); None if unknown."""
-        if self.scoring == "generate" or not self.accuracy:
-            return None
-        items = self.task.test or self.task.dev
-        return fmean(
-            tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items
-        )
 
     @property
     def dev_items(self) -> int:

@@ -13,14 +13,11 @@ from typing import Any
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
@@ -150,39 +147,22 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
 
 
 def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
-    """The experts' weights, as numbers separated by commas or from a JSON file by the experts' names,
-    which gives 0 to those that it does not name.
+    """The experts' weights.
 
     Raises:
-        InvalidOption: the numbers or the file are invalid.
+        InvalidOption: they are no finite numbers separated by commas.
     """
     text = config.weights
     if text is None:
         return None
-    if text.endswith(".json"):
-        numbers = _numbers_in(user_path(text), unique_names(config.experts))
-    else:
-        try:
-            numbers = tuple(map(float, text.split(",")))
-        except ValueError:
-            numbers = (math.nan,)
+    try:
+        numbers = tuple(map(float, text.split(",")))
+    except ValueError:
+        numbers = (math.nan,)
     if not all(map(math.isfinite, numbers)):
         why = ": use finite numbers separated by commas, such as 0.5,0.3,0.2"
         raise InvalidOption("weights", text, why)
     return numbers
-
-
-def _numbers_in(path: Path, names: Sequence[str]) -> tuple[float, ...]:
-    """The numbers in a file, in the order of the experts' names."""
-    try:
-        numbers: dict[str, float] = typed(read_json(path), dict[str, float])
-    except WrongType as error:
-        why = ': use one number per expert, by name, such as {"math": 0.5, "code": 0.3}'
-        raise InvalidOption("weights", path, why) from error
-    if strangers := numbers.keys() - set(names):
-        why = f": no expert is named {min(strangers)}; the experts are {', '.join(names)}"
-        raise InvalidOption("weights", path, why)
-    return tuple(numbers.get(name, 0.0) for name in names)
 
 
 def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> Trial:
@@ -208,12 +188,9 @@ def merge_card(
     header = {**named, "library_name": "peft", "tags": ["lora", "merge", "pyswarmopt"]}
     given = asdict(config) | {"out": "ADAPTER"}
     names = [info.name for info in experts]
-    numbers = settings.weights.tolist()
-    if config.weights is not None:
-        given["weights"] = ",".join(map(str, numbers))
     weights = {}
     if method.even or method.weight is not None:
-        weights = dict(zip(names, numbers, strict=True))
+        weights = dict(zip(names, settings.weights.tolist(), strict=True))
     text = render(
         "pyswarmopt_rivals/merged.md.j2",
         front=front_matter(header),

@@ -28,7 +28,7 @@ class MergeConfig:
     ] = None
     weights: Annotated[
         str | None,
-        Option("One number per expert, one for all, or a JSON file.", "W,W"),
+        Option("One number per expert, or one for all.", "W,W"),
     ] = None
     density: Annotated[
         float | None, Option("Fraction of entries to keep.", "X", above=0, most=1)

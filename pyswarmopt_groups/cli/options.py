@@ -140,9 +140,7 @@ def following(
 
 
 def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
-    """The verdict, then members and strategies with test scores, intervals and costs; societies
-    with their metrics.
-    """
+    """The verdict, then members and strategies with test scores, intervals and costs."""
     import pandas as pd
 
     yield from result["verdict"]
@@ -154,9 +152,8 @@ def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
     if result["note"]:
         yield with_flags(result["note"])
     for head, rows in _tables(result).items():
-        if rows:
-            table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(head, axis=1)
-            yield f"\n{table.to_string()}"
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(head, axis=1)
+        yield f"\n{table.to_string()}"
     for name, why in result["left_out"].items():
         yield f"left out: {name} ({with_flags(why)})"
     if out is not None:
@@ -175,20 +172,13 @@ def _tables(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
             "no answer": str(row["silent"]),
         }
     strategies = {}
-    societies = {}
     for name, row in result["strategies"].items():
         strategies[name] = {
             **_scored(row),
             "agree": f"{row['agreement']:.2f}",
             "against best member": against_text(row["against_single"]),
         }
-        if "consensus" in row:
-            conformity = row["conformity"]
-            societies[name] = {
-                "conformity": "-" if conformity is None else f"{conformity:.2f}",
-                "different answers by round": " ".join(f"{n:.2f}" for n in row["consensus"]),
-            }
-    return {"member": members, "strategy": strategies, "society": societies}
+    return {"member": members, "strategy": strategies}
 
 
 def _scored(row: Mapping[str, Any]) -> dict[str, str]:

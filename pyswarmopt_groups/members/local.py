@@ -129,14 +129,8 @@ def tokens_read(
 ) -> int:
     """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(chat_prompt(item, scoring, model.chat, template))
-    return len(turn) + sum(count_tokens(model, text) for text in options_read(item, scoring))
-
-
-def options_read(item: Item, scoring: Scoring) -> list[str]:
-    """The options read besides the prompt; a letter is only predicted."""
-    if scoring == "likelihood":
-        return item.options
-    return []
+    texts = item.options if scoring == "likelihood" else ()
+    return len(turn) + sum(count_tokens(model, text) for text in texts)
 
 
 def count_tokens(model: TransformersEngine, text: str) -> int:

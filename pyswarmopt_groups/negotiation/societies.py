@@ -11,7 +11,6 @@ turn, which not all members support; the instructions are our own; agents may be
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
-from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Item
 
 TRAITS = {
@@ -30,7 +28,6 @@ TRAITS = {
 }
 
 Ballots = list[str | None]
-KINDS = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
 
 
 def society(
@@ -58,38 +55,29 @@ def society(
     return [_verdict(debate) for debate in debates]
 
 
-def measures(
-    items: Sequence[Item], verdicts: Sequence[Verdict], traits: str, patterns: str
-) -> dict[str, Any]:
+def measures(verdicts: Sequence[Verdict], traits: str, patterns: str) -> dict[str, Any]:
     """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
 
     An agent conforms in a round of debate if it gives a `leading` answer of the previous round.
-    ``conformity`` is the share of agents and debates with conformity; ``conforming`` splits it by
-    whether the agent was right before and after. ``consensus`` is the mean number of distinct
-    answers per round, the first answers included: 1 is agreement.
+    ``conformity`` is the share of agents and debates with conformity. ``consensus`` is the mean
+    number of distinct answers per round, the first answers included: 1 is agreement.
     """
-    changes: Counter[str] = Counter()
-    debates = 0
+    conforming: list[bool] = []
     clusters: list[list[int]] = [[] for _ in range(len(patterns) + 1)]
-    for item, verdict in zip(items, verdicts, strict=True):
+    for verdict in verdicts:
         rounds: list[Ballots] = verdict.notes["rounds"]
         for number, ballots in enumerate(rounds):
             clusters[number].append(len({*ballots} - {None}))
         for pattern, before, after in zip(patterns, rounds, rounds[1:], strict=False):
             if pattern == "d":
-                debates += len(after)
-                for old, new in zip(before, after, strict=True):
-                    if new is not None and new in leading(before):
-                        changes[f"{_truth(item, old)} to {_truth(item, new)}"] += 1
-    conforming = changes.total()
+                conforming += [answer in leading(before) for answer in after]
     return {
-        "conformity": conforming / debates if debates else None,
-        "conforming": {kind: changes[kind] / conforming for kind in KINDS if conforming},
+        "conformity": fmean(conforming) if conforming else None,
         "consensus": [fmean(counts) for counts in clusters],
     }
 
 
-def leading(ballots: Sequence[str | None]) -> set[str]:
+def leading(ballots: Sequence[str | None]) -> set[str | None]:
     """The answers that most agents give, if at least two do.
 
     Example:
@@ -109,7 +97,3 @@ def _verdict(debate: Debate) -> Verdict:
     tied = voting.majority(rounds[-1]).tied
     answer = tied[0] if len(tied) == 1 else None
     return verdict_for(answer, rounds[-1], debate.tokens, rounds=rounds)
-
-
-def _truth(item: Item, ballot: str | None) -> str:
-    return "right" if is_right(item, ballot) else "wrong"

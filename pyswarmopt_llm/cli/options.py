@@ -32,6 +32,7 @@ REMOVED = {
     "--text": "use a file with one row, or predict(run, [text]) in Python",
     "--engine": "docs/how-to/served-models.md shows how to serve a result",
     "--prompts": "use --task prompts:FILE",
+    "--format": "compare.json contains all figures; see docs/how-to/baselines.md",
     "--soft": "distill trains on the group's answers",
     "--temperature": "replies are greedy; swarm-llm ensemble --strategy self-consistency samples them",
     "--samples": "replies are greedy, so one of each prompt says all",

@@ -6,10 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common.config import take_prompts
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.own import use_names
-from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES
 
 
 @opt.documented
@@ -30,7 +28,6 @@ class CompareConfig:
             "File or builtin:NAME; repeat to compare on several tasks.",
             "T",
             opt.TASK,
-            required=False,
         ),
     ]
     out: Annotated[str, Option("Output directory to create or resume.", "DIR", opt.OUTPUT)]
@@ -49,9 +46,6 @@ class CompareConfig:
             "An expert's training chats, for data-merge: JSONL or builtin:NAME.", "NAME=D", opt.TASK
         ),
     ] = ()
-    examples: Annotated[
-        int, Option("Chats to generate for a builtin:NAME in `data`.", "N", opt.RARE, least=1)
-    ] = BUILTIN_EXAMPLES
     data_epochs: Annotated[
         float | None,
         Option("Epochs of data-merge (default: as for the adapters).", "E", opt.TASK, above=0),
@@ -77,8 +71,6 @@ class CompareConfig:
             opt.TASK,
         ),
     ] = ()
-    # stands for the task ``prompts:FILE``
-    prompts: Annotated[str | None, opt.PROMPTS] = None
     max_new_tokens: opt.NewTokens = None
     scoring: opt.Scoring = "auto"
     allow_overlap: opt.Overlap = False
@@ -87,6 +79,5 @@ class CompareConfig:
     threads: opt.Threads = None
 
     def __post_init__(self) -> None:
-        """Turn objects and paths into names, and `prompts` into a task."""
+        """Turn objects and paths into names."""
         use_names(self)
-        take_prompts(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,13 +31,13 @@ from pyswarmopt_llm.scores.metrics.objectives import (
 )
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
-from pyswarmopt_llm.searching.training.examples import BUILTIN, TrainingOptions, load_examples
+from pyswarmopt_llm.searching.training.examples import TrainingOptions, load_examples
 from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
-from pyswarmopt_rivals.methods.method import DELTA, WITH_DEV, Method
+from pyswarmopt_rivals.methods.method import DELTA, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 from pyswarmopt_rivals.methods.training.data_merge import schedule
 
@@ -54,7 +53,7 @@ class _Outcome(TypedDict):
     method: str
     seed: int
     dev: Packed
-    test: Packed | None
+    test: Packed
     items: int
     seconds: float
     models: int
@@ -125,7 +124,7 @@ def prepare(config: CompareConfig, methods: Sequence[Method]) -> list[Bench]:
     """
     tasks = load_tasks(config, config.tasks)
     if not tasks:
-        raise UserError("no task given; set `task`, or `prompts` and `metric`")
+        raise UserError("no task given; set `task`")
     metrics = find_metrics(
         tasks,
         config.metrics,
@@ -163,15 +162,14 @@ def check_budget(budget_items: int, task: Task) -> None:
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
-    """Expert name -> training chats: all of a file, or `examples` of a generated task."""
+    """Expert name -> training chats."""
     chats = {}
     for text in config.data:
         name, _, spec = text.partition("=")
         if name not in experts or not spec:
             why = f": write NAME=D, with an expert's name ({', '.join(experts)})"
             raise InvalidOption("data", text, why)
-        count = config.examples if spec.startswith(BUILTIN) else None
-        chats[name] = load_examples(spec, count, 0)
+        chats[name] = load_examples(spec, None, 0)
     return chats
 
 
@@ -228,25 +226,17 @@ def _price(entries: Sequence[Entry]) -> str:
     """The most that entries take, at the pace of the first expert on dev; for the training of
     data-merge, which no budget of dev items bounds, by the length of its chats.
     """
-    runs = Counter[str]()
-    seconds = defaultdict[str, float](float)
+    seconds = {"search": 0.0, "result": 0.0}
     for method, bench, _, budget in entries:
-        kind = "search"
-        if method.name == WITH_DEV or method.function.startswith("methods.training"):
-            kind = "training"
-        runs[kind] += 1
         if "dev" in method.needs:
-            seconds[kind] += bench.pace * budget
+            seconds["search"] += bench.pace * budget
         if method.name == "data-merge":  # its chats are as long as so many dev items
             length = sum(len(str(chat)) for chats in bench.chats.values() for chat in chats)
             items = length * bench.dev_items / sum(map(len, bench.labelled.prompts))
-            seconds[kind] += bench.pace * PASSES * bench.schedule.epochs * items
-        models = 1
-        if method.kind == "ensemble":
-            models = len(bench.experts)
+            seconds["search"] += bench.pace * PASSES * bench.schedule.epochs * items
+        models = len(bench.experts) if method.kind == "ensemble" else 1
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
-    total = counted(runs.total(), "run")
-    return f"{total} ({runs['training']} with training): {price({'seconds': seconds})}"
+    return f"{counted(len(entries), 'run')}: {price({'seconds': seconds})}"
 
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:

@@ -154,11 +154,10 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
     """Let a method search within a budget of dev items, and score its result on dev and test.
 
     Returns:
-        ``dev``, ``test`` (None without this split): packed item values; ``items``: dev items
+        ``dev``, ``test``: packed item values; ``items``: dev items
             evaluated in the search; ``seconds`` of the search, stored evaluations included;
-            ``models`` run per item in use; ``tokens`` read and written per item in use, None if
-            unknown; ``rank`` of the weight changes, None unless it is one model; ``relative_error``
-            of truncation to that rank, else 0.
+            ``models`` run per item in use; ``rank`` of the weight changes, None unless it is one
+            model; ``relative_error`` of truncation to that rank, else 0.
     """
     experts = bench.experts
     trial = Trial(bench, budget)
@@ -170,14 +169,11 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
     found = method.execute(experts, settings)
     seconds = time.perf_counter() - start + bench.replayed_seconds - replayed
     scores = {split: pack(found.score(bench, split).per_item) for split in bench.questions}
-    tokens = found.tokens(bench)
     return {
-        "test": None,
         **scores,
         "items": trial.spent,
         "seconds": round(seconds, 3),
         "models": found.models or len(experts),
-        "tokens": None if tokens is None else round(tokens, 1),
         "rank": found.rank,
         "relative_error": found.error,
     }

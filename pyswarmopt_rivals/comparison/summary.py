@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 
 SINGLE = "best-single"  # method that the others are compared with
-AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
+AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds")
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,12 @@ class Runs:
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Scores on ``dev``, and on ``test`` if it exists: (seeds, items) each."""
-        splits = [split for split in SPLITS if self.rows[0][split] is not None]
-        return {split: np.array([unpack(row[split]) for row in self.rows]) for split in splits}
+        """Scores on ``dev`` and ``test``, (seeds, items) each."""
+        return {split: np.array([unpack(row[split]) for row in self.rows]) for split in SPLITS}
 
-    @property
-    def split(self) -> str:
-        """Test, or dev without a test split."""
-        return [*self.scores][-1]
-
-    @property
-    def judged(self) -> Floats:
-        """The scores on `split`."""
-        return self.scores[self.split]
-
-    def mean(self, key: str) -> float | None:
-        """The mean over seeds; None if a value is missing."""
-        return _mean([row.get(key) for row in self.rows])
+    def mean(self, key: str) -> float:
+        """The mean over seeds."""
+        return float(np.mean([row[key] for row in self.rows]))
 
 
 def summarise(
@@ -117,16 +106,9 @@ def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
     return {method: Runs(seeds, bench.metric.scale, asked) for method, seeds in rows.items()}
 
 
-def _mean(values: Sequence[Any]) -> float | None:
-    """The mean; None if a value is missing."""
-    if None in values:
-        return None
-    return float(np.mean(values))
-
-
 def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     """Method -> its row, best test first."""
-    order = sorted(runs, key=lambda method: -runs[method].judged.mean())
+    order = sorted(runs, key=lambda method: -runs[method].scores["test"].mean())
     methods = {}
     for method in order:
         row = _own_row(runs[method])
@@ -141,7 +123,7 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
 
 def _own_row(runs: Runs) -> dict[str, Any]:
     """A method's row, without comparisons."""
-    row: dict[str, Any] = dict.fromkeys(SPLITS)
+    row: dict[str, Any] = {}
     for split, scores in runs.scores.items():
         row[split] = float(scores.mean())
         row[f"{split}_seeds"] = scores.mean(1).tolist()
@@ -152,7 +134,6 @@ def _own_row(runs: Runs) -> dict[str, Any]:
         "item_evaluations": runs.mean("items"),
         "seconds": runs.mean("seconds"),
         "models": runs.rows[0]["models"],
-        "tokens": runs.mean("tokens"),
         "rank": runs.rows[0]["rank"],
         "relative_error": runs.mean("relative_error"),
     }
@@ -164,8 +145,8 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
     several is partly best by chance (Bonferroni).
     """
     first = runs[method]
-    ours = first.judged
-    theirs = runs[other].judged
+    ours = first.scores["test"]
+    theirs = runs[other].scores["test"]
     difference = float(ours.mean() - theirs.mean())
     seeds = min(len(ours), len(theirs))
     if seeds > 1:  # a method without chance has one, which counts for all
@@ -176,7 +157,7 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
         difference_over_seeds,
         without_rounding(ours - theirs, high - low),
         largest=high - low,
-        questions=first.asked[first.split],
+        questions=first.asked["test"],
     )
     rivals = len(runs) - 1
     p_value, ends = test()
@@ -200,36 +181,21 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
     methods = {}
     for method in tables[0]["methods"]:
         rows = [table["methods"][method] for table in tables if method in table["methods"]]
-        if len(rows) < len(tables):
-            continue
-        row: dict[str, Any] = {key: _mean([each[key] for each in rows]) for key in AVERAGED}
-        for split in SPLITS:
-            if row[split] is not None:
-                means = [each[split] for each in rows]
-                intervals = [each[f"{split}_interval"] for each in rows]
-                row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
-        row["seeds"] = min(each["seeds"] for each in rows)
-        row["models"] = rows[0]["models"]
-        row["gain"] = _mean([_gain(method, table["methods"]) for table in tables])
-        row["wins"] = sum(next(iter(table["methods"])) == method for table in tables)
-        methods[method] = row
-    split = split_of(methods)
-    return dict(sorted(methods.items(), key=lambda pair: -pair[1][split]))
+        if len(rows) == len(tables):
+            methods[method] = _mean_row(rows)
+    return dict(sorted(methods.items(), key=lambda pair: -pair[1]["test"]))
 
 
-def split_of(rows: Json) -> str:
-    """The split that shows the best of several methods: test, or dev if one has no test score."""
-    if any(row["test"] is None for row in rows.values()):
-        return "dev"
-    return "test"
-
-
-def _gain(method: str, rows: Json) -> float | None:
-    """Test / test of the best single expert - 1 on one task; None if unknown."""
-    single = rows.get(SINGLE, {}).get("test")
-    if single and single > 0.0:
-        return rows[method]["test"] / single - 1
-    return None
+def _mean_row(rows: Sequence[Json]) -> dict[str, Any]:
+    """A method's row over tasks, from its row on each."""
+    row: dict[str, Any] = {key: float(np.mean([each[key] for each in rows])) for key in AVERAGED}
+    for split in SPLITS:
+        means = [each[split] for each in rows]
+        intervals = [each[f"{split}_interval"] for each in rows]
+        row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
+    row["seeds"] = min(each["seeds"] for each in rows)
+    row["models"] = rows[0]["models"]
+    return row
 
 
 def interval_over_seeds(

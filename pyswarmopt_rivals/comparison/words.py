@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.report.phrases import p_text
 from pyswarmopt_rivals.comparison.contestants import TRAINED
-from pyswarmopt_rivals.comparison.summary import SINGLE, split_of
+from pyswarmopt_rivals.comparison.summary import SINGLE
 from pyswarmopt_rivals.methods.method import RANDOM, WITH_DEV
 
 Json = Mapping[str, Any]
@@ -23,10 +23,6 @@ READING = {
         "(Bonferroni). The best baseline is the other row with the highest test score."
     ),
     "Examples, seconds": "Cost of the method, excluding scoring on test.",
-    "Tokens": (
-        "Tokens that all models together read and generate per example at inference; a context shared by "
-        "several answer choices counts once."
-    ),
     "Rank": (
         "Rank of the weight changes; full if no LoRA of rank sum r_i can represent the merged model, which "
         "is then scored as in the method's paper. METHOD:adapter is the LoRA that merge writes, with its "
@@ -50,11 +46,10 @@ def by_task(result: Json) -> dict[str, Json]:
     return tasks or {result["task"]: result}
 
 
-def first_of(result: Json) -> tuple[str, str]:
-    """The best method, and the split that shows it."""
+def first_of(result: Json) -> str:
+    """The best method on test."""
     rows = result["methods"]
-    split = split_of(rows)
-    return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
+    return max(rows, key=lambda name: float(rows[name]["test"]), default=SINGLE)
 
 
 def summary_lines(result: Json) -> Iterator[str]:
@@ -82,18 +77,14 @@ def summary_lines(result: Json) -> Iterator[str]:
         f"{config['budget_items']} dev examples per method, task and seed; "
         f"{counted(seeds, 'seed')} for randomised methods."
     )
-    if seeds == 2:
-        yield (
-            "Two seeds cannot show a difference, because a t interval over them extends 12.7 "
-            "standard errors to each side; use at least three seeds, preferably five."
-        )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."
     yield from (f"{note}." for note in result.get("notes", ()))
     yield from (f"{name}: {what}" for name, what in _ABOUT.items() if name in methods)
     yield from (f"Left out: {name} ({why})." for name, why in result["left_out"].items())
     if trained := [name for name in methods if name in TRAINED]:
-        yield trained_on_dev(trained)
+        names = ", ".join(trained)
+        yield f"Scored on dev on their own training examples (compare on test): {names}."
     if WITH_DEV in methods:
         yield (
             f"On dev, {WITH_DEV} is cross-fitted: each example is scored by a model that was trained without it."
@@ -102,49 +93,31 @@ def summary_lines(result: Json) -> Iterator[str]:
 
 def _verdict(result: Json) -> str:
     methods = result["methods"]
-    first, split = first_of(result)
-    best = methods.get(first)
+    first = first_of(result)
     single = methods.get(SINGLE)
     if single is None:
         return "No verdict, because the comparison does not include best-single."
-    if best is single:
-        score = f"{single[split]:.3f} on {split}"
-        return f"No method scores higher than the best expert: {score}."
-    scores = f"{best[split]:.3f} against {single[split]:.3f}"
+    if first == SINGLE:
+        return f"No method scores higher than the best expert: {single['test']:.3f} on test."
+    best = methods[first]
+    scores = f"{best['test']:.3f} against {single['test']:.3f}"
     if "tasks" in result:
-        return first_over_tasks(first, scores, len(result["tasks"]), best)
-    return first_on(split, first, scores, best["against_single"])
+        tasks = counted(len(result["tasks"]), "task")
+        return f"{first} ranks first on average over {tasks}: {scores} for the best expert."
+    return first_on(first, scores, best["against_single"])
 
 
-def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
-    """A sentence on the best method over several tasks.
-
-    Example:
-        >>> text = first_over_tasks("ties", "0.700 against 0.600", 3, {"gain": 0.17, "wins": 2})
-        >>> text.partition(": ")[0], text.partition("; ")[2]
-        ('ties ranks first on average over 3 tasks', 'it ranks first on 2 of them.')
-    """
-    gain = ""
-    if row["gain"] is not None:
-        gain = f" ({row['gain']:+.1%} on average)"
-    return (
-        f"{name} ranks first on average over {counted(tasks, 'task')}: {scores} for the best "
-        f"expert{gain}; it ranks first on {row['wins']} of them."
-    )
-
-
-def first_on(split: str, name: str, scores: str, against: Json) -> str:
+def first_on(name: str, scores: str, against: Json) -> str:
     """A sentence on the best method on one task.
 
     Args:
-        split: dev or test.
         name: name of the method.
         scores: scores of the method and of the best expert.
         against: their comparison.
 
     Example:
         >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
-        >>> first_on("test", "ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
+        >>> first_on("ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
         'ties ranks first, but is not significantly better than the best expert'
     """
     test = against["corrected"]
@@ -153,19 +126,6 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
         f"{scores}, {against['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(test['p'])}, "
         f"corrected for {counted(test['rivals'], 'baseline')}"
     )
-    if split != "test":
-        return f"{name} ranks first on dev: {seen}; there is no test split."
     if low > 0:
         return f"{name} ranks first and is significantly better than the best expert: {seen}."
     return f"{name} ranks first, but is not significantly better than the best expert: {seen}."
-
-
-def trained_on_dev(names: Sequence[str]) -> str:
-    """Methods whose dev score is not informative.
-
-    Example:
-        >>> trained_on_dev(["gradient"])
-        'On dev, gradient is scored on its own training examples; compare on test.'
-    """
-    are = "is scored on its" if len(names) == 1 else "are scored on their"
-    return f"On dev, {', '.join(names)} {are} own training examples; compare on test."

@@ -73,10 +73,6 @@ class Merged:
             return self.dev
         return bench.score(self.patch, split)
 
-    def tokens(self, bench: Bench) -> float | None:
-        """Tokens per item in use; None: unknown."""
-        return bench.tokens_per_item
-
 
 @dataclass(frozen=True)
 class Method:

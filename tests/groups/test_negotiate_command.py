@@ -35,8 +35,7 @@ def test_all_negotiations_by_one_command(
     result = json.loads((out / "result.json").read_text())
     societies = society_names(2, 1)
     assert set(result["strategies"]) == (set(NEGOTIATIONS) - {"societies"}) | set(societies)
-    assert len(societies) == 6 and "conformity" in text
-    assert all(text.count(name) == 2 for name in societies)
+    assert len(societies) == 6 and all(name in text for name in societies)
     for name in societies:
         row = result["strategies"][name]
         assert len(row["consensus"]) == 2 and all(0 <= value <= 2 for value in row["consensus"])

@@ -21,7 +21,7 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import _fingerprints, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.summary import _over_tasks
-from pyswarmopt_rivals.comparison.table import next_steps
+from pyswarmopt_rivals.comparison.table import next_command
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -94,11 +94,10 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     config = CompareConfig(**given | changes)
     steps: list[Any] = []
     result = compare(config, lambda *step: steps.append(step))
-    said = f"{len(result['methods'])} runs (8 with training): at most "
-    assert steps[0][2].startswith(said) and "training 0:" in steps[0][2]
+    assert steps[0][2].startswith(f"{len(result['methods'])} runs: at most ")
     steps.clear()
     assert compare(config, lambda *step: steps.append(step)) == result
-    assert not any("trainings" in step[2] for step in steps)
+    assert not any("at most" in step[2] for step in steps)
     assert result["left_out"] == {
         "finetune-once": "training needs a budget of 80 examples",
         "finetune-best-once": "training needs a budget of 104 examples",
@@ -231,10 +230,6 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(
     for name, row in result["methods"].items():
         both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
         assert row["test"] == pytest.approx(np.mean(both))
-        single = [result["tasks"][t]["methods"]["best-single"]["test"] for t in ("words", "more")]
-        gains = [own / other - 1 for own, other in zip(both, single, strict=True)]
-        assert row["gain"] == pytest.approx(np.mean(gains))
-    assert sum(row["wins"] for row in result["methods"].values()) == 2
     text = (Path(given["out"]) / "compare.md").read_text()
     assert "## Mean over 2 tasks" in text and "## words" in text and "## more" in text
     page = (Path(given["out"]) / "compare.html").read_text()
@@ -299,18 +294,12 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
-# The same methods in `merge`
-
-
-# Tokens
-
-
 @pytest.mark.parametrize(
     ("method", "words"),
     [
         ("best-single", None),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
-        ("lorahub", "--task t.csv --columns label=team --budget-items 99 --out runs/a-lorahub"),
+        ("lorahub", "--out runs/a-lorahub --columns label=team --budget-items 99 --task t.csv"),
         ("pycma", "--optimizer pycma --dev 40 --columns label=team --train off"),
         ("model-swarms", "--paper --dev 40 --columns label=team"),
         ("item-model", "--dev 40 --columns label=team --train off"),
@@ -324,19 +313,16 @@ def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
     given = {"columns": ("label=team",), "dev": 40, "budget_items": 99}
     config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
     rows = {method: {"test": 0.7, "dev": 0.6}, "slerp": {"test": 0.5, "dev": 0.9}}
-    steps = [command for _, command in next_steps({"methods": rows, "config": asdict(config)})]
-    assert len(steps) == (words is not None)
-    assert all(step.endswith(words or "") for step in steps), steps
+    command = next_command({"methods": rows, "config": asdict(config)})
+    assert command is words or (command or "").endswith(words or "none"), command
 
 
 def test_the_next_command_scores_as_the_comparison_did() -> None:
     given = {"metrics": ("check.py:check",), "max_new_tokens": 6}
     config = CompareConfig("B", ("x", "y"), ("t.csv",), "runs/a", **given)
-    rows = {"item-model": {"test": 0.7, "dev": 0.6}}
-    ((_, step),) = next_steps({"methods": rows, "config": asdict(config)})
-    assert "--metric check.py:check --max-new-tokens 6" in step
-    rows = {"lorahub": rows["item-model"]}
-    assert not [*next_steps({"methods": rows, "config": asdict(config)})]
+    result = {"methods": {"item-model": {"test": 0.7}}, "config": asdict(config)}
+    assert "--metric check.py:check --max-new-tokens 6" in (next_command(result) or "")
+    assert next_command(result | {"methods": {"lorahub": {"test": 0.7}}}) is None
 
 
 def test_scores_of_another_judge_are_another_comparison(bench: Bench) -> None:
@@ -349,6 +335,6 @@ def test_a_score_of_0_on_test_comes_last() -> None:
     rows: dict[str, Any] = {}
     for name, dev, test in (("lucky", 0.9, 0.0), ("solid", 0.4, 0.5)):
         rows[name] = {"dev": dev, "test": test, "seeds": 1, "models": 1}
-        rows[name] |= dict.fromkeys(("item_evaluations", "seconds", "tokens"))
+        rows[name] |= dict.fromkeys(("item_evaluations", "seconds"), 0.0)
         rows[name] |= dict.fromkeys(("dev_interval", "test_interval"), (0.0, 1.0))
     assert list(_over_tasks([{"methods": rows}])) == ["solid", "lucky"]

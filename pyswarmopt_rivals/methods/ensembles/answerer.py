@@ -32,13 +32,6 @@ class Answerer:
         questions = bench.accuracy[split]
         return score_of(questions.judge(self.answers(questions)))
 
-    def tokens(self, bench: Bench) -> float | None:
-        """Tokens per item in use, counted once for each model; None: unknown."""
-        of_one = bench.tokens_per_item
-        if of_one is None:
-            return None
-        return (self.models or len(bench.experts)) * of_one
-
 
 class LikelihoodAnswerer(Answerer):
     """Has a log-likelihood for every option (like `Engine.loglikelihood`), and so chooses like a

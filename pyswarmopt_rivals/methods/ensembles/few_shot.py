@@ -9,8 +9,7 @@ shows 10 to 100 examples, as many as its window of 2,048 tokens holds, and draws
 examples, and choosing among draws, are ours.
 
 An evaluation counts as one item whatever the number of examples, since a common prefix is computed
-once. In use an item costs all its tokens, examples included (`FewShot.tokens_per_item`). The
-earliest examples are dropped if the context window is too small.
+once. The earliest examples are dropped if the context window is too small.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ from operator import itemgetter
 
 import numpy as np
 
-from pyswarmopt_groups.members.local import count_tokens, options_read, tokens_read
+from pyswarmopt_groups.members.local import count_tokens
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.words import words
-from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.ensembles.answerer import Answerer
 from pyswarmopt_rivals.methods.method import Settings
 
@@ -47,7 +45,6 @@ class FewShot(Answerer):
         self, engine: TransformersEngine, examples: Sequence[Item], like: Accuracy
     ) -> None:
         super().__init__(self._answer, models=1)
-        self.tokens_per_item = 0.0
         self._engine = engine
         self._shown = []
         for item in examples:
@@ -58,32 +55,18 @@ class FewShot(Answerer):
             said = [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
             self._shown.append((_content(item, like.template), said))
 
-    def tokens(self, bench: Bench) -> float:
-        """Tokens per item of the latest scored split, examples included."""
-        return self.tokens_per_item
-
     def _answer(self, questions: Accuracy) -> list[str]:
         self._engine.load(Patch())
-        shown = self.shown(questions)
-        answers = list(shown(self._engine).answers)
-        tokens = sum(
-            tokens_read(self._engine, item, shown.scoring, shown.template) for item in shown.items
-        )
-        if shown.scoring == "generate":
-            tokens += sum(count_tokens(self._engine, text) for text in answers)
-        self.tokens_per_item = tokens / len(answers)
-        return answers
+        return list(self.shown(questions)(self._engine).answers)
 
     def shown(self, questions: Accuracy) -> Accuracy:
         """The items after the examples, except the item itself or its twin."""
-        sizes = [
-            count_tokens(self._engine, text)
-            for item in questions.items
-            for text in options_read(item, questions.scoring)
-        ]
-        room = max(sizes, default=1)
+        room = 1  # a letter
         if questions.scoring == "generate":
             room = MAX_NEW_TOKENS
+        elif questions.scoring == "likelihood":
+            texts = [text for item in questions.items for text in item.options]
+            room = max(count_tokens(self._engine, text) for text in texts)
         items = [self._after_examples(item, questions, room) for item in questions.items]
         return Accuracy(items, questions.scoring, self._engine.chat, questions.template)
 

@@ -190,11 +190,10 @@ def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
 
 
 def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
-    """Prompts, answers and tokens against the template and plain forward passes."""
+    """Prompts and answers against the template and plain forward passes."""
     examples, rest = list(dev.items[:2]), Accuracy(dev.items[1:7], "likelihood", panel.engine.chat)
     few = few_shot.FewShot(panel.engine, examples, dev)
     found = few.answers(rest)
-    tokens = 0
     for item, letter, prompt in zip(rest.items, found, few.shown(rest).prompts, strict=True):
         others = [example for example in examples if example is not item]
         assert prompt == shown_to(panel, others, item)
@@ -203,9 +202,7 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
             p, ids = distributions(panel, Patch(), prompt, text)
             values.append(np.log(p[range(len(ids)), ids]).sum() / len(text.encode()))
         assert letter == "ABCD"[int(np.argmax(values))]
-        for text in (prompt, *item.choices.values()):
-            tokens += len(panel.engine.tokenizer(text, add_special_tokens=False)["input_ids"])
-    assert few.models == 1 and few.tokens_per_item == tokens / 6
+    assert few.models == 1
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,6 @@ def taught(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[st
         "data": tuple(data),
         "dtype": "float32",
         "threads": 1,
-        "examples": 1,  # of generated data, which this is not
     }
 
 
@@ -60,12 +59,12 @@ def likelihoods(given: dict[str, Any], out: Path, **schedule: float) -> list[flo
     """Of each lesson's answer, geometric mean over its tokens, after data merge."""
     steps: list[Any] = []
     compare(CompareConfig(**given, **schedule, out=str(out)), lambda *step: steps.append(step))
-    assert "estimated from the first evaluation: training 0:" in steps[0][2]
+    assert "estimated from the first evaluation: search 0:" in steps[0][2]
     return list(unpack(outcomes_in(out)[0]["dev"]))
 
 
 def test_the_union_of_whole_files_is_learnt(taught: dict[str, Any], tmp_path: Path) -> None:
-    """Each lesson gets likelier, though it is behind `examples` rows; at no rate none does."""
+    """Each lesson gets likelier, though it is in the second rows; at no rate none does."""
     untrained = likelihoods(taught, tmp_path / "untrained", data_epochs=1.0, data_lr=1e-9)
     learnt = likelihoods(taught, tmp_path / "learnt", data_epochs=30.0, data_lr=0.03)
     assert all(after > 5 * before for after, before in zip(learnt, untrained, strict=True))
