@@ -40,7 +40,7 @@ def dev_prompts(config: dict, name: str) -> list[str]:
 def right(model: dict, task: str) -> list[bool]:
     """Whether each dev example is answered correctly; one without a score is not."""
     items = model["dev"]["tasks"][task]["items"]
-    return [item not in ("?", None) and float(item) == 1.0 for item in items]
+    return [float(item) == 1.0 for item in items]
 
 
 def gains(result: dict, task: str, prompts: list[str]) -> dict[str, list[str]]:

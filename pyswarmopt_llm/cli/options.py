@@ -23,6 +23,8 @@ REMOVED = {
     "votes": "use swarm-llm eval --votes FILE",
     "--preset": "use --paper or --reference, with --draws 1 for a single swarm",
     "--compat": "use --paper or --reference",
+    "--method": "use --max-iter for a swarm; a search chooses the rest by its tasks",
+    "--start": "a procedure chooses its starting points",
     "--grid": "use --paper for its grid, or --draws 1 for a single set of coefficients",
     "--forgetting": "use --against base --task builtin:everyday",
     "--fail-if-worse": "use --json and compare the interval in paired with 0",

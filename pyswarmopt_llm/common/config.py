@@ -106,7 +106,7 @@ class SearchConfig:
     settings: Annotated[
         tuple[str, ...],
         Option(
-            "Swarm coefficients, such as inertia=0.1; several values, as in inertia=0.1,0.2, make a grid.",
+            "Swarm coefficients, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
             "NAME=VALUE",
             RARE,
         ),
@@ -130,15 +130,7 @@ class SearchConfig:
     quick: Annotated[
         bool, Option("Only fine-tune the best expert, or the base model if it scores higher.")
     ] = False
-    method: Annotated[
-        str,
-        Option(
-            "What proposes candidates: items or scores (surrogate models), or swarm.",
-            "M",
-            RARE,
-            choices=("auto", "items", "scores", "swarm"),
-        ),
-    ] = "auto"
+    method: str = "auto"  # what proposes candidates: items or scores (surrogate models), or swarm
     space: Annotated[
         str,
         Option(
@@ -155,15 +147,7 @@ class SearchConfig:
     particles: Annotated[
         int | None, Option("Number of particles (default: set by the procedure).", "N", least=1)
     ] = None
-    start: Annotated[
-        str,
-        Option(
-            "Extra starting points: segments, sums, even or base.",
-            "S",
-            RARE,
-            choices=("auto", "segments", "sums", "even", "base"),
-        ),
-    ] = "auto"
+    start: str = "auto"  # extra starting points: segments, sums, even or base
     max_iter: Annotated[
         int | None,
         Option("Maximum number of iterations (default: set by the procedure).", "K", least=0),
@@ -211,7 +195,7 @@ class SearchConfig:
         Option("Probability of skipping an evaluation.", "P", RARE, least=0, below=1),
     ] = None
     budget_minutes: Annotated[
-        float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
+        float | None, Option("Start no evaluation after M minutes of evaluations.", "M", above=0)
     ] = None
     budget_items: Annotated[
         int | None, Option("Maximum number of scored dev examples.", "N", RARE, least=1)
@@ -358,7 +342,8 @@ def search_command(config: SearchConfig) -> str:
         >>> search_command(config)
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    return command("search", **asdict(config))
+    options = options_of(SearchConfig)
+    return command("search", **{n: value for n, value in asdict(config).items() if n in options})
 
 
 def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:

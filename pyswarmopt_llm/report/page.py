@@ -42,7 +42,8 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
-    models = {**found.rows, **_other_experts(result)}
+    others = {name: one for name, one in result.experts.items() if name != result.best_single}
+    models = {**found.rows, **others}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
@@ -58,22 +59,9 @@ def render_report(
     )
 
 
-def _other_experts(result: Result) -> dict[str, Model]:
-    """The experts that are not the best; one that dropped out of a race is marked."""
-    most = max((model.dev.n for model in result.experts.values()), default=0)
-    others = {}
-    for name, model in result.experts.items():
-        mark = ""
-        if model.dev.n < most:
-            mark = f", on {model.dev.n} dev examples"
-        if name != result.best_single:
-            others[name + mark] = model
-    return others
-
-
 def searched(rows: Iterable[Row]) -> list[Row]:
-    """The rows of the search, without partial evaluations."""
-    return [row for row in rows if row.phase == "search" and row.complete]
+    """The rows of the search."""
+    return [row for row in rows if row.phase == "search"]
 
 
 def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:

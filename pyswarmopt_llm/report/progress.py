@@ -61,8 +61,6 @@ class Display:
         match event.kind:
             case "start":  # a grid runs several searches in turn
                 self._start(data)
-            case "price":
-                self._say(price(data))
             case "note":
                 self._say(self._spell(data["text"]))
             case "replayed" | "evaluation":
@@ -120,22 +118,8 @@ def decided(start: Mapping[str, Any]) -> str:
     return f"{procedure}: {', '.join(chosen)}"
 
 
-def price(found: Mapping[str, Any]) -> str:
-    """The most that a search costs in total.
-
-    Args:
-        found: data of the event, see `Event`.
-
-    Example:
-        >>> price({"passes": 1200, "seconds": {"search": 60, "controls": 15}})
-        'at most 1:15, estimated from the first evaluation: search 1:00, controls 0:15'
-    """
-    whole = duration(sum(found["seconds"].values()))
-    return f"at most {whole}, estimated from the first evaluation: {by_part(found['seconds'])}"
-
-
 def by_part(seconds: Mapping[str, float]) -> str:
-    """The time of each part of a search that takes time."""
+    """The time of each part of a search or comparison."""
     return ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if value)
 
 

@@ -19,7 +19,6 @@ from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
-from pyswarmopt_llm.searching.scoring.cards import parents_of
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 from pyswarmopt_llm.searching.search import SearchResult
@@ -134,11 +133,8 @@ def write_report(path: Path) -> Path:
 
 def write_card(run: Run, result: Result) -> None:
     """Write the model card of ``best/``."""
-    parents = []
-    if run.about.kind.library:
-        parents = parents_of(run.config, result.coefficients.values())
     refuse_link(run.path / "best")
-    write_text(run.path / CARD, model_card(run.about, result, parents))
+    write_text(run.path / CARD, model_card(run.about, result))
 
 
 def write_page(run: Run, result: Result) -> None:

@@ -37,10 +37,9 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
-from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.plan import Plan, draws_of
 
 RAY = "ray"
-MOST = 4096  # workers on one machine
 DRAWS = 10  # sets of coefficients drawn from a grid
 CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
@@ -108,8 +107,8 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
 
 
 def filled_in(config: SearchConfig) -> SearchConfig:
-    """The requested settings, with space and draws filled in: by default a search has one set
-    of coefficients, unless there is a grid.
+    """The requested settings, with space and draws filled in: by default a published procedure
+    draws from its grid.
     """
     space = config.space
     if space == "auto":
@@ -120,8 +119,7 @@ def filled_in(config: SearchConfig) -> SearchConfig:
             space = "delta"
     use_own(space)
     draws = config.draws
-    published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
-    if draws is None and (published or any("," in setting for setting in config.settings)):
+    if draws is None and config.published and config.optimizer in ("auto", MODEL_SWARMS):
         draws = DRAWS
     return replace(config, space=space, draws=draws)
 
@@ -144,8 +142,6 @@ def _chosen(request: Plan) -> Plan:
         chosen["train"] = _training(request, why)
     given = {name: value for name, value in request.given.items() if name in chosen}
     given.pop("settings", None)  # a procedure adds to them
-    if chosen["method"] in MODELS:
-        given.pop("max_iter", None)  # `max_iter` 0 asks for no iterations
     chosen |= given
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
@@ -156,12 +152,7 @@ def _chosen(request: Plan) -> Plan:
         # stored, since the last bits of a score may depend on it; Ray's workers have one each
         threads = torch.get_num_threads()
         chosen["threads"] = max(threads // (config.processes or threads), 1)
-    decided = replace(config, **chosen)
-    if config.particles and config.particles < decided.population:
-        why["particles"] = (
-            f"{decided.population} particles: one for each expert and for each other starting point"
-        )
-    return replace(request, config=decided, why=why)
+    return replace(request, config=replace(config, **chosen), why=why)
 
 
 def _published(config: SearchConfig) -> dict[str, Any]:
@@ -210,8 +201,7 @@ def _proposer(request: Plan) -> str:
         return request.config.method
     if iterations_given(request.given) or _remembers(request):
         return "swarm"
-    able = (method for method in MODELS if not why_no_model(method, request))
-    return next(able, "swarm")
+    return next((method for method in MODELS if learns(method, request)), "swarm")
 
 
 def _remembers(request: Plan) -> bool:
@@ -241,19 +231,14 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     items = request.items
     if items >= least:
         return "on"
-    remedy = "add some"
-    if items >= LEAST_TRAINED:
-        remedy = "add some, or use `train on`"
     why["train"] = (
-        f"nothing is trained with only {items} dev examples (at least {least} are needed); {remedy}"
+        f"nothing is trained with only {items} dev examples (at least {least} are needed)"
     )
     return "off"
 
 
 def iterations_given(given: Mapping[str, Any]) -> list[str]:
-    """The user's settings of iterations; none with `max_iter` 0."""
-    if given.get("max_iter") == 0:
-        return []
+    """The user's settings of iterations."""
     return [name for name in OF_ITERATIONS if name in given]
 
 
@@ -283,8 +268,6 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
     settings = config.settings
     if config.is_grid:
-        from pyswarmopt_llm.searching.draws import draws_of
-
         settings = draws_of(config)[0]
     check_optimizer(optimizer, settings)
 
@@ -298,27 +281,20 @@ def _refuse(config: SearchConfig, conflicts: Iterator[tuple[str, str]]) -> None:
 def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The settings that do not go together; `iterations`: the given ones of iterations."""
     by_model = config.method in MODELS
-    published = "is not part of the published procedures; remove it"
     if config.paper and config.reference:
         yield "paper", "contradicts `reference`; remove one of them"
-    if config.published and by_model:
-        yield "method", published
     if config.published and config.quick:
-        yield "quick", published
+        yield "quick", "is not part of the published procedures; remove it"
     if by_model and iterations:
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
-    if not (1 <= config.processes <= MOST or re.fullmatch(r"ray(://.+)?", config.workers)):
-        yield "workers", f": use a number from 1 to {MOST}, ray or ray://HOST"
-    if config.is_grid and not (config.published or "," in "".join(config.settings)):
-        yield (
-            "draws",
-            ": there is nothing to draw from; use several values of a coefficient, or `paper`",
-        )
-    kind = space_kind(config.space)
-    if config.start in SUMS and not kind.adapters:
-        yield "start", f"needs weight changes, which `space` {kind.name} does not have; remove it"
+    if not (config.processes or re.fullmatch(r"ray(://.+)?", config.workers)):
+        yield "workers", ": use a number, ray or ray://HOST"
+    if config.is_grid and not config.published:
+        yield "draws", "needs the grid of `paper` or `reference`; add one of them"
+    if config.is_grid and (config.budget_items or config.budget_minutes):
+        yield "draws", "does not work with a budget; use `draws` 1, or remove the budget"
 
 
 def check_tasks(plan: Plan) -> None:
@@ -339,8 +315,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
     if config.train == "on" and untrained:
         yield "train", untrained
     if config.method in MODELS:
-        if why := why_no_model(config.method, plan):
-            yield "method", why
+        if not learns(config.method, plan):
+            yield "method", "cannot learn from this task in this space; remove it"
     elif plan.proposals:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
@@ -371,16 +347,8 @@ def why_no_training(request: Plan) -> str:
     return ""
 
 
-def why_no_model(method: str, request: Plan) -> str:
-    """Why a surrogate model of the items or scores cannot propose candidates; "" if it can."""
+def learns(method: str, request: Plan) -> bool:
+    """Whether a surrogate model of the items or scores can propose candidates."""
     if method == "items":
-        if request.kind.several_models:
-            return f"does not work with `space` {request.kind.name}; remove one of them"
-        why = request.without_options
-        if why:
-            return f"learns from the scores of options, but {why}; remove it"
-        return ""
-    size = request.kind.size(len(request.config.experts))
-    if size <= MOST_COEFFICIENTS:
-        return ""
-    return f"allows at most {MOST_COEFFICIENTS} coefficients, but candidates have {size}; use swarm"
+        return not (request.kind.several_models or request.without_options)
+    return request.kind.size(len(request.config.experts)) <= MOST_COEFFICIENTS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +25,6 @@ from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, R
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
-RIVALS = ("base", "base_tuned", "expert_tuned")  # baselines, whose cost is counted apart
 _RESULT = ("model test", "best")  # name of the result's row in the store
 
 
@@ -63,21 +61,20 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         models=models,
         objectives=_objectives(job, found),
         best_single=names[found.single],
-        evaluations=len({row.key for row in found.scorer.rows}),
+        evaluations=len(found.scorer.rows),
         item_evaluations=items,
         passes=items + trained.passes,
         seconds=round(seconds, 3),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
-        passes_rivals=_passes_of_rivals(job, run),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         experts=_experts(job, found),
         learnt=job.learnt,
         space=job.plan.kind.name,
         expert_iteration=trained.iteration,
-        front=front_of(found.scorer.complete, objectives.names, names),
+        front=front_of(found.scorer.rows, objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
         notes=[*run.about.notes.values(), *undefined, *found.remarks],
@@ -135,7 +132,7 @@ def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict
     if job.plan.rivals:
         contestants["base"] = made.get("base", base)
     if job.plan.rivals > 1:
-        contestants |= {name: made[name] for name in RIVALS[1:] if name in made}
+        contestants |= {n: made[n] for n in ("base_tuned", "expert_tuned") if n in made}
     return {name: best if one is trained.best else one for name, one in contestants.items()}
 
 
@@ -183,14 +180,11 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     asked = {}
     for name, score in scores.items():
         outcomes[name] = Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
-        questions = objectives.questions[name].get(split, [])
-        values = zip(questions, row.item_values(name), strict=False)
-        asked[name] = [number for number, value in values if value == value]
+        asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
     interval = combined_interval(scores, objectives.combine, scales, asked)
-    stderr = None if math.isnan(total.stderr) else total.stderr
-    return Scores(total.value, outcomes, interval, stderr)
+    return Scores(total.value, outcomes, interval)
 
 
 def commonest_label(objectives: Objectives) -> Model | None:
@@ -242,14 +236,6 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
     return experts
 
 
-def _passes_of_rivals(job: Job, run: Run) -> int | None:
-    """Passes that scored the baselines; None without them."""
-    if not job.plan.rivals:
-        return None
-    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
-    return sum(row["n"] for row in scored if row["who"] in RIVALS)
-
-
 def front_of(
     rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
 ) -> list[dict[str, dict[str, float]]]:
@@ -257,7 +243,7 @@ def front_of(
     task.
 
     Args:
-        rows: candidates with all items scored.
+        rows: scored candidates.
         tasks: names of the tasks.
         experts: names of the experts.
     """

@@ -1,8 +1,7 @@
-"""Sets of coefficients drawn from a grid: a search for each, and ``grid.json``, the table of their
-scores.
+"""Sets of coefficients drawn from the paper's grid: a search for each, and ``grid.json``, the table of
+their scores.
 
-The paper reports the best of random draws from its grid
-(`pyswarmopt.algorithms.model_swarms.GRID`). All draws share one store, so each draw reuses earlier
+The paper reports the best of random draws. All draws share one store, so each draw reuses earlier
 scores: the trial of letters, the starting swarm. The run then continues with the chosen draw, and
 only that draw is scored on test.
 """
@@ -14,9 +13,8 @@ from typing import Any
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.searching.draws import draws_of
 from pyswarmopt_llm.searching.find import find
-from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.plan import draws_of
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
 
@@ -25,12 +23,11 @@ def choose_draw(job: Job, run: Run) -> Job:
     """Explore with each draw in turn; return the job of the best draw (among equals the first).
 
     Args:
-        job: the grid's job; each draw has an equal share of `budget_items` and `budget_minutes`.
+        job: the grid's job.
         run: the run directory, locked.
     """
     draws = draws_of(job.plan.config)
-    budgets = _share(job.plan, len(draws))
-    jobs = [job.with_settings(settings=settings, draws=1, **budgets) for settings in draws]
+    jobs = [job.with_settings(settings=settings, draws=1) for settings in draws]
     values = []
     for number, drawn in enumerate(jobs, start=1):
         job.tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.plan.config.settings)}"))
@@ -55,15 +52,3 @@ def choose_draw(job: Job, run: Run) -> Job:
         f"({GRID}); all draws together scored {items:,} examples."
     )
     return replace(jobs[best], notes={**job.notes, "grid": text})
-
-
-def _share(plan: Plan, draws: int) -> dict[str, float]:
-    """The budgets of one draw; the starting swarm, which all draws share, counts once."""
-    config = plan.config
-    share: dict[str, float] = {}
-    if config.budget_items is not None:
-        start = plan.items * config.population
-        share["budget_items"] = start + (config.budget_items - start) // draws
-    if config.budget_minutes is not None:
-        share["budget_minutes"] = config.budget_minutes / draws
-    return share

@@ -1,4 +1,4 @@
-"""The plan of a search: its settings, its greatest cost, and its budget.
+"""The plan of a search: its settings and its greatest cost.
 
 A plan is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
 analyses read it and decide nothing again.
@@ -6,61 +6,22 @@ analyses read it and decide nothing again.
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from pyswarmopt.algorithms.model_swarms import GRID
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Limits of a search, and the time at which it has to end to stay within them.
-
-    Seconds are those of all journalled evaluations, so a resumed run ends where the interrupted one
-    would have. The closing evaluations (best, best single expert and average, on dev and test) are
-    reserved at the pace so far.
-    """
-
-    seconds: float | None  # seconds for evaluations; None: no limit
-    items: int | None  # item evaluations of the search; None: no limit
-    closing_items: int = 0  # items of the closing evaluations; they count only in `seconds`
-
-    def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
-        """Reasons to stop if the next items would exceed the budget.
-
-        Args:
-            total: item evaluations so far.
-            seconds: time taken by these evaluations.
-            more: next items, without the closing ones.
-
-        Example:
-            >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
-            ({}, {'budget_items': 700})
-            >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
-            {'budget_minutes': 0.15}
-        """
-        if self.items is not None and total + more > self.items:
-            return {"budget_items": total}
-        left = self.left(total, seconds, more)
-        if left is not None and left < 0:
-            return {"budget_minutes": round(seconds / 60, 3)}
-        return {}
-
-    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
-        """Seconds left after the next items and the closing ones, at the pace so far; None: no
-        limit.
-        """
-        if self.seconds is None:
-            return None
-        return self.seconds - seconds - seconds / total * (more + self.closing_items)
 
 
 @dataclass(frozen=True)
@@ -151,8 +112,6 @@ class Plan:
         """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
         draws = 1
         if self.config.is_grid:
-            from pyswarmopt_llm.searching.draws import draws_of
-
             draws = len(draws_of(self.config))
         return self.config.population * (1 + self.config.iterations * draws) + self.proposals
 
@@ -182,16 +141,6 @@ class Plan:
         if self.objectives.written:
             return 2
         return 3
-
-    @property
-    def budget(self) -> Budget:
-        """The budget of the search."""
-        minutes = self.config.budget_minutes
-        return Budget(
-            seconds=minutes and 60 * minutes,
-            items=self.config.budget_items,
-            closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-        )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
         """Part of the search -> its greatest cost, in order.
@@ -257,3 +206,31 @@ class Plan:
         starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
+
+
+def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
+    """The sets of coefficients to search with, ``NAME=VALUE``: distinct random ones of the paper's
+    grid, in which `settings` replace the values of a coefficient; all if there are no more.
+
+    Raises:
+        UserError: a coefficient does not accept a value.
+
+    Example:
+        >>> settings = ("inertia=.1,.2", "cognitive=.3", "social=.4", "repel=0", "step=1")
+        >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=settings, draws=10)
+        >>> [draw[0] for draw in draws_of(config)]
+        ['inertia=.1', 'inertia=.2']
+    """
+    grid = {name: list(map(str, numbers)) for name, numbers in GRID.items()}
+    for setting in config.settings:
+        name, _, texts = setting.partition("=")
+        different = dict.fromkeys(text.strip() for text in texts.split(","))
+        grid[name.replace("-", "_")] = list(different)
+    pairs = [[f"{name}={text}" for text in texts] for name, texts in grid.items()]
+    for pair in itertools.chain(*pairs):
+        recipe_options([pair])
+    combinations = list(itertools.product(*pairs))
+    count = config.draws or 1
+    if count < len(combinations):
+        combinations = random.Random(config.seed).sample(combinations, count)
+    return combinations

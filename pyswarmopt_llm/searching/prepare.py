@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.cards import learnt_items
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 
@@ -56,7 +55,7 @@ class Job:
         return self.plan.objectives
 
     @cached_property
-    def fingerprints(self) -> Fingerprints:
+    def fingerprints(self) -> dict[str, Any]:
         """Digests of base, experts, tasks and score functions."""
         tasks = {name: task_print(task) for name, task in self.objectives.tasks.items()}
         for name, external in self.objectives.externals.items():
@@ -69,9 +68,9 @@ class Job:
             "tasks": tasks,
             "metrics": {name: metric.identity for name, metric in metrics.items()},
             "scores": scores,
-            "own": {spec: fingerprint(spec) for spec in specs if is_function(spec)},
+            "custom code": {spec: fingerprint(spec) for spec in specs if is_function(spec)},
         }
-        return cast(Fingerprints, {kind: value for kind, value in prints.items() if value})
+        return {kind: value for kind, value in prints.items() if value}
 
     @property
     def tasks(self) -> Mapping[str, Task]:

@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import digest, user_path, versions
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import Trained, find
 from pyswarmopt_llm.searching.finish import finish
@@ -49,19 +48,13 @@ class SearchResult:
     verdict: str = ""  # one sentence
 
     def __repr__(self) -> str:
-        """The run and its main scores, in a line.
+        """The run and its score on dev, in a line.
 
         Example:
-            >>> scores = {"best_dev": 0.625, "best_test": 0.6, "best_single_test": 0.55}
-            >>> SearchResult(Path("runs/a"), scores)
-            SearchResult(run='runs/a', best_dev=0.625, best_test=0.600, best_single_test=0.550)
+            >>> SearchResult(Path("runs/a"), {"best_dev": 0.625})
+            SearchResult(run='runs/a', best_dev=0.625)
         """
-        parts = [f"run={str(self.run)!r}"]
-        for name in ("best_dev", "best_test", "best_single_test"):
-            value = self.result.get(name)
-            if value is not None:
-                parts.append(f"{name}={value:.3f}")
-        return f"SearchResult({', '.join(parts)})"
+        return f"SearchResult(run={str(self.run)!r}, best_dev={self.result['best_dev']:.3f})"
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -156,11 +149,6 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 
             trained = train_on_labels(job, found, run.path / TRAINED)
         job.tell(Event("closing"))
-        if job.plan.config.base and not job.plan.kind.several_models:
-            # on a CPU the weights were read from its files all the time
-            check_fingerprints(
-                run.path, run.about, {"base": resolve_base(job.plan.config.base).fingerprint}
-            )
         content = finish(job, run, found, trained, start).to_json()
         run.finish(content)
     job.tell(Event("done", {"result": content}))

@@ -138,12 +138,10 @@ class ScoreProcess:
     Replies are greedy, so the noise does not come from the scores: they are step functions, and
     rescoring a candidate gives the same score. The predictions are therefore interpolated again
     without noise, so that a scored candidate has no expected improvement (re-interpolation:
-    Forrester, Keane & Bressloff 2006). If replies are sampled, nothing is interpolated, and the
-    best value is the highest prediction for a scored candidate.
+    Forrester, Keane & Bressloff 2006).
 
     Args:
         candidates: at least three, all of the same tasks.
-        noisy: whether rescoring a candidate may give another score.
 
     Attributes:
         fitted: the likeliest length given the items, and the likeliest noise of the values given
@@ -162,7 +160,7 @@ class ScoreProcess:
 
     beyond = 0.5
 
-    def __init__(self, candidates: Sequence[Candidate], noisy: bool = False) -> None:
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
         self.positions: Floats = np.stack([candidate.position for candidate in candidates])
         values = np.array([[candidate.value] for candidate in candidates])
         items = np.array([candidate.items for candidate in candidates])
@@ -173,11 +171,9 @@ class ScoreProcess:
         length = likeliest(kernels, self.positions, columns).kernel.length
         kernels = [Kernel(length, noise) for noise in SCORE_NOISES]
         fitted = likeliest(kernels, self.positions, values)
-        self.fitted = self._kernel = fitted.kernel
-        if not noisy:
-            self._kernel = Kernel(length, _NO_NOISE)
-            values = fitted.predict(self.positions)[0]
-        self._fit(self.positions, values)
+        self.fitted = fitted.kernel
+        self._kernel = Kernel(length, _NO_NOISE)
+        self._fit(self.positions, fitted.predict(self.positions)[0])
 
     def _fit(self, positions: Floats, values: Floats) -> None:
         """Fit the posterior to the values, (N, 1), and find the best one."""
@@ -249,7 +245,6 @@ class Surrogate:
     Attributes:
         method: ``items`` (a model of their margins) or ``scores`` (of the value).
         starts: the first candidates, (N, D) float64.
-        numbers: particle numbers of the starting points.
         experts: names of the experts.
         tasks: names of the tasks.
         combine: combines the tasks' scores into the value.
@@ -257,15 +252,14 @@ class Surrogate:
         seed: seed of the proposals.
         at_once: candidates scored side by side, and so proposed together.
         floor: value of the best expert; the returned candidate is not below it.
-        left_out: numbers of the experts in no proposal: those that a race dropped, then also those
-            clearly worse than the base. The model ignores candidates that contain them.
-        noisy: whether rescoring a candidate may give another score.
+        left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
+            then also those clearly worse than the base. The model ignores candidates that contain
+            them.
         remarks: what a user should know about the proposals.
     """
 
     method: str
     starts: Tensor
-    numbers: Sequence[int]
     experts: Sequence[str]
     tasks: Sequence[str]
     combine: Combine
@@ -274,7 +268,6 @@ class Surrogate:
     at_once: int = 1
     floor: float = -math.inf
     left_out: Sequence[int] = ()
-    noisy: bool = False
     remarks: list[str] = field(default_factory=list)
     _seen: dict[str, Candidate] = field(default_factory=dict, init=False)
     _started: int = field(default=0, init=False)  # candidates scored before any proposal
@@ -286,7 +279,7 @@ class Surrogate:
         all proposals form one more iteration, with particle numbers after the starting points.
         """
         first = len(self.starts)
-        yield Batch(self.starts, self.numbers, 0)
+        yield Batch(self.starts, range(first), 0)
         self._started = len(self._seen)
         if not self.most or self._started < LEAST:
             return
@@ -351,7 +344,7 @@ class Surrogate:
     def _model(self, seen: Sequence[Candidate]) -> MarginProcess | ScoreProcess:
         """A model of these candidates."""
         if self.method == "scores":
-            return ScoreProcess(seen, self.noisy)
+            return ScoreProcess(seen)
         positions = np.stack([candidate.position for candidate in seen])
         return MarginProcess(positions, [candidate.margins for candidate in seen])
 

@@ -13,8 +13,11 @@ patch's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import math
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,26 +25,26 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.mix.coefficients import save_patch
+from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, PASSES, Choices, Schedule, labelled
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found, Trained
-from pyswarmopt_llm.searching.fitting import (
-    BASE,
-    BEHIND,
-    EXPERT,
-    MIXTURE,
-    Fitting,
-    Meter,
-    announce,
-    not_worse,
-)
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 from pyswarmopt_llm.searching.surrogate import SOFTNESS
+from pyswarmopt_llm.searching.training.trainer import fit, folds
 
+ALL = "all"  # the LoRA trained on all items
+BEHIND = 2.0  # a model trained on labels may be this many standard errors behind
+# The models trained on labels.
+BASE = "base"
+EXPERT = "expert"
+MIXTURE = "mixture"
 APART = 2.0  # the folds tell two models apart by more than this many standard errors, paired
 FAVOUR = 1 / 3  # the best expert may be behind as a start by this many standard errors
 
@@ -196,10 +199,8 @@ def _cross_fitted(
     evaluator = job.evaluator("dev", found.scorings, margins=True)
     rows = {}
     for name, fitting in fittings.items():
-        row = found.scorer.trained(starts[name])
-        if row is None:
-            row = _by_folds(fitting, evaluator, job.objectives.items)
-        rows[name] = found.scorer.add_trained(starts[name], row)
+        compute = partial(_by_folds, fitting, evaluator, job.objectives.items)
+        rows[name] = found.scorer.trained(starts[name], compute)
     return rows
 
 
@@ -229,12 +230,134 @@ def _by_folds(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) 
         evaluator: dev evaluator.
         items: task name -> number of items.
     """
-    row: Row | None = None
-    rows = list[Row]()
+    places = [(name, index) for name, count in items.items() for index in range(count)]
+    known: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}
+    seconds = 0.0
     for fold, patch in fitting.without_folds():
         fitting.engine.load(patch)
-        scored = np.isin(np.arange(sum(items.values())), fold)
-        parts = np.split(scored, np.cumsum([*items.values()])[:-1])
-        row = evaluator.row(dict(zip(items, parts, strict=True)), row)
-        rows.append(row)
-    return replace(rows[-1], n=sum(r.n for r in rows), seconds=sum(r.seconds for r in rows))
+        start = time.perf_counter()
+        for name, utility in evaluator.utilities.items():
+            of_task = [places[number] for number in sorted(fold) if places[number][0] == name]
+            if of_task:
+                score = utility(fitting.engine, [index for _, index in of_task])
+                known |= zip(of_task, zip(score.per_item, score.margins, strict=True), strict=True)
+        seconds += time.perf_counter() - start
+    scores = {}
+    for name, count in items.items():
+        values, margins = zip(*(known[name, index] for index in range(count)), strict=True)
+        scores[name] = replace(score_of(values), margins=margins)
+    return Row.of(scores, evaluator.combine(list(scores.values())), seconds, margins=True)
+
+
+# Training with cross-validation folds
+
+Spend = Callable[[float], None]  # called with the forward passes per item just made
+
+
+@dataclass
+class Meter:
+    """Counts the passes of training, and reports the share done.
+
+    Attributes:
+        most: the most passes that training takes.
+        tell: called with the share done, in 0..1.
+        passes: passes so far, those found in the run directory included.
+    """
+
+    most: int
+    tell: OnEvent
+    passes: float = 0.0
+
+    def spend(self, passes: float) -> None:
+        """Add passes."""
+        self.passes += passes
+        self.tell(Event("training", {"share": min(self.passes / self.most, 1.0)}))
+
+
+@dataclass
+class Fitting:
+    """Fits a LoRA to all items, and one without each cross-validation fold, from the same start.
+
+    Attributes:
+        engine: a transformers engine.
+        start: the model to train further.
+        items: training items, at least two.
+        pattern: an expert; the LoRAs have its modules, rank and scale.
+        seed: seed of the LoRAs' initial values, the folds and the order.
+        folder: keeps each finished LoRA, as ``without-K`` or ``all``; those found there are not
+            trained again. None: keeps nothing.
+        schedule: epochs; no folds if other items are scored.
+        identities: identity of each item, see `folds`.
+        spend: called with the passes of each epoch, those found in `folder` included.
+    """
+
+    engine: Engine
+    start: Patch
+    items: Sequence[Choices]
+    pattern: AdapterInfo
+    seed: int
+    folder: Path | None = None
+    schedule: Schedule = FULL
+    identities: Sequence[Hashable] | None = None
+    spend: Spend = lambda passes: None
+
+    def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
+        """The indices of each fold's items, and the model trained without them; nothing if the
+        schedule has no folds.
+        """
+        if not self.schedule.without_fold:
+            return
+        for number, fold in enumerate(folds(self.items, self.seed, self.identities), start=1):
+            held_out = set(fold)
+            rest = [item for index, item in enumerate(self.items) if index not in held_out]
+            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
+
+    def whole(self) -> Patch:
+        """The model trained on all items."""
+        return self._fitted(ALL, self.items, self.schedule.epochs)
+
+    def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
+        """The model after training on items."""
+        folder = self.folder and self.folder / name
+
+        def spend(*_: object) -> None:
+            self.spend(PASSES * len(items))
+
+        if folder and folder.exists():
+            self.spend(epochs * PASSES * len(items))
+        else:
+            change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs)
+            if not folder:
+                return self.start.with_low_rank(change.low_rank)
+            save_patch(change, [self.pattern], folder)
+        return self.start.with_low_rank(load_factors(read_adapter(folder)))
+
+
+def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
+    """Whether training is kept: its dev score is lower by at most one standard error.
+
+    If both scores have the same items, the standard error is that of the paired differences. The
+    trained model's dev score is an underestimate, measured with LoRAs that saw only some items.
+
+    Args:
+        trained: cross-fitted score.
+        before: score without training.
+        errors: standard errors by which `trained` may be lower.
+
+    Example:
+        >>> before = score_of([1.0, 1.0, 0.0, 1.0])
+        >>> not_worse(score_of([1.0, 0.0, 1.0, 1.0]), before), not_worse(score_of([0.0] * 4), before)
+        (True, False)
+    """
+    error = before.stderr
+    if len(trained.per_item) == len(before.per_item) > 1:
+        differences = zip(trained.per_item, before.per_item, strict=True)
+        error = score_of([after - own for after, own in differences]).stderr
+    if math.isnan(error):
+        error = 0.0
+    return trained.value >= before.value - errors * error
+
+
+def announce(job: Job, starts: Iterable[str]) -> None:
+    """Report from which models training starts."""
+    job.tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))

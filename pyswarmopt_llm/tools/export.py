@@ -36,7 +36,6 @@ from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.scoring.cards import parents_of
 from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 
 # Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.
@@ -112,8 +111,7 @@ def _card(run: Path, library: str, error: float | None) -> str:
             f"Its rank was reduced, which alters its weight changes by {error:.1%} (Frobenius "
             "norm). The scores below were measured with the whole adapter."
         )
-    parents = parents_of(opened.config, result.coefficients.values())
-    return model_card(opened.about, result, parents, library, made)
+    return model_card(opened.about, result, library, made)
 
 
 def _factors(

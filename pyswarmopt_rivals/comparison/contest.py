@@ -13,6 +13,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_groups.locked_directory import check_directory, open_directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
@@ -21,7 +22,7 @@ from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.report.progress import price
+from pyswarmopt_llm.report.progress import by_part
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
@@ -236,7 +237,9 @@ def _price(entries: Sequence[Entry]) -> str:
             seconds["search"] += bench.pace * PASSES * bench.schedule.epochs * items
         models = len(bench.experts) if method.kind == "ensemble" else 1
         seconds["result"] += bench.pace * models * (bench.dev_items + len(bench.task.test))
-    return f"{counted(len(entries), 'run')}: {price({'seconds': seconds})}"
+    total = counted(len(entries), "run")
+    whole = duration(sum(seconds.values()))
+    return f"{total}: at most {whole}, estimated from the first evaluation: {by_part(seconds)}"
 
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:

@@ -40,9 +40,8 @@ from scipy.special import softmax
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch, Score
 from pyswarmopt_llm.scores.choices import labelled
-from pyswarmopt_llm.searching.fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, best_start, softened
+from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, Fitting, best_start, not_worse, softened
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")

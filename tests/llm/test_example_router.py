@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
     result = {
         "objectives": {"table": {}},
         "models": {"best": model("1111000000")},
-        "experts": {"b": model("0000011111"), "a": model("0000111111"), "c": model("????100000")},
+        "experts": {"b": model("0000011111"), "a": model("0000111111"), "c": model("0000100000")},
     }
     (folder / "result.json").write_text(json.dumps(result))
     return folder

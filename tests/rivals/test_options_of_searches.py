@@ -55,7 +55,7 @@ def searched(config: Any, folder: Path) -> object:
     shutil.rmtree(folder / "run", ignore_errors=True)
     result = search(replace(config, out="run")).result
     scores = {name: value for name, value in result.items() if name.endswith(("_dev", "_test"))}
-    return history(folder / "run"), scores, result["coefficients"], result.get("passes_rivals")
+    return history(folder / "run"), scores, result["coefficients"]
 
 
 TABLES: dict[str, dict[str, Json]] = {"chosen": CHOSEN, "written": WRITTEN}

@@ -21,11 +21,10 @@ from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
-# For each item the right option's score minus the score of each other option; None if the item was
-# not scored.
+# For each item the right option's score minus the score of each other option; None: unknown.
 Margins = list[list[float] | None]
 # values of a task's items, see `pack`
-Packed = Annotated[str, Field(pattern="^[01?]*$")] | list[float | None]
+Packed = Annotated[str, Field(pattern="^[01]*$")] | list[float]
 TRAINED = "trained"  # phase of the rows of trained models, and folder of their LoRAs
 RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error (possibly NaN), and a count
@@ -44,8 +43,8 @@ class Row:
         particle: number of the particle in the swarm.
         key: name of the exact position, see `position_key`.
         coefficients: the experts' weights.
-        value: for the optimizer, higher is better. Unscored items of a race count as wrong.
-        n: number of items scored in this evaluation.
+        value: for the optimizer, higher is better.
+        n: number of items scored; 0 if the candidate counts as another row.
         seconds: time of this evaluation.
         items: task name -> packed values of its items.
         values: value, standard error and count of each task whose score is not the mean of its
@@ -58,8 +57,8 @@ class Row:
         >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
         ...          "n": 2, "seconds": 0.1, "items": {"t": "10"}}
         >>> row = Row.from_json(line)
-        >>> row.complete, row.score("t").value, row.to_json() == line
-        (True, 0.5, True)
+        >>> row.score("t").value, row.to_json() == line
+        (0.5, True)
     """
 
     phase: str
@@ -95,7 +94,7 @@ class Row:
         chosen = {}
         for task, score in scores.items():
             items[task] = pack(score.per_item)
-            if not score.per_item or score.value != np.nan_to_num(score.per_item).mean():
+            if not score.per_item or score.value != np.mean(score.per_item):
                 values[task] = (score.value, score.stderr, score.n)
             if score.named:
                 named[task] = dict(score.named)
@@ -134,61 +133,43 @@ class Row:
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
         return {name: value for name, value in columns.items() if value or name not in _SOMETIMES}
 
-    @property
-    def complete(self) -> bool:
-        """Whether every item was scored."""
-        return not any(one in ("?", None) for items in self.items.values() for one in items)
-
-    @property
-    def size(self) -> int:
-        """Number of items, scored or not."""
-        counts = {task: n for task, (_, _, n) in self.values.items()}
-        return sum(max(len(items), counts.get(task, 0)) for task, items in self.items.items())
-
     def item_values(self, task: str) -> list[float]:
-        """Values of a task's items, NaN if not scored."""
+        """Values of a task's items."""
         return unpack(self.items[task])
 
-    def score(self, task: str, least: bool = False) -> Score:
-        """A task's score on the scored items; `least`: on all, those not scored count as wrong.
-
-        Raises:
-            ValueError: no item was scored.
-        """
+    def score(self, task: str) -> Score:
+        """A task's score."""
         from pyswarmopt_llm.common.interfaces import Score
         from pyswarmopt_llm.common.statistics import score_of
 
-        items = np.array(self.item_values(task))
+        items = self.item_values(task)
         if task in self.values:
             value, stderr, n = self.values[task]
-            return Score(value, tuple(items.tolist()), n, stderr)
-        if least:
-            items = np.nan_to_num(items)
-        return score_of(items[~np.isnan(items)])
+            return Score(value, tuple(items), n, stderr)
+        return score_of(items)
 
 
 def pack(per_item: Sequence[float]) -> Packed:
-    """Values per item as JSON: a string of 0, 1 and ? (not scored, NaN) if there are no other
-    values.
+    """Values per item as JSON: a string if all are 0 or 1.
 
     Example:
-        >>> pack((1.0, 0.0, math.nan)), pack((0.5, 1.0, math.nan))
-        ('10?', [0.5, 1.0, None])
+        >>> pack((1.0, 0.0)), pack((0.5, 1.0))
+        ('10', [0.5, 1.0])
     """
     signs = {0.0: "0", 1.0: "1"}
-    if all(value in signs or math.isnan(value) for value in per_item):
-        return "".join(signs.get(value, "?") for value in per_item)
-    return [None if math.isnan(value) else value for value in per_item]
+    if all(value in signs for value in per_item):
+        return "".join(signs[value] for value in per_item)
+    return list(per_item)
 
 
 def unpack(items: Packed) -> list[float]:
     """The inverse of `pack`.
 
     Example:
-        >>> unpack("10?")
-        [1.0, 0.0, nan]
+        >>> unpack("10")
+        [1.0, 0.0]
     """
-    return [math.nan if value in ("?", None) else float(value) for value in items]
+    return [float(value) for value in items]
 
 
 def _stored(margins: Sequence[float]) -> list[float] | None:

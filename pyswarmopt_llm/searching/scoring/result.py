@@ -38,30 +38,22 @@ class Outcome:
 
     @property
     def per_item(self) -> list[float]:
-        """Scores of the items, NaN if not scored."""
+        """Scores of the items."""
         return unpack(self.items)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's scores on a split: the combined score with 95% interval and standard error, and
-    each task.
-    """
+    """A model's scores on a split: the combined score with 95% interval, and each task."""
 
     value: float
     tasks: dict[str, Outcome] = field(default_factory=dict)
     interval: Ends | None = None
-    stderr: float | None = None
 
     @property
     def items(self) -> dict[str, list[float]]:
         """Task -> scores of its items."""
         return {name: outcome.per_item for name, outcome in self.tasks.items()}
-
-    @property
-    def n(self) -> int:
-        """Number of scored items of all tasks."""
-        return sum(value == value for values in self.items.values() for value in values)
 
 
 @dataclass(frozen=True)
@@ -130,10 +122,9 @@ class Result:
         passes: forward passes per item, training included (a backward pass counts as 1.5).
         seconds, seconds_scoring, peak_memory_bytes: on this machine.
         stop: reason -> value.
-        passes_rivals: cost of the baselines, counted nowhere else; None without baselines.
         judge: name of each judge -> its requests, their tokens and their cost.
         combine: combination of the tasks' scores, see `find_combine`.
-        experts: name -> expert on dev; on part of the items if it dropped out of a race.
+        experts: name -> expert on dev.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
         expert_iteration: where a search does it: ``rounds`` trained of the better model, and
@@ -155,7 +146,6 @@ class Result:
     seconds_scoring: float
     peak_memory_bytes: int
     stop: dict[str, Any]
-    passes_rivals: int | None = None
     judge: dict[str, dict[str, Any]] = field(default_factory=dict)
     combine: str = "harmonic"
     experts: dict[str, Model] = field(default_factory=dict)

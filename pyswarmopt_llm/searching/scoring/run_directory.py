@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from typing_extensions import TypedDict
-
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import CHOICES, SearchConfig, command, search_command
 from pyswarmopt_llm.common.errors import UserError
@@ -152,7 +150,7 @@ class Run(Journal):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record the digests of the result's files, and write ``result.json``."""
-        prints: Fingerprints = {**self.about.fingerprints, "best": digests(self.path / "best")}
+        prints = {**self.about.fingerprints, "best": digests(self.path / "best")}
         self.write_about(replace(self.about, fingerprints=prints))
         write_json(self.path / "result.json", result)
 
@@ -211,12 +209,7 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-_CALLED = {"own": "custom code"}
-
-
-def check_fingerprints(
-    run: Path, about: About, now: Mapping[str, Any], remedy: str = "start a new run"
-) -> None:
+def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
     """Refuse to continue if base, experts, data, metrics, settings or the result's files have
     changed.
 
@@ -224,21 +217,20 @@ def check_fingerprints(
         run: run directory.
         about: content of ``run.json``, with the fingerprints of the search.
         now: present fingerprints, by kind.
-        remedy: what to do if the change cannot be undone.
 
     Raises:
         UserError: names what changed.
     """
     for kind, value in now.items():
         old = about.fingerprints.get(kind)
-        if old == value or (old is None and kind != "best"):  # of an earlier version
+        if old == value:
             continue
         names = ""
         if isinstance(value, dict) and isinstance(old, dict):
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
         raise UserError(
-            f"{run}: {_CALLED.get(kind, kind)}{names} changed since the run began; undo the change, or {remedy}"
+            f"{run}: {kind}{names} changed since the run began; undo the change, or start a new run"
         )
 
 
@@ -257,29 +249,15 @@ def check_new(path: Path) -> None:
         raise UserError(f"{path} exists and is not empty; choose another `out`")
 
 
-class Fingerprints(TypedDict, total=False):
-    """Digests of everything a run's numbers depend on: base, experts, tasks, score functions and
-    metrics by name, settings, and the user's own optimizer and space; at the end also the result's
-    files.
-    """
-
-    base: str
-    settings: str
-    experts: dict[str, str]
-    tasks: dict[str, str]
-    scores: dict[str, str]
-    metrics: dict[str, str]
-    own: dict[str, str]
-    best: dict[str, str]
-
-
 @dataclass(frozen=True)
 class About:
     """The content of ``run.json``.
 
     Attributes:
         config: the decided configuration.
-        fingerprints: fingerprints of the base, experts and data.
+        fingerprints: kind -> digest, or digests by name, of everything that the run's numbers depend
+            on: base, settings, experts, tasks, scores (functions), metrics, custom code (the user's
+            own optimizer and space); at the end also of the files in best.
         base_name: the base's public name; "" or None if it has none.
         versions: package -> version.
         notes: topic -> note.
@@ -288,7 +266,7 @@ class About:
     """
 
     config: SearchConfig
-    fingerprints: Fingerprints
+    fingerprints: Mapping[str, Any]
     base_name: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -104,7 +104,7 @@ def check_unchanged(model: Model) -> None:
     now: dict[str, Any] = {"best": digests(run / "best")}
     if adapter is not None and base == about.config.base:
         now["base"] = resolve_base(base).fingerprint
-    check_fingerprints(run, about, now, "copy best/ and use the copy as a model or adapter")
+    check_fingerprints(run, about, now)
 
 
 def run_of(model: Model) -> Path | None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -41,10 +42,10 @@ from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found, Trained
-from pyswarmopt_llm.searching.fitting import BASE, Fitting, Meter, announce, not_worse
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.train import BASE, Fitting, Meter, announce, not_worse
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
     Replies,
@@ -78,7 +79,7 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     trained = {}
     for name, rounds in outcomes.items():
         best = best_round(rounds)
-        rows[name] = found.scorer.add_trained(starts[name], best.row)
+        rows[name] = found.scorer.trained(starts[name], partial(replace, best.row))
         trained[name] = Contestant(starts[name], best.model.patch, True, rows[name])
     own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
@@ -277,11 +278,10 @@ def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> 
         >>> complementary(rows, torch.tensor([2.0, 0.0], dtype=torch.float64), ["t"])
         [tensor([3., 0.], dtype=torch.float64)]
     """
-    scored = [row for row in rows if row.complete]
-    positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
+    positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in rows]
     parts = []
     for task in tasks:
-        of_task = np.array([row.item_values(task) for row in scored])
+        of_task = np.array([row.item_values(task) for row in rows])
         parts.append(of_task / of_task.shape[1])
     values = np.concatenate(parts, axis=1)
     known = np.full(values.shape[1], -np.inf)

@@ -48,8 +48,8 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
 
 
 def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
-    """Where the best particle started and, if all items were scored, which emerged: items that the
-    result answers and no expert does (Feng et al. 2024).
+    """Where the best particle started, and which items emerged: those that the result answers and no
+    expert does (Feng et al. 2024).
     """
     mixture = list(result.coefficients.values())
     best = next(row for row in searched(rows) if list(row.coefficients) == mixture)
@@ -58,8 +58,6 @@ def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     start = starts[best.particle]
     rank = 1 + sum(value > start for value in values) + (values.count(start) - 1) / 2
     summary = {"rank": rank, "population": len(starts), "found_in": best.iteration}
-    if len(searched(rows)) < len(rows):
-        return summary
     right = np.array([row.item_values(task) for row in rows]) == 1
     experts = len(result.coefficients)
     known = right[[row.iteration == 0 and row.particle < experts for row in rows]].any(0)

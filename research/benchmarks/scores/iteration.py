@@ -14,9 +14,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.fitting import not_worse
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
+from pyswarmopt_llm.searching.train import not_worse
 from pyswarmopt_llm.searching.written.expert_iteration import (
     START,
     ExpertIteration,

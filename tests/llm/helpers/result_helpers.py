@@ -65,8 +65,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
     def expert(name: str, found: Any) -> dict[str, Any]:
         items = found if isinstance(found, str) else ""
-        known = items.replace("?", "")
-        value = known.count("1") / len(known) if known else found
+        value = items.count("1") / len(items) if items else found
         return {
             "weights": {other: float(other == name) for other in weights},
             "dev": {"value": value, "tasks": {t: {"value": value, "items": items} for t in tasks}},

@@ -207,16 +207,16 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
 
 def note_trainings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Of each training from now on the prompts, with their first replies."""
-    from pyswarmopt_llm.searching import fitting
+    from pyswarmopt_llm.searching import train
 
     trainings: list[dict[str, str]] = []
-    once = fitting.fit
+    once = train.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any, **named: Any) -> Any:
         trainings.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
         return once(engine, start, choices, *rest, **named)
 
-    monkeypatch.setattr(fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
     return trainings
 
 

@@ -26,7 +26,6 @@ from pyswarmopt_llm.report.pages import plain
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.cards import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
@@ -103,25 +102,6 @@ def test_only_an_id_of_the_hub_is_the_base_of_a_card(tmp_path: Path) -> None:
     assert front_matter(model_card(about_of(), result_of()))["base_model"] == "org/base"
 
 
-@pytest.mark.parametrize(
-    ("licences", "joint"),
-    [
-        (["mit", "mit", "mit"], "mit"),
-        (["apache-2.0", "mit"], None),
-        (["mit", "mit", None], None),
-        ([None, None], None),
-    ],
-)
-def test_the_licence_of_the_card_is_that_of_base_and_experts(
-    licences: list[str | None], joint: str | None
-) -> None:
-    parents = [Parent(f"org/{i}", licence) for i, licence in enumerate(licences)]
-    card = model_card(about_of(), result_of(), parents)
-    assert front_matter(card).get("license") == joint
-    assert ("Check the licences" in card) == (joint is None)
-    assert ("not stated" in card) == (None in licences)
-
-
 def test_the_card_states_scores_weights_data_and_command() -> None:
     given = {"given": {"particles": 4}}
     card = model_card(about_of(given, particles=4), result_of())
@@ -166,11 +146,6 @@ def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
     tasks = {} if dev is None else {"t": Task("t", dev=dev, test=DEV)}
     page = Elements(render_report(about_of(), result_of(items=ITEMS, **more), HISTORY, tasks))
     return " ".join(page.text.split())
-
-
-def test_an_expert_that_dropped_out_is_marked() -> None:
-    text = shown(experts={**EXPERTS, "y": "0001??????"})
-    assert "y, on 4 dev examples" in text and "x, on" not in text
 
 
 def test_items_gained_and_lost_by_hand() -> None:

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
-from pyswarmopt_llm.searching.fitting import Fitting
+from pyswarmopt_llm.searching.train import Fitting
 from pyswarmopt_llm.searching.training.trainer import folds
 
 

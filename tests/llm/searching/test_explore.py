@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,19 @@ import torch
 from search_helpers import Hull, Position
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.find import explore
-from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
-UNLIMITED = Budget(None, None)
+UNLIMITED = SearchConfig("", (), (), "")
 
 
 def near(engine: Any, indices: Sequence[int] | None = None) -> Score:
@@ -77,6 +78,17 @@ def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path
     with pytest.raises(UserError, match=f"optimizer {re.escape(name)} raised ") as error:
         explore(proposer, scorer(), UNLIMITED)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("budget", "rows"),
+    [({"budget_items": 1}, 6), ({"budget_items": 120}, 12), ({"budget_minutes": 1e-9}, 6)],
+)
+def test_no_evaluation_begins_beyond_the_budget(budget: dict[str, Any], rows: int) -> None:
+    scored = scorer()
+    proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0))
+    assert explore(proposer, scored, replace(UNLIMITED, **budget)).keys() == budget.keys()
+    assert len(scored.rows) == rows  # those of the start always
 
 
 def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers() -> None:

@@ -5,9 +5,7 @@ experts that are not in it, and its card says what it is.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import peft
@@ -15,7 +13,7 @@ import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
-from search_helpers import MakeSearch, louder
+from search_helpers import louder
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -23,7 +21,6 @@ from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.searching.scoring.cards import parents_of
 
 TOKENS = torch.tensor([[3, 5, 7, 11, 13]])
 
@@ -90,18 +87,3 @@ def test_what_is_saved_loads_by_itself_and_holds_no_expert_of_weight_0(
     }
     rows = {tuple(r.tolist()) for n, t in saved.items() if "lora_A" in n for r in t.float()}
     assert not rows & others and (used or not any(t.any() for t in saved.values()))
-
-
-# The card
-
-
-def test_licences_are_those_of_what_is_in_it(
-    strangers: list[Path], make_search: MakeSearch, tmp_path: Path
-) -> None:
-    (strangers[0] / "README.md").write_text("---\nlicense: gpl-3.0\n---\n")
-    (strangers[1] / "README.md").write_text("---\nlicense: mit\n---\n")
-    base = Path(shutil.copytree(make_search(tmp_path, 2, 2).base, tmp_path / "base"))
-    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    config = make_search(tmp_path, 2, 2)
-    config = replace(config, base=str(base), experts=tuple(map(str, strangers)))
-    assert [p.licence for p in parents_of(config, [0.0, 0.5, 0.0])] == ["apache-2.0", "mit"]

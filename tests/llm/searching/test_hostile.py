@@ -170,7 +170,6 @@ def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
         ("config", {"base": "b"}, "config experts is missing"),
         *[(f"config {name}", value, f"config {name}") for name, value in
           {"tasks": 5, "experts": {"a": 1}, "particles": "20", "seed": None}.items()],
-        ("fingerprints tasks", [], "fingerprints tasks"),
         ("versions", [1], "versions"),
     ],
 )  # fmt: skip

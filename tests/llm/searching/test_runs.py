@@ -30,7 +30,7 @@ ROW: dict[str, Any] = {
     **{"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0, 0.0]},
     **{"value": 0.5, "n": 2, "seconds": 0.1, "items": {"t": "10"}},
 }
-RESULT = nested({**FLAT, "items": {"best_dev": "10?"}})
+RESULT = nested({**FLAT, "items": {"best_dev": "10"}})
 
 
 def new_run(path: Path) -> Run:

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import DEFAULT, MakeSearch, ends_as, files, history, lasting, stopped
+from search_helpers import MakeSearch, ends_as, files, history, lasting, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.draws import draws_of
+from pyswarmopt_llm.searching.plan import draws_of
 from pyswarmopt_llm.searching.search import resume, search
 
-SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
-OWN_GRID: dict[str, Any] = {"settings": SETTINGS, "start": "segments", **DEFAULT, "space": "factor"}
+SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0", "cognitive=0.3", "social=0.4")
+GRID: dict[str, Any] = {"settings": SETTINGS, "paper": True, "draws": None, "space": "factor"}
 
 
 @pytest.fixture(scope="module")
 def setting(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
-    return make_search(tmp_path_factory.mktemp("grid"), 24, 8, **OWN_GRID)
+    return make_search(tmp_path_factory.mktemp("grid"), 24, 8, **GRID)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def test_a_draw_finds_what_its_settings_find_alone_and_the_best_is_handed_over(
     grid = json.loads((finished / "grid.json").read_text())
     alone = []
     for number, draw in enumerate(grid["draws"]):
-        out = str(tmp_path / f"draw-{number}")
-        alone.append(search(replace(setting, settings=tuple(draw["settings"]), out=out)).run)
+        one = {"settings": tuple(draw["settings"]), "draws": 1}
+        alone.append(search(replace(setting, **one, out=str(tmp_path / f"draw-{number}"))).run)
         result = json.loads((alone[number] / "result.json").read_text())
         assert draw["best_dev"] == result["best_dev"]
     values = [draw["best_dev"] for draw in grid["draws"]]

@@ -80,7 +80,7 @@ def learnt(
     positions that it asks for next.
     """
     proposer = Surrogate(
-        "items", torch.from_numpy(x), range(len(x)), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
+        "items", torch.from_numpy(x), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
     )
     asked = (np.asarray(batch.positions) for batch in proposer.batches())
     np.testing.assert_array_equal(next(asked), x)
@@ -138,7 +138,7 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
 def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -> None:
     starts = torch.cat([torch.eye(6), torch.tensor([[0.0], [1 / 6], [1.0]]).expand(3, 6)]).double()
     names = [f"e{number}" for number in range(6)]
-    proposer = Surrogate(of, starts, range(9), names, ["t"], harmonic, 6, at_once=2)
+    proposer = Surrogate(of, starts, names, ["t"], harmonic, 6, at_once=2)
     values = [0.3, 0.32, 0.28, 0.3, 0.31, 0.0, 0.2, 0.15, 0.0]
 
     def shared(key: object, value: float) -> Row:
@@ -220,19 +220,6 @@ def test_the_expected_improvement_is_its_integral() -> None:
             lambda y, density=density: (y - model.best) * density(y), model.best, np.inf
         )
         assert improvement == pytest.approx(integral, rel=1e-6)
-
-
-def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
-    """The means at what was scored are the same; the errors are those of a process with noise, not
-    nothing.
-    """
-    seen = candidates(14, 2, 0)
-    x = positions_of(seen)
-    (exact, no_error), (noisy, error) = (
-        ScoreProcess(seen, noisy).predict(x) for noisy in (False, True)
-    )
-    np.testing.assert_allclose(noisy, exact, atol=1e-4)
-    assert (no_error < 1e-2 * error).all()
 
 
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:

@@ -11,7 +11,6 @@ import pytest
 from search_helpers import keep_trained, questions, small, stopped, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.search import resume, search
@@ -109,22 +108,6 @@ def test_what_changed_in_place_is_not_used(
     assert code == 2, err
     said = "best (adapter" if change is other_adapter else "base"
     assert said in err.strip().splitlines()[-1]
-
-
-def test_a_search_whose_base_is_replaced_while_it_runs_ends_with_that(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-
-    def replace_base(event: Event) -> None:
-        if event.kind == "closing":
-            (base / "generation_config.json").write_text('{"eos_token_id": 65}')
-
-    config = small(base, tiny_experts, [task], tmp_path / "run", max_iter=1)
-    with pytest.raises(UserError, match="base changed since"):
-        search(config, replace_base)
-    assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_run_does_not_go_on_with_another_metric(

@@ -1,11 +1,10 @@
-"""A candidate without numbers counts as the worst before it, in a race as among whole evaluations."""
+"""A candidate without numbers counts as the worst before it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from search_helpers import Hull, Position
@@ -16,9 +15,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
-
-SHARES = [None, {"t": np.arange(40) < 8}]
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 
 
 class Overflowing:
@@ -30,28 +27,22 @@ class Overflowing:
     def __call__(self, engine: Any, indices: Sequence[int] | None = None) -> Score:
         if engine.x[self._broken] == 1:
             raise UndefinedModelError("gives NaN")
-        count = 40 if indices is None else len(indices)
-        return score_of([1.0] * (count // 2) + [0.0] * (count // 2))
+        return score_of([1.0] * 20 + [0.0] * 20)
 
 
-def scored(broken: int, share: Share | None) -> tuple[list[Row], Scorer]:
+def scored(broken: int) -> tuple[list[Row], Scorer]:
     evaluator = Evaluator(Hull(3), Position(), {"t": Overflowing(broken)}, harmonic)  # type: ignore[arg-type]
     scorer = Scorer(Journal(), evaluator)
-    return scorer.score(list(torch.eye(3, dtype=torch.float64)), 0, share=share), scorer
+    return scorer.score(list(torch.eye(3, dtype=torch.float64)), 0), scorer
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_it_counts_as_the_worst_before_it_and_none_of_its_items_are_counted(
-    share: Share | None,
-) -> None:
-    rows, scorer = scored(1, share)
-    wanted = 40 if share is None else 8
-    assert rows[1].value == rows[0].value == wanted / 2 / 40
-    assert [row.n for row in rows] == [wanted, 0, wanted]
-    assert scorer.item_evaluations == 2 * wanted
+def test_it_counts_as_the_worst_before_it_and_none_of_its_items_are_counted() -> None:
+    rows, scorer = scored(1)
+    assert rows[1].value == rows[0].value == 0.5
+    assert [row.n for row in rows] == [40, 0, 40]
+    assert scorer.item_evaluations == 2 * 40
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_the_first_of_all_has_nothing_to_count_as(share: Share | None) -> None:
+def test_the_first_of_all_has_nothing_to_count_as() -> None:
     with pytest.raises(UserError, match="particle 0, iteration 0: gives NaN"):
-        scored(0, share)
+        scored(0)
