@@ -2,7 +2,7 @@
 
 Many problems have several right answers: any shortest path, topological order or maximum matching.
 Kind and graph are parsed from the question; the published answer is used only where unique.
-`_KINDS` lists a function for each kind.
+`_KINDS` lists a function for each kind: whether a reply is right, or None if it is unreadable.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import networkx as nx
 
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import is_correct
+from pyswarmopt_llm.scores.tasks.answers import check
 from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
-from pyswarmopt_llm.scores.tasks.stated import candidates, conclusion, own_part, plain
+from pyswarmopt_llm.scores.tasks.stated import candidates, only, own_part
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
@@ -38,7 +38,6 @@ _SEQUENCE = re.compile(
     r"|\d+(?:\s*(?:-|\u2013|to\b)\s*(?:node\s+)?\d+){2,}",
     re.IGNORECASE,
 )
-_STEP = re.compile(r"^\s*\d+[.)]\s+\D*(\d+)\D*$", re.MULTILINE)  # "1. Visit node 0"
 _ARROW = re.compile(r"\\(?:long)?(?:right|Right)arrow(?![A-Za-z])|\\to(?![A-Za-z])|[⇒⟶]")
 _MAXIMUM_FLOW = re.compile(
     r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])(?P<rest>[^\n]*)", re.IGNORECASE
@@ -51,68 +50,48 @@ _ANNOUNCED = re.compile(
 _ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
 _YES = {"yes": True, "true": True, "no": False, "false": False}
 _BEGUN = re.compile(r"[\W\d_]*(?:yes|true|no|false)(?![a-z])", re.IGNORECASE)
-_DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b|\bacyclic\b", re.IGNORECASE)
-_ASSENT = re.compile(
-    r"\byes\b|\bthere (?:is|exists)\b|\btrue\b|\bcontains\b|\b(?:path|cycle) (?:exists|is present)\b"
-    r"|\bhas a (?:path|cycle)\b|\bthey are connected\b",
-    re.IGNORECASE,
+_EXISTS = re.compile(
+    r"(?<!if )(?<!whether )\bthere (?:is|are|exists?)(n't| not\b| no\b)?(?!\w)", re.IGNORECASE
 )
-_QUESTION = re.compile(r"\b(?:if|whether)\b.*", re.IGNORECASE)  # "to see whether there is a cycle"
-_SUBJECT = re.compile(r"\b(?:path|cycle|acyclic)\b", re.IGNORECASE)
 
 
-def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 for each right answer to a graph problem, else 0; other items are scored as usual.
+def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float | None]:
+    """1 for each right answer to a graph problem, else 0, None for an unreadable one; other items are
+    scored as usual.
 
     Example:
         >>> question = "(i,j) are edges: (0,1) (1,2)\\nQ: Is there a path between node 0 and node 2?"
-        >>> graph_answers([Item("1", question, None, "The answer is yes.")], ["Yes, there is a path: 0, 1, 2."])
-        [1.0]
+        >>> item = Item("1", question, None, "The answer is yes.")
+        >>> graph_answers([item, item], ["Yes, there is a path: 0, 1, 2.", "I look at each path."])
+        [1.0, None]
     """
-    return [float(_right(item, text)) for item, text in zip(items, texts, strict=True)]
+    found = [_right(item, text) for item, text in zip(items, texts, strict=True)]
+    return [None if right is None else float(right) for right in found]
 
 
-def _right(item: Item, text: str) -> bool:
+def _right(item: Item, text: str) -> bool | None:
     question = item.question.rpartition("Q:")[2].lower()
-    check = next((check for mark, check in _KINDS.items() if mark in question), is_correct)
-    return check(item, text)
+    kind = next((kind for mark, kind in _KINDS.items() if mark in question), check)
+    return kind(item, text)
 
 
-def _verdict(item: Item, text: str) -> bool:
-    said = _says_yes(text)
-    return said is not None and said == _says_yes(item.answer)
+def _same(expected: object, found: object) -> bool | None:
+    return None if found is None else found == expected
+
+
+def _verdict(item: Item, text: str) -> bool | None:
+    return _same(_says_yes(item.answer), _says_yes(text))
 
 
 def _says_yes(text: str) -> bool | None:
-    """The verdict in a text's marked answer, its first word, its last conclusion, its first
-    sentence, or the last one about paths or cycles.
-    """
-    *marked, sentences = map(_sentences, candidates(text))
-    opened = [part[0] for part in marked if part]
-    begun = filter(_BEGUN.match, sentences[:1])
-    backwards = sentences[::-1]
-    about = filter(_SUBJECT.search, backwards)
-    order = (*opened, *begun, *map(conclusion, backwards), *sentences[:1], *about)
-    return next((said for said in map(_sentence_says, order) if said is not None), None)
-
-
-def _sentences(text: str) -> list[str]:
-    return re.findall(r"(?m)\S.*?(?=(?<=[.!?])\s|\s*$)", plain(text))
-
-
-def _sentence_says(text: str) -> bool | None:
-    """The verdict of a sentence, without what it only asks."""
-    sentence = _QUESTION.sub("", text)
-    if (verdict := spoken_verdict(sentence)) in _YES:
+    """The verdict in a text's marked answer or first word, else in its only kind of "there is"."""
+    *marked, own = candidates(text)
+    if (marked or _BEGUN.match(own)) and (verdict := spoken_verdict(text)) in _YES:
         return _YES[verdict]
-    if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
-        return False
-    if _ASSENT.search(sentence):
-        return True
-    return None
+    return only(not denied for denied in _EXISTS.findall(own.replace("\u2019", "'")))
 
 
-def _shortest_path(item: Item, text: str) -> bool:
+def _shortest_path(item: Item, text: str) -> bool | None:
     """Checks for a path between the two nodes with the published length; without a path, for the
     length.
     """
@@ -120,15 +99,14 @@ def _shortest_path(item: Item, text: str) -> bool:
     ends = _ENDS.search(item.question.rpartition("Q:")[2])
     path = _stated_sequence(text)
     if ends is None or not path:
-        return length is not None and _number(text) == length
+        return _same(length, _number(text))
     graph = _graph(item.question)
     joined = (path[0], path[-1]) == ends.groups() and nx.is_path(graph, path)
     return joined and nx.path_weight(graph, path, "weight") == length
 
 
-def _flow(item: Item, text: str) -> bool:
-    stated = _stated_flow(text)
-    return stated is not None and stated == _stated_flow(item.answer)
+def _flow(item: Item, text: str) -> bool | None:
+    return _same(_stated_flow(item.answer), _stated_flow(text))
 
 
 def _stated_flow(text: str) -> Fraction | None:
@@ -140,39 +118,43 @@ def _stated_flow(text: str) -> Fraction | None:
     return _number(text)
 
 
-def _hamilton(item: Item, text: str) -> bool:
+def _hamilton(item: Item, text: str) -> bool | None:
     """Checks for a path that visits every node once; if the published answer is no, for the
     verdict.
     """
-    if not _says_yes(item.answer):
-        return _says_yes(text) is False
     path = _stated_sequence(text)
+    if not _says_yes(item.answer):
+        return _verdict(item, text)
+    if not path:
+        return _same(None, _says_yes(text))
     graph = _graph(item.question)
     return sorted(path) == sorted(graph) and nx.is_path(graph, path)
 
 
-def _topology(item: Item, text: str) -> bool:
+def _topology(item: Item, text: str) -> bool | None:
     """Checks for an order of all nodes that respects every "before"."""
     order = _stated_sequence(text)
+    if not order:
+        return None
     if sorted(order) != sorted(_stated_sequence(item.answer)):
         return False
     return all(order.index(a) < order.index(b) for a, b in _BEFORE.findall(item.question))
 
 
-def _matching(item: Item, text: str) -> bool:
+def _matching(item: Item, text: str) -> bool | None:
     """Checks for a matching of interested applicants and jobs, as large as the published one."""
     size = len(set(_ASSIGNED.findall(item.answer)))
     assigned = set(_ASSIGNED.findall(own_part(text)))
     if not assigned:
-        return _number(text) == size
+        return _same(size, _number(text))
     applicants, jobs = map(set, zip(*assigned, strict=True))
     interested = assigned <= set(_INTEREST.findall(item.question))
     return interested and len(assigned) == len(applicants) == len(jobs) == size
 
 
-def _embeddings(item: Item, text: str) -> bool:
-    right = set(_EMBEDDING.findall(item.answer))
-    return bool(right) and set(_EMBEDDING.findall(own_part(text))) == right
+def _embeddings(item: Item, text: str) -> bool | None:
+    found = set(_EMBEDDING.findall(own_part(text)))
+    return _same(set(_EMBEDDING.findall(item.answer)), found or None)
 
 
 def _number(text: str) -> Fraction | None:
@@ -189,7 +171,7 @@ def _stated_sequence(text: str) -> list[str]:
     for part in (*candidates(text)[:-1], *reversed(announced), text):
         if runs := _SEQUENCE.findall(part):
             return max((re.findall(r"\d+", run) for run in runs), key=len)
-    return _STEP.findall(text)
+    return []
 
 
 def _graph(question: str) -> Any:
@@ -205,7 +187,7 @@ def _graph(question: str) -> Any:
 
 
 # Phrase after "Q:", in lower case -> function that checks the answer.
-_KINDS: dict[str, Callable[[Item, str], bool]] = {
+_KINDS: dict[str, Callable[[Item, str], bool | None]] = {
     "shortest path": _shortest_path,
     "maximum flow": _flow,
     "visits every node exactly once": _hamilton,

@@ -123,10 +123,7 @@ class Accuracy:
         from pyswarmopt_llm.scores.tasks.answers import check
 
         checks = [check(item, answer) for item, answer in pairs]
-        unclear = checks.count(None)
-        if unclear and not self._warned:
-            self._warned = True
-            log.warning("%d of %d replies give no answer that could be read", unclear, len(checks))
+        self._warned = self._warned or warn_of(checks)
         return [float(right is True) for right in checks]
 
     def option_scores(
@@ -139,6 +136,14 @@ class Accuracy:
         for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
             scores.append(dict(zip(item.letters, map(truediv, values, row.lengths), strict=True)))
         return scores
+
+
+def warn_of(values: Sequence[object]) -> bool:
+    """Whether there are unreadable replies (None) among these, of which it warns."""
+    unclear = sum(value is None for value in values)
+    if unclear:
+        log.warning("%d of %d replies give no answer that could be read", unclear, len(values))
+    return unclear > 0
 
 
 def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:

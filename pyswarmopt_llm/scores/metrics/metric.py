@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at, warn_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
@@ -117,7 +117,8 @@ class Written:
 
     Args:
         items: questions.
-        score: function of items and texts, one value per item, higher is better.
+        score: function of items and texts, one value per item, higher is better; None, if unreadable,
+            counts as 0.
         chat: formats a user turn with the model's chat template; None: the model continues plain
             text.
         template: prompt of the task, see `render_prompt`.
@@ -147,6 +148,7 @@ class Written:
         self.items = tuple(items)
         self._score = score
         self._prompted = prompted
+        self._warned = False
         self._new = max_new_tokens
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
@@ -175,7 +177,9 @@ class Written:
         said = list(map(without_thoughts, answers))
         items = at(self.items, indices)
         if not self._prompted:
-            return [{"": value} for value in self._score(items, said)]
+            values = self._score(items, said)
+            self._warned = self._warned or warn_of(values)
+            return [{"": value or 0.0} for value in values]
         parts: Parts = self._score(at(self.turns, indices), said, items)
         return parts
 

@@ -11,6 +11,7 @@ import networkx as nx
 import pytest
 
 from pyswarmopt_llm.published.nlgraph import graph_answers
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 
 
@@ -117,3 +118,15 @@ def test_verdicts_flows_and_embeddings(line: str) -> None:
     case = json.loads(line)
     item = Item("1", case["question"], None, case["gold"])
     assert graph_answers([item], [case["reply"]]) == [case["right"]]
+
+
+def test_replies_that_cannot_be_read_count_as_wrong_and_are_counted_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    question = "(0,1)\nQ: Is there a path between node 0 and node 1?"
+    items = [Item(str(k), question, None, "The answer is yes.") for k in range(2)]
+    graph = find_metric("graph").on(items, "generate", str, None)
+    assert graph.judge(["I look at each path.", "Yes."]) == [0.0, 1.0]
+    assert graph.judge(["Hm.", "Hm."]) == [0.0, 0.0]
+    (record,) = caplog.records
+    assert record.getMessage() == "1 of 2 replies give no answer that could be read"
