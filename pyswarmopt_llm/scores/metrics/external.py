@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.own_file import raised
-from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.own import fingerprint, own
@@ -154,8 +154,9 @@ class EvaluateMetric:
     """An `evaluate` metric, computed item by item, so that its standard error is known.
 
     For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean equals
-    the library's value. Corpus-level metrics (such as Matthews correlation) are refused. A metric
-    of lists of references gets all of an item's, a metric of single references the first.
+    the library's value. Corpus-level metrics (such as Matthews correlation) are refused, as are
+    metrics of anything but texts. A metric of lists of references gets all of an item's, a metric of
+    single references the first.
 
     Args:
         spec: folder with a metric's script (works offline) or hub name; ``rouge#rougeL`` selects
@@ -183,14 +184,12 @@ class EvaluateMetric:
             raise self._refusal(
                 f": {first_line(error)}; use a folder, ./NAME or a name on the hub"
             ) from error
-        try:
-            right, wrong = (
-                self._value(["the cat sat on the mat"], text)
-                for text in ("the cat sat on the mat", "no dogs here")
-            )
-        except UserError:  # it takes other texts than these
-            return
-        if right < wrong:
+        features: Any = self._metric.features
+        if isinstance(features, list):
+            features = features[0]
+        self._single = getattr(features["references"], "dtype", None) == "string"
+        same = "the cat sat on the mat"
+        if self._value([same], same) < self._value([same], "no dogs here"):
             why = "is higher for worse replies; write a function that returns its negative"
             raise self._refusal(why)
 
@@ -203,17 +202,13 @@ class EvaluateMetric:
         return [self._value(item.references, text.strip()) for item, text in pairs]
 
     def _value(self, references: list[str], text: str) -> float:
-        # Some metrics take one reference per item, others a list, SQuAD's its own records.
-        answers = {"text": references, "answer_start": [0] * len(references)}
-        squad = ({"id": "1", "prediction_text": text}, {"id": "1", "answers": answers})
-        for prediction, reference in ((text, references[0]), (text, references), squad):
-            try:
-                result = self._metric.compute(predictions=[prediction], references=[reference])
-            except (ValueError, TypeError) as error:
-                problem = error
-                continue
-            return self._number(result)
-        raise self._refusal(f"does not accept text ({first_line(problem)}); use another one")
+        reference = references[0] if self._single else references
+        try:
+            result = self._metric.compute(predictions=[text], references=[reference])
+        except (ValueError, TypeError) as error:
+            why = f"does not accept text ({first_line(error)}); use another one"
+            raise self._refusal(why) from error
+        return self._number(result)
 
     def _number(self, result: Mapping[str, Any]) -> float:
         """The value that was asked for, of those that the metric gives."""

@@ -188,22 +188,18 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
         EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
 
 
-def test_the_rule_of_squad_is_that_of_its_own_metric(metric_folder: Path) -> None:
-    """Its predictions and references are records; here the lengths of their texts are compared."""
+def test_a_metric_of_records_is_refused_and_one_of_lists_gets_all_references(
+    metric_folder: Path,
+) -> None:
     from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
 
     script = metric_folder / "overlap_x.py"
     code = script.read_text()
-    prediction = '{"id": text, "prediction_text": text}'
-    answers = 'datasets.Sequence({"text": text, "answer_start": datasets.Value("int32")})'
-    features = f'"predictions": {prediction}, "references": {{"id": text, "answers": {answers}}}'
-    code = code.replace('"predictions": text, "references": text', features)
-    head, _, _ = code.partition("                shares = ")
-    script.write_text(
-        head.rpartition("def _compute")[0]
-        + "def _compute(self, predictions, references):\n"
-        + "        texts = [r['answers']['text'] for r in references]\n"
-        + "        return {'overlap_x': float(predictions[0]['prediction_text'] in texts[0])}\n"
-    )
+    features = '"predictions": text, "references": text'
+    lists = code.replace(features, '"predictions": text, "references": datasets.Sequence(text)')
+    script.write_text(lists.replace("r.split()", "r[-1].split()"))
     items = [Item("1", "?", None, "red", {"answers": '["green"]'})]
     assert EvaluateMetric(str(metric_folder))(items * 2, ["green", "blue"]) == [1.0, 0.0]
+    script.write_text(code.replace(features, '"predictions": {"id": text}, "references": text'))
+    with pytest.raises(UserError, match="does not accept text"):
+        EvaluateMetric(str(metric_folder))
