@@ -36,7 +36,7 @@ CHEAPER = {
     ("swarm-llm", "resume"): "--quiet",
     ("swarm-llm", "ensemble"): "--dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "negotiate"): "--dev 4 --test 4 --threads 1 --quiet",
-    ("swarm-llm", "distill"): "--dev 4 --test 4 --max-tokens 60 --threads 1 --quiet",
+    ("swarm-llm", "distill"): "--dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "watch"): "--once",
     ("pyswarmopt", "run"): "--max-evals 60",
     ("pyswarmopt", "compare"): "--seeds 2 --max-evals 60",
