@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from pyswarmopt.algorithms.model_swarms import GRID
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.optimizers import recipe_options
@@ -221,6 +220,8 @@ def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
         >>> [draw[0] for draw in draws_of(config)]
         ['inertia=.1', 'inertia=.2']
     """
+    from pyswarmopt.algorithms.model_swarms import GRID
+
     grid = {name: list(map(str, numbers)) for name, numbers in GRID.items()}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
