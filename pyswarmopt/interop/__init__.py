@@ -1,5 +1,5 @@
-"""Adapters for other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`
-and `.sklearn`.
+"""Adapters for other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna` and
+`.sklearn`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
+__all__ = ["nevergrad", "optuna", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""nevergrad in both directions: our recipes as its optimisers, and its optimisers as ours.
+"""nevergrad's optimisers as `pyswarmopt.Optimizer`.
 
 NumPy's global random state, from which several of nevergrad's optimisers draw, stays untouched:
 they get their own while they run. Optimisers that run in a thread (COBYLA, and NGOpt if it calls
@@ -9,30 +9,23 @@ reproducible bit for bit.
 from __future__ import annotations
 
 import gc
-import math
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.algorithms import registry as recipes
-from pyswarmopt.base.arrays import Array, Floats
-from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.inputs import as_points
+from pyswarmopt.base.arrays import Array, Floats, as_array, beside
+from pyswarmopt.base.inputs import as_costs, as_count, as_limit, as_points
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.spelling import did_you_mean
-from pyswarmopt.interop.replay import Replayed
-from pyswarmopt.parts import boundary
 from pyswarmopt.parts.bounds import read_bounds
-from pyswarmopt.swarm import Swarm
 
 _state = np.random.get_state()
 import nevergrad as ng  # noqa: E402
-from nevergrad.optimization import base, metamodel  # noqa: E402
-from nevergrad.parametrization.helpers import Normalizer  # noqa: E402
+from nevergrad.optimization import metamodel  # noqa: E402
 
 np.random.set_state(_state)  # importing it draws from NumPy's global generator
 
@@ -51,7 +44,7 @@ def one_at_a_time(name: str) -> bool:
     return bool(ng.optimizers.registry[name].no_parallelization)
 
 
-class NevergradOptimizer(Replayed):
+class NevergradOptimizer:
     """Any of nevergrad's optimisers as a `pyswarmopt.Optimizer`.
 
     Args:
@@ -69,8 +62,9 @@ class NevergradOptimizer(Replayed):
         ValueError: there is no such optimiser, it proposes one point at a time but `population` is
             larger, or both bounds and positions are missing.
 
-    Saving stores the told values; loading repeats all calls of `ask` and `tell` (see
-    `interop.replay`).
+    Saving stores the told values; loading repeats all calls of `ask` and `tell`, which is exact for
+    every optimiser that depends only on its seed and these values, and takes as long as those
+    calls.
 
     Example:
         >>> optimizer = NevergradOptimizer("CMA", bounds=[(-5, 5)] * 2, population=6, budget=600, seed=1)
@@ -80,8 +74,6 @@ class NevergradOptimizer(Replayed):
         >>> optimizer.best.value < 1e-6, optimizer.stop()
         (True, {'max_evals': 600})
     """
-
-    _population: int
 
     def __init__(
         self,
@@ -106,9 +98,27 @@ class NevergradOptimizer(Replayed):
         self._box = None
         if bounds is not None:
             self._box = read_bounds(bounds, dim)
-        super().__init__(population, budget, seed, maximize, positions, name=name)
+        self._population = as_count("population", population, 1)
+        self._budget = as_limit("budget", budget, 1)
+        self._sign = -1.0 if maximize else 1.0
+        self._given = positions
+        self._settings = {
+            "name": name, "population": population, "budget": budget, "maximize": maximize,
+        }  # fmt: skip
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self._begin(int(seed))
+
+    def _begin(self, seed: int) -> None:
+        """Go back to the state before the first ask."""
+        self._seed = seed
+        self._told: list[float] = []
+        self._digest = hashlib.sha256()
+        self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
+        self._best = Point(self._start(seed), np.inf)  # with its cost
 
     def _start(self, seed: int) -> Floats:
+        """Make the optimiser; its first mean, (D,), counts as the best before any value."""
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():  # a space draws, too
             space = self._space()
@@ -156,6 +166,89 @@ class NevergradOptimizer(Replayed):
                 with suppress(ng.errors.TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
 
+    @property
+    def best(self) -> Point:
+        """The best point so far."""
+        return Point(beside(self._best.x.copy(), self._given), self._sign * self._best.value)
+
+    def ask(self) -> Array:
+        """Positions to evaluate, (N, D) float64; unchanged until `tell`. The last round may be
+        smaller.
+        """
+        if self._pending is None:
+            self._pending = self._propose()
+        return beside(np.array(self._pending[1], dtype=np.float64), self._given)
+
+    def tell(
+        self,
+        positions: Array,
+        values: Array | npt.ArrayLike,
+        dropped: Array | npt.ArrayLike | None = None,
+    ) -> None:
+        """Record the values, (N,), of the requested positions; non-finite ones count as the worst
+        possible.
+
+        Raises:
+            ValueError: `ask` was not called, the positions differ, there is not one value for each,
+                or some are `dropped`.
+        """
+        if dropped is not None:
+            raise ValueError(
+                "dropped= is not supported; call tell() with a value for every position"
+            )
+        candidates, asked = self._pending or ([], np.empty((0, 0)))
+        costs = as_costs(asked, positions, values, self._sign)
+        i = int(costs.argmin())
+        if costs[i] < self._best.value:
+            self._best = Point(asked[i].copy(), float(costs[i]))
+        self._learn(candidates, costs)
+        self._digest.update(asked.tobytes())
+        self._told += costs.tolist()
+        self._pending = None
+
+    def stop(self) -> dict[str, float]:
+        """``{"max_evals": n}`` once the budget is spent."""
+        if self._budget is not None and len(self._told) >= self._budget:
+            return {"max_evals": len(self._told)}
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and the told values."""
+        return {
+            **self._settings,
+            "seed": self._seed,
+            "asked": self._pending is not None,
+            "told": np.array(self._told, dtype=np.float64),
+            "digest": self._digest.hexdigest(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore a saved state by repeating all calls of `ask` and `tell`.
+
+        Raises:
+            ValueError: the settings differ, or `ask` returns different positions than before,
+                because bounds, starting positions or the library changed, or the optimizer is not
+                deterministic.
+        """
+        differs = [name for name, value in self._settings.items() if saved.get(name) != value]
+        if differs:
+            raise ValueError(
+                f"the state was saved by an optimiser with a different {', '.join(differs)}"
+            )
+        self._begin(saved["seed"])
+        costs = as_array(saved["told"])
+        while len(self._told) < len(costs):
+            x = self.ask()
+            now = costs[len(self._told) : len(self._told) + len(x)]
+            self.tell(x, self._sign * now)
+        if self._digest.hexdigest() != saved["digest"]:
+            raise ValueError(
+                "the optimiser does not propose the same positions as before it was saved: bounds, "
+                "positions or its library changed, or it is not deterministic"
+            )
+        if saved["asked"]:
+            self.ask()
+
     def close(self) -> None:
         """Release nevergrad's optimiser, which then can no longer be used.
 
@@ -177,85 +270,7 @@ def _as_float(value: Any) -> float:
 metamodel.float = _as_float
 
 
-class SwarmOptimizer(base.ConfiguredOptimizer):
-    """A swarm as a nevergrad optimiser: ``SwarmOptimizer("spso2011")(parametrization, budget,
-    num_workers)``.
-
-    With one worker, the swarm moves round by round; with several, each particle moves as soon as
-    its own value arrives. Points told before the first ask become starting positions; other points
-    that were not asked for are known only to nevergrad.
-
-    Args:
-        recipe: name of the recipe.
-        population: particles; default: the recipe's, or the number of workers if that is more.
-    """
-
-    def __init__(self, recipe: str = "constriction", population: int | None = None) -> None:
-        self.recipe = recipe
-        self.population = population
-        super().__init__(_Swarm, {"recipe": recipe, "population": population}, as_config=True)
-
-
-class _Swarm(base.Optimizer):
-    """Hands out a swarm's tickets as nevergrad candidates."""
-
-    def __init__(
-        self, parametrization: Any, budget: int | None, num_workers: int, config: SwarmOptimizer
-    ) -> None:
-        super().__init__(parametrization, budget=budget, num_workers=num_workers)
-        self._penalize_cheap_violations = True  # a candidate that breaks a constraint is told inf
-        self._config = config
-        self._normalizer = Normalizer(self.parametrization)
-        self._boxed = self._normalizer.working and self._normalizer.fully_bounded
-        self._known: list[Any] = []  # positions that were told and not asked
-        self._tickets: dict[str, Ticket] = {}  # of candidates without a value, by uid
-
-    @cached_property
-    def _swarm(self) -> Swarm:
-        recipe = recipes.get(self._config.recipe)
-        population = self._config.population or max(recipe.population, self.num_workers)
-        seed = int(self._rng.randint(2**31))
-        if self.budget is not None:
-            recipe = recipe.planned(max(math.ceil(self.budget / population) - 1, 1))
-        known = self._known[:population]
-        if self._boxed:
-            return Swarm(
-                self.dimension, population, (0.0, 1.0), known or None, recipe=recipe, seed=seed
-            )
-        # the box is for recipes that restart; it stops nothing: nevergrad's prior is normal
-        recipe = replace(recipe, boundary=boundary.none)
-        start = self._rng.normal(size=(population, self.dimension))
-        start[: len(known)] = np.reshape(known, (-1, self.dimension))
-        return Swarm(bounds=(-3.0, 3.0), positions=start, recipe=recipe, seed=seed)
-
-    def _internal_ask_candidate(self) -> Any:
-        ticket = self._next()
-        if ticket is None:  # all particles are pending: the one pending longest is handed out again
-            ticket = self._tickets.pop(next(iter(self._tickets)))
-        x = ticket.x
-        candidate = self.parametrization.spawn_child()
-        candidate.set_standardized_data(self._normalizer.backward(x) if self._boxed else x)
-        self._tickets[candidate.uid] = ticket
-        return candidate
-
-    def _next(self) -> Ticket | None:
-        if self.num_workers > 1:
-            return self._swarm.ask_one()
-        waiting = {ticket.particle for ticket in self._tickets.values()}
-        return next((t for t in self._swarm.tickets() if t.particle not in waiting), None)
-
-    def _internal_tell_candidate(self, candidate: Any, loss: float) -> None:
-        ticket = self._tickets.pop(candidate.uid, None)
-        if ticket is not None:
-            self._swarm.tell(ticket, loss)
-
-    def _internal_tell_not_asked(self, candidate: Any, loss: float) -> None:
-        if "_swarm" not in vars(self):
-            x = candidate.get_standardized_data(reference=self.parametrization)
-            self._known.append(self._normalizer.forward(x) if self._boxed else x)
-
-
-__all__ = ["NevergradOptimizer", "SwarmOptimizer", "ng", "one_at_a_time"]
+__all__ = ["NevergradOptimizer", "ng", "one_at_a_time"]
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,6 @@ from pyswarmopt_llm.common.own import use_names
 
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
-PYCMA = "pycma"
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
 MIXTURE = "mixture.json"  # in a directory with a mixture of models
@@ -140,9 +139,7 @@ class SearchConfig:
     ] = "auto"
     optimizer: Annotated[
         str,
-        Option(
-            "model-swarms, constriction, ..., pycma, nevergrad:NAME or FILE.py:NAME.", "O", RARE
-        ),
+        Option("model-swarms, constriction, ..., nevergrad:NAME or FILE.py:NAME.", "O", RARE),
     ] = "auto"
     particles: Annotated[
         int | None, Option("Number of particles (default: set by the procedure).", "N", least=1)

@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.errors import UserError
 
 EXTRAS = {
     "bitsandbytes": "quantised",
-    "cma": "cma",
     "datasets": "hub",
     "evaluate": "evaluate",
     "gguf": "llm",

@@ -1,5 +1,5 @@
-"""The optimizers of a search, starting from the experts: Model Swarms, other recipes, a user's own,
-pycma and nevergrad.
+"""The optimizers of a search, starting from the experts: Model Swarms, other recipes, a user's own
+and nevergrad's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.own import is_own, of_packages, own
 from pyswarmopt_llm.common.registry import unknown
 
+_GONE = {"pycma": "use nevergrad:CMA, the same algorithm"}
 OWN = "pso"  # the library's default without bounds, as needed for functions
 OPTIMIZER = "optimizer"  # name of the setting
 # parameters of the recipe that have options of their own
@@ -27,21 +28,12 @@ _OTHER_OPTIONS = ("patience", "max_iter", "compat")
 
 def is_swarm(name: str) -> bool:
     """Whether the optimizer is a swarm of this library, which only compares values."""
-    return not name.startswith(NEVERGRAD) and name != PYCMA
-
-
-def module_of(name: str) -> str | None:
-    """The module of an extra that an optimizer needs (`common.extras`)."""
-    if name.startswith(NEVERGRAD):
-        return "nevergrad"
-    if name == PYCMA:
-        return "cma"
-    return None
+    return not name.startswith(NEVERGRAD)
 
 
 def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and pycma, without ``nevergrad:NAME``."""
-    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
+    """The names of swarms, without ``nevergrad:NAME``."""
+    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN)
 
 
 def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
@@ -66,14 +58,14 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     if settings:
         why = f"sets a coefficient of model-swarms, not of {name}; remove it, or change `optimizer`"
         raise InvalidOption("settings", settings[0], why)
-    need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
+        need_extra("nevergrad", name)
         _points_at_once(name, 1)
     elif is_own(OPTIMIZER, name):
         other_recipe(name, 1, 1)
     elif name not in optimizer_names():
         names = [*optimizer_names(), *of_packages(OPTIMIZER), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
-        raise unknown(OPTIMIZER, name, names)
+        raise unknown(OPTIMIZER, name, names, _GONE.get(name))
 
 
 def make_optimizer(
@@ -91,7 +83,7 @@ def make_optimizer(
 
     Args:
         name: a name that `check_optimizer` accepts: a recipe of `pyswarmopt.recipes`, ``pso`` (the
-            library's default), ``pycma``, or ``nevergrad:NAME``.
+            library's default), or ``nevergrad:NAME``.
         vertices: positions of the experts, (n, D).
         population: positions per iteration, at least n; sequential optimisers get one.
         max_iter: iterations after the first.
@@ -101,16 +93,12 @@ def make_optimizer(
         compat: ``paper`` or ``reference``, for ``model-swarms``.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
     """
-    budget = population * (max_iter + 1)
-    if name == PYCMA:
-        from pyswarmopt.interop.pycma import PycmaOptimizer
-
-        return PycmaOptimizer(vertices, population, budget, seed, maximize=True)
     if name.startswith(NEVERGRAD):
         from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
         kind = name.removeprefix(NEVERGRAD)
         width = _points_at_once(name, population)
+        budget = population * (max_iter + 1)
         return NevergradOptimizer(kind, None, vertices, width, budget, seed % 2**32, maximize=True)
     if name == MODEL_SWARMS:
         own_values: Any = {"compat": compat, **recipe_options(settings)}

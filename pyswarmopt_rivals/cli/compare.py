@@ -67,6 +67,6 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
             "Optimizers: model-swarms (the published update), item-model, item-model+dev, "
             "constriction,"
         ),
-        "  ..., pycma, nevergrad:NAME, random-adapters (item-model on random adapters)",
+        "  ..., nevergrad:NAME, random-adapters (item-model on random adapters)",
     ]
 )

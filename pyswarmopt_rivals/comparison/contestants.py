@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
+from pyswarmopt_llm.common.optimizers import is_swarm, optimizer_names
 from pyswarmopt_llm.common.own import is_own, of_packages
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.choices import training_passes
@@ -21,12 +21,7 @@ from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_rivals.methods.method import DELTA, ITEM_MODEL, RANDOM, WITH_DEV, Kind, Method
 from pyswarmopt_rivals.methods.own import own_method
-from pyswarmopt_rivals.methods.searching.optimizers import (
-    MODELLED,
-    optimizer_of,
-    starting,
-    training,
-)
+from pyswarmopt_rivals.methods.searching.optimizers import MODELLED, starting, training
 
 ADAPTER = ":adapter"  # a fixed rule's result, cut to the LoRA that `merge` would write
 # The optimizers in ``all``; other names of `optimizer_names` and any nevergrad:NAME are accepted,
@@ -36,7 +31,6 @@ OPTIMIZERS = (
     ITEM_MODEL,
     WITH_DEV,
     "constriction",
-    "pycma",
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
     RANDOM,
 )
@@ -83,7 +77,7 @@ def contestant(name: str) -> Method:
             (name,),
             spaces=DELTA,
             needs=frozenset({"dev", "seed"}),
-            module=module_of(optimizer_of(name)),
+            module=None if is_swarm(name) else "nevergrad",
             kind="optimizer",
         )
     names = known_methods()

@@ -81,7 +81,7 @@ SEARCHING = _table(
            "methods.searching.by_optimizer:lorahub", spaces=FACTOR_FIRST, needs=_DEV | _SEED,
            module="nevergrad"),
     Method("evolmerge", "Akiba et al. 2024, arXiv 2403.13187",
-           "methods.searching.by_optimizer:evolmerge", needs=_DEV | _SEED, module="cma"),
+           "methods.searching.by_optimizer:evolmerge", needs=_DEV | _SEED, module="nevergrad"),
     Method("natural-niches", "Abrantes, Lange & Tang 2025, arXiv 2508.16204",
            "methods.searching.natural_niches:execute", spaces=DELTA, needs=_DEV | _SEED),
     _control("gradient", "gradient", True),

@@ -26,7 +26,7 @@ NAMES = ("intent", "banking", "science", "completion")
 METHODS = (
     "finetune-dev,gradient,item-model+dev,random-adapters,best-single,prediction-merge,uniform-soup,slerp,dare-ties,"
     "model-stock,greedy-soup,pack-sim,cbtm,evolmerge,lorahub,"
-    "ties,task-arithmetic,natural-niches,model-swarms,item-model,constriction,pycma,nevergrad:CMA,nevergrad:RandomSearch"
+    "ties,task-arithmetic,natural-niches,model-swarms,item-model,constriction,nevergrad:CMA,nevergrad:RandomSearch"
 )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = (
-    *("llm", "cma", "evaluate", "hub", "quantised"),
+    *("llm", "evaluate", "hub", "quantised"),
     *("nevergrad", "scikit-learn", "judge", "toy", "text", "lm-eval", "toxicity"),
 )
 RUNNERS = ("pytest", "pytest-xdist", "hypothesis")

@@ -300,7 +300,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
         ("best-single", None),
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
         ("lorahub", "--out runs/a-lorahub --columns label=team --budget-items 99 --task t.csv"),
-        ("pycma", "--optimizer pycma --dev 40 --columns label=team --train off"),
+        ("nevergrad:CMA", "--optimizer nevergrad:CMA --dev 40 --columns label=team --train off"),
         ("model-swarms", "--paper --dev 40 --columns label=team"),
         ("item-model", "--dev 40 --columns label=team --train off"),
         ("item-model+dev", "--dev 40 --columns label=team"),

@@ -116,10 +116,11 @@ def candidate(settings: Settings, u: Tensor) -> Patch:
 
 def evolmerge(settings: Settings) -> Merged:
     """Search from weight 0.5 and density 0.55."""
-    from pyswarmopt.interop.pycma import PycmaOptimizer
+    from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
     centre = torch.full((2 * len(settings.experts),), 0.5, dtype=torch.float64)
     start = torch.stack([centre - SPREAD, centre + SPREAD])
     trial = settings.trial
-    optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
+    budget = max(trial.left, 1)
+    optimizer = NevergradOptimizer("CMA", None, start, 1, budget, settings.seed, maximize=True)
     return Merged(best_found(optimizer, trial, lambda u: candidate(settings, u)))

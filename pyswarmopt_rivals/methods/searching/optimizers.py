@@ -11,7 +11,6 @@ from pyswarmopt_llm.common.config import (
     MAX_ITER,
     MODEL_SWARMS,
     MOST_COEFFICIENTS,
-    NEVERGRAD,
     PARTICLES,
     PATIENCE,
     SUMS,
@@ -42,16 +41,6 @@ MODELLED = (ITEM_MODEL, WITH_DEV, RANDOM)
 UNENDING = 10**6  # rounds: the search ends by its budget or its optimizer
 
 
-def optimizer_of(name: str) -> str:
-    """The optimizer of a method.
-
-    Example:
-        >>> optimizer_of("item-model+dev"), optimizer_of("random-adapters"), optimizer_of("pycma")
-        ('model-swarms', 'model-swarms', 'pycma')
-    """
-    return MODEL_SWARMS if name in MODELLED else name
-
-
 def optimise(name: str, settings: Settings) -> Merged:
     """The best result of a method within the budget.
 
@@ -77,12 +66,12 @@ def optimise(name: str, settings: Settings) -> Merged:
     if name == MODEL_SWARMS:
         rounds = MAX_ITER
         population = max(PARTICLES, count)
-    elif is_swarm(optimizer_of(name)):
+    elif is_swarm(name):
         start = "sums"
-    if name.startswith(NEVERGRAD):
+    else:
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
-        optimizer_of(name),
+        MODEL_SWARMS if name in MODELLED else name,
         starting_points(space, start, population, seed),
         population=population,
         max_iter=rounds,

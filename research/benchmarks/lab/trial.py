@@ -78,7 +78,7 @@ SWARM: Mapping[str, Any] = {
 }
 TEN_DRAWS: Mapping[str, Any] = {"draws": 10}
 OTHER_MOVES = {
-    "cma-es": "pycma",
+    "cma-es": "nevergrad:CMA",
     "random": "nevergrad:RandomSearch",
     "covariant": "covariant",
     "surrogate": "surrogate",

@@ -37,11 +37,11 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "spare": {"dev": DEV},
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
-    "pycma": {
+    "nevergrad:CMA": {
         "paper": True,
         "draws": 1,
         "space": "delta",
-        "optimizer": "pycma",
+        "optimizer": "nevergrad:CMA",
         "particles": 10,
         "max_iter": 3,
     },

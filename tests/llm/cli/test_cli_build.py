@@ -104,9 +104,11 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption("no_rivals", True, ": not with `optimizer` pycma, `tasks` or `draws`")
-    assert str(error) == "no_rivals: not with optimizer pycma, tasks or draws"
-    typed = "--no-rivals: not with --optimizer pycma, --task or --draws"
+    error = InvalidOption(
+        "no_rivals", True, ": not with `optimizer` nevergrad:CMA, `tasks` or `draws`"
+    )
+    assert str(error) == "no_rivals: not with optimizer nevergrad:CMA, tasks or draws"
+    typed = "--no-rivals: not with --optimizer nevergrad:CMA, --task or --draws"
     assert error.spelled(as_flag) == with_flags(error.text) == typed
 
 

@@ -64,10 +64,10 @@ def test_a_search_is_refused_before_anything_is_written(
     without: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    without("cma")
+    without("nevergrad")
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
     words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task]
     words += ["--out", tmp_path / "run"]
-    code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
-    assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
+    code, _, err = swarm_llm(capsys, *words, "--optimizer", "nevergrad:CMA")
+    assert code == 2 and err.count("\n") == 1 and 'install the extra "nevergrad"' in err
     assert not (tmp_path / "run").exists()

@@ -64,7 +64,7 @@ def asks(more):
 """
 
 
-@pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "mine.py:mine"])
+@pytest.mark.parametrize("name", ["nevergrad:CMA", "mine.py:mine"])
 def test_a_search_takes_it_and_resumes(
     name: str, words_search: MakeSearch, tmp_path: Path, here: Path
 ) -> None:
