@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pyswarmopt.hybrid.memetic import MemeticSwarm as MemeticSwarm
     from pyswarmopt.inspect import diagnostics as diagnostics
     from pyswarmopt.inspect import plot
-    from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
+    from pyswarmopt.inspect.diagnostics import diagnose
     from pyswarmopt.inspect.recorder import record
     from pyswarmopt.inspect.step import Step
     from pyswarmopt.parts import (
@@ -83,7 +83,7 @@ _DEFINED_IN = {
     "study": "Study Trial",
     "hybrid.memetic": "MemeticSwarm",
     "_compare": "Comparison Paired compare",
-    "inspect.diagnostics": "Diagnosis diagnose",
+    "inspect.diagnostics": "diagnose",
     "inspect.recorder": "record",
     "inspect.step": "Step",
     "parts.boundary": "Box",
@@ -126,7 +126,6 @@ def __dir__() -> list[str]:
 __all__ = [
     "Box",
     "Comparison",
-    "Diagnosis",
     "FlatView",
     "History",
     "MultiResult",

@@ -15,16 +15,12 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.result import INTERRUPTED, Result
-from pyswarmopt.inspect.plot.curves import convergence, interval_name, median_interval
+from pyswarmopt.inspect.plot.curves import interval_name, median_interval
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from pyswarmopt.algorithms.recipe import Recipe
 
 DEFAULT = "default"  # recipe=None of `minimize`
-# other names of arguments, and ours
-OURS = {"recipe": "recipes", "seed": "seeds", "n_runs": "seeds", "runs": "seeds"}
 
 
 class Paired(NamedTuple):
@@ -93,12 +89,6 @@ class Comparison:
         p = holm(list(map(sign_test, better, worse)))
         return dict(zip(values, map(Paired, better, worse, p), strict=True))
 
-    def convergence(self, ax: Axes | None = None) -> Axes:
-        """Plot the median curve of each recipe, with the 95% interval as a band; see
-        `pyswarmopt.plot.convergence`.
-        """
-        return convergence(self.results, ax, self.optimum)
-
     def __str__(self) -> str:
         paired = self.paired()
         first, runs = next(iter(self.results.items()))
@@ -144,8 +134,7 @@ def compare(
 
     Raises:
         ValueError: there are no recipes, or two have the same name.
-        TypeError: `recipes` is not a list, or `seed` or `recipe` is given instead of `seeds` and
-            `recipes`.
+        TypeError: `recipes` is not a list.
 
     Example:
         >>> import pyswarmopt as pso
@@ -155,8 +144,6 @@ def compare(
         >>> list(found.paired()), len(found.finals("mine"))
         (['mine'], 6)
     """
-    for name in OURS.keys() & options.keys():
-        raise TypeError(f"compare() has no argument {name}; use {OURS[name]}=")
     named = _named(recipes)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():

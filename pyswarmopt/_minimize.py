@@ -80,7 +80,7 @@ def minimize(
         constraints: one or several: callables g with g(x) <= 0 at feasible x, SciPy's
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
-            constraints)`` or ``{"fun": value, "constraints": ...}``, at most 0 at feasible x.
+            constraints)``, the latter at most 0 at feasible x.
             Return one number per limit, not the largest of them: ``max`` has kinks, where descents
             can get stuck. The default search also calls `fun` at infeasible points, for up to 100
             coordinates (or any number of integers with two values), unless there is noise or
@@ -109,7 +109,6 @@ def minimize(
             `fun` and the constraints receive them as keyword arguments, or as one dict if they have
             a single parameter with another name; with ``vectorized=True``, `fun` receives a list of
             dicts. `Result.params` contains the best ones. `x0` may then be such a dict, or several.
-        args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout";
             pending calls still finish. A search resumed from a checkpoint gets the full time again.
         known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in

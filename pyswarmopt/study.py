@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered, foreign_attribute
+from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import GoalArguments, Options, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
@@ -47,10 +47,6 @@ class Trial:
     number: int
     x: Floats
     params: dict[str, Any] | None
-
-    def __getattr__(self, name: str) -> Any:
-        """Answer other libraries' names by ours."""
-        raise AttributeError(foreign_attribute("Trial", name))
 
 
 def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's names are
@@ -91,7 +87,7 @@ class Study:
         >>> study = pso.Study([(-9, 9)], objectives=2, max_evals=300, seed=1)
         >>> while trial := study.ask():
         ...     study.tell(trial, [trial.x[0] ** 2, (trial.x[0] - 2) ** 2])
-        >>> round(study.result().hypervolume([4, 4]), 1), study.result().nfev
+        >>> round(pso.pareto.hypervolume(study.result().fun, [4, 4]), 1), study.result().nfev
         (13.3, 300)
     """
 
@@ -229,10 +225,6 @@ class Study:
         self._search.load(path)
         self._adapts = False
         return self
-
-    def __getattr__(self, name: str) -> Any:
-        """Answer other libraries' names by ours."""
-        raise AttributeError(foreign_attribute("Study", name))
 
 
 def _is_missing(value: Any) -> bool:

@@ -23,7 +23,6 @@ from pyswarmopt.base.arrays import (
     copied,
     empty,
     kind_of,
-    mover,
     needing_torch,
 )
 from pyswarmopt.base.in_flight import InFlight, Ticket
@@ -111,14 +110,6 @@ class Swarm:
     def _go_on(self, update: Update) -> None:
         self._update = update
         self._state = update.state
-
-    def __repr__(self) -> str:
-        """Size, evaluations and the best value, in a line."""
-        n, dim = self.positions.shape
-        return (
-            f"<Swarm {self.recipe.name}: {n} particles, {dim} coordinates, {self.evaluations} "
-            f"evaluations, best {self.best.value:.6g}>"
-        )
 
     # ---- the loop ----
 
@@ -423,20 +414,14 @@ class Swarm:
         checkpoint.write(path, self._saved())
 
     @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        recipe: Recipe | None = None,
-        device: Any = None,
-    ) -> Swarm:
-        """Load a swarm written by `save`.
+    def load(cls, path: str | os.PathLike[str], recipe: Recipe | None = None) -> Swarm:
+        """Load a swarm written by `save`: arrays if it had arrays, else tensors on the CPU; for another
+        device, use `load_state_dict` of a swarm there.
 
         Args:
             path: the file.
             recipe: needed only for a custom composition, which the file cannot contain. The file
                 identifies it by name, so use different names for different compositions.
-            device: device of the tensors from now on; default: arrays if the swarm had arrays, else
-                tensors on the CPU.
 
         Raises:
             ValueError: the file is not a checkpoint, or contains a swarm whose recipe must be
@@ -455,9 +440,8 @@ class Swarm:
                 recipe = recipes.get(saved["recipe"], **saved["options"])
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
-        owned = mover(device)
         with checkpoint.taking_over(path):
-            swarm._restore(saved, owned)
+            swarm._restore(saved, owned=lambda large: large)
         return swarm
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import zip_longest
@@ -280,13 +280,3 @@ def _usable(device: Any) -> Any:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device={str(device)!r} cannot be used: {reason}") from error
-
-
-def mover(device: Any) -> Callable[[Array], Array]:
-    """A function that moves an array or tensor to a device; None leaves it where it is."""
-    if device is None:
-        return lambda large: large
-    import torch
-
-    here = torch.empty(0, device=_usable(device))
-    return lambda large: beside(large, here)

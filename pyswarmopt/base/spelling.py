@@ -23,6 +23,7 @@ FOREIGN = {
     "use bounds=[(low, high), ...]":
     "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var",
     "derivatives are not used, so omit it": "jac grad hess",
+    "bind further arguments with functools.partial": "args",
     "use constraints={'type': 'ineq', 'fun': g} for g(x) >= 0": "ieqcons f_ieqcons",
     "use constraints=[g] for g(x) <= 0, {'type': 'eq', 'fun': g} for g(x) = 0":
     "constraint_ueq constraint_eq",
@@ -54,28 +55,6 @@ FOREIGN = {
     "workers=": "n_jobs n_processes n_workers num_workers parallel processes",
     "x0=": "guess initial_point starting_solutions",
 }  # fmt: skip
-
-
-# Attributes of other libraries' studies, and what to do.
-ATTRIBUTES = {
-    "best_params best_trial best_trials": "use result().params",
-    "best_value": "use result().fun",
-    "trials trials_dataframe get_trials": "use result().history.to_pandas()",
-    "optimize": "use ask() and tell(), or pso.minimize to call a function",
-    "add_trial enqueue_trial": "use tell(point, value) for any point, or x0= for the first",
-    "suggest_float suggest_int suggest_categorical": "declare parameters in space={name: ...}",
-}
-
-
-def foreign_attribute(owner: str, name: str) -> str:
-    """The message about an attribute that does not exist.
-
-    Example:
-        >>> foreign_attribute("Study", "best_value")
-        "'Study' has no attribute 'best_value'; use result().fun"
-    """
-    hints = [hint for words, hint in ATTRIBUTES.items() if name in words.split()]
-    return "; ".join([f"{owner!r} has no attribute {name!r}", *hints])
 
 
 def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -5,7 +5,6 @@ runs it.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
-SURROGATE = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
@@ -41,9 +39,6 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         ValueError: an unknown recipe.
     """
     recipe = options.recipe
-    if recipe == "surrogate":
-        warnings.warn(SURROGATE, FutureWarning, stacklevel=7)  # the line that calls minimize
-        recipe = None
     if recipe is None and _suits_composed(options, problem):
         return None
     # imported on use, for a faster start of searches without one

@@ -74,7 +74,6 @@ class Arguments(GoalArguments, CallArguments, total=False):
     progress: bool
     asynchronous: bool
     noisy: bool
-    args: tuple[Any, ...]
 
 
 @dataclass(repr=False, eq=False)
@@ -82,7 +81,7 @@ class Options:
     """The arguments with their defaults, checked.
 
     Raises:
-        TypeError: a limit is not a number, a callback cannot be called, or `args` is not a tuple.
+        TypeError: a limit is not a number, or a callback cannot be called.
         ValueError: a limit is too small or not whole, or a switch is neither on nor off.
     """
 
@@ -108,7 +107,6 @@ class Options:
     history: Granularity | None = None
     asynchronous: bool = False
     space: Mapping[str, Any] | None = None
-    args: tuple[Any, ...] = ()
     timeout: float | None = None
     known: Known | None = None
     patience: int | None = None
@@ -126,8 +124,6 @@ class Options:
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback must be callable, got {self.callback!r}")
-        if not isinstance(self.args, tuple | list | np.ndarray):
-            raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
         self.seed = as_seed(self.seed)
 
 
@@ -278,24 +274,16 @@ def _row_returned(fun: Objective, x: Any) -> Any:
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
-    """The options with an objective of points only: parameters by name become coordinates, ``args``
-    are bound.
-    """
+    """The options with an objective of points only: parameters by name become coordinates."""
     if options.space is None:
         if options.bounds is None:
             raise ValueError(
                 "pass bounds, one pair (low, high) per coordinate, or space={name: ...}"
             )
-        if not len(options.args):
-            return options, None
-        return replace(options, fun=functools.partial(_with_more, options.fun, options.args)), None
+        return options, None
     for name in ("bounds", "integrality", "categorical"):
         if getattr(options, name) is not None:
             raise ValueError(f"pass either space= or {name}=, not both")
-    if len(options.args):
-        raise ValueError(
-            "args= is not supported with space=; pass further arguments with functools.partial"
-        )
     # imported on use, for a faster start of searches
     from pyswarmopt.driver.problem.space import Space
 
@@ -306,10 +294,6 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         fun = space.named(options.fun)
     history = options.history or "particles"
     return replace(options, fun=fun, bounds=space.bounds, history=history), space
-
-
-def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
-    return fun(x, *args)
 
 
 # ---- points to begin with, and evaluations known before ----

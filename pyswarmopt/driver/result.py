@@ -34,7 +34,7 @@ REASONS = {
     stopping.Patience.reason: ("converged", "no improvement within the patience limit"),
     EXHAUSTED: ("exhausted", "every proposed point has already been evaluated"),
     stopping.MaxIter.reason: ("budget", "the iteration limit was reached"),
-    stopping.MaxEvals.reason: ("budget", "the evaluation limit was reached"),
+    "max_evals": ("budget", "the evaluation limit was reached"),
 }
 
 
@@ -174,19 +174,12 @@ class Result(Mapping[str, Any]):
         return len(vars(self))
 
     def __repr__(self) -> str:
-        """A line for each unusual field, like SciPy's results; parameters by name stand for x."""
+        """A line for each main field, like SciPy's results; parameters by name stand for x."""
         point = "params"
         if self.params is None:
             point = "x"
-        usual = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
-        shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", *usual[4:])
-        return lines(
-            {
-                name: self[name]
-                for name in shown
-                if name in usual or self[name] != getattr(Result, name)
-            }
-        )
+        shown = "message", "success", "status", "fun", "fun_stderr", "maxcv", point, "nit", "nfev"
+        return lines({name: self[name] for name in shown})
 
 
 def lines(values: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.words import counted, without_addresses
+from pyswarmopt.base.words import without_addresses
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
@@ -360,7 +360,7 @@ class Search:
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
         failures = self.evaluator.failures
-        remarks = failed_calls(failures, calls) + self._remarks(found.fun) + found.note
+        remarks = failed_calls(failures, calls) + self._remark() + found.note
         return self._kind(
             x=found.x,
             fun=found.fun,
@@ -384,15 +384,9 @@ class Search:
             seed=self._identity["seed"],
         )
 
-    def _remarks(self, fun: float) -> str:
-        """Remarks on the function: how many digits its values have, if few, and kinks."""
-        if not self._phased or not math.isfinite(fun):
-            return ""
-        digits = self._swarm.resolution.digits_of(fun)
-        few = ""
-        if digits:
-            few = f"; fun's values have only about {counted(digits, 'digit')} of precision"
-        return few + self._swarm.remark
+    def _remark(self) -> str:
+        """What a user should know about the constraints; usually empty."""
+        return self._swarm.remark if self._phased else ""
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,

@@ -76,11 +76,3 @@ class Resolution(StateRecord):
         else:
             leading = -self.places
         return 0.5 * 10.0 ** max(-self.places, leading + 1 - self.digits)
-
-    def digits_of(self, value: float) -> int | None:
-        """Approximate number of correct digits of a value; None for full double precision."""
-        error = self.error(value)
-        if not error or not value:
-            return None
-        last = math.ceil(math.log10(2 * error) - 1e-9)
-        return max(0, math.floor(math.log10(abs(value))) - last + 1)

@@ -10,7 +10,6 @@ variance converges if that of E[M (x) M] is also below 1 (order 2).
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,27 +50,7 @@ class Stability(NamedTuple):
     order2: float
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of `diagnose`.
-
-    Attributes:
-        text: findings in words.
-        stability: stability of the coefficients; None if unknown.
-
-    Example:
-        >>> print(Diagnosis("They are stable.", Stability(0.8, 0.9)))
-        They are stable.
-    """
-
-    text: str
-    stability: Stability | None
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
+def diagnose(recipe: Recipe | str, move: int = 0) -> str:
     """Diagnose the stability of a recipe's coefficients.
 
     Args:
@@ -79,7 +58,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         move: iteration, from 0, whose coefficients are analysed.
 
     Returns:
-        The findings; `str` returns their text.
+        The findings in words.
 
     Example:
         >>> import pyswarmopt as pso
@@ -89,8 +68,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         (0.949 per iteration) and its variance grows without bound (1.29 per iteration).
     """
     recipe = as_recipe(recipe)
-    radii = stability(recipe, move)
-    return Diagnosis(_say(recipe, move, radii), radii)
+    return _say(recipe, move, stability(recipe, move))
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -169,4 +147,4 @@ def _trend(radius: float) -> str:
     return f"{'converges' if radius < 1 else 'grows without bound'} ({radius:.3g} per iteration)"
 
 
-__all__ = ["Diagnosis", "Stability", "diagnose", "stability"]
+__all__ = ["Stability", "diagnose", "stability"]

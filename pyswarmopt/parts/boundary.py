@@ -194,30 +194,6 @@ def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tu
     return wrapped.clip(box.low, box.high), v
 
 
-def resample(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Redraw coordinates outside the box uniformly; their velocity becomes 0.
-
-    Args:
-        x: positions, (N, D).
-        v: velocities, (N, D).
-        box: the bounds.
-        generator: source of the random numbers, if any are needed.
-
-    Returns:
-        New positions and velocities, (N, D) each.
-
-    Example:
-        >>> box = Box(np.zeros(1), np.ones(1))
-        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
-        >>> inside, at_rest = resample(x, v, box, np.random.default_rng(0))
-        >>> 0 <= inside.item() <= 1, at_rest.item()
-        (True, 0.0)
-    """
-    where = namespace(x).where
-    outside = (x < box.low) | (x > box.high)
-    return where(outside, box.sample(len(x), generator), x), where(outside, 0.0, v)
-
-
 def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") -> Box:
     """Read bounds in any of the usual forms.
 
@@ -262,5 +238,4 @@ __all__ = [
     "none",
     "periodic",
     "reflect",
-    "resample",
 ]

@@ -19,11 +19,11 @@ class StopRule(Protocol):
 
     Example:
         >>> import pyswarmopt as pso
-        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxEvals(2)])
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxIter(0)])
         >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
         >>> swarm.tell(swarm.ask(), [1.0, 2.0])
         >>> swarm.stop()
-        {'max_evals': 2}
+        {'max_iter': 0}
     """
 
     @property
@@ -56,31 +56,6 @@ class MaxIter:
     def __call__(self, state: State) -> float | None:
         if state.generation > 0 and state.iteration >= self.limit:
             return state.iteration
-        return None
-
-
-@dataclass(frozen=True)
-class MaxEvals:
-    """Stop after `limit` evaluations.
-
-    Attributes:
-        limit: evaluations.
-
-    Example:
-        >>> import pyswarmopt as pso
-        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxEvals(2)])
-        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
-        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
-        >>> swarm.stop()
-        {'max_evals': 2}
-    """
-
-    limit: int
-    reason = "max_evals"
-
-    def __call__(self, state: State) -> float | None:
-        if state.evaluations >= self.limit:
-            return state.evaluations
         return None
 
 
@@ -176,8 +151,8 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
     Example:
         >>> import numpy as np
         >>> from pyswarmopt.base.state import State
-        >>> reasons([MaxEvals(0)], State.start(np.zeros((1, 1)), np.zeros((1, 1)), maximize=False))
-        {'max_evals': 0}
+        >>> reasons([Target(np.inf)], State.start(np.zeros((1, 1)), np.zeros((1, 1)), maximize=False))
+        {'target': inf}
     """
     stops = {}
     for rule in rules:
@@ -188,7 +163,6 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
 
 
 __all__ = [
-    "MaxEvals",
     "MaxIter",
     "Patience",
     "StopRule",

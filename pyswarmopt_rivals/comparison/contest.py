@@ -39,7 +39,7 @@ from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
 from pyswarmopt_rivals.methods.method import DELTA, Method
-from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
+from pyswarmopt_rivals.methods.searching.optimizers import MODELLED
 from pyswarmopt_rivals.methods.training.data_merge import schedule
 
 # Settings that may differ between two calls that fill the same directory.
@@ -183,8 +183,9 @@ def check_settings(config: CompareConfig) -> list[Method]:
     check_options(config)
     methods = ordered(config.methods)
     for method in methods:
-        if method.kind == "optimizer" and missing_extra(method.module) is None:
-            check_optimizer(optimizer_of(method.name))
+        made = method.kind == "optimizer" and method.name not in MODELLED
+        if made and missing_extra(method.module) is None:
+            check_optimizer(method.name)
     return methods
 
 

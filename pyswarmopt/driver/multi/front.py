@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
@@ -18,7 +17,7 @@ from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.front_model import FrontProposals
-from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
+from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
@@ -77,12 +76,6 @@ class MultiResult(Result):
     def __repr__(self) -> str:
         return lines({name: self[name] for name in ("message", "status", "nfev", "x", "fun")})
 
-    def hypervolume(self, reference: npt.ArrayLike) -> float:
-        """The volume dominated by the front, up to `reference`, (M,); see
-        `pyswarmopt.pareto.hypervolume`.
-        """
-        return hypervolume(self.fun, reference)
-
 
 @answered(CallArguments)
 def minimize_multi(
@@ -136,7 +129,7 @@ def minimize_multi(
         A trade-off between being close to 0 and close to 2:
 
         >>> r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], 2, max_evals=2000, seed=1)
-        >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(r.hypervolume([4, 4]), 1)
+        >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(pso.pareto.hypervolume(r.fun, [4, 4]), 1)
         (True, 13.3)
 
         Parameters by name:

@@ -9,7 +9,7 @@ only this order, so they need no value of the objective at infeasible points;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -198,19 +198,13 @@ def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def row_of(answer: Any) -> Any:
-    """Value and constraints, a pair or in a dict, in one array, (1 + K,); any other answer
-    unchanged.
+    """A pair of value and constraints as one array, (1 + K,); any other answer unchanged.
 
     Example:
         >>> row_of((2.0, [0.5, -1.0])).tolist()
         [2.0, 0.5, -1.0]
-        >>> row_of({"fun": 2.0, "constraints": 0.5}).tolist()
-        [2.0, 0.5]
     """
-    pair = answer
-    if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
-        pair = answer["fun"], answer["constraints"]
-    pair = untensored(pair)
+    pair = untensored(answer)
     if not (isinstance(pair, list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))):
         return answer
     amounts = np.asarray(pair[1])
@@ -244,7 +238,7 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
 
 def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
     """One of SciPy's dicts: at least 0, or 0, where x is allowed."""
-    known = constraint.keys() <= {"type", "fun", "args", "jac", "keep_feasible"}
+    known = constraint.keys() <= {"type", "fun", "jac", "keep_feasible"}
     right = constraint.get("type") in ("ineq", "eq") and callable(constraint.get("fun"))
     if not (known and right):
         raise ValueError(
@@ -253,11 +247,7 @@ def _of_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
     high = 0.0
     if constraint["type"] == "ineq":
         high = np.inf
-    made = _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
-    args = tuple(constraint.get("args", ()))
-    if args:
-        return made._replace(fun=lambda x: made.fun(x, *args))
-    return made
+    return _made(constraint["fun"], space, 0.0, high, constraint.get("keep_feasible", False))
 
 
 def _made(fun: Any, space: Space | None, low: Any, high: Any, strict: Any) -> _Constraint:

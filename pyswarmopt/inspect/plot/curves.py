@@ -90,15 +90,12 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     return _curves(ax, runs, spread, "mean distance from the centroid", "log")
 
 
-def front(
-    result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)
-) -> Axes:
-    """Plot the front of a search with several objectives over all evaluated points.
+def front(result: MultiResult, ax: Axes | None = None) -> Axes:
+    """Plot the first two objectives of a front over all evaluated points.
 
     Args:
         result: result of `pyswarmopt.minimize_multi`.
         ax: axes to draw on; default: new ones.
-        objectives: the two objectives to draw, counted from 0.
 
     Returns:
         The axes.
@@ -119,12 +116,11 @@ def front(
         raise ValueError(
             "plot.front needs several objectives; pass the result of pso.minimize_multi"
         )
-    i, j = objectives
     ax = axes_or_new(ax)
     values = result.evaluated()[1]
-    ax.plot(values[:, i], values[:, j], ".", color="0.8", label="evaluated", zorder=1)
-    ax.plot(result.fun[:, i], result.fun[:, j], "o", color="#2560c9", label="front")
-    ax.set(xlabel=f"objective {i}", ylabel=f"objective {j}")
+    ax.plot(values[:, 0], values[:, 1], ".", color="0.8", label="evaluated", zorder=1)
+    ax.plot(result.fun[:, 0], result.fun[:, 1], "o", color="#2560c9", label="front")
+    ax.set(xlabel="objective 0", ylabel="objective 1")
     ax.legend(frameon=False)
     return ax
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Shared with the lesson; colour-blind readers can distinguish them.
 COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
 OTHER = "#56616b"
+ROUNDS_PER_SECOND = 8
 FRAMES = 150  # most frames of an animation; longer searches are shown in larger steps
 
 
@@ -33,7 +34,6 @@ def landscape(
     bounds: Any = None,
     ax: Axes | None = None,
     points: int = 200,
-    levels: int = 14,
 ) -> Axes:
     """Plot a function of two coordinates as filled contours, on a logarithmic scale above its
     smallest value.
@@ -44,7 +44,6 @@ def landscape(
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         ax: axes to draw on; default: new ones.
         points: points on each side of the grid.
-        levels: number of bands.
 
     Returns:
         The axes.
@@ -76,8 +75,8 @@ def landscape(
     z = z.reshape(points, points)
     height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
     ax = axes_or_new(ax)
-    ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)
-    ax.contour(x, y, height, levels=levels, colors="#2d5666", linewidths=0.3)
+    ax.contourf(x, y, height, levels=14, cmap="GnBu_r", alpha=0.75)
+    ax.contour(x, y, height, levels=14, colors="#2d5666", linewidths=0.3)
     if hasattr(function, "optimum"):
         ax.plot(*function.optimum(2), "*", color="black", markersize=11, label="optimum")
     ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
@@ -193,7 +192,6 @@ def animate(
     path: str | os.PathLike[str],
     function: Callable[[Any], Any] | None = None,
     bounds: Any = None,
-    fps: int = 8,
     title: str = "",
 ) -> Path:
     """Write a search as an animated GIF to a new file.
@@ -205,7 +203,6 @@ def animate(
         path: the .gif file to create.
         function: landscape behind a two-dimensional search; see `pyswarmopt.plot.landscape`.
         bounds: box of the landscape.
-        fps: rounds per second.
         title: text above the plot, followed by the round and the best value.
 
     Returns:
@@ -257,6 +254,8 @@ def animate(
     rounds = range(0, len(t.best), -(-len(t.best) // FRAMES))
     with tempfile.TemporaryDirectory() as folder:
         drawn = Path(folder) / "film.gif"
-        FuncAnimation(figure, show, rounds, init_func=lambda: [dots]).save(drawn, PillowWriter(fps))
+        FuncAnimation(figure, show, rounds, init_func=lambda: [dots]).save(
+            drawn, PillowWriter(ROUNDS_PER_SECOND)
+        )
         write_new(target, drawn.read_bytes())
     return target

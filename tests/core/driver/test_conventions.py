@@ -80,19 +80,12 @@ def test_constraint_dicts_have_scipys_sign():
         return float((x**2).sum())
 
     dicts = [
-        {"type": "ineq", "fun": lambda x, least: x[0] - least, "args": (2.0,)},  # x0 >= 2
+        {"type": "ineq", "fun": lambda x: x[0] - 2.0},  # x0 >= 2
         {"type": "eq", "fun": lambda x: x[0] + x[1] - 3.0},
     ]
     theirs = optimize.minimize(cost, [1.0, 1.0, 1.0], bounds=BOX, constraints=dicts, method="SLSQP")
     ours = pso.minimize(cost, BOX, constraints=dicts, max_evals=1000, seed=0)
     assert ours.feasible and ours.maxcv <= 1e-4 and ours.fun == pytest.approx(theirs.fun, abs=0.02)
-
-
-def test_more_arguments_reach_the_objective():
-    r = pso.minimize(
-        lambda x, a, b: ((x - a) ** 2).sum() + b, BOX, args=(2.0, 7.0), max_evals=200, seed=0
-    )
-    assert np.allclose(r.x, 2.0) and r.fun == pytest.approx(7.0)
 
 
 def two(x):
@@ -130,10 +123,3 @@ def test_vectorized_is_told_and_not_guessed():
         pso.minimize(lambda x: x**2, BOX, max_evals=9)
     with pytest.raises(ValueError, match="vectorized='auto'"):
         pso.minimize(bowl, BOX, vectorized="auto", max_evals=9)
-
-
-def test_the_removed_surrogate_runs_the_default_and_warns():
-    with pytest.warns(FutureWarning, match="surrogate") as met:
-        old = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0, recipe="surrogate")
-    assert met[0].filename == __file__
-    assert old.x.tolist() == pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0).x.tolist()

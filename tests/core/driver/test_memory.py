@@ -128,16 +128,10 @@ def sums(x):
     return float(x @ x), [1 - x.sum(), x[0] - 0.2]
 
 
-@pytest.mark.parametrize("form", ["pair", "dict"])
 @pytest.mark.parametrize("options", [{}, {"asynchronous": True}, {"recipe": "constriction"}])
-def test_constraints_that_fun_returns(form, options):
+def test_constraints_that_fun_returns(options):
     """The least of x^2 + y^2 where x + y >= 1 and x <= .2 is .68, at (.2, .8)."""
-
-    def fun(x):
-        value, amounts = sums(x)
-        return (value, amounts) if form == "pair" else {"fun": value, "constraints": amounts}
-
-    called = Called(fun)
+    called = Called(sums)
     calls = 2000 if options.get("recipe") else 200
     r = pso.minimize(called, BOX, constraints="returned", max_evals=calls, seed=0, **options)
     assert r.nfev == len(called.points) <= calls

@@ -80,18 +80,6 @@ def test_four_pending_are_the_proposals_of_a_population_of_four(dim, population)
     np.testing.assert_allclose(asked[: 5 * dim], called[: 5 * dim], rtol=1e-6)
 
 
-def test_names_of_other_libraries_are_answered():
-    study = pso.Study(BOX, seed=0)
-    for name, says in {"best_params": r"result\(\)\.params", "optimize": "pso.minimize"}.items():
-        with pytest.raises(AttributeError, match=f"{name}.*{says}"):
-            getattr(study, name)
-    with pytest.raises(AttributeError, match="space="):
-        study.ask().suggest_float  # noqa: B018
-    with pytest.raises(ValueError, match=r"^tell: point='a'"):
-        study.tell("a", 1.0)
-    assert not hasattr(study, "anything")
-
-
 def test_points_that_were_not_asked_for_count():
     study = pso.Study(BOX, seed=0)
     study.tell([4.0, 3.0], 25.0)

@@ -78,4 +78,4 @@ def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
     assert stability(pso.compose([pso.inertia(0.5), unhashable])) is None
     for name in ("spso2011", "bare_bones"):
         assert stability(pso.recipes.get(name)) is None
-        assert "unknown" in str(pso.diagnose(pso.recipes.get(name)))
+        assert "unknown" in pso.diagnose(pso.recipes.get(name))

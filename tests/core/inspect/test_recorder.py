@@ -21,7 +21,7 @@ RECIPES = {
         [pso.inertia(0.5), pso.Term("centre", 0.4, lambda s: s.p.mean(0) - s.x)]
     ),
     "ring of two": pso.recipes.constriction(topology="von_neumann"),
-    "walls": replace(pso.recipes.constriction(), boundary=pso.boundary.resample),
+    "walls": replace(pso.recipes.constriction(), boundary=pso.boundary.periodic),
 }
 
 
