@@ -128,6 +128,7 @@ def minimize_multi(
     Example:
         A trade-off between being close to 0 and close to 2:
 
+        >>> import pyswarmopt as pso
         >>> r = minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], 2, max_evals=2000, seed=1)
         >>> bool((r.x > -0.1).all() and (r.x < 2.1).all()), round(pso.pareto.hypervolume(r.fun, [4, 4]), 1)
         (True, 13.3)
