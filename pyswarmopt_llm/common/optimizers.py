@@ -53,7 +53,8 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm is unknown; use one of: ...
     """
     if name == MODEL_SWARMS:
-        recipe_options(settings)
+        if settings:  # else no recipe is loaded
+            recipe_options(settings)
         return
     if settings:
         why = f"sets a coefficient of model-swarms, not of {name}; remove it, or change `optimizer`"
