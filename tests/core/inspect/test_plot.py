@@ -76,8 +76,8 @@ def test_a_front_is_drawn_over_the_evaluated_points() -> None:
         return [x[0] ** 2, (x[0] - 2) ** 2]
 
     result = pso.minimize_multi(fun, [(-9, 9)], max_evals=60, seed=1)
-    evaluated, front = pso.plot.front(result, objectives=(1, 0)).lines
-    np.testing.assert_array_equal(front.get_xydata(), result.fun[:, ::-1])
+    evaluated, front = pso.plot.front(result).lines
+    np.testing.assert_array_equal(front.get_xydata(), result.fun)
     assert len(evaluated.get_xdata()) == len(result.evaluated()[1])
 
 
@@ -99,8 +99,8 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
-    ax = pso.plot.landscape(pso.functions.beale, points=30)
-    assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
+    ax = pso.plot.landscape(pso.functions.himmelblau, points=30)
+    assert ax.lines[0].get_xydata().tolist() == [[3.0, 2.0]]
     assert not pso.plot.landscape(lambda x: x.sum(-1), BOX, points=10).lines
 
 
