@@ -326,7 +326,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
     given = {
         name: value
         for name, value in settings.items()
-        if value not in (getattr(of, name, None), [])
+        if value not in (None, getattr(of, name, None), [])
     }
     return shlex.join(["swarm-llm", verb, *arguments, *_words(given, options_of(of))])
 

@@ -10,6 +10,9 @@ import json
 from functools import cache
 from typing import Any
 
+# pydantic adds them to a path where a value may have several types
+_TYPES = ("str", "int", "constrained-str")
+
 
 class WrongType(ValueError):
     """A missing value, or one of the wrong type.
@@ -54,7 +57,8 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         cause = wrong.get("ctx", {}).get("error")  # raised by a dataclass that checks itself
         inner = cause.path if isinstance(cause, WrongType) else ""
         places = [place for place in wrong["loc"] if isinstance(place, str)]
-        raise WrongType(" ".join(filter(None, (path, *places, inner)))) from error
+        names = [name for name in (path, *places, inner) if name not in _TYPES]
+        raise WrongType(" ".join(filter(None, names))) from error
 
 
 @cache

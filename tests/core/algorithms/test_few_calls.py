@@ -30,14 +30,3 @@ def test_five_points_for_each_dimension_are_the_models_and_the_descent_starts_fr
     best = points[np.argmin([bowl(10 * u - 5) for u in points])]
     # differences for its gradient
     assert np.abs(np.concatenate(seen[5 * dim :]) - best).max() <= 1e-3
-
-
-@pytest.mark.filterwarnings("error")
-def test_workers_that_would_idle_are_warned_of():
-    said = r"only 1 of 3 workers .* the first 10 points .* population=3"
-    for limit in ({"max_evals": 20}, {"max_evals": 100}, {"max_iter": 3}):
-        with pytest.warns(UserWarning, match=said):
-            pso.minimize(bowl, [BOX] * 2, seed=0, workers=3, **limit)
-    pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers=3)  # warnings are errors
-    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, population=3)
-    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, asynchronous=True)

@@ -23,7 +23,7 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     parameters = 2 * (2 * (4 * 32 + 32 * 4) + 2 * (4 * 32 + 16 * 4))
     lines = out.splitlines()
     assert sum(f" {parameters:,} parameters" in line for line in lines) == 3
-    assert [line.split(":")[0] for line in lines[:6:2]] == ["ant", "bee", "cat"]
+    assert [line.split(":")[0] for line in lines[:3]] == ["ant", "bee", "cat"]
     assert "--space factor can mix these" in out
     assert "--space delta can mix these" in out
     *_, last = lines
