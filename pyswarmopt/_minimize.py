@@ -70,7 +70,7 @@ def minimize(
         x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The recipe
             adds the rest of the population.
         progress: show the number of evaluations and the best value on standard error.
-        on_error: what to do when `fun` raises: "raise", or "worst": it counts as the worst value.
+        on_error: what to do if `fun` fails: "raise" its error, or count it as the "worst" value.
         checkpoint: a file, written after each iteration (unless writing would take more than a
             tenth of the time) and at the end. If it exists, the search continues from it, bit for
             bit. Its best point is then evaluated once more, uncounted, to reject a file from a

@@ -415,8 +415,8 @@ class Swarm:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], recipe: Recipe | None = None) -> Swarm:
-        """Load a swarm written by `save`: arrays if it had arrays, else tensors on the CPU; for another
-        device, use `load_state_dict` of a swarm there.
+        """Load a swarm written by `save`. Its tensors are loaded on the CPU; to use another device, create
+        a swarm there and call its `load_state_dict`.
 
         Args:
             path: the file.

@@ -163,8 +163,8 @@ class GroupContext:
 
     @property
     def order(self) -> list[int]:
-        """Members by accuracy on dev, best first; in the given order if equal or without dev. The
-        first compares and fuses answers.
+        """Members by accuracy on dev, best first; in the given order if they tie or dev is empty. The
+        first one compares and fuses answers.
         """
         if not self.task.dev:
             return list(range(self.n))

@@ -150,7 +150,7 @@ def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
     """The experts' weights.
 
     Raises:
-        InvalidOption: they are no finite numbers separated by commas.
+        InvalidOption: they are not finite numbers separated by commas.
     """
     text = config.weights
     if text is None:

@@ -11,14 +11,14 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Other libraries' names for arguments: what to do instead -> the names. What ends in "=" is an
-# argument of ours, for functions that have it.
+# Other libraries' names for arguments: what to do instead -> the names. A key that ends in "=" is
+# our argument; it is suggested for functions that have it.
 FOREIGN = {
     "to maximise, call pso.maximize": "direction maximize maximise minmax",
     "for several objectives, call pso.minimize_multi": "directions n_obj n_objectives objectives",
     "use max_evals=, max_iter=, timeout= or target=, or patience= to stop without improvement":
     "tol atol rtol ftol xtol tolerance minfunc minstep precision",
-    "for another tolerance than 1e-4, use two limits": "feasibility_tol catol",
+    "for a tolerance other than 1e-4, use NonlinearConstraint(g, -tolerance, tolerance)": "feasibility_tol catol",
     "use constraints='returned' if fun returns (value, constraints)": "constraints_func",
     "use bounds=[(low, high), ...]":
     "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var",
@@ -58,7 +58,7 @@ FOREIGN = {
 
 
 def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Like `suggesting`, for other libraries' names, too.
+    """Like `suggesting`, but also recognises other libraries' names.
 
     Args:
         records: typed dicts of the keyword arguments that the signature does not list.
@@ -72,12 +72,12 @@ def suggesting(
     more: Sequence[str] = (),
     foreign: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[P, R]:
-    """Refuse an unknown argument, naming another one: TypeError, one line.
+    """Raise a one-line TypeError for an unknown argument, with a suggestion.
 
     Args:
         function: function, or a constructor.
         more: arguments that its signature does not list.
-        foreign: what to do instead -> names, as `FOREIGN`.
+        foreign: what to do instead -> names, like `FOREIGN`.
 
     Example:
         >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)

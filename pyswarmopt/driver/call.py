@@ -1,4 +1,4 @@
-"""One call of the objective, on a copy and with errors caught; and what counts as its value."""
+"""Calls the objective on a copy of a point, catches errors, and checks what it returns."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Evaluator(StateRecord):
         skipped: points that used up budget without a call, because they break a constraint.
         afresh: whether known points are called anyway.
         idle: known points in a row, without a new one.
-        failures: type of error, or kind of number -> count of failed calls.
+        failures: type of error, "nan" or "inf" -> number of failed calls.
 
     Raises:
         ValueError: an option is unknown.
@@ -266,7 +266,7 @@ class Evaluator(StateRecord):
         return key, x, self.value(outcome)
 
     def value(self, outcome: CallOutcome) -> Value:
-        """The value of a call; NaN if it failed and is forgiven.
+        """The value of a call; NaN if it failed and `on_error` allows that.
 
         Raises:
             ValueError: `fun` did not return a number.
@@ -318,8 +318,8 @@ class Evaluator(StateRecord):
         return value
 
     def recheck(self, x: Floats, counted: bool = False) -> Value:
-        """``fun(x)``, for an evaluated point, (D,), without counting the call; NaN if it failed,
-        which is counted if `counted`.
+        """``fun(x)`` at an evaluated point, (D,), without counting the call; NaN if it failed. The
+        failure is counted if `counted`.
 
         Raises:
             ValueError: `fun` returned a different form than before.

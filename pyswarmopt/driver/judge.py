@@ -45,8 +45,8 @@ class Evaluated(NamedTuple):
         x: the point, (D,), as the objective sees it.
         cost: lower is better; (M,) of several objectives; NaN if the call failed or was not made.
         violation: sum of the amounts by which it violates constraints, beyond their slack.
-        amounts: constraints, (K,), at most 0 if met.
-        slack: the amounts that are allowed, (K,), above 0 only for equalities.
+        amounts: value of each constraint, (K,), at most 0 if met.
+        slack: largest allowed value of each constraint, (K,), above 0 only for equalities.
         counts: whether it was called, or violates a constraint so that it need not be.
         again: whether its value was known, so that it was not called again.
     """
@@ -180,8 +180,8 @@ class Judge:
     # ---- telling ----
 
     def tell(self, asked: Any, judged: Sequence[Evaluated]) -> None:
-        """Pass the outcomes of a round's positions, or of a ticket, to the search that handed them
-        out, and keep the best.
+        """Tell the search the outcomes of the positions, or of the ticket, that it asked for, and keep
+        the best point.
         """
         values = self._values(judged)
         more = self._rows(judged)

@@ -274,7 +274,7 @@ def _row_returned(fun: Objective, x: Any) -> Any:
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
-    """The options with an objective of points only: parameters by name become coordinates."""
+    """The options with named parameters turned into coordinates of a point."""
     if options.space is None:
         if options.bounds is None:
             raise ValueError(

@@ -79,8 +79,8 @@ class Result(Mapping[str, Any]):
             "time": the evaluations, iterations or time ran out, and more might help. "infeasible":
             no feasible point was found. "failed": no finite value was found. "callback",
             "interrupted" (Ctrl-C), "exception": what ended it. "running": it has not ended.
-        failures: how many calls raised an error that `on_error` allowed, by type, or returned
-            a number that is not finite.
+        failures: number of calls that raised an error allowed by `on_error`, by type, or that
+            returned NaN or infinity.
 
     Example:
         >>> import pyswarmopt as pso
@@ -174,7 +174,7 @@ class Result(Mapping[str, Any]):
         return len(vars(self))
 
     def __repr__(self) -> str:
-        """A line for each main field, like SciPy's results; parameters by name stand for x."""
+        """A line for each main field, like SciPy's results; named parameters are shown instead of x."""
         point = "params"
         if self.params is None:
             point = "x"

@@ -217,7 +217,7 @@ class Update:
     # ---- positions and costs ----
 
     def check(self, told: Any) -> None:
-        """Refuse positions, (N, D), told by the user that are not the present ones.
+        """Refuse positions, (N, D), that are not the current ones.
 
         Raises:
             ValueError: they differ, or have another shape.

@@ -83,6 +83,6 @@ def export(
     lines = [f"wrote {out}"]
     if error is not None:
         lines.append(
-            f"Truncation to rank {rank} alters the weight changes by {error:.1%} (Frobenius norm)"
+            f"Truncation to rank {rank} changes the weight updates by {error:.1%} (Frobenius norm)"
         )
     print_either({"out": out, "relative_error": error}, lines, as_json)

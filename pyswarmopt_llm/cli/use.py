@@ -85,7 +85,7 @@ def generate(
     machine: Machine,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt greedily with the chat template; --run also uses the prompt of its search.
+    """Answer a prompt greedily with the chat template; --run also uses the search's prompt.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """

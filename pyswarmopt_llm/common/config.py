@@ -192,7 +192,8 @@ class SearchConfig:
         Option("Probability of skipping an evaluation.", "P", RARE, least=0, below=1),
     ] = None
     budget_minutes: Annotated[
-        float | None, Option("Start no evaluation after M minutes of evaluations.", "M", above=0)
+        float | None,
+        Option("Start no new evaluation after M minutes of evaluations.", "M", above=0),
     ] = None
     budget_items: Annotated[
         int | None, Option("Maximum number of scored dev examples.", "N", RARE, least=1)

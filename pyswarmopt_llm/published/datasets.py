@@ -47,7 +47,7 @@ class DataSet(NamedTuple):
 
 
 def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a file or folder, if it is not there); see `draw`."""
+    """Read ``NAME`` from the hub, or ``NAME:PATH`` if the hub lacks it (a file or folder); see `draw`."""
     name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
     where = f"published:{spec}"
@@ -215,8 +215,8 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
 def read_rows(path: Path) -> dict[str, list[Row]]:
     """Split name -> rows of a JSON or JSONL file or a folder of them, each row with its ``file``.
 
-    File names give the splits. Other files form one split ``all``; beside files with a split they
-    are ignored, being unions of the others.
+    Files are named after their splits. Files with other names form one split ``all``; they are
+    ignored if there are files with a split, since they repeat the same rows.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     if not files and not path.is_file():

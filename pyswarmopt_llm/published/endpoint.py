@@ -51,7 +51,7 @@ def server_url(url: str) -> str:
 
 
 class Completion(NamedTuple):
-    """An endpoint's response; ``tokens`` of prompt and response as it counts them, 0 if it does not."""
+    """An endpoint's response; ``tokens``: prompt and response tokens it reports, 0 if it does not."""
 
     text: str
     tokens: int

@@ -50,7 +50,7 @@ class Judge:
             value = rating(answer)
             if value is None:
                 why = f"no rating from 1 to 10 ({answer[:80]!r}); use a stronger judge"
-                raise UserError(f"the judge gave {why}")
+                raise UserError(f"the judge returned {why}")
             found.append(value)
         return found
 

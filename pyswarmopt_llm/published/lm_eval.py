@@ -26,7 +26,7 @@ Marks = tuple[str, str]  # what a document asks, and its fields
 class LmEvalTask:
     """A harness task as an objective: its prompts (without chat template), filters and metric.
 
-    If the task has validation and test documents, the former are dev. A single split is divided,
+    If the task has validation and test documents, dev uses the validation documents. A single split is divided,
     with at most a third for dev. A question is used only in dev, only in test or only in few-shot
     examples, however often it is asked.
 
@@ -137,7 +137,7 @@ def _load(name: str) -> tuple[str, Any]:
         raise UserError(f"lm-eval:{name}: no such file, or it contains no task; check it")
     (key, task), *others = tasks.items()
     if others:
-        raise UserError(f"lm-eval:{name} is a group; name its tasks, such as lm-eval:{key}")
+        raise UserError(f"lm-eval:{name} is a group; use its tasks, such as lm-eval:{key}")
     if task.get_config("num_fewshot") is None:  # as the harness does
         task.set_config(key="num_fewshot", value=0)
     return key, task
@@ -153,7 +153,7 @@ def _code(name: str) -> list[str]:
 
 
 def _others(documents: Sequence[Marks], used: Iterable[Marks]) -> list[int]:
-    """The documents that ask nothing of these, in a random order of the questions."""
+    """The documents whose questions are not in `used`, with the questions in random order."""
     marks = {mark for each in used for mark in each}
     free = [index for index, each in enumerate(documents) if marks.isdisjoint(each)]
     return sorted(free, key=lambda index: digest(documents[index][0]))

@@ -25,7 +25,7 @@ def model_card(about: About, result: Result, library: str = "", made: str = "") 
         about: ``run.json``.
         result: ``result.json``.
         library: library that loads the files; empty: as in ``best/``.
-        made: how the files were made from those in ``best/``; empty: they are those.
+        made: how the files were made from those in ``best/``; empty: they are unchanged.
 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped. A card is published, so

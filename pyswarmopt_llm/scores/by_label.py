@@ -20,8 +20,8 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class LabelRow:
-    """A label: how many of its items were found, the share with its Wilson 95% interval, and the labels
-    that the others got, commonest first.
+    """A label: how many of its items were found, their share with a Wilson 95% interval, and the labels
+    given to its other items, most frequent first.
     """
 
     label: str

@@ -188,8 +188,8 @@ def _score_experts(job: Job, scorer: Scorer) -> list[Row]:
 
 
 def _surrogate(job: Job, rows: Sequence[Row], remarks: list[str]) -> Surrogate:
-    """The proposer that learns; it adds to the remarks. It mixes as many experts as a model can take,
-    the best ones.
+    """The proposer that learns. It mixes the best experts, as many as a model can take, and adds to the
+    remarks.
     """
     from pyswarmopt_llm.searching.surrogate import Surrogate
 

@@ -208,8 +208,8 @@ class Plan:
 
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
-    """The sets of coefficients to search with, ``NAME=VALUE``: distinct random ones of the paper's
-    grid, in which `settings` replace the values of a coefficient; all if there are no more.
+    """The sets of coefficients to search with, ``NAME=VALUE``: distinct random sets from the
+    paper's grid, or all of them if there are fewer. `settings` replace the values of a coefficient.
 
     Raises:
         UserError: a coefficient does not accept a value.

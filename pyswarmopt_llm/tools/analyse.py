@@ -22,14 +22,14 @@ from pyswarmopt_llm.searching.scoring.run_directory import check_fingerprints
 def analyse(path: Path, allowed: Collection[str]) -> dict[str, Any]:
     """Score a result on test again, and without each of its experts.
 
-    The other coefficients are kept, and so is what was trained on dev.
+    The other coefficients and any LoRA trained on dev are kept.
 
     Args:
         path: a finished run over adapters.
         allowed: parts of the run's configuration that may run code; see `named_again.require`.
 
     Returns:
-        Expert -> task -> `Comparison` of all experts with all but this one.
+        Expert -> task -> `Comparison` of the result with the result without this expert.
 
     Raises:
         UserError: the base, experts or data changed since the run, or no expert can be left out.

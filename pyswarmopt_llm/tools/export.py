@@ -52,8 +52,8 @@ def export_model(
 ) -> float | None:
     """Write an adapter in another format.
 
-    Memory holds the base once; with a rank, for an adapter that is not plain LoRA (DoRA, PiSSA, LoHa,
-    ...), twice in float32.
+    The base is in memory once. It is there twice, in float32, if `rank` is set and the adapter is
+    not a plain LoRA (DoRA, PiSSA, LoHa, ...).
 
     Args:
         source: a finished run (its result is exported), or an adapter.
@@ -149,7 +149,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> dict[str, Truncated]:
         Weight -> its change, scale included, with the loss.
 
     Raises:
-        UserError: PEFT does not merge the adapter, or it changes no linear layer, or more.
+        UserError: PEFT cannot merge the adapter, or it changes no linear layers, or other parts.
     """
     linear = linear_layers(base)
     merged = _merged_by_peft(base, spec)
@@ -197,7 +197,7 @@ def _merged_by_peft(base: BaseModel, spec: str) -> Any:
     adapted, ignored, missing = load_by_peft(model, folder)
     if wrong := [*missing, *ignored]:
         raise UserError(
-            f"{folder} does not match {base.spec} at {wrong[0]}, so PEFT would lose a part of it; use the "
+            f"{folder} does not match {base.spec} at {wrong[0]}, so PEFT would lose part of it; use the "
             "model it was trained on, or export it again"
         )
     with loading(str(folder), "PEFT cannot merge it; use the library that wrote it"):

@@ -168,7 +168,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     for text in config.data:
         name, _, spec = text.partition("=")
         if name not in experts or not spec:
-            why = f": write NAME=D, with an expert's name ({', '.join(experts)})"
+            why = f": use NAME=D with an expert's name ({', '.join(experts)})"
             raise InvalidOption("data", text, why)
         chats[name] = load_examples(spec, None, 0)
     return chats

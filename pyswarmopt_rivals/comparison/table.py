@@ -115,8 +115,8 @@ def render_page(result: Json) -> str:
 
 
 def next_command(result: Json) -> str | None:
-    """The command that makes the best method's adapter; None for an ensemble, which has none, for
-    the best expert, which exists, and for other methods than those of `merge` and `search`.
+    """The command that makes the best method's adapter. None if the best method is an ensemble (which
+    has no adapter), the best expert (which exists), or neither in `merge` nor in `search`.
 
     Args:
         result: ``compare.json``.

@@ -47,7 +47,7 @@ class MultiResult(Result):
             the one that violates the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite if no point is feasible.
         success: whether a feasible point with finite objectives was found.
-        maxcv: 0; without a feasible point, the amounts by which x violates constraints, summed.
+        maxcv: 0, or the summed constraint violation of x if no point is feasible.
         params: with ``space=``, the parameters of each point by name; else None.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or
             "smpso" with more than 20 parameters.
@@ -64,8 +64,8 @@ class MultiResult(Result):
         params: list[dict[str, Any]] | None  # type: ignore[assignment, misc]
 
     def to_pandas(self) -> Any:
-        """The front as a `pandas.DataFrame`: a row for each point, and a column for each coordinate
-        or parameter and each objective, fun0, fun1, ...
+        """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
+        parameter, and a column for each objective: fun0, fun1, ...
         """
         import pandas as pd
 

@@ -183,7 +183,7 @@ def in_plane(t: Trace) -> tuple[Floats, Sequence[str]]:
     """The first two coordinates of a search's positions, (E, 2), and the names of the axes."""
     x = t.positions()
     if x.shape[1] < 2:
-        raise ValueError("this search has one coordinate; a plot in the plane needs two")
+        raise ValueError("this search has one coordinate; this plot needs at least two")
     return x[:, :2], t.names[:2] or ("$x_1$", "$x_2$")
 
 

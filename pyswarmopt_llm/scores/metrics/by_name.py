@@ -22,7 +22,7 @@ FUNCTION = "FILE.py:FUNCTION"
 
 
 def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """What a metric gets from its model, its file or another room; `form` is its name in `METRICS`."""
+    """The fields that a metric takes from its model, its file or a module; `form`: its name in `METRICS`."""
     kind = form.partition(":")[0]
     argument = spec.partition(":")[2]
     match kind:

@@ -47,7 +47,7 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     """``harmonic``, ``arithmetic``, or ``keep:0.62`` with a floor for the last task.
 
     Raises:
-        UserError: the name is unknown, or the floor is no number or has no other task beside it.
+        UserError: the name is unknown, the floor is not a number, or there is only one task.
 
     Example:
         >>> find_combine("arithmetic", 2) is arithmetic

@@ -154,9 +154,9 @@ class EvaluateMetric:
     """An `evaluate` metric, computed item by item, so that its standard error is known.
 
     For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean equals
-    the library's value. Corpus-level metrics (such as Matthews correlation) are refused, as are
-    metrics of anything but texts. A metric of lists of references gets all of an item's, a metric of
-    single references the first.
+    the library's value. Corpus-level metrics (such as Matthews correlation) and metrics that do not
+    take texts are refused. A metric that takes lists of references gets all references of an item; a
+    metric that takes one reference gets the first.
 
     Args:
         spec: folder with a metric's script (works offline) or hub name; ``rouge#rougeL`` selects

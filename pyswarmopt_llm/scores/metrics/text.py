@@ -1,8 +1,8 @@
-"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and by the
+"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and the
 likelihood of reference texts (perplexity).
 
-The former are functions of items and texts; they return a value between 0 and 1 per item, the best
-over its references.
+All but perplexity are functions of items and texts. They return a value between 0 and 1 for each
+item, the best over its references.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def find_columns(
 
     Args:
         table: the table; case and blanks around its names of questions and answers do not matter.
-        told: our column name -> the table's, given by the user and spelled as there.
+        told: our column name -> the table's, as set by the user and spelled in the table.
         answered: whether questions need an answer column.
         prompts: whether all rows are verbatim prompts.
 

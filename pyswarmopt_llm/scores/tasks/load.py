@@ -47,8 +47,8 @@ def load_task(
             ``hub:DATASET[:CONFIG]``, ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items
             need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly that many).
-            Of a file without splits a third (of prompts, half) is drawn as dev, and at most 200 dev
-            and 1,000 test items are used by default.
+            If a file has no splits, a third of it (half, if it has only prompts) is drawn as dev,
+            and by default at most 200 dev and 1,000 test items are used.
         test: number of test items.
         allow_overlap: accept questions that are in both dev and test.
         columns: names of a file's columns, if they differ: ``"question=text"``, ``"label=mood"``;

@@ -99,7 +99,7 @@ def parse_rows(table: Table, parse: Callable[[FileRow], T]) -> list[T]:
     """The result of `parse` for each row.
 
     Raises:
-        UserError: there are bad rows; the first faults are listed.
+        UserError: there are invalid rows; the message lists the first ones.
     """
     results = []
     faults = []

@@ -1,4 +1,4 @@
-"""What model cards say of the base, and of the questions that an expert was trained on."""
+"""Facts from model cards: the base, and the questions that an expert was trained on."""
 
 from __future__ import annotations
 

@@ -122,12 +122,12 @@ class Result:
         passes: forward passes per item, training included (a backward pass counts as 1.5).
         seconds, seconds_scoring, peak_memory_bytes: on this machine.
         stop: reason -> value.
-        judge: name of each judge -> its requests, their tokens and their cost.
+        judge: name of each judge -> its requests and their tokens.
         combine: combination of the tasks' scores, see `find_combine`.
         experts: name -> expert on dev.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
-        expert_iteration: where a search does it: ``rounds`` trained of the better model, and
+        expert_iteration: if the search used it: number of training ``rounds`` of the result, and of
             ``replies`` written and scored.
         front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
             expert -> weight, of each mixture that no other dominates.

@@ -18,7 +18,7 @@ from pyswarmopt_llm.searching.use.opening import Model, named_task, open_model, 
 def worded(run: str | Path | None, question: str, task: str | None = None) -> str:
     """The user turn that asks a question as the search did.
 
-    Where each question has options of its own, the turn is the question itself.
+    If the search's questions had different choices, the turn is the question itself.
 
     Args:
         run: a finished run; None: the question is the turn.

@@ -183,8 +183,8 @@ def specs_of(about: About) -> dict[str, str]:
 
 
 def _for_task(about: About, name: str) -> SearchConfig:
-    """The search's settings for one of its tasks: without the templates of others. A test split may
-    have been left out.
+    """The search's settings for one of its tasks, without the templates of the others. The search
+    may have had no test split.
     """
     stored = about.config
     others = tuple(f"{other}=" for other in about.task_names if other != name)

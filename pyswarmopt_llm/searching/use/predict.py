@@ -71,7 +71,8 @@ def predict(
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column; its columns are named as in the search.
         out: output file: the same rows with label and probabilities. Finished rows are kept in
-            ``OUT.*.progress``: repeating the call resumes the job.
+            ``OUT.DIGEST.progress``, where DIGEST depends on the inputs: the same call resumes the
+            job, and other inputs get their own file.
         task: if the search had several tasks, one of them: its name, or how it was given.
         dtype: dtype of the weights; ``auto`` uses that of the search.
         device: where the model runs.
@@ -195,8 +196,8 @@ def _answered(
 def _progress(
     out: str | Path | None, table: Table, labels: Iterable[str], inputs: str
 ) -> Iterator[AppendLog]:
-    """Log of finished rows beside a file, named by their inputs; locked, and removed when the file is
-    complete.
+    """A log of finished rows next to the output, named after the inputs; locked, and removed when the
+    output is complete.
 
     Args:
         out: output file; None: stores nothing.

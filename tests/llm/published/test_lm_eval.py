@@ -218,7 +218,7 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
         LmEvalTask(str(tmp_path / "x.yaml"))
     (tmp_path / "b.yaml").write_text((tmp_path / "toy.yaml").read_text().replace("toy_1", "toy_b"))
     (tmp_path / "both.yaml").write_text("group: both\ntask: [toy_1, toy_b]\n")
-    with pytest.raises(UserError, match="is a group; name its tasks, such as lm-eval:toy_"):
+    with pytest.raises(UserError, match="is a group; use its tasks, such as lm-eval:toy_"):
         LmEvalTask(str(tmp_path / "both.yaml"))
     with pytest.raises(UserError, match=r"metric f9 .*: acc"):
         task = LmEvalTask(f"{harness_task({'validation': 6})}#f9")
