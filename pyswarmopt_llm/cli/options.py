@@ -138,7 +138,7 @@ class SwarmCommand(TyperCommand):
                 param.hidden = False
             args = ["--help"]
         words = spell_set([*from_file(args), *args], {*flags, *REMOVED})
-        refuse_removed(words, flags)
+        refuse_removed([word for word in words if word.startswith("-")], flags)
         valued = {name: param for name, param in flags.items() if not param.is_flag}
         refuse_unclear(words, valued)
         variadic = [name for name in valued if (valued[name].metavar or "").endswith("...")]

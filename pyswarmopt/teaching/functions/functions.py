@@ -222,6 +222,38 @@ def himmelblau(x: Any) -> Any:
 
 
 @toy(
+    "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625",
+    "Beale 1958; Jamil & Yang 2013 [10]",
+    (-4.5, 4.5),
+    optimal_x=(3.0, 0.5),
+    min_dim=2,
+    max_dim=2,
+)
+def beale(x: Any) -> Any:
+    return sum(
+        (c - x[..., 0] * (1 - x[..., 1] ** k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625))
+    )
+
+
+@toy(
+    "(1 + (x_1 + x_2 + 1)^2 (19 - 14 x_1 + 3 x_1^2 - 14 x_2 + 6 x_1 x_2 + 3 x_2^2)) "
+    "(30 + (2 x_1 - 3 x_2)^2 (18 - 32 x_1 + 12 x_1^2 + 48 x_2 - 36 x_1 x_2 + 27 x_2^2))",
+    "Goldstein & Price 1971; Jamil & Yang 2013 [58]",
+    (-2.0, 2.0),
+    optimal_x=(0.0, -1.0),
+    optimum_per_dim=1.5,
+    min_dim=2,
+    max_dim=2,
+)
+def goldstein_price(x: Any) -> Any:
+    a = x[..., 0]
+    b = x[..., 1]
+    left = 19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2
+    right = 18 - 32 * a + 12 * a**2 + 48 * b - 36 * a * b + 27 * b**2
+    return (1 + (a + b + 1) ** 2 * left) * (30 + (2 * a - 3 * b) ** 2 * right)
+
+
+@toy(
     "(4 - 2.1 x_1^2 + x_1^4 / 3) x_1^2 + x_1 x_2 + 4 (x_2^2 - 1) x_2^2; two optima",
     "Dixon & Szego 1978; Jamil & Yang 2013 [30]",
     (-5.0, 5.0),
@@ -236,11 +268,28 @@ def six_hump_camel(x: Any) -> Any:
     return (4 - 2.1 * a**2 + a**4 / 3) * a**2 + a * b + 4 * (b**2 - 1) * b**2
 
 
+@toy(
+    "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)",
+    "Easom 1990; Jamil & Yang 2013 [50]",
+    (-100.0, 100.0),
+    optimal_x=math.pi,
+    optimum_per_dim=-0.5,
+    min_dim=2,
+    max_dim=2,
+)
+def easom(x: Any) -> Any:
+    lib = namespace(x)
+    return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
+
+
 __all__ = [
     "ALL",
     "ToyFunction",
     "ackley",
+    "beale",
+    "easom",
     "ellipsoid",
+    "goldstein_price",
     "griewank",
     "himmelblau",
     "lunacek",

@@ -114,7 +114,11 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.griewank([np.pi, 0.0]) == pytest.approx(2 + np.pi**2 / 4000)
     assert f.schwefel([0.0, 0.0]) == pytest.approx(837.9657745448674)
     assert f.lunacek([-2.5, 2.5]) == pytest.approx(2 + _lunacek_other_funnel(-2.5, 2.5))
+    assert f.beale([1.0, 2.0]) == 2.5**2 + 5.25**2 + 9.625**2
+    # a local minimum (Dixon & Szego 1978)
+    assert f.goldstein_price([1.2, 0.8]) == pytest.approx(840)
     assert f.six_hump_camel([1.0, 1.0]) == pytest.approx(4 - 2.1 + 1 / 3 + 1)
+    assert f.easom([np.pi, 0.0]) == pytest.approx(np.exp(-(np.pi**2)))
 
 
 def _lunacek_other_funnel(*x):
