@@ -49,10 +49,8 @@ addEventListener("load", async () => {
   seen.refused = $("scoreSaid").textContent;
   submit("own", "ownBox", "Question: halves a b c d");
   seen.own = $("ownSaid").textContent;
-  const links = [];
-  HTMLAnchorElement.prototype.click = function () { links.push(this.download); };
   $("export").click();
-  seen.exported = [...links, $("command").textContent];
+  seen.exported = $("command").textContent;
   const question = $("questions").querySelector("fieldset");
   question.querySelector("button").click();
   seen.asked = question.querySelector(".why").textContent;

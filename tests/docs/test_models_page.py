@@ -129,7 +129,7 @@ def test_page_and_swarm_llm_agree_on_200_prompts(
     prompts = [row["prompt"] for row in writer.prompts("dev", 200)]
     names = writer.data()["experts"]
     shares = mixture(names, halves_rotate=0.6, reverse_next=0.55, reverse_pairs=-0.05)
-    file, *pages = chromium(
+    pages = chromium(
         f"""(pool) => {{
           const shares = {json.dumps(shares)}, prompts = {json.dumps(prompts)};
           const pages = ["weights", "factor"].map((space) => {{
@@ -139,12 +139,13 @@ def test_page_and_swarm_llm_agree_on_200_prompts(
               replies: Llama.replies(pool, mixed, prompts.slice(0, 30), 6),
             }};
           }});
-          return [Mixtures.exported({json.dumps(names)}, shares), ...pages];
+          const spaces = ["delta", "factor"];
+          const commands = spaces.map((space) => Mixtures.command({json.dumps(names)}, shares, space));
+          return pages.map((page, k) => ({{ ...page, command: commands[k] }}));
         }}"""
     )
-    (tmp_path / "mixture.json").write_text(file)
-    for kind, told in zip(("delta", "factor"), pages, strict=True):
-        engine = merged(kind, tmp_path)
+    for number, told in enumerate(pages):
+        engine = merged(told["command"], tmp_path / str(number))
         asked = [engine.chat(prompt) for prompt in prompts]
         tokens = [engine.tokenizer(text, add_special_tokens=False)["input_ids"] for text in asked]
         with torch.inference_mode():
@@ -153,12 +154,12 @@ def test_page_and_swarm_llm_agree_on_200_prompts(
         assert told["replies"] == engine.generate(asked[:30], max_new_tokens=6)
 
 
-def merged(kind: str, folder: Path) -> Any:
-    """The mixture of an exported file, as swarm-llm makes and reads it."""
-    base, out = str(LETTERS / "base"), folder / kind
-    experts = sorted(str(path.parent) for path in LETTERS.glob("*/*/adapter_config.json"))
-    numbers = str(folder / "mixture.json")
-    sl.merge(base, experts, "uniform-soup", kind, out, weights=numbers)
+def merged(command: str, out: Path) -> Any:
+    """The mixture that the page's command writes, read back."""
+    script = command.replace("swarm-llm", f"{sys.executable} -m pyswarmopt_llm")
+    script = script.replace("--out merged", f"--out {out}")
+    subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True)
+    base = str(LETTERS / "base")
     return sl.open_model(base, str(out), dtype="float32", device="cpu", threads=1)
 
 
@@ -247,7 +248,7 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
     assert seen["button"] == seen["moved"]
     assert "outside" not in seen["moved"] and "halves-rotate" in seen["moved"]
     assert "4.00" in seen["length"] and "“wit” is unknown" in seen["refused"]
-    assert seen["exported"][0] == "mixture.json" and "--space delta" in seen["exported"][1]
+    assert "--space delta" in seen["exported"] and "/halves-rotate" in seen["exported"]
     assert "answer is" in seen["asked"] and "1.00 reverse-next" in seen["tried"]
     assert seen["second"] == ["The swarm of models", 0, True]
 

@@ -89,9 +89,13 @@ const Mixtures = (() => {
     };
   };
 
-  // What `swarm-llm merge --weights` takes: expert -> number, without those that are 0.
-  const exported = (names, shares) =>
-    `${JSON.stringify(Object.fromEntries(names.map((name, k) => [name, shares[k]]).filter(([, share]) => share)), null, 2)}\n`;
+  // The command that writes a mixture as an adapter, in a clone of the repository; experts with the number 0 are left out.
+  const command = (names, shares, space) => {
+    const used = names.map((name, k) => [name, shares[k]]).filter(([, share]) => share);
+    const folders = used.map(([name]) => `    examples/letters/*/${name} \\\n`).join("");
+    return `swarm-llm merge --base examples/letters/base --experts \\\n${folders}` +
+      `    --space ${space} --weights=${used.map(([, share]) => share).join(",")} --out merged`;
+  };
 
-  return { NAMES, CORNERS, scoreOf, counted, writer, value, unit, sharesAt, candidateAt, pointOf, inPlane, surface, exported };
+  return { NAMES, CORNERS, scoreOf, counted, writer, value, unit, sharesAt, candidateAt, pointOf, inPlane, surface, command };
 })();

@@ -284,12 +284,7 @@
   };
 
   const save = () => {
-    const content = Mixtures.exported(names, model.shares);
-    const link = element("a", { href: URL.createObjectURL(new Blob([content], { type: "application/json" })), download: "mixture.json" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    $("command").textContent = "swarm-llm merge --base examples/letters/base --experts examples/letters/experts/* \\\n" +
-      `    examples/letters/harmful/* \\\n    --space ${SPACES[model.space]} --weights mixture.json --out merged`;
+    $("command").textContent = Mixtures.command(names, model.shares, SPACES[model.space]);
     $("exported").hidden = false;
   };
 
