@@ -135,7 +135,7 @@ def test_without_a_clone_a_demo_says_where_its_models_are(
 def test_the_quick_demo_needs_no_clone(environment: Path, tmp_path: Path) -> None:
     words = "demo --quick --json --out run".split()
     done = called(environment / "bin" / "swarm-llm", *words, where=tmp_path)
-    assert done.returncode == 0 and done.stderr.startswith("toy demo: ")
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["best_test"] > found["best_single_test"]
 
