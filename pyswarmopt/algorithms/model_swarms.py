@@ -62,13 +62,14 @@ def model_swarms(
         patience: c, iterations without a new global best after which the search stops.
         max_iter: K, the maximum number of iterations.
         randomness: "none" makes every r = 1.
-        compat: "paper", or "reference" for the authors' released `search.py` where it differs: t ~
-            U(0, 2), and an added starting point may be x_a or x_b of the next ones; a particle goes
-            back after c_r - 1 evaluations without a new personal best, and again at every iteration
-            until it has one; lambda is never below 0.1 from the second iteration on; the search
-            stops after c - 1 iterations without a new global best, but not before iteration c;
-            among equally bad points the last is the worst, among starting ones the first; a
-            dropped evaluation counts the old score again.
+        compat: "paper", or "reference" for the authors' released `search.py` where it differs: an
+            added starting point t x_a + (1 - t) x_b has t ~ U(0, 2), and may be interpolated itself
+            later; a particle goes back after c_r - 1 evaluations without a new personal best, and
+            again at every iteration until it has one; lambda is never below 0.1 from the second
+            iteration on; the search stops after c - 1 iterations without a new global best, but not
+            before iteration c; if several points are equally bad, the last one counts as the worst
+            (the first one, among starting points); if an evaluation is dropped, the particle's old
+            score counts again.
 
     Returns:
         The recipe.

@@ -62,7 +62,7 @@ class NevergradOptimizer:
         ValueError: there is no such optimiser, it proposes one point at a time but `population` is
             larger, or both bounds and positions are missing.
 
-    Saving stores the told values; loading repeats all calls of `ask` and `tell`, which is exact for
+    Saving stores the told values; loading repeats all calls to `ask` and `tell`, which is exact for
     every optimiser that depends only on its seed and these values, and takes as long as those
     calls.
 
@@ -223,7 +223,7 @@ class NevergradOptimizer:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore a saved state by repeating all calls of `ask` and `tell`.
+        """Restore a saved state by repeating all calls to `ask` and `tell`.
 
         Raises:
             ValueError: the settings differ, or `ask` returns different positions than before,

@@ -285,7 +285,7 @@ def paired_test(
     in Agresti & Min (2005, Statistics in Medicine 24). Without them, a model that is often a little
     worse and rarely much better would be called worse whenever the sample misses the rare item.
 
-    The interval contains 0 exactly if p is not below `level`, and never has zero width.
+    The interval contains 0 if and only if p is at least `level`, and never has zero width.
 
     Simulated with 6, 20, 60 and 200 items: for right and wrong answers the test is wrong in at most
     4% of samples, and a 95% interval covers the mean in at least 92% (with 6 items 88%); for grades
@@ -385,10 +385,10 @@ class Comparison:
 
     Attributes:
         difference: mean of the first minus mean of the second.
-        interval: ends of the difference, at 95% unless stated; it contains 0 exactly if `p_value`
-            is not below 5% (see `paired_test`).
-        p_value: p of the two-sided test that the interval inverts; for right and wrong answers
-            McNemar's exact test.
+        interval: confidence interval of the difference, at 95% unless stated; it contains 0 if and
+            only if `p_value` is at least 0.05 (see `paired_test`).
+        p_value: p of the two-sided test that the interval inverts; for right and wrong answers,
+            this is McNemar's exact test.
         n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.

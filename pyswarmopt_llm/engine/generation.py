@@ -253,7 +253,7 @@ class ReplyCache(Cache):
         """Store the keys and values of a batch of prompts, and of the prefix before them.
 
         Args:
-            batch: batch of a plan whose pairs are rows of this cache.
+            batch: a planned batch of prompts; each of its pairs is a row of this cache.
             packing: how the batch was packed.
             recorded: cache of the batch's forward pass.
             n_prefix: number of prefix tokens.

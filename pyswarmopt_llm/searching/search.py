@@ -198,6 +198,6 @@ def check_unchanged(run: Run, job: Job) -> None:
     for name in changed:
         if list(utilities[name](job.engine).per_item) != row.item_values(name):
             raise UserError(
-                f"{run.path}: the score of {name} changed since the run began and now rates "
-                "a reply differently; restore it, or start a new run"
+                f"{run.path}: the metric of {name} has changed since the run began and now gives "
+                "a reply a different score; restore it, or start a new run"
             )

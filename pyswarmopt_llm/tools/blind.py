@@ -146,7 +146,7 @@ def count_votes(files: Sequence[str]) -> Votes:
             prompts[id_] = prompt
             votes.setdefault(id_, []).append(value)
     if not votes:
-        raise UserError(f"{files[0]}: no votes yet; enter 1, 2 or tie in the column vote")
+        raise UserError(f"{files[0]}: no votes yet; enter 1, 2 or tie in the vote column")
     values = [*map(fmean, votes.values())]
     asked = [prompts[id_] for id_ in votes]
     rate = fmean(values)

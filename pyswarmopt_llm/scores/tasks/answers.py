@@ -45,6 +45,7 @@ _DENIAL = re.compile(
     r"|less|than|instead of|out of|at least|at most)\b"
 )
 _REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
+_OTHER_WORDS = [{word, other} for word in ("yes", "no") for other in ("true", "false")]
 # a last sentence: "x = 18", "The sum is 24."
 _SAID = re.compile(
     r"(?:\A|[.!?]\s|\n)[^\d=.!?\n]*?(?:[=:]|['’]s\b|\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)\b:?)(?P<said>[^\n=]+)\Z"
@@ -104,7 +105,9 @@ def _check(reference: str, text: str) -> bool | None:
         named = not written_quantity(last) and any(map(number.same, quantities(last)))
     elif answer in VERDICTS:
         verdict = spoken_verdict(text)
-        return None if verdict is None else verdict == answer
+        if verdict is None or {verdict, answer} in _OTHER_WORDS:
+            return None
+        return verdict == answer
     else:
         forms = {text, *parts, *map(statement, parts)}
         right = any(same_words(each, form) for each in {reference, plain(gold)} for form in forms)

@@ -79,7 +79,7 @@ def _with_prompt(task: Task, template: str | None) -> Task:
 
 
 def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question, options, and the item's other fields (a passage, ...).
+    """The text of each placeholder: question, options, and other fields of the item, such as a passage.
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))

@@ -102,7 +102,7 @@ def _verdict(text: str) -> str | None:
     words = _UNSAID.sub(" ", text.casefold().replace("\u2019", "'"))
     said = "|".join(VERDICTS)
     # not of "Yes... wait, no"
-    first = re.match(rf"[\W_]*({said})(?![a-z])(?!.*\b(?:wait|actually),?\s+(?:{said})\b)", words)
+    first = re.match(rf"[\W_]*({said})(?![a-z])(?!.*\b(?:wait|actually)\b.*\b(?:{said})\b)", words)
     if first:
         return first[1]
     if _DENIED.search(words):

@@ -83,7 +83,8 @@ def gains(before: Replies, after: Replies) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Answerer:
-    """A model that answers prompts; models trained without some prompts answer those.
+    """A model that answers prompts. Prompts held out from a training are answered by the model that was
+    trained without them.
 
     Attributes:
         name: its name in the store.
