@@ -165,7 +165,7 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(
         resume(config.out)
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
-    with pytest.raises(UserError, match="score of asks changed since the run began"):
+    with pytest.raises(UserError, match="metric of asks has changed since the run began"):
         resume(config.out, allowed=["mine.py:letters"])
     (mine / "mine.py").write_text(text + "\n# edited, with the same values\n")
     result = resume(config.out, allowed=["mine.py:letters"]).result
