@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.words import MONTHS, typography
 
 # Letters before a number make it a name (H2O), signs an exponent or a root.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?<![0-9]:)
     (?P<sign>-|(?<![0-9][ ])(?:minus|negative)\s+)?
     (?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?(?:
     (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
@@ -49,10 +49,10 @@ _NUMBER = re.compile(
       )(?:/[^\W\d_]+)?))?""",
     re.VERBOSE | re.IGNORECASE,
 )
-# a multiple of a symbol is no number, nor are a date and a bound
+# a multiple of a symbol is no number, nor are a date, a time and a bound
 _NO_NUMBER = re.compile(
     rf"\s*(?:[π√‰百千万萬億亿]|(?:pi|[xyn]|[mbt]n|lakh|crore|{MONTHS})(?![^\W\d]))"
-    r"|[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)\b",
+    r"|:[0-9]|[a-z]*\s(?:or|and)\s(?:more|less|fewer|over|above|up)\b",
     re.IGNORECASE,
 )
 _REST = re.compile(r"\s*/?[^\W\d_]*[.,!*_\s]*")
