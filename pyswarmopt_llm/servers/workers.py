@@ -1,8 +1,8 @@
 """Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, with one
 interface (docs/how-to/scaling.md).
 
-Results do not depend on the worker. A process that fails or ends, ends the search, which can be
-resumed; Ray itself replaces actors that end.
+Results do not depend on the worker. If a process fails or ends, the search ends and can be resumed;
+if a Ray actor ends, for example with its node, the others continue.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +28,6 @@ from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.scorer import Answer, Crew, Evaluator, Request
 
-RESTARTS = 3  # of a Ray actor, and tries of its evaluation
 ENDED = "a worker ended; scores are kept, so fix the cause (often too little memory) and resume"
 
 
@@ -133,12 +132,10 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     ``ray://HOST[:PORT]``.
 
     Raises:
-        UserError: Ray is not installed, the cluster does not respond, or an actor ended too often.
+        UserError: Ray is not installed, the cluster does not respond, or all actors ended.
     """
     config = worker.config
     ray: Any = optional("ray", f"`workers` {config.workers}")
-    from ray.util import ActorPool
-
     ours = not ray.is_initialized()
     if ours:
         address = None if config.workers == RAY else config.workers
@@ -152,23 +149,44 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     gpus = 0
     if config.device != "cpu":
         gpus = int(room.get("GPU", 0))
-    kept = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
-    kind = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0), **kept)(Worker)
+    kind = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0))(Worker)
     given = (config, worker.fingerprints, worker.scorings)
     size = max(gpus or int(room.get("CPU", 0) // cores), 1)
     actors = [kind.remote(*given) for _ in range(size)]
-    pool = ActorPool(actors)
     try:
-        yield partial(pool.map, lambda actor, request: actor.answer.remote(request))
+        yield partial(_ask, ray, [*actors])
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
-    except ray.exceptions.RayError as error:
-        raise UserError(f"{ENDED} ({first_line(error)})") from error
     finally:
         for actor in actors:
             ray.kill(actor)
         if ours:
             ray.shutdown()
+
+
+def _ask(ray: Any, free: list[Any], requests: Sequence[Request]) -> list[Answer]:
+    """The answers of actors, in order; an actor that ends leaves the list `free`.
+
+    Raises:
+        UserError: no actor is left.
+    """
+    waiting = dict(enumerate(requests))
+    pending: dict[Any, tuple[int, Any]] = {}
+    answers: dict[int, Answer] = {}
+    while len(answers) < len(requests):
+        for number in [*waiting][: len(free)]:
+            actor = free.pop()
+            pending[actor.answer.remote(waiting.pop(number))] = number, actor
+        if not pending:
+            raise UserError(ENDED)
+        (done, *_), _ = ray.wait([*pending])
+        number, actor = pending.pop(done)
+        try:
+            answers[number] = ray.get(done)
+            free.append(actor)
+        except ray.exceptions.RayActorError:
+            waiting[number] = requests[number]
+    return [answers[number] for number in range(len(requests))]
 
 
 def open_crew(job: Job, scorings: Mapping[str, Scoring]) -> AbstractContextManager[Crew]:
