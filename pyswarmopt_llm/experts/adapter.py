@@ -345,7 +345,8 @@ def _in_base(module: str, linear: Collection[str]) -> str:
     """The base's name of a module: its own, or the only one at the same place."""
     if module in linear:
         return module
-    alike = [name for name in linear if _place(name) == _place(module) != ""]
+    place = _place(module)
+    alike = [name for name in linear if place and _place(name) == place]
     if len(alike) == 1:
         return alike[0]
     return module

@@ -85,7 +85,7 @@ def gguf_file(spec: str) -> Path:
 
 def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     """The directory with the model as bf16 safetensors and its tokenizer; the first call creates
-    it.
+    it, under a lock.
 
     Args:
         gguf: file of any quantisation type known to the package `gguf`.
@@ -102,8 +102,13 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     if (target / "config.json").is_file():
         return target
     need_extra("gguf", f"{who}: reading a GGUF file")
-    logger.info("Converting %s to safetensors (only on first use)", gguf.name)
-    _convert(gguf, target, who)
+    from filelock import FileLock
+
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "lock"):
+        if not (target / "config.json").is_file():  # another process may have created it meanwhile
+            logger.info("Converting %s to safetensors (only on first use)", gguf.name)
+            _convert(gguf, target, who)
     return target
 
 
