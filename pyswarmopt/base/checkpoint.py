@@ -6,6 +6,7 @@ tensor are one JSON entry. torch is needed only for tensors.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
@@ -13,11 +14,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import as_array, dtype_name, is_tensor
+from pyswarmopt.base.files import is_running
 from pyswarmopt.base.words import cut, one_line
 
 FORMAT = 3
@@ -40,25 +42,25 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     values = {name: value for name, value in state.items() if name not in arrays}
     header = {"format": FORMAT, "values": values, "tensors": tensors}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    temporary = _temporary(Path(path))
+    path = Path(path)
+    temporary = _temporary(path)
     try:
-        with _create(temporary) as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by killed processes
+            process = left.name[len(path.name) + 2 : -4]
+            if process.isdecimal() and not is_running(int(process)):
+                left.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _create(temporary: Path) -> IO[bytes]:
-    """Open a new file, in place of one that a killed process left."""
-    temporary.unlink(missing_ok=True)
-    return open(temporary, "xb")  # never through a link
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 class Writer:
@@ -108,7 +110,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     try:
         if not os.path.lexists(where):
             temporary = _temporary(where)
-            _create(temporary).close()
+            temporary.open("xb").close()
             temporary.unlink()
     except (OSError, ValueError) as error:  # ValueError: a null byte
         raise ValueError(

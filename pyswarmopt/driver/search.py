@@ -360,14 +360,16 @@ class Search:
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
         failures = self.evaluator.failures
-        remarks = failed_calls(failures, calls) + self._remark() + found.note
+        remarks = failed_calls(failures, calls)
+        if self._phased:
+            remarks += self._swarm.remark
         return self._kind(
             x=found.x,
             fun=found.fun,
             nfev=calls,
             nit=self._swarm.iteration,
             success=finite and feasible and self._succeeded(stop, found.fun),
-            message=message(stop, finite, found.breach) + remarks,
+            message=message(stop, finite, found.breach) + remarks + found.note,
             stop=stop,
             history=self._history,
             fun_stderr=found.stderr,
@@ -383,10 +385,6 @@ class Search:
             recipe=self._recipe,
             seed=self._identity["seed"],
         )
-
-    def _remark(self) -> str:
-        """What a user should know about the constraints; usually empty."""
-        return self._swarm.remark if self._phased else ""
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,

@@ -159,13 +159,6 @@ class NevergradOptimizer:
             candidates = [self._optimizer.ask() for _ in range(count)]
         return candidates, np.array([candidate.value for candidate in candidates])
 
-    def _learn(self, candidates: list[Any], costs: Floats) -> None:
-        with self._own_global_state():
-            for candidate, cost in zip(candidates, costs, strict=True):
-                # Some optimisers cannot use starting positions that they did not propose.
-                with suppress(ng.errors.TellNotAskedNotSupportedError):
-                    self._optimizer.tell(candidate, float(min(cost, WORST)))
-
     @property
     def best(self) -> Point:
         """The best point so far."""
@@ -201,7 +194,11 @@ class NevergradOptimizer:
         i = int(costs.argmin())
         if costs[i] < self._best.value:
             self._best = Point(asked[i].copy(), float(costs[i]))
-        self._learn(candidates, costs)
+        with self._own_global_state():
+            for candidate, cost in zip(candidates, costs, strict=True):
+                # Some optimisers cannot use starting positions that they did not propose.
+                with suppress(ng.errors.TellNotAskedNotSupportedError):
+                    self._optimizer.tell(candidate, float(min(cost, WORST)))
         self._digest.update(asked.tobytes())
         self._told += costs.tolist()
         self._pending = None

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -72,11 +74,20 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
     assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
 
 
-def test_what_a_killed_writer_left_is_replaced_by_the_next(tmp_path):
-    (tmp_path / ".c.npz.tmp").write_bytes(b"half of it")
-    (tmp_path / "c.npz.tmp").write_bytes(b"the user's")
+def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / f".c.npz.{gone.pid}.tmp").write_bytes(b"half of it")
+    kept = [
+        f".other.npz.{gone.pid}.tmp",
+        f".c.npz.{os.getppid()}.tmp",  # of a process that still writes
+        f".c.npz.npz.{gone.pid}.tmp",  # of the checkpoint c.npz.npz
+        "c.npz.tmp",  # the user's
+    ]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"of another")
     checkpoint.write(checkpoint.checked_path(tmp_path / "c.npz"), {"n": 1})
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["c.npz", "c.npz.tmp"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*kept, "c.npz"])
 
 
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
