@@ -28,32 +28,16 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
     """
     v = np.asarray(values, dtype=np.float64)
     numbers = np.flatnonzero(~np.isnan(v).any(-1))
-    rows = numbers[np.lexsort(v[numbers].T[::-1])]  # none is dominated by a later one
-    ordered = v[rows]
-    new = np.append(True, (ordered[1:] != ordered[:-1]).any(-1))[: len(rows)]
-    distinct = ordered[new]
-    kept = _front(distinct)
+    rest = numbers[np.lexsort(v[numbers].T[::-1])]  # none is dominated by a later one
+    columns = v[rest].T
     best = np.zeros(len(v), dtype=np.bool_)
-    best[rows] = kept[np.cumsum(new) - 1]  # equal points all count or none
+    while rest.size:
+        first = columns[:, :1]
+        best[rest[(columns == first).all(axis=0)]] = True
+        ahead = (columns < first).any(axis=0)  # in some objective
+        rest = rest.compress(ahead)
+        columns = columns.compress(ahead, axis=1)
     return best
-
-
-def _front(ordered: Floats) -> Bools:
-    """Mask of the non-dominated points among distinct, sorted ones, (n, M): each front point
-    removes the points it dominates.
-    """
-    kept = np.zeros(len(ordered), dtype=np.bool_)
-    rest = np.arange(len(ordered))
-    columns = list(ordered.T[1:])  # in the first objective later points are nowhere better
-    while len(rest):
-        first = rest[0]
-        kept[first] = True
-        beaten = np.ones(len(rest), dtype=np.bool_)
-        for column in columns:
-            beaten &= column >= column[0]
-        rest = rest[~beaten]
-        columns = [column[~beaten] for column in columns]
-    return kept
 
 
 def crowding_distance(values: npt.ArrayLike) -> Floats:
