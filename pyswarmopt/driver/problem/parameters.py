@@ -74,31 +74,24 @@ class Real:
 @dataclass(frozen=True)
 class Integer(Real):
     """A whole number from low to high. The search rounds it; on a log scale, this class does.
-    With a step above 1, the coordinate is the number of steps from low.
 
     Attributes:
         low: the smallest value.
         high: the largest value.
-        step: distance between values.
 
     Example:
-        >>> Integer(1, 8).decode([2.6]), Integer(10, 40, step=10).decode([2.6])
-        (3, 40)
+        >>> Integer(1, 8).decode([2.6])
+        3
     """
 
     low: int
     high: int
-    step: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = all(_is_number(n) and n == int(n) for n in (self.low, self.high, self.step))
-        large = max(abs(self.low), abs(self.high)) > 2**53  # float64 has no odd numbers beyond
-        if not whole or large or self.step < 1 or (self.log and self.step != 1):
-            raise ValueError(
-                f"({self.low}, {self.high}), step {self.step}: use whole numbers up to 2**53, a step "
-                "of at least 1, and no step on a logarithmic scale"
-            )
+        whole = self.low == int(self.low) and self.high == int(self.high)
+        if not whole or max(abs(self.low), abs(self.high)) > 2**53:  # without odd floats beyond
+            raise ValueError(f"({self.low}, {self.high}): use whole numbers up to 2**53")
 
     @property
     def kind(self) -> str:
@@ -112,32 +105,22 @@ class Integer(Real):
         """Lower and upper bound of each coordinate."""
         if self.log:
             return [(math.log(self.low - 0.5), math.log(self.high + 0.5))]
-        if self.step != 1:
-            return [(0.0, (self.high - self.low) // self.step)]
         return super().sides
 
     def decode(self, x: Sequence[float]) -> int:
         """The value at the given coordinates."""
-        if self.step != 1:
-            return min(self.low + round(x[0]) * self.step, self.high)
         return round(super().decode(x))
-
-    def encode(self, value: float) -> list[float]:
-        """The coordinates of a value."""
-        if self.step != 1:
-            return [(value - self.low) / self.step]
-        return super().encode(value)
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter can take a value."""
-        return super().allows(value) and (value - self.low) % self.step == 0
+        return super().allows(value) and value == int(value)
 
 
 @dataclass(frozen=True)
 class Choice:
     """One of several values without an order; the coordinate is its index."""
 
-    options: tuple[Any, ...]
+    options: Sequence[Any]
     kind = "label"
 
     def __post_init__(self) -> None:
@@ -401,7 +384,7 @@ def log(low: float, high: float) -> Real:
     return Real(low, high, log=True)
 
 
-def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
+def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer | Ordered:
     """A whole number for `space=`, both bounds included; with `log`, on a logarithmic scale, which
     needs `low` >= 1.
 
@@ -409,7 +392,7 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
         low: the smallest value.
         high: the largest value.
         log: whether the scale is logarithmic.
-        step: distance between values, starting at `low`.
+        step: distance between values, starting at `low`; not on a logarithmic scale.
 
     Returns:
         The parameter.
@@ -421,7 +404,14 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
         >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5), integer(60, 80, step=5).allows(62)
         (True, False, False)
     """
-    return Integer(low, high, log, step)
+    every = Integer(low, high, log)
+    if step == 1:
+        return every
+    if log or not (isinstance(step, int) and step > 1):
+        raise ValueError(
+            f"step={step!r}: use a whole number of at least 1, and none on a logarithmic scale"
+        )
+    return Ordered(range(int(low), int(high) + 1, step))
 
 
 def ordered(options: Iterable[Any]) -> Ordered:
