@@ -22,7 +22,7 @@ from pyswarmopt.base.arrays import as_array, dtype_name, is_tensor
 from pyswarmopt.base.files import is_running
 from pyswarmopt.base.words import cut, one_line
 
-FORMAT = 3
+FORMAT = 4
 HEADER = "header.json"
 WRITING = 0.1  # most share of a search's time
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import columns, rows_of
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
@@ -71,6 +72,9 @@ class ParticleRecord(NamedTuple):
         return math.nan
 
 
+KINDS: dict[str, type[Any]] = {"iteration": Record, "particles": ParticleRecord}
+
+
 class History(list[Any]):
     """The records of a run. With one objective, they are thinned evenly once there are too many:
     every second iteration is dropped, and from then on only every second (fourth, ...) is kept.
@@ -100,7 +104,7 @@ class History(list[Any]):
         objectives: int = 0,
     ) -> None:
         super().__init__()
-        if granularity not in ("iteration", "particles"):
+        if granularity not in KINDS:
             raise ValueError(f"history={granularity!r}: use 'iteration' or 'particles'")
         self.granularity = granularity
         self._space = space
@@ -181,14 +185,7 @@ class History(list[Any]):
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`."""
         state = {"history.granularity": self.granularity, "history.stride": self._stride}
-        if self.granularity == "iteration":
-            return state | {"history.numbers": np.array([*self])}
-        numbers = [(r.iteration, r.particle, r.violation, r.again) for r in self]
-        return state | {
-            "history.numbers": np.array(numbers),
-            "history.values": np.array([r.value for r in self]),
-            "history.x": np.array([r.x for r in self]),
-        }
+        return state | columns(self, KINDS[self.granularity], "history.")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -202,15 +199,7 @@ class History(list[Any]):
                 f"instead of {self.granularity!r}"
             )
         self._stride = saved["history.stride"]
-        numbers = saved["history.numbers"].tolist()
-        if self.granularity == "iteration":
-            self[:] = [Record(int(i), int(evaluations), best) for i, evaluations, best in numbers]
-            return
-        points = zip(numbers, saved["history.values"], saved["history.x"], strict=True)
-        self[:] = [
-            ParticleRecord(int(iteration), int(particle), plain(value), x, violation, again > 0)
-            for (iteration, particle, violation, again), value, x in points
-        ]
+        self[:] = rows_of(saved, KINDS[self.granularity], "history.")
 
 
 def plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, padded
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, StateRecord
+from pyswarmopt.base.record import NONE, StateRecord, columns, rows_of
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
@@ -275,17 +275,11 @@ class Judge:
 
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
-        best = self.best
-        return {
-            "incumbent.x": best.x.copy(),
-            "incumbent.numbers": [best.cost, best.violation],
-            "incumbent.amounts": np.array([best.amounts, best.slack]),
-        }
+        return columns([self.best], Evaluated, "incumbent.")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        x = saved["incumbent.x"].copy()
-        self.best = Evaluated(x, *saved["incumbent.numbers"], *saved["incumbent.amounts"])
+        self.best = rows_of(saved, Evaluated, "incumbent.")[0]
         self.calls = self._evaluator.calls
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.record import columns, rows_of
 from pyswarmopt.driver.judge import Evaluated, Found, Judge
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
@@ -274,20 +275,13 @@ class ByMeans(Judge):
         self._search.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best point, and the samples: a row of position, draws, mean and square sum for each."""
-        rows = [[*s.x, s.n, s.mean, s.square_sum] for s in self._samples.values()]
-        width = len(self.best.x) + 3
-        return super().state_dict() | {"noise.samples": np.array(rows).reshape(len(rows), width)}
+        """The best point, and the samples."""
+        return super().state_dict() | columns(self._samples.values(), Sample, "noise.")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         super().load_state_dict(saved)
-        dim = len(self.best.x)
-        self._samples = {}
-        for row in saved["noise.samples"]:
-            x = row[:dim].copy()
-            n, mean, square_sum = row[dim:].tolist()
-            self._samples[x.tobytes()] = Sample(x, int(n), mean, square_sum)
+        self._samples = {s.x.tobytes(): s for s in rows_of(saved, Sample, "noise.")}
 
 
 class ByProcess(ByMeans):

@@ -59,7 +59,6 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
     """Descents that use costs and constraints."""
 
     name = "descent"
-    kinds = (ConstrainedDescent, GridDescent)
     granted: int = 0  # evaluations before the other phases began
     idle: int = 0  # evaluations without a new best point, or a whole step of one from the best
     reached: float = math.inf  # best cost after the latest evaluations
@@ -144,7 +143,7 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
 class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
     """Points proposed by models of cost and constraints."""
 
-    kinds = (ConstrainedProposals,)
+    runs = ConstrainedProposals
     most = 60
 
     def propose(self) -> Floats:
@@ -236,12 +235,12 @@ class ConstrainedSearch(PhasedSearch):
         ConstrainedModel,
         PenaltySwarm,
     )
-    RECORDS: ClassVar = PhasedSearch.RECORDS | {"kept": Kept}
     descent: ProgramDescent
+    kept: Kept
 
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)
-        self.kept = Kept()
+        self._take(self._records | {"kept": Kept()})
 
     def aims(self) -> Floats:
         """The rows for descents and swarm: without costs if only feasibility counts."""

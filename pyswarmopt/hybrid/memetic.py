@@ -92,7 +92,7 @@ class ModelPhase(Phase[S]):
     """Points proposed by a Gaussian process, for few parameters."""
 
     name = "model"
-    kinds = (Proposals,)
+    runs: ClassVar[type[Proposals]] = Proposals
     per_dim: ClassVar[int] = 5  # evaluations per dimension that the model proposes
     most: ClassVar[int] = 0  # or in total
     at_once: ClassVar[int] = 1  # points proposed at a time, if no population is given
@@ -118,8 +118,7 @@ class ModelPhase(Phase[S]):
         if s.max_evals is not None:
             budget = min(s.max_evals + s.known, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
-        run: Proposals = self.kinds[0](s.kinds, first, last, self._together(last))
-        return run
+        return self.runs(s.kinds, first, last, self._together(last))
 
     def _together(self, last: int) -> int:
         """Points proposed at a time: a population, within the remaining evaluations, and few enough
@@ -163,7 +162,6 @@ class Scout(Phase["MemeticSwarm"]):
     """Particles before the gradients of many coordinates, if these would start at a maximum."""
 
     name = "scout"
-    kinds = (Ring,)
 
     def due(self) -> bool:
         if self.run is None:
@@ -178,7 +176,6 @@ class Check(Phase["MemeticSwarm"]):
     """A second call of the best point, if differences may be noise."""
 
     name = "repeat"
-    kinds = (RepeatedCall,)
     calls_again = True
 
     def due(self) -> bool:
@@ -204,7 +201,6 @@ class Probe(Phase["MemeticSwarm"]):
     """A few points close to the best one, if a descent's slopes may be errors."""
 
     name = "probe"
-    kinds = (NoiseProbe,)
 
     def due(self) -> bool:
         descent = self.search.descent.run
@@ -228,7 +224,6 @@ class Test(Phase["MemeticSwarm"]):
     """The separability test, on the first descent's function."""
 
     name = "test"
-    kinds = (SeparabilityTest,)
 
     def due(self) -> bool:
         s = self.search
@@ -248,7 +243,6 @@ class Descent(Phase["MemeticSwarm"]):
     """The first descent, and later ones beside the swarm."""
 
     name = "descent"
-    kinds = (QuasiNewton, LimitedMemory, RegressionDescent)
     granted: int = 0  # evaluations before the swarm or the axes began
     interrupted: bool = False  # whether points beside a good one have failed
     regressed: float = math.inf  # best cost when the latest descent by regression started there
@@ -360,7 +354,6 @@ class Axes(Phase["MemeticSwarm"]):
     """A search along each axis, if the function is separable."""
 
     name = "axes"
-    kinds = (AxisSearch,)
 
     def due(self) -> bool:
         s = self.search
@@ -393,7 +386,6 @@ class Mutate(Phase[PhasedSearch]):
     """Mutations of the overall best point."""
 
     name = "mutations"
-    kinds = (Mutations,)
 
     def due(self) -> bool:
         s = self.search
@@ -411,7 +403,6 @@ class Scan(Phase["MemeticSwarm"]):
     """A short search along each axis through the best point, once in each run of the swarm."""
 
     name = "scan"
-    kinds = (AxisSearch,)
     beside_swarm: int = 0  # population of the latest swarm beside which it started
 
     def due(self) -> bool:
@@ -437,7 +428,6 @@ class SwarmPhase(Phase[S]):
     """A swarm that adapts its covariance; each new one is larger."""
 
     name = "swarm"
-    kinds = (CovarianceSwarm, SeparableSwarm)
     population: int = 0  # population of the present one
 
     def due(self) -> bool:

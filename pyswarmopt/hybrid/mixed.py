@@ -127,7 +127,7 @@ class NoisyProposals(Proposals):
 class NoisyModel(ModelPhase["NoisySearch"]):
     """Points proposed by the process: all. It learns draws one by one, by `NoisySearch.take_draws`."""
 
-    kinds = (NoisyProposals,)
+    runs = NoisyProposals
     most = MODELLED_NOISY
     at_once = 4  # with one draw of a known point
 

@@ -5,12 +5,11 @@ Subclasses define the phases and their order: `pyswarmopt.hybrid.memetic`.
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,7 @@ from pyswarmopt.base.inputs import (
 )
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.random import generator_at
-from pyswarmopt.base.record import NONE, StateRecord, array, known
+from pyswarmopt.base.record import NONE, StateRecord, array, known, part
 from pyswarmopt.hybrid.box import Kinds, UnitBox
 from pyswarmopt.hybrid.resolution import Resolution
 from pyswarmopt.parts.bounds import read_bounds
@@ -82,10 +81,9 @@ class Phase(StateRecord, Generic[S], ABC):
     """A phase of a search: when it is due, the run it starts, and its counts."""
 
     name: ClassVar[str]  # also the search's attribute
-    kinds: ClassVar[tuple[type[Run], ...]]  # kinds of its runs
     calls_again: ClassVar[bool] = False  # whether its points are called even if known
     search: S = known()
-    run: Any = field(default=None, metadata={"saved": False})  # the present `Run`
+    run: Any = part()  # the present `Run`
     spent: int = 0  # evaluations of all runs
 
     @abstractmethod
@@ -125,23 +123,6 @@ class Phase(StateRecord, Generic[S], ABC):
 
     def resize(self) -> None:
         """Take over that the population has changed."""
-
-    def saved(self) -> dict[str, Any]:
-        """The state of the phase and its run."""
-        state = self.state_dict(f"{self.name}.")
-        if self.run is None:
-            return {f"{self.name}.kind": "", **state}
-        run = self.run.state_dict(f"{self.name}.run.")
-        return {f"{self.name}.kind": type(self.run).__name__, **state, **run}
-
-    def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
-        """The saved phase, with its run on coordinates of these kinds."""
-        run = None
-        kind = saved[f"{self.name}.kind"]
-        if kind:
-            runs = {each.__name__: each for each in self.kinds}
-            run = runs[kind].from_state(saved, f"{self.name}.run.", kinds=kinds)
-        return self.from_state(saved, f"{self.name}.", search=self.search, run=run)
 
 
 class Progress(StateRecord):
@@ -184,10 +165,8 @@ class PhasedSearch:
 
     # most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase[Any]], ...]]
-    RECORDS: ClassVar[dict[str, type[StateRecord]]] = {
-        "progress": Progress,
-        "resolution": Resolution,
-    }
+    progress: Progress
+    resolution: Resolution
 
     def __init__(
         self,
@@ -212,9 +191,8 @@ class PhasedSearch:
             best = start[0].copy()
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        self.progress = Progress(low, high, start, best, sign=sign, population=count)
+        progress = Progress(low, high, start, best, sign=sign, population=count)
         self.rows: Floats = NONE
-        self.resolution = Resolution()
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
@@ -223,11 +201,15 @@ class PhasedSearch:
         self.cut_short = False
         self.box = UnitBox(low, high)
         self.kinds = (kinds or Kinds.real(len(low))).of(self.box.free)
-        self._take_phases({phase.name: phase(self) for phase in self.PHASES})
+        phases = {phase.name: phase(self) for phase in self.PHASES}
+        self._take({"progress": progress, "resolution": Resolution(), **phases})
 
-    def _take_phases(self, phases: dict[str, Phase[Any]]) -> None:
-        self.phases = phases
-        vars(self).update(phases)
+    def _take(self, records: dict[str, Any]) -> None:
+        self._records = records  # everything that is saved, but the random numbers
+        self.phases: dict[str, Phase[Any]] = {
+            phase.name: records[phase.name] for phase in self.PHASES
+        }
+        vars(self).update(records)
 
     # ---- the loop ----
 
@@ -506,10 +488,8 @@ class PhasedSearch:
     def state_dict(self) -> dict[str, Any]:
         """Everything needed for resuming: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {"random": self.random.bit_generator.state}
-        for name in self.RECORDS:
-            saved |= getattr(self, name).state_dict(f"{name}.")
-        for phase in self.phases.values():
-            saved |= phase.saved()
+        for name, record in self._records.items():
+            saved |= record.state_dict(f"{name}.")
         return saved
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -518,19 +498,16 @@ class PhasedSearch:
         Raises:
             ValueError: `saved` is not a state of this class, or has other bounds.
         """
-        read = copy.copy(self)
         try:
-            read._restore(saved)
+            random = generator_at(saved.get("random"))
+            records = {
+                name: record.from_state(saved, f"{name}.", search=self, kinds=self.kinds)
+                for name, record in self._records.items()
+            }
+            read = records["progress"]
+            if not np.array_equal([read.low, read.high], [self.box.low, self.box.high]):
+                raise ValueError("it has different bounds")
         except Exception as error:
             raise ValueError(f"cannot restore this state of a MemeticSwarm: {error}") from error
-        vars(self).update(vars(read))
-
-    def _restore(self, saved: Mapping[str, Any]) -> None:
-        for name, kind in self.RECORDS.items():
-            setattr(self, name, kind.from_state(saved, f"{name}."))
-        here = np.array([self.box.low, self.box.high])
-        if not np.array_equal([self.progress.low, self.progress.high], here):
-            raise ValueError("it has different bounds")
-        self.random = generator_at(saved.get("random"))
-        phases = {name: phase.restored(saved, self.kinds) for name, phase in self.phases.items()}
-        self._take_phases(phases)
+        self.random = random
+        self._take(records)
