@@ -189,11 +189,7 @@ def interval(
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
         return _share(int(values.sum()), values.size, LEVEL, "wilson")
     sample = np.append(values, scale or assumed_scale(per_item))
-    if scale is None:
-        scale = NO_ENDS
-        if 0.0 <= min(per_item) <= max(per_item) <= 1.0:
-            scale = (0.0, 1.0)
-    return estimate(float(sample.mean()), [sample]).interval(scale=scale)
+    return estimate(float(sample.mean()), [sample]).interval(scale=scale or bounds_of(per_item))
 
 
 def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
@@ -222,6 +218,18 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
     return low - pad, high + pad
 
 
+def bounds_of(values: Sequence[float] | Floats) -> Ends:
+    """The ends that an interval is cut to: 0 and 1 if all values lie there.
+
+    Example:
+        >>> bounds_of([0.2, 1.0]), bounds_of([2.0])
+        ((0.0, 1.0), (-inf, inf))
+    """
+    if np.min(values) >= 0.0 and np.max(values) <= 1.0:
+        return 0.0, 1.0
+    return NO_ENDS
+
+
 class Scored(Protocol):
     """A task's score and its items' scores."""
 
@@ -230,35 +238,6 @@ class Scored(Protocol):
 
     @property
     def per_item(self) -> Sequence[float]: ...
-
-
-def score_interval(
-    score: Score, scale: Ends | None = None, questions: Questions | None = None
-) -> Ends | None:
-    """A 95% interval of a task's score: from its items if it is their mean, else from the standard
-    error (normal).
-
-    It is clipped to 0 and 1 if all items and the score lie there; None without items and standard
-    error.
-
-    Example:
-        >>> score_interval(score_of([1.0])) is None
-        True
-    """
-    if is_mean(score) and len(score.per_item) == score.n:
-        return interval(score.per_item, scale=scale, questions=questions)
-    if math.isnan(score.stderr):
-        return None
-    scale = NO_ENDS
-    if all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value)):
-        scale = (0.0, 1.0)
-    return Estimate(score.value, [score.stderr], [math.inf]).interval(scale=scale)
-
-
-def is_mean(score: Scored) -> bool:
-    """Whether a score is the mean of its items, at least two."""
-    items = score.per_item
-    return len(items) > 1 and math.isclose(score.value, math.fsum(items) / len(items))
 
 
 class PairedTest(NamedTuple):

@@ -15,13 +15,13 @@ from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.files.regular import versions
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    NO_ENDS,
     PSEUDO,
     Ends,
     Estimate,
     PairedTest,
     Questions,
     assumed_scale,
+    bounds_of,
     by_question,
     estimate,
     interval,
@@ -225,10 +225,7 @@ def interval_over_seeds(
     if not np.ptp(scores, axis=0).any():
         return interval(scores[0].tolist(), scale=scale, questions=questions)
     ends = scale or assumed_scale(scores)
-    inside = scale or NO_ENDS
-    if scale is None and 0.0 <= scores.min() <= scores.max() <= 1.0:
-        inside = (0.0, 1.0)
-    low, high = over_seeds(scores, ends, questions).interval(scale=inside)
+    low, high = over_seeds(scores, ends, questions).interval(scale=scale or bounds_of(scores))
     narrowest = interval(scores.mean(0).tolist(), scale=scale, questions=questions)
     return min(low, narrowest[0]), max(high, narrowest[1])
 

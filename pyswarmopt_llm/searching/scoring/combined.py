@@ -15,17 +15,16 @@ import numpy as np
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    NO_ENDS,
     PSEUDO,
     Comparison,
     Ends,
     Questions,
     Scored,
     assumed_scale,
+    bounds_of,
     by_question,
     estimate,
-    is_mean,
-    score_interval,
+    interval,
     without_rounding,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value, slopes
@@ -40,7 +39,7 @@ def combined_interval(
     scales: Mapping[str, Ends | None] = {},
     questions: Mapping[str, Questions] = {},
 ) -> Ends | None:
-    """A 95% interval of a combined score; of a single task, see `score_interval`.
+    """A 95% interval of a combined score; of a single task, see `interval`.
 
     Simulated with 20 and 100 items in each of 2 and 3 tasks, with accuracies of 5% to 97%, it
     covers the score in at least 92% of samples.
@@ -52,7 +51,7 @@ def combined_interval(
         questions: task name -> question of each item.
 
     Returns:
-        None if a task's score is not the mean of its items, or no item has an effect.
+        None if a task has a single item, or no item has an effect.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -61,11 +60,11 @@ def combined_interval(
         >>> low, round(high, 2)
         (0.0, 0.26)
     """
+    if min(score.n for score in scores.values()) < 2:
+        return None
     if len(scores) == 1:
         ((name, score),) = scores.items()
-        return score_interval(score, scales.get(name), questions.get(name))
-    if not all(map(is_mean, scores.values())):
-        return None
+        return interval(score.per_item, scales.get(name), questions.get(name))
     tables = []
     for name, score in scores.items():
         values = np.array(score.per_item)
@@ -77,10 +76,7 @@ def combined_interval(
         return None
     total = combined_value(combine, [score.value for score in scores.values()])
     every = np.concatenate([[total], *(score.per_item for score in scores.values())])
-    scale = NO_ENDS
-    if every.min() >= 0.0 and every.max() <= 1.0:
-        scale = (0.0, 1.0)
-    return _around(total, found.interval(scale=scale))
+    return _around(total, found.interval(scale=bounds_of(every)))
 
 
 def combined_difference(
@@ -108,8 +104,7 @@ def combined_difference(
         level: level of the test.
 
     Returns:
-        None for a single task, or if a task's score is not the mean of the same items in both
-        models.
+        None for a single task, or if the models' items differ.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -154,11 +149,11 @@ def combined_difference(
 
 
 def _comparable(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> bool:
-    """Whether both models have means of the same items of several tasks."""
+    """Whether both models have the same items of several tasks."""
     if len(first) < 2 or first.keys() != second.keys():
         return False
-    sizes = [len(first[name].per_item) == len(second[name].per_item) for name in first]
-    return all(sizes) and all(map(is_mean, (*first.values(), *second.values())))
+    sizes = [(len(first[name].per_item), len(second[name].per_item)) for name in first]
+    return all(ours == theirs > 1 for ours, theirs in sizes)
 
 
 def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:

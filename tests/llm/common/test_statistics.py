@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import product
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     Comparison,
     by_question,
@@ -21,8 +19,6 @@ from pyswarmopt_llm.common.statistics import (
     corrected,
     interval,
     paired_test,
-    score_interval,
-    score_of,
 )
 
 
@@ -151,15 +147,3 @@ def test_several_tests_are_corrected_as_holm_says() -> None:
     found = {name: pair.p_value for name, pair in corrected(tests, at_level).items()}
     assert found == pytest.approx({"a": 0.06, "b": 0.004, "c": 0.06, "d": 0.045})
     assert levels == pytest.approx({"a": 0.025, "b": 0.0125, "c": 0.025, "d": 0.05 / 3})
-
-
-# Scales
-
-
-def test_a_score_that_is_no_mean_of_its_items_has_the_interval_of_its_standard_error() -> None:
-    score = Score(0.95, (1.0,) * 20 + (0.0,) * 20, 40, 0.01)
-    assert score_interval(score) == pytest.approx((0.95 - 0.0196, 0.95 + 0.0196))
-    unknown = Score(0.95, (1.0,) * 20 + (0.0,) * 20, 40, math.nan)
-    assert score_interval(unknown) is None
-    mean = score_of(unknown.per_item)
-    assert score_interval(mean) == interval(mean.per_item)
