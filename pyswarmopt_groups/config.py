@@ -77,7 +77,7 @@ class CouncilConfig:
     skip: bool = False
 
     def __post_init__(self) -> None:
-        """Turn paths into names."""
+        """Turn paths into texts."""
         use_names(self)
 
     def load(self) -> Task:

@@ -46,5 +46,5 @@ class MergeConfig:
     budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000
 
     def __post_init__(self) -> None:
-        """Turn paths into names."""
+        """Turn paths into texts."""
         use_names(self)

@@ -17,6 +17,12 @@ RULES = {
     "pairs": lambda word: [word[1], word[0], word[3], word[2]],
     "halves": lambda word: word[2:] + word[:2],
 }
+LABELS = {
+    "base": "base model",
+    "uniform": "average",
+    "best_single": "best adapter",
+    "best": "search",
+}
 
 
 def check(prompt: str, reply: str) -> float:
@@ -25,30 +31,30 @@ def check(prompt: str, reply: str) -> float:
     return float(reply.split() == RULES[rule](word))
 
 
-with tempfile.TemporaryDirectory() as folder:
-    config = sl.SearchConfig(
-        base=str(LETTERS / "base"),
-        experts=tuple(str(path) for path in sorted((LETTERS / "experts").iterdir())),
-        tasks=(),
-        metrics=(check,),
-        prompts=str(LETTERS / "prompts.jsonl"),
-        dev=100,
-        train="off",  # on: further training on the best replies
-        max_new_tokens=6,
-        dtype="float32",
-        out=f"{folder}/run",
-    )
-    models = sl.search(config).result["models"]
+def main(picture: str) -> None:
+    """Search, and draw the scores of four models."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = sl.SearchConfig(
+            base=str(LETTERS / "base"),
+            experts=tuple(str(path) for path in sorted((LETTERS / "experts").iterdir())),
+            tasks=(),
+            metrics=(f"{__file__}:check",),
+            prompts=str(LETTERS / "prompts.jsonl"),
+            dev=100,
+            train="off",  # on: further training on the best replies
+            max_new_tokens=6,
+            dtype="float32",
+            out=f"{folder}/run",
+        )
+        models = sl.search(config).result["models"]
 
-LABELS = {
-    "base": "base model",
-    "uniform": "average",
-    "best_single": "best adapter",
-    "best": "search",
-}
-scores = {label: models[name]["test"]["value"] for name, label in LABELS.items()}
-print(scores)
-figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-ax.barh(list(scores), list(scores.values()))
-ax.set(xlim=(0, 1), xlabel="right replies to test prompts")
-figure.savefig(sys.argv[1])
+    scores = {label: models[name]["test"]["value"] for name, label in LABELS.items()}
+    print(scores)
+    figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+    ax.barh(list(scores), list(scores.values()))
+    ax.set(xlim=(0, 1), xlabel="right replies to test prompts")
+    figure.savefig(picture)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

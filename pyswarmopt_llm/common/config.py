@@ -133,7 +133,7 @@ class SearchConfig:
     space: Annotated[
         str,
         Option(
-            "delta (weights), factor (as in the released code), full, token, graph or FILE.py:NAME.",
+            "delta (weights), factor (as in the released code), full, token or graph.",
             "S",
         ),
     ] = "auto"
@@ -224,7 +224,7 @@ class SearchConfig:
     ] = "auto"
 
     def __post_init__(self) -> None:
-        """Turn objects and paths into names, and `prompts` into a task."""
+        """Turn paths into texts, and `prompts` into a task."""
         use_names(self)
         take_prompts(self)
 

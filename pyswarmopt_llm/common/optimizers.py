@@ -16,7 +16,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.own import is_own, of_packages, own
+from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import unknown
 
 _GONE = {"pycma": "use nevergrad:CMA, the same algorithm"}
@@ -62,10 +62,10 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     if name.startswith(NEVERGRAD):
         need_extra("nevergrad", name)
         _points_at_once(name, 1)
-    elif is_own(OPTIMIZER, name):
+    elif is_function(name):
         other_recipe(name, 1, 1)
     elif name not in optimizer_names():
-        names = [*optimizer_names(), *of_packages(OPTIMIZER), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
+        names = [*optimizer_names(), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
         raise unknown(OPTIMIZER, name, names, _GONE.get(name))
 
 
@@ -146,14 +146,14 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     """The recipe of a swarm other than Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: name of the swarm, or of a recipe of a user or another package; see `own`.
+        name: name of the swarm, or of a recipe of a user; see `own`.
         max_iter: iterations after the first.
         patience: stop after this many iterations without a new best.
 
     Raises:
         UserError: there is no such file, or it has no such recipe.
     """
-    if is_own(OPTIMIZER, name):
+    if is_function(name):
         from pyswarmopt.algorithms.own_file import made_recipe
 
         try:

@@ -9,7 +9,6 @@ from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
-from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
@@ -58,23 +57,6 @@ _BUILT_IN = (
     ),
 )
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
-_OWN: dict[str, SpaceKind] = {}  # name given by the user -> the user's kind
-
-
-def use_own(name: str) -> None:
-    """Load a user's own kind of space; other names do nothing.
-
-    Only names given by the user are loaded, never names from somebody else's run.
-
-    Raises:
-        UserError: the file cannot be loaded, or has no such `SpaceKind`.
-    """
-    if not is_function(name):
-        return
-    kind = own("space", name)
-    if not isinstance(kind, SpaceKind):
-        raise InvalidOption("space", name, "must name a SpaceKind")
-    _OWN[name] = kind
 
 
 def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -87,7 +69,7 @@ def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
 
 
 def space_kind(name: str) -> SpaceKind:
-    """The kind of space with this name; for a file not loaded, a default kind of adapters.
+    """The kind of space with this name.
 
     Raises:
         UserError: there is no such kind.
@@ -100,16 +82,14 @@ def space_kind(name: str) -> SpaceKind:
         return _KINDS[name]
     if name in plugins("spaces"):
         return plugins("spaces")[name].load()
-    if is_function(name):
-        return _OWN.get(name, SpaceKind(name))
-    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"), "FILE.py:NAME")))
+    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"))))
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file is in a directory such as RUN/best; None for a model or adapter."""
     # kinds of another package: NAME.json, known without import
     files = {name: f"{name}.json" for name in plugins("spaces")}
-    files |= {name: kind.saved_as for name, kind in {**_KINDS, **_OWN}.items()}
+    files |= {name: kind.saved_as for name, kind in _KINDS.items()}
     for name, file in files.items():
         if file and (user_path(folder) / file).is_file():
             return space_kind(name)

@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
-from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import render_report
@@ -53,7 +52,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 
 
 def resume(
-    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[Any] = ()
+    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()
 ) -> SearchResult:
     """Continue a run as if it had not been interrupted; a finished run just returns its
     result.
@@ -62,7 +61,7 @@ def resume(
         run: run directory.
         on_event: called with each event.
         allowed: what the configuration may run, as given at the start: names of functions
-            and metrics, or the objects.
+            and metrics.
 
     Returns:
         The finished run.
@@ -75,7 +74,7 @@ def resume(
         UserError: the directory is not a run, it would execute code that is not allowed, or the
             base model, experts or data have changed.
     """
-    return _shown(job.resume(run, on_event, [named(each) for each in allowed]))
+    return _shown(job.resume(run, on_event, allowed))
 
 
 def _shown(found: SearchResult) -> SearchResult:

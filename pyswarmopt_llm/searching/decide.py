@@ -35,7 +35,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
-from pyswarmopt_llm.mix import space_kind, use_own
+from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.plan import Plan, draws_of
 
@@ -99,7 +99,6 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: the settings are not those of a plan, or no longer suit the tasks.
     """
-    use_own(config.space)
     check_settings(config, given)
     plan = Plan(config, load_objectives(config), given)
     check_tasks(plan)
@@ -117,7 +116,6 @@ def filled_in(config: SearchConfig) -> SearchConfig:
             space = "factor"
         elif config.base:
             space = "delta"
-    use_own(space)
     draws = config.draws
     if draws is None and config.published and config.optimizer in ("auto", MODEL_SWARMS):
         draws = DRAWS

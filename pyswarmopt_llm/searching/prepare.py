@@ -62,14 +62,15 @@ class Job:
             tasks[name] = external.fingerprint
         metrics = self.objectives.metrics
         scores = {name: one.fingerprint for name, one in metrics.items() if one.fingerprint}
-        specs = (self.plan.config.optimizer, self.plan.config.space)
+        optimizer = self.plan.config.optimizer
         prints = {
             **self.pool.fingerprints,
             "tasks": tasks,
             "metrics": {name: metric.identity for name, metric in metrics.items()},
             "scores": scores,
-            "custom code": {spec: fingerprint(spec) for spec in specs if is_function(spec)},
         }
+        if is_function(optimizer):
+            prints["custom code"] = {optimizer: fingerprint(optimizer)}
         return {kind: value for kind, value in prints.items() if value}
 
     @property

@@ -79,5 +79,5 @@ class CompareConfig:
     threads: opt.Threads = None
 
     def __post_init__(self) -> None:
-        """Turn objects and paths into names."""
+        """Turn paths into texts."""
         use_names(self)

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERG
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.optimizers import is_swarm, optimizer_names
-from pyswarmopt_llm.common.own import is_own, of_packages
+from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
@@ -47,7 +47,7 @@ TRAINED = (
 
 def known_methods() -> tuple[str, ...]:
     """All names, in the order of the documentation."""
-    return (*METHODS, *SEARCHING, *ENSEMBLES, *OPTIMIZERS, *of_packages("methods"))
+    return (*METHODS, *SEARCHING, *ENSEMBLES, *OPTIMIZERS)
 
 
 def contestant(name: str) -> Method:
@@ -69,7 +69,7 @@ def contestant(name: str) -> Method:
     if (mine := own_method(name)) is not None:
         return mine
     known = (*MODELLED, *optimizer_names())
-    if name.startswith(NEVERGRAD) or name in known or is_own("optimizer", name):
+    if name.startswith(NEVERGRAD) or name in known or is_function(name):
         return Method(
             name,
             "",

@@ -1,4 +1,4 @@
-"""Methods written by users or other packages: a function ``settings -> Patch``, or ``-> Merged``."""
+"""Methods written by users: a function ``settings -> Patch``, or ``-> Merged``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.own import is_own, own
+from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_rivals.methods.method import DELTA, Merged, Method, Settings
 
 SETTING = "methods"
@@ -18,7 +18,7 @@ def own_method(name: str) -> Method | None:
     Raises:
         UserError: there is no such file, or it has no such name.
     """
-    if not is_own(SETTING, name):
+    if not is_function(name):
         return None
     function = own(SETTING, name)
     if not callable(function):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.own import is_own
+from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Metric, ReplyMetric
@@ -121,7 +121,7 @@ def _known(spec: str) -> Metric | None:
     """The metric with this name, or its form with an argument, not loaded; None if unknown."""
     kind, _, argument = spec.partition(":")
     form = next((name for name in METRICS if argument and name.startswith(f"{kind}:")), spec)
-    if form not in METRICS and is_own("metric", spec):
+    if form not in METRICS and is_function(spec):
         return METRICS[FUNCTION]
     return METRICS.get(form)
 

@@ -35,8 +35,7 @@ class ScoreFunction:
     numbers (a dict), which are averaged; for a whole split as many of these as replies.
 
     Args:
-        spec: ``FILE.py:FUNCTION``, whose file is executed and may import modules beside it; or the
-            name of a function in a package, see `own`.
+        spec: ``FILE.py:FUNCTION``, whose file is executed and may import modules beside it.
 
     Raises:
         UserError: there is no such file or function, or the function has other parameters.

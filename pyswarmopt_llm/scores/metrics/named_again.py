@@ -26,9 +26,8 @@ def trusted(config: SearchConfig) -> Iterator[tuple[str, str]]:
     for spec in config.metrics:
         if is_function(spec) or _metric(spec).partition(":")[0] in ("evaluate", "judge"):
             yield "metrics", spec
-    for field in ("optimizer", "space"):
-        if is_function(getattr(config, field)):
-            yield field, getattr(config, field)
+    if is_function(config.optimizer):
+        yield "optimizer", config.optimizer
     if not config.workers.isdecimal():
         yield "workers", config.workers
 

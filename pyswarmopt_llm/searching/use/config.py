@@ -75,7 +75,7 @@ class EvalConfig:
     threads: opt.Threads = None
 
     def __post_init__(self) -> None:
-        """Turn objects and paths into names."""
+        """Turn paths into texts."""
         use_names(self)
 
 

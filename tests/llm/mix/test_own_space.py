@@ -1,10 +1,10 @@
-"""The worked example of docs/how-to/extend.md, from a file of its own: searched, saved, read back."""
+"""The space of docs/how-to/extend.md, from a package: searched, saved, read back."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,36 +15,40 @@ import torch
 from search_helpers import history
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space, space_kind, use_own
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "extend.md"
-CONVEX = "mine.py:convex"
+CONVEX = "convex"
 MODULE = "q_proj"
 
 
-@pytest.fixture
-def example(tmp_path: Path, here: Path) -> Path:
-    """The file of the example, in the current directory."""
+@pytest.fixture(autouse=True)
+def package(tmp_path: Path, importable: Callable[[Path], None]) -> Iterator[None]:
+    """The example's module, as a package that pip has installed."""
     (code,) = re.findall(
-        r'```python title="mine.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
+        r'```python title="my_package.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
-    file = tmp_path / "mine.py"
-    file.write_text(code, encoding="utf-8")
-    return file
+    metadata = tmp_path / "my_package-1.0.dist-info"
+    metadata.mkdir()
+    (tmp_path / "my_package.py").write_text(code, encoding="utf-8")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[swarm_llm.spaces]\nconvex = my_package:convex\n")
+    importable(tmp_path)
+    plugins.cache_clear()  # read once in a process
+    yield
+    plugins.cache_clear()
 
 
-@pytest.mark.usefixtures("example")
 def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path]) -> None:
     """Against the sum of alpha / r * B A, worked out from the adapters' files, at the shares 0.75,
     0, 0.25.
     """
-    use_own(CONVEX)
     space = build_space(CONVEX, [load_adapter(read_adapter(path)) for path in tiny_experts])
     patch = space.realise(torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64))
     name = next(name for name in patch.low_rank if MODULE in name)
@@ -58,8 +62,7 @@ def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path])
     torch.testing.assert_close(patch.low_rank[name].dense(), total)
 
 
-@pytest.mark.usefixtures("example")
-def test_it_is_searched_saved_described_and_resumed(
+def test_it_is_searched_saved_and_described(
     words_search: Callable[..., SearchConfig], tmp_path: Path
 ) -> None:
     result: Any = search(words_search(8, 4, space=CONVEX, max_iter=4)).result
@@ -78,15 +81,3 @@ def test_it_is_searched_saved_described_and_resumed(
     found = Result.from_json(result)
     mixed = {**found.models, "best": replace(found.best, weights=weights)}
     assert "an average of" in model_card(Run(tmp_path / "run").about, replace(found, models=mixed))
-    (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(UserError, match=r"allow mine\.py:convex"):
-        resume(tmp_path / "run")
-    assert (
-        resume(tmp_path / "run", allowed=[CONVEX]).result["coefficients"] == result["coefficients"]
-    )
-
-
-def test_reading_a_run_runs_no_file_that_it_names(example: Path) -> None:
-    example.write_text("raise SystemExit('was run')\n")
-    kind = space_kind("mine.py:other")
-    assert (kind.name, kind.library, kind.linear) == ("mine.py:other", "peft", False)

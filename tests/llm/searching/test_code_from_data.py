@@ -78,7 +78,6 @@ def test_a_task_file_names_a_metric_by_its_plain_name_only(
         ({"metrics": ("trapdoor.py:score",)}, "--allow trapdoor.py:score"),
         ({"metrics": ("words=./trapdoor.py:score",)}, "--allow words=./trapdoor.py:score"),
         ({"optimizer": "trapdoor.py:score", "max_iter": 1}, "--allow trapdoor.py:score"),
-        ({"space": "trapdoor.py:score"}, "--allow trapdoor.py:score"),
         ({"workers": "ray://198.51.100.1:10001"}, "--allow ray://198.51.100.1:10001"),
     ],
 )
