@@ -13,7 +13,7 @@ from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.scoring.run_directory import LOCK, exclusive
 
 ABOUT = "about.json"
-FORMAT = 2
+FORMAT = 3
 
 
 def check_directory(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -113,7 +113,7 @@ class Bench:
 
     def score(self, patch: Patch, split: str) -> Score:
         """A candidate's score on a split."""
-        return self._scored(patch, split).score(self.task.name)
+        return self._scored(patch, split).tasks[self.task.name]
 
     def _scored(self, patch: Patch, split: str) -> Row:
         return self._stored(patch, split, lambda: self.questions[split](self.engine))
@@ -130,14 +130,14 @@ class Bench:
         """Mean over dev items of -ln P(right answer | question)."""
         right = [item.pairs[item.right] for item in self.choices]
         row = self._stored(patch, "loss", lambda: score_of(self.engine.loglikelihood(right)))
-        return -row.score(self.task.name).value
+        return -row.tasks[self.task.name].value
 
     def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Row:
         """A candidate's scores, from the store or computed now."""
         task = self.task.name
         who = patch_key(patch)
         what = f"{task} {kind}"
-        row = self.store.find_row(what, who, [task])
+        row = self.store.find_row(what, who)
         if row is not None:
             self.replayed_seconds += row.seconds
             return row
@@ -145,7 +145,7 @@ class Bench:
         self.engine.load(patch)
         score = evaluate()
         row = Row.of({task: score}, score, time.perf_counter() - start)
-        self.store.add(what, who, row.to_json())
+        self.store.add(what, who, asdict(row))
         return row
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.statistics import Score as Score
+
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]  # context and continuation
 
@@ -212,36 +214,6 @@ class Engine(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens that the model reads for a text, summed over several models."""
         return sum(member.count_tokens(text) for member in self.members.values())
-
-
-@dataclass(frozen=True)
-class Score:
-    """The outcome of a utility: higher is better.
-
-    Attributes:
-        value: the utility, usually the mean of `per_item`.
-        per_item: one value per item, in the order of the items (for accuracy 1.0 or 0.0).
-        n: number of items.
-        stderr: standard error of `value` over items.
-        named: named numbers of a score function, of which `value` is the mean.
-        margins: per item the right option's score minus each other option's, in order; empty if no
-            options are compared.
-        answers: per item the scored letter or text; empty if there is none.
-
-    Example:
-        >>> import pyswarmopt_llm as sl
-        >>> score = sl.score_of([1.0, 0.0, 1.0, 1.0])
-        >>> score.value, score.n, round(score.stderr, 2)
-        (0.75, 4, 0.25)
-    """
-
-    value: float
-    per_item: tuple[float, ...] = field(repr=False)
-    n: int
-    stderr: float
-    named: Mapping[str, float] = field(default_factory=dict)
-    margins: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
-    answers: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Utility(Protocol):

@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import scipy.stats
+from pydantic import AllowInfNan
 
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
-    from pyswarmopt_llm.common.interfaces import Score
 
 
 Ends = tuple[float, float]  # of a scale or an interval
@@ -34,6 +34,36 @@ ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
 LARGEST = 1e100  # size of a score: sums of squares stay finite
 _LEAST = 1e-12  # least p-value in a search
+
+
+@dataclass(frozen=True)
+class Score:
+    """The outcome of a utility: higher is better.
+
+    Attributes:
+        value: the utility, usually the mean of `per_item`.
+        per_item: one value per item, in the order of the items (for accuracy 1.0 or 0.0).
+        n: number of items.
+        stderr: standard error of `value` over items.
+        named: named numbers of a score function, of which `value` is the mean.
+        margins: per item the right option's score minus each other option's, in order; empty if no
+            options are compared.
+        answers: per item the scored letter or text; empty if there is none.
+
+    Example:
+        >>> import pyswarmopt_llm as sl
+        >>> score = sl.score_of([1.0, 0.0, 1.0, 1.0])
+        >>> score.value, score.n, round(score.stderr, 2)
+        (0.75, 4, 0.25)
+    """
+
+    value: float
+    per_item: tuple[float, ...] = field(repr=False)
+    n: int
+    stderr: Annotated[float, AllowInfNan(True)]  # NaN for one item
+    named: Mapping[str, float] = field(default_factory=dict)
+    margins: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    answers: tuple[str, ...] = field(default=(), repr=False)
 
 
 def score_of(per_item: Sequence[float] | Floats) -> Score:
@@ -58,8 +88,6 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     spread = math.nan
     if values.size > 1:
         spread = float(values.std(ddof=1))
-    from pyswarmopt_llm.common.interfaces import Score
-
     return Score(
         float(values.mean()), tuple(values.tolist()), values.size, spread / math.sqrt(values.size)
     )

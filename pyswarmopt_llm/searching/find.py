@@ -171,7 +171,7 @@ def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
     trial = Scorer(run, evaluator, "letter", job.tell)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
-        scores = [row.score(name) for row in rows]
+        scores = [row.tasks[name] for row in rows]
         scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores)
         job.tell(note(f"{name}: {scorings[name]} scoring is used"))
     return scorings
@@ -182,7 +182,7 @@ def _score_experts(job: Job, scorer: Scorer) -> list[Row]:
     rows = scorer.score(list(job.pool.space.vertices()), 0)
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
-        if guesses and not beats_chance(task.dev, [row.score(name) for row in rows]):
+        if guesses and not beats_chance(task.dev, [row.tasks[name] for row in rows]):
             job.tell(note(f"{name}: no expert is significantly better than guessing on dev"))
     return rows
 

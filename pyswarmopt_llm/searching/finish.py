@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from statistics import mode
 
 import numpy as np
@@ -20,12 +20,10 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
-
-_RESULT = ("model test", "best")  # name of the result's row in the store
 
 
 def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> Result:
@@ -95,7 +93,7 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
 
 def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
     """The scored models, by name."""
-    evaluators = {split: job.evaluator(split, found.scorings, margins=False) for split in SPLITS}
+    evaluators = {split: job.evaluator(split, found.scorings) for split in SPLITS}
     models: dict[str, Model] = {}
     known: dict[int, Model] = {}
     for name, contestant in _contestants(job, found, trained, files).items():
@@ -144,9 +142,8 @@ def measured(
     contestant: Contestant,
     evaluators: Mapping[str, Evaluator],
 ) -> Model:
-    """A model with its scores, those of the store or of the search where they are known; the
-    result's row has its answers on test. A model that was trained without being kept has no scores
-    on test.
+    """A model with its scores, those of the store or of the search where they are known. A model that
+    was trained without being kept has no scores on test.
     """
     rows = {}
     if contestant.dev is not None:
@@ -157,16 +154,15 @@ def measured(
         if split in rows or not exists or not evaluator.utilities:
             continue
         what = f"model {split}"
-        row = run.store.find_row(what, name, evaluator.utilities)
+        row = run.store.find_row(what, name)
         if row is None and split == "dev" and contestant.patch is None:
             row = found.scorer.known(contestant.position)
         if row is None:
             if not loaded:
                 job.engine.load(contestant.realise(job.pool.space))
                 loaded = True
-            row = evaluator.row(answers=(what, name) == _RESULT)
-            row = replace(row, phase=what, key=name)
-            run.store.add(what, name, row.to_json())
+            row = replace(evaluator.row(), phase=what, key=name)
+            run.store.add(what, name, asdict(row))
         rows[split] = row
     scores = {split: scores_of(job.objectives, row, split) for split, row in rows.items()}
     weights = job.weights(contestant.position)
@@ -175,11 +171,11 @@ def measured(
 
 def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     """The scores of a row, by task and combined, with their 95% interval."""
-    scores = {task: row.score(task) for task in row.items}
+    scores = row.tasks
     outcomes = {}
     asked = {}
     for name, score in scores.items():
-        outcomes[name] = Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
+        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named))
         asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
@@ -253,7 +249,7 @@ def front_of(
 
     points: dict[tuple[float, ...], Sequence[float]] = {}
     for row in rows:
-        points.setdefault(tuple(row.score(name).value for name in tasks), row.coefficients)
+        points.setdefault(tuple(row.tasks[name].value for name in tasks), row.coefficients)
     scores = np.array(sorted(points))
     front = []
     for values in map(tuple, scores[non_dominated(-scores)].tolist()):
@@ -265,6 +261,10 @@ def front_of(
 
 def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
     """Task -> the result's errors on test, where all items share the same labels."""
-    answers = run.store.known.get(_RESULT, {}).get("answers", {})
-    found = {name: errors_by_label(job.tasks[name].test, given) for name, given in answers.items()}
-    return {name: errors for name, errors in found.items() if errors is not None}
+    row = run.store.find_row("model test", "best")
+    found = {}
+    for name, task in job.tasks.items():
+        errors = row and errors_by_label(task.test, row.tasks[name].answers)
+        if errors:
+            found[name] = errors
+    return found

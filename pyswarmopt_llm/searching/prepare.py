@@ -86,16 +86,10 @@ class Job:
         """Name -> scoring function on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
-    def evaluator(
-        self, split: str, scorings: Mapping[str, Scoring], margins: bool | None = None
-    ) -> Evaluator:
-        """The evaluator of models on a split; if `margins` is None, with margins if a surrogate
-        needs them.
-        """
+    def evaluator(self, split: str, scorings: Mapping[str, Scoring]) -> Evaluator:
+        """The evaluator of models on a split."""
         utilities = self.utilities(split, scorings)
-        if margins is None:
-            margins = self.plan.config.method == "items"
-        return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, margins)
+        return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
@@ -108,7 +102,7 @@ class Job:
 
     def total(self, row: Row) -> Score:
         """The score of a row over all tasks, on the scored items."""
-        return self.objectives.combine([row.score(name) for name in self.objectives.names])
+        return self.objectives.combine([row.tasks[name] for name in self.objectives.names])
 
     def weights(self, position: Tensor) -> dict[str, float]:
         """Expert -> its coefficient at a position, (D,)."""

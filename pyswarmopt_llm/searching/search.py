@@ -190,13 +190,13 @@ def check_unchanged(run: Run, job: Job) -> None:
     check_fingerprints(run.path, run.about, now)
     changed = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     vertex = job.pool.space.vertices()[0]
-    row = run.store.find_row("search", position_key(vertex), job.objectives.names)
+    row = run.store.find_row("search", position_key(vertex))
     if row is None or not changed:
         return
     job.engine.load(job.pool.space.realise(vertex))
     utilities = job.utilities("dev", dict.fromkeys(job.tasks, "generate"))
     for name in changed:
-        if list(utilities[name](job.engine).per_item) != row.item_values(name):
+        if utilities[name](job.engine).per_item != row.tasks[name].per_item:
             raise UserError(
                 f"{run.path}: the metric of {name} has changed since the run began and now gives "
                 "a reply a different score; restore it, or start a new run"

@@ -32,13 +32,14 @@ from pyswarmopt_llm.common.gaussian import (
     likeliest,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.scoring.record import Margins, Row
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
 
 ERRORS = 2.5  # a harmful expert is worse than the base by this many standard errors
+Margins = Sequence[Sequence[float]]  # items' margins, see `Score`
 LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes
 SOFTNESS = 0.4  # unit of margins, as a share of their standard deviation
 MARGIN_NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
@@ -57,14 +58,14 @@ class Candidate:
         value: combined score, which the search maximises.
         error: its standard error; NaN: unknown.
         items: scores of the items of all tasks.
-        margins: margins of the items of all tasks, if rows hold them.
+        margins: margins of the items of all tasks, if options are compared.
     """
 
     position: Floats
     value: float
     error: float = math.nan
     items: Sequence[float] = ()
-    margins: Margins = field(default_factory=list)
+    margins: Margins = ()
 
 
 class MarginProcess:
@@ -79,7 +80,7 @@ class MarginProcess:
     Args:
         positions: positions of the scored candidates, (N, D), at least two.
         margins: for each candidate and each of I items: the right option's score minus the score of
-            each other option; None: unknown.
+            each other option; empty: unknown.
 
     Attributes:
         kernel: the likeliest kernel.
@@ -308,9 +309,10 @@ class Surrogate:
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Learn from candidates, (n, D), whose items were all scored."""
         for position, row in zip(positions.numpy(), rows, strict=True):
-            error = self.combine([row.score(name) for name in self.tasks]).stderr
-            items = [value for name in self.tasks for value in row.item_values(name)]
-            margins = [own for name in self.tasks for own in row.margins.get(name, ())]
+            scores = [row.tasks[name] for name in self.tasks]
+            error = self.combine(scores).stderr
+            items = [value for score in scores for value in score.per_item]
+            margins = [own for score in scores for own in score.margins]
             self._seen[row.key] = Candidate(position, row.value, error, items, margins)
 
     def best(self) -> Point:

@@ -34,9 +34,9 @@ from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, PASSES, Choices, Sc
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import Margins, Row
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
-from pyswarmopt_llm.searching.surrogate import SOFTNESS
+from pyswarmopt_llm.searching.surrogate import SOFTNESS, Margins
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA trained on all items
@@ -55,16 +55,10 @@ def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
     Where all margins are known, an item counts by its closest margin (see `softened`), which varies
     half as much as right and wrong. Otherwise it is the score itself.
     """
-    names = objectives.names
-    known = all(
-        all(margins for margins in row.margins.get(name, [None])) for row in rows for name in names
-    )
-    return [
-        objectives.combine(
-            [softened(row.margins[name]) if known else row.score(name) for name in names]
-        )
-        for row in rows
-    ]
+    scores = [[row.tasks[name] for name in objectives.names] for row in rows]
+    if all(score.margins and all(score.margins) for of_row in scores for score in of_row):
+        scores = [[softened(score.margins) for score in of_row] for of_row in scores]
+    return [objectives.combine(of_row) for of_row in scores]
 
 
 def softened(margins: Margins) -> Score:
@@ -196,7 +190,7 @@ def _cross_fitted(
     job: Job, found: Found, starts: Mapping[str, Tensor], fittings: Mapping[str, Fitting]
 ) -> dict[str, Row]:
     """Name -> the row of each start after training, cross-fitted on dev."""
-    evaluator = job.evaluator("dev", found.scorings, margins=True)
+    evaluator = job.evaluator("dev", found.scorings)
     rows = {}
     for name, fitting in fittings.items():
         compute = partial(_by_folds, fitting, evaluator, job.objectives.items)
@@ -246,7 +240,7 @@ def _by_folds(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) 
     for name, count in items.items():
         values, margins = zip(*(known[name, index] for index in range(count)), strict=True)
         scores[name] = replace(score_of(values), margins=margins)
-    return Row.of(scores, evaluator.combine(list(scores.values())), seconds, margins=True)
+    return Row.of(scores, evaluator.combine(list(scores.values())), seconds)
 
 
 # Training with cross-validation folds

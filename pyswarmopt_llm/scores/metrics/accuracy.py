@@ -160,11 +160,14 @@ def at(rows: Sequence[T], indices: Sequence[int] | None) -> Sequence[T]:
 
 
 def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
-    """The right option's score minus each other score; empty if unknown."""
-    if item.answer not in scores:
+    """The right option's score minus each other score, to six digits, more than a model's rounding
+    leaves; empty if unknown or not finite.
+    """
+    right = scores.get(item.answer, math.nan)
+    margins = [right - score for letter, score in scores.items() if letter != item.answer]
+    if not all(map(math.isfinite, margins)):
         return ()
-    right = scores[item.answer]
-    return tuple(right - score for letter, score in scores.items() if letter != item.answer)
+    return tuple(float(f"{margin:.6g}") for margin in margins)
 
 
 def _best(scores: Mapping[str, float]) -> str:

@@ -34,7 +34,7 @@ from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store
 if TYPE_CHECKING:
     from pyswarmopt_llm.mix.kind import SpaceKind
 
-FORMAT = 1  # version of run.json and history.jsonl
+FORMAT = 2  # version of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its start
 GRID = "grid.json"
 REPLIES = "replies.json"
@@ -68,7 +68,7 @@ class Journal:
     @cached_property
     def rows(self) -> list[Row]:
         """The history: evaluations in the order of the search's requests."""
-        return [Row.from_json(row) for row in self._history.read()]
+        return [typed(row, Row) for row in self._history.read()]
 
     def begin(self) -> None:
         """Start the history again; the search then replays the store."""
@@ -83,7 +83,7 @@ class Journal:
         self.rows.append(row)
         if known:
             self.replayed_seconds += row.seconds
-        self._history.append(row.to_json(), kept=not known)
+        self._history.append(asdict(row), kept=not known)
 
 
 class Run(Journal):

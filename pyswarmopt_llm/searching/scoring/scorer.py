@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -88,14 +88,12 @@ class Evaluator:
     Attributes:
         utilities: task name -> its scoring function.
         combine: combines the tasks' scores into one number.
-        margins: whether rows hold the items' margins.
     """
 
     space: Space
     engine: Engine
     utilities: Mapping[str, Utility]
     combine: Combine
-    margins: bool = False
 
     def coefficients(self, position: Tensor) -> list[float]:
         """The experts' weights at a position."""
@@ -121,11 +119,8 @@ class Evaluator:
         except NotFiniteError as error:
             return error
 
-    def row(self, answers: bool = False) -> Row:
+    def row(self) -> Row:
         """The scores of the loaded model.
-
-        Args:
-            answers: whether the row holds the chosen options.
 
         Raises:
             NotFiniteError: the score is not a number.
@@ -134,7 +129,7 @@ class Evaluator:
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
-        return Row.of(scores, total, margins=self.margins, answers=answers)
+        return Row.of(scores, total)
 
 
 Answer = Row | NotFiniteError
@@ -201,8 +196,7 @@ class Scorer:
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             if key not in requests and key not in self._rows:
                 requests[key] = Request(position, iteration, number)
-        find, tasks = self.run.store.find_row, self.evaluator.utilities
-        stored = {key: find(self.phase, key, tasks) for key in requests}
+        stored = {key: self.run.store.find_row(self.phase, key) for key in requests}
         missing = [request for key, request in requests.items() if stored[key] is None]
         answers = iter(self._answers(missing))
         for key, request in requests.items():
@@ -218,10 +212,10 @@ class Scorer:
         coefficients = [*self.evaluator.coefficients(position), 1.0]  # the last: the LoRA
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = f"{self.phase} {TRAINED}"
-        row = self.run.store.find_row(what, key, self.evaluator.utilities)
+        row = self.run.store.find_row(what, key)
         if row is None:
             row = replace(compute(), phase=TRAINED, key=key, coefficients=coefficients)
-            self.run.store.add(what, key, row.to_json())
+            self.run.store.add(what, key, asdict(row))
         self._report(what, row)
         return row
 
@@ -238,7 +232,7 @@ class Scorer:
             raise UserError(f"{request.text}: {answer}; fix the metric and resume") from answer
         else:
             row = replace(answer, phase=self.phase)
-        self.run.store.add(self.phase, request.key, row.to_json())
+        self.run.store.add(self.phase, request.key, asdict(row))
         return row
 
     def _take_in(self, request: Request, row: Row) -> None:

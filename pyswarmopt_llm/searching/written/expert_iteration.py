@@ -71,45 +71,32 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
     folder = run.path / TRAINED
     if not folder.exists():
         announce(job, starts)
+    (before,) = found.scorer.score([mixture], 0)
+    teachers = {START: complementary(found.scorer.rows, before, job.objectives.names)}
     iteration = ExpertIteration(job, found.scorings, run.store, folder)
-    outcomes = _iterated(job, found, iteration, starts)
-    if not outcomes:
-        return Trained(found.chosen)
+    rounds = {}
     rows = {}
     trained = {}
-    for name, rounds in outcomes.items():
-        best = best_round(rounds)
-        rows[name] = found.scorer.trained(starts[name], partial(replace, best.row))
-        trained[name] = Contestant(starts[name], best.model.patch, True, rows[name])
+    for name, position in starts.items():
+        rounds[name] = iteration.run(name, position, teachers.get(name, ()))
+        if rounds[name]:
+            best = max(reversed(rounds[name]), key=lambda one: one.row.value)  # of equals the last
+            rows[name] = found.scorer.trained(position, partial(replace, best.row))
+            trained[name] = Contestant(position, best.model.patch, True, rows[name])
+    if not rows:
+        return Trained(found.chosen)
     own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
-    (row,) = found.scorer.score([mixture], 0)
-    kept = not_worse(job.total(rows[own]), job.total(row))
+    kept = not_worse(job.total(rows[own]), job.total(before))
     plain = iteration.measured(Answerer(BASE, Patch())).row
-    base = Contestant(starts[BASE], Patch(), dev=plain)
-    before = base
+    models = {"base": Contestant(starts[BASE], Patch(), dev=plain), "trained": trained[own]}
+    models["mixture"] = models["base"]
     if not kept or own == START:
-        before = replace(found.chosen, dev=row)
-    models = {"mixture": before, "trained": trained[own], "base": base}
+        models["mixture"] = replace(found.chosen, dev=before)
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    result = trained[own] if kept else before
-    use = {"rounds": len(outcomes[own]), "replies": iteration.count}
+    result = trained[own] if kept else models["mixture"]
+    use = {"rounds": len(rounds[own]), "replies": iteration.count}
     return Trained(result, models, iteration.passes, use)
-
-
-def _iterated(
-    job: Job, found: Found, iteration: ExpertIteration, starts: Mapping[str, Tensor]
-) -> dict[str, list[Round]]:
-    """Train one start after the other; the rounds of those with any."""
-    outcomes: dict[str, list[Round]] = {}
-    for name, position in starts.items():
-        teachers: Sequence[Tensor] = ()
-        if name == START:
-            teachers = complementary(found.scorer.rows, position, job.objectives.names)
-        rounds = iteration.run(name, position, teachers)
-        if rounds:
-            outcomes[name] = rounds
-    return outcomes
 
 
 @dataclass(frozen=True)
@@ -262,33 +249,30 @@ def _log_of(
     return ReplyLog(job.engine, tasks, combine, store, job.plan.config.seed, what)
 
 
-def complementary(rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str]) -> list[Tensor]:
+def complementary(rows: Sequence[Row], chosen: Row, tasks: Sequence[str]) -> list[Tensor]:
     """Positions of mixtures that, together with the chosen one, have the best scores if each item
     counts by its best reply; see `greedy_cover`.
 
     Args:
         rows: rows of a search whose positions are coefficients, (n,).
-        chosen: the mixture to train, (n,); if no row has it, the overall best comes first.
+        chosen: the row of the mixture to train.
         tasks: tasks of the rows' items; all count equally.
 
     Example:
-        >>> def row(items):
-        ...     return Row("search", 0, 0, "", [float(items.count("1")), 0.0], 0.5, 4, 0.1, {"t": items})
-        >>> rows = [row("1100"), row("0111"), row("1000")]
-        >>> complementary(rows, torch.tensor([2.0, 0.0], dtype=torch.float64), ["t"])
-        [tensor([3., 0.], dtype=torch.float64)]
+        >>> from pyswarmopt_llm.common.statistics import score_of
+        >>> def row(*items):
+        ...     return replace(Row.of({"t": score_of(items)}, score_of(items)), coefficients=[sum(items)])
+        >>> rows = [row(1, 1, 0, 0), row(0, 1, 1, 1), row(1, 0, 0, 0)]
+        >>> complementary(rows, rows[0], ["t"])
+        [tensor([3.], dtype=torch.float64)]
     """
-    positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in rows]
-    parts = []
-    for task in tasks:
-        of_task = np.array([row.item_values(task) for row in rows])
-        parts.append(of_task / of_task.shape[1])
-    values = np.concatenate(parts, axis=1)
-    known = np.full(values.shape[1], -np.inf)
-    for position, of_items in zip(positions, values, strict=True):
-        if position.equal(chosen):
-            known = of_items
-    return [positions[number] for number in greedy_cover(values, known, TEACHERS)]
+
+    def values(row: Row) -> Floats:
+        items = [row.tasks[task].per_item for task in tasks]
+        return np.concatenate([np.divide(of_task, len(of_task)) for of_task in items])
+
+    cover = greedy_cover(np.array(list(map(values, rows))), values(chosen), TEACHERS)
+    return [torch.tensor(rows[number].coefficients, dtype=torch.float64) for number in cover]
 
 
 def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
@@ -314,8 +298,3 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
         best = np.maximum(best, values[number])
         numbers.append(number)
     return numbers
-
-
-def best_round(rounds: Sequence[Round]) -> Round:
-    """The round with the highest value; among equals the last."""
-    return max(reversed(rounds), key=lambda round: round.row.value)

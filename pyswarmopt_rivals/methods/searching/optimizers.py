@@ -112,7 +112,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
         trained = train_on_labels(job, found, most=most)
         spent = trained.passes + most * bench.dev_items
         best = trained.best
-        dev = None if best.dev is None else best.dev.score(task)
+        dev = None if best.dev is None else best.dev.tasks[task]
         result = Merged(best.realise(space), dev=dev)
     trial.spend(scorer.item_evaluations + spent)
     bench.replayed_seconds += journal.replayed_seconds

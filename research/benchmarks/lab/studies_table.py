@@ -14,7 +14,7 @@ from scipy import stats
 from pyswarmopt_llm.report.page import searched
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
+from pyswarmopt_llm.searching.scoring.result import Model, Objective, Result, Scores
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed
@@ -23,11 +23,11 @@ FULL, EVERY_ITEM = "full", "full, every item"
 
 def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
     """The result of a search of `studies.py` for one task, as far as `analysed` reads it."""
-    (task,) = rows[0].items
+    (task,) = rows[0].tasks
 
     def model(row: Row) -> Model:
         weights = dict(zip(coefficients, row.coefficients, strict=True))
-        return Model(weights, Scores(row.value, {task: Outcome(row.value, row.items[task])}))
+        return Model(weights, Scores(row.value))
 
     started = {row.particle: model(row) for row in rows if row.iteration == 0}
     experts = {name: started[number] for number, name in enumerate(coefficients)}
@@ -58,7 +58,7 @@ def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     start = starts[best.particle]
     rank = 1 + sum(value > start for value in values) + (values.count(start) - 1) / 2
     summary = {"rank": rank, "population": len(starts), "found_in": best.iteration}
-    right = np.array([row.item_values(task) for row in rows]) == 1
+    right = np.array([row.tasks[task].per_item for row in rows]) == 1
     experts = len(result.coefficients)
     known = right[[row.iteration == 0 and row.particle < experts for row in rows]].any(0)
     at_start = right[[row.iteration == 0 for row in rows]].any(0)

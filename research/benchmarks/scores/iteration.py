@@ -17,12 +17,7 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.train import not_worse
-from pyswarmopt_llm.searching.written.expert_iteration import (
-    START,
-    ExpertIteration,
-    best_round,
-    greedy_cover,
-)
+from pyswarmopt_llm.searching.written.expert_iteration import START, ExpertIteration, greedy_cover
 from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
@@ -102,7 +97,7 @@ def iterated(
     rounds = iteration.run(START, position, teachers)
     patch = job.pool.space.realise(position)
     if rounds:
-        best = best_round(rounds)
+        best = max(reversed(rounds), key=lambda one: one.row.value)
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
         after = job.total(best.row)

@@ -13,9 +13,10 @@ import pytest
 from browser import needs_browser, seen_at
 from result_helpers import about_of, result_of
 
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.record import Row, pack
 
 # Writes down what a reader could not do without: no errors, no requests, nothing wider than the
 # window.
@@ -53,9 +54,9 @@ def page(experts: int) -> str:
             items = "".join(str(int(rng.random() < 0.4 + 0.07 * iteration)) for _ in range(60))
             key, value = f"{iteration} {particle}", items.count("1") / 60
             found = ("search", iteration, particle, key, mixture, value, 60, 1.0)
-            rows.append(Row(*found, {"quiz": items}))
+            rows.append(Row(*found, {"quiz": score_of([*map(float, items)])}))
     best = max(rows, key=lambda row: row.value)
-    items = [str(row.items["quiz"]) for row in (best, *rows[:experts])]
+    items = [str(pack(row.tasks["quiz"].per_item)) for row in (best, *rows[:experts])]
     result = {"best_dev": best.value, "best_single_dev": 0.5, "uniform_dev": 0.45}
     result |= {"expert_tuned_dev": 0.6, "expert_tuned_test": 0.55}  # the longest label
     result |= {"best_test": 0.7, "best_single_test": 0.6, "uniform_test": 0.5, "task": "quiz"}

@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import HEIGHT, WIDTH, picture, render_report
@@ -37,10 +38,10 @@ TEXT = st.text(
 def row(
     particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t"
 ) -> Row:
-    value = items.count("1") / len(items)
-    about = {"phase": "search", "iteration": iteration, "particle": particle, "seconds": 1.0}
-    found = {"key": f"{particle} {iteration}", "coefficients": coefficients, "value": value}
-    return Row.from_json({**about, **found, "n": len(items), "items": {task: items}})
+    score = score_of([*map(float, items)])
+    key = f"{particle} {iteration}"
+    found = ("search", iteration, particle, key, coefficients, score.value, score.n, 1.0)
+    return Row(*found, {task: score})
 
 
 # The experts know items 1 to 6 and 4 to 6; the result, 1.25 x - .25 y, all but items 2 and 10.
@@ -165,7 +166,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     )
     item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
     tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
-    rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
+    rows = [replace(one, tasks={HOSTILE: one.tasks["t"]}) for one in HISTORY]
     words = {"best_single": HOSTILE, "coefficients": named, "notes": [HOSTILE]}
     words |= {"task": HOSTILE, "items": ITEMS, "experts": {HOSTILE: "1111110000", "y": "0" * 10}}
     page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)

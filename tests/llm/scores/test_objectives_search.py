@@ -11,6 +11,7 @@ from search_helpers import Json, ends_as, history, louder, questions, small, wri
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.searching.finish import front_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.search import resume, search
@@ -37,8 +38,8 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Search
 
 def scored(key: str, a: int, b: int) -> Row:
     """A candidate with so many of ten items right in each of two tasks."""
-    items = {"a": "1" * a + "0" * (10 - a), "b": "1" * b + "0" * (10 - b)}
-    return Row("search", 0, 0, key, [1.0], value=0.0, n=20, seconds=0.0, items=items)
+    scores = {n: score_of([1.0] * k + [0.0] * (10 - k)) for n, k in (("a", a), ("b", b))}
+    return Row("search", 0, 0, key, [1.0], value=0.0, n=20, seconds=0.0, tasks=scores)
 
 
 def test_the_front_by_hand() -> None:

@@ -173,8 +173,8 @@ def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
         assert sample.texts == row["replies"]
         letters = [len({*text}) for text in row["replies"]]
         assert sample.scores == sample.values.tolist()
-        assert log.row(sample).item_values("few") == [-n for n in letters[:DEV]]
-        assert log.row(sample).item_values("more") == [n / 2 for n in letters[DEV:]]
+        assert [*log.row(sample).tasks["few"].per_item] == [-n for n in letters[:DEV]]
+        assert [*log.row(sample).tasks["more"].per_item] == [n / 2 for n in letters[DEV:]]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from result_helpers import nested
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import typed
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
@@ -28,7 +30,7 @@ CONFIG = SearchConfig(
 FINGERPRINTS = {"base": "1", "experts": {"x": "2", "y": "3"}, "tasks": {"t": "4"}}
 ROW: dict[str, Any] = {
     **{"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0, 0.0]},
-    **{"value": 0.5, "n": 2, "seconds": 0.1, "items": {"t": "10"}},
+    **{"value": 0.5, "n": 2, "seconds": 0.1, "tasks": {"t": asdict(score_of([1.0, 0.0]))}},
 }
 RESULT = nested({**FLAT, "items": {"best_dev": "10"}})
 
@@ -53,12 +55,13 @@ def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -
 
 def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    row = {**ROW, "coefficients": [0.1 + 0.2, 1e-300, -0.0, 1 / 3], "items": {"t": [0.1, 1e17]}}
+    row = {**ROW, "coefficients": [0.1 + 0.2, 1e-300, -0.0, 1 / 3]}
+    rows = [replace(typed(row, Row), tasks={"t": score_of([0.1, 1e17])}), typed(ROW, Row)]
     with run.locked():
-        run.append(Row.from_json(row))
-        run.append(Row.from_json(ROW))
+        for each in rows:
+            run.append(each)
     again = Run(tmp_path / "r")
-    assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
+    assert again.rows == run.rows == rows
     assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
 
 
@@ -87,13 +90,10 @@ def test_a_store_is_good_up_to_its_last_whole_line(
     assert again.get("search", "new", dict)["x"] == "y"
 
 
-WRONG: dict[str, list[Any]] = {
-    **{"iteration": [-1], "value": ["0.5"], "items": [{}, {"t": "12"}]},
-    **{"margins": [{"t": [["x"]]}], "values": [{"t": [0.5, 0.1, -1]}]},
-}
-
-
-@pytest.mark.parametrize(("column", "value"), [(k, v) for k, each in WRONG.items() for v in each])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("iteration", -1), ("value", "0.5"), ("tasks", {}), ("tasks", {"t": {"value": 0.5}})],
+)
 def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
@@ -107,7 +107,7 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     with pytest.raises(
         UserError, match=rf"results\.jsonl: search row of k: {column}( t( .*)?)? is missing"
     ):
-        Run(run.path).store.find_row("search", "k", ["t"])
+        Run(run.path).store.find_row("search", "k")
 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
         <= 24 * len(rows)
     )
     for row in rows:
-        assert row["n"] == 24 and row["value"] == row["items"]["words"].count("1") / 24
+        assert row["n"] == 24 and row["value"] == sum(row["tasks"]["words"]["per_item"]) / 24
         assert math.isclose(sum(row["coefficients"]), 1.0, abs_tol=1e-12)
     best = next(row for row in rows if row["value"] == result["best_dev"])
     assert list(result["coefficients"].values()) == best["coefficients"]
@@ -212,8 +212,7 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
     for row in history(found.run):
         # An evaluation that ended early is told as if all items left were right.
         a, b = (
-            sum(sign != "0" for sign in row["items"][name]) / n
-            for name, n in (("words", 24), ("more", 30))
+            sum(row["tasks"][name]["per_item"]) / n for name, n in (("words", 24), ("more", 30))
         )
         assert math.isclose(row["value"], 2 * a * b / (a + b), rel_tol=1e-12)
         assert row["n"] == 54

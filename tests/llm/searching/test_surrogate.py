@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.gaussian_process.kernels import Matern
 from pyswarmopt_llm.common.gaussian import Kernel
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.scoring.record import Row, pack
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     MarginProcess,
@@ -56,7 +57,7 @@ def test_margins_are_those_of_the_literal_formulas_item_by_item(
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
     margins[0, 3] = math.nan
     there = [[[m for m in own if not math.isnan(m)] for own in one] for one in margins.tolist()]
-    model = MarginProcess(x, [[own or None for own in one] for one in there])
+    model = MarginProcess(x, there)
     means = model.margins(new)
     assert means.shape == (3, 3)
     for m, i in itertools.product(range(3), range(3)):
@@ -67,10 +68,8 @@ def test_margins_are_those_of_the_literal_formulas_item_by_item(
 def row(key: object, margins: np.ndarray) -> Row:
     """The row of a candidate with these margins, (I, R)."""
     right = (margins.min(axis=1) > 0).astype(float)
-    items = {"t": pack(right.tolist())}
-    known = {"t": margins.tolist()}
-    value = float(right.mean())
-    return Row("search", 0, 0, str(key), (), value, len(right), 0.0, items, margins=known)
+    score = replace(score_of(right), margins=tuple(map(tuple, margins.tolist())))
+    return replace(Row.of({"t": score}, score), key=str(key))
 
 
 def learnt(
