@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm import resolve_base
-from pyswarmopt_llm.published.classifiers import load_reward
+from pyswarmopt_llm.published.classifiers import RewardModel
 
 TOPICS = (
     "the sea",
@@ -128,7 +128,7 @@ def main(kind: str, out: Path) -> None:
         print(f"{name}: prefers the {kind} reply in {right:.0%} of {len(better)} pairs")
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    load_reward(str(out))
+    RewardModel(str(out))
     print(f"saved; use it with --metric reward:{out}")
 
 

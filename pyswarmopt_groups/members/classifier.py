@@ -49,7 +49,7 @@ class ClassifierMember(Member):
     def __init__(self, name: str, source: BaseModel, device: str = "auto") -> None:
         super().__init__(name, source.fingerprint)
         where = f"`members` {source.spec}"
-        self._model = Classifier(source.spec, where, "classifier", str(pick_device(device)))
+        self._model = Classifier(source.spec, where, str(pick_device(device)))
         labels = self._model.model.config.id2label
         self.labels = {normalise(str(label)): label for label in labels.values()}
 

@@ -88,6 +88,6 @@ class EndpointMember(Member):
 
     def _complete(self, prompts: Sequence[str], options: Mapping[str, Any]) -> list[Completion]:
         try:
-            return self._client.complete(prompts, options)
+            return self._client(prompts, options)
         except UserError as error:
             raise MemberDown(error.text) from error

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, digests, user_path
@@ -35,7 +35,6 @@ class Classifier:
     Args:
         spec: directory or hub id.
         where: start of error messages: the setting that names it.
-        kind: required kind, for error messages: ``reward model``.
         device: device of the model.
 
     Raises:
@@ -47,15 +46,19 @@ class Classifier:
         fingerprint: digest of its files; of a hub id, of the name.
     """
 
-    def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
+    def __init__(self, spec: str, where: str, device: str) -> None:
         from transformers import AutoModelForSequenceClassification, TextClassificationPipeline
 
         depends: Any = spec
-        if user_path(spec).is_dir():
-            spec = str(user_path(spec))
-            depends = digests(user_path(spec))
+        folder = user_path(spec)
+        if folder.is_dir():
+            spec = str(folder)
+            depends = digests(folder)
+        self.fingerprint = digest(depends)
         dtype = torch.float32 if device == "cpu" else "auto"
+        kind = "sequence classifier"
         model = load_weights(AutoModelForSequenceClassification, spec, where, kind, dtype=dtype)
+        self.model = model.to(device)
         self.tokenizer = read_tokenizer(spec, where)
         if self.tokenizer.pad_token_id is None:
             raise UserError(
@@ -64,8 +67,6 @@ class Classifier:
         self.tokenizer.padding_side = "right"
         longest = min(self.tokenizer.model_max_length, _TOKENS)
         self.window = {"truncation": True, "max_length": longest}
-        self.model = model.to(device)
-        self.fingerprint = digest(depends)
         with quiet_transformers():
             self._pipeline = TextClassificationPipeline(
                 model=self.model, tokenizer=self.tokenizer, device=self.model.device
@@ -81,18 +82,25 @@ class Classifier:
 
 
 class RewardModel(Classifier):
-    """Scores replies by a sequence classifier with one label, whose tokenizer has a chat template;
-    see `load_reward`.
+    """Scores replies by a sequence classifier, in float32 on a CPU, else in its stored dtype.
+
+    Args:
+        spec: directory or hub id of a sequence classifier with one label.
+        device: where the model runs.
+
+    Raises:
+        UserError: the model cannot be loaded, or has several labels, no pad token or no chat
+            template.
 
     Example:
-        >>> reward = load_reward("my/reward")  # doctest: +SKIP
+        >>> reward = RewardModel("my/reward")  # doctest: +SKIP
         >>> item = sl.load_task("questions.json").dev[0]  # doctest: +SKIP
         >>> reward.scores([item], ["A short reply."])  # doctest: +SKIP
         [0.31]
     """
 
-    def __init__(self, spec: str, device: str) -> None:
-        super().__init__(spec, f"`metric` reward:{spec}", "reward model", device)
+    def __init__(self, spec: str, device: str = "cpu") -> None:
+        super().__init__(spec, f"`metric` reward:{spec}", device)
         config = self.model.config
         if config.num_labels != 1 or self.tokenizer.chat_template is None:
             why = f": a reward model must have a chat template and one output (this one has {config.num_labels})"
@@ -127,38 +135,17 @@ class RewardModel(Classifier):
         """The mean of reward and brevity: the opposite preference of `verbose`."""
         return self._mean(items, texts, 1 - self._lengths(texts))
 
-    def _mean(self, items: Sequence[Item], texts: Sequence[str], other: Any) -> list[float]:
+    def _mean(self, items: Sequence[Item], texts: Sequence[str], other: Floats) -> list[float]:
         return ((expit(self.scores(items, texts)) + other) / 2).tolist()
 
-    def _lengths(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def _lengths(self, texts: Sequence[str]) -> Floats:
         counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
         return np.minimum(1.0, np.array(counts) / REWARD_TOKENS)
 
 
-def load_reward(spec: str, device: str = "cpu") -> RewardModel:
-    """Load a reward model, in float32 on a CPU, else in its stored dtype.
-
-    Args:
-        spec: directory or hub id of a sequence classifier with one label.
-        device: where the model runs.
-
-    Returns:
-        The model, ready to score replies.
-
-    Raises:
-        UserError: the model cannot be loaded, or has several labels, no pad token or no chat
-            template.
-
-    Example:
-        >>> load_reward("my/reward").scores([sl.load_task("questions.json").dev[0]], ["A reply."])  # doctest: +SKIP
-        [0.31]
-    """
-    return RewardModel(spec, device)
-
-
 def reward_metric(kind: str, folder: str, device: str) -> dict[str, Any]:
     """Fields of the metrics ``reward:``, ``verbose:`` and ``concise:MODEL``."""
-    model = load_reward(folder, str(pick_device(device)))
+    model = RewardModel(folder, str(pick_device(device)))
     scores = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}
     return {"rate": scores[kind], "depends": model.fingerprint}
 
@@ -189,10 +176,11 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
         raise ValueError(
             f"got {len(verbose)} verbose and {len(concise)} concise replies; pass the same number of each, at least one"
         )
-    pairs = zip(verbose, concise, strict=True)
-    words = [(len(long.split()), len(short.split())) for long, short in pairs]
-    wins = [(long > short) + (long == short) / 2 for long, short in words]
-    return sum(wins) / len(wins)
+    longer = [
+        len(ours.split()) - len(theirs.split())
+        for ours, theirs in zip(verbose, concise, strict=True)
+    ]
+    return (1 + float(np.sign(longer).mean())) / 2
 
 
 def judged(text: str) -> str:

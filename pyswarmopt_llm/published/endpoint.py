@@ -73,8 +73,6 @@ class ChatClient:
     Raises:
         UserError: the URL is invalid, there is no key, or `openai` is not installed.
 
-    Attributes:
-        usage: number of responses, cached ones included, and their tokens.
     """
 
     def __init__(
@@ -89,31 +87,23 @@ class ChatClient:
         self._openai = optional("openai", "an endpoint")
         self._url = server_url(url)
         self._model = model
-        self._key = os.environ.get(variable, "").strip()
+        # the client needs a key; servers that need none ignore it
+        self._key = os.environ.get(variable, "").strip() or "no-key"
         if not (self._key.isascii() and self._key.isprintable()):
             raise UserError(
                 f"{variable} contains a character that is not allowed in a key; correct it"
             )
         self._where = f"{who} at {self._url}"
         self._when_down = when_down
-        # the client needs a key; servers that need none ignore it
-        self._client = self._openai.OpenAI(
-            base_url=self._url, api_key=self._key or "none", timeout=TIMEOUT
-        )
+        self._client = self._openai.OpenAI(base_url=self._url, api_key=self._key, timeout=TIMEOUT)
         self._cache = AppendLog(cache, None, _Cached)
         self._lock = threading.Lock()
-        self.usage = {"requests": 0, "tokens": 0}
-        self._completions: dict[str, Completion] = {}
-        for row in self._cache.read(repair=True):
-            self._remember(**row)
+        self._known = {
+            row["key"]: Completion(row["text"], row["tokens"])
+            for row in self._cache.read(repair=True)
+        }
 
-    def __call__(self, prompts: Sequence[str]) -> list[str]:
-        """The greedy responses, as texts; see `complete`."""
-        return [completion.text for completion in self.complete(prompts)]
-
-    def complete(
-        self, prompts: Sequence[str], options: Mapping[str, Any] | None = None
-    ) -> list[Completion]:
+    def __call__(self, prompts: Sequence[str], options: Mapping[str, Any] = {}) -> list[Completion]:
         """The responses to user turns, in order, greedy and of at most 256 tokens by default.
 
         Args:
@@ -125,30 +115,33 @@ class ChatClient:
         """
         distinct = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            answers = pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
+            answers = pool.map(lambda prompt: self._answer(prompt, options), distinct)
             try:
                 replies = dict(zip(distinct, answers, strict=True))
             finally:  # after a failure, do not wait until all others have failed
                 pool.shutdown(cancel_futures=True)
         return [replies[prompt] for prompt in prompts]
 
+    def usage(self) -> dict[str, int]:
+        """Number of responses, cached ones included, and their tokens."""
+        tokens = sum(completion.tokens for completion in self._known.values())
+        return {"requests": len(self._known), "tokens": tokens}
+
     def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
         messages = [{"role": "user", "content": prompt}]
         body = {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": 256}
         body |= options
         key = digest([self._url, body])
-        with self._lock:
-            if key in self._completions:
-                return self._completions[key]
-        text, tokens = self._asked(body)
-        row: _Cached = {"key": key, "text": text, "tokens": tokens}
-        with self._lock:
-            self._cache.append(row)
-            return self._remember(**row)
+        if key not in self._known:
+            completion = self._asked(body)
+            with self._lock:
+                self._cache.append({"key": key, **completion._asdict()})
+                self._known[key] = completion
+        return self._known[key]
 
     def _asked(self, body: Mapping[str, Any]) -> Completion:
         client = self._client
-        if self.usage["requests"]:
+        if self._known:
             client = client.with_options(max_retries=RETRIES)
         try:
             reply = client.chat.completions.create(**body)
@@ -156,19 +149,13 @@ class ChatClient:
             tokens = max(int(getattr(reply.usage, "total_tokens", None) or 0), 0)
             return Completion(content.encode(errors="replace").decode(), tokens)  # no surrogates
         except (self._openai.APIConnectionError, self._openai.APIStatusError) as error:
-            why = error.__cause__ or error
-            raise self._error(f"gave no answer: {why}; {self._when_down}") from error
+            why = f"gave no answer: {error.__cause__ or error}; {self._when_down}"
+            raise self._error(why) from error
         except Exception as error:  # no JSON, or fields that are missing or of another type
             why = f"returned no text in choices[0].message.content ({type(error).__name__})"
             raise self._error(f"{why}; use a server with the OpenAI API") from error
 
     def _error(self, problem: str) -> UserError:
         """An error without the key, which some servers repeat."""
-        if self._key:
-            problem = problem.replace(self._key, "***")
-        return UserError(f"{self._where} {' '.join(problem.split())[:300]}".replace("`", "'"))
-
-    def _remember(self, key: str, text: str, tokens: int) -> Completion:
-        self.usage["requests"] += 1
-        self.usage["tokens"] += tokens
-        return self._completions.setdefault(key, Completion(text, tokens))
+        shown = " ".join(problem.replace(self._key, "***").split())[:300]
+        return UserError(f"{self._where} {shown}".replace("`", "'"))

@@ -223,7 +223,7 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
         def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
             return [float(text == "blue") for text in texts]
 
-    monkeypatch.setattr(classifiers, "load_reward", lambda spec, device: Model())
+    monkeypatch.setattr(classifiers, "RewardModel", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, context.task.test, "R")

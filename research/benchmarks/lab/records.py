@@ -326,12 +326,12 @@ def held_out(lab: Path) -> Mapping[str, Any]:
     """
     from scipy.stats import spearmanr
 
-    from pyswarmopt_llm.published.classifiers import load_reward
+    from pyswarmopt_llm.published.classifiers import RewardModel
     from pyswarmopt_llm.scores.tasks import Item
 
     rows = replies_of(lab, "held out", 15)
     items = [Item(str(number), asked, None, "") for number, (asked, _, _) in enumerate(rows)]
-    rewards = load_reward(str(lab / "reward")).scores(items, [said for _, said, _ in rows])
+    rewards = RewardModel(str(lab / "reward")).scores(items, [said for _, said, _ in rows])
     shares = [share for _, _, share in rows]
     pairs = [
         (rewards[i] > rewards[j]) == (shares[i] > shares[j])

@@ -26,7 +26,7 @@ import torch
 from runs import METHODS, adapters, finished, methods_parser, outcomes, write_lines
 
 from pyswarmopt_llm import SearchConfig, load_task, open_model
-from pyswarmopt_llm.published.classifiers import load_reward
+from pyswarmopt_llm.published.classifiers import RewardModel
 from pyswarmopt_llm.scores.tasks import Item
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -63,7 +63,7 @@ def searched(options: argparse.Namespace, preference: str, seed: int) -> Iterato
     """Rows of one preference and seed."""
     lab = options.lab
     items = asked(lab)
-    reward = load_reward(str(lab / "reward"))
+    reward = RewardModel(str(lab / "reward"))
     for method in options.methods:
         out = options.out / f"{preference}-{method}-{seed}"
         config = SearchConfig(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 from serving import Answer, Server, answer
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.published.endpoint import ChatClient
-from pyswarmopt_llm.published.judge import Judge
+from pyswarmopt_llm.published.endpoint import ChatClient, Completion
+from pyswarmopt_llm.published.judge import RUBRIC, ratings, written
 from pyswarmopt_llm.scores.tasks import Item
 
 pytest.importorskip("openai")
@@ -29,6 +30,10 @@ def waits(monkeypatch: pytest.MonkeyPatch, environ: MutableMapping[str, str]) ->
     return waits
 
 
+def rated(complete: ChatClient, *texts: str, rubric: str = RUBRIC) -> list[float]:
+    return ratings(partial(written, complete), rubric, ITEMS[: len(texts)], texts)
+
+
 def client(url: str, cache: Path | None = None) -> ChatClient:
     return ChatClient(url, "m", KEY, "the judge", "resume when it is back", cache)
 
@@ -39,9 +44,9 @@ def test_ratings(serve: Serve, environ: MutableMapping[str, str]) -> None:
         lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because.")
     )
     complete = client(server.url)
-    judge = Judge(complete, rubric="Be long.")
-    assert judge.ratings(ITEMS, ["a short one", "a long one", "another"]) == [3.0, 9.0, 9.0]
-    assert complete.usage == {"requests": 3, "tokens": 45}
+    texts = ("a short one", "a long one", "another")
+    assert rated(complete, *texts, rubric="Be long.") == [3.0, 9.0, 9.0]
+    assert complete.usage() == {"requests": 3, "tokens": 45}
     assert {(r["path"], r["key"]) for r in server.requests} == {
         ("/v1/chat/completions", "Bearer secret")
     }
@@ -52,20 +57,20 @@ def test_ratings(serve: Serve, environ: MutableMapping[str, str]) -> None:
 
 def test_the_same_request_is_sent_once_also_after_a_restart(serve: Serve, tmp_path: Path) -> None:
     server, cache = serve(lambda prompt, n: answer(f"Rating: {min(n, 10)}/10")), tmp_path / "judge"
-    first = Judge(client(server.url, cache)).ratings(ITEMS[:2], ["x", "y"])
+    first = rated(client(server.url, cache), "x", "y")
     again = client(server.url, cache)
-    assert Judge(again).ratings(ITEMS[:2], ["x", "y"]) == first
-    assert len(server.requests) == 2 and again.usage["requests"] == 2
-    Judge(again).ratings(ITEMS[:1], ["z"])
-    Judge(client(server.url, cache), rubric="another").ratings(ITEMS[:1], ["x"])
+    assert rated(again, "x", "y") == first
+    assert len(server.requests) == 2 and again.usage()["requests"] == 2
+    rated(again, "z")
+    rated(client(server.url, cache), "x", rubric="another")
     assert len(server.requests) == 4
     cache.write_text(cache.read_text()[:-9])  # cut off while it was written
-    assert Judge(client(server.url, cache)).ratings(ITEMS[:2], ["x", "y"]) == first
+    assert rated(client(server.url, cache), "x", "y") == first
 
 
 def test_what_may_pass_is_tried_again(serve: Serve, waits: list[float]) -> None:
     replies = [answer("", 429), answer("", 503), GOOD]
-    assert client(serve(lambda prompt, n: replies[n - 1]).url)(["x"]) == ["Rating: 5/10"]
+    assert client(serve(lambda prompt, n: replies[n - 1]).url)(["x"])[0].text == "Rating: 5/10"
     assert len(waits) == 2
 
 
@@ -133,4 +138,4 @@ def test_a_key_that_the_server_repeats_is_not_shown(
 
 def test_an_answer_without_a_rating_is_an_error() -> None:
     with pytest.raises(UserError, match="from 1 to 10"):
-        Judge(lambda prompts: ["Rating: 11/10"]).ratings(ITEMS[:1], ["x"])
+        written(lambda prompts: [Completion("Rating: 11/10", 0)], ["x"])

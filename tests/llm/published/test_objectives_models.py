@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
-from pyswarmopt_llm.published.classifiers import controllability, load_reward
-from pyswarmopt_llm.published.judge import LocalJudge
+from pyswarmopt_llm.published.classifiers import RewardModel, controllability
+from pyswarmopt_llm.published.judge import RUBRIC, asked, expected, ratings
 from pyswarmopt_llm.scores.metrics.text import InversePerplexity
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -130,7 +131,7 @@ def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     replies = ["yes", "Because of the way light scatters. " * 20, ""]
-    found = load_reward(str(reward_folder)).scores(PROMPTS, replies)
+    found = RewardModel(str(reward_folder)).scores(PROMPTS, replies)
     model = AutoModelForSequenceClassification.from_pretrained(
         reward_folder, dtype=torch.float32
     ).eval()
@@ -147,7 +148,7 @@ def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
 
 
 def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
-    model = load_reward(str(reward_folder))
+    model = RewardModel(str(reward_folder))
     replies = ["x" * 20, "x" * 150, "x" * 900]  # bytes are tokens here
     verbose, concise = model.verbose(PROMPTS, replies), model.concise(PROMPTS, replies)
     for reward, share, v, c in zip(
@@ -168,16 +169,15 @@ def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:
         (unpadded, "no padding token"),
     ):
         with pytest.raises(UserError, match=message):
-            load_reward(str(folder))
+            RewardModel(str(folder))
 
 
 def test_a_local_judge_expects_a_rating(engine: Any) -> None:
     """Against the probabilities of the ten answers, one by one."""
-    judge = LocalJudge(engine)
     replies = ["yes", "Because of the way light scatters.", ""]
-    found = judge.ratings(PROMPTS, replies)
+    found = ratings(partial(expected, engine), RUBRIC, PROMPTS, replies)
     for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
-        chat = engine.chat(judge._prompt(item, reply))
+        chat = engine.chat(asked(item, reply))
         weights = [
             math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)
         ]
