@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
@@ -23,7 +22,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import BARE
-from pyswarmopt_llm.report.progress import progress
+from pyswarmopt_llm.report.progress import bar, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
@@ -89,12 +88,10 @@ def repeating() -> str:
 @contextmanager
 def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal; its function takes the numbers done and in total, and their unit."""
-    console = open_console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task(waiting, total=None)
+    with bar(open_console(stderr=True), waiting, quiet) as update:
 
         def show(done: int, total: int, what: str = "examples") -> None:
-            bar.update(task, description=what, completed=done, total=total)
+            update(completed=done, total=total, description=what)
 
         yield show
 

@@ -12,7 +12,7 @@ from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form, Item
+from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.cards import may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -66,19 +66,19 @@ def _origin(found: Findings) -> str:
 
 
 def _use(about: About, result: Result) -> dict[str, Any] | None:
-    """How to ask the model; None where it does not compare options."""
+    """How to ask the model, with column names in braces for the parts of a question; None where it
+    does not compare options.
+    """
     if (found := labelled(about, result)) is None:
         return None
     task, form = found
-    scoring = result.objectives[task].answer_format or "likelihood"
-    choices = list((form.choices or {}).values())
-    turn = _user_turn(form, scoring)
-    return {"task": task, "choices": choices, "scoring": scoring, "turn": turn}
-
-
-def _user_turn(form: Form, scoring: Scoring) -> str:
-    """The user turn, with column names in braces for the parts of a question."""
+    scoring: Scoring = result.objectives[task].answer_format or "likelihood"
     choices = form.choices or {"A": "{option A}", "B": "{option B}"}
     columns = {name: f"{{{name}}}" for name in placeholders(form.prompt or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
-    return render_prompt(item, scoring, form.prompt)
+    return {
+        "task": task,
+        "choices": list((form.choices or {}).values()),
+        "scoring": scoring,
+        "turn": render_prompt(item, scoring, form.prompt),
+    }

@@ -4,7 +4,6 @@ next steps.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command, search_command
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import few, one_line, score, score_text, tested
-from pyswarmopt_llm.scores.metrics.named_again import metric_to_name
+from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -26,6 +24,7 @@ KINDS = {1: "better", 0: "level", -1: "worse"}
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
+FEW = 20  # dev examples below which one of them moves a score by more than 0.05
 _NAME = 40  # most characters of an adapter's name
 
 
@@ -141,11 +140,11 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
 def strongest(result: Result) -> str:
     """The control with the best score on test; "" if none has one."""
-    scored = {}
-    for name in CONTROLS:
-        model = result.models.get(name)
-        if model is not None and model.test is not None and not model.same(result.best):
-            scored[name] = model.test.value
+    scored = {
+        name: model.test.value
+        for name in CONTROLS
+        if (model := result.models.get(name)) and model.test and not model.same(result.best)
+    }
     return max(scored, key=scored.__getitem__, default="")
 
 
@@ -197,11 +196,11 @@ def score_rows(result: Result) -> dict[str, Model]:
         elif model is not None and not any(map(model.same, (result.best, *rows.values()))):
             rows[label] = model
 
-    def rank(label: str) -> tuple[bool, float]:
-        test = rows[label].test
-        return test is None, -(test or rows[label].dev).value
+    def rank(row: tuple[str, Model]) -> tuple[bool, float]:
+        test = row[1].test
+        return test is None, -(test or row[1].dev).value
 
-    return {label: rows[label] for label in sorted(rows, key=rank)}
+    return dict(sorted(rows.items(), key=rank))
 
 
 def notes(result: Result, kind: str) -> Iterator[str]:
@@ -217,8 +216,11 @@ def notes(result: Result, kind: str) -> Iterator[str]:
             f"The gain on dev, {dev.difference:+.3f}, does not hold on test: the mixture was "
             f"selected from {result.evaluations:,} evaluations."
         )
-    if dev and (warning := few(dev.n)):
-        yield warning
+    if dev and dev.n < FEW:
+        yield (
+            f"With only {dev.n} dev examples, the best of many candidates may win by luck; use at "
+            "least 100."
+        )
     tests = len(result.leads["test"])
     if tests > 1 and kind != "same":
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
@@ -257,20 +259,15 @@ def method(about: About) -> str:
 def next_steps(about: About, result: Result) -> dict[str, str]:
     """Purpose -> command, for what can be done with a result."""
     run = about.config.out.rstrip("/")
-    found = {}
     labelling = labelled(about, result)
     task = (labelling or about.task_names)[0] if result.several_tasks else None
     if labelling is None:
-        found["ask a question"] = command("generate", "YOUR QUESTION", run=run, task=task)
+        found = {"ask a question": command("generate", "YOUR QUESTION", run=run, task=task)}
     else:
         labels = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
-        found["label new rows"] = labels
-    found["score it again"] = command("eval", run=run, metrics=metric_to_name(about.config))
+        found = {"label new rows": labels}
     if about.kind.adapters:
         found["merge it for Ollama or vLLM"] = command("export", run, out=f"{run}-merged")
-    if about.kind.library and not result.alarms:  # else its files contain paths of this machine
-        upload = shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
-        found["publish it"] = upload
     return found
 
 

@@ -13,7 +13,7 @@ from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Result
+from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 WIDTH = 480  # of the picture, in viewBox units
@@ -41,15 +41,16 @@ def render_report(
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     found = findings(about, result)
-    rows = [row for row in searched(history) if math.isfinite(row.value)]
+    rows = [row for row in history if row.phase == "search" and math.isfinite(row.value)]
     others = {name: one for name, one in result.experts.items() if name != result.best_single}
     models = {**found.rows, **others}
+    tested = [model.test for model in models.values() if model.test is not None]
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
         config=about.config,
         models=models,
-        spans=spans(models),
+        ends=[end for scores in tested for end in scores.interval or (scores.value,)],
         score=score,
         combination=combination(result),
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
@@ -57,20 +58,6 @@ def render_report(
         changes=list(_changed_tasks(result, tasks)),
         method=method(about),
     )
-
-
-def searched(rows: Iterable[Row]) -> list[Row]:
-    """The rows of the search."""
-    return [row for row in rows if row.phase == "search"]
-
-
-def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:
-    """Name -> lower end, score and upper end of a model's interval on test."""
-    tested = {name: model.test for name, model in models.items() if model.test is not None}
-    ends = {
-        name: scores.interval or (scores.value, scores.value) for name, scores in tested.items()
-    }
-    return {name: (ends[name][0], tested[name].value, ends[name][1]) for name in tested}
 
 
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
@@ -93,7 +80,7 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
     candidates' weights.
 
     Args:
-        rows: at least one evaluation of the search.
+        rows: more evaluations of the search than experts.
         result: result of the search.
 
     Returns:
@@ -102,18 +89,17 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
     """
     names = list(result.coefficients)
     weights = np.array([row.coefficients for row in rows], dtype=np.float64)
-    points = np.vstack([weights, np.eye(len(names)), np.zeros((1, len(names)))])
+    points = np.vstack([weights, np.eye(len(names)), np.zeros(len(names))])
     centre = weights.mean(0)
     _, _, axes = np.linalg.svd(weights - centre, full_matrices=False)
-    plane = (points - centre) @ np.vstack([axes, np.zeros_like(axes[:1])])[:2].T
+    plane = (points - centre) @ axes[:2].T
     low = plane.min(0)
     extent = plane.max(0) - low
     room = np.array([WIDTH, HEIGHT])
     scale = ((room - 2 * _EDGE) / np.where(extent > 0, extent, 1.0)).min()
     framed = room / 2 + (plane - low - extent / 2) * scale
-    places = [(round(float(x), 1), round(float(y), 1)) for x, y in framed]
-    dots = []
-    for number in sorted(range(len(rows)), key=lambda row: rows[row].value):
-        dots.append((*places[number], f"{rows[number].value:.3f} on dev"))
+    places = framed.round(1).tolist()
+    order = sorted(range(len(rows)), key=lambda number: rows[number].value)
+    dots = [(*places[number], f"{rows[number].value:.3f} on dev") for number in order]
     experts = dict(zip(names, places[len(rows) :], strict=False))
     return {"dots": dots, "experts": experts, "base": places[-1]}

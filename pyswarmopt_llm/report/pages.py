@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from pyswarmopt.base.words import counted, cut, visible
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import about_weights, one_line, score_text
+from pyswarmopt_llm.report.phrases import one_line, score_text
 
 # Inline markup; characters that are markup only at the start of a line are not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -59,7 +57,7 @@ def render(template: str, **content: Any) -> str:
         content: variables; HTML escapes all but `Markup`. A card is also read with `cat`, so unsafe
             characters are shown as escapes.
     """
-    text = _template(template).render(**content)
+    text = _PAGES.get_template(template).render(**content)
     if template.endswith(".md.j2"):
         return visible(text)
     return text
@@ -75,23 +73,12 @@ def front_matter(content: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(content), sort_keys=False)).strip()
 
 
-def _source(name: str) -> str:
-    package, _, path = name.partition("/")
-    return (files(package) / path).read_text("utf-8")
-
-
-@cache
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    texts = (code, one_line, plain, cut, upper_first)
-    for function in (*texts, counted, duration, mixture_text, score_text):
-        environment.filters[function.__name__] = function
-    environment.globals["about_weights"] = about_weights
-    environment.globals["stylesheet"] = Markup(_source("pyswarmopt_llm/report/page.css"))
-    return environment.get_template(name)
+_PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parents[2]),
+    autoescape=select_autoescape(["html.j2"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_FILTERS = (code, one_line, plain, cut, upper_first, counted, duration, mixture_text, score_text)
+_PAGES.filters |= {function.__name__: function for function in _FILTERS}

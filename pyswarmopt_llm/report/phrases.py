@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison, Ends
     from pyswarmopt_llm.searching.scoring.result import Scores
 
-FEW = 20  # dev examples below which one of them moves a score by more than 0.05
-
 
 def score_text(value: float | None, interval: Ends | None = None) -> str:
     """A score with its 95% interval.
@@ -61,17 +59,3 @@ def tested(pair: Comparison) -> str:
 def one_line(value: object) -> str:
     """`value` with single spaces and no line breaks."""
     return " ".join(str(value).split())
-
-
-def about_weights(space: str) -> str:
-    """What a result's weights mean."""
-    if space == "token":
-        return "A weight is a model's share of the mixture's predictions; weights sum to 1."
-    return "A weight scales what an expert contributes; a negative one subtracts it."
-
-
-def few(items: int) -> str:
-    """A warning about too few dev examples; "" if there are enough, or none are known."""
-    if not 0 < items < FEW:
-        return ""
-    return f"With only {items} dev examples, the best of many candidates may win by luck; use at least 100."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,15 +12,40 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from pyswarmopt_llm.common.events import Event, OnEvent, duration
-from pyswarmopt_llm.report.phrases import few, one_line, score_text
+from pyswarmopt_llm.report.phrases import one_line, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
 
 
 @contextmanager
+def bar(console: Console, waiting: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A bar with one clock, on a terminal.
+
+    Args:
+        console: where to show it.
+        waiting: description until the first update.
+        quiet: whether to show nothing.
+
+    Yields:
+        A function that updates it: ``completed``, ``advance``, ``total`` or ``description``.
+    """
+    with Progress(
+        BarColumn(10),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TimeRemainingColumn(),
+        console=console,
+        expand=True,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+        speed_estimate_period=3600,
+    ) as bars:
+        yield partial(bars.update, bars.add_task(waiting, total=None))
+
+
+@contextmanager
 def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[OnEvent]:
-    """Show the progress of a search.
+    """Show the progress of a search: a bar that counts evaluations, and lines above it.
 
     Args:
         console: a terminal shows a bar; otherwise plain lines are printed.
@@ -28,31 +54,19 @@ def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[On
     Yields:
         The listener for `search`.
     """
-    with Progress(
-        BarColumn(10),
-        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
-        TimeRemainingColumn(),
-        console=console,
-        expand=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=3600,
-    ) as bars:
-        yield Display(bars, spell).on_event
+    with bar(console, "getting ready") as update:
+        yield Display(console, update, spell).on_event
 
 
 class Display:
-    """A search's progress: a bar that counts evaluations, and lines above it.
+    """Shows events; arguments as for `progress`, and `update` of its `bar`."""
 
-    Args:
-        bars: shows the bar, where its console is a terminal.
-        spell: how notes name settings.
-    """
-
-    def __init__(self, bars: Progress, spell: Callable[[str], str] = str) -> None:
-        self._bars = bars
+    def __init__(
+        self, console: Console, update: Callable[..., None], spell: Callable[[str], str]
+    ) -> None:
+        self._console = console
+        self._update = update
         self._spell = spell
-        self._bar = bars.add_task("getting ready", total=None)
-        self._logs = not bars.console.is_terminal
         self._best: float | None = None
 
     def on_event(self, event: Event) -> None:
@@ -64,31 +78,30 @@ class Display:
             case "note":
                 self._say(self._spell(data["text"]))
             case "replayed" | "evaluation":
-                self._bars.update(self._bar, advance=1, description=best_so_far(data))
-            case "iteration" if self._logs and data["best"] != self._best:
+                self._update(advance=1, description=best_so_far(data))
+            case "iteration" if data["best"] != self._best:
                 self._best = data["best"]
-                self._say(best_so_far(data))
+                if not self._console.is_terminal:
+                    self._say(best_so_far(data))
             case "training":
-                self._bars.update(self._bar, description=f"training, {data['share']:.0%}")
+                self._update(description=f"training, {data['share']:.0%}")
             case "closing":
                 self._say("scoring the result")
 
     def _start(self, start: Mapping[str, Any]) -> None:
         self._best = None
         planned = start["evaluations_planned"]
-        self._bars.reset(self._bar, total=planned or None, description="getting ready")
+        self._update(completed=0, total=planned or None, description="getting ready")
         experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
         of = ""
         if start["dev_items"]:
             of = f" of {start['dev_items']:,} dev examples"
         self._say(f"{start['run']}: {experts}; at most {planned:,} evaluations{of}")
         self._say(decided(start))
-        self._say(few(start["dev_items"]))
 
     def _say(self, line: str) -> None:
         """Print a line above the bar."""
-        if line:
-            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def best_so_far(data: Mapping[str, Any]) -> str:

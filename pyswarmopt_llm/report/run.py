@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,26 +80,20 @@ def resume(
 
 def _shown(found: SearchResult) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there."""
-    run = Run(found.run)
-    result = Result.from_json(found.result)
-    for name, write in ((CARD, write_card), (PAGE, write_page)):
-        if not (run.path / name).is_file():
-            write(run, result)
-    return replace(found, verdict=verdict(result).sentence)
+    if not all((found.run / name).is_file() for name in (CARD, PAGE)):
+        write_report(found.run)
+    return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:
     """The run's tasks; none if a file has changed."""
     stored = run.about.fingerprints.get("tasks", {})
-    try:
+    with suppress(UserError):
         tasks = load_split(run.config)
-        same = all(task_print(task) == stored.get(name) for name, task in tasks.items())
-    except UserError:
-        same = False
-    if not same:
-        log.warning("the report omits all questions, because a task file has changed")
-        return {}
-    return tasks
+        if all(task_print(task) == stored.get(name) for name, task in tasks.items()):
+            return tasks
+    log.warning("the report omits all questions, because a task file has changed")
+    return {}
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
@@ -124,24 +119,14 @@ def write_report(path: Path) -> Path:
         OSError: the directory cannot be written to.
     """
     run, result = read_run(path)
-    if not (run.path / CARD).exists():
-        write_card(run, result)
-    write_page(run, result)
-    return run.path / PAGE
-
-
-def write_card(run: Run, result: Result) -> None:
-    """Write the model card of ``best/``."""
-    refuse_link(run.path / "best")
-    write_text(run.path / CARD, model_card(run.about, result))
-
-
-def write_page(run: Run, result: Result) -> None:
-    """Write ``report.html``."""
+    if not (path / CARD).is_file():
+        refuse_link(path / "best")
+        write_text(path / CARD, model_card(run.about, result))
     replies: Sequence[Mapping[str, Any]] = ()
-    if (run.path / REPLIES).is_file():
+    if (path / REPLIES).is_file():
         from pyswarmopt_llm.searching.written.replies import read_replies
 
         replies = read_replies(run)
     page = render_report(run.about, result, run.rows, unchanged_tasks(run), replies)
-    write_text(run.path / PAGE, page)
+    write_text(path / PAGE, page)
+    return path / PAGE

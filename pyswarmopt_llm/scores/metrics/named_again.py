@@ -32,11 +32,6 @@ def trusted(config: SearchConfig) -> Iterator[tuple[str, str]]:
         yield "workers", config.workers
 
 
-def metric_to_name(config: SearchConfig) -> str | None:
-    """The metric that `swarm-llm eval` of a run with one task must name again; None: no need."""
-    return next((_metric(spec) for field, spec in trusted(config) if field == "metrics"), None)
-
-
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:

@@ -34,7 +34,7 @@ def test_every_line_fits_and_has_one_clock(width: int) -> None:
     with progress(console) as on_event:
         for event in (START, evaluation(0.5, 1), evaluation(0.6, 2)):
             on_event(event)
-    text = re.split(r"\x1b\[2K", out.getvalue())[-1]
+    text = re.split(r"\x1b\[2K", out.getvalue())[-2]
     assert max(map(cell_len, text.splitlines())) <= width
     assert "0.600" in text and len(re.findall(r"[-\d]:[-\d]{2}:[-\d]{2}", text)) == 1
 
