@@ -44,8 +44,8 @@ def test_ratings(serve: Serve, environ: MutableMapping[str, str]) -> None:
         lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because.")
     )
     complete = client(server.url)
-    texts = ("a short one", "a long one", "another")
-    assert rated(complete, *texts, rubric="Be long.") == [3.0, 9.0, 9.0]
+    said = rated(complete, "a short one", "a long one", "another", rubric="Be long.")
+    assert said == [3.0, 9.0, 9.0]
     assert complete.usage() == {"requests": 3, "tokens": 45}
     assert {(r["path"], r["key"]) for r in server.requests} == {
         ("/v1/chat/completions", "Bearer secret")

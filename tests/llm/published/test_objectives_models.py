@@ -151,13 +151,10 @@ def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
     model = RewardModel(str(reward_folder))
     replies = ["x" * 20, "x" * 150, "x" * 900]  # bytes are tokens here
     verbose, concise = model.verbose(PROMPTS, replies), model.concise(PROMPTS, replies)
-    for reward, share, v, c in zip(
-        model.scores(PROMPTS, replies), (0.1, 0.75, 1.0), verbose, concise, strict=True
-    ):
+    rewards = model.scores(PROMPTS, replies)
+    for share, reward, *found in zip((0.1, 0.75, 1), rewards, verbose, concise, strict=True):
         squashed = 1 / (1 + math.exp(-reward))
-        assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx(
-            (squashed + 1 - share) / 2
-        )
+        assert found == pytest.approx([(squashed + share) / 2, (squashed + 1 - share) / 2])
 
 
 def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:
