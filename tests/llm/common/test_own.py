@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 
 
 def test_paths_become_texts_and_objects_are_refused() -> None:
-    config: Any = EvalConfig(base=Path("b"), columns=["label=mood"])  # type: ignore[arg-type]
+    config = EvalConfig(base=Path("b"), columns=["label=mood"])  # type: ignore[arg-type]
     assert (config.base, config.columns) == ("b", ("label=mood",))
     for other in (find_metric, pso.compose([pso.inertia(0.5)]), {"quiz": "f1"}):
         with pytest.raises(UserError, match=r"metrics \w+ is not a text; use FILE.py:NAME"):
