@@ -77,7 +77,7 @@ class MixtureEngine(SeveralModels):
         self.fusion = fusion
         ask = partial(ask_members, self.members, by_token=self.same_tokenizer)
         self._table = lru_cache(_MOST_TABLES)(ask)
-        self._text_model = cache(TextModel.of)
+        self._text_model = cache(TextModel)
 
     def load(self, patch: Patch) -> None:
         """Take a mixture's weights, one for each member; nothing is computed."""

@@ -2,49 +2,83 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.batching import shared_prefix
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.vocabulary import Vocabulary, token_bytes
+from pyswarmopt_llm.tokens.vocabulary import token_bytes
 
+_NONE = -1  # no token
+_PREFIXES = 10_000  # most prefixes whose tokens are cached
 Layers = list[tuple[Tensor, Tensor]]  # keys and values of each layer
 
 
-@dataclass(frozen=True)
 class TextModel:
-    """A member that writes text: engine and vocabulary."""
+    """A member that writes text: its engine, and its tokens sorted by their bytes, so that tokens
+    with a common prefix form a range.
 
-    engine: TransformersEngine
-    vocabulary: Vocabulary
+    Args:
+        engine: the member.
 
-    @classmethod
-    def of(cls, engine: TransformersEngine) -> TextModel:
-        """A text model backed by an engine.
+    Raises:
+        UserError: its tokenizer does not define the bytes of tokens, or its layers cache more than
+            keys and values.
 
-        Raises:
-            UserError: its tokenizer does not define the bytes of tokens, or its layers cache more
-                than keys and values.
-        """
+    Attributes:
+        engine: as given.
+        texts: bytes of the M distinct text tokens, sorted.
+        ids: their ids, (M,), in the same order (equal bytes by id).
+        ends: ids that end a text.
+        place: text -> its first place in `texts`.
+    """
+
+    def __init__(self, engine: TransformersEngine) -> None:
         if not engine.passes.windows:
             kind = engine.model.config.get_text_config().model_type
             raise UserError(
                 f"{kind} models do not accept a mask and a position per token, so they cannot be "
                 "mixed with models that have other tokenizers; use members with the same tokenizer"
             )
+        self.engine = engine
+        self.ends = sorted(engine.stops())
+        # Tokens beyond the output layer's rows never occur; rows beyond the tokens mean nothing.
         size = int(engine.model.get_output_embeddings().weight.shape[0])
-        # The output layer may have more rows than the tokenizer has tokens; those rows mean
-        # nothing, and tokens beyond the rows never occur.
-        tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
-        return cls(engine, Vocabulary(tokens, engine.stops()))
+        self._tokens = token_bytes(engine.tokenizer)[:size]
+        known = sorted(
+            (token, i) for i, token in enumerate(self._tokens) if token and i not in self.ends
+        )
+        self.texts = [token for token, _ in known]
+        self.ids = np.array([i for _, i in known], dtype=np.int64)
+        self.place = {text: k for k, text in reversed([*enumerate(self.texts)])}
+        self.continuing = lru_cache(_PREFIXES)(self._find)
+
+    def _find(self, prefix: bytes) -> tuple[int, int, Ints]:
+        """Where the tokens with exactly these bytes begin in `texts`, where the longer ones do, and
+        the next byte of each longer one.
+        """
+        n = len(prefix)
+        start = bisect_left(self.texts, prefix)
+        longer = bisect_right(self.texts, prefix, start)
+        stop = bisect_right(self.texts, prefix, longer, key=lambda text: text[:n])
+        following = [text[n] for text in self.texts[longer:stop]]
+        return start, longer, np.array(following, dtype=np.int64)
+
+    def next_bytes(self, prefix: bytes, mass: Floats) -> Floats:
+        """Sum of `mass` ((M,), in sorted order) over the tokens that start with these bytes, by
+        their next byte: (256,).
+        """
+        _, longer, following = self.continuing(prefix)
+        return np.bincount(following, mass[longer : longer + len(following)], 256)
 
     def begin(self, user: str) -> Text:
         """Read a user's turn in the member's chat template."""
@@ -56,9 +90,22 @@ class TextModel:
         """
         text = written.decode(errors="ignore")
         ids = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if self.vocabulary.spell(ids) == written:
+        spelt = [self._tokens[i] or b"" for i in ids if i < len(self._tokens)]
+        if b"".join(spelt) == written:
             return ids
-        return self.vocabulary.cut(written) or ids
+        return self.cut(written) or ids
+
+    def cut(self, text: bytes) -> list[int] | None:
+        """Ids that spell `text`, longest token first; None if impossible."""
+        ids = []
+        while text:
+            sizes = range(len(text), 0, -1)
+            size = next((size for size in sizes if text[:size] in self.place), 0)
+            if not size:
+                return None
+            ids.append(int(self.ids[self.place[text[:size]]]))
+            text = text[size:]
+        return ids
 
 
 class Text:
@@ -88,10 +135,7 @@ class Text:
         """The same member with a longer or other text; the common start is not computed again, and
         unused texts are never computed.
         """
-        before = self._before
-        if "_outcome" in vars(self):
-            before = self
-        return Text(self.text_model, ids, before)
+        return Text(self.text_model, ids, self)
 
     @property
     def full(self) -> bool:
@@ -118,7 +162,7 @@ class Text:
         known = 0
         layers: Layers = []
         if self._before is not None:
-            known = self._shared_with(self._before)
+            known = shared_prefix([self.ids, (*self._before.ids, _NONE)])
             layers = [(k[..., :known, :], v[..., :known, :]) for k, v in self._before._outcome[2]]
             self._before = None  # frees memory that is no longer needed
         engine = self.text_model.engine
@@ -132,13 +176,8 @@ class Text:
             )
         engine.tokens_fed += len(self.ids) - known
         expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
-        texts = expected[self.text_model.vocabulary.ids]
-        end = expected[self.text_model.vocabulary.ends].sum()
+        texts = expected[self.text_model.ids]
+        end = expected[self.text_model.ends].sum()
         total = texts.sum() + end
         keys_and_values = [(layer.keys, layer.values) for layer in cache.layers]
         return texts / total, float(end / total), keys_and_values
-
-    def _shared_with(self, earlier: Text) -> int:
-        """Number of tokens at the start shared with an earlier text; at least one is left to read."""
-        most = min(len(self.ids) - 1, len(earlier.ids))
-        return next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)

@@ -48,21 +48,21 @@ class _Path:
 
     def next_bytes(self) -> Floats:
         """Weight of each next byte, (257,); the end only between tokens."""
-        own = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
+        own = self.read.text_model.next_bytes(self.begun, self.read.texts)
         return self.weight * np.append(own, 0.0 if self.begun else self.read.end)
 
     def longer(self, byte: int) -> Iterator[tuple[float, _Path]]:
         """The paths with another byte: the unfinished token, and those it completes; each with the
         probability of its bytes.
         """
-        vocabulary = self.read.text_model.vocabulary
+        text_model = self.read.text_model
         begun = self.begun + bytes([byte])
-        start, longer, *_, stop = vocabulary.places(begun).tolist()
-        unfinished = self.read.texts[longer:stop].sum()
+        start, longer, following = text_model.continuing(begun)
+        unfinished = self.read.texts[longer : longer + len(following)].sum()
         yield self.weight * float(unfinished), replace(self, begun=begun)
         for place in range(start, longer):
             weight = self.weight * float(self.read.texts[place])
-            ids = (*self.read.ids, int(vocabulary.ids[place]))
+            ids = (*self.read.ids, int(text_model.ids[place]))
             yield weight, _Path(weight, self.read.read(ids))
 
 
@@ -115,13 +115,32 @@ class ByteBeam:
 
         No path if the member has no token for some byte: it contributes nothing from here on.
         """
-        ids = self._prompt.text_model.vocabulary.cut(self._written)
+        ids = self._prompt.text_model.cut(self._written)
         if ids is not None:
             self._paths = [_Path(1.0, self._prompt.read((*self._prompt.ids, *ids)))]
 
 
-class ByteMixture:
-    """Several members' texts, byte by byte; words are mixed like tokens in the exact mixture.
+def byte_pieces(
+    text_models: Sequence[TextModel], weights: Sequence[float], user: str, max_new_tokens: int
+) -> Iterator[bytes]:
+    """The greedy bytes of a mixture, in which words are mixed like tokens in the exact mixture; the
+    text ends when a member's context window is full.
+    """
+    beams = [ByteBeam(text_model.begin(user)) for text_model in text_models]
+    start = within = np.array(weights)
+    for _ in range(BYTES_PER_TOKEN * max_new_tokens):
+        members = np.stack([beam.next_bytes() for beam in beams])
+        byte = int((within @ members).argmax())
+        if byte == END or any(beam.full for beam in beams):
+            return
+        yield bytes([byte])
+        within = weights_within_word(start, within * members[:, byte], byte)
+        for beam in beams:
+            beam.push(byte)
+
+
+def weights_within_word(start: Floats, shares: Floats, byte: int) -> Floats:
+    """The members' weights after another byte.
 
     With a common tokenizer, token t is written with probability sum_i c_i P_i(t), and the weights c
     apply again to the next token. With bytes, using c for every byte would let members that do not
@@ -130,49 +149,13 @@ class ByteMixture:
     and after it c applies again.
 
     Args:
-        beams: beam of each member, with the prompt read.
-        weights: weights c of the members.
+        start: the weights c, (n,).
+        shares: the members' weighted probabilities of the byte, (n,), with a positive sum.
+        byte: the byte.
     """
-
-    def __init__(self, beams: Sequence[ByteBeam], weights: Sequence[float]) -> None:
-        self._beams = list(beams)
-        self._start = self._weights = np.array(weights, dtype=np.float64)
-        self._members = self._ask()
-
-    def next_bytes(self) -> Floats:
-        """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes."""
-        total: Floats = self._weights @ self._members
-        if not total.any():  # no member can continue
-            total[END] = 1.0
-        return total
-
-    def push(self, byte: int) -> None:
-        """Write another byte."""
-        shares = self._weights * self._members[:, byte]
-        self._weights = self._start
-        if byte in _INSIDE and shares.sum() > 0.0:
-            self._weights = shares / shares.sum()
-        for beam in self._beams:
-            beam.push(byte)
-        self._members = self._ask()
-
-    def _ask(self) -> Floats:
-        """P(next byte) of each member: (n, 257)."""
-        return np.stack([beam.next_bytes() for beam in self._beams])
-
-
-def byte_pieces(
-    text_models: Sequence[TextModel], weights: Sequence[float], user: str, max_new_tokens: int
-) -> Iterator[bytes]:
-    """The greedy bytes of a `ByteMixture`; the text ends when a member's context window is full."""
-    beams = [ByteBeam(text_model.begin(user)) for text_model in text_models]
-    mixture = ByteMixture(beams, weights)
-    for _ in range(BYTES_PER_TOKEN * max_new_tokens):
-        byte = int(mixture.next_bytes().argmax())
-        if byte == END or any(beam.full for beam in beams):
-            return
-        yield bytes([byte])
-        mixture.push(byte)
+    if byte in _INSIDE:
+        return shares / shares.sum()
+    return start
 
 
 Choose = Callable[[Sequence[Text]], bytes | None]
@@ -196,7 +179,7 @@ def union(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
         text_models: the members.
         weights: weights of the members.
     """
-    vocabularies = [text_model.vocabulary.texts for text_model in text_models]
+    vocabularies = [text_model.texts for text_model in text_models]
     every = sorted(set().union(*vocabularies))
     row = {text: k for k, text in enumerate(every)}
     rows = [np.array([row[text] for text in texts]) for texts in vocabularies]
@@ -231,7 +214,7 @@ def relative(text_models: Sequence[TextModel], weights: Sequence[float]) -> Choo
         InvalidOption: the vocabularies have no token in common.
     """
     main = int(np.argmax(weights))
-    texts = text_models[main].vocabulary.texts
+    texts = text_models[main].texts
     anchors = shared_tokens(text_models)
     spaces = [relative_representations(text_model, anchors) for text_model in text_models]
 
@@ -260,7 +243,7 @@ def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
     The paper uses all of them as anchors. R then has as many columns as rows, 9 GiB for 49,152
     tokens; if the largest R would exceed `MEMORY` bytes, an even sample that fits is used.
     """
-    vocabularies = [text_model.vocabulary.texts for text_model in text_models]
+    vocabularies = [text_model.texts for text_model in text_models]
     shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
     if not shared:
         raise InvalidOption(
@@ -276,10 +259,9 @@ def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) ->
     Row t is the softmax, with a temperature, over anchors of the cosine similarities normalised to
     length 1.
     """
-    vocabulary = text_model.vocabulary
     weight = text_model.engine.model.get_input_embeddings().weight.detach()
-    rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
-    places = [vocabulary.place[text] for text in anchors]
+    rows = normalize(weight[torch.from_numpy(text_model.ids).to(weight.device)].float(), dim=-1)
+    places = [text_model.place[text] for text in anchors]
     similar = normalize(rows @ rows[places].T, dim=-1)
     return similar.div_(TEMPERATURE).softmax(-1).cpu()
 

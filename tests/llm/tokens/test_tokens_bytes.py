@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, token_bytes
-from pyswarmopt_llm.tokens.writing import END, ByteBeam, ByteMixture
+from pyswarmopt_llm.tokens.writing import END, ByteBeam, weights_within_word
 
 TOKENIZERS = {
     "byte-level": byte_level(),
@@ -55,7 +55,7 @@ def with_normalizer(kind: str) -> Any:
 
 
 READERS = {
-    kind: TextModel.of(member(tokenizer))
+    kind: TextModel(member(tokenizer))
     for kind, tokenizer in {
         **TOKENIZERS,
         "space": with_normalizer("space"),
@@ -105,8 +105,7 @@ def test_a_tokenizer_that_cannot_write_what_others_write(other: Any, words: str)
 def test_reading_on_is_reading_anew(architecture: str) -> None:
     """Forward, back, and sideways from one text, against one plain forward pass over all tokens."""
     one = member(byte_level(), architecture)
-    text_model = TextModel.of(one)
-    vocabulary = text_model.vocabulary
+    text_model = TextModel(one)
     start = Text(text_model, list(range(40, 70)))
     assert start.texts.sum() > 0  # which has it read
     ways = [(*start.ids, 5), (*start.ids, 5, 6, 7), start.ids[:12], (*start.ids[:12], 9, 9), (1, 2)]
@@ -114,9 +113,9 @@ def test_reading_on_is_reading_anew(architecture: str) -> None:
     for ids in [*ways, start.ids]:
         read = read.read(ids)
         plain = naive_logprobs(one.model, ids)[-1].exp().numpy()
-        total = plain[vocabulary.ids].sum() + plain[vocabulary.ends].sum()
-        assert read.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
-        assert read.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
+        total = plain[text_model.ids].sum() + plain[text_model.ends].sum()
+        assert read.texts == pytest.approx(plain[text_model.ids] / total, abs=1e-5)
+        assert read.end == pytest.approx(plain[text_model.ends].sum() / total, abs=1e-5)
     # What was read from `start` has not changed it, and one token was fed.
     fed = one.tokens_fed
     again = [start.read((*start.ids, 5)).texts for _ in range(2)]
@@ -130,13 +129,13 @@ def all_tokenisations(text_model: TextModel, prompt: tuple[int, ...], text: byte
     """P(the answer begins with `text`): the sum over all token sequences that cover it, by plain
     forward passes.
     """
-    tokens = dict(zip(text_model.vocabulary.ids.tolist(), text_model.vocabulary.texts, strict=True))
+    tokens = dict(zip(text_model.ids.tolist(), text_model.texts, strict=True))
 
     def rest(ids: tuple[int, ...], left: bytes) -> float:
         if not left:
             return 1.0
         next_token = naive_logprobs(text_model.engine.model, (*prompt, *ids))[-1].exp()
-        allowed = sum(float(next_token[i]) for i in [*tokens, *text_model.vocabulary.ends.tolist()])
+        allowed = sum(float(next_token[i]) for i in [*tokens, *text_model.ends])
         found = 0.0
         for i, token in tokens.items():
             p = float(next_token[i]) / allowed
@@ -152,7 +151,7 @@ def all_tokenisations(text_model: TextModel, prompt: tuple[int, ...], text: byte
 @pytest.mark.parametrize("text", [b"", b"a", b"ab", b"aba", b"bbab"])
 def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
     tokenizer = letters("abc", [("a", "b"), ("b", "a"), ("ab", "a"), ("b", "b"), ("ba", "b")])
-    text_model = TextModel.of(member(tokenizer, "gpt2"))
+    text_model = TextModel(member(tokenizer, "gpt2"))
     prompt = (0, 2, 2)
     beam = ByteBeam(Text(text_model, prompt), paths=10_000, least=0.0)
     for byte in text:
@@ -172,7 +171,7 @@ def test_paths_that_died_are_cut_anew() -> None:
     start.
     """
     tokenizer = letters("abc", [("a", "b"), ("ab", "a")])
-    text_model = TextModel.of(member(tokenizer, "gpt2"))
+    text_model = TextModel(member(tokenizer, "gpt2"))
     beam = ByteBeam(Text(text_model, (0, 2)), paths=1)
     for byte in b"abcabbacab":
         beam.push(byte)
@@ -185,34 +184,26 @@ def test_paths_that_died_are_cut_anew() -> None:
 def test_a_word_has_the_probability_that_the_members_give_it() -> None:
     """sum_i c_i P_i(word), byte by byte; and behind the word the coefficients count anew."""
     tokenizer = letters("ab!", [("a", "b")])
-    text_models = [TextModel.of(member(tokenizer, "gpt2", seed)) for seed in (0, 1)]
+    text_models = [TextModel(member(tokenizer, "gpt2", seed)) for seed in (0, 1)]
     weights = np.array([0.3, 0.7])
 
-    def beams() -> list[ByteBeam]:
-        return [
-            ByteBeam(Text(text_model, (0, 2)), paths=1000, least=0.0) for text_model in text_models
-        ]
-
-    def walk(model: ByteBeam | ByteMixture, text: bytes) -> float:
-        probability = 1.0
-        for byte in text:
-            probability *= model.next_bytes()[byte]
-            model.push(byte)
+    def walk(seeds: list[int], start: Any) -> float:
+        beams = [ByteBeam(Text(text_models[k], (0, 2)), paths=1000, least=0.0) for k in seeds]
+        probability, within = 1.0, start
+        for byte in b"abba!":
+            shares = within * [beam.next_bytes()[byte] for beam in beams]
+            probability *= shares.sum()
+            within = weights_within_word(start, shares, byte)
+            for beam in beams:
+                beam.push(byte)
+        assert within is start
         return probability
 
-    own = [walk(beam, b"abba!") for beam in beams()]
-    assert walk(ByteMixture(beams(), weights.tolist()), b"abba!") == pytest.approx(weights @ own)
-    mixture, after = ByteMixture(beams(), weights.tolist()), beams()
-    walk(mixture, b"ab!")
-    for beam in after:
-        walk(beam, b"ab!")
-    assert mixture.next_bytes() == pytest.approx(
-        weights @ np.stack([beam.next_bytes() for beam in after])
-    )
+    own = [walk([k], np.ones(1)) for k in (0, 1)]
+    assert walk([0, 1], weights) == pytest.approx(weights @ own)
 
 
-def test_silence_ends_a_text() -> None:
-    text_models = [TextModel.of(member(letters("ab", []), "gpt2", seed)) for seed in (0, 1)]
-    mixture = ByteMixture([ByteBeam(Text(one, (0,))) for one in text_models], [0.5, 0.5])
-    mixture.push(ord("z"))  # which neither can write
-    assert int(mixture.next_bytes().argmax()) == END
+def test_a_member_that_cannot_write_a_byte_is_silent() -> None:
+    beam = ByteBeam(Text(TextModel(member(letters("ab", []), "gpt2")), (0,)))
+    beam.push(ord("z"))
+    assert not beam.next_bytes().any()

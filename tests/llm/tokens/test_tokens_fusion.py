@@ -16,15 +16,14 @@ from tokens_helpers import MERGES, byte_level, member
 
 from pyswarmopt_llm.tokens import writing
 from pyswarmopt_llm.tokens.reading import Text, TextModel
-from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 from pyswarmopt_llm.tokens.writing import TOKEN_FUSIONS, relative, search, shared_tokens, union
 
 
 def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
     """Stands for a decoder: what it expects, as text -> probability."""
-    vocabulary = Vocabulary([text.encode() for text in texts], ends=[])
-    mass = np.array([texts[text.decode()] for text in vocabulary.texts])
-    return SimpleNamespace(text_model=SimpleNamespace(vocabulary=vocabulary), texts=mass, end=end)
+    mass = np.array([texts[text] for text in sorted(texts)])
+    model = SimpleNamespace(texts=[text.encode() for text in sorted(texts)])
+    return SimpleNamespace(text_model=model, texts=mass, end=end)
 
 
 def choose(fusion: Any, weights: list[float], *decoders: Any, **options: Any) -> bytes | None:
@@ -107,21 +106,18 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     own choice.
     """
     models = [
-        TextModel.of(member(byte_level(), "llama")),
-        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
+        TextModel(member(byte_level(), "llama")),
+        TextModel(member(byte_level(MERGES[:2]), "gpt2", 1)),
     ]
     reads = [model.begin("he said") for model in models]
-    shared = sorted(set(models[0].vocabulary.texts) & set(models[1].vocabulary.texts))
+    shared = sorted(set(models[0].texts) & set(models[1].texts))
     assert shared_tokens(models) == shared  # all of them: R is small here
     aims = []
     for weight, model, read in zip((0.6, 0.4), models, reads, strict=True):
         embeddings = (
-            model.engine.model.get_input_embeddings()
-            .weight.detach()
-            .double()
-            .numpy()[model.vocabulary.ids]
+            model.engine.model.get_input_embeddings().weight.detach().double().numpy()[model.ids]
         )
-        space = representations(embeddings, [model.vocabulary.texts.index(text) for text in shared])
+        space = representations(embeddings, [model.texts.index(text) for text in shared])
         aims.append((weight * read.texts @ space, space))
     aim = aims[0][0] + aims[1][0]
     start = reads[0].texts / reads[0].texts.sum()
@@ -129,7 +125,7 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     assert (q.argmax() != start.argmax()) == changes
     with mock.patch.object(writing, "RATE", rate):
         chosen = relative(models, [0.6, 0.4])(reads)
-    assert chosen == models[0].vocabulary.texts[q.argmax()]
+    assert chosen == models[0].texts[q.argmax()]
 
 
 # All of them
@@ -138,11 +134,9 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
 @pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
 def test_a_member_alone_is_followed(fusion: str) -> None:
     """One member, or two that agree: its own most probable token, or the end."""
-    one = TextModel.of(member(byte_level(), "llama"))
+    one = TextModel(member(byte_level(), "llama"))
     for prompt in ([1, 2, 3], [70, 80], [5] * 9):
         read = Text(one, prompt)
-        own = (
-            one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
-        )
+        own = one.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
         assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
         assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
