@@ -173,9 +173,8 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     # the first round also tokenises: not counted
     times = {name: seconds(work) for name, work in works.items()}
     times = {name: min(seconds(work) for _ in range(rounds)) for name, work in works.items()}
-    before = engine.tokens_fed
-    asked(engine)
-    tokens = (engine.tokens_fed - before) * n_particles
+    plan = engine._planned(asked_pairs(asked), engine.batch_tokens)
+    tokens = (len(plan.prefix) + sum(batch.n_tokens for batch in plan.batches)) * n_particles
     print(
         f"\n{scoring}, {n_particles} x {len(items)} items, "
         f"{tokens / n_particles / len(items):.1f} tokens an item"

@@ -119,11 +119,6 @@ class BatchPlan:
     prefix: Tokens
     batches: tuple[Batch, ...]
 
-    @property
-    def n_tokens(self) -> int:
-        """Tokens fed per candidate, padding excluded, prefix counted once."""
-        return len(self.prefix) + sum(batch.n_tokens for batch in self.batches)
-
 
 def encode_pair(
     encode: Callable[[str], Sequence[int]], context: str, continuation: str

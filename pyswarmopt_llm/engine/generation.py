@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,15 +18,19 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, Prompts, longest_first
 from pyswarmopt_llm.engine.packed_attention import Packing
-from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, Windows, additive_mask
+from pyswarmopt_llm.engine.passes import Passes, PrefixCache, additive_mask
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.engine.plain import PlainDecoder
 
 log = logging.getLogger(__name__)
 
 _WHOLE = 32  # replies this long are meant to end by themselves
 _HIDDEN = torch.iinfo(torch.int64).max
 
+Decoder: TypeAlias = "PlannedDecoder | PlainDecoder"
 Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
-"""The models' logits, each (B, V), and the indices of these rows -> next tokens (B,)."""
+"""The models' logits, each (B, V), and the indices of these texts -> next tokens (B,)."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +47,19 @@ class Draw:
     temperature: float
     seeds: tuple[int, ...]
 
-    def choose(self, texts: Sequence[int], max_new_tokens: int) -> Choose:
-        """Chooses the tokens of these texts. A generator draws one number in [0, 1) per token; it
-        picks the first token whose cumulative probability exceeds the number.
+    def chooser(self) -> Choose:
+        """Chooses tokens. A text's generator draws a number in [0, 1) per token; it picks the first
+        token whose cumulative probability exceeds the number.
         """
-        generators = [torch.Generator().manual_seed(self.seeds[text]) for text in texts]
-        numbers = torch.stack(
-            [torch.rand(max_new_tokens, generator=one, dtype=torch.float64) for one in generators]
-        )
-        columns = iter(numbers.unbind(1))
+        generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
-        def choose(logits: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
+        def choose(logits: Sequence[Tensor], texts: Sequence[int]) -> Tensor:
             shares = (logits[0].float() / self.temperature).softmax(-1)
             cumulative = shares.double().cumsum(-1)
-            drawn = next(columns)[rows, None].to(cumulative.device) * cumulative[:, -1:]
+            draws = [
+                torch.rand(1, generator=generators[text], dtype=torch.float64) for text in texts
+            ]
+            drawn = torch.stack(draws).to(cumulative.device) * cumulative[:, -1:]
             # "right": a token of probability 0 is never drawn.
             return torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
 
@@ -83,61 +86,66 @@ def write_replies(
     """The continuations of prompts by a `TransformersEngine`; see its `write`."""
     max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
-    keys = [len(ids) + max_new_tokens for ids in encoded]
-    most = KEYS_PER_TOKEN * engine.batch_tokens
-    choose: Choose = _most_probable
-    replies = dict[int, list[int]]()
-    for rows in longest_first(keys, lambda longest: most // longest):
-        decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
-        if draw is not None:
-            choose = draw.choose(rows, max_new_tokens)
-        of_rows = write([decoder], len(rows), engine.stops(), max_new_tokens, choose)
-        replies |= zip(rows, of_rows, strict=True)
-        engine.tokens_fed += decoder.tokens_fed
-        engine.tell(len(replies), len(prompts))
+    choose = draw.chooser() if draw else _most_probable
     written = []
-    for _, ids in sorted(replies.items()):
+    for ids in write([engine], [encoded], max_new_tokens, choose):
         text = engine.tokenizer.decode(ids, skip_special_tokens=True)
         written.append(Continuation(text, cut=len(ids) == max_new_tokens))
-    _tell_of_cuts(engine, written, max_new_tokens)
-    return written
-
-
-def _tell_of_cuts(engine: Any, written: Sequence[Continuation], most: int) -> None:
-    """Warn once if at least a tenth of many replies reach the length limit."""
     cut = sum(reply.cut for reply in written)
-    if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(written) >= 4:
+    if not engine.told_of_cuts and max_new_tokens >= _WHOLE and 10 * cut >= len(written) >= 4:
         engine.told_of_cuts = True
         log.warning(
             "%d of %d replies reached max_new_tokens (%d) and were cut off",
             cut,
             len(written),
-            most,
+            max_new_tokens,
         )
+    return written
 
 
-def _most_probable(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
+def _most_probable(logits: Sequence[Tensor], _texts: Sequence[int]) -> Tensor:
     return logits[0].max(-1).indices  # several times faster than argmax in bfloat16
 
 
 def write(
-    decoders: Sequence[Decoder],
-    n: int,
-    stops: frozenset[int],
+    engines: Sequence[Any],
+    prompts: Sequence[Prompts],
     max_new_tokens: int,
     choose: Choose = _most_probable,
 ) -> list[list[int]]:
-    """New token ids of each row, until a stop token or `max_new_tokens`.
+    """New token ids of each text, until a stop token of a model or `max_new_tokens`.
 
     Args:
-        decoders: one per model, all with the same rows and one vocabulary.
-        n: number of rows.
-        stops: ids that end a text, not included in the result.
-        max_new_tokens: at most the decoders' limit.
+        engines: engines of models with one vocabulary, which write the same texts.
+        prompts: for each engine the token ids of its prompts.
+        max_new_tokens: maximum length of a text.
         choose: picks the next tokens.
     """
-    texts: list[list[int]] = [[] for _ in range(n)]
-    rows = list(range(n))
+    texts: list[list[int]] = [[] for _ in prompts[0]]
+    stops = frozenset.union(*(engine.stops() for engine in engines))
+    keys = [max(map(len, ids)) + max_new_tokens for ids in zip(*prompts, strict=True)]
+    most = KEYS_PER_TOKEN * engines[0].batch_tokens
+    done = 0
+    for rows in longest_first(keys, lambda longest: most // longest):
+        decoders = [
+            decoder_of(engine, [ids[row] for row in rows], max_new_tokens)
+            for engine, ids in zip(engines, prompts, strict=True)
+        ]
+        done += len(rows)
+        _write_batch(decoders, {row: texts[row] for row in rows}, stops, max_new_tokens, choose)
+        engines[0].tell(done, len(texts))
+    return texts
+
+
+def _write_batch(
+    decoders: Sequence[Decoder],
+    texts: dict[int, list[int]],
+    stops: frozenset[int],
+    max_new_tokens: int,
+    choose: Choose,
+) -> None:
+    """Add the new token ids to each text; see `write`."""
+    rows = [*texts]
     logits = [decoder.read() for decoder in decoders]
     for left in reversed(range(max_new_tokens)):
         tokens = choose(logits, rows)
@@ -153,11 +161,22 @@ def write(
             for decoder in decoders:
                 decoder.keep(going)
         logits = [decoder.step(tokens) for decoder in decoders]
-    return texts
 
 
-class PlannedDecoder(Decoder):
-    """See `Decoder`; planned batches read the prompts.
+def decoder_of(engine: Any, prompts: Prompts, max_new_tokens: int) -> Decoder:
+    """A decoder of prompts, given as token ids, for the engine's current candidate."""
+    if engine.passes.windows:
+        return PlannedDecoder(engine.passes, prompts, max_new_tokens, engine.batch_tokens)
+    from pyswarmopt_llm.engine.plain import PlainDecoder
+
+    return PlainDecoder(engine.passes, prompts)
+
+
+class PlannedDecoder:
+    """Reads a batch of prompts in planned batches, then one token of each text at a time.
+
+    The keys and values are allocated once: prompts start at column 0 and are padded on the right;
+    all replies start at the column after the longest prompt.
 
     Args:
         passes: passes of the model.
@@ -167,21 +186,21 @@ class PlannedDecoder(Decoder):
     """
 
     def __init__(
-        self,
-        passes: Passes,
-        prompts: Prompts,
-        max_new_tokens: int,
-        batch_tokens: int,
+        self, passes: Passes, prompts: Prompts, max_new_tokens: int, batch_tokens: int
     ) -> None:
         self._passes = passes
         self._plan = passes.plan([(tuple(ids), ()) for ids in prompts], batch_tokens)
-        lengths = torch.tensor([len(ids) for ids in prompts])
-        room = max_new_tokens - 1  # the last token is not fed yet
-        self._cache = ReplyCache(lengths, room, passes.windows)
+        self._cache = Cache(layers=[])
+        lengths = torch.tensor([[len(ids)] for ids in prompts])
+        self._start = int(lengths.max())
+        columns = torch.arange(self._start + max_new_tokens - 1)  # the last token is not fed
+        in_prompt = torch.where(columns < lengths, columns, _HIDDEN)
+        in_reply = lengths + columns - self._start
+        self._positions = torch.where(columns < self._start, in_prompt, in_reply)
 
     @torch.inference_mode()
     def read(self) -> Tensor:
-        """See `Decoder.read`."""
+        """The logits after each prompt, (B, V)."""
         plan = self._plan
         parts = []
         prefix = self._passes.prefix(plan.prefix)
@@ -189,31 +208,51 @@ class PlannedDecoder(Decoder):
             packing = self._passes.packing(batch, len(plan.prefix))
             recorded = _copied(prefix, len(batch.rows) if packing is None else 1)
             logits = self._passes.logits(batch, recorded)
-            self._cache.fill(batch, packing, recorded, len(plan.prefix))
+            self._store(batch, packing, recorded)
             parts.append(logits[batch.target_head.to(logits.device)])
-        self.tokens_fed += plan.n_tokens
         order = torch.cat([batch.target_pair for batch in plan.batches]).argsort()
         return torch.cat(parts)[order.to(parts[0].device)]
 
+    def _store(self, batch: Batch, packing: Packing | None, recorded: DynamicCache) -> None:
+        """Store the keys and values of a batch of prompts, and of the prefix before them."""
+        n_prefix = len(self._plan.prefix)
+        rows = batch.target_pair
+        # A head is the last token of its row's prompt.
+        sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
+        layers = self._cache.layers
+        for index, layer in enumerate(recorded.layers):
+            if index == len(layers):
+                shape = self._positions.shape
+                layers.append(_ReplyLayer(layer.keys, layer.values, shape, self._start))
+            own = layers[index]
+            for store, states in ((own.keys, layer.keys), (own.values, layer.values)):
+                tail = states[:, :, n_prefix:]
+                if packing is not None:
+                    tail = packing.padded(tail)
+                store[rows, :, :n_prefix] = states[:1, :, :n_prefix]
+                store[rows, :, n_prefix : n_prefix + tail.shape[2]] = tail[sources]
+
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        """See `Decoder.step`."""
+        """The logits after the rows' next tokens, (B,) int64 -> (B, V)."""
         model = self._passes.model
-        positions, mask = self._cache.next_column(model)
+        positions = self._positions[:, : self._cache.get_seq_length() + 1]
+        distance = positions[:, -1:, None] - positions[:, None, :]
         output = model(
             input_ids=tokens[:, None].to(model.device),
-            attention_mask=mask,
-            position_ids=positions.to(model.device),
+            attention_mask=additive_mask(distance >= 0, distance, self._passes.windows, model),
+            position_ids=positions[:, -1:].to(model.device),
             past_key_values=self._cache,
             use_cache=True,
         )
-        self.tokens_fed += len(tokens)
         return self._passes.defined(output.logits[:, -1])
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
-        """See `Decoder.keep`."""
-        self._cache.keep(rows)
+        """Keep these rows, in this order."""
+        indices = torch.tensor(rows)
+        self._positions = self._positions[indices]
+        self._cache.batch_select_indices(indices)
 
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
@@ -224,67 +263,6 @@ def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
     return DynamicCache(
         [(layer.keys.expand(size), layer.values.expand(size)) for layer in prefix.layers]
     )
-
-
-class ReplyCache(Cache):
-    """Keys and values of R prompts and their replies, allocated once.
-
-    Prompts start at column 0 and are padded on the right; all replies start at the column after the
-    longest prompt.
-
-    Args:
-        lengths: number of tokens of each prompt, (R,) int64.
-        room: maximum number of tokens after a prompt.
-        windows: from `attention_windows`.
-    """
-
-    def __init__(self, lengths: Tensor, room: int, windows: Windows) -> None:
-        super().__init__(layers=[])
-        self._windows = windows
-        self._start = int(lengths.max())
-        columns = torch.arange(self._start + room)
-        in_prompt = torch.where(columns < lengths[:, None], columns, _HIDDEN)
-        in_reply = lengths[:, None] + columns - self._start
-        self._positions = torch.where(columns < self._start, in_prompt, in_reply)
-
-    def fill(
-        self, batch: Batch, packing: Packing | None, recorded: DynamicCache, n_prefix: int
-    ) -> None:
-        """Store the keys and values of a batch of prompts, and of the prefix before them.
-
-        Args:
-            batch: a planned batch of prompts; each of its pairs is a row of this cache.
-            packing: how the batch was packed.
-            recorded: cache of the batch's forward pass.
-            n_prefix: number of prefix tokens.
-        """
-        rows = batch.target_pair
-        # A head is the last token of its row's prompt.
-        sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
-        for index, layer in enumerate(recorded.layers):
-            if index == len(self.layers):
-                positions = self._positions.shape
-                self.layers.append(_ReplyLayer(layer.keys, layer.values, positions, self._start))
-            own = self.layers[index]
-            for store, states in ((own.keys, layer.keys), (own.values, layer.values)):
-                tail = states[:, :, n_prefix:]
-                if packing is not None:
-                    tail = packing.padded(tail)
-                store[rows, :, :n_prefix] = states[:1, :, :n_prefix]
-                store[rows, :, n_prefix : n_prefix + tail.shape[2]] = tail[sources]
-
-    def next_column(self, model: Any) -> tuple[Tensor, Any]:
-        """Position ids, (R, 1), and masks for the next token of each row; see `attention_mask`."""
-        end = self.get_seq_length() + 1
-        positions = self._positions[:, :end]
-        distance = positions[:, -1:, None] - positions[:, None, :]
-        return positions[:, -1:], additive_mask(distance >= 0, distance, self._windows, model)
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order."""
-        indices = torch.tensor(rows)
-        self._positions = self._positions[indices]
-        self.batch_select_indices(indices)
 
 
 class _ReplyLayer(DynamicLayer):

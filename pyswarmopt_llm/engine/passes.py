@@ -7,14 +7,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, Prompts, TokenPair, build_plan
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
@@ -134,25 +134,6 @@ class _SharedLayer(DynamicLayer):
         return keys, values
 
 
-class Decoder(Protocol):
-    """Reads a batch of prompts, then one token of each text at a time.
-
-    Attributes:
-        tokens_fed: tokens sent through the model so far, padding excluded.
-    """
-
-    tokens_fed: int = 0
-
-    def read(self) -> Tensor:
-        """The logits after each prompt, (B, V)."""
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """The logits after the rows' next tokens, (B,) int64 -> (B, V)."""
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order."""
-
-
 class Passes:
     """The forward passes of a model over planned batches (see `batching`), to score and to write.
 
@@ -163,10 +144,7 @@ class Passes:
         model: as given.
         name: name of the model and its patch, for error messages.
         windows: from `attention_windows`; empty without planned batches.
-        note: a remark on the passes, or "".
     """
-
-    note = ""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -198,13 +176,16 @@ class Passes:
         if cache is not None:
             n_prefix = cache.get_seq_length()
         heads, inputs = self.inputs(batch, n_prefix)
-        with self.vocabulary_only_at(heads):
-            output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
-        return self.defined(output.logits[0])
+        return self.run(heads, **inputs, past_key_values=cache, use_cache=cache is not None).logits[
+            0
+        ]
 
-    def decoder(self, prompts: Prompts) -> Decoder | None:
-        """A decoder of these passes' own, for token ids; None: planned batches read the prompts."""
-        return None
+    def run(self, heads: Tensor, **inputs: Any) -> Any:
+        """The model's output, with checked logits at `heads` of its (B * L) positions, (1, M, V)."""
+        with self.vocabulary_only_at(heads):
+            output = self.model(**inputs)
+        self.defined(output.logits[0])
+        return output
 
     def defined(self, logits: Tensor) -> Tensor:
         """The unchanged logits, (M, V), if each row is a distribution; not checked in training.

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.engine.batching import (
     Batch,
@@ -25,7 +26,7 @@ from pyswarmopt_llm.engine.batching import (
     build_row,
     in_batches,
 )
-from pyswarmopt_llm.engine.passes import Decoder, Passes
+from pyswarmopt_llm.engine.passes import Passes
 
 _STATES = ("past_key_values", "cache_params", "state")  # as in transformers' model outputs
 
@@ -36,10 +37,6 @@ class PlainPasses(Passes):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self.windows = {}
-        self.note = (
-            f"{model.config.get_text_config().model_type} models do not accept a mask and a position "
-            "per token, so shared text is recomputed (slower, with the same results)"
-        )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """See `Passes.plan`."""
@@ -54,16 +51,8 @@ class PlainPasses(Passes):
 
     def logits(self, batch: Batch, cache: object) -> Tensor:
         """See `Passes.logits`; there is no prefix."""
-        return self.of_ids(batch.input_ids, batch.heads, use_cache=False).logits[0]
-
-    def decoder(self, prompts: Prompts) -> PlainDecoder:
-        """See `Passes.decoder`."""
-        return PlainDecoder(self, prompts)
-
-    def of_ids(self, ids: Tensor, heads: Tensor, **options: Any) -> Any:
-        """The model's output, with logits at `heads` of its (B * L) positions."""
-        with self.vocabulary_only_at(heads):
-            return self.model(input_ids=ids.to(self.model.device), **options)
+        ids = batch.input_ids.to(self.model.device)
+        return self.run(batch.heads, input_ids=ids, use_cache=False).logits[0]
 
     def read_on(
         self, ids: Tensor, state: Mapping[str, Any], keep: bool
@@ -76,7 +65,7 @@ class PlainPasses(Passes):
             keep: whether to return the new state.
         """
         ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
-        output = self.of_ids(ids, ends, use_cache=keep, **state)
+        output = self.run(ends, input_ids=ids.to(self.model.device), use_cache=keep, **state)
         known = [name for name in _STATES if keep and output.get(name) is not None]
         return output.logits[0], {name: output[name] for name in known}
 
@@ -88,16 +77,21 @@ class PlainPasses(Passes):
         try:
             _, state = self.read_on(ids[:, :2], {}, keep=True)
             in_parts, _ = self.read_on(ids[:, 2:], state, keep=True)
-        except (IndexError, RuntimeError, ValueError) as error:  # raised by the model's code
+        except (
+            IndexError,
+            RuntimeError,
+            ValueError,
+            UndefinedModelError,
+        ) as error:  # raised by the model's code
             if out_of_memory(error):
                 raise
             return False
         return bool((in_parts - whole).abs().max() < whole.float().std() / 8)
 
 
-class PlainDecoder(Decoder):
-    """See `Decoder`; finished texts continue to be read beside others of their length, without
-    effect.
+class PlainDecoder:
+    """See `PlannedDecoder`; finished texts continue to be read beside others of their length,
+    without effect.
 
     Args:
         passes: passes of the model.
@@ -116,21 +110,15 @@ class PlainDecoder(Decoder):
         self._rows = list(range(len(prompts)))
         self._latest = torch.zeros(len(prompts), dtype=torch.int64)
 
-    def read(self) -> Tensor:
-        """See `Decoder.read`."""
-        self.tokens_fed += sum(texts.ids.numel() for texts in self._groups)
-        return self._logits()
-
     def step(self, tokens: Tensor) -> Tensor:
-        """See `Decoder.step`."""
-        self.tokens_fed += len(tokens)
+        """See `PlannedDecoder.step`."""
         self._latest[self._rows] = tokens.cpu()
         for texts in self._groups:
             texts.ids = torch.cat([texts.ids, self._latest[texts.rows][:, None]], dim=1)
-        return self._logits()
+        return self.read()
 
     @torch.inference_mode()
-    def _logits(self) -> Tensor:
+    def read(self) -> Tensor:
         """The logits after the remaining texts; without a state texts are read from the start."""
         found: dict[int, Tensor] = {}
         for texts in self._groups:
@@ -144,7 +132,7 @@ class PlainDecoder(Decoder):
         return torch.stack([found[row] for row in self._rows])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """See `Decoder.keep`."""
+        """See `PlannedDecoder.keep`."""
         self._rows = [self._rows[index] for index in rows]
         self._groups = [texts for texts in self._groups if {*texts.rows} & {*self._rows}]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cache, lru_cache, partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import proxy
 
@@ -16,12 +16,12 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Pairs, Patch
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, Prompts, TokenPair
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
-from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
+from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
@@ -74,7 +74,6 @@ class TransformersEngine(PromptTokenizer):
         batch_tokens: as given.
         passes: forward passes of the model.
         name: name of the base, for error messages.
-        tokens_fed: tokens sent through the model so far, padding excluded.
         told_of_cuts: whether the warning on cut replies was given.
     """
 
@@ -85,24 +84,20 @@ class TransformersEngine(PromptTokenizer):
         self.model = model
         self.name = "the base model"
         self.batch_tokens = batch_tokens
-        self.tokens_fed = 0
         self.rows = model.get_input_embeddings().weight.shape[0]
         self.passes = passes_of(model)
-        if self.passes.note:
-            self.notes = {"batches": self.passes.note}
         use_packed_attention(model)
         self._mixing = mixing or PatchedWeights(model)
         self.dtype = model.dtype
         self.parameter_names = self._mixing.parameter_names
         # Dev and test of several tasks recur for every candidate.
         self._plan = lru_cache(_MOST_PLANS)(partial(type(self)._planned, proxy(self)))
-        # Several scores of the same replies share one writing.
-        self._write = cache(partial(type(self)._written, proxy(self)))
+        self._replies: dict[Any, list[Continuation]] = {}
         self.told_of_cuts = False
 
     def load(self, patch: Patch) -> None:
         """Make the loaded model ``base + patch``; see `Mixing.load`."""
-        self._write.cache_clear()
+        self._replies.clear()
         self.passes.name = self.name
         if patch.low_rank or patch.full_rank or patch.dense:
             self.passes.name += " with changed weights"
@@ -146,7 +141,6 @@ class TransformersEngine(PromptTokenizer):
         dtype; for an empty continuation, the logits of the next token.
         """
         plan = self._plan(tuple(pairs), self.batch_tokens)
-        self.tokens_fed += plan.n_tokens
         prefix = self.passes.prefix(plan.prefix)
         for batch in plan.batches:
             yield batch, self.passes.logits(batch, prefix)
@@ -172,27 +166,18 @@ class TransformersEngine(PromptTokenizer):
         """
         return [written.text for written in self.write(prompts, max_new_tokens, draw)]
 
+    @within_memory
     def write(
         self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
     ) -> list[Continuation]:
         """The continuations of `generate`, each with whether it was cut off."""
-        return list(self._write(tuple(prompts), max_new_tokens, draw))
-
-    @within_memory
-    def _written(
-        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
-    ) -> list[Continuation]:
         from pyswarmopt_llm.engine.generation import write_replies
 
-        return write_replies(self, prompts, max_new_tokens, draw)
-
-    def decoder(self, prompts: Prompts, max_new_tokens: int) -> Decoder:
-        """A decoder of prompts, given as token ids, for the current candidate."""
-        if (own := self.passes.decoder(prompts)) is not None:
-            return own
-        from pyswarmopt_llm.engine.generation import PlannedDecoder
-
-        return PlannedDecoder(self.passes, prompts, max_new_tokens, self.batch_tokens)
+        # Several scores of the same replies share one writing.
+        key = (tuple(prompts), max_new_tokens, draw)
+        if key not in self._replies:
+            self._replies[key] = write_replies(self, prompts, max_new_tokens, draw)
+        return list(self._replies[key])
 
     def stops(self) -> frozenset[int]:
         """Tokens that end a turn, from the tokenizer and the model's generation config."""
@@ -263,7 +248,7 @@ def load_engine(
     engine.decided = decided
     if why:
         note = "candidates are added to layer outputs at run time, not merged"
-        engine.notes = {**engine.notes, "mix": f"{note}: {why}"}
+        engine.notes = {"mix": f"{note}: {why}"}
     engine.load(Patch())
     return engine
 

@@ -141,11 +141,7 @@ def exact_texts(
         stacked = torch.stack([part[:, :size] for part in logprobs], dim=-1)
         return log_mixture(stacked, shares).argmax(-1)
 
-    decoders = []
-    for member in members:
-        prompts = [member.encode_prompt(member.chat(user)) for user in users]
-        decoders.append(member.decoder(prompts, max_new_tokens))
-    stops = frozenset.union(*(member.stops() for member in members))
-    answers = write(decoders, len(users), stops, max_new_tokens, choose)
+    prompts = [[member.encode_prompt(member.chat(user)) for user in users] for member in members]
+    answers = write(members, prompts, max_new_tokens, choose)
     tokenizer = members[0].tokenizer
     return [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]

@@ -78,7 +78,9 @@ class TextModel:
         their next byte: (256,).
         """
         _, longer, following = self.continuing(prefix)
-        return np.bincount(following, mass[longer : longer + len(following)], 256)
+        sums = np.zeros(256)
+        np.add.at(sums, following, mass[longer : longer + len(following)])
+        return sums
 
     def begin(self, user: str) -> Text:
         """Read a user's turn in the member's chat template."""
@@ -174,7 +176,6 @@ class Text:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        engine.tokens_fed += len(self.ids) - known
         expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
         texts = expected[self.text_model.ids]
         end = expected[self.text_model.ends].sum()

@@ -75,14 +75,11 @@ def passes(
 ) -> Json:
     """Candidates merged and scored one after another."""
     score(0)  # tokenises, and compiles what a first call does
-    before = engine.tokens_fed
     taken = seconds(lambda: [score(k) for k in range(candidates)], engine.model.device)
     return {
         "candidates": candidates,
         "seconds": taken,
-        "passes_per_second": candidates / taken,
         "items_per_second": candidates * items / taken,
-        "tokens_per_second": (engine.tokens_fed - before) / taken,
     }
 
 

@@ -150,7 +150,6 @@ def loglikelihoods(
         # Computed again for each batch: backpropagation frees the prefix's graph, too.
         prefix = engine.passes.prefix(plan.prefix)
         values = target_logprobs(batch, engine.passes.logits(batch, prefix))
-        engine.tokens_fed += len(plan.prefix) + batch.n_tokens
         totals = torch.zeros(len(pairs), dtype=torch.float64)
         totals = totals.index_add(0, batch.target_pair, values)
         yield tuple(batch.pairs.tolist()), totals[batch.pairs]

