@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, combined_value, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
@@ -175,10 +175,10 @@ def several_tasks(samples: int) -> Iterator[Row]:
         "(0.3, 0.9) and (0.05, 0.9)": ((0.3, 0.9), (0.05, 0.9)),
         "(0.97, 0.97) and (0.9, 0.95)": ((0.97, 0.97), (0.9, 0.95)),
     }
-    for combine in (harmonic, arithmetic):
+    for kind, combine in (("harmonic", harmonic), ("arithmetic", arithmetic)):
         for name, (first, second) in shares.items():
             for n in (20, 100):
-                label = f"{combine.__name__} {name}, {n}"
+                label = f"{kind} {name}, {n}"
                 yield from _combined(label, samples, combine, n, first, second)
 
 
@@ -190,7 +190,7 @@ def _combined(
     first: tuple[float, ...],
     second: tuple[float, ...],
 ) -> Iterator[Row]:
-    totals = [combined_value(combine, side) for side in (first, second)]
+    totals = [combine.value(side) for side in (first, second)]
 
     def scores(rng: Rng, shares: tuple[float, ...], common: Floats) -> dict[str, Score]:
         own = np.where(rng.random(common.shape) < 0.6, common, rng.random(common.shape))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
@@ -15,32 +16,48 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 
-Combine = Callable[[Sequence[Score]], Score]
 SHORT = 10.0  # penalty, in points of the value, for each point below the floor
 _STEP = 1e-6  # of a difference that stands for a slope
 
 
-def combined_value(combine: Combine, scores: Sequence[float]) -> float:
-    """The combined value of values, without items.
+@dataclass(frozen=True)
+class Combine:
+    """Combines scores by a function of their values.
+
+    The standard error is by the delta method: each score's error times the slope of the combined
+    value with respect to it.
+
+    Attributes:
+        value: the combined value of the tasks' values.
 
     Example:
-        >>> combined_value(arithmetic, [0.25, 0.75])
-        0.5
-    """
-    return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
-
-
-def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
-    """Slopes of the combined value with respect to each of these values.
-
-    Example:
-        >>> [round(slope, 6) for slope in slopes(arithmetic, [0.25, 0.5])]
-        [0.5, 0.5]
+        >>> both = arithmetic([Score(0.5, (), 10, 0.3), Score(1.0, (), 10, 0.4)])
+        >>> both.value, round(both.stderr, 6), both.n
+        (0.75, 0.25, 20)
     """
 
-    steps = _STEP * np.eye(len(values))
-    ends = [[combined_value(combine, values + sign * step) for step in steps] for sign in (1, -1)]
-    return ((np.array(ends[0]) - np.array(ends[1])) / (2 * _STEP)).tolist()
+    value: Callable[[Sequence[float]], float]
+
+    def __call__(self, scores: Sequence[Score]) -> Score:
+        """The combined score, with the items of all tasks."""
+        if len(scores) == 1:
+            return scores[0]
+        values = [score.value for score in scores]
+        slopes = zip(self.slopes(values), scores, strict=True)
+        stderr = math.hypot(*(slope * score.stderr for slope, score in slopes))
+        per_item = tuple(item for score in scores for item in score.per_item)
+        return Score(self.value(values), per_item, sum(score.n for score in scores), stderr)
+
+    def slopes(self, values: Sequence[float]) -> list[float]:
+        """Slopes of the combined value with respect to each of these values.
+
+        Example:
+            >>> [round(slope, 6) for slope in arithmetic.slopes([0.25, 0.5])]
+            [0.5, 0.5]
+        """
+        steps = _STEP * np.eye(len(values))
+        rises = [self.value(values + step) - self.value(values - step) for step in steps]
+        return [float(rise / (2 * _STEP)) for rise in rises]
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
@@ -67,60 +84,36 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     if n_tasks < 2 or not math.isfinite(floor):
         why = ": use a number as floor for the last of several tasks (keep:0.62)"
         raise InvalidOption("combine", spec, why)
-    return partial(keeping, floor=floor)
+    return Combine(partial(keeping, floor=floor))
 
 
-def harmonic(scores: Sequence[Score]) -> Score:
+def harmonic_mean(values: Sequence[float]) -> float:
     """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
 
-    It rewards balance, and is 0 if any task's value is. The standard error is by the delta method,
-    d H / d v_i = H^2 / (m v_i^2).
+    It rewards balance, and is 0 if any task's value is.
 
     Example:
-        >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        >>> harmonic_mean([0.5, 1.0])
         0.6666666666666666
     """
-    if len(scores) == 1:
-        return scores[0]
-    if any(score.value <= 0 for score in scores):
-        return together(scores, 0.0, math.nan)
-    value = len(scores) / math.fsum(1 / score.value for score in scores)
-    parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
-    return together(scores, value, math.hypot(*parts))
+    if min(values) <= 0:
+        return 0.0
+    return len(values) / math.fsum(1 / value for value in values)
 
 
-def arithmetic(scores: Sequence[Score]) -> Score:
-    """The mean of the tasks' values; one task can compensate for another.
-
-    Example:
-        >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
-        0.75
-    """
-    error = math.hypot(*(score.stderr for score in scores)) / len(scores)
-    return together(scores, fmean(score.value for score in scores), error)
-
-
-def keeping(scores: Sequence[Score], floor: float) -> Score:
+def keeping(values: Sequence[float], floor: float) -> float:
     """The mean value of all tasks but the last, which must only stay above the floor: its shortfall
     counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
 
     So a candidate falls below the floor by at most a tenth of the others' gain.
 
     Example:
-        >>> searched, good, bad = (Score(value, (), 10, 0.0) for value in (0.5, 0.8, 0.6))
-        >>> keeping([searched, good], 0.7).value, round(keeping([searched, bad], 0.7).value, 6)
+        >>> keeping([0.5, 0.8], 0.7), round(keeping([0.5, 0.6], 0.7), 6)
         (0.5, -0.5)
     """
-    *others, kept = scores
-    total = arithmetic(others)
-    short = floor - kept.value
-    if short <= 0:
-        return together(scores, total.value, total.stderr)
-    stderr = math.hypot(total.stderr, SHORT * kept.stderr)
-    return together(scores, total.value - SHORT * short, stderr)
+    *others, kept = values
+    return fmean(others) - SHORT * max(0.0, floor - kept)
 
 
-def together(scores: Sequence[Score], value: float, stderr: float) -> Score:
-    """A combined score with the items of all tasks."""
-    per_item = tuple(item for score in scores for item in score.per_item)
-    return Score(value, per_item, sum(score.n for score in scores), stderr)
+harmonic = Combine(harmonic_mean)
+arithmetic = Combine(fmean)  # one task can compensate for another

@@ -27,7 +27,7 @@ from pyswarmopt_llm.common.statistics import (
     interval,
     without_rounding,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value, slopes
+from pyswarmopt_llm.scores.metrics.combine import Combine
 
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
@@ -74,7 +74,7 @@ def combined_interval(
     found = estimate(value, effects)
     if not found.error:
         return None
-    total = combined_value(combine, [score.value for score in scores.values()])
+    total = combine.value([score.value for score in scores.values()])
     every = np.concatenate([[total], *(score.per_item for score in scores.values())])
     return _around(total, found.interval(scale=bounds_of(every)))
 
@@ -135,8 +135,8 @@ def combined_difference(
     other, of_other = _effects(theirs, combine)
     both = [x - y for x, y in zip(effects, of_other, strict=True)]
     found = estimate(value - other, both)
-    gain = combined_value(combine, [score.value for score in first.values()])
-    gain -= combined_value(combine, [score.value for score in second.values()])
+    gain = combine.value([score.value for score in first.values()])
+    gain -= combine.value([score.value for score in second.values()])
     signs = np.sign(np.concatenate(changes))
     return Comparison(
         gain,
@@ -159,9 +159,9 @@ def _comparable(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> bo
 def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:
     """The combination of the tasks' means, and the effects of their items on it, task by task."""
     means = [float(table.mean()) for table in tables]
-    rises = zip(slopes(combine, means), tables, means, strict=True)
+    rises = zip(combine.slopes(means), tables, means, strict=True)
     effects = [slope * (table - mean) for slope, table, mean in rises]
-    return combined_value(combine, means), effects
+    return combine.value(means), effects
 
 
 def _around(value: float, ends: Ends) -> Ends:
