@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,30 +143,6 @@ def metric_of(task: Task) -> str:
             f"your consent; if you trust the file, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
-
-
-def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
-    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``.
-
-    Raises:
-        UserError: a task is unknown, or has two metrics.
-
-    Example:
-        >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
-        {'math': 'numeric', 'quiz': 'f1'}
-    """
-    general = [spec for spec in specs if "=" not in spec]
-    if len(general) > 1:
-        why = "is a second metric for all tasks; use one, such as a function that returns a dict of scores"
-        raise InvalidOption("metric", general[1], why)
-    pairs = [spec.partition("=") for spec in specs if "=" in spec]
-    own = {task: metric for task, _, metric in pairs}
-    if len(own) < len(pairs) or not own.keys() <= {*tasks}:
-        why = f": use one metric per task (tasks: {', '.join(tasks) or 'none'})"
-        raise InvalidOption("metric", ", ".join(map("".join, pairs)), why)
-    if general:
-        return dict.fromkeys(tasks, *general) | own
-    return own
 
 
 def up_to(metric: Metric, tokens: int | None) -> Metric:

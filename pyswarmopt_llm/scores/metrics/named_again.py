@@ -24,7 +24,9 @@ def trusted(config: SearchConfig) -> Iterator[tuple[str, str]]:
         if _HARNESS_FILE.match(spec):
             yield "tasks", spec
     for spec in config.metrics:
-        if is_function(spec) or _metric(spec).partition(":")[0] in ("evaluate", "judge"):
+        # the task, if any, and the metric
+        kinds = [part.partition(":")[0] for part in spec.split("=", 1)]
+        if is_function(spec) or not {"evaluate", "judge"}.isdisjoint(kinds):
             yield "metrics", spec
     if is_function(config.optimizer):
         yield "optimizer", config.optimizer
@@ -56,9 +58,3 @@ def require(
     if missing:
         why = "its run.json names code to run or a judge that may cost money; if you trust it, add"
         raise UserError(f"{run}: {why} {' '.join(missing)}")
-
-
-def _metric(spec: str) -> str:
-    """The metric in ``NAME`` or ``TASK=NAME``, which may contain further "=" signs."""
-    task, _, metric = spec.partition("=")
-    return metric or task

@@ -24,7 +24,7 @@ from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
 
 SPARE = 4  # most spare items per dev item
 
@@ -255,7 +255,7 @@ def find_metrics(
     """
     from pyswarmopt_llm.scores.metrics import by_name
 
-    chosen = by_name.metric_specs(specs, list(tasks))
+    chosen = per_task("metric", specs, tasks)
     names = {name: chosen.get(name) or by_name.metric_of(task) for name, task in tasks.items()}
     named = {}
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model

@@ -12,12 +12,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, with_options
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, per_task, with_options
 
 log = logging.getLogger(__name__)
-_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
@@ -32,21 +31,8 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
         >>> prompted({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
         '{question}\\n'
     """
-    general: str | None = None
-    own: dict[str, str] = {}
-    for template in templates:
-        named = _TASK_TEMPLATE.match(template)
-        if named and named[1] in tasks:
-            own[named[1]] = named[2]
-        elif general is None and not named:
-            general = template
-        else:
-            raise InvalidOption(
-                "template",
-                template,
-                f": use one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}",
-            )
-    return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
+    own = per_task("template", templates, tasks)
+    return {name: _with_prompt(task, own.get(name)) for name, task in tasks.items()}
 
 
 def _with_prompt(task: Task, template: str | None) -> Task:

@@ -5,15 +5,18 @@ prompts, by default or from a template (`templates`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import digest
 
 SPLITS = ("dev", "test")
 DEV = 200  # default size, as in the Model Swarms reference
 TEST = 1000
+_PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,34 @@ def form_of(task: Task) -> Form:
     if written and not prompt:
         prompt = verbatim
     return Form(column, choices, prompt, written)
+
+
+def per_task(option: str, specs: Sequence[str], tasks: Collection[str]) -> dict[str, str]:
+    """Task name -> its value of an option, from ``VALUE`` (for all tasks) and ``TASK=VALUE``.
+
+    Raises:
+        InvalidOption: a task is unknown, or has two values.
+
+    Example:
+        >>> per_task("metric", ["f1", "math=numeric"], ["math", "quiz"])
+        {'math': 'numeric', 'quiz': 'f1'}
+    """
+    general: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for spec in specs:
+        name, equals, value = spec.partition("=")
+        if equals and name in tasks:
+            given = own
+            found = {name: value}
+        else:
+            given = general
+            found = dict.fromkeys(tasks, spec)
+        stray = equals and name not in tasks and _PLAIN_NAME.fullmatch(name)
+        if stray or given.keys() & found.keys():
+            why = f": use one for all tasks, or TASK=VALUE for each of {', '.join(tasks) or 'none'}"
+            raise InvalidOption(option, spec, why)
+        given |= found
+    return general | own
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:

@@ -16,9 +16,9 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import BARE
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
-from pyswarmopt_llm.scores.metrics.by_name import metric_specs
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import per_task
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, check_fingerprints, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig, Machine, check_run
@@ -151,7 +151,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     harness = task.startswith(LM_EVAL)
     metric = config.metric
     if metric is None and not harness:
-        metric = metric_specs(stored.metrics, about.task_names).get(name)
+        metric = per_task("metric", stored.metrics, about.task_names).get(name)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
     tasks = tuple({task} - {config.task})
     metrics = tuple(filter(None, {metric} - {config.metric}))
