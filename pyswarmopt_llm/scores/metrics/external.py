@@ -51,12 +51,12 @@ class ScoreFunction:
         parameters: Mapping[str, Any] = {}
         if callable(self._function):
             parameters = inspect.signature(self._function).parameters
-        self._names = [name for name in parameters if name in (*ONE, *BATCH)]
-        needed = [name for name, each in parameters.items() if each.default is each.empty]
-        known = ONE
-        if "replies" in self._names:
-            known = BATCH
-        if known[1] not in self._names or not {*needed, *self._names} <= {*known}:
+        self._known = ONE
+        if "replies" in parameters:
+            self._known = BATCH
+        needed = {name for name, each in parameters.items() if each.default is each.empty}
+        self._names = [name for name in self._known if name in parameters]
+        if self._known[1] not in self._names or not needed <= {*self._known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
             raise self._refusal(f"unsupported parameters ({', '.join(parameters)}); use {forms}")
@@ -73,20 +73,17 @@ class ScoreFunction:
             InvalidOption: the function raised, or returned something else; names the prompt's
                 number and the reply.
         """
-        rows = list(zip(prompts, replies, items, strict=True))
-        places = [f"prompt {item.id}, reply {reprlib.repr(reply)}: " for _, reply, item in rows]
-        if "replies" in self._names:
-            columns = dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True))
-            returned = self._called(columns, "", _listed)
-        else:
-            returned = [
-                self._called(dict(zip(ONE, row, strict=True)), place)
-                for row, place in zip(rows, places, strict=True)
-            ]
-        if len(returned) != len(rows):
-            raise self._refusal(
-                f"got {len(returned)} values for {len(rows)} replies; return one per reply"
-            )
+        calls: list[tuple[Sequence[Any], str]] = [
+            (row, f"prompt {row[2].id}, reply {reprlib.repr(row[1])}: ")
+            for row in zip(prompts, replies, items, strict=True)
+        ]
+        places = [place for _, place in calls]
+        if self._known is BATCH:
+            calls = [((list(prompts), list(replies), list(items)), "")]
+        returned = [value for call in calls for value in self._called(*call)]
+        if len(returned) != len(places):
+            why = f"got {len(returned)} values for {len(places)} replies; return one per reply"
+            raise self._refusal(why)
         parts = list(map(self._checked, returned, places))
         for row, place in zip(parts, places, strict=True):
             if row.keys() != parts[0].keys():
@@ -98,17 +95,22 @@ class ScoreFunction:
     def _refusal(self, why: str) -> InvalidOption:
         return InvalidOption("metric", self._spec, f": {why}")
 
-    def _called(
-        self, arguments: Mapping[str, Any], place: str, read: Any = lambda value: value
-    ) -> Any:
-        """The value of the user's function; what it prints goes to stderr, since stdout is for results.
+    def _called(self, arguments: Sequence[Any], place: str) -> list[Any]:
+        """The values of a call of the user's function; what it prints goes to stderr, since stdout is
+        for results.
 
         Raises:
             InvalidOption: it raised anything but an interrupt; `place` starts the message.
         """
+        given = dict(zip(self._known, arguments, strict=True))
         try:
             with redirect_stdout(sys.stderr):
-                return read(self._function(**{name: arguments[name] for name in self._names}))
+                value = self._function(**{name: given[name] for name in self._names})
+                if self._known is ONE:
+                    return [value]
+                if isinstance(value, str | Mapping):
+                    raise TypeError("expected a list with one value per reply")
+                return list(value)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -117,36 +119,19 @@ class ScoreFunction:
             raise self._refusal(f"{place}the function raised {why}; fix it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
-        """A returned value as named numbers."""
-        named: Mapping[Any, object] = {"": value}
+        """A returned value as named numbers; a one-element tensor of any library is a number."""
+        named: Mapping[Any, Any] = {"": value}
         if isinstance(value, Mapping):
             named = value
-        parts = {str(name): _number(part) for name, part in named.items()}
+        try:
+            # not of a text, such as "0.5": it has no sum with 0
+            parts = {str(name): float(part + 0) for name, part in named.items()}
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            parts = {}
         if not parts or not sum(map(abs, parts.values())) <= LARGEST:
             why = f"return a finite number (at most {LARGEST:g}) or a dict of such numbers"
             raise self._refusal(f"{place}got {reprlib.repr(value)}; {why}")
         return parts
-
-
-def _listed(values: Any) -> list[Any]:
-    if isinstance(values, str | Mapping):
-        raise TypeError("expected a list with one value per reply")
-    return list(values)
-
-
-def _number(value: Any) -> float:
-    """A value, or a one-element tensor of any library, as a float; NaN if it is none.
-
-    Example:
-        >>> _number(True), _number("0.5"), _number(10**400)
-        (1.0, nan, nan)
-    """
-    try:
-        if isinstance(value, str | bytes):
-            return math.nan
-        return float(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        return math.nan
 
 
 class EvaluateMetric:
@@ -166,23 +151,21 @@ class EvaluateMetric:
     """
 
     def __init__(self, spec: str) -> None:
+        self._spec = f"evaluate:{spec}"
         name, _, self._key = spec.partition("#")
-        self._name = spec
-        evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
+        evaluate = optional("evaluate", f"`metric` {self._spec}")
         path = user_path(name)
-        if path.exists() and "/" not in name:  # the library would run a script with that name here
-            raise self._refusal(
-                f": the current directory also contains {name}; use ./{name} if you mean that"
-            )
         if path.exists():
+            if "/" not in name:  # the library would run a script with that name here
+                why = f": the current directory also contains {name}; use ./{name} if you mean that"
+                raise self._refusal(why)
             name = str(path)
         try:
             # An experiment of its own: concurrent runs would lock each other's files.
             self._metric: Any = evaluate.load(name, experiment_id=uuid.uuid4().hex)
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
-            raise self._refusal(
-                f": {first_line(error)}; use a folder, ./NAME or a name on the hub"
-            ) from error
+            why = f": {first_line(error)}; use a folder, ./NAME or a name on the hub"
+            raise self._refusal(why) from error
         features: Any = self._metric.features
         if isinstance(features, list):
             features = features[0]
@@ -193,30 +176,26 @@ class EvaluateMetric:
             raise self._refusal(why)
 
     def _refusal(self, why: str) -> InvalidOption:
-        return InvalidOption("metric", f"evaluate:{self._name}", why)
+        return InvalidOption("metric", self._spec, why)
 
     def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """One value per item."""
         pairs = zip(items, texts, strict=True)
         return [self._value(item.references, text.strip()) for item, text in pairs]
 
-    def _value(self, references: list[str], text: str) -> float:
-        reference = references[0] if self._single else references
+    def _value(self, references: Any, text: str) -> float:
+        """The value that was asked for, of those that the metric gives."""
+        if self._single:
+            references = references[0]
         try:
-            result = self._metric.compute(predictions=[text], references=[reference])
+            result = self._metric.compute(predictions=[text], references=[references])
         except (ValueError, TypeError) as error:
             why = f"does not accept text ({first_line(error)}); use another one"
             raise self._refusal(why) from error
-        return self._number(result)
-
-    def _number(self, result: Mapping[str, Any]) -> float:
-        """The value that was asked for, of those that the metric gives."""
-        wanted = [self._metric.name, "score"]
-        if len(result) == 1:
-            wanted += result
-        if self._key:
-            wanted = [self._key]
-        value = next((float(result[key]) for key in wanted if key in result), math.nan)
+        wanted = {self._metric.name, "score"}
+        if self._key or len(result) == 1:
+            wanted = {self._key or next(iter(result))}
+        value = next((float(result[key]) for key in result if key in wanted), math.nan)
         if not abs(value) <= LARGEST:
             why = f"returns {', '.join(result)}; select one that is a mean over examples with NAME#VALUE"
             raise self._refusal(why)
