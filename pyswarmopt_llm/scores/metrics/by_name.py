@@ -71,8 +71,6 @@ _METRICS = (
     ReplyMetric("graph"),
     ReplyMetric("f1", text.token_f1),
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
-    ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
-    ReplyMetric("chrf", text.chrf, module="sacrebleu"),
     ReplyMetric(
         "toxicity",
         needs="nothing",

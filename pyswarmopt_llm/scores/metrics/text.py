@@ -1,5 +1,5 @@
-"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and the
-likelihood of reference texts (perplexity).
+"""Scores against references: exact match, number, token F1, BLEU; and the likelihood of
+reference texts (perplexity).
 
 All but perplexity are functions of items and texts. They return a value between 0 and 1 for each
 item, the best over its references.
@@ -57,19 +57,8 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """Sentence BLEU of each text (Papineni et al. 2002; effective order, by sacreBLEU)."""
     scorer = optional("sacrebleu.metrics", "BLEU").BLEU(effective_order=True)
-    return _by_sacrebleu(scorer, items, texts)
-
-
-def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """chrF2 of each text (Popović 2015, by sacreBLEU)."""
-    return _by_sacrebleu(optional("sacrebleu.metrics", "chrF").CHRF(), items, texts)
-
-
-def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
-    module = optional("rouge_score.rouge_scorer", "ROUGE-L")
-    scorer = module.RougeScorer(["rougeL"], use_stemmer=True)
-    return _best(items, texts, lambda *pair: scorer.score(*pair)["rougeL"][2])
+    pairs = zip(items, texts, strict=True)
+    return [scorer.sentence_score(text, item.references).score / 100 for item, text in pairs]
 
 
 def _best(
@@ -78,13 +67,6 @@ def _best(
     """The best comparison of each text with a reference of its item."""
     return [
         max(float(compare(reference, text)) for reference in item.references)
-        for item, text in zip(items, texts, strict=True)
-    ]
-
-
-def _by_sacrebleu(scorer: Any, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    return [
-        scorer.sentence_score(text, item.references).score / 100
         for item, text in zip(items, texts, strict=True)
     ]
 
