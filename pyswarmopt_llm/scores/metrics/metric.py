@@ -104,9 +104,9 @@ class Metric:
 
 
 def _has_number(item: Item) -> bool:
-    from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
+    from pyswarmopt_llm.scores.tasks.answers import right_number
 
-    return any(map(stated_quantity, item.references))
+    return any(map(right_number, item.references))
 
 
 ACCURACY = Metric("accuracy", needs="answer")
@@ -179,7 +179,7 @@ class Written:
         if not self._prompted:
             values = self._score(items, said)
             self._warned = self._warned or warn_of(values)
-            return [{"": value or 0.0} for value in values]
+            return [{"": float(value or 0)} for value in values]
         parts: Parts = self._score(at(self.turns, indices), said, items)
         return parts
 

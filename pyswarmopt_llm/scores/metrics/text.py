@@ -42,16 +42,17 @@ def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     return _best(items, texts, _f1)
 
 
-def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 if the text gives the reference's quantity as its answer, else 0; see `tasks.quantities`.
+def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[bool | None]:
+    """Whether the text gives the reference's quantity as its answer; None if that is unclear, see
+    `tasks.answers`.
 
     Example:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
-        [1.0]
+        [True]
     """
-    from pyswarmopt_llm.scores.tasks.answers import same_number
+    from pyswarmopt_llm.scores.tasks.answers import check
 
-    return _best(items, texts, same_number)
+    return list(map(check, items, texts))
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:

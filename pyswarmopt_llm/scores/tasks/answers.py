@@ -94,7 +94,7 @@ def check(item: Item, text: str) -> bool | None:
 def _check(reference: str, text: str) -> bool | None:
     """`check` of an open question with one right answer."""
     gold = candidates(reference)[0]
-    number = written_quantity(gold)
+    number = right_number(reference)
     parts = list(map(plain, candidates(text)))
     answer, said = map(" ".join, comparable(gold, parts[0]))
     named = f" {answer} " in f" {said} "
@@ -145,16 +145,14 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     return only(filter(None, begun)) or _named_option(whole, choices)
 
 
-def same_number(reference: str, text: str) -> bool:
-    """Whether a text gives the quantity of a reference as its answer.
+def right_number(reference: str) -> Quantity | None:
+    """The number that a right answer consists of; None if it has other words.
 
     Example:
-        >>> same_number("So 0 remain.", "0"), same_number("0.5", "50%"), same_number("none", "none")
-        (True, True, False)
+        >>> str(right_number("#### 12 apples").value), right_number("twelve")
+        ('12', None)
     """
-    expected = stated_quantity(reference)
-    found = stated_quantity(text)
-    return bool(expected and found and expected.same(found))
+    return written_quantity(candidates(reference)[0])
 
 
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
