@@ -23,7 +23,6 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS
 csv.field_size_limit(regular.INPUT_LIMIT)  # the module's own limit is shorter than a pasted log
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
-Record = tuple[int, list[str]]  # last line, and values
 
 
 class Turn(TypedDict):
@@ -129,50 +128,42 @@ def read_text(path: Path) -> str:
 
 
 def _delimited(path: Path) -> Table:
-    """The table of a CSV or TSV file; a missing value is ""."""
-    text = read_text(path)
-    header_line = text.partition("\n")[0]
-    separator = "," if "," in header_line else max(",;\t", key=header_line.count)
-    (_, header), *records = _records(path, text, separator) or [(0, [""])]
-    names = [name.strip() for name in header]
-    folded = [name.casefold() for name in names]
-    repeated = [name for name in folded if folded.count(name) > 1]
-    if repeated:
-        raise UserError(f'{path}: line 1: two columns are named "{repeated[0]}"; rename one')
-    rows = []
-    for number, (line, values) in enumerate(records, 1):
-        location = f"{path}: line {line}"
-        if len(values) > len(names):
-            raise UserError(f"{location}: more values than columns; put text in quotes")
-        values += [""] * (len(names) - len(values))
-        rows.append(FileRow(location, f"row-{number}", dict(zip(names, values, strict=True))))
+    """The table of a CSV or TSV file; a missing value is "".
+
+    Quotation marks enclose values. In TSV they are part of the values, as GLUE and WMT write them,
+    unless the file begins with one.
+    """
+    text = read_text(path).lstrip("\r\n")
+    header = text.partition("\n")[0]
+    separator = "," if "," in header else max(",;\t", key=header.count)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+    if path.suffix.lower() == ".tsv" and not text.startswith('"'):
+        quoting = csv.QUOTE_NONE
+    lines = io.StringIO(text, newline="")
+    reader = csv.DictReader(lines, restval="", strict=True, delimiter=separator, quoting=quoting)
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = names
+        rows = [
+            FileRow(f"{path}: line {reader.line_num}", f"row-{number}", values)
+            for number, values in enumerate(reader, 1)
+        ]
+    except csv.Error as error:
+        line = reader.reader.line_num
+        raise UserError(f"{path}: line {line}: {error}; check the quotes") from error
+    _check_shape(path, names, rows)
     return Table(path, names, rows)
 
 
-def _records(path: Path, text: str, separator: str) -> list[Record]:
-    """The rows of a text, header included.
-
-    Quotation marks enclose values. In TSV they are part of the values, as GLUE and WMT write them,
-    if every line has as many values as there are columns and the first does not begin with one.
-    """
-    if separator == "\t" and not text.startswith('"'):
-        literal = _parsed_csv(text, separator, csv.QUOTE_NONE)
-        if len({len(values) for _, values in literal}) == 1:
-            return literal
-    try:
-        return _parsed_csv(text, separator, csv.QUOTE_MINIMAL)
-    except csv.Error as error:
-        raise UserError(f"{path}: {error}; check the quotes") from error
-
-
-def _parsed_csv(text: str, separator: str, quoting: Literal[0, 3]) -> list[Record]:
-    """The rows that are not blank."""
-    source = io.StringIO(text, newline="")
-    reader = csv.reader(source, strict=True, delimiter=separator, quoting=quoting)
-    try:
-        return [(reader.line_num, values) for values in reader if values]
-    except csv.Error as error:
-        raise csv.Error(f"line {reader.line_num}: {error}") from error
+def _check_shape(path: Path, names: Sequence[str], rows: Sequence[FileRow]) -> None:
+    """Refuse columns with one name, and rows with more values than columns."""
+    folded = [name.casefold() for name in names]
+    for name in folded:
+        if folded.count(name) > 1:
+            raise UserError(f'{path}: line 1: two columns are named "{name}"; rename one')
+    for row in rows:
+        if None in row.values:
+            raise UserError(f"{row.location}: more values than columns; put text in quotes")
 
 
 def parsed_json(text: str, where: str, unique: bool = True) -> Any:
@@ -237,17 +228,16 @@ def _values(record: object, location: str) -> Mapping[str, Any]:
         raise UserError(f"{location}: an example must be an object with question and answer")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
-    others = {name: value for name, value in record.items() if name != "messages"}
+    others = dict(record)
     try:
-        said: list[Turn] = typed(record["messages"], list[Turn])
+        said: list[Turn] = typed(others.pop("messages"), list[Turn])
     except WrongType:
         said = []
     if said and said[-1]["role"] == "assistant":
-        others = {"answer": said.pop()["content"], **others}
+        others.setdefault("answer", said.pop()["content"])
     if not said or said[-1]["role"] != "user":
         raise UserError(
             f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
             '"content"; the last must be a user turn, or the answer to one'
         )
-    asked = said.pop()["content"]
-    return {**others, "prompt": asked, "earlier": said}
+    return {**others, "prompt": said.pop()["content"], "earlier": said}
