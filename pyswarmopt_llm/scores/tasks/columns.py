@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from string import ascii_uppercase
@@ -25,8 +25,8 @@ _NUMBER = re.compile(r"\A(-?[0-9]+)(?:\.0+)?\Z")
 class Reading(NamedTuple):
     """A user's settings for reading a file."""
 
-    columns: Mapping[str, str]  # our column name -> the file's
-    labels: Mapping[str, str] = {}  # number in the file -> name of the label
+    columns: dict[str, str]  # our column name -> the file's
+    labels: dict[str, str]  # number in the file -> name of the label
 
 
 def parse_reading(specs: Sequence[str]) -> Reading:
@@ -41,20 +41,20 @@ def parse_reading(specs: Sequence[str]) -> Reading:
         >>> parse_reading(["0=negative", "1=positive"]).labels
         {'0': 'negative', '1': 'positive'}
     """
-    told: dict[str, str] = {}
+    reading = Reading({}, {})
     for spec in specs:
         name, _, column = (part.strip() for part in spec.partition("="))
         name = plain_number(name)
-        if not (_NUMBER.match(name) or name in (*_OURS, *ascii_uppercase)):
+        told = reading.columns
+        if _NUMBER.match(name):
+            told = reading.labels
+        elif name not in (*_OURS, *ascii_uppercase):
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
         if not column or name in told:
-            raise InvalidOption(
-                "columns", spec, ": write question=COLUMN,answer=COLUMN, each name once"
-            )
+            why = ": write question=COLUMN,answer=COLUMN, each name once"
+            raise InvalidOption("columns", spec, why)
         told[name] = column
-    labels = {name: label for name, label in told.items() if _NUMBER.match(name)}
-    columns = {name: column for name, column in told.items() if name not in labels}
-    return Reading(columns, labels)
+    return reading
 
 
 def plain_number(label: str) -> str:
@@ -90,7 +90,7 @@ class Columns:
         return self.names.get(name, name)
 
     def item(self, row: FileRow) -> Item:
-        """The item of a row; a verbatim prompt may lack an answer.
+        """The item of a row.
 
         Raises:
             UserError: what is wrong with it.
@@ -98,34 +98,24 @@ class Columns:
         split = row.values.get(self.header("split"))
         if "split" in self.names and split not in SPLITS:
             raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        needed = [self.question]
-        if self.question != "prompt":
-            needed.append("answer")
-        for header in self.missing(row, needed):
-            raise UserError(f'{row.location}: nothing in column "{header}"')
         return parse_item(self.record(row), row.location, row.id)
-
-    def missing(self, row: FileRow, needed: Iterable[str]) -> list[str]:
-        """The table's names of needed columns that are blank in a row."""
-        values = {header: row.values.get(header) for header in map(self.header, needed)}
-        return [name for name, value in values.items() if value is None or not str(value).strip()]
 
     def record(self, row: FileRow) -> dict[str, Any]:
         """A row as a record for `parse_item`, without missing values."""
         theirs = set(self.names.values())
-        others = {name: value for name, value in row.values.items() if name not in theirs}
-        ours = {name: row.values.get(header) for name, header in self.names.items()}
+        values = {name: value for name, value in row.values.items() if name not in theirs}
+        values |= {name: row.values.get(header) for name, header in self.names.items()}
         values = {
             name: value
-            for name, value in (others | ours).items()
-            if name and value is not None and (value != "" or not self.blank)
+            for name, value in values.items()
+            if name and value is not None and not (self.blank and value == "")
         }
         if self.question == "prompt":
             values.pop("question", None)  # another column of the file
         options = [values.pop(letter, "") for letter in self.letters]
         while options and not options[-1]:  # rows may have fewer options than others
             options.pop()
-        return {"choices": options or None, **values}
+        return {"choices": options or None, self.question: None, **values}
 
 
 def find_columns(

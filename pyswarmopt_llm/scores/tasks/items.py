@@ -24,8 +24,8 @@ def parse_item(
     ``answer`` is a label or the text of a choice. A choice given twice is kept once, under its first
     letter, so that no right answer counts as wrong. A list as ``answer``, and ``answers``, give
     further right answers; ``id`` is optional; other fields go to `Item.meta`. A record with
-    ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``.
-    `location` starts error messages. Without `answered`, answers are ignored.
+    ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``, nor
+    does any without `answered`. `location` starts error messages.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -36,11 +36,9 @@ def parse_item(
     if plain:
         column = "prompt"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    answers: list[str] = []
-    if answered:
-        answers = _right_answers(record, location)
-        if not (plain or answers):
-            raise UserError(f"{location}: no answer; fill it in or remove the example")
+    answers = _right_answers(record, location)
+    if answered and not (plain or answers):
+        raise UserError(f"{location}: no answer")
     answer = next(iter(answers), "")
     choices = None
     if record.get("choices") is not None:
@@ -49,10 +47,11 @@ def parse_item(
             answer = _right_letter(record.get("answer"), answers, choices, letters, location)
     elif answers[1:]:
         meta["answers"] = _meta(answers[1:])
-    if record.get("id") in (None, ""):
-        record = {**record, "id": default_id}
+    name = record.get("id")
+    if name in (None, ""):
+        name = default_id
     return Item(
-        id=_text(record["id"], "id", location),
+        id=_text(name, "id", location),
         question=_text(record.get(column), column, location),
         choices=choices,
         answer=answer,
@@ -94,51 +93,42 @@ def repeated(items: Sequence[Item]) -> list[int]:
 
 def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:
     """The right answers of a record."""
-    found: list[str] = []
-    for name in ("answer", "answers"):
-        value = record.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool):
-            value = str(value).lower()
+    found: dict[str, None] = {}
+    for value in (record.get("answer"), record.get("answers")):
         if not isinstance(value, list):
             value = [value]
-        found += [_text(part, name, where) for part in value]
-    return list(dict.fromkeys(found))
+        for part in value:
+            if part is not None:
+                found[_text(part, "answer", where)] = None
+    return list(found)
 
 
 def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     """Letter -> text in alphabetical order, and label -> letter."""
-    labels: Any = []
-    texts = raw
-    if isinstance(raw, Mapping) and raw.keys() == {"text", "label"}:
+    labels: Any = None
+    texts: Any = raw
+    if isinstance(raw, list):
+        labels = list(ascii_uppercase[: len(raw)])
+    elif isinstance(raw, Mapping) and raw.keys() == {"text", "label"}:
         labels, texts = raw["label"], raw["text"]
     elif isinstance(raw, Mapping):
         labels = sorted(raw, key=lambda label: str(label).strip().upper())
         texts = [raw[label] for label in labels]
-    if not (isinstance(texts, list) and isinstance(labels, list)) or (
-        raw is not texts and len(labels) != len(texts)
-    ):
-        raise UserError(f"{where}: choices must be a list, or an object with letters as keys")
-    if len(texts) > len(ascii_uppercase):
-        raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
+    lists = isinstance(labels, list) and isinstance(texts, list)
+    if not lists or not len(labels) == len(texts) <= len(ascii_uppercase):
+        why = "choices must be a list of at most 26, or an object with letters as keys"
+        raise UserError(f"{where}: {why}")
     letters = [str(label).strip().upper() for label in labels]
-    if not letters or letters != sorted(set(letters) & {*ascii_uppercase}):
-        letters = list(ascii_uppercase[: len(texts)])
-    choices = {
-        letter: _text(text, f"choice {letter}", where)
-        for letter, text in zip(letters, texts, strict=True)
-    }
-    if len({*choices.values()}) < 2:
+    if letters != sorted(set(letters) & {*ascii_uppercase}):
+        letters = list(ascii_uppercase)
+    letter_of: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for label, letter, text in zip(labels, letters, texts, strict=False):
+        text = _text(text, f"choice {letter}", where)
+        letter_of[str(label)] = first.setdefault(text, letter)
+    if len(first) < 2:
         raise UserError(f"{where}: use two different choices, or none for an open question")
-    first_of = {choices[letter]: letter for letter in reversed(letters)}
-    return (
-        {first_of[text]: text for text in choices.values()},
-        {
-            label: first_of[text]
-            for label, text in zip(map(str, labels or letters), choices.values(), strict=True)
-        },
-    )
+    return {letter: text for text, letter in first.items()}, letter_of
 
 
 def _right_letter(
@@ -149,31 +139,29 @@ def _right_letter(
     where: str,
 ) -> str:
     """The letter of the right choice, given by label or text; a number may mean its index."""
-    answer = answers[0]
     if len(answers) > 1:
         raise UserError(f"{where}: {len(answers)} answers, but only one option can be right")
-    if answer in labels:
-        return labels[answer]
-    texts = {text: letter for letter, text in choices.items()}
-    if answer in texts and type(raw) is not int:
-        return texts[answer]
-    if answer.upper() in choices:
-        return answer.upper()
-    raise UserError(
-        f"{where}: the answer {answer!r} is not among the choices {', '.join(choices)}; use the "
-        "letter or the exact text of the correct one"
-    )
+    (answer,) = answers
+    names = dict(labels)
+    if type(raw) is not int:
+        names = {text: letter for letter, text in choices.items()} | names
+    letter = names.get(answer, answer.upper())
+    if letter not in choices:
+        raise UserError(
+            f"{where}: the answer {answer!r} is not among the choices {', '.join(choices)}; use the "
+            "letter or the exact text of the correct one"
+        )
+    return letter
 
 
 def _text(value: object, what: str, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        inside = ""
-        if value and isinstance(value, Mapping):
-            inside = f" of {', '.join(map(str, value))}"
-        raise UserError(f"{where}: {what} must be a string, not {type(value).__name__}{inside}")
+    if isinstance(value, bool):
+        return str(value).lower()
     text = str(value).strip()
-    if not text:
-        raise UserError(f"{where}: empty {what}; fill it in or remove the example")
+    if value is None or not text:
+        raise UserError(f"{where}: no {what}")
+    if not isinstance(value, str | int | float):
+        raise UserError(f"{where}: {what} must be a string, not {type(value).__name__}")
     return text
 
 

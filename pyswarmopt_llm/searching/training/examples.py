@@ -91,7 +91,7 @@ def load_examples(
         items = builtin_training_items(name, most, seed)
         prompt = None
     else:
-        task = read_whole(data, None, None, reading or Reading({}))
+        task = read_whole(data, None, None, reading or Reading({}, {}))
         prompt = task.prompt
         items = task.dev
         if task.drawn:  # a file without splits

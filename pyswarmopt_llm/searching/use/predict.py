@@ -136,9 +136,9 @@ def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | No
     needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
 
     def parse(row: FileRow) -> Item | None:
-        if columns.missing(row, needed):
-            return None
         record = columns.record(row)
+        if not all(str(record.get(name) or "").strip() for name in needed):
+            return None
         asked = {name: value for name, value in record.items() if name not in _NOT_ASKED}
         if form.choices:
             asked["choices"] = None

@@ -20,7 +20,7 @@ sys.meta_path.insert(0, Refuse())
 from pyswarmopt_llm.cli.app import main
 main(sys.argv[1:])
 """
-BAD = 'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
+BAD = "bad.csv: 2 bad rows: line 3: no answer; line 5: no question"
 NEEDS_FILE = (
     "search --base b --experts x y --task bad.csv --out new",
     "search --base b --experts x y --task bad.csv --out new --dry-run",
