@@ -16,7 +16,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.items import content
-from pyswarmopt_llm.scores.tasks.rows import read_prompts, read_task
+from pyswarmopt_llm.scores.tasks.rows import read_task
 from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Task
 
@@ -96,7 +96,7 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
     """All items of a file, without checks between them; of a data set, `dev` and `test` items."""
     kind, _, name = spec.partition(":")
     if kind == "prompts":
-        return read_prompts(name, reading)
+        return read_task(Path(name), reading, prompts=True)
     if kind == "hub":
         from pyswarmopt_llm.published.datasets import read_hub
 

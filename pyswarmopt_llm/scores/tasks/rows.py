@@ -31,14 +31,24 @@ T = TypeVar("T")
 Items = tuple[Item, ...]
 
 
-def read_task(path: Path, reading: Reading) -> Task:
-    """All items of a file of questions with answers.
+def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
+    """All items of a file: dev and test from its rows, or drawn.
+
+    Args:
+        path: the file.
+        reading: names of its columns and labels.
+        prompts: whether its rows are prompts without answers or options: lines of a text file, plain
+            texts in JSON, or a column of prompts or questions.
 
     Raises:
         UserError: see `read_table`, `find_columns` and `parse_rows`.
     """
-    table = read_table(path)
-    columns = find_columns(table, reading.columns)
+    text = "prompt" * prompts
+    table = read_table(path, text)
+    columns = find_columns(table, reading.columns, answered=not prompts, prompts=prompts)
+    if prompts:
+        rows = [row._replace(values={**row.values, "choices": None}) for row in table.rows]
+        table = replace(table, rows=rows)
     items = parse_rows(table, columns.item)
     options = any(item.choices for item in items)
     if options and reading.labels:
@@ -48,51 +58,32 @@ def read_task(path: Path, reading: Reading) -> Task:
     plain = options or columns.question == "prompt"
     if not plain and (columns.labels or reading.labels):
         items, note = label_choices(items, reading.labels, str(path))
-    return _task(table, columns, items, note, DEV_SHARE)
-
-
-def read_prompts(name: str, reading: Reading) -> Task:
-    """All prompts of a file: lines of a text file, plain texts in JSON, or a column of prompts or
-    questions.
-
-    Raises:
-        UserError: see `read_task`.
-    """
-    table = read_table(Path(name), "prompt")
-    columns = find_columns(table, reading.columns, answered=False, prompts=True)
-
-    def parse(row: FileRow) -> Item:
-        return columns.item(
-            row._replace(id=row.id.removeprefix("row-"), values={**row.values, "choices": None})
-        )
-
-    items = parse_rows(table, parse)
-    return replace(_task(table, columns, items, "", PROMPTS_SHARE), column="prompt")
-
-
-def _task(table: Table, columns: Columns, items: Sequence[Item], note: str, share: int) -> Task:
-    """The task of a table's items: dev and test from the rows, or drawn with one item in `share` as
-    dev.
-    """
-    split = columns.names.get("split")
-    if split:
-        split_of = {row.location: row.values[split] for row in table.rows}
-        dev, test = (
-            tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
-        )
-    else:
-        dev, test = draw_splits(items, str(table.path), share)
+    dev, test = _splits(table, columns, items, PROMPTS_SHARE if prompts else DEV_SHARE)
     return Task(
-        table.name or table.path.stem,
+        table.name or path.stem,
         dev,
         test,
         table.prompt,
-        str(table.path),
+        str(path),
         metric=table.metric,
         note=note,
-        column=columns.header(columns.question),
-        drawn=not split,
+        column=text or columns.header(columns.question),
+        drawn="split" not in columns.names,
     )
+
+
+def _splits(
+    table: Table, columns: Columns, items: Sequence[Item], share: int
+) -> tuple[Items, Items]:
+    """Dev and test from the rows, or drawn with one item in `share` as dev."""
+    if "split" not in columns.names:
+        return draw_splits(items, str(table.path), share)
+    header = columns.header("split")
+    dev, test = (
+        tuple(i for i, row in zip(items, table.rows, strict=True) if row.values[header] == split)
+        for split in SPLITS
+    )
+    return dev, test
 
 
 def parse_rows(table: Table, parse: Callable[[FileRow], T]) -> list[T]:
@@ -109,11 +100,9 @@ def parse_rows(table: Table, parse: Callable[[FileRow], T]) -> list[T]:
         except UserError as error:
             faults.append(error.text.removeprefix(f"{table.path}: "))
     if faults:
-        told = "; ".join(faults[:FAULTS])
-        more = "; ..." if faults[FAULTS:] else ""
-        raise UserError(
-            f"{table.path}: {counted(len(faults), 'bad row')}: {told}{more}; fix or remove them"
-        )
+        told = "; ".join(faults[:FAULTS] + ["..."] * (len(faults) > FAULTS))
+        rows = counted(len(faults), "bad row")
+        raise UserError(f"{table.path}: {rows}: {told}; fix or remove them")
     return results
 
 
@@ -153,26 +142,23 @@ def label_choices(
     written = [names.get(number, number) for number in numbers]
     label_of = _label_of(written, names, where)
     answers = [label_of[spelling(text)] for text in written]
-    labels = sorted(set(answers))
-    _check_labels(items, labels, where)
-    marks = list(ascii_uppercase)
-    if len(labels) > len(marks):  # AA, AB, ..., for likelihoods
-        marks = list(map("".join, product(ascii_uppercase, repeat=2)))
-    letters = dict(zip(labels, marks, strict=False))
+    counts = Counter(sorted(answers))
+    _check_labels(items, len(counts), where)
+    # AA, AB, ... of more than 26 labels, for likelihoods
+    marks = product(ascii_uppercase, repeat=1 + (len(counts) > len(ascii_uppercase)))
+    letters = dict(zip(counts, map("".join, marks), strict=False))
     choices = {letter: label for label, letter in letters.items()}
-    labelled = [
-        replace(item, choices=choices, answer=letters[answer])
-        for item, answer in zip(items, answers, strict=True)
-    ]
+    pairs = list(zip(items, answers, strict=True))
+    labelled = [replace(item, choices=choices, answer=letters[label]) for item, label in pairs]
     joined = sorted(
         {
             f"{item.answer!r} as {label!r}"
-            for item, label in zip(items, answers, strict=True)
+            for item, label in pairs
             if label not in (item.answer, names.get(item.answer))
         }
     )
-    shown = [f"{label} {count}" for label, count in Counter(sorted(answers)).most_common(LISTED)]
-    note = f"its {len(labels)} labels are the choices: {', '.join(shown)}"
+    shown = [f"{label} {count}" for label, count in counts.most_common(LISTED)]
+    note = f"its {len(counts)} labels are the choices: {', '.join(shown)}"
     if joined:
         note = f"read {', '.join(joined[:LISTED])}; {note}"
     return labelled, note
@@ -192,17 +178,17 @@ def _label_of(written: Sequence[str], names: Mapping[str, str], where: str) -> d
     return label_of
 
 
-def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:
+def _check_labels(items: Sequence[Item], labels: int, where: str) -> None:
     for item in items:
         if item.meta.get("answers"):
             raise UserError(
                 f"{item.location}: several labels, {', '.join(item.references)}; use one per "
                 'row, or call the column "answer" if each is right'
             )
-    free_text = len(items) > 10 and 2 * len(labels) > len(items)
-    if free_text or not 2 <= len(labels) <= MOST_LABELS:
+    free_text = len(items) > 10 and 2 * labels > len(items)
+    if free_text or not 2 <= labels <= MOST_LABELS:
         raise UserError(
-            f"{where}: {len(labels)} different labels in {len(items)} rows; choices need 2 to "
+            f"{where}: {labels} different labels in {len(items)} rows; choices need 2 to "
             f"{MOST_LABELS}, each in two rows on average; merge some, or call the column "
             '"answer" for free-form answers'
         )
@@ -218,36 +204,27 @@ def draw_splits(items: Sequence[Item], where: str, share: int) -> tuple[Items, I
     groups = defaultdict[str, list[Item]](list)
     for item in items:
         groups[normalise(item.conversation)].append(item)
-    strata = {
-        key: min(item.answer if item.choices else "" for item in group)
-        for key, group in groups.items()
-    }
+    strata = defaultdict[str, list[str]](list)  # answer -> its questions, in random order
+    for key in sorted(groups, key=_random):
+        strata[min(item.answer if item.choices else "" for item in groups[key])].append(key)
+    position: dict[str, float] = {}
+    for stratum, keys in strata.items():
+        offset = _random(f"stratum\0{stratum}\0")
+        position |= {key: (rank + offset) / len(keys) for rank, key in enumerate(keys)}
     size = max(1, len(items) // share)
     dev: list[Item] = []
     test: list[Item] = []
-    for key in _spread(strata):
+    for key in sorted(position, key=lambda key: position[key]):
+        part = test
         if len(dev) + len(groups[key]) <= size:
-            dev += groups[key]
-        else:
-            test += groups[key]
+            part = dev
+        part += groups[key]
     if not dev or not test:
         raise UserError(
             f"{where}: too few different questions for a dev and a test set; add more, or a `split` "
             "column"
         )
     return tuple(dev), tuple(test)
-
-
-def _spread(strata: Mapping[str, str]) -> list[str]:
-    """The keys in an order in which strata are evenly spread."""
-    members = defaultdict[str, list[str]](list)
-    for key in sorted(strata, key=_random):
-        members[strata[key]].append(key)
-    position: dict[str, float] = {}
-    for stratum, keys in members.items():
-        offset = _random(f"stratum\0{stratum}\0")
-        position |= {key: (rank + offset) / len(keys) for rank, key in enumerate(keys)}
-    return sorted(position, key=lambda key: position[key])
 
 
 def _random(text: str) -> float:
