@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
@@ -175,11 +175,11 @@ def several_tasks(samples: int) -> Iterator[Row]:
         "(0.3, 0.9) and (0.05, 0.9)": ((0.3, 0.9), (0.05, 0.9)),
         "(0.97, 0.97) and (0.9, 0.95)": ((0.97, 0.97), (0.9, 0.95)),
     }
-    for kind, combine in (("harmonic", harmonic), ("arithmetic", arithmetic)):
+    for kind in ("harmonic", "arithmetic"):
         for name, (first, second) in shares.items():
             for n in (20, 100):
                 label = f"{kind} {name}, {n}"
-                yield from _combined(label, samples, combine, n, first, second)
+                yield from _combined(label, samples, find_combine(kind, 2), n, first, second)
 
 
 def _combined(
