@@ -175,7 +175,7 @@ def several_tasks(samples: int) -> Iterator[Row]:
         "(0.3, 0.9) and (0.05, 0.9)": ((0.3, 0.9), (0.05, 0.9)),
         "(0.97, 0.97) and (0.9, 0.95)": ((0.97, 0.97), (0.9, 0.95)),
     }
-    for kind in ("harmonic", "arithmetic"):
+    for kind in "harmonic", "arithmetic":
         for name, (first, second) in shares.items():
             for n in (20, 100):
                 label = f"{kind} {name}, {n}"
