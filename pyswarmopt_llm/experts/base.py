@@ -16,11 +16,11 @@ from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_p
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, NF4, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
+    NO_CODE,
     load_weights,
     loading,
     read_tokenizer,
     refuse_codes,
-    refuse_kernels,
 )
 
 INT8 = f"{BITSANDBYTES} int8"  # value of `BaseModel.packing`
@@ -209,11 +209,9 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    safe = {"trust_remote_code": False}
-    refuse_kernels(base.path, base.spec)
     with loading(base.spec, "transformers cannot load this language model"), torch.device("meta"):
-        config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
-        return AutoModelForCausalLM.from_config(config, **safe, **options)
+        config = AutoConfig.from_pretrained(base.path, local_files_only=True, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, **NO_CODE, **options)
 
 
 @lru_cache(maxsize=4)

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
-_ATTENTION = frozenset({"eager", "sdpa", "flex_attention"})  # output of transformers and torch
-_ATTENTION_KEYS = frozenset({"attn_implementation", "attn_implementation_internal"})
 BITSANDBYTES = "bitsandbytes"
+# Neither code beside a model, nor attention code that its config.json names: transformers chooses.
+NO_CODE: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": None}
 
 
 def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: Any) -> Any:
@@ -34,60 +33,15 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
     Raises:
         UserError: the model cannot be loaded as this kind, or lacks weights.
     """
-    safe = {"use_safetensors": True, "trust_remote_code": False}
-    refuse_kernels(path, where)
     with loading(where, f"transformers cannot load it as a {what}"):
-        model, found = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
+        model, found = kind.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **NO_CODE, **options
+        )
     if missing := sorted(found["missing_keys"]):  # transformers fills them with random numbers
         raise UserError(
             f"{where}: missing weights, such as {missing[0]} ({len(missing)} in all); export the {what} again"
         )
     return model.eval()
-
-
-def refuse_kernels(path: str | Path, where: str) -> None:
-    """Refuse a configuration that names attention code outside torch.
-
-    With the package `kernels`, transformers would fetch ``attn_implementation`` from the hub and
-    execute it.
-
-    Args:
-        path: directory or hub id; without config.json (GGUF) there is nothing to refuse.
-        where: start of error messages.
-
-    Raises:
-        UserError: the configuration names such code, or cannot be read.
-    """
-    from transformers.utils import cached_file
-
-    with loading(where, "its config.json cannot be read"):
-        file = cached_file(path, "config.json", _raise_exceptions_for_missing_entries=False)
-    foreign = []
-    if file is not None:
-        foreign = sorted(attention_in(read_json(Path(file))) - _ATTENTION)
-    if foreign:
-        raise UserError(
-            f"{where}: its config.json requests the attention code {foreign[0]}, which could be "
-            "downloaded from the hub and run; remove attn_implementation from config.json"
-        )
-
-
-def attention_in(config: Any, named: bool = False) -> set[str]:
-    """The attention implementations named in a configuration and those inside it.
-
-    Example:
-        >>> attention_in({"text_config": {"attn_implementation": "org/repo"}})
-        {'org/repo'}
-    """
-    if isinstance(config, dict):
-        parts = (
-            attention_in(value, named or key.strip("_") in _ATTENTION_KEYS)
-            for key, value in config.items()
-        )
-        return set().union(*parts)
-    if named and isinstance(config, str):
-        return {config}
-    return set()
 
 
 def refuse_codes(files: Sequence[Path], where: str) -> None:
