@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, linear_layers
-from pyswarmopt_llm.experts.files import refuse_unmatched
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -89,8 +88,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         The readable experts, and the problems of all.
 
     Raises:
-        UserError: no experts are given, none matches a pattern, or the base's own files are
-            corrupt.
+        UserError: no experts are given, or the base's own files are corrupt.
 
     Example:
         >>> report = inspect_experts(["adapters/math"], resolve_base("my/base"))  # doctest: +SKIP
@@ -99,7 +97,6 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     """
     if not paths:
         raise UserError("no experts given; pass their directories to `experts`")
-    refuse_unmatched(paths)
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[ExpertProblem] = []

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 # Files beside the weights that make a loadable model.
@@ -52,7 +52,6 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     Raises:
         UserError: a model does not fit, or is quantised.
     """
-    refuse_unmatched(specs)
     refuse_quantised(base)
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes

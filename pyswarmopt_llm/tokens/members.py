@@ -25,7 +25,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_config
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
-from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.quantised import spec_of
 from pyswarmopt_llm.mix.kind import Pool
 
@@ -92,7 +92,6 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     Raises:
         UserError: an expert or its base is missing, or an adapter does not fit its base.
     """
-    refuse_unmatched(specs)
     common = resolve_base(base) if base else None
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
