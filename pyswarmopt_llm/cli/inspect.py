@@ -35,6 +35,7 @@ def command(
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
+    require_inputs(experts, base)
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
 
