@@ -7,7 +7,6 @@ Kinds that cannot be mixed are refused. A LoRA layer adds ``scale * B @ A`` to a
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +20,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import canonical, user_path
+from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
@@ -199,7 +198,8 @@ class AdapterInfo:
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
+        fingerprint: SHA-256 (hex) of the weights file (see `sample_digest`), the base's name and the
+            scales.
         base: name of the base in use; "" if unknown.
     """
 
@@ -360,11 +360,8 @@ def _place(module: str) -> str:
 
 def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
     """A digest of the weights, with their scales and the base's name."""
-    with readable(file), file.open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256")
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
-    digest.update(canonical([config.base_model_name_or_path or None, *scales]))
-    return digest.hexdigest()
+    return digest([sample_digest(file), config.base_model_name_or_path or None, scales])
 
 
 Pair = dict[str, tuple[str, TensorHeader]]  # A and B -> key in the file, and header

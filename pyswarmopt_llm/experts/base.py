@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
+from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, NF4, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
@@ -27,7 +27,6 @@ INT8 = f"{BITSANDBYTES} int8"  # value of `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 _PARTS = frozenset({".json", ".safetensors", ".jinja", ".model", ".txt"})
-_WRITTEN = frozenset({"config.json", "generation_config.json"})  # with the writer's version
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class BaseModel:
         path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
             cached copy).
         name: id that adapters for this base state in ``base_model_name_or_path``.
-        fingerprint: SHA-256 (hex) over all its files: config.json and generation_config.json
-            without the version of transformers that wrote them, `sample_digest` of the others.
+        fingerprint: SHA-256 (hex) of the `sample_digest` of all its files.
         packing: method that packs its linear weights (see `packing_of`); "" for plain weights.
         nf4: whether they are packed on loading.
 
@@ -146,15 +144,8 @@ def refuse_quantised(base: BaseModel) -> None:
 
 
 def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()):
-        if file.suffix not in _PARTS:
-            continue
-        content = sample_digest(file).encode()
-        if file.name in _WRITTEN:
-            content = canonical({**read_json(file), "transformers_version": None})
-        digest.update(f"{file.name} ".encode() + content)
-    return digest.hexdigest()
+    files = sorted(file for file in path.iterdir() if file.suffix in _PARTS)
+    return digest({file.name: sample_digest(file) for file in files})
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -210,7 +201,9 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with loading(base.spec, "transformers cannot load this language model"), torch.device("meta"):
-        config = AutoConfig.from_pretrained(base.path, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(
+            base.path, local_files_only=True, trust_remote_code=False
+        )
         return AutoModelForCausalLM.from_config(config, **NO_CODE, **options)
 
 
