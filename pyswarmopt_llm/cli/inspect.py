@@ -76,11 +76,16 @@ def check(
     require_inputs(adapters, base)
     from pyswarmopt_llm.tools.check import check
 
-    report = check(adapters, base, device, threads)
-    rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    record = {"base": report.base, "adapters": rows, "ok": report.ok}
-    print_either(record, map(str, report.adapters), as_json)
-    if not report.ok:
+    faults = check(adapters, base, device, threads)
+    rows = []
+    lines = []
+    for path, name in zip(adapters, faults, strict=True):
+        problems = list(filter(None, [faults[name]]))
+        rows.append({"adapter": name, "path": path, "problems": problems, "ok": not problems})
+        lines.append(f"{name}: {faults[name] or 'ok'}")
+    ok = not any(faults.values())
+    print_either({"base": base, "adapters": rows, "ok": ok}, lines, as_json)
+    if not ok:
         raise typer.Exit(1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,55 +28,9 @@ PROMPTS = ("What is the capital of France?", "Name three colours.")
 ROUNDING = 1e-5  # rounding in float32, relative to an adapter's norm
 
 
-@dataclass(frozen=True)
-class AdapterCheck:
-    """The check of one adapter.
-
-    Attributes:
-        adapter: name of the adapter.
-        path: path given by the user.
-        problems: faults, each with a remedy; empty: none.
-    """
-
-    adapter: str
-    path: str
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether it works as its files specify."""
-        return not self.problems
-
-    def __str__(self) -> str:
-        return f"{self.adapter}: {', '.join(self.problems) or 'ok'}"
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """The result of `check`.
-
-    Attributes:
-        base: base given by the user.
-        adapters: one check per adapter, in the given order.
-
-    Example:
-        >>> report = check(["adapters/math"], "my/base")  # doctest: +SKIP
-        >>> report.ok, [adapter.adapter for adapter in report.adapters]  # doctest: +SKIP
-        (True, ['math'])
-    """
-
-    base: str
-    adapters: tuple[AdapterCheck, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether no adapter has a problem."""
-        return all(adapter.ok for adapter in self.adapters)
-
-
 def check(
     adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None
-) -> CheckReport:
+) -> dict[str, str]:
     """Load each adapter as in a search and as in PEFT, and compare.
 
     It needs memory for the base, as in a search, and for two adapters.
@@ -89,32 +42,26 @@ def check(
         threads: CPU threads; None: PyTorch's choice.
 
     Returns:
-        The problems of each adapter.
+        Name of each adapter -> its fault with a remedy; "" if it works as its files specify.
 
     Raises:
-        UserError: no adapter is given, or the base cannot be used. Problems of an adapter itself
-            are in the report.
+        UserError: no adapter is given, or the base cannot be used.
 
     Example:
-        >>> for adapter in check(["adapters/math", "adapters/science"], "my/base").adapters:  # doctest: +SKIP
-        ...     print(adapter)
-        math: ok
-        science: ok
+        >>> check(["adapters/math", "adapters/science"], "my/base")  # doctest: +SKIP
+        {'math': '', 'science': ''}
     """
     resolved = resolve_base(base)
     report = inspect_experts(adapters, resolved)
-    found = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
-    readable = [info for info in report.experts if info.name not in found]
+    faults = dict.fromkeys(report.names, "")
+    faults |= {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
+    readable = [info for info in report.experts if not faults[info.name]]
     if readable:
         engine = load_engine(resolved, "auto", device, threads, changed=changed_weights(readable))
         bare = _next_tokens(engine, {})
         for info in readable:
-            found[info.name] = _fault(engine, info, bare)
-    checks = (
-        AdapterCheck(name, str(path), tuple(filter(None, [found[name]])))
-        for name, path in zip(report.names, adapters, strict=True)
-    )
-    return CheckReport(base, tuple(checks))
+            faults[info.name] = _fault(engine, info, bare)
+    return faults
 
 
 def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
@@ -172,14 +119,13 @@ def _distance(model: Any, changes: Mapping[str, LowRank]) -> tuple[float, float]
     """The norm of the changes that PEFT has loaded into a model, and of their difference from ours."""
     from peft.tuners.lora import LoraLayer
 
-    size = apart = 0.0
+    sizes = []
+    gaps = []
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
-            b, a = (part["default"].weight for part in (layer.lora_B, layer.lora_A))
-            theirs = (layer.scaling["default"] * b @ a).cpu()
-            ours = torch.zeros_like(theirs)
+            gap = theirs = layer.get_delta_weight("default").cpu()
             if f"{name}.weight" in changes:
-                ours = changes[f"{name}.weight"].dense()
-            size += float(theirs.square().sum())
-            apart += float((theirs - ours).square().sum())
-    return math.sqrt(size), math.sqrt(apart)
+                gap = theirs - changes[f"{name}.weight"].dense()
+            sizes.append(float(theirs.norm()))
+            gaps.append(float(gap.norm()))
+    return math.hypot(*sizes), math.hypot(*gaps)
