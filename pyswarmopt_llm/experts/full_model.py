@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -18,11 +17,10 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import read_json
-from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors, read_header
 
 # Files beside the weights that make a loadable model.
 _COMPANIONS = frozenset({".json", ".jinja", ".model", ".txt"})
-SHARD = 2**31  # most bytes of a file of weights, unless one weight is larger
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ def _is_copy(tensors: StoredTensors, name: str, expected: Mapping[str, Sequence[
 
 
 def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:
-    """Write a model with the base's configuration and tokenizer, one shard in memory at a time.
+    """Write a model in the base's own files, one of them in memory at a time.
 
     Args:
-        base: base; the model takes its files and dtypes.
+        base: base; the model takes its configuration, its tokenizer, and which file has which weight.
         values: weight of the base -> its new value in the base's dtype; may be
             `interfaces.Computed`.
         folder: an empty directory of ours.
@@ -110,19 +108,15 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         UserError: see `copy_companions`.
     """
     copy_companions(base, folder)
-    stored = StoredTensors(base.weight_files)
-    shapes = {
-        name: torch.empty(stored.shapes[name], dtype=stored.dtype(name), device="meta")
-        for name in values
-    }
-    split = split_torch_state_dict_into_shards(shapes, max_shard_size=SHARD)
-    for file, names in split.filename_to_tensors.items():
-        data = save({name: values[name].contiguous() for name in names}, {"format": "pt"})
-        (folder / file).write_bytes(data)
-    if split.is_sharded:
-        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
-        text = json.dumps(index, indent=2)
-        (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+    files: dict[str, str] = {}
+    for file in base.weight_files:
+        names = [name for name in read_header(file) if name in values]
+        if names:
+            part = {name: values[name].contiguous() for name in names}
+            save_file(part, folder / file.name, {"format": "pt"})
+            files |= dict.fromkeys(names, file.name)
+    text = json.dumps({"metadata": {}, "weight_map": files}, indent=2)
+    (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
 
 
 def copy_companions(base: BaseModel, folder: Path) -> None:
