@@ -96,7 +96,7 @@ class ChatClient:
         self._where = f"{who} at {self._url}"
         self._when_down = when_down
         self._client = self._openai.OpenAI(base_url=self._url, api_key=self._key, timeout=TIMEOUT)
-        self._cache = AppendLog(cache, None, _Cached)
+        self._cache = AppendLog(cache, shape=_Cached)
         self._lock = threading.Lock()
         self._known = {
             row["key"]: Completion(row["text"], row["tokens"])

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,9 +32,8 @@ _PART = re.compile(r"\.(\d+)-[0-9a-f]{8}\.part")  # a temporary name: process an
 # Reading
 
 
-@contextmanager
-def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
-    """A regular file of at most `limit` bytes, open for reading.
+def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
 
     Raises:
         UserError: the file is a pipe, a device, a directory, or too large.
@@ -48,22 +46,15 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
         raise UserError(
             f"{path} has {size:,} bytes, but the limit is {limit:,}; use a smaller file"
         )
-    with open(path, "rb") as file:
-        yield file
-
-
-def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
-    """The content of a regular file of at most `limit` bytes; raises as `open_regular`."""
-    with open_regular(path, limit) as file:
-        return file.read(limit + 1)
+    return path.read_bytes()
 
 
 def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
     """The content as text.
 
     Raises:
-        UserError: the file is not UTF-8; also as in `open_regular`.
-        OSError: as in `open_regular`.
+        UserError: the file is not UTF-8; also as in `read_bytes`.
+        OSError: as in `read_bytes`.
     """
     try:
         return read_bytes(path, limit).decode("utf-8-sig")
@@ -76,8 +67,8 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
 
     Raises:
         UserError: the file is not JSON, is nested too deeply for Python's parser, or contains an
-            integer of thousands of digits; also as in `open_regular`.
-        OSError: as in `open_regular`.
+            integer of thousands of digits; also as in `read_bytes`.
+        OSError: as in `read_bytes`.
     """
     text = read_text(path, limit)
     try:
@@ -253,7 +244,7 @@ class AppendLog:
 
     Attributes:
         path: the file, which need not exist; None: nothing is stored.
-        remedy: remedy for a damaged line, for the message; None: damaged lines are skipped.
+        remedy: remedy for a damaged line, for the message.
         shape: type of a row, see `typed`.
 
     Example:
@@ -266,7 +257,7 @@ class AppendLog:
     """
 
     path: Path | None
-    remedy: str | None = "remove this line"
+    remedy: str = "remove this line"
     shape: Any = dict[str, Any]
 
     def read(self, repair: bool = False) -> list[dict[str, Any]]:
@@ -274,28 +265,19 @@ class AppendLog:
 
         Args:
             repair: whether to cut off such a line, which a crash left half-written; only under a
-                lock: another process may be writing it. A log that skips damaged lines may have
-                several writers; there the line is terminated instead.
+                lock: another process may be writing it.
 
         Raises:
             UserError: a line is damaged.
         """
         if self.path is None or not self.path.exists():
             return []
-        with open_regular(self.path, LINES_LIMIT) as file:
-            data = file.read()
+        data = read_bytes(self.path, LINES_LIMIT)
         end = data.rfind(b"\n") + 1
-        rows = []
-        for number, line in enumerate(data[:end].splitlines(), start=1):
-            row = self._row(number, line)
-            if row is not None:
-                rows.append(row)
+        rows = [self._row(*line) for line in enumerate(data[:end].splitlines(), start=1)]
         if repair and end < len(data):
             with appending(self.path) as file:
-                if self.remedy is None:
-                    file.write(b"\n")
-                else:
-                    os.ftruncate(file.fileno(), end)
+                os.ftruncate(file.fileno(), end)
         return rows
 
     def append(self, row: Mapping[str, Any], kept: bool = True) -> None:
@@ -304,14 +286,12 @@ class AppendLog:
             with appending(self.path, kept) as file:
                 file.write(json.dumps(row).encode() + b"\n")
 
-    def _row(self, number: int, line: bytes) -> dict[str, Any] | None:
-        """The row of a line; None for a damaged one that is skipped."""
+    def _row(self, number: int, line: bytes) -> dict[str, Any]:
+        """The row of a line."""
         try:
             row: dict[str, Any] = parse_json(line)
             typed(row, self.shape)
         except ValueError as error:
-            if self.remedy is None:
-                return None
             wrong = getattr(error, "path", "") or "the JSON object"
             what = f"line {number}: {wrong} is missing or has the wrong type"
             raise UserError(f"{self.path}: {what}; {self.remedy}") from error
@@ -332,12 +312,11 @@ def sample_digest(path: Path) -> str:
     whole.
 
     Raises:
-        UserError: the path is not a regular file.
         OSError: the file is missing, or may not be read.
     """
-    with open_regular(path, sys.maxsize) as file:
-        size = os.fstat(file.fileno()).st_size
-        digest = hashlib.sha256(str(size).encode())
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
         if size <= _BLOCKS * _BLOCK_BYTES:
             digest.update(file.read())
         else:
