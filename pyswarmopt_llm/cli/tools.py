@@ -29,13 +29,11 @@ def analyse(
     from pyswarmopt_llm.tools.analyse import analyse
 
     record = analyse(run, allow)
-    lines = []
-    for name, tasks in record.items():
-        for task, pair in tasks.items():
-            low, high = pair["interval"]
-            lines.append(
-                f"{name} adds {pair['difference']:+.3f} to {task} [{low:+.3f}, {high:+.3f}]"
-            )
+    lines = (
+        f"{name} adds {difference:+.3f} to {task}"
+        for name, tasks in record.items()
+        for task, difference in tasks.items()
+    )
     print_either(record, lines, as_json)
 
 

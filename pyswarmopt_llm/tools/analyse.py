@@ -10,8 +10,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import digests
-from pyswarmopt_llm.common.interfaces import Patch, Score, Space
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.searching.prepare import reopen
@@ -19,7 +18,7 @@ from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import check_fingerprints
 
 
-def analyse(path: Path, allowed: Collection[str]) -> dict[str, Any]:
+def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]:
     """Score a result on test again, and without each of its experts.
 
     The other coefficients and any LoRA trained on dev are kept.
@@ -29,7 +28,7 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, Any]:
         allowed: parts of the run's configuration that may run code; see `named_again.require`.
 
     Returns:
-        Expert -> task -> `Comparison` of the result with the result without this expert.
+        Expert -> task -> the result's score minus its score without this expert.
 
     Raises:
         UserError: the base, experts or data changed since the run, or no expert can be left out.
@@ -40,23 +39,18 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, Any]:
     check_fingerprints(path, run.about, {**job.fingerprints, "best": digests(path / "best")})
     if not job.plan.kind.adapters or result.best.test is None:
         raise UserError(f"{path}: leaving an expert out needs adapters and test examples")
-    tasks = result.objectives
-    formats: Any = {name: task.answer_format for name, task in tasks.items()}
+    formats: Any = {name: task.answer_format for name, task in result.objectives.items()}
     utilities = job.utilities("test", formats)
 
-    def scores(without: str) -> dict[str, Score]:
+    def scores(without: str) -> dict[str, float]:
         job.engine.load(_without(without, job.pool.space, result, path / "best"))
-        return {task: utility(job.engine) for task, utility in utilities.items()}
+        return {task: utility(job.engine).value for task, utility in utilities.items()}
 
     whole = scores("")
-    experts: dict[str, dict[str, Any]] = {}
-    for name in filter(result.coefficients.get, result.coefficients):
-        experts[name] = {}
-        for task, score in scores(name).items():
-            pair = whole[task].per_item, score.per_item
-            found = compare_paired(*pair, tasks[task].scale, tasks[task].questions.get("test"))
-            experts[name][task] = found.record()
-    return experts
+    used = filter(result.coefficients.get, result.coefficients)
+    return {
+        name: {task: whole[task] - value for task, value in scores(name).items()} for name in used
+    }
 
 
 def _without(expert: str, space: Space, result: Result, best: Path) -> Patch:
