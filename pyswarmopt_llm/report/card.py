@@ -18,14 +18,13 @@ from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
-def model_card(about: About, result: Result, library: str = "", made: str = "") -> str:
+def model_card(about: About, result: Result, library: str = "") -> str:
     """The README.md of ``best/``, or of its export.
 
     Args:
         about: ``run.json``.
         result: ``result.json``.
-        library: library that loads the files; empty: as in ``best/``.
-        made: how the files were made from those in ``best/``; empty: they are unchanged.
+        library: library that loads an export; empty: the files are those in ``best/``.
 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped. A card is published, so
@@ -36,7 +35,7 @@ def model_card(about: About, result: Result, library: str = "", made: str = "") 
         "pyswarmopt_llm/report/card.md.j2",
         **vars(found),
         origin=_origin(found),
-        made=made,
+        exported=library,
         use=_use(about, result),
         score=score,
     )

@@ -38,6 +38,7 @@ from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 
+_LIBRARY = {"merged": "transformers", "peft": "peft"}  # format -> library that loads it
 # Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.
 _UNNEEDED = re.compile("tower|vision|visual|image|audio|_bank")
 
@@ -68,50 +69,39 @@ def export_model(
     Raises:
         UserError: bad input, in one line; nothing is written.
     """
-    run = None
-    if (user_path(source) / "run.json").is_file():
-        run = user_path(source)
-    model, adapter = _adapter_of(source, run, base)
+    model, adapter = _adapter_of(source, base)
+    card = None
+    if _is_run(source):
+        run, result = read_run(user_path(source))
+        card = model_card(run.about, result, _LIBRARY[form])
     folder = user_path(out)
     if form == "merged":
         with atomic_directory(folder) as part:  # completely or not at all
             _save_merged(model, adapter, part)
-            if run is not None:
-                card = _card(run, "transformers", None)
+            if card is not None:
                 (part / "README.md").write_text(card, encoding="utf-8")
         return None
     factors, error = _factors(model, adapter, rank)
-    about = None if run is None else _card(run, "peft", error)
-    write_adapter(folder, factors, base_model_name=model.name, card=about)
+    write_adapter(folder, factors, base_model_name=model.name, card=card)
     return error
 
 
-def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseModel, str]:
+def _is_run(source: str) -> bool:
+    return (user_path(source) / "run.json").is_file()
+
+
+def _adapter_of(source: str, base: str | None) -> tuple[BaseModel, str]:
     """The base and the adapter of a run, or of an adapter with its base."""
     adapter: str | None = source
-    if run is not None:
+    if _is_run(source):
         if base is not None:
             why = f": {source} is a run, which names its own base model; remove this option"
             raise InvalidOption("base", base, why)
-        base, adapter = result_of(run)
+        base, adapter = result_of(user_path(source))
         check_unchanged((base, adapter))
     if adapter is None:
         raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
     return resolve_base(base or ""), adapter
-
-
-def _card(run: Path, library: str, error: float | None) -> str:
-    """The run's model card, adapted to these files."""
-    opened, result = read_run(run)
-    made = ""
-    if library == "transformers":
-        made = "The adapter is merged into the base."
-    elif error is not None:
-        made = (
-            f"Its rank was reduced, which alters its weight changes by {error:.1%} (Frobenius "
-            "norm). The scores below were measured with the whole adapter."
-        )
-    return model_card(opened.about, result, library, made)
 
 
 def _factors(
