@@ -58,8 +58,8 @@ class PreflightReport:
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`; every space needs at least what delta needs."""
-        errors = [problem for problem in self.problems if problem.severity == "error"]
-        return [error for error in errors if error.spaces == SPACES or space in error.spaces]
+        needed = {"delta", space}
+        return [p for p in self.problems if p.severity == "error" and p.spaces & needed]
 
     @property
     def warnings(self) -> list[ExpertProblem]:
@@ -109,9 +109,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
     for info in experts:
-        if base is None:
-            problems += other_base(info, experts[0])
-        else:
+        if base is not None:
             problems += base_problems(info, base)
         problems += differences(info, experts[0])
     if base is not None:
@@ -193,16 +191,3 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
             "be averaged; set `space` to delta"
         )
         yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
-
-
-def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """A module whose shape differs from the first expert's, if no base is given."""
-    for module in info.modules.keys() & first.modules.keys():
-        here = info.modules[module].weight_shape
-        there = first.modules[module].weight_shape
-        if here != there:
-            text = f"{module} has shape {here}, but {there} in {first.name}"
-            yield ExpertProblem(
-                info.name, f"{text}; remove one of them, because their base models differ"
-            )
-            return
