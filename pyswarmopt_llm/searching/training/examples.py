@@ -33,7 +33,6 @@ class TrainingOptions:
         max_tokens: training budget in tokens.
         epochs: maximum number of passes over the examples.
         batch_tokens: tokens per step.
-        max_len: chats are truncated to this many tokens.
         seed: seed of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
@@ -52,7 +51,6 @@ class TrainingOptions:
     max_tokens: int = 120_000
     epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
     batch_tokens: int = 1024
-    max_len: int = 448
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     heldout: int = 60
     threads: Threads = None

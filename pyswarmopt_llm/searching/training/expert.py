@@ -168,7 +168,7 @@ def _chat_steps(
     """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent; and
     those held out.
     """
-    items = chat_items(engine, examples, options.max_len)
+    items = chat_items(engine, examples)
     draws = random.Random(options.seed)
     draws.shuffle(items)
     held = min(options.heldout, len(items) // 5)
@@ -193,39 +193,27 @@ def _chat_steps(
     return steps, items[:held]
 
 
-def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int) -> list[Choices]:
-    """Chats as prompts and answers, truncated to `max_len` tokens, each weighted by 1 / (tokens of
-    the answer) so that short answers count like long ones.
-
-    Chats that lose their whole answer are dropped.
+def chat_items(engine: TransformersEngine, examples: Sequence[Any]) -> list[Choices]:
+    """Chats as prompts and answers, each weighted by 1 / (tokens of the answer) so that short answers
+    count like long ones.
 
     Raises:
-        UserError: there is no chat template, or an example (named by its number, from 1) is
-            malformed.
+        UserError: there is no chat template, an example (named by its number, from 1) is malformed,
+            or a chat exceeds the context window.
     """
-    tokenizer = engine.tokenizer
-    if not tokenizer.chat_template:
+    if not engine.tokenizer.chat_template:
         raise UserError(
             "the base model's tokenizer has no chat template; use an instruction-tuned model"
         )
     items = []
-    cut = 0
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
                 f'example {number} needs "messages" with "role" and "content", ending with a non-empty assistant turn'
             )
-        prompt, answer = split_chat(tokenizer, example["messages"])
-        ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
-        room = max_len - len(engine.encode(prompt))
-        if len(ids) > room:
-            cut += 1
-            answer = tokenizer.decode(ids[: max(room, 0)])
-        if room > 0:
-            tokens = len(engine.encode_continuation(prompt, answer)[1])
-            items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
-    if cut:
-        log.warning("%d of %d chats are truncated to %d tokens", cut, len(examples), max_len)
+        pair = split_chat(engine.tokenizer, example["messages"])
+        tokens = len(engine.encode_continuation(*pair)[1])
+        items.append(Choices((pair,), (1.0,), 0, 1 / tokens))
     return items
 
 

@@ -90,7 +90,6 @@ def _trained(settings: Settings) -> Patch:
         alpha=shape.rank * shape.scale,
         targets=tuple(sorted({name.rsplit(".", 1)[-1] for name in modules})),
         max_tokens=UNBOUNDED,
-        max_len=bench.engine.window or UNBOUNDED,
         seed=settings.seed,
     )
     model = bench.engine.model

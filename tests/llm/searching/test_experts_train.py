@@ -16,13 +16,12 @@ import torch.nn.functional as F
 from search_helpers import MakeSearch
 
 from pyswarmopt_llm.engine.chat import split_chat
-from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.expert import chat_items, target_shapes, train_expert
+from pyswarmopt_llm.searching.training.expert import target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, warmup_cosine
 
 
@@ -94,20 +93,6 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     assert sum(losses) / 8 == pytest.approx(result.heldout_loss_expert, rel=2e-2)
     card = (tmp_path / "laugh" / "README.md").read_text()
     assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
-
-
-def test_chats_beyond_the_limit_are_cut_counted_or_left_out(
-    base: BaseModel, caplog: pytest.LogCaptureFixture
-) -> None:
-    engine = load_engine(base, "float32", "cpu", 1)
-    chats = [chat("why?", "ha"), chat("why?", "ha " * 200), chat("why? " * 200, "ha")]
-    whole, cut = chat_items(engine, chats, 60)
-    assert "2 of 3 chats are truncated to 60 tokens" in caplog.text
-    for item, reply in ((whole, "ha"), (cut, "ha " * 200)):
-        ((prompt, answer),) = item.pairs
-        assert reply.startswith(answer) or answer.startswith(reply)
-        start, end = engine.encode_continuation(prompt, answer)
-        assert len(start) + len(end) <= 60 and item.weight == 1 / len(end)
 
 
 def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
