@@ -13,14 +13,13 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.regular import digest, user_path
+from pyswarmopt_llm.common.files.regular import digest, digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 from pyswarmopt_llm.scores.words import words
 
 _KINDS = ("multiple_choice", "generate_until")
-Marks = tuple[str, str]  # what a document asks, and its fields
 
 
 class LmEvalTask:
@@ -51,24 +50,26 @@ class LmEvalTask:
         asked = self._divide(dev or DEV, test or TEST)
         self.fingerprint = digest([spec, _code(name), self._documents, asked])
 
-    def _divide(self, dev: int, test: int) -> list[Marks]:
+    def _divide(self, dev: int, test: int) -> list[str]:
         """Draw the documents; returns what they and the few-shot examples ask."""
         held_out = self._tasks["test"]
         searched = self._tasks["dev"]
-        asked = _marks(held_out, held_out.eval_docs)
+        asked = _asked(held_out, held_out.eval_docs)
         of_dev = asked
         if held_out.has_test_docs() and held_out.has_validation_docs():
             # the harness then uses the validation documents
             searched.set_config(key="test_split", value=None)
-            of_dev = _marks(searched, searched.eval_docs)
+            of_dev = _asked(searched, searched.eval_docs)
         else:
             dev = max(1, min(dev, len(asked) // 3))
             test = min(test, len(asked) - dev)
-        used: list[Marks] = []
+        used: list[str] = []
         if held_out.get_config("num_fewshot"):
-            used = _marks(held_out, held_out.sampler.df)
+            used = _asked(held_out, held_out.sampler.df)
         for split, documents, most in (("test", asked, test), ("dev", of_dev, dev)):
-            drawn = _others(documents, used)[:most]
+            free = [index for index, each in enumerate(documents) if each not in used]
+            # in random order
+            drawn = sorted(free, key=lambda index: digest(documents[index]))[:most]
             if not drawn:
                 why = "too few documents that are not few-shot examples; use a larger task, or one"
                 raise UserError(f"{self._where} has {why} with a fewshot_split or num_fewshot: 0")
@@ -113,9 +114,7 @@ class LmEvalTask:
 def _file(name: str) -> Path | None:
     """The YAML file that a spec names, if it is one."""
     path = user_path(name).resolve()
-    if path.suffix in (".yaml", ".yml"):
-        return path
-    return None
+    return path if path.suffix in (".yaml", ".yml") else None
 
 
 def _load(name: str) -> tuple[str, Any]:
@@ -143,33 +142,23 @@ def _load(name: str) -> tuple[str, Any]:
     return key, task
 
 
-def _code(name: str) -> list[str]:
+def _code(name: str) -> list[Any]:
     """What else decides a task: the harness, and the files in the task's folder."""
-    code = [version("lm_eval")]
-    if file := _file(name):
-        files = sorted(file.parent.glob("*"))
-        code += [path.read_text() for path in files if path.suffix in (".py", ".yaml", ".yml")]
-    return code
+    file = _file(name)
+    return [version("lm_eval"), file and digests(file.parent)]
 
 
-def _others(documents: Sequence[Marks], used: Iterable[Marks]) -> list[int]:
-    """The documents whose questions are not in `used`, with the questions in random order."""
-    marks = {mark for each in used for mark in each}
-    free = [index for index, each in enumerate(documents) if marks.isdisjoint(each)]
-    return sorted(free, key=lambda index: digest(documents[index][0]))
-
-
-def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
-    """The words of what each document asks (its options, where they are the question), and its
-    fields; typography makes no other question.
+def _asked(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The words of what each document asks (its options, where they are the question); typography
+    makes no other question.
     """
-    marks = []
+    found = []
     for document in documents:
-        asked = task.doc_to_text(document)
-        if not isinstance(asked, str) or not asked.strip():
-            asked = task.doc_to_choice(document)
-        marks.append(("".join(words(str(asked))), repr(sorted(document.items()))))
-    return marks
+        text = task.doc_to_text(document)
+        if not isinstance(text, str) or not text.strip():
+            text = task.doc_to_choice(document)
+        found.append("".join(words(str(text))))
+    return found
 
 
 def _harness_model(engine: Engine) -> Any:
