@@ -34,13 +34,12 @@ _ASSIGNED = re.compile(
 _EMBEDDING = re.compile(r"node (\d+):\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]", re.IGNORECASE)
 # "from node 0 to node 4" are the ends of a path, so words and hyphens join three nodes or more
 _SEQUENCE = re.compile(
-    r"\d+(?:\s*(?:,\s*and\b|,|-+>|=>|→)\s*(?:node\s+)?\d+)+"
+    r"\d+(?:\s*(?:,\s*and\b|,|-+>|=>|[→⇒⟶]|\\(?:long)?rightarrow\b|\\to\b)\s*(?:node\s+)?\d+)+"
     r"|\d+(?:\s*(?:-|\u2013|to\b)\s*(?:node\s+)?\d+){2,}",
     re.IGNORECASE,
 )
-_ARROW = re.compile(r"\\(?:long)?(?:right|Right)arrow(?![A-Za-z])|\\to(?![A-Za-z])|[⇒⟶]")
 _MAXIMUM_FLOW = re.compile(
-    r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])(?P<rest>[^\n]*)", re.IGNORECASE
+    r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])", re.IGNORECASE
 )
 # "The shortest path from node 0 to node 5 is 0,4,5", "The solution is: 0,1", "The path can be: 0,1"
 _ANNOUNCED = re.compile(
@@ -110,12 +109,8 @@ def _flow(item: Item, text: str) -> bool | None:
 
 
 def _stated_flow(text: str) -> Fraction | None:
-    """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
-    own = own_part(text)
-    announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
-    if announced and len(candidates(own)) == 1:
-        text = announced[-1]
-    return _number(text)
+    """The maximum flow that a text gives, in its marked answer or after "maximum flow is"."""
+    return _number(_MAXIMUM_FLOW.sub("The answer is", text))
 
 
 def _hamilton(item: Item, text: str) -> bool | None:
@@ -166,7 +161,7 @@ def _stated_sequence(text: str) -> list[str]:
     """The sequence of nodes that a text gives as its answer: the longest in the most explicit part
     that has one.
     """
-    text = _ARROW.sub("->", own_part(text))
+    text = own_part(text)
     announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
     for part in (*candidates(text)[:-1], *reversed(announced), text):
         if runs := _SEQUENCE.findall(part):
@@ -176,13 +171,11 @@ def _stated_sequence(text: str) -> list[str]:
 
 def _graph(question: str) -> Any:
     """The graph, with weights (1 by default), in any of the published wordings."""
-    graph = nx.Graph()
-    graph.add_edges_from(_PAIR.findall(question), weight=1)
-    edges = _WEIGHTED.findall(question)
+    edges = [(*pair, "1") for pair in _PAIR.findall(question)] + _WEIGHTED.findall(question)
     for a, rest in _LISTED_NODE.findall(question):
         edges += [(a, b, weight) for b, weight in _LISTED_EDGE.findall(rest)]
-    for a, b, weight in edges:
-        graph.add_edge(a, b, weight=int(weight))
+    graph = nx.Graph()
+    graph.add_weighted_edges_from((a, b, int(weight)) for a, b, weight in edges)
     return graph
 
 
