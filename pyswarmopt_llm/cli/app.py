@@ -23,6 +23,15 @@ REPEAT = "fix that, then resume the run or repeat the command"
 NO_ROOM = (
     f"out of memory; close other programs, or use a smaller base model or fewer workers; {REPEAT}"
 )
+# For libraries, before torch is loaded.
+_ENVIRONMENT = {
+    # advice and progress bars would disturb the live display
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "KMP_BLOCKTIME": "0",
+    # child processes must not import from the current directory, which may be a stranger's
+    "PYTHONSAFEPATH": "1",
+}
 MORE = "--help-all also shows the advanced options."
 
 
@@ -71,20 +80,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: arguments without the program's name; None: from `sys.argv`.
     """
-    # Advice and progress bars of libraries would disturb the live display; explicit settings are
-    # kept.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Before torch is loaded. On two cores, threads that sleep at once at a barrier take a sixth longer
-    # than threads that spin 2,000 times first; threads that spin on take 3.6 times the CPU time beside
-    # other programs.
+    for name, value in _ENVIRONMENT.items():  # explicit settings are kept
+        os.environ.setdefault(name, value)
+    # On two cores, threads that sleep at once at a barrier take a sixth longer than threads that spin
+    # 2,000 times first; threads that spin on take 3.6 times the CPU time beside other programs.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
-    # Child processes of libraries must not import from the current directory, which may be a
-    # stranger's.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         code = run_app(app, "swarm-llm", arguments)
     except UserError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from inspect import Parameter
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
@@ -39,7 +40,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 # Command -> "module:function".
 COMMANDS = {name: target for commands in SECTIONS.values() for name, target in commands.items()}
-EMPTY = inspect.Parameter.empty
+EMPTY = Parameter.empty
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -48,75 +49,74 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's.
     """
-    kinds = get_type_hints(function, include_extras=True)
-    inputs = {name: _inputs(name, kinds[name], default) for name, default in _defaults(function)}
+    inputs = _parameters(function)
+    parts = {each.name: _parts(each) for each in inputs}
 
     def command(**values: Any) -> None:
         arguments = {}
-        for name, hints in inputs.items():
-            read = {each: _read(each, hint, values[each]) for each, (hint, _) in hints.items()}
-            arguments[name] = kinds[name](**read) if is_dataclass(kinds[name]) else read[name]
+        for each in inputs:
+            read = {part.name: _read(part, values[part.name]) for part in parts[each.name]}
+            kind: Any = each.annotation
+            arguments[each.name] = kind(**read) if is_dataclass(kind) else read[each.name]
         function(**arguments)
 
-    parameters = [
-        _parameter(name, hint, default)
-        for hints in inputs.values()
-        for name, (hint, default) in hints.items()
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    every = [_for_typer(part) for options in parts.values() for part in options]
+    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     command.__doc__ = function.__doc__
     return command
 
 
-def _defaults(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-    parameters = inspect.signature(function).parameters
-    return [(name, parameter.default) for name, parameter in parameters.items()]
+def _parameters(of: Callable[..., Any]) -> list[Parameter]:
+    """The parameters of a function or class, with their types."""
+    hints = get_type_hints(of, include_extras=True)
+    parameters = inspect.signature(of).parameters
+    return [parameters[name].replace(annotation=hints[name]) for name in parameters]
 
 
-def _inputs(name: str, kind: Any, default: Any) -> dict[str, tuple[Any, Any]]:
-    """Name -> type and default of the options that a parameter stands for."""
-    if not is_dataclass(kind):
-        return {name: (kind, default)}
-    hints = get_type_hints(kind, include_extras=True)
-    fields = dict(_defaults(kind))  # type: ignore[arg-type]
-    return {each: (hints[each], fields[each]) for each in fields if option_in(hints[each])}
+def _parts(parameter: Parameter) -> list[Parameter]:
+    """The parameter, or a configuration's fields that have options."""
+    if not is_dataclass(parameter.annotation):
+        return [parameter]
+    return [each for each in _parameters(parameter.annotation) if option_in(each.annotation)]  # type: ignore[arg-type]
 
 
-def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+def _for_typer(parameter: Parameter) -> Parameter:
     """The parameter for Typer: tuples are lists."""
+    hint = parameter.annotation
+    default = parameter.default
     if option := option_in(hint):
         kind = get_args(hint)[0]
         if default is EMPTY and not option.required:
             default = ""
         if get_origin(kind) is tuple:
             kind = list[str]
-            default = default if default is EMPTY else list(default)
+            default = default or ()
         said = typer.Option(
-            f"--{option_name(name)}",
+            as_flag(parameter.name),
             metavar=option.metavar,
             help=with_flags(option.help),
             hidden=option.group == RARE,
-            show_default=default not in (EMPTY, None, "", False),
+            show_default=default not in (EMPTY, None, "", False, ()),
             rich_help_panel=option.group,
         )
         hint = Annotated[kind, said]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+    return Parameter(parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def _read(name: str, hint: Any, value: Any) -> Any:
+def _read(parameter: Parameter, value: Any) -> Any:
     """The value from Typer's value.
 
     Raises:
         InvalidOption: the value is out of range.
     """
-    option = option_in(hint)
+    option = option_in(parameter.annotation)
     if option is None:
         return value
     if option.commas:
         value = [part.strip() for text in value for part in text.split(",")]
     if isinstance(value, list):
         value = tuple(filter(None, value))
-    option.check(name, value)
+    option.check(parameter.name, value)
     return value
 
 

@@ -105,6 +105,20 @@ def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
     return words
 
 
+def pairs_of(args: Sequence[str]) -> list[tuple[str, str]]:
+    """Each word before its "=", with what is after it, or with the next word.
+
+    Example:
+        >>> pairs_of(["--dev", "3", "--seed=4"])
+        [('--dev', '3'), ('3', '--seed=4'), ('--seed', '4')]
+    """
+    pairs = []
+    for word, after in itertools.pairwise([*args, ""]):
+        name, equals, value = word.partition("=")
+        pairs.append((name, value if equals else after))
+    return pairs
+
+
 def refuse_unclear(args: Sequence[str], flags: Mapping[str, Any]) -> None:
     """Refuse empty values, such as a shell's unset variables, and a second task or metric where a
     command accepts only one; the parser would keep the last.
@@ -113,16 +127,15 @@ def refuse_unclear(args: Sequence[str], flags: Mapping[str, Any]) -> None:
         args: the command line.
         flags: option with its dashes -> parameter, for options that take values.
     """
-    for option, after in itertools.pairwise([*args, "-"]):
-        name, equals, value = option.partition("=")
-        if name in flags and not (value if equals else after):
+    seen: set[str] = set()
+    for name, value in pairs_of(args):
+        if name in flags and not value:
             raise UserError(f"{name} is empty; set a value, or omit the option")
-    names = [arg.partition("=")[0] for arg in args]
-    for name in ("--task", "--metric"):
-        if names.count(name) > 1 and name in flags and not flags[name].multiple:
+        if name in seen & {"--task", "--metric"} & flags.keys() and not flags[name].multiple:
             raise UserError(
                 f"{name} appears twice, but this command accepts only one; run it for each"
             )
+        seen.add(name)
 
 
 class SwarmCommand(TyperCommand):
@@ -147,8 +160,7 @@ class SwarmCommand(TyperCommand):
 
 def flags_of(command: Any) -> dict[str, Any]:
     """Option with its dashes -> parameter of a command."""
-    params = [param for param in command.params if param.param_type_name == "option"]
-    return {name: param for param in params for name in param.opts}
+    return {name: each for each in command.params for name in each.opts if name.startswith("-")}
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
@@ -170,12 +182,8 @@ def from_file(args: Sequence[str]) -> list[str]:
         UserError: the file is malformed (with its line), or names another file.
         OSError: it cannot be read.
     """
-    given = {arg.partition("=")[0] for arg in args}
-    path = ""
-    for option, after in itertools.pairwise([*args, ""]):
-        name, _, value = option.partition("=")
-        if name == "--config":
-            path = value or after
+    given = dict(pairs_of(args))
+    path = given.get("--config")
     if not path:
         return []
     try:

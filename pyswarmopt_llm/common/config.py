@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -324,12 +323,22 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), draws=3)
         'swarm-llm search --columns question=body --columns label=team --metric f1 --draws 3'
     """
-    given = {
-        name: value
-        for name, value in settings.items()
-        if value not in (None, getattr(of, name, None), [])
-    }
-    return shlex.join(["swarm-llm", verb, *arguments, *_words(given, options_of(of))])
+    options = options_of(of)
+    words = ["swarm-llm", verb, *arguments]
+    for name, value in settings.items():
+        if value in (None, getattr(of, name, None), [], ()):
+            continue
+        flag = f"--{option_name(name)}"
+        if value is True:
+            words.append(flag)
+            continue
+        several = value if isinstance(value, list | tuple) else [value]
+        texts = list(filter(None, map(str, several)))
+        if name in options and options[name].metavar.endswith("..."):
+            words += [flag, *texts]
+        else:
+            words += [word for text in texts for word in (flag, text)]
+    return shlex.join(words)
 
 
 def search_command(config: SearchConfig) -> str:
@@ -342,20 +351,3 @@ def search_command(config: SearchConfig) -> str:
     """
     options = options_of(SearchConfig)
     return command("search", **{n: value for n, value in asdict(config).items() if n in options})
-
-
-def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:
-    for name, value in settings.items():
-        option = options.get(name, Option(""))
-        flag = f"--{option_name(name)}"
-        if value is True:
-            yield flag
-            continue
-        if not isinstance(value, list | tuple):
-            value = [value]
-        texts = list(filter(None, map(str, value)))
-        if option.metavar.endswith("...") and texts:
-            yield from (flag, *texts)
-        else:
-            for text in texts:
-                yield from (flag, text)
