@@ -56,8 +56,9 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         arguments = {}
         for each in inputs:
             read = {part.name: _read(part, values[part.name]) for part in parts[each.name]}
-            kind: Any = each.annotation
-            arguments[each.name] = kind(**read) if is_dataclass(kind) else read[each.name]
+            arguments[each.name] = read.get(each.name)
+            if is_dataclass(each.annotation):
+                arguments[each.name] = each.annotation(**read)  # type: ignore[operator]
         function(**arguments)
 
     every = [_for_typer(part) for options in parts.values() for part in options]

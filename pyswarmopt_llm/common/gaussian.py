@@ -115,27 +115,19 @@ def kernels_for(
     return [Kernel(unit * length, noise) for length in _LENGTHS[:lengths] for noise in noises]
 
 
-def box_around(positions: Floats, beyond: float) -> list[tuple[float, float]]:
-    """D bounds (lower, upper): the range of the positions, (N, D), extended by a share of it on
-    both sides.
+def box_around(positions: Floats, beyond: float) -> Floats:
+    """Bounds, (D, 2): the range of the positions, (N, D), extended by a share of it on both sides.
 
     Example:
-        >>> box_around(np.array([[0.0, 1.0], [1.0, 1.0]]), 0.5)
-        [(-0.5, 1.5), (0.5, 1.5)]
+        >>> box_around(np.array([[0.0, 1.0], [1.0, 1.0]]), 0.5).tolist()
+        [[-0.5, 1.5], [0.5, 1.5]]
     """
-    lower = positions.min(axis=0)
-    upper = positions.max(axis=0)
-    wide = upper - lower
+    wide = np.ptp(positions, axis=0)
     margin = beyond * np.where(wide > 0, wide, wide.max() or 1.0)
-    return list(zip((lower - margin).tolist(), (upper + margin).tolist(), strict=True))
+    return np.stack([positions.min(axis=0) - margin, positions.max(axis=0) + margin], axis=1)
 
 
-def highest(
-    gain: Callable[[Floats], Floats],
-    starts: Floats,
-    bounds: Sequence[tuple[float, float]],
-    seed: int,
-) -> Tensor:
+def highest(gain: Callable[[Floats], Floats], starts: Floats, bounds: Floats, seed: int) -> Tensor:
     """The position, (D,) float64, of the greatest gain that L-BFGS-B finds from the best of the
     known and some random points.
 
@@ -145,7 +137,7 @@ def highest(
     Args:
         gain: smooth function of positions (N, D) -> (N,).
         starts: known positions, (N, D).
-        bounds: D pairs (lower, upper).
+        bounds: lower and upper ends, (D, 2).
         seed: seed of the random points.
     """
     lower, upper = np.transpose(bounds)

@@ -93,10 +93,10 @@ def out_of_memory(error: Exception) -> bool:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))
         (True, False)
     """
-    lacking = isinstance(error, RuntimeError) and re.search(
-        "can't allocate memory|out of memory|ALLOC_FAILED", str(error)
-    )
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(lacking)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    lacking = re.search("can't allocate memory|out of memory|ALLOC_FAILED", str(error))
+    return isinstance(error, RuntimeError) and bool(lacking)
 
 
 def peak_memory() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -69,7 +70,7 @@ class LowRank:
         if used.all():
             return self
         if not used.any():
-            return LowRank(b=torch.zeros_like(self.b[:, :1]), a=torch.zeros_like(self.a[:1]))
+            used[0] = True
         return LowRank(b=self.b[:, used], a=self.a[used])
 
 
@@ -141,13 +142,9 @@ class Patch:
         """
 
         def both(name: str) -> LowRank:
-            if name not in self.low_rank:
-                return changes[name]
-            own = self.low_rank[name]
-            if name in changes:
-                return own.plus(changes[name])
-            return own
+            return reduce(LowRank.plus, [part[name] for part in parts if name in part])
 
+        parts = (self.low_rank, changes)
         shapes = {**shapes_of(self.low_rank), **shapes_of(changes)}
         return replace(self, low_rank=Computed(shapes, both))
 

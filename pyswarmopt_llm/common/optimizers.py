@@ -125,9 +125,7 @@ def _points_at_once(name: str, population: int) -> int:
     from pyswarmopt.interop.nevergrad import one_at_a_time
 
     try:
-        if one_at_a_time(name.removeprefix(NEVERGRAD)):
-            return 1
-        return population
+        return 1 if one_at_a_time(name.removeprefix(NEVERGRAD)) else population
     except ValueError as error:
         raise InvalidOption(OPTIMIZER, name, f": {error}") from error
 
@@ -160,16 +158,12 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
             recipe = made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
         except ValueError as error:
             raise UserError(str(error)) from error
-    elif name == OWN:
-        recipe = pso.recipes.get("constriction")
     else:
-        recipe = pso.recipes.get(name.replace("-", "_"))
+        recipe = pso.recipes.get("constriction" if name == OWN else name.replace("-", "_"))
     # Coefficients are unbounded, so a full restart has no region to draw from.
-    restart = tuple(
-        policy for policy in recipe.restart if not isinstance(policy, pso.restart.RestartSwarm)
-    )
+    restart = [each for each in recipe.restart if not isinstance(each, pso.restart.RestartSwarm)]
     stop = pso.stopping.Patience(patience), pso.stopping.MaxIter(max_iter)
-    recipe = replace(recipe, restart=restart, stop=stop)
+    recipe = replace(recipe, restart=tuple(restart), stop=stop)
     return recipe.planned(max(max_iter, 1))
 
 
@@ -193,10 +187,7 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
             if name not in defaults:
                 why = f"is not a coefficient; use one of: {', '.join(defaults)}"
                 raise InvalidOption("settings", setting, why)
-            try:
-                options[name] = type(defaults[name])(text)
-            except ValueError as error:
-                raise InvalidOption("settings", setting, "needs a valid number") from error
+            options[name] = type(defaults[name])(text)
         pso.recipes.model_swarms(**options)
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), f": {error}") from error

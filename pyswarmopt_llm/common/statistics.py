@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol
 
 import numpy as np
 import scipy.stats
@@ -168,7 +168,7 @@ class Estimate(NamedTuple):
 
 def estimate(value: float, samples: Sequence[Floats]) -> Estimate:
     """An estimate with the errors of the means of independent samples."""
-    errors = [float(sample.std(ddof=1)) / math.sqrt(sample.size) for sample in samples]
+    errors = [float(scipy.stats.sem(sample)) for sample in samples]
     return Estimate(value, errors, [sample.size - 1 for sample in samples])
 
 
@@ -229,19 +229,18 @@ def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) 
 def assumed_scale(values: Sequence[float] | Floats) -> Ends:
     """The ends of an unknown scale, guessed from values.
 
-    0 and 1 if the values fit; if none is above 0.01, 0 and the next power of ten above all. For
-    values outside, their least and greatest, at least 1 apart.
+    0 and 1 if the values fit; else their least and greatest, at least 1 apart.
 
     Example:
-        >>> assumed_scale([0.2, 0.5]), assumed_scale([0.0002, 0.0005]), assumed_scale([1.0, 9.0])
-        ((0.0, 1.0), (0.0, 0.001), (1.0, 9.0))
+        >>> assumed_scale([0.2, 0.5]), assumed_scale([1.0, 9.0])
+        ((0.0, 1.0), (1.0, 9.0))
         >>> assumed_scale([2.0, 2.5])
         (1.75, 2.75)
     """
     low = float(np.min(values))
     high = float(np.max(values))
     if low >= 0.0 and high <= 1.0:
-        return 0.0, 10.0 ** math.ceil(math.log10(high)) if 0.0 < high <= 0.01 else 1.0
+        return 0.0, 1.0
     pad = max(0.0, (1.0 - (high - low)) / 2)
     return low - pad, high + pad
 
@@ -414,10 +413,6 @@ class Comparison:
         low, high = self.interval
         return int(low > 0) - int(high < 0)
 
-    def record(self) -> dict[str, Any]:
-        """The comparison as JSON values."""
-        return {**asdict(self), "interval": list(self.interval)}
-
 
 def compare_paired(
     first: Sequence[float],
@@ -476,8 +471,8 @@ def corrected(
     found: dict[str, Comparison] = {}
     p_value = 0.0
     level = LEVEL
-    order = sorted(tests, key=lambda name: tests[name].p_value)
-    for left, name in zip(range(len(order), 0, -1), order, strict=True):
+    for done, name in enumerate(sorted(tests, key=lambda name: tests[name].p_value)):
+        left = len(tests) - done
         if p_value < LEVEL:
             level = LEVEL / left
         p_value = max(p_value, min(1.0, left * tests[name].p_value))

@@ -48,8 +48,6 @@ def test_what_rounding_leaves_is_no_difference() -> None:
     assert (found.p_value, found.gained, found.lost, found.sign) == (1.0, 0, 0, 0)
     assert found.difference == 0.0
     assert paired_test([0.1, 0.2, -0.3]).p_value == pytest.approx(1.0)
-    small = compare_paired([2e-4] * 300, [1e-4] * 300)  # the scale goes to 0.001
-    assert small.gained == 300 and small.sign == 1
 
 
 def _graded(
