@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # lengths tried, in units of the positions' spread
 _TINY = 1e-12  # least variance: a column may be constant
 DRAWS = 1024  # random points among which good starts are looked for
-FROM_KNOWN = 8  # ascents from known points, the best ones; four of them miss a summit now and then
-FROM_DRAWN = 4  # from random points: an expected improvement is zero at known ones
+CLIMBS = 8  # ascents, from the best ones; four of them miss a summit now and then
 STEP = 1e-7  # of differences, as a share of the box
 
 
@@ -143,7 +142,8 @@ def highest(gain: Callable[[Floats], Floats], starts: Floats, bounds: Floats, se
     lower, upper = np.transpose(bounds)
     wide = upper - lower
     drawn = lower + wide * np.random.default_rng(seed).random((DRAWS, len(wide)))
-    best = np.concatenate([_best(gain, starts, FROM_KNOWN), _best(gain, drawn, FROM_DRAWN)])
+    points = np.concatenate([starts, drawn])
+    best = points[np.argsort(-gain(points), kind="stable")[:CLIMBS]]
     unit = abs(float(gain(best).max())) or 1.0  # an expected improvement may be tiny
 
     def loss(x: Floats) -> tuple[float, Floats]:
@@ -153,8 +153,3 @@ def highest(gain: Callable[[Floats], Floats], starts: Floats, bounds: Floats, se
 
     climbs = [minimize(loss, x, jac=True, method="L-BFGS-B", bounds=bounds) for x in best]
     return torch.from_numpy(min(climbs, key=lambda climb: float(climb.fun)).x)
-
-
-def _best(gain: Callable[[Floats], Floats], points: Floats, count: int) -> Floats:
-    """The points, (count, D), of greatest gain."""
-    return points[np.argsort(-gain(points), kind="stable")[:count]]
