@@ -143,6 +143,6 @@ def fitting_turn(
         turn = with_messages(question, said)
         if not any(said) or engine.window is None:
             return turn
-        if len(engine.encode_prompt(engine.chat(turn))) + new <= engine.window:
+        if engine.count_tokens(engine.chat(turn)) + new <= engine.window:
             return turn
         said = [message[: len(message) // 2] for message in said]

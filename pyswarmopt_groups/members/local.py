@@ -100,7 +100,7 @@ class LocalMember(Member):
         replies = []
         for prompt, *written in zip(prompts, *samples, strict=True):
             texts = tuple(map(storable, written))
-            turn = len(engine.encode_prompt(engine.chat(prompt)))
+            turn = engine.count_tokens(engine.chat(prompt))
             replies.append(Texts(texts, len(texts) * turn + sum(map(self.count, texts))))
         return replies
 
@@ -128,9 +128,9 @@ def tokens_read(
     model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
 ) -> int:
     """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
-    turn = model.encode_prompt(chat_prompt(item, scoring, model.chat, template))
+    turn = model.count_tokens(chat_prompt(item, scoring, model.chat, template))
     texts = item.options if scoring == "likelihood" else ()
-    return len(turn) + sum(count_tokens(model, text) for text in texts)
+    return turn + sum(count_tokens(model, text) for text in texts)
 
 
 def count_tokens(model: TransformersEngine, text: str) -> int:

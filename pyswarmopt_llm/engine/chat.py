@@ -35,32 +35,6 @@ _TRIAL: Turns = (
 )
 
 
-def prompt_of(
-    tokenizer: Any, system: str, user: str, earlier: Turns = (), thinking: int = 0
-) -> str:
-    """A user turn after earlier ones, up to the start of the assistant's turn.
-
-    Without a chat template: the texts, each followed by a line break.
-
-    Args:
-        tokenizer: transformers tokenizer.
-        system: first turn, unless the earlier turns have their own; "" for none.
-        user: the user's text.
-        earlier: earlier turns.
-        thinking: above 0, the model may think first, if its template knows `enable_thinking`.
-
-    Raises:
-        UserError: the chat template fails.
-    """
-    own = any(message["role"] == "system" for message in earlier)
-    messages = [*earlier, {"role": "user", "content": user}]
-    if system and not own:
-        messages.insert(0, {"role": "system", "content": system})
-    if tokenizer.chat_template is None:
-        return "".join(f"{message['content']}\n" for message in messages)
-    return rendered(tokenizer, messages, add_generation_prompt=True, enable_thinking=thinking > 0)
-
-
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     """Turns in a tokenizer's chat template.
 
@@ -160,8 +134,23 @@ class PromptTokenizer(Engine):
             self.progress(done, count)
 
     def chat(self, user: str, earlier: Turns = ()) -> str:
-        """A user turn after earlier ones, up to the start of the assistant's; see `prompt_of`."""
-        return prompt_of(self.tokenizer, self.system, user, earlier, self.thinking)
+        """A user turn after earlier ones, up to the start of the assistant's.
+
+        Earlier turns may have a system turn of their own. Without a chat template: the texts, each
+        followed by a line break.
+
+        Raises:
+            UserError: the chat template fails.
+        """
+        messages = [*earlier, {"role": "user", "content": user}]
+        if self.system and not any(message["role"] == "system" for message in earlier):
+            messages.insert(0, {"role": "system", "content": self.system})
+        if self.tokenizer.chat_template is None:
+            return "".join(f"{message['content']}\n" for message in messages)
+        thinking = self.thinking > 0
+        return rendered(
+            self.tokenizer, messages, add_generation_prompt=True, enable_thinking=thinking
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones.
@@ -186,31 +175,27 @@ class PromptTokenizer(Engine):
         """Whether the chat template rendered a text, by its start."""
         return text.startswith(self._heads(str(self.tokenizer.chat_template), self.system))
 
-    def encode_continuation(self, context: str, continuation: str, room: int = 0) -> TokenPair:
-        """Token ids of both (see `encode_pair`), which leave room for more in the context window."""
+    def encode_continuation(self, context: str, continuation: str) -> TokenPair:
+        """Token ids of both (see `encode_pair`)."""
         pair = self._pair(context, continuation)
-        self.check_length(sum(map(len, pair)) + room, context)
+        self._check_length(sum(map(len, pair)), context)
         return pair
 
-    def encode_prompt(self, prompt: str) -> Tokens:
-        """Token ids of a prompt, with leading special tokens."""
+    def encode_prompt(self, prompt: str, reply: int = 0) -> Tokens:
+        """Token ids of a prompt, with leading special tokens, which leave room for a reply of so
+        many tokens in the context window.
+        """
         ids = self.encode(prompt)
         if not ids:
             raise ValueError("prompts must not be empty")
+        self._check_length(len(ids), prompt, reply)
         return tuple(ids)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, leading special ones included; see `encode`."""
         return len(self.encode(text))
 
-    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[Tokens]:
-        """Token ids of prompts; each must leave room for `max_new_tokens` in the context window."""
-        encoded = [self.encode_prompt(prompt) for prompt in prompts]
-        for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids), prompt, max_new_tokens)
-        return encoded
-
-    def check_length(self, n: int, text: str, reply: int = 0) -> None:
+    def _check_length(self, n: int, text: str, reply: int = 0) -> None:
         """Raise `UserError` if the `n` tokens of `text` and the reply's exceed the context window."""
         if self.window is not None and n + reply > self.window:
             raise UserError(
@@ -250,12 +235,9 @@ def chat_heads(tokenizer: Any, system: str) -> tuple[str, ...]:
 
 def leading_specials(tokenizer: Any) -> list[int]:
     """The special tokens that a tokenizer puts before a text, such as BOS."""
-    with_specials = tokenizer("a")["input_ids"]
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    for start in range(len(with_specials) - len(bare) + 1):
-        if with_specials[start : start + len(bare)] == bare:
-            return with_specials[:start]
-    return []
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids: list[int] = encoded["input_ids"]
+    return ids[: encoded["special_tokens_mask"].index(0)]
 
 
 def window_of(config: Any) -> int | None:

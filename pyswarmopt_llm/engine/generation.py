@@ -85,7 +85,7 @@ def write_replies(
 ) -> list[Continuation]:
     """The continuations of prompts by a `TransformersEngine`; see its `write`."""
     max_new_tokens += engine.thinking
-    encoded = engine.encode_prompts(prompts, max_new_tokens)
+    encoded = [engine.encode_prompt(prompt, max_new_tokens) for prompt in prompts]
     choose = draw.chooser() if draw else _most_probable
     written = []
     for ids in write([engine], [encoded], max_new_tokens, choose):

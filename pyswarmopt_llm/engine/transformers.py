@@ -151,8 +151,7 @@ class TransformersEngine(PromptTokenizer):
             if continuation:
                 encoded.append(self.encode_continuation(context, continuation))
             else:
-                (prompt,) = self.encode_prompts([context], 0)
-                encoded.append((prompt, ()))
+                encoded.append((self.encode_prompt(context), ()))
         return self.passes.plan(encoded, batch_tokens)
 
     # Writing

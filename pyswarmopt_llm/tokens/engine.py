@@ -11,6 +11,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Pairs, Patch
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.engine.batching import Prompts
 from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import (
@@ -106,10 +107,12 @@ class MixtureEngine(SeveralModels):
         used = [(member, weight) for member, weight in pairs if weight]
         members = [member for member, _ in used]
         weights = [weight for _, weight in used]
-        for member in members:  # whether prompts are known to fit
-            member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
+        encoded = [
+            [member.encode_prompt(member.chat(prompt), max_new_tokens) for prompt in prompts]
+            for member in members
+        ]
         if self.fusion == "exact":
-            return exact_texts(members, weights, prompts, max_new_tokens)
+            return exact_texts(members, weights, encoded, max_new_tokens)
         text_models = [self._text_model(member) for member in members]
         pieces = partial(byte_pieces, text_models, weights)
         if self.fusion in TOKEN_FUSIONS:
@@ -122,7 +125,7 @@ class MixtureEngine(SeveralModels):
 def exact_texts(
     members: Sequence[TransformersEngine],
     weights: Sequence[float],
-    users: Sequence[str],
+    prompts: Sequence[Prompts],
     max_new_tokens: int,
 ) -> list[str]:
     """Greedy answers by sum_i w_i P_i(next token).
@@ -130,7 +133,7 @@ def exact_texts(
     Args:
         members: members with a common tokenizer, possibly with different chat templates.
         weights: weights of the members.
-        users: the user's text for each answer.
+        prompts: for each member the token ids of all prompts.
         max_new_tokens: maximum number of tokens per answer.
     """
     shares = torch.tensor(weights, dtype=torch.float64)
@@ -141,7 +144,6 @@ def exact_texts(
         stacked = torch.stack([part[:, :size] for part in logprobs], dim=-1)
         return log_mixture(stacked, shares).argmax(-1)
 
-    prompts = [[member.encode_prompt(member.chat(user)) for user in users] for member in members]
     answers = write(members, prompts, max_new_tokens, choose)
     tokenizer = members[0].tokenizer
     return [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]

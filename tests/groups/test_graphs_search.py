@@ -77,7 +77,7 @@ def test_long_messages_are_cut_to_the_window(
     for length in (300, 370, 410):
         question = "q" * length
         said = say(ant, question, 60)
-        while said.split() and len(bee.encode_prompt(bee.chat(asked(question, said)))) + 4 > 512:
+        while said.split() and bee.count_tokens(bee.chat(asked(question, said))) + 4 > 512:
             said = said[: len(said) // 2]
         kept.append(len(said))
         turn = asked(question, said) if said.split() else question

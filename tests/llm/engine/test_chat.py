@@ -13,7 +13,7 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import prompt_of, rendered
+from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
@@ -32,6 +32,12 @@ TALK = [
     {"role": "assistant", "content": "Nice."},
     {"role": "user", "content": "What do I have?"},
 ]
+
+
+def prompt_of(tokenizer: Any, system: str, user: str, earlier: Any = (), thinking: int = 0) -> str:
+    engine = PromptTokenizer(tokenizer, None)
+    engine.system, engine.thinking = system, thinking
+    return engine.chat(user, earlier)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_bfloat16_writes_what_the_same_weights_write_but_for_rounding(tiny_base:
     """
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     engine = TransformersEngine(model, tokenizer, batch_tokens=1)
-    asked = engine.encode_prompts(PROMPTS, NEW)
+    asked = [engine.encode_prompt(prompt, NEW) for prompt in PROMPTS]
     said = [write([engine], [[ids]], NEW)[0] for ids in asked]
     exact = model.float()
     for ids, reply in zip(asked, said, strict=True):

@@ -15,7 +15,7 @@ from changed_copies import changed_copy, edited
 from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import prompt_of
+from pyswarmopt_llm.engine.chat import PromptTokenizer
 from pyswarmopt_llm.experts.base import linear_layers, load_model, load_tokenizer, resolve_base
 
 
@@ -98,7 +98,7 @@ def test_a_chat_template_that_fails_is_one_line_without_control_characters(
 ) -> None:
     tokenizer.chat_template, said = TEMPLATES[kind]["template"], TEMPLATES[kind]["says"]
     with pytest.raises(UserError) as caught:
-        prompt_of(tokenizer, "", "Where?")
+        PromptTokenizer(tokenizer, None).chat("Where?")
     text = str(caught.value)
     assert said in text and text.isprintable(), text
 
