@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import check_fits
 
 
@@ -28,6 +28,7 @@ class AddedOutputs:
     parameter_names: tuple[str, ...] = ()
 
     def __init__(self, model: Any) -> None:
+        self._model = model
         self._layers: dict[str, Any] = {
             f"{name}.weight": module
             for name, module in model.named_modules()
@@ -46,22 +47,18 @@ class AddedOutputs:
             raise InvalidOption("mix", "runtime", why)
         layers = self._layers.items()
         check_fits(patch, {name: (one.out_features, one.in_features) for name, one in layers})
-        added = {weight: _AddedOutput(change) for weight, change in patch.low_rank.items()}
         for hook in self._hooks:
             hook.remove()
-        self._hooks = [self._layers[name].register_forward_hook(one) for name, one in added.items()]
+        self._hooks = []
+        for name, change in patch.low_rank.items():
+            a, b = (x.to(self._model.device, self._model.dtype) for x in (change.a, change.b))
+            hook = partial(_with_change, a, b)
+            self._hooks.append(self._layers[name].register_forward_hook(hook))
 
 
-class _AddedOutput:
-    """A hook that adds a change to a layer's output; its factors are converted once."""
-
-    def __init__(self, change: LowRank) -> None:
-        self._change = change
-        self._factors: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if self._factors is None:
-            with torch.inference_mode(False):  # training uses them as well
-                self._factors = self._change.a.to(output), self._change.b.to(output)
-        a, b = self._factors
-        return output + linear(linear(inputs[0].to(output), a), b)
+def _with_change(
+    a: Tensor, b: Tensor, layer: object, inputs: tuple[Tensor, ...], output: Tensor
+) -> Tensor:
+    """The output of a layer with a change."""
+    x = inputs[0].to(output)
+    return output + linear(linear(x, a.to(x)), b.to(x))

@@ -5,12 +5,12 @@ shared prefix, supported architectures, and logits at selected positions.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
@@ -231,9 +231,9 @@ class Passes:
             return None
         return Packing(batch)
 
-    @contextmanager
-    def vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Apply the output embedding only at these positions (`logits_to_keep` cannot vary by row).
+    def vocabulary_only_at(self, heads: Tensor) -> RemovableHandle:
+        """A context in which the output embedding is applied only at these positions
+        (`logits_to_keep` cannot vary by row).
 
         A hook keeps the architecture's own processing of logits (scale, soft cap).
         """
@@ -246,11 +246,8 @@ class Passes:
                 )
             return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
 
-        handle = self.model.get_output_embeddings().register_forward_pre_hook(select)
-        try:
-            yield
-        finally:
-            handle.remove()
+        hook: RemovableHandle = self.model.get_output_embeddings().register_forward_pre_hook(select)
+        return hook
 
 
 def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:

@@ -6,30 +6,27 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
-from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.files.regular import atomic_directory, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_config
-from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.quantised import spec_of
 from pyswarmopt_llm.mix.kind import Pool
 
 _PROBE = "Hello"
+_BATCH = 1024  # tokens: several models share the device's memory
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,12 @@ class Member:
     @property
     def row(self) -> dict[str, Any]:
         """The member in a file; see `write_members`."""
-        base = None
-        if self.adapter is not None:
-            base = _absolute(self.base.spec)
-        row = {"name": self.name, "expert": self.spec, "base": base}
-        return {**row, "fingerprint": self.fingerprint}
+        return {
+            "name": self.name,
+            "expert": self.spec,
+            "base": self.adapter and _absolute(self.base.spec),
+            "fingerprint": self.fingerprint,
+        }
 
 
 class SeveralModels(Engine):
@@ -125,16 +123,12 @@ def load_members(
         UserError: the device or dtype is unknown, a model cannot be loaded, or an adapter's base
             model is quantised.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    where = pick_device(device)
     bases: dict[str, TransformersEngine] = {}
     engines = {}
     for member in members:
         key = member.base.fingerprint
         if key not in bases:
-            loaded = load_model(member.base, pick_dtype(dtype, where), where)
-            bases[key] = TransformersEngine(*loaded)
+            bases[key] = load_engine(member.base, dtype, device, threads, _BATCH)
         engines[member.name] = bases[key]
         if member.adapter is not None:
             refuse_quantised(member.base)
@@ -214,8 +208,7 @@ def write_members(
     for row, weight in zip(rows, weights, strict=False):
         row["weight"] = weight
     with atomic_directory(file.parent) as folder:
-        text = json.dumps({"members": rows, **more}, indent=2)
-        (folder / file.name).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / file.name, {"members": rows, **more})
 
 
 def _absolute(spec: str) -> str:

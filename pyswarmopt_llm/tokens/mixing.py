@@ -106,13 +106,10 @@ def ask_members(
         own = [(member.chat(context), continuation) for context, continuation in pairs]
         scores.append(score_tokens(member, own))
     cuts = [[tokens.tolist() for _, tokens in of_member] for of_member in scores]
-    columns = []
-    owner = torch.arange(len(pairs))
-    if by_token and all(cut == cuts[0] for cut in cuts):
-        for of_member in scores:
-            columns.append(torch.cat([logprobs for logprobs, _ in of_member]))
-        owner = owner.repeat_interleave(torch.tensor([*map(len, cuts[0])]))
-    else:
-        for of_member in scores:
-            columns.append(torch.stack([logprobs.sum() for logprobs, _ in of_member]))
+    parts = [[logprobs for logprobs, _ in of_member] for of_member in scores]
+    if not by_token or any(cut != cuts[0] for cut in cuts):
+        parts = [[logprobs.sum(0, keepdim=True) for logprobs in of_member] for of_member in parts]
+    sizes = torch.tensor([len(part) for part in parts[0]])
+    owner = torch.arange(len(pairs)).repeat_interleave(sizes)
+    columns = [torch.cat(of_member) for of_member in parts]
     return OptionTable(torch.stack(columns, dim=1), owner, len(pairs))
