@@ -69,19 +69,14 @@ class Packing:
         return F.embedding(at, x.flatten(0, 2))[None]
 
 
-def use_packed_attention(model: Any) -> bool:
+def use_packed_attention(model: Any) -> None:
     """Let a model on a CPU accept packed batches (`packing=` of its forward pass), if its
     architecture is supported.
-
-    Returns:
-        Whether the model accepts packed batches.
     """
-    if model.device.type != "cpu" or model.config.get_text_config().model_type not in _MODELS:
-        return False
-    AttentionInterface.register(NAME, packed_attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
-    return True
+    if model.device.type == "cpu" and model.config.get_text_config().model_type in _MODELS:
+        AttentionInterface.register(NAME, packed_attention)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
+        model.set_attn_implementation(NAME)
 
 
 def products_win(scores: int, dtype: torch.dtype) -> bool:

@@ -32,12 +32,10 @@ def tiny_forever(tiny_base: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def reference(
-    model: Any, tokenizer: Any, prompts: Sequence[str], new: int = NEW
-) -> list[list[int]]:
-    """New ids per prompt, the stop token included."""
+def reference(model: Any, tokenizer: Any) -> list[list[int]]:
+    """New ids of each of `PROMPTS`, the stop token included."""
     return [
-        naive_greedy(model, plain_ids(tokenizer)(p), new, tokenizer.pad_token_id) for p in prompts
+        naive_greedy(model, plain_ids(tokenizer)(p), NEW, tokenizer.pad_token_id) for p in PROMPTS
     ]
 
 
@@ -55,7 +53,7 @@ def texts(
 def test_texts_are_those_of_one_prompt_at_a_time(
     tiny_forever: tuple[Any, Any], batch_tokens: int
 ) -> None:
-    expected = reference(*tiny_forever, PROMPTS)
+    expected = reference(*tiny_forever)
     assert len({tuple(ids) for ids in expected}) == len(set(PROMPTS)), (
         "the reference tells the prompts apart"
     )
@@ -65,24 +63,19 @@ def test_texts_are_those_of_one_prompt_at_a_time(
 
 def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
-    free = reference(model, tokenizer, PROMPTS)
+    free = reference(model, tokenizer)
     # What two of the prompts would say at their third and sixth token ends every text from now on.
     stops = [tokenizer.eos_token_id, free[1][2], free[2][5]]
     model.generation_config.eos_token_id = stops
-    expected = reference(model, tokenizer, PROMPTS)
+    expected = reference(model, tokenizer)
     lengths = [len(ids) for ids in expected]  # forward passes that each prompt takes part in
     assert min(lengths) < max(lengths), "the texts end at different steps"
 
-    rows: list[int] = []
     engine = TransformersEngine(model, tokenizer)
-    hook = model.register_forward_pre_hook(
-        lambda _model, _args, named: rows.append(len(named["input_ids"])), with_kwargs=True
-    )
-    replies = engine.generate(PROMPTS, NEW)
-    hook.remove()
-    assert replies == texts(tokenizer, expected, stops)
-    # The prompts without their padding, then a token of each.
-    assert rows == [1] + [
+    read = tokens_read(model)
+    assert engine.generate(PROMPTS, NEW) == texts(tokenizer, expected, stops)
+    # Different prompts without their padding, then a token of each.
+    assert read == [sum(map(engine.count_tokens, {*PROMPTS}))] + [
         sum(length > step for length in lengths) for step in range(1, max(lengths))
     ]
 
@@ -111,8 +104,8 @@ def test_bfloat16_writes_what_the_same_weights_write_but_for_rounding(tiny_base:
     """
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     engine = TransformersEngine(model, tokenizer, batch_tokens=1)
-    asked = [engine.encode_prompt(prompt, NEW) for prompt in PROMPTS]
-    said = [write([engine], [[ids]], NEW)[0] for ids in asked]
+    asked = [*map(engine.encode_prompt, PROMPTS)]
+    said = write([engine], [asked], NEW)
     exact = model.float()
     for ids, reply in zip(asked, said, strict=True):
         with torch.inference_mode():

@@ -32,10 +32,10 @@ def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
 
 
 def test_attention_with_soft_caps_keeps_the_kernel_of_transformers() -> None:
-    assert packed.use_packed_attention(random_model("llama", 50))
-    capped = random_model("gemma2", 50)
-    before = capped.config._attn_implementation
-    assert not packed.use_packed_attention(capped) and capped.config._attn_implementation == before
+    for kind, packs in (("llama", True), ("gemma2", False)):
+        model = random_model(kind, 50)
+        packed.use_packed_attention(model)
+        assert (model.config._attn_implementation == packed.NAME) == packs
 
 
 Pair = tuple[str, str]

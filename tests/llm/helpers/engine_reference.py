@@ -86,8 +86,9 @@ def load_tiny(base: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]
 def tokens_read(model: Any) -> list[int]:
     """A list that gets the number of tokens of each later pass, padding included."""
     read: list[int] = []
-    embeddings = model.get_input_embeddings()
-    embeddings.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].numel()))
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, inputs: read.append(inputs[0].numel())
+    )
     return read
 
 

@@ -26,8 +26,8 @@ def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
     return SimpleNamespace(text_model=model, texts=mass, end=end)
 
 
-def choose(fusion: Any, weights: list[float], *decoders: Any, **options: Any) -> bytes | None:
-    return fusion([r.text_model for r in decoders], weights, **options)(decoders)
+def choose(fusion: Any, weights: list[float], *decoders: Any) -> bytes | None:
+    return fusion([r.text_model for r in decoders], weights)(decoders)
 
 
 FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
