@@ -7,9 +7,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
 from operator import truediv
 from typing import TypeVar, cast
 
@@ -76,19 +75,18 @@ class Accuracy:
 
     def _row(self, item: Item, prompt: str) -> Choices:
         """An item with the continuations to score: its options, or the right reply."""
-        right = UNKNOWN
+        letters = texts = item.letters
         if self.scoring == "generate":
-            if item.answer:
-                right = 0
-            return Choices(((prompt, item.answer_text),), (1.0,), right)
-        options = item.letters
-        lengths = [1.0] * len(options)
-        if item.answer in options:
-            right = options.index(item.answer)
+            letters = [item.answer]
+            texts = [item.answer_text]
+        lengths = [1.0] * len(letters)
         if self.scoring == "likelihood":
-            options = item.options
-            lengths = [float(len(option.encode())) for option in options]
-        return Choices(tuple((prompt, option) for option in options), tuple(lengths), right)
+            texts = item.options
+            lengths = [float(len(text.encode())) for text in texts]
+        right = UNKNOWN
+        if item.answer and item.answer in letters:
+            right = letters.index(item.answer)
+        return Choices(tuple((prompt, text) for text in texts), tuple(lengths), right)
 
     def choices(self) -> list[Choices]:
         """The items as training examples, except those without a known right answer."""
@@ -105,13 +103,15 @@ class Accuracy:
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
+        margins: Iterable[tuple[float, ...]] = ()
         if self.scoring == "generate":
-            texts = engine.generate(at(self.prompts, indices), max_new_tokens=MAX_NEW_TOKENS)
-            return replace(score_of(self.judge(texts, indices)), answers=tuple(texts))
-        scores = self.option_scores(engine, indices)
-        answers = tuple(map(_best, scores))
-        margins = tuple(map(_margins, at(self.items, indices), scores))
-        return replace(score_of(self.judge(answers, indices)), margins=margins, answers=answers)
+            answers = engine.generate(at(self.prompts, indices), max_new_tokens=MAX_NEW_TOKENS)
+        else:
+            scores = self.option_scores(engine, indices)
+            answers = list(map(_best, scores))
+            margins = map(_margins, at(self.items, indices), scores)
+        score = score_of(self.judge(answers, indices))
+        return replace(score, margins=tuple(margins), answers=tuple(answers))
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
         """1 for each right answer, else 0, for all items or those at `indices`; warns once if written
@@ -131,11 +131,12 @@ class Accuracy:
     ) -> list[dict[str, float]]:
         """For each item, letter -> log-probability of the option, per byte with ``likelihood``."""
         rows = at(self.rows, indices)
-        scores = []
-        found = loglikelihoods(engine, [row.pairs for row in rows])
-        for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
-            scores.append(dict(zip(item.letters, map(truediv, values, row.lengths), strict=True)))
-        return scores
+        # each row takes as many as it has letters
+        values = iter(engine.loglikelihood([pair for row in rows for pair in row.pairs]))
+        return [
+            dict(zip(item.letters, map(truediv, values, row.lengths), strict=False))
+            for item, row in zip(at(self.items, indices), rows, strict=True)
+        ]
 
 
 def warn_of(values: Sequence[object]) -> bool:
@@ -144,12 +145,6 @@ def warn_of(values: Sequence[object]) -> bool:
     if unclear:
         log.warning("%d of %d replies give no answer that could be read", unclear, len(values))
     return unclear > 0
-
-
-def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:
-    """The log-likelihood of each pair, row by row."""
-    values = iter(engine.loglikelihood(list(chain.from_iterable(rows))))
-    return [list(islice(values, len(row))) for row in rows]
 
 
 def at(rows: Sequence[T], indices: Sequence[int] | None) -> Sequence[T]:

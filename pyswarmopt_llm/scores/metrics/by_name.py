@@ -106,21 +106,15 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         >>> find_metric("exact-match").needs
         'answer'
     """
-    metric = _known(spec)
-    if metric is None:
-        raise unknown("metric", spec, [*METRICS])
-    if metric.module is not None:
-        need_extra(metric.module, f"`metric` {spec}")
-    return replace(metric, name=spec, **_fields(metric.name, spec, cache, device))
-
-
-def _known(spec: str) -> Metric | None:
-    """The metric with this name, or its form with an argument, not loaded; None if unknown."""
     kind, _, argument = spec.partition(":")
-    form = next((name for name in METRICS if argument and name.startswith(f"{kind}:")), spec)
-    if form not in METRICS and is_function(spec):
-        return METRICS[FUNCTION]
-    return METRICS.get(form)
+    forms = [name for name in METRICS if name == spec or (argument and name.startswith(f"{kind}:"))]
+    if is_function(spec):
+        forms.append(FUNCTION)
+    if not forms:
+        raise unknown("metric", spec, [*METRICS])
+    metric = METRICS[forms[0]]
+    need_extra(metric.module, f"`metric` {spec}")
+    return replace(metric, name=spec, **_fields(metric.name, spec, cache, device))
 
 
 def metric_of(task: Task) -> str:

@@ -79,8 +79,9 @@ class Objectives:
         """Name -> split -> question number of each item, where some repeat."""
         found: dict[str, dict[str, list[int]]] = {name: {} for name in self.names}
         for name, task in self.tasks.items():
-            numbers = {split: repeated(task.split(split)) for split in SPLITS}
-            found[name] = {split: asked for split, asked in numbers.items() if asked}
+            for split in SPLITS:
+                if asked := repeated(task.split(split)):
+                    found[name][split] = asked
         return found
 
     @property
@@ -225,12 +226,13 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     specs = [spec for spec in config.tasks if not spec.startswith(LM_EVAL)]
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     for name, task in tasks.items():
+        test = task.test
         if config.test == 0:
-            task = replace(task, test=())
-        count = 0
-        if len(task.spare) >= len(task.dev):
-            count = SPARE * len(task.dev)
-        tasks[name] = replace(task, spare=task.spare[:count], fingerprint="")
+            test = ()
+        spare = task.spare[: SPARE * len(task.dev)]
+        if len(spare) < len(task.dev):
+            spare = ()
+        tasks[name] = replace(task, test=test, spare=spare, fingerprint="")
     return tasks
 
 
@@ -255,14 +257,14 @@ def find_metrics(
     """
     from pyswarmopt_llm.scores.metrics import by_name
 
-    chosen = per_task("metric", specs, tasks)
-    names = {name: chosen.get(name) or by_name.metric_of(task) for name, task in tasks.items()}
-    named = {}
-    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
-        metric = by_name.find_metric(spec, cache, device)
-        named[spec] = by_name.up_to(metric, new_tokens)
-    metrics = {name: named[spec] for name, spec in names.items()}
+    own = per_task("metric", specs, tasks)
+    loaded: dict[str, Metric] = {}  # two tasks share a reward model
+    metrics = {}
     for name, task in tasks.items():
+        spec = own.get(name) or by_name.metric_of(task)
+        if spec not in loaded:
+            loaded[spec] = by_name.up_to(by_name.find_metric(spec, cache, device), new_tokens)
+        metrics[name] = loaded[spec]
         for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")
     return metrics
@@ -285,10 +287,7 @@ def check_window(
     """
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
-    if engine.members:
-        window = math.inf
-    else:
-        window = engine.window or math.inf
+    window = engine.window or math.inf
     for how, split in product(scorings_of(metric, scoring, task), splits):
         try:
             questions = metric.on(task.split(split), how, engine.chat, task.prompt)
