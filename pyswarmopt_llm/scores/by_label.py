@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyswarmopt_llm.common.statistics import Ends, interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
 MOST_COLUMNS = 12  # most labels of a matrix on a page
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -102,33 +99,25 @@ def label_errors(
         ([[2, 1], [0, 1]], 1.0, 0.733)
     """
     n = len(labels)
-    truth = np.array(right)
-    given = np.array(chosen)
-    asked = np.array(questions or range(len(truth)))
-    counts = np.bincount(truth * (n + 1) + given, minlength=n * (n + 1)).reshape(n, n + 1)
+    counts = np.zeros((n, n + 1), dtype=int)
+    np.add.at(counts, (right, chosen), 1)
+    asked = questions or range(len(right))
     rows = []
     for place, label in enumerate(labels):
-        own = truth == place
-        found = (given[own] == place).astype(float).tolist()
-        if found:
-            ends = interval(found, scale=(0.0, 1.0), questions=asked[own].tolist())
+        own = [number for number, each in enumerate(right) if each == place]
+        if own:
+            found = [float(chosen[number] == place) for number in own]
+            ends = interval(found, scale=(0.0, 1.0), questions=[asked[number] for number in own])
             taken = Counter(dict(zip(labels, counts[place].tolist(), strict=False)))
-            right_ones = taken.pop(label)
-            share = right_ones / len(found)
-            rows.append(
-                LabelRow(label, right_ones, len(found), share, ends, (+taken).most_common())
-            )
+            hits = taken.pop(label)
+            others = (+taken).most_common()
+            rows.append(LabelRow(label, hits, len(own), hits / len(own), ends, others))
+    total = counts.sum(axis=1) + counts.sum(axis=0)[:-1]
+    f1 = 2 * np.diag(counts)[total > 0] / total[total > 0]
     return LabelErrors(
         labels=list(labels),
         counts=counts[:, :n].tolist(),
         unclear=counts[:, n].tolist(),
         rows=sorted(rows, key=lambda row: -row.n),
-        macro_f1=_macro_f1(counts),
+        macro_f1=float(f1.mean()),
     )
-
-
-def _macro_f1(counts: Array) -> float:
-    """Mean F1 of the labels that occur."""
-    total = counts.sum(axis=1) + counts.sum(axis=0)[:-1]
-    occurs = total > 0
-    return float((2 * np.diag(counts)[occurs] / total[occurs]).mean())
