@@ -11,7 +11,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt_groups.members.protocol import Answer
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
+from pyswarmopt_llm.scores.tasks.answers import check, extract_choice
 
 
 @dataclass(eq=False)
@@ -90,4 +90,4 @@ def is_right(item: Item, ballot: str | None) -> bool:
         return False
     if item.choices:
         return ballot == item.answer
-    return is_correct(item, ballot)
+    return check(item, ballot) is True

@@ -19,7 +19,7 @@ _TIE = 1e-9
 
 
 def equivalent(a: str, b: str) -> bool:
-    """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.is_correct`.
+    """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.answers`.
 
     The answer is the text after "the answer is" or in a LaTeX box, a number that ends a sentence
     ("The sum is 24."), or else the whole text. Numbers are compared as in

@@ -49,9 +49,10 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[bool | None]:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
         [True]
     """
-    from pyswarmopt_llm.scores.tasks.answers import check
+    from pyswarmopt_llm.scores.tasks.answers import check_open
 
-    return list(map(check, items, texts))
+    pairs = zip(items, texts, strict=True)
+    return [check_open(item.references, text) for item, text in pairs]
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:

@@ -6,7 +6,7 @@ Used by `generate` scoring. Text marked as the answer (`stated`) comes first, th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
@@ -16,7 +16,7 @@ from pyswarmopt_llm.scores.tasks.quantities import (
     stated_quantity,
     written_quantity,
 )
-from pyswarmopt_llm.scores.tasks.stated import candidates, conclusion, only, plain, statement
+from pyswarmopt_llm.scores.tasks.stated import candidates, only, plain, statement
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 from pyswarmopt_llm.scores.words import comparable, same_words, typography
@@ -52,20 +52,6 @@ _SAID = re.compile(
 )
 
 
-def is_correct(item: Item, text: str) -> bool:
-    """Whether generated text answers an item correctly, see `check`.
-
-    Example:
-        >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
-        True
-        >>> is_correct(Item("2", "Apples in all?", None, "1200"), "3 x 400 apples makes $1,200.00 worth.")
-        True
-        >>> is_correct(Item("3", "Capital of Peru?", None, "Lima"), "the answer is: lima.")
-        True
-    """
-    return check(item, text) is True
-
-
 def check(item: Item, text: str) -> bool | None:
     """Whether generated text answers an item correctly; None if its answer is unclear.
 
@@ -83,12 +69,22 @@ def check(item: Item, text: str) -> bool | None:
         False
     """
     if item.choices is None:
-        checks = [_check(reference, text) for reference in item.references]
-        return max(checks, default=False, key=(False, None, True).index)
+        return check_open(item.references, text)
     letter = extract_choice(text, item.choices)
     if letter is None:
         return None
     return letter == item.answer
+
+
+def check_open(references: Sequence[str], text: str) -> bool | None:
+    """`check` of an open question with these right answers.
+
+    Example:
+        >>> check_open(["1200"], "3 x 400 apples makes $1,200.00 worth."), check_open(["Lima"], "So.")
+        (True, False)
+    """
+    checks = [_check(reference, text) for reference in references]
+    return max(checks, default=False, key=(False, None, True).index)
 
 
 def _check(reference: str, text: str) -> bool | None:
@@ -119,8 +115,8 @@ def _check(reference: str, text: str) -> bool | None:
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the option that a text names, by letter or by text; None if unclear.
 
-    Text marked as the answer decides, then the option or letter that the text, or its conclusion
-    ("So it is B"), is or begins with; else the only option that it names, if it denies none.
+    Text marked as the answer decides, then the option or letter that the text is or begins with;
+    else the only option that it names, if it denies none.
 
     Example:
         >>> choices = {"A": "path", "B": "no path"}
@@ -138,11 +134,10 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     *marked, whole = (typography(plain(part)) for part in candidates(text))
     if re.findall(_LISTED, whole)[:2] == [*choices][:2]:
         whole = re.sub(f"{_LISTED}.*", "", whole)
-    for part in map(statement, marked):
+    for part in (*map(statement, marked), whole):
         if letter := _first_option(part, choices) or _named_option(part, choices):
             return letter
-    begun = (_first_option(part, choices) for part in (whole, conclusion(whole)))
-    return only(filter(None, begun)) or _named_option(whole, choices)
+    return None
 
 
 def right_number(reference: str) -> Quantity | None:

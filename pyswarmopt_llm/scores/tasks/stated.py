@@ -39,10 +39,6 @@ _STATED = re.compile(
     r"(?<=[.!])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=\(?[A-Z])|\n\s*\n"
     r"|(?:,?\s+(?:because|since)|,\s+(?:as|while|whereas))\b"
 )
-_CONCLUSION = re.compile(
-    r"(?im)(?:^|(?<=[.!?]\s))(?:[^\w\n]|_)*(?:so|thus|hence|therefore|in conclusion)\b[,:]?"
-    r"(?:\s+(?:it|this|that)(?:['’]s|\s+(?:is|(?:must|should|has to)\s+be)))?[,:]?"
-)
 _JSON = re.compile(r"\A(?:(.*?)\s*,\s*\"\w+\"\s*:.*|([^{]*?)[} ]*)\Z")  # the rest of an object
 _BOX = re.compile(  # braces within: four deep
     r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\})*)\}"
@@ -158,16 +154,6 @@ def statement(text: str) -> str:
         ('Lima.', 'Lima')
     """
     return _STATED.split(text.strip(), maxsplit=1)[0]
-
-
-def conclusion(text: str) -> str:
-    """The sentence after the last "so" or "therefore"; "" without any.
-
-    Example:
-        >>> conclusion("Quito is too high. So it must be Lima. Done.")
-        'Lima.'
-    """
-    return statement(["", *_CONCLUSION.split(text)[1:]][-1])
 
 
 def _after_mark(text: str) -> str:

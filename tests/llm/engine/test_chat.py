@@ -18,7 +18,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
-from pyswarmopt_llm.scores.tasks.answers import is_correct
+from pyswarmopt_llm.scores.tasks.answers import check
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.search import search
 
@@ -96,7 +96,7 @@ def test_what_is_scored_is_what_comes_after_the_thoughts() -> None:
     score = find_metric("exact-match").on([item], "generate", lambda user, earlier=(): user, None)
     assert score.judge([reply]) == [1.0] == score.judge(["4"])
     chosen = Item("2", "Two plus two?", {"A": "four", "B": "five"}, "A")
-    assert is_correct(chosen, "<think>Answer: B? No.</think> Answer: A")
+    assert check(chosen, "<think>Answer: B? No.</think> Answer: A")
 
 
 class Thinker:

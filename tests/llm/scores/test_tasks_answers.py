@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyswarmopt_groups.voting import equivalent
 from pyswarmopt_llm.scores.metrics.text import numeric
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.answers import check, extract_choice, is_correct
+from pyswarmopt_llm.scores.tasks.answers import check, extract_choice
 from pyswarmopt_llm.scores.tasks.quantities import stated_quantity
 
 # a text and what is found in it: of four capitals or other options, as a number, or whether it is right (null if that
@@ -54,7 +54,7 @@ def test_choice_is_an_option_or_none_for_any_text(text: str, choices: dict[str, 
 )
 def test_a_named_option_is_found(letter: str, form: str) -> None:
     item = Item("1", "Which?", CAPITALS, letter)
-    assert is_correct(item, form.format(CAPITALS[letter]))
+    assert check(item, form.format(CAPITALS[letter]))
 
 
 @given(st.integers(-(10**9), 10**9), st.text(alphabet=st.characters(categories=["Ll", "Zs"])))
@@ -71,5 +71,5 @@ def test_a_reply_that_repeats_itself_is_read() -> None:
 @example("#### 5 km")
 @example("the answer is: 1,000")
 def test_the_right_answer_itself_is_right(text: str) -> None:
-    assert is_correct(Item("1", "?", None, text), text)
-    assert is_correct(Item("1", "?", None, text), f"  {text}\n")
+    assert check(Item("1", "?", None, text), text)
+    assert check(Item("1", "?", None, text), f"  {text}\n")
