@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.own import is_function
+from pyswarmopt_llm.common.own import fingerprint, is_function, own
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Metric, ReplyMetric
@@ -46,14 +46,14 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
                 return judge.judge_metric(argument, cache)
             return judge.local_judge_metric(argument, device)
         case "evaluate":
-            from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
+            from pyswarmopt_llm.scores.metrics.external import evaluate_metric
 
-            return {"rate": EvaluateMetric(argument)}
+            return {"prompted": True, "rate": evaluate_metric(argument).parts}
         case "FILE.py":
             from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 
-            function = ScoreFunction(spec)
-            return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
+            rate = ScoreFunction(spec, own("metric", spec)).parts
+            return {"prompted": True, "rate": rate, "fingerprint": fingerprint(spec)}
     return {}
 
 

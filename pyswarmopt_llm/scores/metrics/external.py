@@ -5,12 +5,12 @@ of the Hugging Face `evaluate` library.
 from __future__ import annotations
 
 import inspect
-import math
 import reprlib
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.errors import InvalidOption, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.scores.metrics.metric import Parts
 from pyswarmopt_llm.scores.tasks import Item
@@ -35,22 +34,19 @@ class ScoreFunction:
     numbers (a dict), which are averaged; for a whole split as many of these as replies.
 
     Args:
-        spec: ``FILE.py:FUNCTION``, whose file is executed and may import modules beside it.
+        spec: its name in the setting, for messages.
+        function: the function.
 
     Raises:
-        UserError: there is no such file or function, or the function has other parameters.
-
-    Attributes:
-        fingerprint: see `own.fingerprint`; resuming notices a changed function by it.
+        UserError: the function has other parameters.
     """
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, function: Any) -> None:
         self._spec = spec
-        self._function: Any = own("metric", spec)
-        self.fingerprint = fingerprint(spec)
+        self._function = function
         parameters: Mapping[str, Any] = {}
-        if callable(self._function):
-            parameters = inspect.signature(self._function).parameters
+        if callable(function):
+            parameters = inspect.signature(function).parameters
         self._known = ONE
         if "replies" in parameters:
             self._known = BATCH
@@ -134,13 +130,12 @@ class ScoreFunction:
         return parts
 
 
-class EvaluateMetric:
+def evaluate_metric(spec: str) -> ScoreFunction:
     """An `evaluate` metric, computed item by item, so that its standard error is known.
 
     For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean equals
     the library's value. Corpus-level metrics (such as Matthews correlation) and metrics that do not
-    take texts are refused. A metric that takes lists of references gets all references of an item; a
-    metric that takes one reference gets the first.
+    take texts are refused.
 
     Args:
         spec: folder with a metric's script (works offline) or hub name; ``rouge#rougeL`` selects
@@ -149,54 +144,48 @@ class EvaluateMetric:
     Raises:
         UserError: `evaluate` is not installed, the metric cannot be loaded, or counts errors.
     """
+    setting = f"evaluate:{spec}"
+    evaluate = optional("evaluate", f"`metric` {setting}")
+    name, _, key = spec.partition("#")
+    path = user_path(name)
+    if path.exists():
+        if "/" not in name:  # the library would run a script with that name here
+            why = f": the current directory also contains {name}; use ./{name} if you mean that"
+            raise InvalidOption("metric", setting, why)
+        name = str(path)
+    same = Item("", "", None, "the cat sat on the mat")
+    try:
+        # An experiment of its own: concurrent runs would lock each other's files.
+        metric = evaluate.load(name, experiment_id=uuid.uuid4().hex)
+        score = partial(_value, metric, key)
+        falls = score(same.answer, same) < score("no dogs here", same)
+    except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
+        why = f": {first_line(error)}; use another metric, a folder, ./NAME or a name on the hub"
+        raise InvalidOption("metric", setting, why) from error
+    if falls:
+        why = "is higher for worse replies; write a function that returns its negative"
+        raise InvalidOption("metric", setting, why)
+    return ScoreFunction(setting, score)
 
-    def __init__(self, spec: str) -> None:
-        self._spec = f"evaluate:{spec}"
-        name, _, self._key = spec.partition("#")
-        evaluate = optional("evaluate", f"`metric` {self._spec}")
-        path = user_path(name)
-        if path.exists():
-            if "/" not in name:  # the library would run a script with that name here
-                why = f": the current directory also contains {name}; use ./{name} if you mean that"
-                raise self._refusal(why)
-            name = str(path)
-        try:
-            # An experiment of its own: concurrent runs would lock each other's files.
-            self._metric: Any = evaluate.load(name, experiment_id=uuid.uuid4().hex)
-        except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
-            why = f": {first_line(error)}; use a folder, ./NAME or a name on the hub"
-            raise self._refusal(why) from error
-        features: Any = self._metric.features
-        if isinstance(features, list):
-            features = features[0]
-        self._single = getattr(features["references"], "dtype", None) == "string"
-        same = "the cat sat on the mat"
-        if self._value([same], same) < self._value([same], "no dogs here"):
-            why = "is higher for worse replies; write a function that returns its negative"
-            raise self._refusal(why)
 
-    def _refusal(self, why: str) -> InvalidOption:
-        return InvalidOption("metric", self._spec, why)
+def _value(metric: Any, key: str, reply: str, item: Item) -> float:
+    """The value of an `evaluate` metric with this name, or with the metric's own, or its only one.
 
-    def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """One value per item."""
-        pairs = zip(items, texts, strict=True)
-        return [self._value(item.references, text.strip()) for item, text in pairs]
-
-    def _value(self, references: Any, text: str) -> float:
-        """The value that was asked for, of those that the metric gives."""
-        if self._single:
-            references = references[0]
-        try:
-            result = self._metric.compute(predictions=[text], references=[references])
-        except (ValueError, TypeError) as error:
-            why = f"does not accept text ({first_line(error)}); use another one"
-            raise self._refusal(why) from error
-        wanted = {self._metric.name, "score"}
-        if self._key or len(result) == 1:
-            wanted = {self._key or next(iter(result))}
-        value = next((float(result[key]) for key in result if key in wanted), math.nan)
-        if not abs(value) <= LARGEST:
-            why = f"returns {', '.join(result)}; select one that is a mean over examples with NAME#VALUE"
-            raise self._refusal(why)
-        return value
+    A metric that takes lists of references gets all references of an item; a metric that takes one
+    reference gets the first.
+    """
+    features = metric.features
+    if isinstance(features, list):
+        features = features[0]
+    references: Any = item.references
+    if getattr(features["references"], "dtype", None) == "string":
+        references = references[0]
+    result = metric.compute(predictions=[reply.strip()], references=[references])
+    wanted = [key or metric.name, key or "score"]
+    if not key and len(result) == 1:
+        wanted = [*result]
+    for name in wanted:
+        if name in result:
+            return float(result[name])
+    why = f"it returns {', '.join(result)}; select one that is a mean over examples with NAME#VALUE"
+    raise ValueError(why)

@@ -157,10 +157,14 @@ def metric_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def evaluated(spec: str, items: list[Item], texts: list[str]) -> list[float]:
+    from pyswarmopt_llm.scores.metrics.external import evaluate_metric
+
+    return [row[""] for row in evaluate_metric(spec).parts(texts, texts, items)]
+
+
 def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
     import evaluate
-
-    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
 
     items = [
         Item("1", "?", None, "red green"),
@@ -168,31 +172,29 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
         Item("3", "?", None, "a b c d"),
     ]
     texts = ["green is nice", "red", "d c b a"]
-    found = EvaluateMetric(str(metric_folder))(items, texts)
+    found = evaluated(str(metric_folder), items, texts)
     assert found == [0.5, 0.0, 1.0]
     several = Item("4", "?", None, "red green", {"answers": '["nice"]'})
-    assert EvaluateMetric(str(metric_folder))([several], ["green is nice"]) == [0.5]  # the first
+    assert evaluated(str(metric_folder), [several], ["green is nice"]) == [0.5]  # the first
     theirs = evaluate.load(str(metric_folder)).compute(
         predictions=texts, references=[i.answer for i in items]
     )
     assert sum(found) / 3 == pytest.approx(theirs["overlap_x"])
-    assert EvaluateMetric(f"{metric_folder}#words")(items, texts) == [3.0, 1.0, 4.0]
+    assert evaluated(f"{metric_folder}#words", items, texts) == [3.0, 1.0, 4.0]
     with pytest.raises(UserError, match="returns overlap_x, words"):
-        EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
+        evaluated(f"{metric_folder}#bytes", items, texts)
 
 
 def test_a_metric_of_records_is_refused_and_one_of_lists_gets_all_references(
     metric_folder: Path,
 ) -> None:
-    from pyswarmopt_llm.scores.metrics.external import EvaluateMetric
-
     script = metric_folder / "overlap_x.py"
     code = script.read_text()
     features = '"predictions": text, "references": text'
     lists = code.replace(features, '"predictions": text, "references": datasets.Sequence(text)')
     script.write_text(lists.replace("r.split()", "r[-1].split()"))
     items = [Item("1", "?", None, "red", {"answers": '["green"]'})]
-    assert EvaluateMetric(str(metric_folder))(items * 2, ["green", "blue"]) == [1.0, 0.0]
+    assert evaluated(str(metric_folder), items * 2, ["green", "blue"]) == [1.0, 0.0]
     script.write_text(code.replace(features, '"predictions": {"id": text}, "references": text'))
-    with pytest.raises(UserError, match="does not accept text"):
-        EvaluateMetric(str(metric_folder))
+    with pytest.raises(UserError, match="metric evaluate:"):
+        evaluated(str(metric_folder), [], [])

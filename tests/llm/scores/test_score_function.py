@@ -17,6 +17,7 @@ from search_helpers import history, lasting, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.own import own
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external import ScoreFunction
@@ -77,7 +78,9 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path
 
 
 def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
-    parts = ScoreFunction(spec).parts(["Why?", "Who is\nthis?"], replies, ITEMS)
+    parts = ScoreFunction(spec, own("metric", spec)).parts(
+        ["Why?", "Who is\nthis?"], replies, ITEMS
+    )
     return [sum(row.values()) / len(row) for row in parts]
 
 
