@@ -70,13 +70,11 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         >>> find_combine("arithmetic", 2) is arithmetic
         True
     """
-    if spec == "harmonic":
-        return harmonic
-    if spec == "arithmetic":
-        return arithmetic
+    if spec in (named := {"harmonic": harmonic, "arithmetic": arithmetic}):
+        return named[spec]
     kind, _, text = spec.partition(":")
     if kind != "keep":
-        raise unknown("combine", spec, ["harmonic", "arithmetic", "keep:0.62"])
+        raise unknown("combine", spec, [*named, "keep:0.62"])
     try:
         floor = float(text)
     except ValueError:

@@ -212,7 +212,5 @@ class ReplyMetric(Metric):
     ) -> Written:
         """See `Metric`."""
         limit = self.new_tokens or MAX_NEW_TOKENS
-        spoken: Chat | None = chat
-        if self.plain:
-            spoken = None
+        spoken = None if self.plain else chat
         return Written(items, self.rate, spoken, template, limit, self.prompted)

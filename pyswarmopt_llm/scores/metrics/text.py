@@ -95,17 +95,16 @@ class InversePerplexity:
     def __init__(
         self, items: Sequence[Item], _: Scoring, chat: Chat, template: str | None = None
     ) -> None:
-        asked = Accuracy(items, "generate", chat, template)
-        self.items = asked.items
-        self._pairs = [row.pairs[0] for row in asked.rows]
+        self._asked = Accuracy(items, "generate", chat, template)
+        self.items = self._asked.items
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """Each question with its answer."""
-        for item, (context, text) in zip(self.items, self._pairs, strict=True):
-            yield item, context + text, 0
+        for item, row in zip(self.items, self._asked.rows, strict=True):
+            yield item, "".join(row.pairs[0]), 0
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
-        pairs = at(self._pairs, indices)
+        pairs = [row.pairs[0] for row in at(self._asked.rows, indices)]
         sizes = [len(text.encode()) for _, text in pairs]
         return score_of(np.nan_to_num(np.exp(np.divide(engine.loglikelihood(pairs), sizes))))

@@ -144,13 +144,12 @@ def find_columns(
                 f'{table.path}: no column "{column}" for `columns` {name} (found: {_headers(table)})'
             )
     names = _recognised(table, told)
-    # prompts are asked if there are no questions, or the user names them
-    verbatim = prompts or "prompt" in told or ("prompt" in names and "question" not in names)
+    options = list(takewhile(names.__contains__, ascii_uppercase))
     question = "question"
     questions = QUESTION
     answers = ANSWER
-    options = list(takewhile(names.__contains__, ascii_uppercase))
-    if verbatim:
+    # prompts are asked if there are no questions, or the user names them
+    if prompts or "prompt" in told or ("prompt" in names and "question" not in names):
         question = "prompt"
         questions = ("prompt", *QUESTION)
         answers = ("answer",)
@@ -159,13 +158,11 @@ def find_columns(
     replied = _first(answers, names, told)
     if not asked:
         raise _without(table, "question")
-    if answered and not (replied or verbatim):
+    if answered and not replied and question != "prompt":
         raise _without(table, "answer")
-    kept = ("choices", "id", "domain", "split", *options)
-    ours = {name: names[name] for name in kept if name in names}
-    ours[question] = names[asked]
-    if replied:
-        ours["answer"] = names[replied]
+    ours = {question: asked, "answer": replied}
+    ours |= {name: name for name in ("choices", "id", "domain", "split", *options)}
+    ours = {name: names[known] for name, known in ours.items() if known in names}
     if len(options) < 2:
         options = []
     blank = prompts or table.path.suffix.lower() in DELIMITED

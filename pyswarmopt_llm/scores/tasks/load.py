@@ -110,19 +110,24 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 
 def _cut(task: Task, dev: int | None, test: int | None) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
+    notes = [task.note]
     if task.drawn:
         dev = dev or DEV
         test = test or TEST
-    used = replace(task, dev=task.dev[:dev], test=task.test[:test], fingerprint="")
-    spare = task.dev[len(used.dev) :]
-    if any(item.choices for item in spare):
-        spare = ()
-    notes = [task.note]
-    if task.drawn:
-        sizes = f"{len(used.dev)} dev and {len(used.test)} test examples"
+        sizes = f"{len(task.dev[:dev])} dev and {len(task.test[:test])} test examples"
         notes.insert(0, f"no split, so {sizes} were drawn")
     note = "; ".join(filter(None, notes))
-    return replace(used, note=note and f"{task.source}: {note}", spare=spare)
+    spare = task.dev[len(task.dev[:dev]) :]
+    if any(item.choices for item in spare):
+        spare = ()
+    return replace(
+        task,
+        dev=task.dev[:dev],
+        test=task.test[:test],
+        fingerprint="",
+        note=note and f"{task.source}: {note}",
+        spare=spare,
+    )
 
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:

@@ -82,7 +82,7 @@ def placeholders(template: str) -> list[str]:
         >>> placeholders("{passage}\\n{question} {{literal}}")
         ['passage', 'question']
     """
-    return [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
+    return [m[1] for m in _PLACEHOLDER.finditer(template) if m[1] is not None]
 
 
 def fill(template: str, item: Item, where: str = "prompt template") -> str:
@@ -93,21 +93,15 @@ def fill(template: str, item: Item, where: str = "prompt template") -> str:
     """
     values = fillers(item)
     names = placeholders(template)
-    unknown = [f"{{{name}}}" for name in names if name not in values]
-    if unknown or "question" not in names:
-        wrong = [*unknown, "no {question}"][0]
+    wrong = next((f"{{{name}}}" for name in names if name not in values), "no {question}")
+    if not {*names} <= {*values} or "question" not in names:
         there = ", ".join(f"{{{name}}}" for name in [*values][:-1])
         raise UserError(
             f"{where}: the prompt has {wrong}; it needs {{question}} and may have {there}; literal "
             "braces are doubled: {{ }}"
         )
-
-    def replacement(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0][0]
-        return values[match[1]]
-
-    return _PLACEHOLDER.sub(replacement, template)
+    # doubled braces have no name
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0][0]), template)
 
 
 def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
