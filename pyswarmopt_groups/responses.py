@@ -86,8 +86,6 @@ def rights(items: Sequence[Item], answers: Sequence[str | None]) -> list[float]:
 
 def is_right(item: Item, ballot: str | None) -> bool:
     """Whether a vote is the correct answer; an abstention is not."""
-    if ballot is None:
-        return False
-    if item.choices:
+    if item.choices or ballot is None:
         return ballot == item.answer
     return check(item, ballot) is True

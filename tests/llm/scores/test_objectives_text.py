@@ -158,9 +158,8 @@ def metric_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluated(spec: str, items: list[Item], texts: list[str]) -> list[float]:
-    from pyswarmopt_llm.scores.metrics.external import evaluate_metric
-
-    return [row[""] for row in evaluate_metric(spec).parts(texts, texts, items)]
+    rows = find_metric(f"evaluate:{spec}").rate(texts, texts, items)  # type: ignore[attr-defined]
+    return [row[""] for row in rows]
 
 
 def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:

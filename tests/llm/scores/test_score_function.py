@@ -17,10 +17,8 @@ from search_helpers import history, lasting, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.own import own
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
-from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -78,9 +76,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path
 
 
 def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
-    parts = ScoreFunction(spec, own("metric", spec)).parts(
-        ["Why?", "Who is\nthis?"], replies, ITEMS
-    )
+    parts = find_metric(spec).rate(["Why?", "Who is\nthis?"], replies, ITEMS)  # type: ignore[attr-defined]
     return [sum(row.values()) / len(row) for row in parts]
 
 
