@@ -19,7 +19,6 @@ from pyswarmopt.hybrid.phases import EPS, Run
 
 LARGEST_CONDITION = 1e14
 SMALLEST_SPREAD = 1e-13  # share of the box
-TRIVIAL_RANGE = 1e-16  # share of the costs' range in the first iteration
 
 
 def default_population(dim: int) -> int:
@@ -69,7 +68,6 @@ class CovarianceSwarm(Run):
     decomposed: int = 0  # iteration of the last eigendecomposition
     path_sigma: Floats = array()  # (D,)
     path_c: Floats = array()  # (D,)
-    first_range: float = 0.0
     bests: list[float] = field(default_factory=list)  # of the iterations
 
     def __post_init__(self) -> None:
@@ -157,10 +155,8 @@ class CovarianceSwarm(Run):
         dim = len(self.mean)
         middle = float(costs[len(costs) // 2])
         self.bests.append(float(costs[0]))
-        if self.iteration == 1 and math.isfinite(costs[0]):
-            self.first_range = float(costs[np.isfinite(costs)][-1] - costs[0])
         recent = self.bests[-(10 + math.ceil(30 * dim / self.population)) :]
-        trivial = max(TRIVIAL_RANGE * self.first_range, 8 * EPS * abs(self.bests[-1]))
+        trivial = 8 * EPS * abs(self.bests[-1])
         flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial
         collapsed = self.width < SMALLEST_SPREAD
         longest = 100 + 50 * (dim + 3) ** 2 / math.sqrt(self.population)

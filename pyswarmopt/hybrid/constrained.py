@@ -1,5 +1,5 @@
 """The default search with constraints: descents by quadratic programs, models of cost and
-constraints, and a swarm on an exact penalty.
+constraints, and a swarm.
 
 The phases, in order, are `ConstrainedSearch.PHASES`:
 
@@ -8,8 +8,7 @@ The phases, in order, are `ConstrainedSearch.PHASES`:
    from the best point if it is new, and every other one from a random point.
 2. `ConstrainedModel`, up to 20 coordinates: a Gaussian process of the cost and of each constraint
    proposes 60 points. It finds other basins, and continues if values have few digits.
-3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
-   best point of the swarm violates a constraint.
+3. `OrderSwarm`, which needs only the order of the points.
 
 With whole numbers or labels (`ConstrainedMixedSearch`), the models come first, for 200 points, and
 `EarlyMutate` mutates the best point. The descents are `GridDescent`, which also moves whole
@@ -38,10 +37,6 @@ from pyswarmopt.hybrid.memetic import ModelPhase, SwarmPhase
 from pyswarmopt.hybrid.mixed import EarlyMutate, Flips, LongModel
 from pyswarmopt.hybrid.phases import Phase, PhasedSearch
 
-HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
-# largest weight: far below overflow, since infinity times a violation of 0 is no number
-HEAVIEST = 1e250
-LARGEST_COST = 1e300  # in units of their first spread
 FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
 IDLE = 5  # evaluations per dimension without a new best point after which others have their turn
 BESIDE = 0.02  # first step size of the swarm in their place, as a share of the box
@@ -158,16 +153,11 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
         self.run.take_in_rows(points, self.search.rows)
 
 
-class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
-    """A swarm on the cost and a penalty."""
-
-    unit: float = 1.0  # half the spread of its first costs
-    weights: Floats = array()  # (J,): scale of the violations; 0 before the swarm's first values
-    worst: Floats = array()  # (J,): largest finite violations in the swarm's values; 0 before
+class OrderSwarm(SwarmPhase["ConstrainedSearch"]):
+    """A swarm on the order of the points; where descents are stuck, the first one starts there."""
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        self.weights = self.worst = np.zeros(1)
         first = not self.population
         run = super().begin()
         if first and s.descent.is_stuck():
@@ -176,43 +166,6 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
                 run.mean = s.descent.run.x.copy()
             run.sigma = BESIDE
         return run
-
-    def learn(self, costs: Floats) -> None:
-        super().learn(self.merits(self.search.aims()))
-
-    def merits(self, rows: Floats) -> Floats:
-        """Cost plus weighted violations, (m,), in units of cost, for points' costs and constraints,
-        (m, 1 + J); a missing cost counts as the worst of the others, a missing violation as the
-        worst so far.
-        """
-        costs = rows[:, 0]
-        broken = self._known_violations(np.maximum(rows[:, 1:], 0.0))
-        finite = np.isfinite(costs)
-        if finite.any():
-            costs = np.where(finite, costs, costs[finite].max())
-        else:
-            costs = np.zeros(len(rows))
-        if not self.weights.any():
-            self.unit = float(np.ptp(costs / 2)) or 0.5
-            largest = broken.max(axis=0)
-            scales = np.where(largest > 0, largest, max(float(largest.max(initial=0.0)), 1e-300))
-            self.weights = np.minimum(2 / scales, HEAVIEST)
-        with np.errstate(over="ignore"):  # costs may have any size
-            scaled = np.clip(costs / self.unit, -LARGEST_COST, LARGEST_COST)
-            merits = scaled + broken @ self.weights
-        harder = np.minimum(HARDER * self.weights, HEAVIEST)
-        self.weights = np.where(broken[int(merits.argmin())] > 0, harder, self.weights)
-        return merits
-
-    def _known_violations(self, broken: Floats) -> Floats:
-        """Violations, (m, J), with numbers instead of infinite ones.
-
-        Infinite ones would all be equal, and the swarm would collapse beside them.
-        """
-        finite = np.isfinite(broken)
-        largest = np.where(finite, broken, 0.0).max(axis=0)
-        self.worst = np.maximum(self.worst, largest)
-        return np.where(finite, broken, np.where(self.worst > 0, self.worst, 1.0))
 
 
 class Kept(StateRecord):
@@ -233,7 +186,7 @@ class ConstrainedSearch(PhasedSearch):
     PHASES: ClassVar[tuple[type[Phase[Any]], ...]] = (
         ProgramDescent,
         ConstrainedModel,
-        PenaltySwarm,
+        OrderSwarm,
     )
     descent: ProgramDescent
     kept: Kept
@@ -303,7 +256,7 @@ class LongConstrainedModel(ConstrainedModel):
 class ConstrainedMixedSearch(ConstrainedSearch):
     """A search of real numbers, integers and categories together, with constraints."""
 
-    PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, PenaltySwarm)
+    PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, OrderSwarm)
 
 
 class ConstrainedBinarySearch(ConstrainedSearch):
