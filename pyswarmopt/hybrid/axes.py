@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import BATCH, Run
+from pyswarmopt.hybrid.phases import Run, fitting
 
 EXCHANGES = 2  # a non-separable function may pass one exchange by chance
 AGREEMENT = 1e-9  # share of the differences between costs, in addition to rounding
@@ -82,19 +82,14 @@ class AxisSearch(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         refine = self.searched // len(self.x) % 2 == 0
-        axes = self._part()
+        axes = fitting(self.searched % len(self.x), len(self.x))
         self.coordinates = np.array([_next(self.points[i], self.values[i], refine) for i in axes])
         batch = np.tile(self.x, (1 + len(axes), 1))
         batch[1 + np.arange(len(axes)), axes] = self.coordinates
         return batch
 
-    def _part(self) -> range:
-        """The axes in turn: all, or as many as fit into a batch."""
-        first = self.searched % len(self.x)
-        return range(first, min(first + max(1, BATCH // len(self.x)), len(self.x)))
-
     def learn(self, costs: Floats) -> None:
-        axes = self._part()
+        axes = fitting(self.searched % len(self.x), len(self.x))
         self.searched += len(axes)
         if math.isfinite(costs[0]):
             self.cost = float(costs[0])

@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.phases import BATCH, EPS, Run
+from pyswarmopt.hybrid.phases import EPS, Run, fitting
 
 FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3
@@ -314,16 +314,10 @@ class LimitedMemory(LineSearchDescent):
     # ---- differences ----
 
     def _points_around(self) -> Floats:
-        part = self._part()
-        axes = np.arange(part.start, part.stop)
+        axes = fitting(self.measured, len(self.x))
         points = np.tile(self.x, (len(axes), 1))
-        points[np.arange(len(axes)), axes] += self._moves()[part]
+        points[np.arange(len(axes)), axes] += self._moves()[axes]
         return points
-
-    def _part(self) -> slice:
-        """The coordinates in turn: as many as fit into a batch."""
-        size = max(1, BATCH // len(self.x))
-        return slice(self.measured, min(self.measured + size, len(self.x)))
 
     def _moves(self) -> Floats:
         """A move along each coordinate within the box, (D,)."""
@@ -336,12 +330,12 @@ class LimitedMemory(LineSearchDescent):
         return np.where(self.x + size > 1, -size, size)
 
     def _learn_around(self, costs: Floats) -> None:
-        part = self._part()
+        axes = fitting(self.measured, len(self.x))
         if not self.measured:
             self.found = np.zeros(len(self.x))
-        self.found[part] = (costs - self.cost) / self._moves()[part]
-        self.measured = part.stop
-        if part.stop == len(self.x):
+        self.found[axes] = (costs - self.cost) / self._moves()[axes]
+        self.measured = axes.stop
+        if axes.stop == len(self.x):
             self.measured = 0
             self._head(self.found)
 

@@ -59,6 +59,11 @@ def bounded(costs: Floats) -> Floats:
     return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
 
 
+def fitting(first: int, dim: int) -> range:
+    """The coordinates from the first on whose points fit into a batch; at least one."""
+    return range(first, min(first + max(1, BATCH // dim), dim))
+
+
 class Run(StateRecord, ABC):
     """One run of a method from start to end: it proposes points of the unit box and learns their
     costs. All its data are fields, so it can be saved between any ask and tell.

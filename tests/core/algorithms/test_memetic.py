@@ -89,7 +89,7 @@ def test_the_descent_solves_an_ill_conditioned_quadratic(dim, offset):
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), dim=st.integers(1, 6))
 def test_at_the_walls_the_descent_ends_where_scipy_ends(monkeypatch, descent, batch, seed, dim):
-    monkeypatch.setattr("pyswarmopt.hybrid.descent.BATCH", batch)
+    monkeypatch.setattr("pyswarmopt.hybrid.phases.BATCH", batch)
     a, best = spd(dim, 10.0, seed), np.random.default_rng(seed).uniform(-1, 2, dim)  # often outside
 
     def fun(x):
@@ -331,7 +331,7 @@ def test_many_coordinates_need_no_matrices():
 @pytest.mark.parametrize("batch", [10**6, 70])
 def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
     """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
-    monkeypatch.setattr("pyswarmopt.hybrid.axes.BATCH", batch * 100)
+    monkeypatch.setattr("pyswarmopt.hybrid.phases.BATCH", batch * 100)
     best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
 
     def fun(x):
