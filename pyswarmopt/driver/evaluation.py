@@ -93,7 +93,6 @@ class Evaluator(StateRecord):
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they break a constraint.
-        afresh: whether known points are called anyway.
         idle: known points in a row, without a new one.
         failures: type of error, "nan" or "inf" -> number of failed calls.
 
@@ -138,7 +137,6 @@ class Evaluator(StateRecord):
             self.memory.keep(self.memory.key(x), value)
         # the best point is called alone at the end
         self._reserved = int(confirms or (self.vectorized and outputs is None))
-        self.afresh = False
         self.failures = {}
 
     @property
@@ -170,7 +168,7 @@ class Evaluator(StateRecord):
         """
         memory = self.memory
         keys: list[Any] = [memory.key(x) for x in points]
-        if not memory.most or self.afresh or (self.vectorized and not memory.known):
+        if not memory.most or (self.vectorized and not memory.known):
             keys = list(range(len(points)))
         values: dict[Any, Value] = {}
         new: dict[Any, Floats] = {}
@@ -236,9 +234,7 @@ class Evaluator(StateRecord):
     # ---- one point at a time ----
 
     def recall(self, key: bytes) -> Value | None:
-        """The value of the point with this key, if known and not to be called again."""
-        if self.afresh:
-            return None
+        """The value of the point with this key, if known."""
         value = self.memory.known.get(key)
         self.idle += value is not None
         return value

@@ -198,7 +198,6 @@ class Search:
         iteration = self._swarm.rounds
         x = self._swarm.ask()
         points = self.problem.decode(x)
-        self.evaluator.afresh = self._phased and self._swarm.calls_again
         judged, error = self._judge.judge(points)
         for row, each in enumerate(judged):
             self._note(iteration, row, each)
@@ -246,7 +245,6 @@ class Search:
             self._tell_one(ticket, draft)
             return None
         key = self.evaluator.memory.key(x)
-        self.evaluator.afresh = self._phased and self._swarm.calls_again
         known = self.evaluator.recall(key)
         if known is not None:
             self._tell_one(ticket, self._judge.read(draft._replace(again=True), known))

@@ -34,9 +34,6 @@ CLEAR = 1e3  # roundings of the cost; smaller promises do not count
 PROBED = 6  # points beside x
 PROBE_SPACING = 3e-6  # distance between them, as a share of the box
 AGREE = 4  # factor within which three orders of differences agree on the error
-WITHOUT_GAIN = 4  # points of the first line search, none of them better
-# or the cost's change after the first step, as a share of the first differences' prediction
-DOUBTFUL = 0.1
 PAIRS = 50  # kept moves and changes of the gradient
 TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
@@ -55,7 +52,6 @@ class LineSearchDescent(Run):
     failures: int = 0
     trivial: int = 0
     latest: list[float] = field(default_factory=list)  # costs of the last iterations
-    doubtful: bool = False  # whether the first differences may not be slopes
     error: float = 0.0  # error of the values beyond double's rounding
     interrupted: bool = False  # whether points beside x have failed
     misled: bool = False  # whether the latest line broke its slope's promise
@@ -162,9 +158,6 @@ class LineSearchDescent(Run):
             self.best_t = t
             self.best_cost = cost
             self.best_x = self.batch[0].copy()
-        if self.iterations == 0:
-            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
-            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
         # of the parabola, equation 3.58
         if bend > 0:
@@ -412,20 +405,3 @@ def noise_in(costs: Floats) -> float:
         if turns[k] and max(some) <= AGREE * min(some):
             return levels[k]
     return 0.0
-
-
-class RepeatedCall(Run):
-    """Evaluates x again: whether differences show slopes, or noise."""
-
-    x: Floats  # (D,)
-    cost: float = math.inf  # previous cost at x
-    tolerance: float = 0.0  # a harmless difference
-    noisy: bool = False
-
-    def propose(self, random: np.random.Generator) -> Floats:
-        return self.x[None]
-
-    def learn(self, costs: Floats) -> None:
-        self.done = True
-        cost = float(costs[0])
-        self.noisy = math.isfinite(cost) and not abs(cost - self.cost) <= self.tolerance

@@ -8,12 +8,9 @@ The phases, in order, are `MemeticSwarm.PHASES`; the first one that is due runs:
    is better than that point, which is then not the bottom of a bowl, they continue for 10
    evaluations per dimension before any gradient. Policy weights are an example: if all of them are
    small, the policy does nothing.
-2. `Check`: if the first step of a descent changes the cost far less than finite differences
-   predicted, or four ever shorter steps find nothing better, the best point is evaluated again, and
-   the model proposes as many points once more. If the cost differs, the differences were noise, and
-   only the swarm continues. Otherwise a descent then starts from the best point.
-   `Probe`: if the cost along a line falls far less than the slope predicts, six points close
-   together show whether values have errors, up to three times.
+2. `Probe`: if the cost along a line falls far less than the slope predicts, six points close
+   together show whether values have errors, up to three times. If these are noise, and coordinates
+   are too many for regression, only the swarm continues.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of single
    coordinates. If gradients are expensive, it runs before: above 100 coordinates, and from 30 on
    with fewer than 100 evaluations per dimension.
@@ -50,13 +47,11 @@ from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.box import MUTANTS, Kinds
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import (
-    FIRST_DIFFERENCE,
     PROBED,
     LimitedMemory,
     LineSearchDescent,
     NoiseProbe,
     QuasiNewton,
-    RepeatedCall,
 )
 from pyswarmopt.hybrid.gaussian import Proposals
 from pyswarmopt.hybrid.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
@@ -67,7 +62,6 @@ MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
 BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
-ROUGH = 10  # in total, if the first descent's differences are no slopes
 # evaluations of later descents for each of the swarm's; of mutations as of descents that are behind
 SHARE_AHEAD = 0.5
 SHARE_BEHIND = 0.125
@@ -79,9 +73,8 @@ LEAST_POPULATION = 4
 GROWTH = 2  # growth of its population at a restart
 # evaluations per dimension of the first descent, if the axes can be searched next
 SEPARABLE_DESCENT = 10
-# difference between two costs of a point, as a share of the gradient's differences
-NOISE = 0.01
 MOST_PROBED = 3 * PROBED  # evaluations for detecting errors
+NOISE = 1e-6  # errors that many coordinates do not bear, as a share of the slope along a side
 MEANT = 10_000  # roundings of a double; a larger error belongs to the values
 SCANNED = 16  # points on each axis through the best point, once the swarm is narrow
 NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the box
@@ -172,35 +165,11 @@ class Scout(Phase["MemeticSwarm"]):
         return Ring(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
 
 
-class Check(Phase["MemeticSwarm"]):
-    """A second call of the best point, if differences may be noise."""
-
-    name = "repeat"
-    calls_again = True
-
-    def due(self) -> bool:
-        descent = self.search.descent.run
-        return self.run is None and descent is not None and descent.doubtful
-
-    def begin(self) -> RepeatedCall:
-        s = self.search
-        slope = math.sqrt(float(np.mean(s.descent.run.gradient**2)))
-        return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
-
-    def learn(self, costs: Floats) -> None:
-        """Let the model, if any, continue, and then a new descent start from the best point."""
-        super().learn(costs)
-        s = self.search
-        if s.model.run is not None:
-            s.model.run.last = ROUGH * s.box.dim
-            s.model.run.done = False
-            s.descent.run = None
-
-
 class Probe(Phase["MemeticSwarm"]):
     """A few points close to the best one, if a descent's slopes may be errors."""
 
     name = "probe"
+    noisy: bool = False  # whether no method by slopes bears the errors
 
     def due(self) -> bool:
         descent = self.search.descent.run
@@ -218,6 +187,8 @@ class Probe(Phase["MemeticSwarm"]):
         error = self.run.error
         if error > MEANT * descent.rounding():
             self.search.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
+            slope = math.sqrt(float(np.mean(descent.gradient**2)))
+            self.noisy = self.search.box.dim > MODELLED_DIM and error > NOISE * slope
 
 
 class Test(Phase["MemeticSwarm"]):
@@ -389,7 +360,7 @@ class Mutate(Phase[PhasedSearch]):
 
     def due(self) -> bool:
         s = self.search
-        late = s.evaluations > LATE * s.box.dim and not s.noisy
+        late = s.evaluations > LATE * s.box.dim
         return late and SHARE_BEHIND * s.phases["swarm"].spent > self.spent
 
     def over(self) -> bool:
@@ -454,7 +425,7 @@ class SwarmPhase(Phase[S]):
     def start(self) -> Floats:
         """Start of the first swarm: after a descent a random point."""
         s = self.search
-        if len(s.progress.start) or s.gradients_are_dear or s.noisy:
+        if len(s.progress.start) or s.gradients_are_dear:
             return s.first_point()
         return s.random.random(self.dim)
 
@@ -495,7 +466,6 @@ class MemeticSwarm(PhasedSearch):
     PHASES: ClassVar = (
         ModelPhase,
         Scout,
-        Check,
         Probe,
         Test,
         Descent,
@@ -506,18 +476,14 @@ class MemeticSwarm(PhasedSearch):
     )
     model: ModelPhase[PhasedSearch]
     scout: Scout
+    probe: Probe
     test: Test
     descent: Descent
     axes: Axes
     swarm: SwarmPhase[PhasedSearch]
 
     @property
-    def noisy(self) -> bool:
-        check = self.phases[Check.name].run
-        return check is not None and check.noisy
-
-    @property
     def has_slopes(self) -> bool:
-        """Whether finite differences give slopes and there are enough evaluations for them."""
+        """Whether values have slopes and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not (self.noisy or few)
+        return not (self.probe.noisy or few)

@@ -86,7 +86,6 @@ class Phase(StateRecord, Generic[S], ABC):
     """A phase of a search: when it is due, the run it starts, and its counts."""
 
     name: ClassVar[str]  # also the search's attribute
-    calls_again: ClassVar[bool] = False  # whether its points are called even if known
     search: S = known()
     run: Any = part()  # the present `Run`
     spent: int = 0  # evaluations of all runs
@@ -231,11 +230,6 @@ class PhasedSearch:
             with one_thread():
                 progress.asked = self.box.decode(self.phases[progress.turn].propose())
         return progress.asked.copy()
-
-    @property
-    def calls_again(self) -> bool:
-        """Whether the points from `ask` are evaluated even if their costs are known."""
-        return self.turn != START and self.phases[self.turn].calls_again
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
@@ -450,11 +444,6 @@ class PhasedSearch:
         if math.isfinite(self.progress.best_cost) or len(self.progress.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)
-
-    @property
-    def noisy(self) -> bool:
-        """Whether two calls at one point gave different costs."""
-        return False
 
     @property
     def gradients_are_dear(self) -> bool:
