@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import field
 
 import numpy as np
 
@@ -26,9 +25,6 @@ SMALLEST_DIFFERENCE = 1e-11
 FIRST_STEP = 0.2  # length of the first step, as a share of the box
 LONGEST_STEP = 0.5  # longest step, in any coordinate
 TRIES = 8  # points of a line search without improvement
-# iterations, and the share of the cost below which their gain is small
-SLOW_AFTER = 10
-SLOW_GAIN = 0.005
 LITTLE = 0.15  # least share of the gain that slopes promise
 CLEAR = 1e3  # roundings of the cost; smaller promises do not count
 PROBED = 6  # points beside x
@@ -48,10 +44,8 @@ class LineSearchDescent(Run):
     searching: bool = False  # along a line; otherwise the gradient is being measured
     # length of differences, in units of what rounding requires
     coarseness: float = 3.0
-    iterations: int = 0
     failures: int = 0
     trivial: int = 0
-    latest: list[float] = field(default_factory=list)  # costs of the last iterations
     error: float = 0.0  # error of the values beyond double's rounding
     interrupted: bool = False  # whether points beside x have failed
     misled: bool = False  # whether the latest line broke its slope's promise
@@ -63,15 +57,6 @@ class LineSearchDescent(Run):
     best_t: float = 0.0
     best_cost: float = math.inf
     best_x: Floats = array()  # (D,)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended, or the last iterations gained little, as is usual in the local
-        minima of a rugged function.
-        """
-        if self.done or len(self.latest) <= SLOW_AFTER:
-            return self.done
-        return self.latest[0] - self.latest[-1] < SLOW_GAIN * abs(self.cost)
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.searching:
@@ -132,7 +117,6 @@ class LineSearchDescent(Run):
             if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
                 self._bend(s, y)
         self.gradient = gradient
-        self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
         pushed = ((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0))
         if not gradient[~pushed].any():  # in a corner
             self.done = True
@@ -190,7 +174,6 @@ class LineSearchDescent(Run):
         self.trivial += 1
         if gain > TRIVIAL_GAIN * abs(self.cost):
             self.trivial = 0
-        self.iterations += 1
         self.done = self.trivial >= 3
         self.searching = False
 

@@ -17,10 +17,9 @@ The phases, in order, are `MemeticSwarm.PHASES`; the first one that is due runs:
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions with one
    basin, however ill-conditioned, are solved here, in a few tens of evaluations per dimension. The
    first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
-   random points (or, if gradients are expensive, from what the swarm has found) replace the many
-   small runs of BIPOP (Hansen 2009, GECCO workshop). They get half as many evaluations as the swarm
-   while the best point is theirs, else an eighth. If points next to a good one fail, descents use
-   regression, which does not need them.
+   random points replace the many small runs of BIPOP (Hansen 2009, GECCO workshop). They get half
+   as many evaluations as the swarm while the best point is theirs, else an eighth. If points next
+   to a good one fail, descents use regression, which does not need them.
 5. `Axes`, only if the test succeeds: each coordinate is searched by itself.
 6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, with an eighth of
    the swarm's evaluations. Each changes a few coordinates and keeps the others, which helps if
@@ -229,12 +228,9 @@ class Descent(Phase["MemeticSwarm"]):
         if self._others_began():
             return False
         per_dim = FIRST_DESCENT
-        ended = self.run.done
-        if s.gradients_are_dear:
-            ended = self.run.ended
-            if s.test.separable:
-                per_dim = SEPARABLE_DESCENT
-        return self._is_misled() or (not ended and self.granted < per_dim * s.box.dim)
+        if s.gradients_are_dear and s.test.separable:
+            per_dim = SEPARABLE_DESCENT
+        return self._is_misled() or (not self.run.done and self.granted < per_dim * s.box.dim)
 
     def _others_began(self) -> bool:
         return self.search.axes.run is not None or self.search.swarm.run is not None
@@ -242,9 +238,8 @@ class Descent(Phase["MemeticSwarm"]):
     def _has_turn(self) -> bool:
         """Whether later descents have had less than their share."""
         s = self.search
-        ended = s.gradients_are_dear and self.run.ended
         share = SHARE_BEHIND
-        if s.progress.best_by == self.name and not ended:
+        if s.progress.best_by == self.name:
             share = SHARE_AHEAD
         return share * s.swarm.spent > self.spent - self.granted
 
@@ -259,13 +254,7 @@ class Descent(Phase["MemeticSwarm"]):
         return self._needs_regression() and not isinstance(self.run, RegressionDescent)
 
     def over(self) -> bool:
-        superseded = self._follows_the_swarm() and self.run.ended
-        return self.run.done or superseded or self._is_misled()
-
-    def _follows_the_swarm(self) -> bool:
-        """Whether descents start from what the swarm has found."""
-        s = self.search
-        return s.gradients_are_dear and s.progress.best_by == s.swarm.name
+        return self.run.done or self._is_misled()
 
     def propose(self) -> Floats:
         if self.run is not None:
@@ -273,8 +262,8 @@ class Descent(Phase["MemeticSwarm"]):
         return super().propose()
 
     def begin(self) -> LineSearchDescent | RegressionDescent:
-        """Start from the first point, later from random ones, or with expensive gradients from the
-        swarm's best. Where that point is not a maximum, particles beside it do not matter.
+        """Start from the first point, later from random ones. Where the first point is not a
+        maximum, particles beside it do not matter.
         """
         s = self.search
         if self._needs_regression():
@@ -282,9 +271,6 @@ class Descent(Phase["MemeticSwarm"]):
         if self.run is not None:
             x = s.random.random(s.box.dim)
             cost = math.inf
-            if self._follows_the_swarm():
-                x = s.best_unit()
-                cost = s.known_cost
         elif s.scout.run is not None and s.scout.run.done:
             x = s.scout.run.middle
             cost = s.scout.run.level

@@ -49,11 +49,6 @@ class RegressionDescent(Run):
     def __post_init__(self) -> None:
         self.points = self.points.reshape(-1, len(self.x))
 
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self.done
-
     def propose(self, random: np.random.Generator) -> Floats:
         chosen = self._fitted()
         model = fit(self.points[chosen], self.costs[chosen])
