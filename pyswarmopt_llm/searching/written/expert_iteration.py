@@ -170,7 +170,7 @@ class ExpertIteration:
         tell = self._job.tell
         first = Answerer(start, self._job.pool.space.realise(position))
         replies = [self.log.greedy(Answerer(BASE, Patch())), self.log.greedy(first)]
-        floor = np.minimum(replies[0].values, replies[1].values)
+        floor = np.minimum(replies[0].scores, replies[1].scores)
         rounds = [self.measured(first)]
         for number in range(1, ROUNDS + 1):
             name = f"round-{number}"

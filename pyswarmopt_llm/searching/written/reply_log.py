@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from typing_extensions import TypedDict
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -29,27 +27,19 @@ MOST = 20.0  # greatest weight of a reply, before scaling
 GREEDY = 0  # number of the greedy reply; samples count from 1
 
 
-class _Line(TypedDict):
-    replies: list[str]
-    cut: list[bool]
-    scores: list[float]
-
-
 @dataclass(frozen=True)
 class Replies:
     """A model's replies to all P prompts: a line of the store.
 
     Attributes:
-        texts: text of each reply as written.
+        replies: text of each reply as written.
         cut: whether the length limit ended each.
-        scores: score of each.
-        values: (P,) scores, whose rounding errors decide nothing.
+        scores: score of each, without rounding errors.
     """
 
-    texts: Sequence[str]
-    cut: Sequence[bool]
-    scores: Sequence[float]
-    values: Floats = field(compare=False)
+    replies: list[str]
+    cut: list[bool]
+    scores: list[float]
 
 
 def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
@@ -61,14 +51,14 @@ def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
         least: (P,) values to beat.
 
     Example:
-        >>> texts = ("No.", "Yes, sure."), ("Yes, sure.", "Yes."), ("Yes.", "Yes.")
+        >>> texts = ["No.", "Yes, sure."], ["Yes, sure.", "Yes."], ["Yes.", "Yes."]
         >>> values = [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]
-        >>> samples = [Replies(text, (), (), np.array(own)) for text, own in zip(texts, values)]
+        >>> samples = [Replies(text, [], own) for text, own in zip(texts, values)]
         >>> best_replies(samples, np.array([0.5, 1.0]))
         {0: 2}
     """
-    values = np.stack([sample.values for sample in samples])
-    sizes = np.array([[len(text) for text in sample.texts] for sample in samples])
+    values = np.array([sample.scores for sample in samples])
+    sizes = np.array([[len(text) for text in sample.replies] for sample in samples])
     best = np.lexsort((sizes, -values), axis=0)[0]
     return {int(k): int(best[k]) for k in np.flatnonzero(values.max(axis=0) > least)}
 
@@ -77,7 +67,7 @@ def gains(before: Replies, after: Replies) -> bool:
     """Whether the second replies to the same prompts are better by more than a standard error of
     the differences.
     """
-    gain = score_of((after.values - before.values).tolist())
+    gain = score_of(np.subtract(after.scores, before.scores))
     return gain.value > gain.stderr
 
 
@@ -177,52 +167,42 @@ class ReplyLog:
         if missing:
             written = self._written(model, missing)
             for number, replies in zip(missing, written, strict=True):
-                self.store.add(*names[number], self._judged(replies))
-        return [self._stored(*name) for name in names.values()]
+                self.store.add(*names[number], vars(self._judged(replies)))
+        self._read.update(names.values())
+        return [self.store.read(*name, Replies) for name in names.values()]
 
     def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
-        found: list[dict[int, Continuation]] = [{} for _ in samples]
+        found: dict[tuple[int, int], Continuation] = {}
         for patch, share in model.shares(len(self.prompts)):
             self._engine.load(patch)
-            for task, (numbers, most) in self._asked.items():
-                there = [number for number in share if number in numbers]
+            for numbers, most in self._asked.values():
+                asked = [
+                    (sample, number) for sample in samples for number in share if number in numbers
+                ]
                 draw = None
                 if samples != [GREEDY]:
-                    seeds: list[int] = []
-                    for sample in samples:
-                        draws = random.Random(f"{self.seed} {model.name} {sample} {task}")
-                        of_sample = {number: draws.getrandbits(63) for number in numbers}
-                        seeds += [of_sample[number] for number in there]
-                    draw = Draw(TEMPERATURE, tuple(seeds))
-                prompts = [self.prompts[number] for number in there] * len(samples)
-                written = iter(self._engine.write(prompts, most, draw))
-                for replies in found:
-                    replies |= zip(there, written, strict=False)
-        return [[replies[number] for number in sorted(replies)] for replies in found]
+                    names = [
+                        f"{self.seed} {model.name} {sample} {number}" for sample, number in asked
+                    ]
+                    draw = Draw(
+                        TEMPERATURE, tuple(random.Random(name).getrandbits(63) for name in names)
+                    )
+                prompts = [self.prompts[number] for _, number in asked]
+                found |= zip(asked, self._engine.write(prompts, most, draw), strict=True)
+        return [
+            [found[sample, number] for number in range(len(self.prompts))] for sample in samples
+        ]
 
-    def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
+    def _judged(self, replies: Sequence[Continuation]) -> Replies:
         """Replies with their scores."""
         texts = [storable(reply.text) for reply in replies]
         scores: list[float] = []
         for task, (numbers, _) in self._asked.items():
             said = texts[numbers.start : numbers.stop]
-            scores += map(float, self.tasks[task].judge(said))
-        return {"replies": texts, "cut": [reply.cut for reply in replies], "scores": scores}
-
-    def _stored(self, what: str, who: str) -> Replies:
-        """A line of the store.
-
-        Raises:
-            UserError: it is not that of replies to these prompts.
-        """
-        row = self.store.read(what, who, _Line)
-        sizes = {len(row["replies"]), len(row["cut"]), len(row["scores"])}
-        if sizes != {len(self.prompts)}:
-            raise self.store.damaged(what, who, "scores")
-        self._read.add((what, who))
-        values = [float(f"{round(score, 12):.12g}") + 0.0 for score in row["scores"]]
-        return Replies(row["replies"], row["cut"], row["scores"], np.array(values))
+            for score in self.tasks[task].judge(said):
+                scores.append(float(f"{round(score, 12):.12g}"))
+        return Replies(texts, [reply.cut for reply in replies], scores)
 
     def row(self, replies: Replies) -> Row:
         """The scores of replies to all prompts."""
@@ -248,10 +228,10 @@ class ReplyLog:
         items = {}
         for numbers, _ in self._asked.values():
             there = [number for number in numbers if number in best]
-            counts = weights(np.array([samples[best[k]].values[k] for k in there]))
+            counts = weights(np.array([samples[best[k]].scores[k] for k in there]))
             for number, count in zip(there, counts, strict=True):
                 chosen = samples[best[number]]
-                text = opening + chosen.texts[number]
+                text = opening + chosen.replies[number]
                 if not chosen.cut[number]:
                     text += ending
                 if text:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from search_helpers import (
     Json,
@@ -135,7 +134,7 @@ def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchCon
     engine, (utility,) = opened(config)
     log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
     cut = [number == 0 for number in range(DEV)]
-    replies = Replies(["the same"] * DEV, cut, [1.0] * DEV, np.ones(DEV))
+    replies = Replies(["the same"] * DEV, cut, [1.0] * DEV)
     items = log.training_items([replies], dict.fromkeys(range(DEV), 0))
     trained_on = [item.pairs[0][1] for item in items.values()]
     assert trained_on == ["the same", *["the same<|im_end|>"] * (DEV - 1)]
@@ -162,17 +161,13 @@ def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
     assert rows[0]["replies"] != rows[1]["replies"]
-    for wrong in ({"cut": 1}, {"scores": [0.5] * DEV}):
-        (tmp_path / "wrong").write_text(json.dumps({**rows[0], **wrong}) + "\n")
-        log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
-        with pytest.raises(
-            UserError, match=f"{next(iter(wrong))} is missing or has the wrong type"
-        ):
-            log.samples(Answerer("start", Patch()), (1,))
+    (tmp_path / "wrong").write_text(json.dumps({**rows[0], "cut": 1}) + "\n")
+    log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
+    with pytest.raises(UserError, match="cut is missing or has the wrong type"):
+        log.samples(Answerer("start", Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
-        assert sample.texts == row["replies"]
+        assert sample.replies == row["replies"]
         letters = [len({*text}) for text in row["replies"]]
-        assert sample.scores == sample.values.tolist()
         assert [*log.row(sample).tasks["few"].per_item] == [-n for n in letters[:DEV]]
         assert [*log.row(sample).tasks["more"].per_item] == [n / 2 for n in letters[DEV:]]
 
