@@ -26,7 +26,6 @@ def render_report(
     result: Result,
     history: Iterable[Row],
     tasks: Mapping[str, Task] = {},
-    replies: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page, a pure function of the run's files.
 
@@ -35,7 +34,6 @@ def render_report(
         result: ``result.json``.
         history: the rows of ``history.jsonl``, in order.
         tasks: name -> task, for the questions' texts; without it questions are only counted.
-        replies: ``replies.json``.
 
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
@@ -54,7 +52,6 @@ def render_report(
         score=score,
         combination=combination(result),
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
-        replies=replies,
         changes=list(_changed_tasks(result, tasks)),
         method=method(about),
     )

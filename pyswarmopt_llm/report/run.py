@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
@@ -20,7 +19,7 @@ from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
+from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.search import SearchResult
 
 log = logging.getLogger(__name__)
@@ -122,11 +121,6 @@ def write_report(path: Path) -> Path:
     if not (path / CARD).is_file():
         refuse_link(path / "best")
         write_text(path / CARD, model_card(run.about, result))
-    replies: Sequence[Mapping[str, Any]] = ()
-    if (path / REPLIES).is_file():
-        from pyswarmopt_llm.searching.written.replies import read_replies
-
-        replies = read_replies(run)
-    page = render_report(run.about, result, run.rows, unchanged_tasks(run), replies)
+    page = render_report(run.about, result, run.rows, unchanged_tasks(run))
     write_text(path / PAGE, page)
     return path / PAGE

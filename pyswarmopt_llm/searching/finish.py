@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from statistics import mode
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +44,12 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
     seconds = run.replayed_seconds / job.plan.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, trained.best)
     models = _models(job, run, found, trained, files)
+    replies: list[dict[str, Any]] = []
     alarms: list[str] = []
     if objectives.writes:
-        from pyswarmopt_llm.searching.written.replies import keep_replies
+        from pyswarmopt_llm.searching.written.replies import shown_replies
 
-        alarms = keep_replies(job, run, files, found, models)
+        replies, alarms = shown_replies(job, files, found, models)
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
     undefined = []
@@ -74,6 +76,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.rows, objectives.names, names),
         by_label=_by_label(job, run),
+        replies=replies,
         alarms=alarms,
         notes=[*run.about.notes.values(), *undefined, *found.remarks],
     )

@@ -132,6 +132,8 @@ class Result:
         front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
             expert -> weight, of each mixture that no other dominates.
         by_label: task -> errors of ``best`` on test, where options are compared.
+        replies: of each task with written replies, the ``prompts`` on dev whose scores changed most,
+            with the replies of base, best expert and result.
         alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
     """
@@ -154,6 +156,7 @@ class Result:
     expert_iteration: dict[str, int] | None = None
     front: list[dict[str, dict[str, float]]] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
+    replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

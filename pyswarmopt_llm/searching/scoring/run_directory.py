@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT = 2  # version of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its start
 GRID = "grid.json"
-REPLIES = "replies.json"
 FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 

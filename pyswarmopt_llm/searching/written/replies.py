@@ -1,7 +1,7 @@
 """Replies to show: of the best expert, the base and the result, to the dev prompts whose scores
 changed most.
 
-They are written again at the end, for a few prompts, and kept in ``replies.json``. Test prompts are
+They are written again at the end, for a few prompts, and kept in ``result.json``. Test prompts are
 never shown.
 """
 
@@ -13,18 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from typing_extensions import TypedDict
-
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.result import Model
-from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # prompts per task
@@ -34,21 +28,20 @@ _REPEATED = 0.2  # a repetitive reply compresses to less than this share
 _GAMED = "the result's replies repeat themselves, which the metric rewards"
 
 
-def keep_replies(
-    job: Job, run: Run, best: Patch, found: Found, models: Mapping[str, Model]
-) -> list[str]:
-    """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
+def shown_replies(
+    job: Job, best: Patch, found: Found, models: Mapping[str, Model]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Replies, for tasks with written replies whose scoring costs nothing but time.
 
     Args:
         job: the search.
-        run: run directory, locked.
         best: the result's patch.
         found: outcome of exploring.
         models: models of the result, by name.
 
     Returns:
-        Alarms: the tasks on which most of the result's shown replies are repetitive or all alike,
-            and most of no other model's.
+        For each task, its prompts with every model's reply; and alarms: the tasks on which most of
+            the result's shown replies are repetitive or all alike, and most of no other model's.
     """
     shown = {}
     if "base" in models:
@@ -69,11 +62,9 @@ def keep_replies(
             tasks.append({"task": name, "prompts": prompts})
             if repetitive == [RESULT]:
                 alarms.append(f"{name}: {_GAMED}; read them in the report before you use it")
-    if tasks:
-        write_json(run.path / REPLIES, {"tasks": tasks})
     for line in alarms:
         log.warning(line)
-    return alarms
+    return tasks, alarms
 
 
 def repeats_itself(text: str) -> bool:
@@ -151,21 +142,3 @@ def storable(text: str) -> str:
         'a\ufffdb?c'
     """
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
-class _Shown(TypedDict):
-    tasks: list[dict[str, Any]]
-
-
-def read_replies(run: Run) -> list[Any]:
-    """The replies in ``replies.json``, which a run without written replies lacks.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    file = run.path / REPLIES
-    try:
-        shown: _Shown = typed(read_json(file), _Shown)
-    except WrongType as error:
-        raise UserError(f"{file} is damaged; remove it (the report then omits replies)") from error
-    return shown["tasks"]

@@ -22,7 +22,6 @@ from pyswarmopt_llm.searching.scoring.result import Result, read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.opening import with_run
-from pyswarmopt_llm.searching.written.replies import read_replies
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
@@ -124,9 +123,6 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
         (run.path / "result.json").write_text(damaged)
         with pytest.raises(UserError, match=r"result\.json is damaged.*remove it and resume"):
             _ = read_result(run.path)
-    (run.path / "replies.json").write_text("{}")
-    with pytest.raises(UserError, match=r"replies\.json is damaged; remove it"):
-        read_replies(run)
 
 
 def test_a_task_of_a_run_is_known_by_the_name_in_its_file(tmp_path: Path) -> None:
