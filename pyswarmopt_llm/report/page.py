@@ -61,9 +61,9 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
     """Of each task, the places of the dev items on which the result differs from the best expert, and
     the items, if their texts are known.
     """
-    single = result.models["best_single"].dev.items
-    for name, ours in result.best.dev.items.items():
-        gain = np.subtract(ours, single[name])
+    single = result.models["best_single"].dev.tasks
+    for name, ours in result.best.dev.tasks.items():
+        gain = np.subtract(ours.per_item, single[name].per_item)
         yield {
             "name": name,
             "gained": np.flatnonzero(gain > 0).tolist(),

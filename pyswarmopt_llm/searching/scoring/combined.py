@@ -7,7 +7,7 @@ pseudo-observation at each end of its scale, as a single score does, so that no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.statistics import (
     assumed_scale,
     bounds_of,
     by_question,
+    compare_paired,
     estimate,
     interval,
     without_rounding,
@@ -65,13 +66,10 @@ def combined_interval(
     if len(scores) == 1:
         ((name, score),) = scores.items()
         return interval(score.per_item, scales.get(name), questions.get(name))
-    tables = []
+    ends = {}
     for name, score in scores.items():
-        values = np.array(score.per_item)
-        ends = scales.get(name) or assumed_scale(values)
-        tables.append(np.append(by_question(values, questions.get(name)), ends))
-    value, effects = _effects(tables, combine)
-    found = estimate(value, effects)
+        ends[name] = scales.get(name) or assumed_scale(score.per_item)
+    found = estimate(*_effects(scores, combine, ends, questions))
     if not found.error:
         return None
     total = combine.value([score.value for score in scores.values()])
@@ -87,7 +85,8 @@ def combined_difference(
     questions: Mapping[str, Questions] = {},
     level: float = LEVEL,
 ) -> Comparison | None:
-    """Compare two models' combined scores by Student's test of the items' effects.
+    """Compare two models' combined scores by Student's test of the items' effects; of a single task,
+    see `compare_paired`.
 
     The pseudo-observations are as in `paired_test`.
 
@@ -104,7 +103,7 @@ def combined_difference(
         level: level of the test.
 
     Returns:
-        None for a single task, or if the models' items differ.
+        None if the models' items differ, or a task has a single one.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -118,23 +117,26 @@ def combined_difference(
         >>> gain.sign, gain.p_value > 0.4  # one right answer tells little
         (0, True)
     """
-    if not _comparable(first, second):
-        return None
-    ours: list[Floats] = []
-    theirs: list[Floats] = []
-    changes: list[Floats] = []
+    for name, score in first.items():
+        if not len(score.per_item) == len(second[name].per_item) > 1:
+            return None
+    if len(first) == 1:
+        both = (score.per_item, second[name].per_item)
+        return compare_paired(*both, scales.get(name), questions.get(name), level)
+    ours = {}
+    theirs = {}
+    changes = []
     for name in first:
         a, b = np.array(first[name].per_item), np.array(second[name].per_item)
         low, high = scales.get(name) or assumed_scale(np.append(a, b))
         reach = PSEUDO * (high - low) / 2
-        ends = (low + high) / 2 + np.array([reach, -reach])
-        ours.append(np.append(by_question(a, questions.get(name)), ends))
-        theirs.append(np.append(by_question(b, questions.get(name)), ends[::-1]))
+        middle = (low + high) / 2
+        ours[name] = (middle + reach, middle - reach)
+        theirs[name] = (middle - reach, middle + reach)
         changes.append(without_rounding(a - b, high - low))
-    value, effects = _effects(ours, combine)
-    other, of_other = _effects(theirs, combine)
-    both = [x - y for x, y in zip(effects, of_other, strict=True)]
-    found = estimate(value - other, both)
+    value, effects = _effects(first, combine, ours, questions)
+    other, of_other = _effects(second, combine, theirs, questions)
+    found = estimate(value - other, [x - y for x, y in zip(effects, of_other, strict=True)])
     gain = combine.value([score.value for score in first.values()])
     gain -= combine.value([score.value for score in second.values()])
     signs = np.sign(np.concatenate(changes))
@@ -148,16 +150,18 @@ def combined_difference(
     )
 
 
-def _comparable(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> bool:
-    """Whether both models have the same items of several tasks."""
-    if len(first) < 2 or first.keys() != second.keys():
-        return False
-    sizes = [(len(first[name].per_item), len(second[name].per_item)) for name in first]
-    return all(ours == theirs > 1 for ours, theirs in sizes)
-
-
-def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:
-    """The combination of the tasks' means, and the effects of their items on it, task by task."""
+def _effects(
+    scores: Mapping[str, Scored],
+    combine: Combine,
+    ends: Mapping[str, Ends],
+    questions: Mapping[str, Questions],
+) -> tuple[float, list[Floats]]:
+    """The combination of the tasks' means, and the effects of their items on it, task by task; `ends`
+    are each task's pseudo-observations.
+    """
+    tables = []
+    for name, score in scores.items():
+        tables.append(np.append(by_question(score.per_item, questions.get(name)), ends[name]))
     means = [float(table.mean()) for table in tables]
     rises = zip(combine.slopes(means), tables, means, strict=True)
     effects = [slope * (table - mean) for slope, table, mean in rises]

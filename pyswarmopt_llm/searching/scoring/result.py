@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, compare_paired, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, corrected
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
@@ -19,7 +19,15 @@ from pyswarmopt_llm.searching.scoring.combined import combined_difference
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
 # models compared with the result in one verdict
-RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
+RIVALS = (
+    "best_single",
+    "uniform",
+    "base",
+    "base_tuned",
+    "expert_tuned",
+    "mixture",
+    "commonest",
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,6 @@ class Scores:
     tasks: dict[str, Outcome] = field(default_factory=dict)
     interval: Ends | None = None
 
-    @property
-    def items(self) -> dict[str, list[float]]:
-        """Task -> scores of its items."""
-        return {name: outcome.per_item for name, outcome in self.tasks.items()}
-
 
 @dataclass(frozen=True)
 class Model:
@@ -71,10 +74,6 @@ class Model:
     dev: Scores
     test: Scores | None = None
     trained: bool = False
-
-    def on(self, split: str) -> Scores | None:
-        """The scores on ``dev`` or ``test``."""
-        return self.dev if split == "dev" else self.test
 
     def same(self, other: Model) -> bool:
         """Whether both are the same model."""
@@ -235,9 +234,7 @@ class Result:
         Returns:
             None if one of them has no item scores.
         """
-        if over in self.leads[split]:
-            return self.leads[split][over]
-        return self._difference(over, split)
+        return self.leads[split].get(over)
 
     @cached_property
     def leads(self) -> dict[str, dict[str, Comparison]]:
@@ -250,28 +247,18 @@ class Result:
             pair = self._difference(name, split)
             if pair and (name == "best_single" or not self.models[name].same(self.best)):
                 tests[name] = pair
-
-        def at_level(name: str, level: float) -> Comparison:
-            return self._difference(name, split, level) or tests[name]
-
-        return corrected(tests, at_level)
+        return corrected(
+            tests, lambda name, level: self._difference(name, split, level) or tests[name]
+        )
 
     def _difference(self, over: str, split: str, level: float = LEVEL) -> Comparison | None:
         """The result minus another model."""
-        ours = self.best.on(split)
-        theirs = None
-        if over in self.models:
-            theirs = self.models[over].on(split)
+        ours = getattr(self.best, split)
+        theirs = getattr(self.models.get(over), split, None)
         if not ours or not theirs:
             return None
         scales = {name: objective.scale for name, objective in self.objectives.items()}
         asked = {name: one.questions.get(split, []) for name, one in self.objectives.items()}
-        if not self.several_tasks:
-            ((task, first),) = ours.items.items()
-            second = theirs.items.get(task, ())
-            if len(first) == len(second) > 1:
-                return compare_paired(first, second, scales.get(task), asked.get(task), level)
-            return None
         combine = find_combine(self.combine, len(self.objectives))
         return combined_difference(ours.tasks, theirs.tasks, combine, scales, asked, level)
 

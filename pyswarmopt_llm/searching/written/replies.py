@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Item
@@ -52,10 +54,8 @@ def shown_replies(
     alarms = []
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
-        changed = changed_most(
-            models["best_single"].dev.items[name], models["best"].dev.items[name]
-        )
-        items = [task.dev[number] for number in changed]
+        before, after = (models[model].dev.tasks[name] for model in ("best_single", "best"))
+        items = [task.dev[k] for k in changed_most(before.per_item, after.per_item)]
         utility = metric.on(items, found.scorings[name], job.engine.chat, task.prompt)
         if items and metric.usage is None and isinstance(utility, Written):
             prompts, repetitive = _answered(job, utility, shown)
@@ -101,9 +101,9 @@ def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
         >>> changed_most([0.5, 0.5, 0.5, 0.5], [0.5, 0.75, 0.0, 0.5])
         [2, 1]
     """
-    changes = [abs(y - x) for x, y in zip(before, after, strict=True)]
-    order = sorted(range(len(changes)), key=lambda i: -changes[i])
-    return [i for i in order[:SHOWN] if changes[i]]
+    changes = np.abs(np.subtract(after, before))
+    order = np.argsort(-changes, kind="stable")[:SHOWN].tolist()
+    return [number for number in order if changes[number]]
 
 
 def _answered(
