@@ -6,7 +6,7 @@ Until the file is complete, a log beside it keeps finished answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
@@ -104,19 +104,18 @@ def predict(
     inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, values])
     asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
     named = [item.options if form.choices else item.letters for item in asked.test]
-    labels = list(dict.fromkeys(chain.from_iterable(named)))
-    with _progress(out, table, labels, inputs) as done:
+    columns = {label: f"p({label})" for label in chain.from_iterable(named)}
+    taken = {LABEL, *columns.values()}.intersection(table.names)
+    with _progress(out, taken, inputs) as done:
         rows = _answered(asked, scoring, open_model(model, machine), done, on_items)
         shares = map(dict, map(zip, named, rows))
-        found = [_labelled(next(shares) if item else {}) for item in items]
+        found = []
+        for item in items:
+            share: dict[str, float] = next(shares) if item else {}
+            found.append(Prediction(max(share, key=share.__getitem__, default=""), share))
         if out is not None:
-            write_predictions(user_path(out), table, found, labels)
+            write_predictions(user_path(out), table, found, columns)
     return found
-
-
-def _labelled(shares: Mapping[str, float]) -> Prediction:
-    """The most probable label."""
-    return Prediction(max(shares, key=lambda label: shares[label], default=""), shares)
 
 
 def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | None]:
@@ -193,16 +192,13 @@ def _answered(
 
 
 @contextmanager
-def _progress(
-    out: str | Path | None, table: Table, labels: Iterable[str], inputs: str
-) -> Iterator[AppendLog]:
+def _progress(out: str | Path | None, taken: Set[str], inputs: str) -> Iterator[AppendLog]:
     """A log of finished rows next to the output, named after the inputs; locked, and removed when the
     output is complete.
 
     Args:
         out: output file; None: stores nothing.
-        table: the rows.
-        labels: see `write_predictions`.
+        taken: columns of the output that the input has.
         inputs: digest of rows, model and settings.
 
     Raises:
@@ -214,7 +210,7 @@ def _progress(
         return
     out = user_path(out)
     check_table_out(out)
-    if taken := {LABEL, *map(_column, labels)}.intersection(table.names):
+    if taken:
         raise UserError(f'the input has a column "{min(taken)}", which `out` also needs; rename it')
     path = out.with_name(f"{out.name}.{inputs[:8]}.progress")
     with locked(path):
@@ -246,7 +242,7 @@ def probabilities_of(
 
 
 def write_predictions(
-    out: Path, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]
+    out: Path, table: Table, predictions: Sequence[Prediction], columns: Mapping[str, str]
 ) -> None:
     """Write the complete file.
 
@@ -254,14 +250,14 @@ def write_predictions(
         out: output file, which must not exist.
         table: rows as read.
         predictions: one for each row.
-        labels: the labels, with a column ``p(LABEL)`` for each.
+        columns: label -> name of the column with its probability.
     """
     check_table_out(out)
     rows = [row.values for row in table.rows]
     frame = pd.DataFrame(rows, columns=[*table.names], dtype=object)
     frame[LABEL] = [one.label for one in predictions]
-    shares = pd.DataFrame([one.probabilities for one in predictions], columns=labels)
-    frame = frame.join(shares.rename(columns=_column))
+    shares = pd.DataFrame([one.probabilities for one in predictions], columns=[*columns])
+    frame = frame.join(shares.rename(columns=columns))
     suffix = out.suffix.lower()
     if suffix in DELIMITED:
         sep = "\t" if suffix == ".tsv" else ","
@@ -270,8 +266,3 @@ def write_predictions(
         lines = suffix == ".jsonl"
         text = frame.to_json(orient="records", double_precision=15, force_ascii=False, lines=lines)
     write_text(out, text)
-
-
-def _column(label: str) -> str:
-    """Name of the column with a label's probability."""
-    return f"p({label})"
