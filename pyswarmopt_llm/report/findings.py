@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import cut
-from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command, search_command
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
 from pyswarmopt_llm.scores.tasks.types import Form
@@ -78,7 +78,7 @@ def findings(about: About, result: Result) -> Findings:
         score_rows(result),
         notes=list(notes(result, judged.kind)),
         steps=next_steps(about, result),
-        command=search_command(about.typed).replace(f"{Path.cwd()}/", ""),
+        command=about.command.replace(f"{Path.cwd()}/", ""),
     )
 
 

@@ -53,7 +53,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
     undefined = []
-    if count := len(run.store.all("failure")):
+    if count := sum(row.n == 0 for row in found.scorer.rows):
         undefined = [
             f"{count} candidates overflowed in this `dtype` and got the worst score so far"
         ]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import digest, user_path, versions
@@ -158,14 +158,17 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
+    given = job.plan.given
+    defaults = {name: getattr(SearchConfig, name) for name in CHOICES}
     return About(
         config=job.plan.config,
         fingerprints={**job.fingerprints, "settings": _settings(job)},
         base_name=job.pool.base_name,
         versions=versions(),
         notes=job.notes,
-        given=job.plan.given,
+        given=given,
         forms={name: form_of(task) for name, task in tasks},
+        command=search_command(replace(job.plan.config, **(defaults | dict(given)))),
     )
 
 

@@ -4,7 +4,6 @@ everything expensive, keyed by kind and candidate. Resuming replays it. Reading 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +96,7 @@ class _Keyed(TypedDict):
 
 
 class Store:
-    """Store of results, in memory and in a file of JSON lines; thread-safe.
+    """Store of results, in memory and in a file of JSON lines.
 
     Args:
         path: the file, which need not exist; None: memory only.
@@ -120,8 +119,6 @@ class Store:
 
     def __init__(self, path: Path | None, repair: bool = True) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._failure: BaseException | None = None
         self._log = AppendLog(path, REMEDY, _Keyed)
         self.known = {(row["what"], row["who"]): row for row in self._log.read(repair)}
         self.earlier = frozenset(self.known)
@@ -149,8 +146,7 @@ class Store:
         """
         if (what, who) not in self.known:
             return self.add(what, who, compute())
-        if (what, who) in self.earlier:
-            self.read(what, who, shape)
+        self.read(what, who, shape)
         return self.known[what, who]
 
     def read(self, what: str, who: str, shape: Any) -> Any:
@@ -183,18 +179,11 @@ class Store:
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
         """All stored results of this kind."""
-        return [row for row in list(self.known.values()) if row["what"] == what]
+        return [row for row in self.known.values() if row["what"] == what]
 
     def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Store a result, on disk before it is used."""
         row = {"what": what, "who": who, **content}
-        with self._lock:
-            if self._failure is not None:  # a line may be half-written
-                raise self._failure
-            try:
-                self._log.append(row)
-            except BaseException as error:  # also by lack of memory or a signal
-                self._failure = error
-                raise
+        self._log.append(row)
         self.known[what, who] = row
         return row

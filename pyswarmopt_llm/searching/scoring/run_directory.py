@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import CHOICES, SearchConfig, command, search_command
+from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
+    check_free,
     digests,
     locked,
     read_json,
@@ -145,7 +146,7 @@ class Run(Journal):
     def write_about(self, about: About) -> None:
         """Rewrite ``run.json``."""
         _write(about, self.path)
-        self.about = read_about(self.path)
+        self.about = about
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record the digests of the result's files, and write ``result.json``."""
@@ -244,8 +245,7 @@ def check_new(path: Path) -> None:
             f"{path} already contains a run; continue it with `{command('resume', str(path))}` or "
             "choose another `out`"
         )
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} exists and is not empty; choose another `out`")
+    check_free(path)
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,7 @@ class About:
         notes: topic -> note.
         given: settings given by the user.
         forms: task -> form of its questions.
+        command: command that repeats the search.
     """
 
     config: SearchConfig
@@ -271,23 +272,12 @@ class About:
     notes: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
+    command: str = ""
 
     @property
     def base(self) -> str:
         """The public name of the base."""
         return self.base_name or self.config.base
-
-    @property
-    def typed(self) -> SearchConfig:
-        """The configuration without decided settings.
-
-        Example:
-            >>> config = SearchConfig("b", ("x",), ("t",), "r", space="delta", particles=8)
-            >>> About(config, {}, given={"particles": 8}).typed.space
-            'auto'
-        """
-        defaults = {name: getattr(SearchConfig, name) for name in CHOICES}
-        return replace(self.config, **(defaults | dict(self.given)))
 
     @property
     def kind(self) -> SpaceKind:
@@ -304,8 +294,7 @@ class About:
 
 def _write(about: About, folder: Path) -> None:
     """Write ``run.json``."""
-    more = {"format": FORMAT, "command": search_command(about.typed)}
-    write_json(folder / "run.json", {**more, **asdict(about)})
+    write_json(folder / "run.json", {"format": FORMAT, **asdict(about)})
 
 
 def read_about(path: Path) -> About:
@@ -324,15 +313,8 @@ def read_about(path: Path) -> About:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{file} is not in format {FORMAT}; resume with the version that wrote it")
-    hints = get_type_hints(SearchConfig)
     try:
         about: About = typed(content, About)
-        if strange := {*content["config"], *about.given} - {*hints}:
-            raise UserError(
-                f"{file} contains a setting {min(strange)[:40]!r} that this version does not have; "
-                "resume with the version that wrote it"
-            )
-        given = {n: typed(value, hints[n], f"given {n}") for n, value in about.given.items()}
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
-    return replace(about, given=given)
+    return about

@@ -265,7 +265,6 @@ class Scorer:
         if not self._rows:
             raise UserError(text) from error
         log.warning("%s; this candidate counts as the worst so far", UserError(text))
-        self.run.store.get("failure", request.key, lambda: {"text": text})
         worst = min(self.rows, key=lambda row: row.value)
         coefficients = self.evaluator.coefficients(request.position)
         return replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)

@@ -48,7 +48,7 @@ def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -
         new_run(tmp_path / "r")
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / ".file").touch()
-    with pytest.raises(UserError, match="not empty"):
+    with pytest.raises(UserError, match="already exists"):
         new_run(tmp_path / "hidden")
 
 
