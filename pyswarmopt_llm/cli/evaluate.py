@@ -87,23 +87,21 @@ def _record(result: EvalResult, model: tuple[str, str | None]) -> dict[str, Any]
         "metric": result.metric,
         "scoring": result.scoring,
         "value": result.score.value,
-        "interval": list(result.interval),
+        "interval": result.interval,
         "stderr": result.score.stderr,
         "n": result.n,
-        "named": dict(result.score.named),
+        "named": result.score.named,
         "by_label": result.by_label and asdict(result.by_label),
     }
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     """Two models on the same items."""
-    from pyswarmopt_llm.report.against import against_lines, between
+    from pyswarmopt_llm.report.against import against_lines
     from pyswarmopt_llm.searching.use.evaluate import evaluate_against
 
     result = evaluate_against(config, on_items)
     one, other = result.results
-    scores = (one.score.value, other.score.value)
-    verdict = between(result.names, scores, result.paired, config.split)
     record = {
         **_record(one, result.models[0]),
         "split": config.split,
@@ -112,7 +110,7 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "gained": result.gained,
         "lost": result.lost,
     }
-    return list(against_lines(result, verdict)), record, one.note
+    return list(against_lines(result, config.split)), record, one.note
 
 
 def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:

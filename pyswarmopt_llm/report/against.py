@@ -99,8 +99,10 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
         yield f"  {one_line(row.label)}  {found}"
 
 
-def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
+def against_lines(against: Against, split: str) -> Iterator[str]:
     """Two models on the same items: verdict and scores."""
+    one, other = (result.score.value for result in against.results)
+    verdict = between(against.names, (one, other), against.paired, split)
     yield verdict.sentence
     yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):

@@ -14,15 +14,13 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.result import Model, Result
+from pyswarmopt_llm.searching.scoring.result import CONTROLS, Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 KINDS = {1: "better", 0: "level", -1: "worse"}
-# What a result has to beat to be worth its search; of equal ones the simplest is named.
-CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 FEW = 20  # dev examples below which one of them moves a score by more than 0.05
 _NAME = 40  # most characters of an adapter's name

@@ -19,6 +19,8 @@ from functools import cached_property, partial
 from multiprocessing import get_context, parent_process
 from typing import Any
 
+from torch import Tensor
+
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
@@ -26,7 +28,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scoring.scorer import Answer, Crew, Evaluator, Request
+from pyswarmopt_llm.searching.scoring.scorer import Answer, Crew, Evaluator
 
 ENDED = "a worker ended; scores are kept, so fix the cause (often too little memory) and resume"
 
@@ -59,9 +61,9 @@ class Worker:
             )
         return job.evaluator("dev", self.scorings)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, position: Tensor) -> Answer:
         """Evaluate a candidate."""
-        return self.evaluator.answer(request)
+        return self.evaluator.answer(position)
 
 
 # Processes
@@ -90,9 +92,9 @@ def _begin(slots: Any, worker: Worker) -> None:
     _HERE.append(worker)
 
 
-def _answer(request: Request) -> Answer:
+def _answer(position: Tensor) -> Answer:
     """The answer of this process's worker."""
-    return _HERE[0].answer(request)
+    return _HERE[0].answer(position)
 
 
 def _end_with_search() -> None:
@@ -164,7 +166,7 @@ def _actors(worker: Worker) -> Iterator[Crew]:
             ray.shutdown()
 
 
-def _ask(ray: Any, free: list[Any], requests: Sequence[Request]) -> list[Answer]:
+def _ask(ray: Any, free: list[Any], requests: Sequence[Tensor]) -> list[Answer]:
     """The answers of actors, in order; an actor that ends leaves the list `free`.
 
     Raises:

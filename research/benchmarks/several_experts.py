@@ -40,7 +40,6 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
-from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_llm.searching.training.trainer import fit
@@ -153,7 +152,7 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     def average(chosen: Sequence[int]) -> Tensor:
         return vertices[list(chosen)].mean(0)
 
-    kept = greedy(n, lambda chosen: dev.evaluate(Request(average(chosen))).value, lambda: n)
+    kept = greedy(n, lambda chosen: dev.answer(average(chosen)).value, lambda: n)
     starts = {"uniform": average(range(n)), "sum": vertices.sum(0), "greedy": average(kept)}
     for name, position in starts.items():
         patch = job.pool.space.realise(position)

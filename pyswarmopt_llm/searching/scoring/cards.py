@@ -39,12 +39,9 @@ def digest_of(question: str) -> str:
 def learnt_items(adapter: Path, task: Task) -> int:
     """Number of a task's dev items whose questions an adapter was trained on, according to its card."""
     card = adapter / "README.md"
-    text = ""
-    if card.is_file():
-        text = card.read_text("utf-8", "replace")
-    learnt = {*text.partition(QUESTIONS)[2].split()}
-    if not learnt:
+    if not card.is_file():
         return 0
+    learnt = {*card.read_text("utf-8", "replace").partition(QUESTIONS)[2].split()}
     count = 0
     for item in task.dev:
         asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)

@@ -18,16 +18,8 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
-# models compared with the result in one verdict
-RIVALS = (
-    "best_single",
-    "uniform",
-    "base",
-    "base_tuned",
-    "expert_tuned",
-    "mixture",
-    "commonest",
-)
+# What a result has to beat to be worth its search; of equal ones the simplest is named.
+CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 
 
 @dataclass(frozen=True)
@@ -243,7 +235,7 @@ class Result:
 
     def _corrected(self, split: str) -> dict[str, Comparison]:
         tests: dict[str, Comparison] = {}
-        for name in RIVALS:
+        for name in (*CONTROLS, "mixture"):
             pair = self._difference(name, split)
             if pair and (name == "best_single" or not self.models[name].same(self.best)):
                 tests[name] = pair

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,30 +58,6 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Request:
-    """A candidate to evaluate.
-
-    Attributes:
-        position: (D,).
-        iteration, particle: place in the history.
-    """
-
-    position: Tensor
-    iteration: int = 0
-    particle: int = 0
-
-    @cached_property
-    def key(self) -> str:
-        """The name of the exact position."""
-        return position_key(self.position)
-
-    @property
-    def text(self) -> str:
-        """The candidate in words."""
-        return f"particle {self.particle}, iteration {self.iteration}"
-
-
-@dataclass(frozen=True)
 class Evaluator:
     """Scores candidates on a set of tasks: `space` builds them, `engine` runs them.
 
@@ -99,25 +75,19 @@ class Evaluator:
         """The experts' weights at a position."""
         return list(self.space.coefficients(position).tolist())
 
-    def evaluate(self, request: Request) -> Row:
-        """A candidate's row, without phase, iteration and particle.
-
-        Raises:
-            NotFiniteError: the score is not a number.
+    def answer(self, position: Tensor) -> Answer:
+        """The row of a candidate, (D,), without phase, iteration and particle; or its error if the score
+        is not a number.
         """
         start = time.perf_counter()
-        self.engine.load(self.space.realise(request.position))
-        row = self.row()
-        seconds = round(time.perf_counter() - start, 4)
-        coefficients = self.coefficients(request.position)
-        return replace(row, key=request.key, coefficients=coefficients, seconds=seconds)
-
-    def answer(self, request: Request) -> Answer:
-        """A candidate's row, or its error if the score is not a number."""
         try:
-            return self.evaluate(request)
+            self.engine.load(self.space.realise(position))
+            row = self.row()
         except NotFiniteError as error:
             return error
+        seconds = round(time.perf_counter() - start, 4)
+        coefficients = self.coefficients(position)
+        return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
 
     def row(self) -> Row:
         """The scores of the loaded model.
@@ -134,7 +104,7 @@ class Evaluator:
 
 Answer = Row | NotFiniteError
 # evaluates candidates, in parallel or not: their answers, in order
-Crew = Callable[[Sequence[Request]], Iterable[Answer]]
+Crew = Callable[[Sequence[Tensor]], Iterable[Answer]]
 
 
 @dataclass(eq=False)
@@ -160,7 +130,6 @@ class Scorer:
 
     def __post_init__(self) -> None:
         self._answers = self.crew or partial(map, self.evaluator.answer)
-        self._best = -math.inf
         self._rows: dict[str, Row] = {}
         self.item_evaluations = 0
         self.items = 0
@@ -192,15 +161,17 @@ class Scorer:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        requests: dict[str, Request] = {}
+        new: dict[str, tuple[int, Tensor]] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
-            if key not in requests and key not in self._rows:
-                requests[key] = Request(position, iteration, number)
-        stored = {key: self.run.store.find_row(self.phase, key) for key in requests}
-        missing = [request for key, request in requests.items() if stored[key] is None]
+            if key not in self._rows:
+                new.setdefault(key, (number, position))
+        store = self.run.store
+        missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
         answers = iter(self._answers(missing))
-        for key, request in requests.items():
-            self._take_in(request, stored[key] or self._kept(request, next(answers)))
+        for key, (number, position) in new.items():
+            where = f"particle {number}, iteration {iteration}"
+            row = store.find_row(self.phase, key) or self._kept(position, where, next(answers))
+            self._take_in(replace(row, iteration=iteration, particle=number))
         return [self._rows[key] for key in keys]
 
     def known(self, position: Tensor) -> Row | None:
@@ -221,23 +192,23 @@ class Scorer:
 
     def report(self, kind: str, data: Mapping[str, Any]) -> None:
         """Report an event with the best value and the number of candidates so far."""
-        so_far = {"best": self._best, "evaluations": len(self._rows)}
+        best = max((row.value for row in self.rows), default=-math.inf)
+        so_far = {"best": best, "evaluations": len(self._rows)}
         self.listener(Event(kind, {**data, **so_far}))
 
-    def _kept(self, request: Request, answer: Answer) -> Row:
-        """The row of an evaluated candidate, now in the store."""
+    def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
+        """The row of an evaluated candidate, now in the store; `where` names it in messages."""
         if isinstance(answer, UndefinedModelError):
-            row = self._as_the_worst(request, answer)
+            row = self._as_the_worst(position, f"{where}: {answer.text}")
         elif isinstance(answer, NotFiniteError):
-            raise UserError(f"{request.text}: {answer}; fix the metric and resume") from answer
+            raise UserError(f"{where}: {answer}; fix the metric and resume") from answer
         else:
             row = replace(answer, phase=self.phase)
-        self.run.store.add(self.phase, request.key, asdict(row))
+        self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
-    def _take_in(self, request: Request, row: Row) -> None:
+    def _take_in(self, row: Row) -> None:
         """Count a row."""
-        row = replace(row, iteration=request.iteration, particle=request.particle)
         self._rows[row.key] = row
         self.item_evaluations += row.n
         self.items = max(self.items, row.n)
@@ -252,19 +223,19 @@ class Scorer:
         self.run.append(row, known)
         data = {name: getattr(row, name) for name in _SHOWN}
         if row.phase == "search":
-            self._best = max(self._best, row.value)
             self.report("replayed" if known else "evaluation", data)
         elif not known:
             self.listener(Event("trial", data))
 
-    def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
+    def _as_the_worst(self, position: Tensor, text: str) -> Row:
         """The row of a candidate without numbers: the worst row so far, with no items scored. If it
         is the first, base or dtype is at fault.
         """
-        text = f"{request.text}: {error.text}"
         if not self._rows:
-            raise UserError(text) from error
+            raise UserError(text)
         log.warning("%s; this candidate counts as the worst so far", UserError(text))
         worst = min(self.rows, key=lambda row: row.value)
-        coefficients = self.evaluator.coefficients(request.position)
-        return replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)
+        coefficients = self.evaluator.coefficients(position)
+        return replace(
+            worst, key=position_key(position), coefficients=coefficients, n=0, seconds=0.0
+        )

@@ -130,11 +130,6 @@ class Exam:
                 scores.append(trial_of(task, engine.chat)(engine))
         return choose_scoring(possible, task.dev, scores)
 
-    def score(self, model: Model, scoring: Scoring) -> Score:
-        """The score of a model."""
-        utility, engine = self._asked(model, scoring)
-        return utility(engine)
-
     def replies(self, model: Model) -> list[str]:
         """A model's replies, for a metric of written ones, without thoughts."""
         utility, engine = self._asked(model, "generate")
@@ -150,8 +145,15 @@ class Exam:
             engine.progress = lambda done, texts: on_items(count * done // texts, count)
         return self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
 
-    def result(self, score: Score, scoring: str) -> EvalResult:
-        """A score with its interval."""
+    def results(self) -> list[EvalResult]:
+        """The scores of the models, in one answer format."""
+        scoring = self.scoring()
+        return [self._result(model, scoring) for model in self._patches]
+
+    def _result(self, model: Model, scoring: Scoring) -> EvalResult:
+        """The score of a model with its interval."""
+        utility, engine = self._asked(model, scoring)
+        score = utility(engine)
         metric = self.metric.name
         ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
         errors = None
@@ -172,19 +174,12 @@ def _metric_of(config: EvalConfig, task: Task) -> Metric:
 
 
 def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Iterator[str]:
-    """A note that a result was trained on the scored items, with its cross-fitted score."""
-    if config.split != "dev":
-        return
+    """A note that a result was trained on the scored items."""
     for run in filter(None, map(run_of, models)):
         result = read_result(run)
-        if result is None or not result.best.trained:
-            continue
-        known = result.best.dev.tasks.get(task.name)
-        if known is not None:
-            yield (
-                f"{run} was trained on these dev examples; its cross-fitted score is "
-                f"{known.value:.3f}"
-            )
+        trained = result is not None and result.best.trained and task.name in result.objectives
+        if trained and config.split == "dev":
+            yield f"{run} was trained on these dev examples; its report has the cross-fitted score"
 
 
 def evaluate_model(
@@ -225,9 +220,8 @@ def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
     model = model_of(config.base, config.adapter)
     if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config, model)
-    exam = Exam(config, [model], on_items=on_items)
-    scoring = exam.scoring()
-    return exam.result(exam.score(model, scoring), scoring)
+    (result,) = Exam(config, [model], on_items=on_items).results()
+    return result
 
 
 def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
@@ -281,14 +275,14 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     ours, theirs = named
     models = list(named.values())
     exam = Exam(config, models, on_items=on_items)
-    scoring = exam.scoring()
-    scores = [exam.score(model, scoring) for model in models]
+    results = exam.results()
+    scores = [result.score for result in results]
     changed = _changed(exam.items, scores)
     first, second = (score.per_item for score in scores)
     return Against(
         names=(ours, theirs),
         models=models,
-        results=[exam.result(score, scoring) for score in scores],
+        results=results,
         paired=compare_paired(first, second, exam.metric.scale, repeated(exam.items)),
         gained=[row for row in changed if row["values"][0] > row["values"][1]],
         lost=[row for row in changed if row["values"][0] < row["values"][1]],

@@ -67,8 +67,10 @@ def model_of(base: str, name: str | None) -> Model:
             best, adapter = result_of(folder)
             if adapter is None or not base:
                 base = best
-        elif is_whole_model(folder):
-            base = name
+        elif (folder / "adapter_config.json").is_file():
+            adapter = name
+        elif saved_kind(folder) is not None or (folder / "config.json").is_file():
+            base = name  # a whole model, or several with their mixing space
         else:
             adapter = name
     if not base:
@@ -117,14 +119,6 @@ def run_of(model: Model) -> Path | None:
     return None
 
 
-def is_whole_model(folder: Path) -> bool:
-    """Whether a directory holds a model, or several models with their mixing space, rather than an
-    adapter.
-    """
-    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
-    return whole and not (folder / "adapter_config.json").is_file()
-
-
 def with_run(config: EvalConfig) -> EvalConfig:
     """The configuration, completed from its run: model, task, and how to read the task.
 
@@ -160,7 +154,10 @@ def with_run(config: EvalConfig) -> EvalConfig:
     if not harness:
         names |= {*NOT_OF_HARNESS} - {"metric"}
     filled = replace(filled, task=task, metric=metric)
-    return _completed(filled, _for_task(about, name), names)
+    prompt = per_task("template", stored.template, about.task_names).get(name)
+    template = () if prompt is None else (f"{name}={prompt}",)
+    # The search may have had no test split.
+    return _completed(filled, replace(stored, template=template, test=stored.test or None), names)
 
 
 def named_task(about: About, name: str | None) -> str:
@@ -180,16 +177,6 @@ def specs_of(about: About) -> dict[str, str]:
     """Name -> task of a run, as given; the harness's tasks come last, as in `Objectives.names`."""
     specs = sorted(about.config.tasks, key=lambda spec: spec.startswith(LM_EVAL))
     return dict(zip(about.task_names, specs, strict=False))
-
-
-def _for_task(about: About, name: str) -> SearchConfig:
-    """The search's settings for one of its tasks, without the templates of the others. The search
-    may have had no test split.
-    """
-    stored = about.config
-    others = tuple(f"{other}=" for other in about.task_names if other != name)
-    own = tuple(text for text in stored.template if not text.startswith(others))
-    return replace(stored, template=own, test=stored.test or None)
 
 
 def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str]) -> EvalConfig:

@@ -56,8 +56,6 @@ from pyswarmopt_llm.searching.written.reply_log import (
 from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
-REPLIES = "replies"  # name in the store, on dev
-SPARE = "spare"  # and on spare prompts
 
 
 def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
@@ -142,12 +140,17 @@ class ExpertIteration:
     ) -> None:
         self._job = job
         self._folder = folder
-        self.dev = self.log = _log_of(job, "dev", scorings, store, REPLIES)
+
+        def log_of(split: str, what: str) -> ReplyLog:
+            tasks = cast(Mapping[str, Written], job.utilities(split, scorings))
+            seed = job.plan.config.seed
+            return ReplyLog(job.engine, tasks, job.objectives.combine, store, seed, what)
+
+        self.dev = self.log = log_of("dev", "replies")
         self.schedule = FULL
         if job.objectives.spare:
-            self.log = _log_of(job, "spare", scorings, store, SPARE)
+            self.log = log_of("spare", "spare")
             self.schedule = ON_SPARE
-        self._logs = {self.dev, self.log}
         most = 2 * ROUNDS * self.schedule.passes(job.plan.trained_items)  # for two models
         self._meter = Meter(most, job.tell)
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
@@ -232,21 +235,12 @@ class ExpertIteration:
     @property
     def count(self) -> int:
         """Number of replies so far."""
-        return sum(log.count for log in self._logs)
+        return sum(log.count for log in {self.dev, self.log})
 
     @property
     def passes(self) -> int:
         """Passes of an item so far: replies, and training (a backward pass counts as measured)."""
         return self.count + int(self._meter.passes)
-
-
-def _log_of(
-    job: Job, split: str, scorings: Mapping[str, Scoring], store: Store, what: str
-) -> ReplyLog:
-    """The replies to the prompts of a split."""
-    tasks = cast(Mapping[str, Written], job.utilities(split, scorings))
-    combine = job.objectives.combine
-    return ReplyLog(job.engine, tasks, combine, store, job.plan.config.seed, what)
 
 
 def complementary(rows: Sequence[Row], chosen: Row, tasks: Sequence[str]) -> list[Tensor]:

@@ -86,14 +86,13 @@ class Answerer:
     patch: Patch
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
-    def shares(self, count: int) -> Iterator[tuple[Patch, list[int]]]:
-        """Each model with its share of the prompts."""
-        left = set(range(count))
-        for numbers, patch in self.unseen:
-            yield patch, list(numbers)
-            left -= set(numbers)
-        if left:
-            yield self.patch, sorted(left)
+    def shares(self, count: int) -> Iterator[tuple[Sequence[int], Patch]]:
+        """Each model's share of the prompts."""
+        held_out = {number for numbers, _ in self.unseen for number in numbers}
+        rest = [number for number in range(count) if number not in held_out]
+        yield from self.unseen
+        if rest:
+            yield rest, self.patch
 
 
 def weights(values: Floats) -> list[float]:
@@ -174,7 +173,7 @@ class ReplyLog:
     def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
         found: dict[tuple[int, int], Continuation] = {}
-        for patch, share in model.shares(len(self.prompts)):
+        for share, patch in model.shares(len(self.prompts)):
             self._engine.load(patch)
             for numbers, most in self._asked.values():
                 asked = [

@@ -42,7 +42,7 @@ from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
-from pyswarmopt_llm.searching.scoring.scorer import Request, Scorer, position_key
+from pyswarmopt_llm.searching.scoring.scorer import Scorer, position_key
 from pyswarmopt_llm.searching.swarm import Dropout
 
 NEVER = 10**9
@@ -138,7 +138,7 @@ class Bench:
         )
         self._known: dict[str, float] = {}
         # (n,) on dev
-        self.experts = np.array([self._dev.evaluate(Request(x)).value for x in self.vertices])
+        self.experts = np.array([self._dev.answer(x).value for x in self.vertices])
 
     def scorer(self, run: Run) -> Scorer:
         """Scores positions on dev."""
@@ -148,7 +148,7 @@ class Bench:
         """A position's score on test."""
         key = position_key(x)
         if key not in self._known:
-            self._known[key] = self._test.evaluate(Request(x)).value
+            self._known[key] = self._test.answer(x).value
         return self._known[key]
 
     def start(self, experts: str, seed: int) -> Tensor:

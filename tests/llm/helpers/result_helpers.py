@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
@@ -28,8 +29,10 @@ MODELS = (
 
 def about_of(more: dict[str, Any] | None = None, **config: Any) -> About:
     """A ``run.json``: `more` are its fields beside the configuration."""
-    fields = {"fingerprints": {}, "versions": {"torch": "2.13.0"}, **(more or {})}
-    return About(SearchConfig(**{**CONFIG, **config}), **fields)
+    decided = SearchConfig(**{**CONFIG, **config})
+    command = search_command(replace(decided, space="auto", optimizer="auto"))
+    fields = {"fingerprints": {}, "versions": {"torch": "2.13.0"}, "command": command}
+    return About(decided, **{**fields, **(more or {})})
 
 
 def result_of(**changes: Any) -> Result:

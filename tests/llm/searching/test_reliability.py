@@ -18,7 +18,6 @@ from search_helpers import Shell
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.scorer import Request
 from pyswarmopt_llm.searching.search import search
 
 
@@ -61,7 +60,7 @@ def test_hundreds_of_evaluations_leave_nothing_behind(crew_config: SearchConfig)
 
     def ask(times: int) -> None:
         for _ in range(times):
-            evaluator.evaluate(Request(torch.randn(3, generator=generator, dtype=torch.float64)))
+            evaluator.answer(torch.randn(3, generator=generator, dtype=torch.float64))
 
     ask(40)
     before = resident(), descriptors()

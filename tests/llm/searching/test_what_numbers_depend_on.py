@@ -136,10 +136,9 @@ def test_a_score_on_what_was_trained_on_says_so(
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(6, 2))
     more = {"space": "delta", "train": "on", "scoring": "likelihood", "max_iter": 1}
     run = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).run
-    known = json.loads((run / "result.json").read_text())["models"]["best"]["dev"]["value"]
     best = ["--base", tiny_base, "--adapter", run / "best", "--task", task]
     for words in (["--run", run], best):
         code, out, err = swarm_llm(capsys, "eval", *words, "--split", "dev", "--threads", "1")
-        assert code == 0 and f"its cross-fitted score is {known:.3f}" in (out + err)
+        assert code == 0 and "trained on these" in out + err
         code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
         assert code == 0 and "trained on these" not in out + err
