@@ -13,7 +13,7 @@ from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Form
 from pyswarmopt_llm.searching.scoring.result import CONTROLS, Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
@@ -101,7 +101,7 @@ def verdict(result: Result) -> Verdict:
             "same", f"No: no mixture was selected over {best}, which scores {ours:.3f} on test."
         )
     control = strongest(result)
-    pair = result.lead(control)
+    pair = result.leads["test"].get(control)
     if pair is None:
         return Verdict(
             "unpaired",
@@ -207,8 +207,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
     """
     if "trained" in result.models:
         yield from _notes_on_training(result)
-    dev = result.lead(split="dev")
-    test = result.lead()
+    dev, test = (result.leads[split].get("best_single") for split in SPLITS)
     if dev and test and dev.interval[0] > max(test.difference, 0):
         yield (
             f"The gain on dev, {dev.difference:+.3f}, does not hold on test: the mixture was "
@@ -227,7 +226,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
 def _notes_on_training(result: Result) -> Iterator[str]:
     if not result.best.trained:
         yield "Training lowered the dev score, so the result is the model before training."
-    elif gain := result.lead("mixture"):
+    elif gain := result.leads["test"].get("mixture"):
         before = _on_test(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training changes this by {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):

@@ -212,25 +212,14 @@ class Result:
         kinds = {one.scoring for one in self.objectives.values() if one.answer_format} or {"own"}
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
-    def lead(self, over: str = "best_single", split: str = "test") -> Comparison | None:
-        """The result minus another model on the same items: the source of every statement on two
-        models.
-
-        Several tasks are compared by their combined scores. The result's comparisons with its
-        baselines are read together, so they are corrected for their number (Holm 1979).
-
-        Args:
-            over: the other model.
-            split: dev or test.
-
-        Returns:
-            None if one of them has no item scores.
-        """
-        return self.leads[split].get(over)
-
     @cached_property
     def leads(self) -> dict[str, dict[str, Comparison]]:
-        """Split -> baseline -> the result minus the baseline, corrected."""
+        """Split -> another model -> the result minus this model on the same items: the source of every
+        statement on two models.
+
+        Several tasks are compared by their combined scores. The comparisons are read together, so
+        they are corrected for their number (Holm 1979). Models without item scores are missing.
+        """
         return {split: self._corrected(split) for split in SPLITS}
 
     def _corrected(self, split: str) -> dict[str, Comparison]:

@@ -167,10 +167,8 @@ class Checkpoint:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._earlier: pso.Swarm | None = None
         try:
-            if file.exists():
-                self._earlier = pso.Swarm.load(file)
+            self._earlier = pso.Swarm.load(file) if file.exists() else None
         except ValueError as error:
             raise UserError(f"{error}; remove the file, which is not needed to resume") from error
 

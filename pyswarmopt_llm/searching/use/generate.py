@@ -47,8 +47,6 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
             "`adapter` with the whole prompt"
         )
     scoring = run_scoring(user_path(run), name) or "likelihood"
-    if form.written:
-        scoring = "generate"
     return render_prompt(Item("", question, dict(form.choices or {}), ""), scoring, form.prompt)
 
 

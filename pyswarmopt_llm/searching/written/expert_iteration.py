@@ -38,6 +38,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -46,13 +47,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import BASE, Fitting, Meter, announce, not_worse
-from pyswarmopt_llm.searching.written.reply_log import (
-    Answerer,
-    Replies,
-    ReplyLog,
-    best_replies,
-    gains,
-)
+from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog, best_replies
 from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
@@ -194,7 +189,8 @@ class ExpertIteration:
                 replies.append(after.replies)
             gain = f"from {before.row.value:.3f} to {after.row.value:.3f}"
             tell(note(f"{found} than before; training on them changes the dev score {gain}"))
-            if number > 1 and not gains(before.replies, after.replies):
+            rise = score_of(np.subtract(after.replies.scores, before.replies.scores))
+            if number > 1 and not rise.value > rise.stderr:
                 break
         return rounds[1:]
 
@@ -253,7 +249,6 @@ def complementary(rows: Sequence[Row], chosen: Row, tasks: Sequence[str]) -> lis
         tasks: tasks of the rows' items; all count equally.
 
     Example:
-        >>> from pyswarmopt_llm.common.statistics import score_of
         >>> def row(*items):
         ...     return replace(Row.of({"t": score_of(items)}, score_of(items)), coefficients=[sum(items)])
         >>> rows = [row(1, 1, 0, 0), row(0, 1, 1, 1), row(1, 0, 0, 0)]

@@ -4,6 +4,7 @@ sample, to all prompts of a split.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,14 +62,6 @@ def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
     sizes = np.array([[len(text) for text in sample.replies] for sample in samples])
     best = np.lexsort((sizes, -values), axis=0)[0]
     return {int(k): int(best[k]) for k in np.flatnonzero(values.max(axis=0) > least)}
-
-
-def gains(before: Replies, after: Replies) -> bool:
-    """Whether the second replies to the same prompts are better by more than a standard error of
-    the differences.
-    """
-    gain = score_of(np.subtract(after.scores, before.scores))
-    return gain.value > gain.stderr
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,17 +169,13 @@ class ReplyLog:
         for share, patch in model.shares(len(self.prompts)):
             self._engine.load(patch)
             for numbers, most in self._asked.values():
-                asked = [
-                    (sample, number) for sample in samples for number in share if number in numbers
-                ]
+                there = [number for number in share if number in numbers]
+                asked = list(itertools.product(samples, there))
                 draw = None
                 if samples != [GREEDY]:
-                    names = [
-                        f"{self.seed} {model.name} {sample} {number}" for sample, number in asked
-                    ]
-                    draw = Draw(
-                        TEMPERATURE, tuple(random.Random(name).getrandbits(63) for name in names)
-                    )
+                    names = [f"{self.seed} {model.name} {sample} {k}" for sample, k in asked]
+                    seeds = [random.Random(name).getrandbits(63) for name in names]
+                    draw = Draw(TEMPERATURE, tuple(seeds))
                 prompts = [self.prompts[number] for _, number in asked]
                 found |= zip(asked, self._engine.write(prompts, most, draw), strict=True)
         return [

@@ -99,7 +99,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
         low, high = rival["test"]["interval"]
         assert 0 <= low <= rival["test"]["value"] <= high <= 1
         expected = compare_paired(ours, test)
-        lead, counts = found.lead(name), ("difference", "n", "gained", "lost")
+        lead, counts = found.leads["test"][name], ("difference", "n", "gained", "lost")
         assert all(getattr(lead, count) == getattr(expected, count) for count in counts)
         assert lead is not None and lead.p_value >= expected.p_value  # corrected for their number
         assert rival["trained"] is (start is not None)
@@ -139,7 +139,10 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
 def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) -> None:
     result: Any = search(replace(config, test=0)).result
     assert "base_dev" in result and "base_test" not in result
-    assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
+    assert (
+        "base_tuned" not in result["models"]
+        and "base" not in Result.from_json(result).leads["test"]
+    )
     assert verdict(Result.from_json(result)).kind == "untested"
 
 
