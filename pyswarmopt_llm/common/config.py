@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import KW_ONLY, asdict, dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pyswarmopt_llm.common.options import (
     BASE,
@@ -68,6 +68,13 @@ class SearchConfig:
         >>> config.particles, config.patience, config.space
         (20, None, 'auto')
     """
+
+    # a run.json with any other field is refused
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "strict": True,
+        "allow_inf_nan": False,
+    }
 
     # "" in spaces token and graph, where each expert has its own base
     base: Annotated[str, replace(BASE, required=False)]

@@ -38,8 +38,8 @@ def copy(finished: Path, tmp_path: Path, here: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 2, "not in format 1; resume with the version that wrote it"),
-        ("config", {"warp": 9}, "contains a setting 'warp' that this version does not"),
+        ("format", 1, "not in format 2; resume with the version that wrote it"),
+        ("config", {"warp": 9}, "run.json: config warp is missing or has the wrong type"),
     ],
 )
 def test_a_run_of_a_version_that_is_not_understood_is_refused(
