@@ -21,7 +21,7 @@ def test_the_label_is_that_of_dev_and_both_splits_are_scored_and_combined() -> N
     objectives = Objectives(tasks, dict.fromkeys(tasks, ACCURACY), {}, harmonic)
     found = commonest_label(objectives)
     assert found is not None and found.test is not None
-    assert found.test.items == {"a": [1.0, 0.0], "b": [1.0, 1.0]}
+    assert [found.test.tasks[name].per_item for name in "ab"] == [[1.0, 0.0], [1.0, 1.0]]
     assert found.weights == {} and not found.trained
     assert found.dev.value == pytest.approx(0.75)
     assert found.test.value == pytest.approx(2 * 0.5 * 1 / 1.5)
