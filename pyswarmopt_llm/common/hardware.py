@@ -14,18 +14,15 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import DTYPES
 from pyswarmopt_llm.common.registry import unknown
 
-# PyTorch on a CPU caches a compiled product for each batch shape, up to 1,024 of about 0.4 MB in
-# each of two caches; a training step has about 50 shapes.
-_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
-
-
 def keep_few_products() -> None:
     """Bound the caches of compiled matrix products, unless the environment does so.
 
-    The limits are read at a process's first product.
+    PyTorch on a CPU caches a compiled product for each batch shape, up to 1,024 of about 0.4 MB in
+    each of two caches; a training step has about 50 shapes. The limits are read at a process's first
+    product.
     """
-    for name, capacity in _PRODUCTS.items():
-        os.environ.setdefault(name, capacity)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
 
 
 def give_back_memory() -> None:
