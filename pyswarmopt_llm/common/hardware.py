@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import DTYPES
 from pyswarmopt_llm.common.registry import unknown
 
+
 def keep_few_products() -> None:
     """Bound the caches of compiled matrix products, unless the environment does so.
 

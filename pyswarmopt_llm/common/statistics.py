@@ -153,10 +153,6 @@ class Estimate(NamedTuple):
 
     def p_value(self) -> float:
         """The p-value of the two-sided test against 0: the level at which the interval ends at 0."""
-        if len(self.errors) == 1:
-            (error,) = self.errors
-            (freedom,) = self.freedoms
-            return float(2 * scipy.special.stdtr(freedom, -abs(self.value) / error))
         if not self.half(_LEAST) > abs(self.value):
             return _LEAST if self.value else 1.0
         return float(

@@ -54,54 +54,43 @@ def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[On
     Yields:
         The listener for `search`.
     """
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    best: float | None = None
     with bar(console, "getting ready") as update:
-        yield Display(console, update, spell).on_event
+
+        def on_event(event: Event) -> None:
+            nonlocal best
+            data = event.data
+            match event.kind:
+                case "start":  # a grid runs several searches in turn
+                    best = None
+                    total = data["evaluations_planned"] or None
+                    update(completed=0, total=total, description="getting ready")
+                    say(headline(data))
+                    say(decided(data))
+                case "note":
+                    say(spell(data["text"]))
+                case "replayed" | "evaluation":
+                    update(advance=1, description=best_so_far(data))
+                case "iteration" if data["best"] != best and not console.is_terminal:
+                    best = data["best"]
+                    say(best_so_far(data))
+                case "training":
+                    update(description=f"training, {data['share']:.0%}")
+                case "closing":
+                    say("scoring the result")
+
+        yield on_event
 
 
-class Display:
-    """Shows events; arguments as for `progress`, and `update` of its `bar`."""
-
-    def __init__(
-        self, console: Console, update: Callable[..., None], spell: Callable[[str], str]
-    ) -> None:
-        self._console = console
-        self._update = update
-        self._spell = spell
-        self._best: float | None = None
-
-    def on_event(self, event: Event) -> None:
-        """Show an event."""
-        data = event.data
-        match event.kind:
-            case "start":  # a grid runs several searches in turn
-                self._start(data)
-            case "note":
-                self._say(self._spell(data["text"]))
-            case "replayed" | "evaluation":
-                self._update(advance=1, description=best_so_far(data))
-            case "iteration" if data["best"] != self._best:
-                self._best = data["best"]
-                if not self._console.is_terminal:
-                    self._say(best_so_far(data))
-            case "training":
-                self._update(description=f"training, {data['share']:.0%}")
-            case "closing":
-                self._say("scoring the result")
-
-    def _start(self, start: Mapping[str, Any]) -> None:
-        self._best = None
-        planned = start["evaluations_planned"]
-        self._update(completed=0, total=planned or None, description="getting ready")
-        experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
-        of = ""
-        if start["dev_items"]:
-            of = f" of {start['dev_items']:,} dev examples"
-        self._say(f"{start['run']}: {experts}; at most {planned:,} evaluations{of}")
-        self._say(decided(start))
-
-    def _say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+def headline(start: Mapping[str, Any]) -> str:
+    """The experts, the tasks and the size of a search; `start`: see `Event`."""
+    experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
+    of = ""
+    if start["dev_items"]:
+        of = f" of {start['dev_items']:,} dev examples"
+    planned = f"at most {start['evaluations_planned']:,} evaluations{of}"
+    return f"{start['run']}: {experts}; {planned}"
 
 
 def best_so_far(data: Mapping[str, Any]) -> str:
