@@ -16,15 +16,14 @@ from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import RARE, Option
+from pyswarmopt_llm.common.options import Rare
 from pyswarmopt_llm.report.progress import planned
 
 Memory = Annotated[
     str | None,
-    Option(
+    Rare(
         "Only check whether the search fits on a GPU of this size, such as 24GB.",
         "SIZE",
-        RARE,
     ),
 ]
 

@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.options import (
     BASE,
     MACHINE,
     OUTPUT,
-    RARE,
     TASK,
     TEST,
     Columns,
@@ -23,6 +22,7 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Prompts,
+    Rare,
     Scoring,
     System,
     Template,
@@ -99,10 +99,9 @@ class SearchConfig:
     ] = ()
     combine: Annotated[
         str,
-        Option(
+        Rare(
             "harmonic, arithmetic (auto uses it if scores can be negative), keep:0.62.",
             "C",
-            RARE,
         ),
     ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
@@ -110,18 +109,16 @@ class SearchConfig:
     # The method.
     settings: Annotated[
         tuple[str, ...],
-        Option(
+        Rare(
             "Swarm coefficients, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
             "NAME=VALUE",
-            RARE,
         ),
     ] = ()
     draws: Annotated[
         int | None,
-        Option(
+        Rare(
             "Sets of coefficients to draw from a grid; the best on dev wins (default: 10; 1: no grid).",
             "N",
-            RARE,
             least=1,
             most=1000,
         ),
@@ -129,9 +126,7 @@ class SearchConfig:
     paper: Annotated[
         bool, Option("Use the paper's procedure, with its grid and without fine-tuning.")
     ] = False
-    reference: Annotated[
-        bool, Option("Use the procedure of the authors' released scripts.", group=RARE)
-    ] = False
+    reference: Annotated[bool, Rare("Use the procedure of the authors' released scripts.")] = False
     quick: Annotated[
         bool, Option("Only fine-tune the best expert, or the base model if it scores higher.")
     ] = False
@@ -145,7 +140,7 @@ class SearchConfig:
     ] = "auto"
     optimizer: Annotated[
         str,
-        Option("model-swarms, constriction, ..., nevergrad:NAME or FILE.py:NAME.", "O", RARE),
+        Rare("model-swarms, constriction, ..., nevergrad:NAME or FILE.py:NAME.", "O"),
     ] = "auto"
     particles: Annotated[
         int | None, Option("Number of particles (default: set by the procedure).", "N", least=1)
@@ -157,16 +152,15 @@ class SearchConfig:
     ] = None
     proposals: Annotated[
         int | None,
-        Option(
+        Rare(
             "Candidates proposed by a surrogate (default: 6, or up to 40 in total).",
             "N",
-            RARE,
             least=0,
         ),
     ] = None
     patience: Annotated[
         int | None,
-        Option("Stop after C iterations without a new best (default: 10).", "C", RARE, least=1),
+        Rare("Stop after C iterations without a new best (default: 10).", "C", least=1),
     ] = None
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0)] = None  # 0: no scores on test
@@ -177,32 +171,31 @@ class SearchConfig:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     train: Annotated[
         str,
-        Option(
+        Rare(
             "Train on the dev examples at the end: on, off or auto.",
             "D",
-            RARE,
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
     no_rivals: Annotated[
         bool,
-        Option("Skip the base-model and fine-tuned baselines.", group=RARE),
+        Rare("Skip the base-model and fine-tuned baselines."),
     ] = False
     # Partial evaluation.
     drop_k: Annotated[
         float | None,
-        Option("Probability of skipping an iteration.", "P", RARE, least=0, below=1),
+        Rare("Probability of skipping an iteration.", "P", least=0, below=1),
     ] = None
     drop_n: Annotated[
         float | None,
-        Option("Probability of skipping an evaluation.", "P", RARE, least=0, below=1),
+        Rare("Probability of skipping an evaluation.", "P", least=0, below=1),
     ] = None
     budget_minutes: Annotated[
         float | None,
         Option("Start no new evaluation after M minutes of evaluations.", "M", above=0),
     ] = None
     budget_items: Annotated[
-        int | None, Option("Maximum number of scored dev examples.", "N", RARE, least=1)
+        int | None, Rare("Maximum number of scored dev examples.", "N", least=1)
     ] = None
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
@@ -212,19 +205,16 @@ class SearchConfig:
     threads: Threads = None
     batch_tokens: Annotated[
         int | None,
-        Option(
-            "Padded tokens per batch (default: 1024; on a GPU, as many as fit).", "N", RARE, least=1
-        ),
+        Rare("Padded tokens per batch (default: 1024; on a GPU, as many as fit).", "N", least=1),
     ] = None
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
     ] = "1"
     mix: Annotated[
         str,
-        Option(
+        Rare(
             "merged: edit the weights; runtime: add adapter outputs (for quantised models or little memory).",
             "M",
-            RARE,
             choices=("auto", "merged", "runtime"),
         ),
     ] = "auto"

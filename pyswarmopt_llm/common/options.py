@@ -12,6 +12,7 @@ typed there.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -91,6 +92,9 @@ class Option:
                 raise InvalidOption(field, value, f"is out of range; it must be {words} {bound}")
 
 
+Rare = partial(Option, group=RARE)
+
+
 def options_of(config: type[Any]) -> dict[str, Option]:
     """Field -> option, for a dataclass."""
     hints = get_type_hints(config, include_extras=True)
@@ -153,15 +157,14 @@ Columns = Annotated[
     ),
 ]
 Template = Annotated[
-    tuple[str, ...], Option("Prompt template with {question} and {choices}.", "TEXT", RARE)
+    tuple[str, ...], Rare("Prompt template with {question} and {choices}.", "TEXT")
 ]
-System = Annotated[str, Option("System prompt for each question.", "TEXT", RARE)]
+System = Annotated[str, Rare("System prompt for each question.", "TEXT")]
 Thinking = Annotated[
     int,
-    Option(
+    Rare(
         "Let models think for up to N tokens, if their chat templates support it.",
         "N",
-        RARE,
         least=0,
     ),
 ]
@@ -169,14 +172,12 @@ PROMPTS = Option("File of prompts without answers: text, JSONL or CSV.", "FILE",
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option(
-        "Maximum tokens per reply (default: set by the metric, usually 128).", "N", RARE, least=1
-    ),
+    Rare("Maximum tokens per reply (default: set by the metric, usually 128).", "N", least=1),
 ]
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
 ]
-Overlap = Annotated[bool, Option("Allow examples that are in both dev and test.", group=RARE)]
+Overlap = Annotated[bool, Rare("Allow examples that are in both dev and test.")]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[
