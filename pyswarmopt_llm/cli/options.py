@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from pyswarmopt_llm.common.errors import UserError
@@ -202,6 +203,7 @@ def from_file(args: Sequence[str]) -> list[str]:
 
 
 Config = Annotated[str | None, Option("TOML file that sets these options.", "FILE", OUTPUT)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
 DryRun = Annotated[
     bool, Option("Load everything, time one batch and print the cost; write nothing.", group=OUTPUT)

@@ -54,9 +54,8 @@ def check_model(name: str | None) -> None:
     """
     if not name or name == BARE or ":" in name or name.endswith(".gguf"):
         return
-    if user_path(name).exists():
-        return
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    of_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    if not (of_hub or user_path(name).exists()):
         raise UserError(f"{name}: no such directory; check the path")
 
 
@@ -88,7 +87,7 @@ def repeating() -> str:
 @contextmanager
 def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal; its function takes the numbers done and in total, and their unit."""
-    with bar(open_console(stderr=True), waiting, quiet) as update:
+    with bar(open_console(stderr=True, quiet=quiet), waiting) as update:
 
         def show(done: int, total: int, what: str = "examples") -> None:
             update(completed=done, total=total, description=what)
@@ -97,16 +96,13 @@ def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Calla
 
 
 @contextmanager
-def watched(run: Path, quiet: bool) -> Iterator[OnEvent | None]:
-    """The listener that shows the progress of a search on stderr; none if `quiet`. If the search is
+def watched(run: Path, quiet: bool) -> Iterator[OnEvent]:
+    """The listener that shows the progress of a search on stderr, unless `quiet`. If the search is
     interrupted, a hint says how to resume it.
     """
-    with interruptible(partial(resuming, run)):
-        if quiet:
-            yield None
-        else:
-            with progress(open_console(stderr=True), with_flags) as listener:
-                yield listener
+    console = open_console(stderr=True, quiet=quiet)
+    with interruptible(partial(resuming, run)), progress(console, with_flags) as listener:
+        yield listener
 
 
 def resuming(run: Path) -> str:

@@ -8,11 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet
+from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet, RunFolder
 from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
@@ -64,7 +62,7 @@ def command(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: RunFolder,
     *,
     allow: Allow = (),
     quiet: Quiet = False,
@@ -85,7 +83,7 @@ def resume(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Finished run.")],
+    run: RunFolder,
 ) -> None:
     """Rewrite RUN/report.html, for example after restoring a task file.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pyswarmopt_llm.cli.options import Allow, Json
+from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
 from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
@@ -16,7 +15,7 @@ from pyswarmopt_llm.experts.files import require_inputs
 
 
 def analyse(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Finished run.")],
+    run: RunFolder,
     as_json: Json = False,
     allow: Allow = (),
 ) -> None:

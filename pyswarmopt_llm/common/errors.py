@@ -72,14 +72,11 @@ class InvalidOption(UserError):
     def text(self) -> str:
         """The message with its settings in backticks."""
         value = str(self.value).replace("`", "'")
-        if isinstance(self.value, float):
-            value = f"{self.value:g}"
         if self.value is None or self.value is True:
             value = ""
         option = f"{self.field} {value}".rstrip()
-        if self.why.startswith(":"):
-            return f"`{option}`{self.why}"
-        return f"`{option}` {self.why}"
+        gap = "" if self.why.startswith(":") else " "
+        return f"`{option}`{gap}{self.why}"
 
 
 def spell(text: str, name: Callable[[str, str], str]) -> str:

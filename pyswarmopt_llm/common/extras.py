@@ -51,7 +51,7 @@ def need_extra(module: str | None, who: str) -> None:
     Raises:
         UserError: the module is missing; names its extra.
     """
-    if (missing := missing_extra(module)) is not None:
+    if missing := missing_extra(module):
         raise UserError(f"{who} {missing}")
 
 

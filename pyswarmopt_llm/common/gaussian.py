@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,8 +18,7 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats
 
 _LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # lengths tried, in units of the positions' spread
 _TINY = 1e-12  # least variance: a column may be constant

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(console: Console, waiting: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
+def bar(console: Console, waiting: str) -> Iterator[Callable[..., None]]:
     """A bar with one clock, on a terminal.
 
     Args:
         console: where to show it.
         waiting: description until the first update.
-        quiet: whether to show nothing.
 
     Yields:
         A function that updates it: ``completed``, ``advance``, ``total`` or ``description``.
@@ -37,7 +36,7 @@ def bar(console: Console, waiting: str, quiet: bool = False) -> Iterator[Callabl
         console=console,
         expand=True,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=not console.is_terminal,
         speed_estimate_period=3600,
     ) as bars:
         yield partial(bars.update, bars.add_task(waiting, total=None))
