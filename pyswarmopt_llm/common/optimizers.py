@@ -77,7 +77,7 @@ def make_optimizer(
     max_iter: int,
     patience: int,
     seed: int,
-    compat: str = "paper",
+    compat: Any = "paper",
     settings: Sequence[str] = (),
 ) -> pso.Optimizer:
     """A maximiser that starts from the experts.
@@ -102,8 +102,10 @@ def make_optimizer(
         budget = population * (max_iter + 1)
         return NevergradOptimizer(kind, None, vertices, width, budget, seed % 2**32, maximize=True)
     if name == MODEL_SWARMS:
-        own_values: Any = {"compat": compat, **recipe_options(settings)}
-        recipe = pso.recipes.model_swarms(patience=patience, max_iter=max_iter, **own_values)
+        given = recipe_options(settings)
+        recipe = pso.recipes.model_swarms(
+            patience=patience, max_iter=max_iter, compat=compat, **given
+        )
     else:
         recipe = other_recipe(name, max_iter, patience)
     return pso.Swarm(

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
 from importlib.metadata import version
-from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -185,13 +184,9 @@ def _harness_model(engine: Engine) -> Any:
             raise NotImplementedError("perplexity tasks are not supported")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            replies: list[str] = []
-            asked = [(each.args[0], normalize_gen_kwargs(each.args[1])) for each in requests]
-            for length, group in groupby(asked, key=lambda each: each[1]["max_gen_toks"]):
-                prompts, options = zip(*group, strict=True)
-                texts = engine.generate(prompts, max_new_tokens=length)
-                stops = [option["until"] for option in options]
-                replies += map(postprocess_generated_text, texts, stops, repeat(None))
-            return replies
+            how = normalize_gen_kwargs(requests[0].args[1])  # the task's, for all documents
+            prompts = [request.args[0] for request in requests]
+            texts = engine.generate(prompts, max_new_tokens=how["max_gen_toks"])
+            return [postprocess_generated_text(text, how["until"], None) for text in texts]
 
     return Resident()
