@@ -1,4 +1,4 @@
-"""Whether two states of the code evaluate the same points, bit for bit, in 200 searches of all kinds.
+"""Whether two states of the code evaluate the same points, bit for bit, in 194 searches of all kinds.
 
     git stash; python benchmarks/same_points.py --write /tmp/before.json; git stash pop
     python benchmarks/same_points.py --compare /tmp/before.json
@@ -114,10 +114,6 @@ def cases() -> Iterator[Case]:
         )
         yield f"{name} four at a time", _search(fun, box * 3, population=4, workers=2)
         yield f"{name} asynchronous", _search(fun, box * 3, asynchronous=True)
-        yield (
-            f"{name} asynchronous swarm",
-            _search(fun, box * 3, recipe="constriction", asynchronous=True),
-        )
         yield f"{name} started", _search(fun, box * 3, x0=[[0.1, 0.2, 0.3], [-1.0, 1.0, 0.0]])
         yield f"{name} resumed", _resumed(fun, box * 3)
         yield f"{name} resumed whole", _resumed(fun, box * 3, integrality=[1, 0, 0])

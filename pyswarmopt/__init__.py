@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
     from pyswarmopt.base.flat_view import FlatView
-    from pyswarmopt.base.in_flight import Ticket as Ticket
     from pyswarmopt.base.optimizer import Optimizer
     from pyswarmopt.base.optimizer import Point as Point
+    from pyswarmopt.base.optimizer import Ticket as Ticket
     from pyswarmopt.driver.history import History
     from pyswarmopt.driver.history import ParticleRecord as ParticleRecord
     from pyswarmopt.driver.history import Record as Record
@@ -73,8 +73,7 @@ _DEFINED_IN = {
     "_minimize": "maximize minimize",
     "algorithms.recipe": "Recipe compose",
     "base.flat_view": "FlatView",
-    "base.in_flight": "Ticket",
-    "base.optimizer": "Optimizer Point",
+    "base.optimizer": "Optimizer Point Ticket",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.front": "MultiResult minimize_multi",
     "driver.problem.parameters": "Fixed Integer Permutation Real Shares Subset When fixed integer log ordered when",

@@ -45,9 +45,9 @@ def minimize(
             otherwise `recipes.covariant` runs, or `recipes.constriction` above 100 coordinates.
             `Result.algorithm` is "default" or the name of the recipe that ran.
         population: number of particles. Default: the recipe's, but at least one for each point in
-            `x0` and, if asynchronous, for each worker; `MemeticSwarm` chooses its own. If a
-            Gaussian process proposes the first points (5 * D with up to 20 parameters, 200 with
-            integers or categories), it proposes this many at a time, by default one.
+            `x0`; `MemeticSwarm` chooses its own. If a Gaussian process proposes the first points
+            (5 * D with up to 20 parameters, 200 with integers or categories), it proposes this many
+            at a time, by default one.
         max_evals: the maximum number of calls of `fun`. No point is evaluated twice, unless there
             is noise or ``vectorized=True``. Default: 1000 * D if neither `max_iter` nor `timeout`
             is given and the recipe has no stop rule. Points where `fun` is not called because they
@@ -98,12 +98,11 @@ def minimize(
         history: "iteration" keeps a summary of each iteration, "particles" every point. Default:
             "iteration", or "particles" with `space`.
         asynchronous: a free worker immediately gets a new point, so workers of unequal speed are
-            always busy. A recipe's particle moves as soon as its own value arrives, using the
-            values known by then, and an iteration has as many evaluations as there are particles.
-            While a round is unfinished, the default search proposes more points from its model, or
-            by mutating the best point. The search ends when all pending calls have finished. With
+            always busy. While a round is unfinished, the search proposes more points from its
+            model, or by mutating the best point. It ends when all pending calls have finished. With
             several workers, the result depends on the order in which values arrive. `fun` must
-            take one point at a time; `noisy` is not supported.
+            take one point at a time; `noisy` is not supported, nor is a `recipe`, whose particles
+            move together.
         space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]``
             a choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`.
             `fun` and the constraints receive them as keyword arguments, or as one dict if they have

@@ -121,7 +121,9 @@ class Study:
         self._search = FrontSearch(given, count, told=True)
 
     def ask(self) -> Trial | None:
-        """The next point to evaluate; None while waiting for values, and at the end."""
+        """The next point to evaluate; None while waiting for values, and at the end. A named recipe
+        waits once its whole round is pending, the default search only before its first values.
+        """
         search = self._search
         repeats = 0
         while repeats < MOST_REPEATS or not search.pending:

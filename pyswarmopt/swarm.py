@@ -25,9 +25,8 @@ from pyswarmopt.base.arrays import (
     kind_of,
     needing_torch,
 )
-from pyswarmopt.base.in_flight import InFlight, Ticket
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.optimizer import Point, Ticket
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
@@ -124,9 +123,7 @@ class Swarm:
     def tickets(self) -> list[Ticket]:
         """This round's tickets that have no value yet; tell them one by one, in any order.
 
-        The swarm moves after the last value of a round, so the order makes no difference. For an
-        asynchronous swarm (see `ask_one`): the pending evaluations; after loading it, those to be
-        repeated.
+        The swarm moves after the last value of a round, so the order makes no difference.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
@@ -135,47 +132,11 @@ class Swarm:
             >>> s.evaluations
             3
         """
-        st = self._state
-        if st.in_flight is not None:
-            pending = np.flatnonzero(st.in_flight.pending).tolist()
-            return [self._ticket(i, int(st.in_flight.tickets[i])) for i in pending]
         self._prepare()
-        return [self._ticket(int(i), st.generation) for i in np.flatnonzero(~st.arrived)]
-
-    def ask_one(self) -> Ticket | None:
-        """The next position to evaluate, in asynchronous mode: no particle waits for the others.
-
-        The particle that has been idle longest moves, using the bests known by then, and is pending
-        until its ticket is told. Particles count their own stagnation; an iteration, as counted by
-        schedules, patience and stop rules, ends after every N values. The run depends on the seed
-        and the order in which values are told. A swarm cannot leave asynchronous mode.
-
-        Returns:
-            A ticket; None if another value must be told first: all particles are pending, or the
-            whole swarm restarts once the pending ones have returned.
-
-        Raises:
-            ValueError: a round that `ask` or `tickets` began is not complete.
-
-        Example:
-            Three workers, of which the third is twice as slow:
-
-            >>> s = Swarm(bounds=[(-5, 5)] * 2, population=6, seed=0)
-            >>> busy = [s.ask_one() for _ in range(3)]
-            >>> for step in range(1000):
-            ...     for worker in (0, 1, 2) if step % 2 else (0, 1):
-            ...         s.tell(busy[worker], float((busy[worker].x ** 2).sum()))
-            ...         busy[worker] = s.ask_one()
-            >>> s.best.value < 1e-6, s.evaluations, s.iteration, len(s.tickets())
-            (True, 2500, 415, 3)
-        """
-        in_flight = self._in_flight()
-        i = in_flight.next()
-        if i is None:
-            return None
-        if in_flight.completed_at[i] >= 0:  # otherwise it is evaluated at its start
-            self._update.move_one(i)
-        return self._ticket(i, in_flight.dispatch(i))
+        st = self._state
+        first = st.generation * len(st.arrived)
+        missing = np.flatnonzero(~st.arrived).tolist()
+        return [Ticket(copied(st.positions[i]), i, first + i) for i in missing]
 
     def tell(
         self,
@@ -198,9 +159,6 @@ class Swarm:
                 comes from another swarm.
         """
         st = self._state
-        if st.in_flight is not None:
-            self._tell_one(st.in_flight, positions, values)
-            return
         if not st.pending:
             raise ValueError("call ask() before tell(); each round can be told only once")
         if isinstance(positions, Ticket):
@@ -257,8 +215,6 @@ class Swarm:
     def _prepare(self) -> None:
         """Move, unless present positions still lack values."""
         st = self._state
-        if st.in_flight is not None:
-            raise ValueError("this swarm is in asynchronous mode; call ask_one() instead")
         if not st.pending:
             if st.age > 0:
                 self._update.move()
@@ -270,37 +226,6 @@ class Swarm:
         if st.arrived.all():
             self._complete(st.incoming.copy(), None)
             st.arrived[:] = False
-
-    def _ticket(self, particle: int, number: int) -> Ticket:
-        return Ticket(copied(self._state.positions[particle]), particle, number)
-
-    def _in_flight(self) -> InFlight:
-        """The pending evaluations; the first call makes the swarm asynchronous."""
-        st = self._state
-        if st.in_flight is None:
-            if st.pending:
-                raise ValueError(
-                    "this round's positions have no values yet; call tell() before ask_one()"
-                )
-            n = len(st.positions)
-            # a number that no ticket of a round has had
-            st.in_flight = InFlight.of(n, dispatched=st.generation + 1)
-            st.in_flight.begin_round(st.leader_cost, st.best_cost)
-            if st.age > 0:  # all of them were evaluated, in order
-                st.in_flight.completed_at[:] = np.arange(n)
-                st.in_flight.completed = n
-        return st.in_flight
-
-    def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
-        if not isinstance(ticket, Ticket):
-            raise ValueError(
-                "this swarm is in asynchronous mode; call tell() with a ticket from ask_one()"
-            )
-        cost = float(self._costs(value, ()))
-        first = in_flight.complete(ticket.particle, ticket.number)
-        steps.remember_one(self._state, in_flight, ticket.particle, cost, first)
-        in_flight.paused = False
-        self._update.restart()
 
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
         steps.remember(self._state, self.recipe, costs, evaluated)
@@ -369,9 +294,7 @@ class Swarm:
 
     @property
     def rounds(self) -> int:
-        """Completed evaluation rounds, including the initial one; in asynchronous mode, one round
-        per N values.
-        """
+        """Completed evaluation rounds, including the initial one."""
         return self._state.generation
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy.typing as npt
@@ -24,6 +25,27 @@ class Point(NamedTuple):
 
     x: Any
     value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A position to evaluate, whose value is told separately.
+
+    Attributes:
+        x: the position, (D,), a copy: an array, or a tensor if the swarm uses tensors.
+        particle: index of the particle.
+        number: its own number, larger than those of earlier rounds.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> ticket = pso.Swarm(bounds=[(0, 1)], seed=0).tickets()[0]
+        >>> ticket.particle, ticket.x.shape
+        (0, (1,))
+    """
+
+    x: Any
+    particle: int
+    number: int
 
 
 class Optimizer(Protocol):

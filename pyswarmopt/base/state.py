@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
-from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.record import StateRecord
 
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions' place
-IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
 
 
 class State(StateRecord):
@@ -60,8 +58,6 @@ class State(StateRecord):
     # Memory of the recipe's parts between moves, such as the links of a random topology. Entries
     # are replaced, never edited, and cleared when the whole swarm restarts.
     memory: dict[str, Array] = field(default_factory=dict, metadata={"saved": False})
-    # pending evaluations of asynchronous particles
-    in_flight: InFlight | None = field(default=None, metadata={"saved": False})
 
     @classmethod
     def start(cls, positions: Array, velocities: Array, maximize: bool) -> State:
@@ -87,11 +83,6 @@ class State(StateRecord):
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
         self.born = self.generation
-        if self.in_flight is not None:
-            self.in_flight = InFlight.of(
-                len(self.positions), self.in_flight.dispatched, self.in_flight.completed
-            )
-            self.in_flight.begin_round(self.leader_cost, self.best_cost)
 
     @property
     def iteration(self) -> int:
@@ -112,7 +103,7 @@ class State(StateRecord):
 
     def arrive(self, particle: int, number: int, cost: float) -> None:
         """Store the cost of a particle of the round; its ticket must be due."""
-        due = number == self.generation and particle in range(len(self.arrived))
+        due = divmod(number, len(self.arrived)) == (self.generation, particle)
         if not due or self.arrived[particle]:
             raise ValueError(
                 f"ticket {number} of particle {particle} was already told or belongs to another round"
@@ -127,8 +118,6 @@ class State(StateRecord):
     def saved(self) -> dict[str, Any]:
         """Every field, not copied; `memory` entry by entry."""
         values = self.state_dict("", copied=lambda value: value)
-        if self.in_flight is not None:
-            values |= self.in_flight.state_dict(IN_FLIGHT)
         return values | {MEMORY + name: value for name, value in self.memory.items()}
 
     @classmethod
@@ -139,10 +128,7 @@ class State(StateRecord):
             ValueError: a field is missing.
         """
         state = cls.__new__(cls)
-        state.in_flight = None
         state.restore(saved, "", owned)
-        if f"{IN_FLIGHT}tickets" in saved:
-            state.in_flight = InFlight.from_state(saved, IN_FLIGHT)
         state.memory = {}
         for name, value in saved.items():
             if name.startswith(MEMORY):

@@ -13,7 +13,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.workers import number_of_workers
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NOISY, MODELLED_NUMBERS, MemeticSwarm
 from pyswarmopt.hybrid.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
@@ -56,8 +55,6 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     particles = recipes.covariant().population
     if problem.constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
-    if options.asynchronous:  # at most one pending call per particle
-        particles = max(particles, number_of_workers(options.workers))
     return recipes.covariant(population=particles)
 
 

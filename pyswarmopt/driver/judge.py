@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, padded
-from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.record import NONE, StateRecord, columns, rows_of
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.words import without_addresses
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer
 from pyswarmopt.driver.call import Value
@@ -148,6 +148,11 @@ class Search:
             raise ValueError(
                 "asynchronous=True evaluates one point at a time; remove vectorized=True"
             )
+        if not (self._told or self._phased):
+            raise ValueError(
+                "asynchronous=True is supported by the default search only, but recipe "
+                f"{self._algorithm} runs here; omit asynchronous=True"
+            )
         self._identity["asynchronous"] = True
 
     # ---- the loop ----
@@ -229,10 +234,14 @@ class Search:
                 break  # budget or time is used up
 
     def next_ticket(self) -> Ticket | None:
+        """The next point; of a swarm one of its round, and None while the others are pending."""
         if self._again:
             return self._again.pop(0)
-        ticket: Ticket | None = self._swarm.ask_one()
-        return ticket
+        if self._phased:
+            ticket: Ticket | None = self._swarm.ask_one()
+            return ticket
+        round_of_swarm = self._swarm.tickets()
+        return next((each for each in round_of_swarm if each.number not in self.pending), None)
 
     def take_up(self, ticket: Ticket) -> Floats | None:
         """The point of a ticket, (D,), if it is to be called. One that needs no call is told at
@@ -429,7 +438,7 @@ class Search:
             part.load_state_dict(saved)
         self.pending = {}
         self._alike = {}
-        if self._options.asynchronous:
+        if self._options.asynchronous and self._phased:
             self._again = self._swarm.tickets()
 
     def _check_objective(self, path: Path) -> None:

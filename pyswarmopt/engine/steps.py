@@ -17,7 +17,6 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Array, Bools, Floats, beside, copied, empty, is_tensor, namespace
-from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import take_over
 from pyswarmopt.base.state import State
 from pyswarmopt.parts.boundary import Box
@@ -124,41 +123,3 @@ def copy_rows(source: Array, target: Array, rows: Bools) -> None:
         namespace(target).where(mask, source, target, out=target)
     else:
         np.copyto(target, source, where=rows[:, None])
-
-
-# ---- one value at a time, for particles that do not wait for one another: the asynchronous update
-# of Koh, George, Haftka & Fregly 2006, Int. J. Numer. Meth. Engng 67(4) ----
-
-
-def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: bool) -> None:
-    """Store the cost of particle i: update p, g, w, its stagnation count, and after N costs the
-    swarm's counts.
-
-    A cost that is not finite counts as the worst possible. The first cost, at the starting
-    position, does not count as stagnation.
-    """
-    finite = math.isfinite(cost)
-    improved = finite and cost < state.best_costs[i]
-    state.costs[i] = cost
-    if not first:
-        state.stagnation[i] += 1
-    if improved:
-        state.best_positions[i] = state.positions[i]
-        state.best_costs[i] = cost
-        state.stagnation[i] = 0
-    if finite:
-        _remember_best(state, cost, i)
-        _remember_worst(state, cost, i)
-    state.evaluations += 1
-    if in_flight.in_round >= len(state.costs):
-        _end_round(state, in_flight)
-
-
-def _end_round(state: State, in_flight: InFlight) -> None:
-    """Count a round, and whether g and the best of all improved in it."""
-    if state.leader_cost >= in_flight.leader_cost and state.age > 0:
-        state.leader_stagnation += 1
-    if state.best_cost >= in_flight.best_cost and state.generation > 0:
-        state.best_stagnation += 1
-    state.generation += 1
-    in_flight.begin_round(state.leader_cost, state.best_cost)

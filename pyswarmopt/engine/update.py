@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -192,28 +191,6 @@ class Update:
         v[outside] = as_array(new_v[0])
         return x, v
 
-    def move_one(self, i: int) -> None:
-        """Move only particle i, with the schedules of the present round's move and coefficients
-        drawn for this move; topologies renew only its links.
-        """
-        st = self.state
-        k = max(st.age - 1, 0)
-        others = np.arange(len(st.stagnation)) != i
-        seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
-        s = self._snapshot(self._attractors(seen_by), k)
-        rule = self._recipe.velocity
-        row = mine = slice(i, i + 1)
-        if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
-            g = s.g[i % len(s.g)][None]  # its own, or the one of all
-            s = s._replace(x=s.x[row], v=s.v[row], p=s.p[row], g=g, fx=s.fx[row], fp=s.fp[row])
-            if s.links is not None:
-                s = s._replace(links=s.links[row])
-            mine = EVERY
-        v = _fitted(rule(s, k, self._generator), s.x)
-        new_x, new_v = self._moved(s.x[mine], v[mine], k)
-        st.positions[row] = beside(new_x, st.positions)
-        st.velocities[row] = beside(new_v, st.positions)
-
     # ---- positions and costs ----
 
     def check(self, told: Any) -> None:
@@ -255,31 +232,20 @@ class Update:
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
-        iterations; those being evaluated stay.
+        iterations.
         """
-        rows = self._idle(rows)
         st = self.state
         steps.copy_rows(st.best_positions, st.positions, rows)
         st.velocities[beside(rows, st.velocities)] = 0.0
 
     def scatter(self, rows: Bools) -> None:
-        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p;
-        particles under evaluation stay.
-        """
-        rows = self._idle(rows)
+        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p."""
         count = int(np.count_nonzero(rows))
         if count == 0:
             return
         drawn = self._drawn(count)
         self.state.positions[rows] = drawn.positions
         self.state.velocities[rows] = drawn.velocities
-
-    def _idle(self, rows: Bools) -> Bools:
-        """The particles of a mask, (N,), that are not under evaluation."""
-        in_flight = self.state.in_flight
-        if in_flight is None:
-            return rows
-        return rows & ~in_flight.pending
 
     def _drawn(self, count: int) -> State:
         """The first state of `count` particles, as started by the recipe."""
@@ -291,18 +257,8 @@ class Update:
         )
 
     def repopulate(self, count: int) -> None:
-        """Replace the population by a new one; the best and the worst of all are kept.
-
-        With pending evaluations, only dispatch is paused: the policy is called again after each of
-        them.
-        """
-        st = self.state
-        fresh = self._drawn(count)
-        # the draw above counts, for repeatable runs
-        if st.in_flight is not None and st.in_flight.pending.any():
-            st.in_flight.paused = True
-            return
-        st.repopulate(fresh)
+        """Replace the population by a new one; the best and the worst of all are kept."""
+        self.state.repopulate(self._drawn(count))
         self._begin_population()
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.record import StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent

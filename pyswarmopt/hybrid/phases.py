@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, padded
 from pyswarmopt.base.blas import one_thread
-from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
     as_costs,
     as_limit,
@@ -26,7 +25,7 @@ from pyswarmopt.base.inputs import (
     as_target,
     as_values,
 )
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.optimizer import Point, Ticket
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import NONE, StateRecord, array, known, part
 from pyswarmopt.hybrid.box import Kinds, UnitBox

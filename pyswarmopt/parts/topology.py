@@ -20,7 +20,6 @@ from pyswarmopt.base.arrays import Array, Ints, as_array, beside, is_tensor
 from pyswarmopt.base.state import State
 
 Topology = Callable[[State, np.random.Generator], Array]
-LINKS_OF = "links_of"  # entry of `State.memory`: the round in which links were drawn
 
 
 class ByInformants(ABC):
@@ -188,11 +187,9 @@ class RandomInformants(ByInformants):
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         n = len(state.best_costs)
         links = state.memory.get("links")
-        drawn = state.memory.get(LINKS_OF, -1)  # in this round by a particle moving alone
-        if links is None or (state.leader_stagnation > 0 and drawn != state.generation):
+        if links is None or state.leader_stagnation > 0:
             links = generator.integers(n, size=(n, self.k))
             state.memory["links"] = links
-            state.memory[LINKS_OF] = np.array(state.generation)
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
         best_rank = rank.copy()

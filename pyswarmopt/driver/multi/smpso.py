@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, too_large
-from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import StateRecord
 from pyswarmopt.driver.multi.front_model import FrontProposals
@@ -102,7 +102,6 @@ class MultiSwarm(StateRecord):
         self.archive_values = self.p_values[:0]
         self.asked = self.x[:0]
         self.told = np.empty((0, objectives + 2))
-        self._sent: set[int] = set()  # rows of the round that were handed out
 
     def stop(self) -> dict[str, float]:
         """No reasons of its own to stop."""
@@ -115,7 +114,6 @@ class MultiSwarm(StateRecord):
         if not len(self.asked):
             self.asked = self._proposed()
             self.told = np.full((len(self.asked), self.objectives + 2), math.nan)
-            self._sent = set()
         return self.asked
 
     def _proposed(self) -> Floats:
@@ -128,18 +126,11 @@ class MultiSwarm(StateRecord):
         self.iteration += len(model.points) >= model.first
         return self._box.decode(model.propose(self._random))
 
-    def ask_one(self) -> Ticket | None:
-        """The next position of the round; None while the others' outcomes are missing."""
-        x = self.ask()
-        for row in np.flatnonzero(np.isnan(self.told[:, -1])).tolist():
-            if row not in self._sent:
-                self._sent.add(row)
-                return Ticket(x[row].copy(), row, self.numbers + row)
-        return None
-
     def tickets(self) -> list[Ticket]:
-        """No tickets: a restored swarm proposes its pending points again."""
-        return []
+        """This round's tickets that have no outcome yet."""
+        x = self.ask()
+        missing = np.flatnonzero(np.isnan(self.told[:, -1])).tolist()
+        return [Ticket(x[row].copy(), row, self.numbers + row) for row in missing]
 
     def tell(self, positions: Floats | Ticket, outcomes: Floats, dropped: Any = None) -> None:
         """Record objectives and violations, (R, K + 1), of the round, of which `dropped`, (R,),
@@ -276,7 +267,6 @@ class MultiSwarm(StateRecord):
         """
         self.restore(saved, "swarm.")
         self._random = generator_at(saved.get("random"))
-        self._sent = set()
         if self.model is not None:
             self.model = FrontProposals.from_state(saved, "model.", kinds=self.model.kinds)
 

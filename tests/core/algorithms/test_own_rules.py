@@ -67,27 +67,6 @@ def test_a_rule_sees_costs_whichever_way_is_better(maximize):
     assert second == ([5.0, 2.0], [3.0, 2.0], 1, 1, None)
 
 
-@pytest.mark.parametrize("looks_at", ["element", "column", "all"])
-def test_a_particle_that_moves_alone_sees_the_same(looks_at):
-    seen = []
-
-    def look(s):
-        seen.append(s)
-        return 0 * s.v
-
-    terms = [pso.Term("look", 1.0, look, looks_at=looks_at)]
-    recipe = pso.compose(terms, topology=pso.topology.Ring())
-    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
-    for value in (7.0, 5.0, 6.0, 8.0):
-        swarm.tell(swarm.ask_one(), value)
-    swarm.ask_one()
-    swarm.ask_one()
-    mine = 0 if looks_at == "element" else 1  # of the second particle's snapshot
-    assert seen[1].fx[mine] == seen[1].fp[mine] == 5.0
-    assert seen[1].links[mine].tolist() == [0, 2] and seen[1].move == 0
-    assert len(seen[1].x) == len(seen[1].links) == (1 if looks_at == "element" else 4)
-
-
 def test_stability_is_not_told_of_a_term_that_depends_on_values():
     ranked = pso.Term("by rank", 1.0, by_rank, "none")
     assert stability(pso.compose([ranked, pso.social(1.0)])) is None

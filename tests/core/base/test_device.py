@@ -47,19 +47,6 @@ def test_a_swarm_moves_between_devices_in_a_file(tmp_path, recipe):
     drive(here, bowls, 5)
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("recipe", sorted(pso.recipes.RECIPES))
-def test_particles_move_one_by_one_on_a_gpu(recipe):
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, population=6, seed=1, device="cuda")
-    values = []
-    for _ in range(120):
-        ticket = swarm.ask_one()
-        assert ticket is not None and ticket.x.is_cuda
-        values.append(float(bowls(ticket.x)))
-        swarm.tell(ticket, values[-1])
-    assert swarm.best.value == min(values)
-
-
 class Elsewhere(torch.Tensor):
     """Stands for a tensor of a device without float64 (MPS) whose numbers NumPy cannot see (CUDA):
     both have to be asked of its copy on the CPU.

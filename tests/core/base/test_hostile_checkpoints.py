@@ -49,9 +49,8 @@ def write(kind: str, path: Path) -> None:
     if kind in RECIPES:
         driven(pso.Swarm(bounds=BOX, population=5, recipe=RECIPES[kind], seed=1)).save(path)
     elif kind == "ring one by one":
-        swarm = pso.Swarm(bounds=BOX, population=5, seed=1)
-        for _ in range(12):
-            ticket = swarm.ask_one()
+        swarm = driven(pso.Swarm(bounds=BOX, population=5, seed=1))
+        for ticket in swarm.tickets()[:3]:
             swarm.tell(ticket, float((ticket.x**2).sum()))
         swarm.save(path)
     else:
@@ -70,7 +69,7 @@ def read(kind: str, path: Path) -> None:
         search(path, max_evals=500)
     elif kind == "ring one by one":
         swarm = pso.Swarm.load(path)
-        swarm.tell(swarm.ask_one(), 1.0)
+        swarm.tell(swarm.tickets()[0], 1.0)
     else:
         driven(pso.Swarm.load(path), 2)
 
@@ -183,9 +182,7 @@ OPTIONAL = {
     "low",
     "options",
     "memory.links",
-    "memory.links_of",
     "memory.exemplars",
-    "flights.tickets",
 }
 
 

@@ -15,6 +15,7 @@ from swarm_runs import bowl
 import pyswarmopt as pso
 
 BOX = [(-5.0, 5.0)] * 3
+STRICT = {"type": "ineq", "fun": lambda x: x[0], "keep_feasible": True}
 
 
 # ---- the result ----
@@ -63,11 +64,15 @@ def test_progress_is_one_line(capsys):
 
 def test_asynchronous_searches_take_any_future():
     def search(workers):
-        return pso.minimize(
-            bowl, BOX, "fips", max_evals=80, seed=0, workers=workers, asynchronous=True
-        )
+        return pso.minimize(bowl, BOX, max_evals=80, seed=0, workers=workers, asynchronous=True)
 
     assert search(Client()).nfev == search(Bare()).nfev == 80
+
+
+@pytest.mark.parametrize("how", [{"recipe": "fips"}, {"constraints": STRICT}])
+def test_a_swarm_that_moves_in_rounds_is_not_asynchronous(how):
+    with pytest.raises(ValueError, match="omit asynchronous=True"):
+        pso.minimize(lambda x: 1 / 0, BOX, asynchronous=True, **how)
 
 
 # ---- SciPy's constraints and arguments ----

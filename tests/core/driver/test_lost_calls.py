@@ -33,8 +33,9 @@ STARTS = np.array([[-1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [0.9, 0.4], [-0.5, 0.5]
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_an_answer_that_cannot_be_pickled_counts_as_failed(asynchronous):
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        arguments = {"recipe": "constriction", "population": 5, "x0": STARTS, "seed": 0,
-                     "max_evals": 10, "workers": pool, "asynchronous": asynchronous}  # fmt: skip
+        how = {"asynchronous": True} if asynchronous else {"recipe": "constriction"}
+        arguments = {"population": 5, "x0": STARTS, "seed": 0, "max_evals": 10, "workers": pool}
+        arguments |= how
         r = pso.minimize(gives_a_lock, BOX, on_error="worst", history="particles", **arguments)
         values = {r.x.tobytes(): r.value for r in r.history}
         assert [values[x.tobytes()] for x in STARTS[::2]] == [bowl(x) for x in STARTS[::2]]

@@ -59,6 +59,22 @@ def test_values_may_come_in_any_order():
     assert r.fun < 20
 
 
+def test_a_named_recipe_hands_out_its_round_and_waits_for_the_rest():
+    study, swarm = (
+        pso.Study(BOX, "fips", 5, seed=0),
+        pso.Swarm(bounds=BOX, recipe="fips", population=5, seed=0),
+    )
+    for _ in range(4):
+        trials = [study.ask() for _ in range(6)]
+        assert trials.pop() is None
+        x = swarm.ask()
+        assert np.array([trial.x for trial in trials]).tolist() == x.tolist()
+        for trial in reversed(trials):
+            study.tell(trial, bowl(trial.x))
+        swarm.tell(x, [bowl(row) for row in x])
+    assert study.result().fun == swarm.best.value and study.result().nfev == 20
+
+
 @pytest.mark.parametrize("population", [4, None])
 @pytest.mark.parametrize("dim", [3, 6, 7])
 def test_four_pending_are_the_proposals_of_a_population_of_four(dim, population):

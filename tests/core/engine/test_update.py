@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -80,20 +78,3 @@ def test_tensors_move_as_arrays_do(name):
             close = np.testing.assert_allclose
             close(ours_["positions"], theirs_["positions"], rtol=1e-4, atol=1e-5)
             assert theirs_["positions"].dtype == theirs
-
-
-def test_one_particle_of_a_rule_of_all_moves_as_it_does_among_all():
-    """With the numbers of all, the others make no difference."""
-    recipe = replace(pso.recipes.bare_bones(), boundary=boundary.none)
-    swarm = pso.Swarm(bounds=BOUNDS, population=7, recipe=recipe, seed=3)
-    swarm.tell(swarm.ask(), np.arange(7.0))
-    before = swarm.state_dict()
-    start = swarm.positions.copy()
-    swarm._update.move()
-    everybody = swarm.positions.copy()
-    swarm.load_state_dict(before)
-    swarm._update.move_one(2)
-    alone = swarm.positions
-    assert np.array_equal(alone[2], everybody[2]) and not np.array_equal(alone[2], start[2])
-    others = [i for i in range(7) if i != 2]
-    assert np.array_equal(alone[others], start[others])
