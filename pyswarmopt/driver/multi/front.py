@@ -16,24 +16,18 @@ from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
-from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import non_dominated
-from pyswarmopt.driver.multi.smpso import MultiSwarm
+from pyswarmopt.driver.multi.smpso import FrontSwarm
 from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
 from pyswarmopt.driver.search import Search
-from pyswarmopt.hybrid.box import UnitBox
-from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 
 MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
 PARTICLES = (10, 100)  # default population, at least and at most
-MODELLED = 200  # evaluations of points that the models propose
-AT_ONCE = 5  # points proposed by the models at a time
-FIRST = 2  # points per parameter before the first model, plus one
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
 
@@ -172,11 +166,15 @@ class FrontJudge(Judge):
         return draft._replace(cost=np.broadcast_to(value, self._objectives))
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
-        """Objectives and violation of each point, (N, M + 1)."""
-        return np.array([[*each.cost, each.violation] for each in judged])
+        """The violation of each point, (N,), infinite if objectives are missing."""
+        violations = np.array([each.violation for each in judged])
+        known = np.isfinite(self._rows(judged)["rows"]).all(axis=1)
+        return np.where(known | (violations > 0), violations, math.inf)
 
-    def salvage(self, judged: Sequence[Evaluated]) -> None:
-        self.take_in(judged)
+    def _rows(self, judged: Sequence[Evaluated]) -> dict[str, Any]:
+        """The objectives of each point, (N, M)."""
+        rows = np.array([each.cost for each in judged])
+        return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         for each in judged:
@@ -204,15 +202,13 @@ class FrontJudge(Judge):
     def final(self, scale: float) -> Found:
         return self.found()
 
-    def _best_position(self) -> Floats:
-        return self._coding.low
-
 
 class FrontSearch(Search):
     """One search for a front; all options are checked before the first evaluation."""
 
     _kind = MultiResult
-    _swarm: MultiSwarm
+    _phased = True
+    _swarm: FrontSwarm
     _judge: FrontJudge
 
     def __init__(self, arguments: Options, objectives: int, told: bool = False) -> None:
@@ -230,12 +226,25 @@ class FrontSearch(Search):
     def _make(self, maximize: bool) -> None:
         options = self._options
         limit = int(options.max_evals or 0)
-        population = self._population(limit)
+        population = options.population or self._particles(limit)
         self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
         self._history = History(
             "particles", self.problem.space, bool(self.problem.constraints), self._objectives
         )
-        self._swarm = self._make_swarm(limit, population)
+        start = self.problem.start
+        self._swarm = FrontSwarm(
+            self.problem.coding.bounds(),
+            population,
+            self._objectives,
+            positions=start if len(start) else None,
+            seed=options.seed,
+            max_evals=limit,
+            population=options.population,
+            kinds=self.problem.coding.kinds,
+        )
+        self._algorithm = SMPSO
+        if self._swarm.model.due():
+            self._algorithm = MODELLED_SMPSO
         self._judge = FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
         self._identity |= {
             "objectives": self._objectives,
@@ -243,30 +252,12 @@ class FrontSearch(Search):
             "recipe": self._algorithm,
         }
 
-    def _population(self, limit: int) -> int:
-        """Particles for this many evaluations, at least one for each starting point."""
-        if self._options.population:
-            return self._options.population
+    def _particles(self, limit: int) -> int:
+        """Particles for this many evaluations."""
         share = PARTICLE_SHARE
         if self.problem.constraints:
             share = CONSTRAINED_SHARE
-        usual = int(np.clip(limit // share, *PARTICLES))
-        return max(usual, len(self.problem.start))
-
-    def _make_swarm(self, limit: int, population: int) -> MultiSwarm:
-        """The swarm, with models if there are few parameters."""
-        coding = self.problem.coding
-        bounds = coding.bounds()
-        model = None
-        self._algorithm = SMPSO
-        if coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS:
-            self._algorithm = MODELLED_SMPSO
-            kinds = coding.kinds.of(UnitBox(*bounds).free)
-            last = min(limit, MODELLED)
-            first = min(FIRST * kinds.count + 1, max(last // 4, 1))
-            model = FrontProposals(kinds, first, last, self._options.population or AT_ONCE)
-        seed = self._options.seed
-        return MultiSwarm(bounds, population, self._objectives, seed, self.problem.start, model)
+        return int(np.clip(limit // share, *PARTICLES))
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

@@ -32,11 +32,10 @@ class FrontProposals(Proposals):
     fills = False
     values: Floats = array()  # (k, K): objectives of the points; infinite if missing
 
-    def learn_front(self, points: Floats, values: Floats, violations: Floats) -> None:
-        """Learn objectives, (n, K), and violations, (n,), of points, (n, M)."""
+    def learn_front(self, points: Floats, values: Floats, costs: Floats) -> None:
+        """Learn objectives, (n, K), and costs, (n,), of points, (n, M)."""
         self.values = np.concatenate([self.values.reshape(-1, values.shape[1]), values])
-        missing = (violations == 0) & ~np.isfinite(values).all(axis=1)
-        self.take_in(points, np.where(missing, math.inf, violations))
+        self.take_in(points, costs)
 
     def propose(self, random: np.random.Generator) -> Floats:
         proposal = super().propose(random)

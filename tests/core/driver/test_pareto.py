@@ -15,7 +15,7 @@ from swarm_runs import Fails
 
 from pyswarmopt.driver.multi.front import minimize_multi
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
-from pyswarmopt.driver.multi.smpso import MultiSwarm
+from pyswarmopt.driver.multi.smpso import FrontSwarm
 
 small = st.integers(1, 3).flatmap(
     lambda m: arrays(np.int64, st.tuples(st.integers(1, 7), st.just(m)), elements=st.integers(0, 5))
@@ -54,12 +54,11 @@ def test_polynomial_mutation_has_its_rate_and_its_distribution():
     """Deb & Agrawal 1995: of a step d in [-1, 1], in widths of the box, the distribution function is
     (1 + d)^(eta + 1) / 2 up to 0 and 1 - (1 - d)^(eta + 1) / 2 from there on.
     """
-    n, dim, width = 60_000, 4, 8.0
-    box = np.zeros(dim), np.full(dim, width)
-    swarm = MultiSwarm(box, n, 2, seed=5, start=np.zeros((0, dim)))
-    swarm.x = np.full((n, dim), width / 2)
-    swarm._mutate()
-    steps = (swarm.x - width / 2) / width
+    n, dim = 60_000, 4
+    swarm = FrontSwarm([(0, 8)] * dim, n, 2).phases["swarm"].begin()
+    swarm.x = np.full((n, dim), 0.5)
+    swarm._mutate(np.random.default_rng(5))
+    steps = swarm.x - 0.5
     moved = steps[steps != 0]
     # a particle mutates with 0.15, and each of its coordinates with 1 / D
     assert len(moved) / steps.size == pytest.approx(0.15 / dim, rel=0.05)
@@ -78,34 +77,32 @@ def test_a_move_is_that_of_the_equations():
     the same draws; no mutation.
     """
     rng = np.random.default_rng(3)
-    low, high = np.array([0.0, -2.0, 1.0]), np.array([4.0, 2.0, 2.0])
-    swarm = MultiSwarm((low, high), 5, 2, seed=7, start=np.zeros((0, 3)))
-    x, v, p = (rng.uniform(low, high, (5, 3)) for _ in range(3))
-    v -= (low + high) / 2
+    search = FrontSwarm([(0, 4), (-2, 2), (1, 2)], 5, 2)
+    swarm = search.phases["swarm"].begin()
+    x, v, p = rng.random((3, 5, 3))
+    v -= 0.5
     swarm.x, swarm.v, swarm.p, swarm.p_values = x, v, p, np.zeros((5, 2))
-    swarm.archive, swarm.rounds = rng.uniform(low, high, (3, 3)), 1
+    search.archive.points, search.progress.rounds = rng.random((3, 3)), 1
     # in the middle of the front is the most crowded one
-    swarm.archive_values = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
+    search.archive.values = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
     crowd = [math.inf, 2.0, math.inf]
-    swarm._mutate = lambda: None
-    swarm._random = np.random.default_rng(11)
+    swarm._mutate = lambda random: None
     draws = np.random.default_rng(11)
     c = draws.uniform(1.5, 2.5, (2, 5, 1))
     r = draws.random((2, 5, 1))
     pairs = draws.integers(0, 3, (5, 2))
-    found = swarm.ask()
+    found = swarm.propose(np.random.default_rng(11))
     for i in range(5):
         one, other = pairs[i]
-        leader = swarm.archive[one if crowd[one] >= crowd[other] else other]
+        leader = search.archive.points[one if crowd[one] >= crowd[other] else other]
         c1, c2, r1, r2 = c[0, i, 0], c[1, i, 0], r[0, i, 0], r[1, i, 0]
         phi = c1 + c2
         chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi)) if phi > 4 else 1.0
         for j in range(3):
             speed = 0.1 * v[i, j] + c1 * r1 * (p[i, j] - x[i, j]) + c2 * r2 * (leader[j] - x[i, j])
-            delta = (high[j] - low[j]) / 2
-            speed = min(max(chi * speed, -delta), delta)
+            speed = min(max(chi * speed, -0.5), 0.5)
             to = x[i, j] + speed
-            inside = min(max(to, low[j]), high[j])
+            inside = min(max(to, 0.0), 1.0)
             assert found[i, j] == pytest.approx(inside, abs=1e-12)
             assert swarm.v[i, j] == pytest.approx(speed if inside == to else -speed, abs=1e-12)
 
