@@ -82,9 +82,3 @@ class Optimizer(Protocol):
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop, with their values; empty if the search continues."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed for resuming: arrays, tensors, numbers and strings."""
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore a saved state, bit for bit."""

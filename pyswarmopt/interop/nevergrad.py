@@ -9,7 +9,6 @@ reproducible bit for bit.
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Array, Floats, as_array, beside
+from pyswarmopt.base.arrays import Array, Floats, beside
 from pyswarmopt.base.inputs import as_costs, as_count, as_limit, as_points
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.spelling import did_you_mean
@@ -62,10 +61,6 @@ class NevergradOptimizer:
         ValueError: there is no such optimiser, it proposes one point at a time but `population` is
             larger, or both bounds and positions are missing.
 
-    Saving stores the told values; loading repeats all calls to `ask` and `tell`, which is exact for
-    every optimiser that depends only on its seed and these values, and takes as long as those
-    calls.
-
     Example:
         >>> optimizer = NevergradOptimizer("CMA", bounds=[(-5, 5)] * 2, population=6, budget=600, seed=1)
         >>> while not optimizer.stop():
@@ -102,20 +97,11 @@ class NevergradOptimizer:
         self._budget = as_limit("budget", budget, 1)
         self._sign = -1.0 if maximize else 1.0
         self._given = positions
-        self._settings = {
-            "name": name, "population": population, "budget": budget, "maximize": maximize,
-        }  # fmt: skip
+        self._told = 0
+        self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self._begin(int(seed))
-
-    def _begin(self, seed: int) -> None:
-        """Go back to the state before the first ask."""
-        self._seed = seed
-        self._told: list[float] = []
-        self._digest = hashlib.sha256()
-        self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
-        self._best = Point(self._start(seed), np.inf)  # with its cost
+        self._best = Point(self._start(int(seed)), np.inf)  # with its cost
 
     def _start(self, seed: int) -> Floats:
         """Make the optimiser; its first mean, (D,), counts as the best before any value."""
@@ -154,7 +140,7 @@ class NevergradOptimizer:
     def _propose(self) -> tuple[list[Any], Floats]:
         count = self._population
         if self._budget is not None:
-            count = min(count, max(self._budget - len(self._told), 1))
+            count = min(count, max(self._budget - self._told, 1))
         with self._own_global_state():
             candidates = [self._optimizer.ask() for _ in range(count)]
         return candidates, np.array([candidate.value for candidate in candidates])
@@ -199,52 +185,14 @@ class NevergradOptimizer:
                 # Some optimisers cannot use starting positions that they did not propose.
                 with suppress(ng.errors.TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
-        self._digest.update(asked.tobytes())
-        self._told += costs.tolist()
+        self._told += len(costs)
         self._pending = None
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
-        if self._budget is not None and len(self._told) >= self._budget:
-            return {"max_evals": len(self._told)}
+        if self._budget is not None and self._told >= self._budget:
+            return {"max_evals": self._told}
         return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The settings, and the told values."""
-        return {
-            **self._settings,
-            "seed": self._seed,
-            "asked": self._pending is not None,
-            "told": np.array(self._told, dtype=np.float64),
-            "digest": self._digest.hexdigest(),
-        }
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore a saved state by repeating all calls to `ask` and `tell`.
-
-        Raises:
-            ValueError: the settings differ, or `ask` returns different positions than before,
-                because bounds, starting positions or the library changed, or the optimizer is not
-                deterministic.
-        """
-        differs = [name for name, value in self._settings.items() if saved.get(name) != value]
-        if differs:
-            raise ValueError(
-                f"the state was saved by an optimiser with a different {', '.join(differs)}"
-            )
-        self._begin(saved["seed"])
-        costs = as_array(saved["told"])
-        while len(self._told) < len(costs):
-            x = self.ask()
-            now = costs[len(self._told) : len(self._told) + len(x)]
-            self.tell(x, self._sign * now)
-        if self._digest.hexdigest() != saved["digest"]:
-            raise ValueError(
-                "the optimiser does not propose the same positions as before it was saved: bounds, "
-                "positions or its library changed, or it is not deterministic"
-            )
-        if saved["asked"]:
-            self.ask()
 
     def close(self) -> None:
         """Release nevergrad's optimiser, which then can no longer be used.

@@ -187,16 +187,19 @@ def test_a_refused_call_loses_nothing(make):
     for points, values in [(x + 0.5, np.zeros(len(x))), (x, np.zeros(len(x) + 1))]:
         with pytest.raises(ValueError):
             optimizer.tell(points, values)
-    with pytest.raises(ValueError):
-        optimizer.load_state_dict({})
     assert np.array_equal(play(optimizer), play(make()))
     with pytest.raises(ValueError):
         optimizer.tell(x, valley(x))
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 8])
+@pytest.mark.parametrize(
+    "make", [make for name, make in OPTIMIZERS.items() if not name.startswith("nevergrad")]
+)
 def test_a_saved_state_goes_on_to_the_bit_and_is_a_copy(make, rounds):
     first, second = make(), make(seed=1)
+    with pytest.raises(ValueError):
+        second.load_state_dict({})
     play(first, rounds)
     saved = first.state_dict()
     points = play(first)
