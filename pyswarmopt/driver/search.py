@@ -187,7 +187,6 @@ class Search:
                     if callback is not None and wants_to_stop(callback, self._result(stop)):
                         stop = {**stop, "callback": 1.0}
                 result = self._result(self._finish(stop), final=True)
-                _log(result)
                 self._show_progress(end="\n")
                 return result
         except Exception as error:
@@ -455,14 +454,6 @@ class Search:
         elif math.isfinite(self._judge.value) and not self._options.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
             check_value(path, self._judge.value, again, self._history.first_value())
-
-
-def _log(result: Result) -> None:
-    """Log a result."""
-    logging = sys.modules.get("logging")
-    if logging is None:  # no one listens
-        return
-    logging.getLogger("pyswarmopt").info("%s: %s", result.algorithm, result.message)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:
