@@ -42,11 +42,9 @@ def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_kno
     assert (r.fun, r.status) == (0, "exhausted")
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_points_from_memory_are_marked_and_no_evaluation_of_a_plot(asynchronous):
+def test_points_from_memory_are_marked_and_no_evaluation_of_a_plot():
     fun = Called(on_grid)
-    options = {"asynchronous": True} if asynchronous else {"recipe": "constriction"}
-    r = pso.minimize(fun, space=GRID, max_evals=25, seed=0, **options)
+    r = pso.minimize(fun, space=GRID, recipe="constriction", max_evals=25, seed=0)
     called = [record for record in r.history if not record.again]
     assert len(called) == len(fun.points) == r.nfev <= 25 < len(r.history)
     assert r.space.decode(np.array([record.x for record in called])) == [

@@ -132,9 +132,9 @@ def test_a_search_is_that_of_one_process(simulated, faults):
 def test_an_asynchronous_search_counts_each_answer_once(simulated, faults):
     for seed in SCHEDULES[:40]:
         executor, fun = simulated(Executor(seed, faults)), Watched(bowl)
-        r = search(
-            fun, workers=executor, max_evals=40, asynchronous=True, on_error="worst",
-            history="particles",
+        r = pso.minimize(
+            fun, BOX, population=6, workers=executor, max_evals=40, seed=3, asynchronous=True,
+            on_error="worst", history="particles",
         )  # fmt: skip
         seen = [(value, *x) for value, x in zip(fun.values, fun.points, strict=True)]
         told = [(h.value, *h.x) for h in r.history if np.isfinite(h.value)]
