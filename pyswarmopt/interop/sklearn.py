@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 
-from pyswarmopt._minimize import maximize
+from pyswarmopt.study import Study
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 
 class SwarmSearchCV(BaseSearchCV):
-    """Search an estimator's hyperparameters by cross-validation, with `pyswarmopt.maximize`.
+    """Search an estimator's hyperparameters by cross-validation, with `pyswarmopt.Study`.
 
     After `fit` it has the attributes and methods of scikit-learn's searches: `best_params_`,
     `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
@@ -29,12 +29,13 @@ class SwarmSearchCV(BaseSearchCV):
             (`pso.when`) keeps the estimator's default.
         n_iter: maximum number of candidates; each is fitted once per fold, and none is repeated.
         recipe: see `pyswarmopt.minimize`.
+        population: number of candidates proposed and fitted together, by default one; more keep
+            more processes busy. For a `recipe`, also its number of particles.
         random_state: seed of the search; a `numpy.random.RandomState` draws one.
         scoring: as in `sklearn.model_selection.RandomizedSearchCV`; so are the remaining arguments.
             With several metrics, the one that `refit` names is maximised.
-        n_jobs: number of processes. With up to 20 parameters, the first candidates (5 per
-            parameter, or 200 with integers or categories) are proposed one at a time, so at first
-            no more processes are busy than there are folds.
+        n_jobs: number of processes. One candidate has as many fits as there are folds; see
+            `population`.
         refit: whether to fit the best candidate on all data; with several metrics, the name of one.
         cv: number of folds, or a splitter.
         verbose: amount of output.
@@ -60,6 +61,7 @@ class SwarmSearchCV(BaseSearchCV):
         *,
         n_iter: int = 50,
         recipe: str | Recipe | None = None,
+        population: int | None = None,
         random_state: Any = None,
         scoring: Any = None,
         n_jobs: int | None = None,
@@ -78,6 +80,7 @@ class SwarmSearchCV(BaseSearchCV):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.recipe = recipe
+        self.population = population
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -101,87 +104,40 @@ class SwarmSearchCV(BaseSearchCV):
         self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]
     ) -> None:
         """scikit-learn's hook: takes candidates, returns all results so far."""
-        if self.n_iter < 2:
-            raise ValueError(f"n_iter must be at least 2, got {self.n_iter}")
-        scores = _Scores(evaluate_candidates, self.refit, self.error_score)
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
             seed = seed.randint(2**31)
-        # the last call repeats the best point, whose score is known
-        maximize(
-            scores, recipe=self.recipe, max_evals=self.n_iter + 1, seed=seed, vectorized=True,
-            space=self.param_distributions,
+        study = Study(
+            recipe=self.recipe, population=self.population, maximize=True, max_evals=self.n_iter,
+            seed=seed, space=self.param_distributions,
         )  # fmt: skip
-        if len(scores.failures) == len(scores.known):
-            raise next(reversed(scores.failures.values()))
+        failure = None
+        while asked := study.ask():
+            trials = [asked]
+            while len(trials) < (self.population or 1) and (asked := study.ask()):
+                trials.append(asked)
+            scores: Any = [self.error_score] * len(trials)
+            try:
+                scores = self._scores(evaluate_candidates([t.params or {} for t in trials]))
+            except ValueError as error:
+                # scikit-learn gives up where all fits of a call fail, which may be one candidate
+                if not str(error).lstrip().startswith("All the"):
+                    raise
+                failure = error
+                warnings.warn(str(error), FitFailedWarning, stacklevel=3)
+            for trial, score in zip(trials, scores[-len(trials) :], strict=True):
+                study.tell(trial, score)
+        if failure is not None and not np.isfinite(study.result().fun):
+            raise failure
 
-
-class _Scores:
-    """The mean scores of candidates, each of which is fitted once.
-
-    Args:
-        evaluate: takes candidates, returns all results so far.
-        refit: metric to maximise.
-        error_score: score of a candidate whose fits all fail.
-
-    Attributes:
-        known: candidate -> its score.
-        failures: candidate -> why none of its fits ended.
-    """
-
-    def __init__(
-        self,
-        evaluate: Callable[[list[dict[str, Any]]], dict[str, Any]],
-        refit: Any,
-        error_score: Any,
-    ) -> None:
-        self._evaluate = evaluate
-        self._refit = refit
-        self._error_score = error_score
-        self.known: dict[Hashable, float] = {}
-        self.failures: dict[Hashable, ValueError] = {}
-
-    def __call__(self, candidates: list[dict[str, Any]]) -> list[float]:
-        keys = [_identity([*params.items()]) for params in candidates]
-        new = {
-            key: params
-            for key, params in zip(keys, candidates, strict=True)
-            if key not in self.known
-        }
-        if new:
-            self.known |= zip(new, self._scored(new), strict=True)
-        return [self.known[key] for key in keys]
-
-    def _scored(self, new: Mapping[Hashable, dict[str, Any]]) -> list[float]:
-        """The scores of candidates, which are fitted."""
-        try:
-            results = self._evaluate(list(new.values()))
-        except ValueError as error:
-            # scikit-learn gives up where all fits of a call fail, which may be one candidate
-            if not str(error).lstrip().startswith("All the"):
-                raise
-            self.failures |= dict.fromkeys(new, error)
-            warnings.warn(str(error), FitFailedWarning, stacklevel=3)
-            return [float(self._error_score)] * len(new)
-        mean = results.get(f"mean_test_{self._refit}", results.get("mean_test_score"))
+    def _scores(self, results: Mapping[str, Any]) -> Any:
+        """The mean score of each candidate so far."""
+        mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
         if mean is None:
             raise ValueError(
-                f"refit={self._refit!r}: with several metrics, use the name of the one to maximise"
+                f"refit={self.refit!r}: with several metrics, use the name of the one to maximise"
             )
-        scores: list[float] = mean[-len(new) :].tolist()
-        return scores
-
-
-def _identity(value: Any) -> Hashable:
-    """The identity of a candidate or a part of it: numbers and words by type and value, lists by
-    their items, other choices by the object in the space, since two may be equal or print alike and
-    still differ.
-    """
-    if isinstance(value, list | tuple):
-        return type(value), *map(_identity, value)
-    if type(value) in (int, float, str):
-        return type(value), value
-    return type(value), id(value)
+        return mean
 
 
 __all__ = ["SwarmSearchCV"]
