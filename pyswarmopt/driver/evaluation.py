@@ -223,9 +223,9 @@ class Evaluator(StateRecord):
             return {}, error
         return dict(zip(keys, values, strict=True)), None
 
-    def _read_many(self, outcome: CallOutcome, rows: Floats) -> list[Value]:
+    def _read_many(self, outcome: CallOutcome, rows: Floats, forgives: bool = False) -> list[Value]:
         if outcome.error is not None:
-            return [self.value(outcome)] * len(rows)
+            return [self.value(outcome, forgives)] * len(rows)
         values = self.form.read_many(outcome.value, rows)
         for value in values:
             self.count_if_failed(value)
@@ -261,15 +261,15 @@ class Evaluator(StateRecord):
             )
         return key, x, self.value(outcome)
 
-    def value(self, outcome: CallOutcome) -> Value:
-        """The value of a call; NaN if it failed and `on_error` allows that.
+    def value(self, outcome: CallOutcome, forgives: bool = False) -> Value:
+        """The value of a call; NaN if it failed and `forgives` or `on_error` allows that.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
         if outcome.error is not None:
-            if not self._forgives:
+            if not (forgives or self._forgives):
                 raise outcome.error
             self._count_failure(type(outcome.error).__name__)
             return math.nan
@@ -306,31 +306,19 @@ class Evaluator(StateRecord):
         """
         if (known and not self._reserved) or self.calls >= self.max_evals or self.late:
             return value
-        now = self.recheck(x, counted=True)
+        now = self.recheck(x)
         self.calls += 1
         first = float(np.ravel(now)[0])
         if math.isfinite(first):
             return first
         return value
 
-    def recheck(self, x: Floats, counted: bool = False) -> Value:
-        """``fun(x)`` at an evaluated point, (D,), without counting the call; NaN if it failed. The
-        failure is counted if `counted`.
+    def recheck(self, x: Floats) -> Value:
+        """``fun(x)`` at an evaluated point, (D,), without counting the call; NaN if it failed.
 
         Raises:
             ValueError: `fun` returned a different form than before.
         """
         if self.vectorized:
-            x = x[None]
-        outcome = self._call(x)
-        if outcome.error is not None:
-            if counted:
-                self._count_failure(type(outcome.error).__name__)
-            return math.nan
-        if self.vectorized:
-            value = self.form.read_many(outcome.value, x)[0]
-        else:
-            value = self.form.read(outcome.value)
-        if counted:
-            self.count_if_failed(value)
-        return value
+            return self._read_many(self._call(x[None]), x[None], forgives=True)[0]
+        return self.value(self._call(x), forgives=True)

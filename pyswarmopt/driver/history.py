@@ -166,21 +166,20 @@ class History(list[Any]):
         """
         import pandas as pd
 
+        table = columns(self, KINDS[self.granularity], "")
         if self.granularity != "particles":
-            return pd.DataFrame([*self], columns=Record._fields)
-        values = [f"fun{i}" for i in range(self.objectives)] or ["value"]
-        header = ["iteration", "particle", *values, *["violation"] * self._constrained]
+            return pd.DataFrame(table)
+        points = table.pop("x")
+        del table["again"]
+        if not self._constrained:
+            del table["violation"]
+        if self.objectives:
+            table |= {f"fun{i}": column for i, column in enumerate(table.pop("value").T)}
         if self._space is None:
-            points = [{f"x{i}": number for i, number in enumerate(r.x)} for r in self]
-            names = list(next(iter(points), {}))
-        else:
-            points = [self._space.decode(r.x) for r in self]
-            names = self._space.searched
-        rows = []
-        for r, point in zip(self, points, strict=True):
-            row = [r.iteration, r.particle, *np.ravel(r.value), *[r.violation] * self._constrained]
-            rows.append([*row, *map(point.get, names)])
-        return pd.DataFrame(rows, columns=[*header, *names])
+            return pd.DataFrame(table | {f"x{i}": column for i, column in enumerate(points.T)})
+        params = [self._space.decode(x) for x in points]
+        names = self._space.searched
+        return pd.DataFrame(table | {name: [p.get(name) for p in params] for name in names})
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`."""

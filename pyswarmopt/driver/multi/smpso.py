@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, empty
-from pyswarmopt.base.record import StateRecord, array, known
+from pyswarmopt.base.record import StateRecord, known
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt.hybrid.memetic import ModelPhase
@@ -39,13 +39,13 @@ class Archive(StateRecord):
         values: their objectives, (A, K).
     """
 
-    points: Floats = array()
-    values: Floats = array()
+    points: Floats
+    values: Floats
 
     def keep(self, points: Floats, values: Floats) -> None:
         """Keep the best of these points, (n, M), with finite values, (n, K), and of those before."""
-        points = np.concatenate([self.points.reshape(-1, points.shape[1]), points])
-        values = np.concatenate([self.values.reshape(-1, values.shape[1]), values])
+        points = np.concatenate([self.points, points])
+        values = np.concatenate([self.values, values])
         values, first = np.unique(values, axis=0, return_index=True)
         best = non_dominated(values)
         points = points[first[best]]
@@ -198,8 +198,10 @@ class FrontSwarm(PhasedSearch):
         super().__init__(bounds, **more)
         self.particles = particles
         self.objectives = objectives
-        empty((particles, self.box.dim), np.dtype(np.float64))  # before the first evaluation
-        self._take(self._records | {"archive": Archive()})
+        dim = self.box.dim
+        empty((particles, dim), np.dtype(np.float64))  # refused before the first evaluation
+        archive = Archive(np.empty((0, dim)), np.empty((0, objectives)))
+        self._take(self._records | {"archive": archive})
 
     def _see(self, x: Floats, costs: Floats, rows: Floats | None, by: str) -> None:
         super()._see(x, costs, rows, by)

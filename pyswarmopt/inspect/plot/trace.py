@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.record import array
-from pyswarmopt.driver.history import ParticleRecord
+from pyswarmopt.base.record import array, columns
+from pyswarmopt.driver.history import ParticleRecord, Record
 from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.step import Step
@@ -84,9 +84,14 @@ def trace(source: Any) -> Trace:
     if isinstance(source, Trace):
         return source
     if isinstance(source, Result) and np.ndim(source.fun) == 0:
-        return _of_result(source)
+        return _of_rows(source.history, source.maximize, _names(source.space))
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
-        return _of_steps(source)
+        rows = [
+            ParticleRecord(step.number, i, float(value), x)
+            for step in source
+            for i, (x, value) in enumerate(zip(step.x, step.values, strict=True))
+        ]
+        return _of_rows(rows, maximize=source[-1].best > source[0].best)
     raise ValueError(f"{type(source).__name__} cannot be plotted; pass a Result or recorded steps")
 
 
@@ -100,45 +105,25 @@ def _names(space: Space | None) -> list[str]:
     ]
 
 
-def _of_result(result: Result) -> Trace:
-    records = result.history
-    if not records:
-        raise ValueError("this search has no history to plot")
-    if isinstance(records[0], ParticleRecord):
-        return _of_rows(records, result.maximize, _names(result.space))
-    return Trace(
-        np.array([record.evaluations for record in records]),
-        np.array([record.best for record in records]),
-        result.maximize,
-    )
-
-
-def _of_steps(steps: Sequence[Step]) -> Trace:
-    rows = [
-        ParticleRecord(step.number, i, float(value), x)
-        for step in steps
-        for i, (x, value) in enumerate(zip(step.x, step.values, strict=True))
-    ]
-    return _of_rows(rows, maximize=steps[-1].best > steps[0].best)
-
-
-def _of_rows(rows: Sequence[ParticleRecord], maximize: bool, names: Sequence[str] = ()) -> Trace:
-    """A trace from one row per particle and round."""
+def _of_rows(rows: Sequence[Any], maximize: bool, names: Sequence[str] = ()) -> Trace:
+    """A trace from one row per round, or per particle and round."""
     if not rows:
-        raise ValueError("this search has no evaluations yet")
-    rows = sorted(rows, key=lambda row: row.iteration)
-    values = np.array([row.feasible_value for row in rows])
-    iterations, rounds = np.unique([row.iteration for row in rows], return_inverse=True)
-    ends = np.searchsorted(rounds, range(len(iterations)), side="right")
-    evaluations = np.cumsum([not row.again for row in rows])
+        raise ValueError("this search has no evaluations to plot")
+    if isinstance(rows[0], Record):
+        _, evaluations, best = np.array(rows).T
+        return Trace(evaluations.astype(np.int64), best, maximize)
+    of = columns(sorted(rows, key=lambda row: row.iteration), ParticleRecord, "")
+    values = np.where(of["violation"] == 0, of["value"], np.nan)
+    iterations, rounds = np.unique(of["iteration"], return_inverse=True)
+    ends = np.searchsorted(rounds, range(len(iterations)), side="right") - 1
     better: Any = np.fmax if maximize else np.fmin
     return Trace(
-        evaluations=evaluations[ends - 1],
-        best=better.accumulate(np.where(np.isfinite(values), values, np.nan))[ends - 1],
+        evaluations=np.cumsum(~of["again"])[ends],
+        best=better.accumulate(np.where(np.isfinite(values), values, np.nan))[ends],
         maximize=maximize,
         rounds=rounds,
-        particles=np.array([row.particle for row in rows]),
-        x=np.array([row.x for row in rows], dtype=np.float64),
+        particles=of["particle"],
+        x=of["x"],
         values=values,
         names=names,
     )
