@@ -5,6 +5,7 @@ runs it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +79,15 @@ def _affordable(population: int, max_evals: int | None) -> int:
 
 
 def make_optimizer(
-    options: Options, problem: Problem, recipe: Recipe | None, maximize: bool
+    options: Options,
+    problem: Problem,
+    recipe: Recipe | None,
+    maximize: bool,
+    search_for: Callable[[Options, Problem], Callable[..., PhasedSearch]],
 ) -> Any:
-    """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`."""
+    """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`, which `search_for`
+    chooses.
+    """
     # A single lucky draw must not count as the target, so a noisy search checks means itself.
     target = options.target
     if options.noisy:
@@ -88,8 +95,7 @@ def make_optimizer(
     if recipe is not None:
         return _swarm(options, problem, recipe, maximize, target)
     positions, known = _starting_points(problem, MOST_KNOWN, maximize)
-    search = _kind_of_search(options, problem)
-    return search(
+    return search_for(options, problem)(
         problem.coding.bounds(),
         positions=positions,
         maximize=maximize,
@@ -103,7 +109,7 @@ def make_optimizer(
     )
 
 
-def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
+def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
     """The composed search for a problem; imported on use, for a faster start of searches without
     it.
     """

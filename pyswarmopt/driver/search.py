@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.words import without_addresses
-from pyswarmopt.driver.algorithm import algorithm, make_optimizer
+from pyswarmopt.driver.algorithm import algorithm, make_optimizer, search_for
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
@@ -68,6 +69,8 @@ class Search:
     """
 
     _kind: type[Result] = Result  # of the result
+    _objectives: int | None = None  # if there are several
+    _search_for: Callable[..., Callable[..., Any]] = staticmethod(search_for)
     _phased = False  # whether the default search runs
     _algorithm = "default"
     _recipe = ""
@@ -100,17 +103,25 @@ class Search:
 
     def _make(self, maximize: bool) -> None:
         """Algorithm, evaluator, judge and history."""
-        recipe = algorithm(self._options, self.problem)
+        recipe = None
+        if self._objectives is None:
+            recipe = algorithm(self._options, self.problem)
         self._options = options = _with_limit(self._options, self.problem, recipe)
         limit = options.max_evals or math.inf
         self._phased = recipe is None
         # not for a named recipe: a swarm's last iteration would be cut
-        confirms = self._phased and not (options.noisy or self._told) and limit >= CONFIRMED_FROM
-        self.evaluator = self._make_evaluator(limit, confirms)
-        self._swarm = make_optimizer(options, self.problem, recipe, maximize)
-        self._judge = self._make_judge()
+        once_more = self._phased and not (options.noisy or self._told or self._objectives)
+        confirms = once_more and limit >= CONFIRMED_FROM
+        deadline = self._began + self._timeout
+        self.evaluator = Evaluator(
+            options, self.problem, limit, self._objectives, confirms, deadline
+        )
+        self._swarm = make_optimizer(options, self.problem, recipe, maximize, self._search_for)
         constrained = bool(self.problem.constraints)
-        self._history = History(options.history or "iteration", self.problem.space, constrained)
+        self._history = History(
+            options.history or "iteration", self.problem.space, constrained, self._objectives or 0
+        )
+        self._judge = self._make_judge()
         self._identity |= {"maximize": maximize, "noisy": options.noisy}
         if recipe is None:
             self._identity |= {"recipe": self._algorithm, "population": options.population}
@@ -120,12 +131,6 @@ class Search:
         self._identity |= {"recipe": recipe.name, "population": len(self._swarm.positions)}
         if recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
-
-    def _make_evaluator(
-        self, max_evals: float, confirms: bool = False, outputs: int | None = None
-    ) -> Evaluator:
-        deadline = self._began + self._timeout
-        return Evaluator(self._options, self.problem, max_evals, outputs, confirms, deadline)
 
     def _make_judge(self) -> Judge:
         given = self._swarm, self.problem, self.evaluator, self._sign

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,7 +19,7 @@ from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import FrontSwarm
-from pyswarmopt.driver.options import CallArguments, Options
+from pyswarmopt.driver.options import CallArguments, Options, Problem
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
 from pyswarmopt.driver.search import Search
@@ -27,7 +28,6 @@ MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
-PARTICLES = (10, 100)  # default population, at least and at most
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
 
@@ -207,7 +207,8 @@ class FrontSearch(Search):
     """One search for a front; all options are checked before the first evaluation."""
 
     _kind = MultiResult
-    _phased = True
+    _algorithm = MODELLED_SMPSO
+    _objectives: int
     _swarm: FrontSwarm
     _judge: FrontJudge
 
@@ -221,43 +222,20 @@ class FrontSearch(Search):
         for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is not supported with several objectives; omit it")
-        super().__init__(replace(arguments, max_evals=arguments.max_evals or MAX_EVALS), told=told)
+        limit = arguments.max_evals or MAX_EVALS
+        super().__init__(replace(arguments, max_evals=limit, history="particles"), told=told)
+        self._identity["objectives"] = objectives
+        if not self._swarm.model.due():
+            self._algorithm = SMPSO
 
-    def _make(self, maximize: bool) -> None:
-        options = self._options
-        limit = int(options.max_evals or 0)
-        population = options.population or self._particles(limit)
-        self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
-        self._history = History(
-            "particles", self.problem.space, bool(self.problem.constraints), self._objectives
-        )
-        start = self.problem.start
-        self._swarm = FrontSwarm(
-            self.problem.coding.bounds(),
-            population,
-            self._objectives,
-            positions=start if len(start) else None,
-            seed=options.seed,
-            max_evals=limit,
-            population=options.population,
-            kinds=self.problem.coding.kinds,
-        )
-        self._algorithm = SMPSO
-        if self._swarm.model.due():
-            self._algorithm = MODELLED_SMPSO
-        self._judge = FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
-        self._identity |= {
-            "objectives": self._objectives,
-            "population": population,
-            "recipe": self._algorithm,
-        }
-
-    def _particles(self, limit: int) -> int:
-        """Particles for this many evaluations."""
+    def _search_for(self, options: Options, problem: Problem) -> Callable[..., FrontSwarm]:
         share = PARTICLE_SHARE
-        if self.problem.constraints:
+        if problem.constraints:
             share = CONSTRAINED_SHARE
-        return int(np.clip(limit // share, *PARTICLES))
+        return partial(FrontSwarm, share=share, objectives=self._objectives)
+
+    def _make_judge(self) -> FrontJudge:
+        return FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

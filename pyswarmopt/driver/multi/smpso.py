@@ -29,6 +29,7 @@ ARCHIVE = 100  # points to follow; the most crowded ones go first
 MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
 FIRST = 2  # points per parameter before the first model, plus one
+PARTICLES = (10, 100)  # default population, at least and at most
 
 
 class Archive(StateRecord):
@@ -184,22 +185,23 @@ class FrontSwarm(PhasedSearch):
 
     Args:
         bounds: the box.
-        particles: number of particles.
+        share: evaluations per particle, if no population is given.
         objectives: K.
-        more: arguments of `PhasedSearch`; `population` is the number of points that the models
-            propose at a time.
+        more: arguments of `PhasedSearch`; `population` is the number of particles, and of points
+            that the models propose at a time.
     """
 
     PHASES: ClassVar = (FrontModel, FrontParticles)
     model: FrontModel
     archive: Archive
 
-    def __init__(self, bounds: Any, particles: int, objectives: int, **more: Any) -> None:
+    def __init__(self, bounds: Any, share: int, objectives: int, **more: Any) -> None:
         super().__init__(bounds, **more)
-        self.particles = particles
+        usual = int(np.clip((self.max_evals or 0) // share, *PARTICLES))
+        self.particles = self.progress.population or usual
         self.objectives = objectives
         dim = self.box.dim
-        empty((particles, dim), np.dtype(np.float64))  # refused before the first evaluation
+        empty((self.particles, dim), np.dtype(np.float64))  # refused before the first evaluation
         archive = Archive(np.empty((0, dim)), np.empty((0, objectives)))
         self._take(self._records | {"archive": archive})
 

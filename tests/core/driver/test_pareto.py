@@ -55,7 +55,8 @@ def test_polynomial_mutation_has_its_rate_and_its_distribution():
     (1 + d)^(eta + 1) / 2 up to 0 and 1 - (1 - d)^(eta + 1) / 2 from there on.
     """
     n, dim = 60_000, 4
-    swarm = FrontSwarm([(0, 8)] * dim, n, 2).phases["swarm"].begin()
+    search = FrontSwarm([(0, 8)] * dim, 1, 2, population=n)
+    swarm = search.phases["swarm"].begin()
     swarm.x = np.full((n, dim), 0.5)
     swarm._mutate(np.random.default_rng(5))
     steps = swarm.x - 0.5
@@ -77,7 +78,7 @@ def test_a_move_is_that_of_the_equations():
     the same draws; no mutation.
     """
     rng = np.random.default_rng(3)
-    search = FrontSwarm([(0, 4), (-2, 2), (1, 2)], 5, 2)
+    search = FrontSwarm([(0, 4), (-2, 2), (1, 2)], 1, 2, population=5)
     swarm = search.phases["swarm"].begin()
     x, v, p = rng.random((3, 5, 3))
     v -= 0.5
