@@ -299,13 +299,16 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
 # ---- points to begin with, and evaluations known before ----
 
 
-def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Floats:
+def starting_points(
+    x0: Any, space: Space | None = None, name: str = "x0", lenient: bool = False
+) -> Floats:
     """Points, (n, D), from one or several: numbers, parameters by name, a data frame or a result.
 
     Args:
         x0: the points.
         space: parameters by name, if any.
         name: of the argument, for messages.
+        lenient: whether a point with a value that its parameter may not have becomes NaN.
 
     Raises:
         ValueError: `x0` has another form, or parameters are unknown.
@@ -314,7 +317,11 @@ def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Fl
         return np.atleast_2d(x0.x)
     named = _rows_by_name(x0, space)
     if named is not None and space is not None:
-        return np.array([space.encode(params, name) for params in named])
+        points = np.full((len(named), len(space.names)), math.nan)
+        for row, params in zip(points, named, strict=True):
+            if not lenient or space.allows(params, name):
+                row[:] = space.encode(params, name)
+        return points
     try:
         start = np.atleast_2d(np.asarray(untensored(x0), dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
@@ -375,7 +382,9 @@ def known_points(
             "known=(points, values, constraints) requires constraints='returned'; "
             "if the constraints are functions, pass known=(points, values)"
         )
-    rows = _known_rows(points, space, len(low))
+    rows = starting_points(points, space, "known", lenient=True)
+    if rows.shape[1] != len(low):
+        raise ValueError(f"the points in known must have shape (n, {len(low)}), got {rows.shape}")
     allowed = np.all((rows >= low) & (rows <= high), axis=1)
     if len(rows) != len(values):
         raise ValueError(
@@ -387,21 +396,6 @@ def known_points(
             stacklevel=2,
         )
     return KnownPoints(rows[allowed], values[allowed])
-
-
-def _known_rows(points: Any, space: Space | None, dim: int) -> Floats:
-    """The known points, (n, D); NaN for one with a value that its parameter may not have."""
-    named = _rows_by_name(points, space)
-    if named is None or space is None:
-        rows = starting_points(points, space, "known")
-        if rows.shape[1] != dim:
-            raise ValueError(f"the points in known must have shape (n, {dim}), got {rows.shape}")
-        return rows
-    rows = np.full((len(named), dim), math.nan)
-    for row, params in zip(rows, named, strict=True):
-        if space.allows(params, "known"):
-            row[:] = space.encode(params)
-    return rows
 
 
 def _numbers(columns: Sequence[Any]) -> Floats:

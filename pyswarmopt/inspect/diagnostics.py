@@ -118,17 +118,14 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 
 def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
     """Nodes, (n, terms), and weights, (n,), for integrating over the terms' random factors."""
-    random = [term.random != "none" for term in terms]
-    count = sum(random)
+    count = sum(term.random != "none" for term in terms)
     # 2 nodes are exact for polynomials (without normalisation); with it, more are better.
     points = int(min(16, max(2, NODES ** (1 / max(count, 1)))))
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    nodes = (nodes + 1) / 2
-    weights = weights / 2
-    axes = [np.arange(points) if drawn else np.array([0]) for drawn in random]
-    index = np.array(list(itertools.product(*axes)))
-    factors = np.where(random, nodes[index], 1.0)
-    return factors, np.where(random, weights[index], 1.0).prod(axis=1)
+    drawn = list(zip((nodes + 1) / 2, weights / 2, strict=True))
+    axes = [drawn if term.random != "none" else [(1.0, 1.0)] for term in terms]
+    grid = np.array(list(itertools.product(*axes)))
+    return grid[..., 0], grid[..., 1].prod(axis=1)
 
 
 def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:

@@ -48,70 +48,57 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
         True
     """
     recipe = as_recipe(recipe)
-    notes = Notes(recipe)
     rule = recipe.velocity
-    watched: VelocityRule = notes.watch
+    notes: dict[str, Any] = {}  # fields of the present step
+
+    def watch(snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
+        notes.update(_inputs(snapshot))
+        return rule(snapshot, move, generator)
+
+    def length(move: int) -> float:
+        notes["length"] = float(recipe.schedule(move))
+        return notes["length"]
+
+    watched: VelocityRule = watch
     if isinstance(rule, SumOfTerms):
         watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
-    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=notes.schedule), **swarm)
+    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=length), **swarm)
     if len(s.positions) * s.positions.shape[1] > BLOCK:
         raise ValueError(f"particles x dimensions must be at most {BLOCK:,} to record a swarm")
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
+        notes.clear()  # a new population does not move
         steps.append(_round(s, fun, notes, len(steps)))
     return steps
 
 
-class Notes:
-    """Record of the latest move."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin a round, in which a new population does not move."""
-        self.seen: dict[str, Any] = {}  # fields of the step
-        self.forces: dict[str, Floats] = {}
-        self.factors: dict[str, Floats] = {}
-
-    def schedule(self, move: int) -> float:
-        """The recipe's step length, recorded."""
-        length = float(self._recipe.schedule(move))
-        self.seen["length"] = length
-        return length
-
-    def note(self, s: Snapshot) -> None:
-        """Keep what the velocities are made from."""
-        g = np.broadcast_to(as_array(s.g), s.x.shape)
-        self.seen |= {"origin": _copy(s.x), "g": _copy(g), "w": _copy(s.w[0])}
-
-    def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
-        """The recipe's velocities, recorded with their inputs."""
-        self.note(snapshot)
-        return self._recipe.velocity(snapshot, move, generator)
+def _inputs(s: Snapshot) -> dict[str, Any]:
+    """What the velocities are made from."""
+    g = np.broadcast_to(as_array(s.g), s.x.shape)
+    return {"origin": _copy(s.x), "g": _copy(g), "w": _copy(s.w[0])}
 
 
 @dataclass(frozen=True)
 class _WatchedSum(SumOfTerms):
     """A sum of terms whose forces are recorded one by one."""
 
-    notes: Notes = field(kw_only=True)
+    notes: dict[str, Any] = field(kw_only=True)
 
     def on(self, block: Snapshot, coefficients: list[Any]) -> Any:
-        self.notes.note(block)
+        forces = {}
+        factors = {}
         for term, c in zip(self.terms, coefficients, strict=True):
-            self.notes.forces[term.name] = _copy(c * term.direction(block))
+            forces[term.name] = _copy(c * term.direction(block))
             factor = np.zeros((len(block.x), 1)) + as_array(c)
             weight = as_schedule(term.weight)(block.move)
             if weight != 0:
                 factor = factor / weight
-            self.notes.factors[term.name] = factor
+            factors[term.name] = factor
+        self.notes.update(_inputs(block), forces=forces, factors=factors)
         return super().on(block, coefficients)
 
 
-def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
-    notes.forget()
+def _round(s: Swarm, fun: Objective, notes: dict[str, Any], number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     values = fun(x)
@@ -125,7 +112,7 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
         bests = _bests(s)
     return Step(
         number=number, x=evaluated, v=v, values=_copy(values), best=s.best.value,
-        restarted=restarted, forces=notes.forces, factors=notes.factors, **bests, **notes.seen,
+        restarted=restarted, **bests, **notes,
     )  # fmt: skip
 
 
