@@ -35,7 +35,6 @@ class StateRecord:
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    large: ClassVar[tuple[str, ...]] = ()  # names of arrays that a caller of `restore` copies
     kinds_of_records: ClassVar[dict[str, type[StateRecord]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -51,7 +50,7 @@ class StateRecord:
         for f in fields(self):
             name = prefix + f.name
             value = getattr(self, f.name)
-            if isinstance(value, StateRecord) and "part" in f.metadata:
+            if isinstance(value, StateRecord):
                 saved |= value.state_dict(f"{name}.")
                 value = type(value).__name__
             if f.metadata.get("saved", True):
@@ -71,29 +70,17 @@ class StateRecord:
         record.restore(saved, prefix, **problem)
         return record
 
-    def restore(
-        self,
-        saved: Mapping[str, Any],
-        prefix: str,
-        owned: Callable[[Any], Any] = copy.deepcopy,
-        **problem: Any,
-    ) -> None:
-        """Take over every saved field; `owned` copies those that are `large`.
+    def restore(self, saved: Mapping[str, Any], prefix: str, **problem: Any) -> None:
+        """Take over every saved field; `saved` then belongs to the record.
 
         Raises:
             ValueError: an entry is missing.
         """
         for f in fields(self):
             name = prefix + f.name
-            if f.name in problem:
-                setattr(self, f.name, problem[f.name])
-                continue
-            if not f.metadata.get("saved", True):
-                continue
-            if name not in saved:
+            if f.name not in problem and name not in saved:
                 raise ValueError(f"{name} is missing")
-            take = owned if f.name in self.large else copy.deepcopy
-            value = take(saved[name])
+            value = problem.get(f.name, saved.get(name))
             if value is not None and "part" in f.metadata:
                 value = self.kinds_of_records[value].from_state(saved, f"{name}.", **problem)
             setattr(self, f.name, value)

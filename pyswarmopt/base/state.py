@@ -8,6 +8,7 @@ converts back.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -19,18 +20,20 @@ from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
 from pyswarmopt.base.record import StateRecord
 
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
-EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions' place
+EXEMPLARS = "exemplars"  # entry of `State.memory`
+
+
+# entries of a saved state with the positions' size or dimension, and their place
+LARGE = {
+    "positions", "velocities", "best_positions", "leader_position", "best_position",
+    "worst_position", MEMORY + EXEMPLARS,
+}  # fmt: skip
 
 
 class State(StateRecord):
     """State of a swarm of N particles in D dimensions; before any finite value g and w are the
     first particle.
     """
-
-    large = (
-        "positions", "velocities", "best_positions", "leader_position", "best_position",
-        "worst_position",
-    )  # fmt: skip
 
     positions: Array  # (N, D): x
     velocities: Array  # (N, D): v
@@ -127,15 +130,14 @@ class State(StateRecord):
         Raises:
             ValueError: a field is missing.
         """
-        state = cls.__new__(cls)
-        state.restore(saved, "", owned)
-        state.memory = {}
-        for name, value in saved.items():
-            if name.startswith(MEMORY):
-                mine = name.removeprefix(MEMORY)
-                placed = is_tensor(value) or mine == EXEMPLARS
-                state.memory[mine] = owned(value) if placed else value.copy()
-        return state
+        own = {
+            name: owned(value) if is_tensor(value) or name in LARGE else copy.deepcopy(value)
+            for name, value in saved.items()
+        }
+        memory = {name: value for name, value in own.items() if name.startswith(MEMORY)}
+        return cls.from_state(
+            own, "", memory={name.removeprefix(MEMORY): value for name, value in memory.items()}
+        )
 
 
 # Fields of the present population, replaced along with it.

@@ -5,6 +5,7 @@ Subclasses define the phases and their order: `pyswarmopt.hybrid.memetic`.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -493,8 +494,9 @@ class PhasedSearch:
         """
         try:
             random = generator_at(saved.get("random"))
+            own = copy.deepcopy(saved)
             records = {
-                name: record.from_state(saved, f"{name}.", search=self, kinds=self.kinds)
+                name: record.from_state(own, f"{name}.", search=self, kinds=self.kinds)
                 for name, record in self._records.items()
             }
             read = records["progress"]

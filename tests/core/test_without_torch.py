@@ -56,14 +56,6 @@ def test_a_search_begins_without_what_it_does_not_use():
     assert not (spared | {"numpy.ma", "logging"}) & set(run("-c", code).stdout.split())
 
 
-def test_what_has_been_asked_to_listen_hears_the_result():
-    code = (
-        "import logging, pyswarmopt as pso; logging.basicConfig(level='INFO'); "
-        "pso.minimize(lambda x: float(x[0]), [(0, 1)], max_evals=3, seed=1)"
-    )
-    assert "INFO:pyswarmopt:default: the evaluation limit" in run("-c", code).stderr
-
-
 @pytest.mark.parametrize(
     ("use", "what"),
     [
