@@ -159,21 +159,15 @@ def compare(
 def _named(recipes: Any) -> dict[str, str | Recipe | None]:
     if isinstance(recipes, str):
         raise TypeError(f"recipes={recipes!r}: pass a list of names or recipes")
-    pairs = recipes.items() if isinstance(recipes, Mapping) else [(_label(r), r) for r in recipes]
-    named: dict[str, str | Recipe | None] = {}
-    for name, recipe in pairs:
-        if name in named:
-            raise ValueError(f"two recipes are named {name!r}; pass a dict, {{name: recipe}}")
-        named[name] = None if recipe == DEFAULT else recipe
-    if not named:
+    if not isinstance(recipes, Mapping):
+        names = [DEFAULT if r in (None, DEFAULT) else as_recipe(r).name for r in recipes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two recipes are named {name!r}; pass a dict, {{name: recipe}}")
+        recipes = dict(zip(names, recipes, strict=True))
+    if not recipes:
         raise ValueError("compare() needs at least one recipe")
-    return named
-
-
-def _label(recipe: str | Recipe | None) -> str:
-    if recipe is None or recipe == DEFAULT:
-        return DEFAULT
-    return as_recipe(recipe).name
+    return {name: None if recipe == DEFAULT else recipe for name, recipe in recipes.items()}
 
 
 def sign_test(better: int, worse: int) -> float:

@@ -1,4 +1,4 @@
-"""New files for the user, never written over an existing file or through a link."""
+"""New files for the user, never over an existing file or through a link; and who is running."""
 
 from __future__ import annotations
 
@@ -24,16 +24,6 @@ def check_new(path: Path, suffixes: Sequence[str]) -> None:
         raise ValueError(f"{path}: the folder does not exist; create it first")
     if os.path.lexists(path):
         raise ValueError(f"{path} already exists; remove it, or use another name")
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """Write a new file.
-
-    Raises:
-        FileExistsError: the path exists.
-    """
-    with open(path, "xb") as file:
-        file.write(content)
 
 
 def is_running(process: int) -> bool:

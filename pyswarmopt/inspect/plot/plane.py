@@ -5,7 +5,6 @@ and an animation of a search.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.files import check_new, write_new
+from pyswarmopt.base.files import check_new
 from pyswarmopt.inspect.plot.curves import axes_or_new
 from pyswarmopt.inspect.plot.trace import Trace, trace
 from pyswarmopt.inspect.step import Step
@@ -252,10 +251,6 @@ def animate(
         return [dots]
 
     rounds = range(0, len(t.best), -(-len(t.best) // FRAMES))
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = Path(folder) / "film.gif"
-        FuncAnimation(figure, show, rounds, init_func=lambda: [dots]).save(
-            drawn, PillowWriter(ROUNDS_PER_SECOND)
-        )
-        write_new(target, drawn.read_bytes())
+    film = FuncAnimation(figure, show, rounds, init_func=lambda: [dots])
+    film.save(target, PillowWriter(ROUNDS_PER_SECOND))
     return target

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.files import check_new, write_new
+from pyswarmopt.base.files import check_new
 
 STORED = "recorded.json.gz"
 SCRIPTS = (
@@ -49,7 +49,8 @@ def write(out: Path) -> int:
     """
     check_new(out, [".html"])
     content = page().encode()
-    write_new(out, content)
+    with open(out, "xb") as file:
+        file.write(content)
     return len(content)
 
 
