@@ -141,15 +141,11 @@ def minimize_multi(
 
 
 class FrontJudge(Judge):
-    """Like `Judge`, for a swarm that keeps its best points itself.
+    """Like `Judge`, for a search whose best point is the one that violates the constraints least.
 
     Args:
         history: all points with their M objectives, of which the front is made.
         given: arguments of `Judge`.
-
-    Attributes:
-        best: the point that violates the constraints least; its violation is infinite if there is
-            none.
     """
 
     def __init__(self, history: History, *given: Any) -> None:
@@ -177,9 +173,6 @@ class FrontJudge(Judge):
         return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
-        for each in judged:
-            if 0 < each.violation < self.best.violation:
-                self.best = each._replace(cost=math.nan)
         self.calls = self._evaluator.calls
 
     def front(self) -> tuple[Floats, Floats]:
@@ -193,10 +186,11 @@ class FrontJudge(Judge):
         """The front so far; without a feasible point, the one that violates the constraints least."""
         x, values = self.front()
         violation = 0.0
-        if not len(x) and math.isfinite(self.best.violation):
-            x = self.best.x[None]
+        least = self._search.best.value
+        if not len(x) and 0 < least < math.inf:
+            x = self._best_position()[None]
             values = np.full((1, self._objectives), math.inf)
-            violation = self.best.violation
+            violation = least
         return Found(x, values, Breach.of(np.array([violation]), np.zeros(1)))
 
     def final(self, scale: float) -> Found:
