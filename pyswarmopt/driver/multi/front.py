@@ -63,9 +63,10 @@ class MultiResult(Result):
         """
         import pandas as pd
 
-        columns = dict(zip((f"fun{i}" for i in range(len(self.fun.T))), self.fun.T, strict=True))
-        points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x]
-        return pd.DataFrame(points).assign(**columns)
+        points = pd.DataFrame(self.x).add_prefix("x")
+        if self.params is not None:
+            points = pd.DataFrame(self.params)
+        return points.join(pd.DataFrame(self.fun).add_prefix("fun"))
 
     def __repr__(self) -> str:
         return lines({name: self[name] for name in ("message", "status", "nfev", "x", "fun")})
