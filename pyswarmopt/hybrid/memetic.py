@@ -88,6 +88,7 @@ class ModelPhase(Phase[S]):
     per_dim: ClassVar[int] = 5  # evaluations per dimension that the model proposes
     most: ClassVar[int] = 0  # or in total
     at_once: ClassVar[int] = 1  # points proposed at a time, if no population is given
+    designed: ClassVar[int] = 1  # points per parameter before the first model, plus one
 
     @property
     def points(self) -> int:
@@ -109,7 +110,7 @@ class ModelPhase(Phase[S]):
         budget = last
         if s.max_evals is not None:
             budget = min(s.max_evals + s.known, last)
-        first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
+        first = min(max(4, self.designed * s.kinds.count + 1), max(3, budget // 4))
         return self.runs(s.kinds, first, last, self._together(last))
 
     def _together(self, last: int) -> int:

@@ -28,7 +28,6 @@ FASTEST = 0.5  # a coordinate's highest speed, as a share of the box
 ARCHIVE = 100  # points to follow; the most crowded ones go first
 MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
-FIRST = 2  # points per parameter before the first model, plus one
 PARTICLES = (10, 100)  # default population, at least and at most
 
 
@@ -138,14 +137,10 @@ class Particles(Run):
 class FrontModel(ModelPhase["FrontSwarm"]):
     """Points proposed by models of the objectives."""
 
+    runs = FrontProposals
     most = 200
     at_once = 5
-
-    def begin(self) -> FrontProposals:
-        kinds = self.search.kinds
-        last = min(self.search.max_evals or self.most, self.most)
-        first = min(FIRST * kinds.count + 1, max(last // 4, 1))
-        return FrontProposals(kinds, first, last, self._together(last))
+    designed = 2
 
     def keep(self, points: Floats, costs: Floats) -> None:
         self.run.learn_front(points, self.search.rows, costs)
