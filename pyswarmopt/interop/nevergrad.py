@@ -84,15 +84,13 @@ class NevergradOptimizer:
             raise ValueError(
                 f"{name} proposes one point at a time; population must be 1, not {population}"
             )
-        self._name = name
-        self._positions = None
-        dim = None
+        start = dim = None
         if positions is not None:
-            self._positions = as_points("positions", positions)
-            dim = self._positions.shape[1]
-        self._box = None
+            start = as_points("positions", positions)
+            dim = start.shape[1]
+        box = None
         if bounds is not None:
-            self._box = read_bounds(bounds, dim)
+            box = read_bounds(bounds, dim)
         self._population = as_count("population", population, 1)
         self._budget = as_limit("budget", budget, 1)
         self._sign = -1.0 if maximize else 1.0
@@ -101,31 +99,16 @@ class NevergradOptimizer:
         self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self._best = Point(self._start(int(seed)), np.inf)  # with its cost
-
-    def _start(self, seed: int) -> Floats:
-        """Make the optimiser; its first mean, (D,), counts as the best before any value."""
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():  # a space draws, too
-            space = self._space()
+            space = _space(box, start)
             space.random_state = np.random.RandomState(seed)
-            make = ng.optimizers.registry[self._name]
-            self._optimizer = make(space, self._budget, self._population)
-            if self._positions is not None:
-                for x in self._positions[::-1]:  # last in, first out
+            self._optimizer = ng.optimizers.registry[name](space, self._budget, self._population)
+            if start is not None:
+                for x in start[::-1]:  # last in, first out
                     self._optimizer.suggest(x)
-        return np.array(space.value, dtype=np.float64)
-
-    def _space(self) -> Any:
-        if self._box is not None:
-            low, high = self._box
-            # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead
-            # of 1.
-            return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
-        if self._positions is None:
-            raise ValueError("nevergrad needs a region to start in; pass bounds or positions")
-        sigma = float(self._positions.std(axis=0).mean()) or 1.0
-        return ng.p.Array(init=self._positions.mean(axis=0)).set_mutation(sigma=sigma)
+        # the first mean, with its cost
+        self._best = Point(np.array(space.value, dtype=np.float64), np.inf)
 
     @contextmanager
     def _own_global_state(self) -> Iterator[None]:
@@ -137,14 +120,6 @@ class NevergradOptimizer:
             self._global_state = np.random.get_state()
             np.random.set_state(before)
 
-    def _propose(self) -> tuple[list[Any], Floats]:
-        count = self._population
-        if self._budget is not None:
-            count = min(count, max(self._budget - self._told, 1))
-        with self._own_global_state():
-            candidates = [self._optimizer.ask() for _ in range(count)]
-        return candidates, np.array([candidate.value for candidate in candidates])
-
     @property
     def best(self) -> Point:
         """The best point so far."""
@@ -155,7 +130,12 @@ class NevergradOptimizer:
         smaller.
         """
         if self._pending is None:
-            self._pending = self._propose()
+            count = self._population
+            if self._budget is not None:
+                count = min(count, max(self._budget - self._told, 1))
+            with self._own_global_state():
+                candidates = [self._optimizer.ask() for _ in range(count)]
+            self._pending = candidates, np.array([each.value for each in candidates])
         return beside(np.array(self._pending[1], dtype=np.float64), self._given)
 
     def tell(
@@ -204,6 +184,19 @@ class NevergradOptimizer:
         self._optimizer = None
         self._pending = None
         gc.collect()
+
+
+def _space(box: tuple[Floats, Floats] | None, start: Floats | None) -> Any:
+    """The box, or else the surroundings of the points to start from, (n, D)."""
+    if box is not None:
+        low, high = box
+        # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead of
+        # 1.
+        return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
+    if start is None:
+        raise ValueError("nevergrad needs a region to start in; pass bounds or positions")
+    sigma = float(start.std(axis=0).mean()) or 1.0
+    return ng.p.Array(init=start.mean(axis=0)).set_mutation(sigma=sigma)
 
 
 def _as_float(value: Any) -> float:
