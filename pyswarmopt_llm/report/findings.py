@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def verdict(result: Result) -> Verdict:
         return Verdict(
             "same", f"No: no mixture was selected over {best}, which scores {ours:.3f} on test."
         )
-    control = strongest(result)
+    control, theirs = strongest(result)
     pair = result.leads["test"].get(control)
     if pair is None:
         return Verdict(
@@ -108,7 +109,6 @@ def verdict(result: Result) -> Verdict:
             f"Not known: there are no per-example scores to test; {best} scores {ours:.3f}.",
         )
     other = known[control]
-    theirs = _on_test(result, control)
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
     reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
@@ -136,19 +136,14 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
     return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
 
 
-def strongest(result: Result) -> str:
-    """The control with the best score on test; "" if none has one."""
-    scored = {
-        name: model.test.value
+def strongest(result: Result) -> tuple[str, float]:
+    """The control with the best score on test, and this score; "" if none has one."""
+    scored = [
+        (name, model.test.value)
         for name in CONTROLS
         if (model := result.models.get(name)) and model.test and not model.same(result.best)
-    }
-    return max(scored, key=scored.__getitem__, default="")
-
-
-def _on_test(result: Result, name: str) -> float:
-    test = result.models[name].test
-    return float("nan") if test is None else test.value
+    ]
+    return max(scored, key=itemgetter(1), default=("", 0.0))
 
 
 def names(result: Result) -> dict[str, str]:
@@ -227,8 +222,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
     if not result.best.trained:
         yield "Training lowered the dev score, so the result is the model before training."
     elif gain := result.leads["test"].get("mixture"):
-        before = _on_test(result, "mixture")
-        yield f"Without training it scores {before:.3f} on test; training changes this by {tested(gain)}."
+        yield f"Training changes the test score by {tested(gain)}."
     if learnt := ", ".join(name for name in result.learnt if result.coefficients.get(name)):
         yield f"Its dev score is not held out: {learnt} had been trained on some dev examples."
     elif result.expert_iteration is None:
