@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import OUTPUT, Option
+from pyswarmopt_llm.common.options import OUTPUT, Option, Texts
 
 # What the command line no longer has: command, or option with its dashes -> what to use instead.
 REMOVED = {
@@ -211,7 +211,7 @@ DryRun = Annotated[
 Quiet = Annotated[bool, Option("Hide the progress display.", group=OUTPUT)]
 # Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`.
 Allow = Annotated[
-    tuple[str, ...],
+    Texts,
     Option(
         "Allow code or a judge that the run uses (mine.py:score, ray, judge, ...); repeatable.",
         "CODE",

@@ -26,6 +26,7 @@ from pyswarmopt_llm.common.options import (
     Scoring,
     System,
     Template,
+    Texts,
     Thinking,
     Threads,
     documented,
@@ -79,10 +80,10 @@ class SearchConfig:
     # "" in spaces token and graph, where each expert has its own base
     base: Annotated[str, replace(BASE, required=False)]
     experts: Annotated[
-        tuple[str, ...], Option("LoRA adapters; `space` token also accepts models.", "DIR...", TASK)
+        Texts, Option("LoRA adapters; `space` token also accepts models.", "DIR...", TASK)
     ]
     tasks: Annotated[
-        tuple[str, ...],
+        Texts,
         Option(
             "File, builtin:NAME, hub:NAME, published:NAME or lm-eval:NAME.",
             "T",
@@ -94,7 +95,7 @@ class SearchConfig:
     _: KW_ONLY
     # The objectives. A metric is a name for all tasks or TASK=NAME.
     metrics: Annotated[
-        tuple[str, ...],
+        Texts,
         Option("accuracy, f1, judge, mine.py:score, ... (default: the task's).", "M", TASK),
     ] = ()
     combine: Annotated[
@@ -108,7 +109,7 @@ class SearchConfig:
     max_new_tokens: NewTokens = None
     # The method.
     settings: Annotated[
-        tuple[str, ...],
+        Texts,
         Rare(
             "Swarm coefficients, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
             "NAME=VALUE",

@@ -20,6 +20,7 @@ from pyswarmopt.base.words import largest
 from pyswarmopt_llm.common.errors import InvalidOption
 
 T = TypeVar("T")
+Texts = tuple[str, ...]
 
 # Headings of the help.
 TASK = "Experts and task"
@@ -60,7 +61,7 @@ class Option:
     group: str = SETTINGS
     required: bool = True
     commas: bool = False
-    choices: tuple[str, ...] = ()
+    choices: Texts = ()
     least: float | None = None
     above: float | None = None
     below: float | None = None
@@ -148,7 +149,7 @@ BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, least=1)]
 TEST = Option("Use the first N test examples.", "N", TASK, least=1)
 Columns = Annotated[
-    tuple[str, ...],
+    Texts,
     Option(
         "Columns of your file, such as question=text,label=mood; 0=bad names label 0.",
         "C,C",
@@ -156,9 +157,7 @@ Columns = Annotated[
         commas=True,
     ),
 ]
-Template = Annotated[
-    tuple[str, ...], Rare("Prompt template with {question} and {choices}.", "TEXT")
-]
+Template = Annotated[Texts, Rare("Prompt template with {question} and {choices}.", "TEXT")]
 System = Annotated[str, Rare("System prompt for each question.", "TEXT")]
 Thinking = Annotated[
     int,
@@ -186,7 +185,7 @@ Threads = Annotated[
 
 # Options of commands other than the search.
 Base = Annotated[str, BASE]
-Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
+Experts = Annotated[Texts, Option("LoRA adapters.", "DIR...", TASK)]
 Test = Annotated[int | None, TEST]
 TASK_FILE = Option("File, builtin:NAME, hub:NAME or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]

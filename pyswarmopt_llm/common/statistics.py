@@ -23,6 +23,8 @@ from pydantic import AllowInfNan
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
 
+    Values = Sequence[float] | Floats
+
 
 Ends = tuple[float, float]  # of a scale or an interval
 Questions = Sequence[Hashable]  # identity of each item's question
@@ -66,7 +68,7 @@ class Score:
     answers: tuple[str, ...] = field(default=(), repr=False)
 
 
-def score_of(per_item: Sequence[float] | Floats) -> Score:
+def score_of(per_item: Values) -> Score:
     """The mean over items, with its standard error (sample standard deviation / sqrt n).
 
     Args:
@@ -93,7 +95,7 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     )
 
 
-def by_question(values: Sequence[float] | Floats, questions: Questions | None) -> Floats:
+def by_question(values: Values, questions: Questions | None) -> Floats:
     """One value for each question, with the same mean as all items.
 
     A repeated question gets the mean of its items. If some questions repeat more often than others,
@@ -222,7 +224,7 @@ def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) 
     return (float(low) if hits else 0.0), (float(high) if hits < n else 1.0)
 
 
-def assumed_scale(values: Sequence[float] | Floats) -> Ends:
+def assumed_scale(values: Values) -> Ends:
     """The ends of an unknown scale, guessed from values.
 
     0 and 1 if the values fit; else their least and greatest, at least 1 apart.
@@ -241,7 +243,7 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
     return low - pad, high + pad
 
 
-def bounds_of(values: Sequence[float] | Floats) -> Ends:
+def bounds_of(values: Values) -> Ends:
     """The ends that an interval is cut to: 0 and 1 if all values lie there.
 
     Example:
@@ -271,7 +273,7 @@ class PairedTest(NamedTuple):
 
 
 def paired_test(
-    differences: Sequence[float] | Floats,
+    differences: Values,
     level: float = LEVEL,
     largest: float = 1.0,
     questions: Questions | None = None,
