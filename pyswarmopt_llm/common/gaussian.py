@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -53,53 +55,54 @@ class Kernel:
         return values
 
 
-class Posterior:
+class Posterior(NamedTuple):
     """A process given columns observed at common positions.
+
+    Attributes:
+        kernel: kernel of all columns.
+        evidence: log marginal likelihood up to a constant, with flat priors on means and log
+            variances.
+        predict: points, (M, D) -> means (M, K) and standard errors (M, K) of the smooth part, by
+            Student's t with n - 1 degrees of freedom.
+    """
+
+    kernel: Kernel
+    evidence: float
+    predict: Callable[[Floats], tuple[Floats, Floats]]
+
+
+def posterior(kernel: Kernel, positions: Floats, columns: Floats) -> Posterior:
+    """The process given columns, (N, K), at positions, (N, D), at least two.
 
     With the covariance K = L Lᵀ of these n positions and the columns y: `root` is L, `ones` L⁻¹1,
     `level` the mean by generalised least squares, `residual` L⁻¹(y - level), `variance`
     residualᵀresidual / (n - 1).
-
-    Args:
-        kernel: kernel of all columns.
-        positions: (N, D), at least two.
-        columns: (N, K).
     """
+    n = len(positions)
+    root = cholesky(kernel(positions, positions) + kernel.noise * np.eye(n), lower=True)
+    whiten = partial(solve_triangular, root, lower=True)
+    ones = whiten(np.ones(n))
+    y = whiten(columns)
+    level = ones @ y / (ones @ ones)
+    residual = y - np.outer(ones, level)
+    variance = np.maximum((residual**2).sum(0) / (n - 1), _TINY)
+    volume = np.log(np.diag(root)).sum() + 0.5 * np.log(ones @ ones)
+    evidence = -0.5 * (n - 1) * np.log(variance).sum() - variance.size * volume
 
-    def __init__(self, kernel: Kernel, positions: Floats, columns: Floats) -> None:
-        self.kernel = kernel
-        self._positions = positions
-        n = len(positions)
-        self._root = cholesky(kernel(positions, positions) + kernel.noise * np.eye(n), lower=True)
-        self._ones = solve_triangular(self._root, np.ones(n), lower=True)
-        y = solve_triangular(self._root, columns, lower=True)
-        self._level = self._ones @ y / (self._ones @ self._ones)
-        self._residual = y - np.outer(self._ones, self._level)
-        self._variance = np.maximum((self._residual**2).sum(0) / (n - 1), _TINY)
+    def predict(points: Floats) -> tuple[Floats, Floats]:
+        k = whiten(kernel(positions, points))
+        off = 1 - ones @ k
+        share = 1 - (k**2).sum(0) + off**2 / (ones @ ones)
+        errors = np.sqrt(np.maximum(share, _TINY)[:, None] * variance)
+        return level + k.T @ residual, errors
 
-    @property
-    def evidence(self) -> float:
-        """Log marginal likelihood up to a constant, with flat priors on means and log variances."""
-        free = len(self._positions) - 1
-        width = self._variance.size
-        volume = np.log(np.diag(self._root)).sum() + 0.5 * np.log(self._ones @ self._ones)
-        return float(-0.5 * free * np.log(self._variance).sum() - width * volume)
-
-    def predict(self, points: Floats) -> tuple[Floats, Floats]:
-        """(means (M, K), standard errors (M, K)) of the smooth part at points, (M, D), by Student's
-        t with n - 1 degrees of freedom.
-        """
-        k = solve_triangular(self._root, self.kernel(self._positions, points), lower=True)
-        mean = self._level + k.T @ self._residual
-        off = 1 - self._ones @ k
-        share = 1 - (k**2).sum(0) + off**2 / (self._ones @ self._ones)
-        return mean, np.sqrt(np.maximum(share, _TINY)[:, None] * self._variance)
+    return Posterior(kernel, float(evidence), predict)
 
 
 def likeliest(kernels: Iterable[Kernel], positions: Floats, columns: Floats) -> Posterior:
     """The posterior with the kernel that maximises the likelihood of the columns, (N, K)."""
-    posteriors = (Posterior(kernel, positions, columns) for kernel in kernels)
-    return max(posteriors, key=lambda posterior: posterior.evidence)
+    found = (posterior(kernel, positions, columns) for kernel in kernels)
+    return max(found, key=lambda each: each.evidence)
 
 
 def kernels_for(

@@ -25,11 +25,11 @@ from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.gaussian import (
     Kernel,
-    Posterior,
     box_around,
     highest,
     kernels_for,
     likeliest,
+    posterior,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -180,7 +180,7 @@ class ScoreProcess:
         """Fit the posterior to the values, (N, 1), and find the best one."""
         self._known = positions
         self._values = values
-        self._posterior = Posterior(self._kernel, positions, values)
+        self._posterior = posterior(self._kernel, positions, values)
         self.best = float(self.predict(positions)[0].max())
 
     def believe(self, position: Floats) -> None:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pyswarmopt_llm.common.gaussian import Kernel, Posterior, box_around, highest
+from pyswarmopt_llm.common.gaussian import Kernel, box_around, highest, posterior
 
 
 @pytest.mark.parametrize("dim", [1, 4, 20])
@@ -24,12 +24,12 @@ def test_the_top_of_a_hill_or_of_a_wall(dim: int) -> None:
 def test_no_point_of_a_grid_is_higher(seed: int) -> None:
     random = np.random.default_rng(seed)
     x = random.random((12, 2))
-    posterior = Posterior(Kernel(0.3, 1e-6), x, random.standard_normal((12, 1)))
+    model = posterior(Kernel(0.3, 1e-6), x, random.standard_normal((12, 1)))
     bounds = box_around(x, 0.5)
     grid = np.array(list(itertools.product(*(np.linspace(*pair, 201) for pair in bounds))))
 
     def gain(points: np.ndarray) -> np.ndarray:
-        mean, error = posterior.predict(points)
+        mean, error = model.predict(points)
         return (mean + error)[:, 0]
 
     found = highest(gain, x, bounds, seed)[None].numpy()
