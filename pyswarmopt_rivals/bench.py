@@ -165,7 +165,7 @@ def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel,
 def as_patch(expert: Adapter) -> Patch:
     """The patch of a single expert."""
     parts = expert.factors.items()
-    return Patch(low_rank={f"{name}.weight": factors.low_rank() for name, factors in parts})
+    return Patch(low_rank={f"{name}.weight": change for name, change in parts})
 
 
 def patch_key(patch: Patch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,6 @@ from pyswarmopt_llm.experts.files import require_inputs
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.adapter import AdapterInfo
-    from pyswarmopt_llm.experts.compatibility import ExpertProblem
 
 DEFAULT = "delta"  # space of the default search
 
@@ -39,20 +38,16 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
 
-    model = None
-    if base is not None:
-        model = resolve_base(base)
-    report = inspect_experts(experts, model)
-    rows = list(map(_row, report.experts))
+    report = inspect_experts(experts, resolve_base(base) if base else None)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
     record = {
-        "experts": rows,
+        "experts": list(map(_row, report.experts)),
         "problems": [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems],
         "errors": errors,
         "recommended": best,
     }
-    print_either(record, map(with_flags, _lines(rows, report.problems, errors)), as_json)
+    print_either(record, map(with_flags, _lines(record)), as_json)
     report.require(best or DEFAULT)
     if not as_json:
         space = None if best == DEFAULT else best
@@ -100,14 +95,12 @@ def _row(info: AdapterInfo) -> dict[str, Any]:
     }
 
 
-def _lines(
-    rows: Iterable[dict[str, Any]], problems: Iterable[ExpertProblem], errors: dict[str, int]
-) -> Iterator[str]:
+def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The experts, the problems with the spaces that they affect, and the spaces."""
-    for row in rows:
+    for row in record["experts"]:
         yield "{expert}: rank {rank}, {parameters:,} parameters, for {base}".format(**row)
-    for problem in problems:
-        yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
-    for space, count in errors.items():
+    for row in record["problems"]:
+        yield f"{row['severity']} ({', '.join(row['spaces'])}): {row['expert']}: {row['text']}"
+    for space, count in record["errors"].items():
         verdict = "cannot" if count else "can"
         yield f"--space {space} {verdict} mix these experts"

@@ -73,11 +73,9 @@ def command(
             data="; ".join(counts),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
-    # JSON has no NaN
-    record = {key: None if value != value else value for key, value in asdict(done).items()}
     lines = [f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s"]
     if done.heldout:
         losses = (done.heldout_loss_base, done.heldout_loss_expert)
         lines.append("held-out loss {:.3f} (base) -> {:.3f} (expert)".format(*losses))
     scoring = typed("eval", base=base, adapter=out, task="TASK", columns=list(columns))
-    print_either({"out": out, **record}, [*lines, f"Score it: {scoring}"], as_json)
+    print_either({"out": out, **asdict(done)}, [*lines, f"Score it: {scoring}"], as_json)

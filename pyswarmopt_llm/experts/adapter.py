@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import safetensors
-from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
@@ -55,10 +54,11 @@ _WRAPPERS = re.compile(
     r"_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|^module\."
     r"|(?<=\.lora_[AB])\.\w+(?=\.weight$)"
 )
-# A text model's list of layers, in or out of a larger model; not that of a tower for images.
-_LAYER = re.compile(
-    r"(?:(?:model|language_model|text_model|transformer|decoder|thinker|llm)\.)*"
-    r"(?P<place>(?:layers|h|blocks)\.\d+\..+)"
+# What stands before a text model's list of layers, in or out of a larger model; not that of a tower
+# for images.
+_AROUND = re.compile(
+    r"^(?:(?:model|language_model|text_model|transformer|decoder|thinker|llm)\.)*"
+    r"(?=(?:layers|h|blocks)\.\d+\.)"
 )
 
 
@@ -126,9 +126,10 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             be mixed; `NotPlain` if it can be flattened.
     """
     content = read_json(path)
-    _refuse(path, content)
+    start = str(content.get("init_lora_weights", True)).lower()
+    _refuse(path, content, start)
     if plain:
-        _refuse_more(path, content)
+        _refuse_more(path, content, start)
     try:
         config: AdapterConfig = typed(content, AdapterConfig)
     except WrongType as error:
@@ -140,15 +141,14 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     return config
 
 
-def _refuse(path: Path, config: Mapping[str, Any]) -> None:
+def _refuse(path: Path, config: Mapping[str, Any], start: str) -> None:
     """Refuse an adapter whose file does not hold its whole change of the base."""
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise UserError(
             f"{path}: PEFT cannot read MLX adapters; merge this one into its base model with "
             "mlx_lm.fuse and set `space` to full"
         )
-    start = config.get("init_lora_weights", True)
-    if str(start).lower() not in KEEPS_BASE | CHANGES_BASE:
+    if start not in KEEPS_BASE | CHANGES_BASE:
         raise UserError(
             f"{path}: init_lora_weights is {start!r}, which also changes the base model, and the "
             "files do not contain that change; convert the adapter where it was trained, with PEFT's "
@@ -156,7 +156,7 @@ def _refuse(path: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
+def _refuse_more(path: Path, config: Mapping[str, Any], start: str) -> None:
     """Refuse an adapter that is more than plain LoRA."""
     kind = config.get("peft_type")
     if kind != "LORA":
@@ -164,8 +164,7 @@ def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
     for option in _MORE:
         if (config.get(option) or "none") != "none":
             raise NotPlain(path, f"{option} is set")
-    start = config.get("init_lora_weights", True)
-    if str(start).lower() in CHANGES_BASE:
+    if start in CHANGES_BASE:
         raise NotPlain(path, f"init_lora_weights is {start!r}, which also changes the base model")
 
 
@@ -177,14 +176,12 @@ class ModuleShape:
         rank: its LoRA rank.
         scale: its scale.
         weight_shape: (out, in) of its weight.
-        dtype: of its stored factors; not compared.
         keys: names of B and A in the file; not compared.
     """
 
     rank: int
     scale: float
     weight_shape: tuple[int, int]
-    dtype: str = field(default="", compare=False)
     keys: tuple[str, str] = field(default=("", ""), compare=False)
 
 
@@ -227,39 +224,20 @@ class AdapterInfo:
 
 
 @dataclass(frozen=True)
-class Factors:
-    """The LoRA factors of one module, float32.
-
-    Attributes:
-        b: (out_features, rank).
-        a: (rank, in_features).
-        scale: factor of ``b @ a``.
-    """
-
-    b: Tensor
-    a: Tensor
-    scale: float
-
-    def low_rank(self) -> LowRank:
-        """The weight change, with the scale folded into `b`."""
-        return LowRank(b=self.b * self.scale, a=self.a)
-
-
-@dataclass(frozen=True)
 class Adapter:
     """An adapter with its weights.
 
     Attributes:
         info: everything but the weights.
-        held: module -> factors, in the order of `info.modules`; None: read on every access.
+        held: module -> change, in the order of `info.modules`; None: read on every access.
     """
 
     info: AdapterInfo
-    held: Mapping[str, Factors] | None = None
+    held: Mapping[str, LowRank] | None = None
 
     @property
-    def factors(self) -> Mapping[str, Factors]:
-        """Module -> factors, in the order of `info.modules`."""
+    def factors(self) -> Mapping[str, LowRank]:
+        """Module -> its change (B, A), with the scale folded into B, in the order of `info.modules`."""
         if self.held is None:
             return load_adapter(self.info).factors
         return self.held
@@ -278,23 +256,6 @@ def adapter_folder(spec: str | Path) -> Path:
             "trust it, load it with PEFT and save it with save_pretrained"
         )
     return path
-
-
-def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
-    """The header of each tensor in an adapter's file, by key.
-
-    Raises:
-        UserError: the file is damaged, or a tensor is empty.
-    """
-    file = folder / _WEIGHTS
-    tensors = read_header(file)
-    for key, tensor in tensors.items():
-        if 0 in tensor.shape:
-            raise UserError(
-                f"{file}: tensor {key!r} is empty; if DeepSpeed ZeRO-3 saved it, save the adapter "
-                "again with stage3_gather_16bit_weights_on_model_save"
-            )
-    return tensors
 
 
 def read_adapter(
@@ -318,7 +279,7 @@ def read_adapter(
     weights = path / _WEIGHTS
     modules = {}
     try:
-        for stored, pair in sorted(_pairs(weights, adapter_headers(path)).items()):
+        for stored, pair in sorted(_pairs(weights).items()):
             module = _in_base(stored, linear)
             if module in modules:
                 raise UserError(
@@ -346,7 +307,7 @@ def _in_base(module: str, linear: Collection[str]) -> str:
     if module in linear:
         return module
     place = _place(module)
-    alike = [name for name in linear if place and _place(name) == place]
+    alike = [name for name in linear if _place(name) == place]
     if len(alike) == 1:
         return alike[0]
     return module
@@ -354,8 +315,7 @@ def _in_base(module: str, linear: Collection[str]) -> str:
 
 def _place(module: str) -> str:
     """A module's name from the list of layers on."""
-    found = _LAYER.fullmatch(module)
-    return found["place"] if found else ""
+    return _AROUND.sub("", module)
 
 
 def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
@@ -367,10 +327,15 @@ def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, Module
 Pair = dict[str, tuple[str, TensorHeader]]  # A and B -> key in the file, and header
 
 
-def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, Pair]:
+def _pairs(file: Path) -> dict[str, Pair]:
     """Module -> its two tensors, checked to be LoRA weights of linear layers."""
     pairs: dict[str, Pair] = {}
-    for key, tensor in tensors.items():
+    for key, tensor in read_header(file).items():
+        if 0 in tensor.shape:
+            raise UserError(
+                f"{file}: tensor {key!r} is empty; if DeepSpeed ZeRO-3 saved it, save the adapter "
+                "again with stage3_gather_16bit_weights_on_model_save"
+            )
         match = _KEY.fullmatch(_WRAPPERS.sub("", key))
         if match is None or len(tensor.shape) != 2:
             raise NotPlain(file, f"tensor {key!r} is not a LoRA weight of a linear layer")
@@ -398,9 +363,8 @@ def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> Module
             "export the adapter again"
         )
     (key_b, b), (key_a, a) = pair["B"], pair["A"]
-    return ModuleShape(
-        rank, config.scale_of(module, rank), (b.shape[0], a.shape[1]), a.dtype, (key_b, key_a)
-    )
+    shape = (b.shape[0], a.shape[1])
+    return ModuleShape(rank, config.scale_of(module, rank), shape, (key_b, key_a))
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
@@ -424,17 +388,11 @@ def load_adapter(info: AdapterInfo) -> Adapter:
                     f"{file}: the weights for {module} are NaN or infinite; train or export the "
                     "adapter again"
                 )
-            factors[module] = Factors(b=b, a=a, scale=shape.scale)
+            factors[module] = LowRank(b=b * shape.scale, a=a)
     return Adapter(info, factors)
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
-    """An adapter as weight changes: parameter of the base -> `LowRank`, float32, scaled.
-
-    Raises:
-        UserError: see `load_adapter`.
-    """
-    return {
-        f"{module}.weight": factors.low_rank()
-        for module, factors in load_adapter(info).factors.items()
-    }
+    """An adapter as weight changes: parameter of the base -> `LowRank`; see `load_adapter`."""
+    factors = load_adapter(info).factors
+    return {f"{module}.weight": change for module, change in factors.items()}

@@ -87,6 +87,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         raise InvalidOption("base", None, "is empty; use a directory, a hub id or embedded:NAME")
     if spec.startswith(NF4):
         return _packed(resolve_base(spec.removeprefix(NF4), weights), spec)
+    name = spec
     if spec.startswith(EMBEDDED):
         from pyswarmopt_llm.experts.quantised import NAME, dequantised, gguf_file
 
@@ -96,12 +97,10 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         from pyswarmopt_llm.experts.quantised import dequantised
 
         path = dequantised(user_path(spec), spec)
-        name = str(path.resolve())
     else:
-        path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
-        name = spec
-        if user_path(spec).is_dir():
-            name = str(path.resolve())
+        path = local_directory(spec, [each for each in _PATTERNS if weights or each != _WEIGHTS])
+    if user_path(spec).exists():
+        name = str(path.resolve())
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
             f"{spec} contains no *.safetensors files (pickles are never read); save the model with "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -100,9 +101,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[ExpertProblem] = []
-    linear: Collection[str] = ()
-    if base is not None:
-        linear = linear_layers(base)
+    linear = linear_layers(base) if base else ()
     for path, name in zip(paths, names, strict=True):
         try:
             experts.append(read_adapter(path, name, linear))
@@ -120,14 +119,8 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; if not unique, with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
-    last = [part[-1] for part in parts]
-    names = []
-    for part in parts:
-        name = part[-1]
-        if last.count(name) > 1:
-            name = "/".join(part[-2:])
-        names.append(name)
-    return numbered(names)
+    often = Counter(part[-1] for part in parts)
+    return numbered(["/".join(part[-2:] if often[part[-1]] > 1 else part[-1:]) for part in parts])
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -139,11 +132,9 @@ def numbered(names: Sequence[str]) -> list[str]:
     """
     unique: list[str] = []
     for name in names:
-        free = (f"{name}-{number}" for number in count(2))
-        chosen = name
-        if name in unique:
-            chosen = next(other for other in free if other not in {*unique, *names})
-        unique.append(chosen)
+        others = (f"{name}-{number}" for number in count(2))
+        free = (other for other in others if other not in {*unique, *names})
+        unique.append(next(free) if name in unique else name)
     return unique
 
 

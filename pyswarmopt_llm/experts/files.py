@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mode
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
@@ -145,19 +145,15 @@ def write_adapter(
     from safetensors.torch import save
 
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
-    rank = Counter(ranks.values()).most_common(1)[0][0]
+    rank = mode(ranks.values())
     other = {module: r for module, r in sorted(ranks.items()) if r != rank}
-    alphas: dict[str, int] = {}
-    if alpha is None:
-        alpha = rank
-        alphas = other
     config = {
         **_PLAIN,
         "base_model_name_or_path": base_model_name,
         "r": rank,
-        "lora_alpha": alpha,
+        "lora_alpha": alpha or rank,
         "rank_pattern": other,
-        "alpha_pattern": alphas,
+        "alpha_pattern": {} if alpha else other,
         "target_modules": sorted(factors),
     }
     tensors = {}

@@ -54,12 +54,12 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     Raises:
         UserError: the file is missing, not regular, or damaged.
     """
+    found = {}
     with readable(path), safetensors.safe_open(path, framework="pt") as stored:
-        parts = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118
-        return {
-            name: TensorHeader(tuple(part.get_shape()), part.get_dtype())
-            for name, part in parts.items()
-        }
+        for name in stored.keys():  # noqa: SIM118
+            part = stored.get_slice(name)
+            found[name] = TensorHeader(tuple(part.get_shape()), part.get_dtype())
+    return found
 
 
 class StoredTensors(Computed[Tensor]):
@@ -77,11 +77,12 @@ class StoredTensors(Computed[Tensor]):
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._stored: dict[str, tuple[Path, TensorHeader]] = {}
-        for file in files:
-            for name, header in read_header(file).items():
-                if header.dtype in DTYPES:
-                    self._stored[name] = (file, header)
+        self._stored = {
+            name: (file, header)
+            for file in files
+            for name, header in read_header(file).items()
+            if header.dtype in DTYPES
+        }
         super().__init__({name: h.shape for name, (_, h) in self._stored.items()}, self._read)
 
     def _read(self, name: str) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, save_patch
 
 
@@ -41,10 +41,10 @@ class DeltaSpace(CoefficientSpace):
             f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()
         }
         self.shapes = dict(sorted(shapes.items()))
-        parts: dict[str, list[tuple[int, Factors]]] = {name: [] for name in self.shapes}
+        parts: dict[str, list[tuple[int, LowRank]]] = {name: [] for name in self.shapes}
         for i, expert in enumerate(experts):
-            for module, factors in expert.factors.items():
-                parts[f"{module}.weight"].append((i, factors))
+            for module, change in expert.factors.items():
+                parts[f"{module}.weight"].append((i, change))
         # Popped, so that only one module's factors are held twice.
         self._modules = {name: _side_by_side(parts.pop(name)) for name in self.shapes}
 
@@ -77,8 +77,8 @@ class DeltaSpace(CoefficientSpace):
         return Patch(low_rank=load_factors(read_adapter(folder)))
 
 
-def _side_by_side(parts: Sequence[tuple[int, Factors]]) -> tuple[Tensor, Tensor, Tensor]:
-    """A module's concatenated scaled factors, b and a, and the expert of each column of b."""
-    b = torch.cat([factors.b * factors.scale for _, factors in parts], dim=1)
-    a = torch.cat([factors.a for _, factors in parts])
-    return b, a, torch.cat([torch.full((len(factors.a),), i) for i, factors in parts])
+def _side_by_side(parts: Sequence[tuple[int, LowRank]]) -> tuple[Tensor, Tensor, Tensor]:
+    """A module's concatenated factors, b and a, and the expert of each column of b."""
+    b = torch.cat([change.b for _, change in parts], dim=1)
+    a = torch.cat([change.a for _, change in parts])
+    return b, a, torch.cat([torch.full((len(change.a),), i) for i, change in parts])

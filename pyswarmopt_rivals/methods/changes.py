@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.truncate import squared_norm, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_rivals.methods.method import Merged, Method, Settings
@@ -75,11 +75,11 @@ def _on_factors(
     """
     require_equal_modules([expert.info for expert in settings.experts])
     changes = {}
-    for module, shape in settings.experts[0].info.modules.items():
+    for module in settings.experts[0].info.modules:
         factors = [expert.factors[module] for expert in settings.experts]
         a = rule_a(torch.stack([part.a for part in factors]))
         b = rule_b(torch.stack([part.b for part in factors]))
-        changes[f"{module}.weight"] = LowRank(b=b * shape.scale, a=a)
+        changes[f"{module}.weight"] = LowRank(b=b, a=a)
     return Merged(Patch(low_rank=changes))
 
 
@@ -149,7 +149,7 @@ def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
     parts = {}
     for module in sorted({module for expert in experts for module in expert.factors}):
         present = {i: e.factors[module] for i, e in enumerate(experts) if module in e.factors}
-        b = torch.cat([part.b * part.scale for part in present.values()], dim=1)
+        b = torch.cat([part.b for part in present.values()], dim=1)
         a = torch.cat([part.a for part in present.values()])
         owner = torch.cat([torch.full((len(part.a),), i) for i, part in present.items()])
         parts[f"{module}.weight"] = SideBySide(b, a, owner, len(experts))
@@ -178,11 +178,11 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     return adapters
 
 
-def random_factors(factors: Factors, generator: torch.Generator) -> Factors:
-    """Gaussian factors with the same shapes, scale and norms of A and B A, float32.
+def random_factors(factors: LowRank, generator: torch.Generator) -> LowRank:
+    """Gaussian factors with the same shapes and norms of A and B A, float32.
 
     Example:
-        >>> own = Factors(a=torch.tensor([[3.0, 4.0]]), b=torch.tensor([[2.0]]), scale=0.5)
+        >>> own = LowRank(a=torch.tensor([[3.0, 4.0]]), b=torch.tensor([[2.0]]))
         >>> drawn = random_factors(own, torch.Generator().manual_seed(0))
         >>> round(float(drawn.a.norm()), 4), round(float((drawn.b @ drawn.a).norm()), 4)
         (5.0, 10.0)
@@ -193,7 +193,7 @@ def random_factors(factors: Factors, generator: torch.Generator) -> Factors:
     b = torch.randn(factors.b.shape, generator=generator)
     a *= factors.a.norm() / a.norm()
     ratio = product_norm(factors.b, factors.a) / product_norm(b, a)
-    return replace(factors, a=a, b=b * float(ratio))
+    return LowRank(b=b * float(ratio), a=a)
 
 
 def product_norm(b: Tensor, a: Tensor) -> Tensor:

@@ -115,9 +115,8 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file open for writing that replaces `path` if the block succeeds; the last writer wins.
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file, flushed to disk, that replaces `path` as a whole; the last writer wins.
 
     Raises:
         UserError: `path` is a link.
@@ -127,7 +126,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     part = temporary(path)
     try:
         with open(part, "xb") as file:  # which follows no link
-            yield file
+            file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -135,6 +134,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file; see `write_text`."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def check_free(out: Path) -> None:
@@ -181,17 +185,6 @@ def atomic_directory(out: Path) -> Iterator[Path]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically; raises as `replacing`."""
-    with replacing(path) as file:
-        file.write(text.encode("utf-8"))
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically, flushed to disk; raises as `replacing`."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32, by `trainer
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import time
@@ -17,23 +16,24 @@ from statistics import fmean
 from typing import Any, Literal
 
 import torch
-from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.base import BaseModel, linear_layers
 from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.table import Turn
 from pyswarmopt_llm.searching.scoring.cards import QUESTIONS, digest_of, may_be_on_hub
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
 
-log = logging.getLogger(__name__)
+Steps = tuple[list[list[Choices]], Sequence[Choices]]
+"""The examples of each step, and those held out."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrainingResult:
         heldout: number of held-out examples.
         steps: optimiser steps.
         seconds: time of the steps.
-        heldout_loss_base: held-out loss of the base (nan without held-out examples).
+        heldout_loss_base: held-out loss of the base (None without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
 
     Example:
@@ -64,8 +64,8 @@ class TrainingResult:
     heldout: int
     steps: int
     seconds: float
-    heldout_loss_base: float = math.nan
-    heldout_loss_expert: float = math.nan
+    heldout_loss_base: float | None = None
+    heldout_loss_expert: float | None = None
 
 
 def train_expert(
@@ -114,14 +114,11 @@ def train_expert(
     out = Path(out)
     check_free(out)
     engine = load_engine(base, dtype, device, options.threads)
-    shapes = target_shapes(engine.model, options.targets)
+    shapes = target_shapes(base, options.targets)
     scale = options.alpha / options.rank
     lora = Lora(shapes, options.rank, scale, options.seed, engine.model.device)
-    heldout: Sequence[Choices] = ()
-    if loss == "answer":
-        steps, heldout = _chat_steps(engine, examples, options)
-    else:
-        steps = _item_steps(engine, examples, options)
+    steps_of = _chat_steps if loss == "answer" else _item_steps
+    steps, heldout = steps_of(engine, examples, options)
     before = _mean_loss(engine, heldout)
     start = time.perf_counter()
     train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
@@ -152,19 +149,20 @@ def _question(example: Any) -> str:
 
 def _item_steps(
     engine: TransformersEngine, items: Sequence[Item], options: TrainingOptions
-) -> list[list[Choices]]:
-    """The items of each step, epoch after epoch."""
+) -> Steps:
+    """The items of each step, epoch after epoch; none are held out."""
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
             "loss", "options", ": no example has a right answer; use a task with answers"
         )
-    return [*chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))]
+    epochs = shuffled(choices, math.ceil(options.epochs), options.seed)
+    return list(chain.from_iterable(epochs)), ()
 
 
 def _chat_steps(
     engine: TransformersEngine, examples: Sequence[Any], options: TrainingOptions
-) -> tuple[list[list[Choices]], Sequence[Choices]]:
+) -> Steps:
     """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent; and
     those held out.
     """
@@ -217,30 +215,21 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any]) -> list[Choi
     return items
 
 
-class _Turn(TypedDict):
-    role: str
-    content: str
-
-
-class _Chat(TypedDict):
-    messages: list[_Turn]
-
-
 def _is_chat(example: Any) -> bool:
     """Whether this is a conversation that ends with an answer."""
     try:
-        turns = typed(example, _Chat)["messages"]
-    except WrongType:
+        turns: list[Turn] = typed(example["messages"], list[Turn])
+    except (KeyError, TypeError, WrongType):
         return False
-    if len(turns) < 2 or turns[-1]["role"] != "assistant":
-        return False
-    return bool(turns[-1]["content"].strip())
+    return (
+        len(turns) > 1 and turns[-1]["role"] == "assistant" and bool(turns[-1]["content"].strip())
+    )
 
 
-def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
-    """Mean loss of the loaded model on chats; nan if there are none."""
+def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float | None:
+    """Mean loss of the loaded model on chats; None if there are none."""
     if not chats:
-        return math.nan
+        return None
     values = engine.loglikelihood([chat.pairs[0] for chat in chats])
     return fmean(-value * chat.weight for value, chat in zip(values, chats, strict=True))
 
@@ -268,18 +257,15 @@ tags: [lora]
     return f"{card}- held-out loss: {losses}\n"
 
 
-def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+def target_shapes(base: BaseModel, targets: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Linear layers named by `targets` (full name or last part) -> (out, in) of their weights.
 
     Raises:
         UserError: the model has no such layer.
     """
     endings = tuple(f".{target}" for target in targets)
-    shapes = {
-        name: (layer.out_features, layer.in_features)
-        for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear) and f".{name}".endswith(endings)
-    }
+    layers = linear_layers(base).items()
+    shapes = {name: shape for name, shape in layers if f".{name}".endswith(endings)}
     if not shapes:
         raise UserError(
             f"`targets {','.join(targets)}`: the base model has no such linear layers; use names such as q_proj"

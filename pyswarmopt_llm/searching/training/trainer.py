@@ -192,8 +192,7 @@ def train(
         NoRoomError: memory runs out even for a single item.
     """
     tensors = list(change.tensors)
-    groups = [{"params": tensors, "lr": lr}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(tensors, lr, betas=(0.9, 0.98), weight_decay=0.0)
     factor = partial(warmup_cosine, steps=sum(map(len, rounds)))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     history = []
@@ -336,21 +335,21 @@ class Lora:
 
     def __init__(
         self,
-        shapes: Mapping[str, tuple[int, int]],
+        shapes: Mapping[str, tuple[int, ...]],
         rank: int,
         scale: float,
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
         self._scale = scale
-        self._a: dict[str, Tensor] = {}
-        self._b: dict[str, Tensor] = {}
+        self._factors: dict[str, tuple[Tensor, Tensor]] = {}  # module -> A, B
         draws = torch.Generator().manual_seed(seed)
         for module, (out, into) in shapes.items():
             a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
-            self._a[module] = a.to(device).requires_grad_()
-            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
-        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+            b = torch.zeros(out, rank, device=device, requires_grad=True)
+            self._factors[module] = (a.to(device).requires_grad_(), b)
+        pairs = self._factors.values()
+        self.tensors: Sequence[Tensor] = [*(a for a, _ in pairs), *(b for _, b in pairs)]
 
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
@@ -361,17 +360,18 @@ class Lora:
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's contribution to its output."""
-        return {module: partial(self._output, module) for module in self._a}
+        return {module: partial(self._output, module) for module in self._factors}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
-        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self._scale).T.to(x.dtype)
+        a, b = self._factors[module]
+        return (x @ a.T.to(x.dtype)) @ (b * self._scale).T.to(x.dtype)
 
     def patch(self) -> Patch:
         """The current change of weights, float32 on the CPU, the scale folded into B."""
         changes = {}
-        for module, a in self._a.items():
-            b = self._b[module].detach().cpu() * self._scale
-            changes[f"{module}.weight"] = LowRank(b=b, a=a.detach().cpu())
+        for module, (a, b) in self._factors.items():
+            scaled = b.detach().cpu() * self._scale
+            changes[f"{module}.weight"] = LowRank(b=scaled, a=a.detach().cpu())
         return Patch(low_rank=changes)
 
 

@@ -48,9 +48,9 @@ def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(tmp_path: 
     script = """
 import os, signal
 from pathlib import Path
-from pyswarmopt_llm.common.files.regular import replacing
-with replacing(Path("file")):
-    os.kill(os.getpid(), signal.SIGKILL)
+from pyswarmopt_llm.common.files.regular import write_text
+os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+write_text(Path("file"), "half")
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path)
     (killed,) = tmp_path.iterdir()

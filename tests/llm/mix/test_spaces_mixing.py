@@ -70,7 +70,7 @@ def changes(position: torch.Tensor, like: Adapter) -> dict[str, torch.Tensor]:
             position[at : at + f.b.numel()],
             position[at + f.b.numel() : at + f.b.numel() + f.a.numel()],
         )
-        result[f"{module}.weight"] = f.scale * b.view(f.b.shape) @ a.view(f.a.shape)
+        result[f"{module}.weight"] = b.view(f.b.shape) @ a.view(f.a.shape)
         at += f.b.numel() + f.a.numel()
     return result
 

@@ -283,7 +283,7 @@ def kept_and_answered(
             changes = {parameter: change.dense() for parameter, change in lora.items()}
             for expert, weight in zip(experts, start, strict=True):
                 for module, factors in expert.factors.items():
-                    changes[f"{module}.weight"] += weight * factors.scale * factors.b @ factors.a
+                    changes[f"{module}.weight"] += weight * factors.b @ factors.a
             job.engine.load(Patch(full_rank=changes))
             texts = map(storable, utility.answers(job.engine))
             answers.append(dict(zip(prompts, texts, strict=True)))

@@ -18,6 +18,7 @@ from search_helpers import MakeSearch
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.experts.safetensors_file import read_header
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
@@ -78,7 +79,7 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
     assert [step[:2] for step in steps] == [(k, result.steps) for k in range(1, result.steps + 1)]
     info = read_adapter(tmp_path / "laugh")
-    assert {shape.dtype for shape in info.modules.values()} == {"BF16"}
+    assert {tensor.dtype for tensor in read_header(info.weights_file).values()} == {"BF16"}
     assert info.base_model_name == base.name
     assert "base_model:" not in (tmp_path / "laugh/README.md").read_text()  # a folder is no id
     assert (info.config.r, info.config.lora_alpha) == (2, 4.0)
@@ -108,7 +109,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype="float32", on_step=on_step)
 
     model, tokenizer = load_model(base, torch.float32)
-    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
+    start = Lora(target_shapes(base, targets), rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
     names = {

@@ -73,7 +73,7 @@ def summed(
         if module in moved:
             weights[moved[module][0]] += moved[module][1]
         parts = [expert.factors[module] for expert in experts]
-        b = torch.cat([w * part.scale * part.b for w, part in zip(weights, parts, strict=True)], 1)
+        b = torch.cat([w * part.b for w, part in zip(weights, parts, strict=True)], 1)
         changes[f"{module}.weight"] = LowRank(
             b=b.double(), a=torch.cat([part.a for part in parts]).double()
         )

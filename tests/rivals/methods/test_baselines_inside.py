@@ -90,7 +90,7 @@ def test_regmean_is_the_closed_form_on_dense_matrices(
             engine.load(as_patch(expert))
             gram = inside.input_grams(engine, [f"{module}.weight"], PROMPTS)[f"{module}.weight"]
             gram = gram * (0.9 + 0.1 * torch.eye(len(gram)))
-            above = above + expert.factors[module].low_rank().dense().double() @ gram
+            above = above + expert.factors[module].dense().double() @ gram
             below = below + gram
         below = below + 1e-6 * below.diagonal().mean() * torch.eye(len(below))
         own = found[f"{module}.weight"].dense().double()
@@ -128,7 +128,7 @@ def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
             ):
                 square += slope**2 / len(trial.prompts(expert.info.name))
         for module, square in zip(modules, squares, strict=True):
-            weighted[module].append((square.detach(), expert.factors[module].low_rank().dense()))
+            weighted[module].append((square.detach(), expert.factors[module].dense()))
     for module, pairs in weighted.items():
         floor = 1e-6 * sum(float(f.mean()) for f, _ in pairs) / len(pairs)
         expected = sum((f + floor) * change for f, change in pairs) / sum(
@@ -151,7 +151,7 @@ def test_adamerging_follows_adam_on_the_entropy(
 
     engine.load(Patch())
     modules = sorted(experts[0].factors)
-    dense = {m: torch.stack([e.factors[m].low_rank().dense() for e in experts]) for m in modules}
+    dense = {m: torch.stack([e.factors[m].dense() for e in experts]) for m in modules}
     pristine = {m: engine.model.get_submodule(m).weight.detach().clone() for m in modules}
 
     def entropy(weights: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
