@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import safetensors
-
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
+from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, opened, read_header
 
 T = TypeVar("T")
 # Options of adapters that are more than changes of linear layers' weights.
@@ -380,7 +378,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """
     file = info.weights_file
     factors = {}
-    with readable(file), safetensors.safe_open(file, framework="pt") as stored:
+    with opened(file) as stored:
         for module, shape in info.modules.items():
             b, a = (stored.get_tensor(key).float() for key in shape.keys)
             if not (b.isfinite().all() and a.isfinite().all()):

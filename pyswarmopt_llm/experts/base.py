@@ -181,8 +181,7 @@ def load_model(base: BaseModel, dtype: Any, device: torch.device | str = "cpu") 
     if base.packing:
         from pyswarmopt_llm.experts.quantised import load_packed
 
-        model = load_packed(base, dtype, device)
-        return model, tokenizer
+        return load_packed(base, dtype, device), tokenizer
     from transformers import AutoModelForCausalLM
 
     refuse_codes(base.weight_files, base.spec)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -32,8 +33,8 @@ class TensorHeader:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Read a safetensors file.
+def opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, open for reading tensors or parts of them.
 
     Raises:
         UserError: the file is missing, not regular, or damaged.
@@ -41,7 +42,8 @@ def readable(path: Path) -> Iterator[None]:
     if not path.is_file():  # opening a pipe would block
         raise UserError(f"cannot read {path} (no such file); check that the file exists")
     try:
-        yield
+        with safetensors.safe_open(path, framework="pt") as stored:
+            yield stored
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} is truncated or corrupt ({first_line(error)}); copy or export it again"
@@ -55,7 +57,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         UserError: the file is missing, not regular, or damaged.
     """
     found = {}
-    with readable(path), safetensors.safe_open(path, framework="pt") as stored:
+    with opened(path) as stored:
         for name in stored.keys():  # noqa: SIM118
             part = stored.get_slice(name)
             found[name] = TensorHeader(tuple(part.get_shape()), part.get_dtype())
@@ -87,7 +89,7 @@ class StoredTensors(Computed[Tensor]):
 
     def _read(self, name: str) -> Tensor:
         file, _ = self._stored[name]
-        with readable(file), safetensors.safe_open(file, framework="pt") as stored:
+        with opened(file) as stored:
             return stored.get_tensor(name)
 
     def dtype(self, name: str) -> torch.dtype:
