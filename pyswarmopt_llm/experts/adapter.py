@@ -92,10 +92,6 @@ class AdapterConfig:
             return targets.lower() == "all-linear" or re.fullmatch(targets, module) is not None
         return any(f".{module}".endswith(f".{name}") for name in targets or ())
 
-    def rank_of(self, module: str) -> int:
-        """The configured rank of a module."""
-        return _by_pattern(self.rank_pattern, module, self.r)
-
     def scale_of(self, module: str, rank: int) -> float:
         """The factor of ``B @ A`` for a module of rank `rank`."""
         alpha = _by_pattern(self.alpha_pattern, module, self.lora_alpha)
@@ -193,8 +189,7 @@ class AdapterInfo:
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        fingerprint: SHA-256 (hex) of the weights file (see `sample_digest`), the base's name and the
-            scales.
+        fingerprint: SHA-256 (hex) of the `sample_digest` of its weights and its configuration.
         base: name of the base in use; "" if unknown.
     """
 
@@ -296,7 +291,7 @@ def read_adapter(
         path=path,
         config=config,
         modules=dict(sorted(modules.items())),
-        fingerprint=_fingerprint(weights, config, modules),
+        fingerprint=digest([sample_digest(weights), sample_digest(settings)]),
     )
 
 
@@ -314,12 +309,6 @@ def _in_base(module: str, linear: Collection[str]) -> str:
 def _place(module: str) -> str:
     """A module's name from the list of layers on."""
     return _AROUND.sub("", module)
-
-
-def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
-    """A digest of the weights, with their scales and the base's name."""
-    scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
-    return digest([sample_digest(file), config.base_model_name_or_path or None, scales])
 
 
 Pair = dict[str, tuple[str, TensorHeader]]  # A and B -> key in the file, and header
@@ -354,7 +343,7 @@ def _pairs(file: Path) -> dict[str, Pair]:
 
 def _shape(file: Path, config: AdapterConfig, module: str, pair: Pair) -> ModuleShape:
     """An adapted module, checked for two factors of the configured rank."""
-    rank = config.rank_of(module)
+    rank = _by_pattern(config.rank_pattern, module, config.r)
     if len(pair) < 2 or not pair["A"][1].shape[0] == pair["B"][1].shape[1] == rank:
         raise UserError(
             f"{file}: {module} needs lora_A and lora_B of rank {rank}, as in adapter_config.json; "

@@ -76,8 +76,8 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(self._shapes, value))
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a model directory with the base's configuration and tokenizer, one weight in memory
-        at a time.
+        """Write a model directory with the base's configuration and tokenizer, one file in memory at
+        a time.
 
         Raises:
             UserError: `out` exists already.

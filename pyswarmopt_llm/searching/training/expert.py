@@ -123,13 +123,14 @@ def train_expert(
     start = time.perf_counter()
     train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
     seconds = time.perf_counter() - start
-    engine.load(lora.patch())
+    patch = lora.patch()
+    engine.load(patch)
     after = _mean_loss(engine, heldout)
     trained = len({id(item) for step in steps for item in step})
     name = out.resolve().name
     result = TrainingResult(name, trained, len(heldout), len(steps), seconds, before, after)
     factors = {}
-    for name, change in lora.patch().low_rank.items():
+    for name, change in patch.low_rank.items():
         b = (change.b / scale).to(torch.bfloat16)
         factors[name.removesuffix(".weight")] = (b, change.a.to(torch.bfloat16))
     card = _card(result, base.name, f"{data or 'not described'}; {loss} loss", options)
