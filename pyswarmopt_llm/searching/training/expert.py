@@ -173,28 +173,27 @@ def _chat_steps(
     held = min(options.heldout, len(items) // 5)
     chats = items[held:]
     if not chats:
-        raise UserError("no training examples are left; add more or shorter examples")
-    sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
-    budget = min(options.max_tokens, options.epochs * sum(sizes))
+        raise UserError("there are no training examples; add some")
+    budget = min(options.max_tokens, options.epochs * sum(size for _, size in chats))
     steps: list[list[Choices]] = []
     spent = 0
     while spent < budget:
         room = 0
-        for index in draws.sample(range(len(chats)), len(chats)):
-            if sizes[index] > room:
+        for chat, size in draws.sample(chats, len(chats)):
+            if size > room:
                 steps.append([])
                 room = options.batch_tokens
-            steps[-1].append(chats[index])
-            room -= sizes[index]
-            spent += sizes[index]
+            steps[-1].append(chat)
+            room -= size
+            spent += size
             if spent >= budget:
                 break
-    return steps, items[:held]
+    return steps, [chat for chat, _ in items[:held]]
 
 
-def chat_items(engine: TransformersEngine, examples: Sequence[Any]) -> list[Choices]:
+def chat_items(engine: TransformersEngine, examples: Sequence[Any]) -> list[tuple[Choices, int]]:
     """Chats as prompts and answers, each weighted by 1 / (tokens of the answer) so that short answers
-    count like long ones.
+    count like long ones; and their lengths in tokens.
 
     Raises:
         UserError: there is no chat template, an example (named by its number, from 1) is malformed,
@@ -211,8 +210,9 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any]) -> list[Choi
                 f'example {number} needs "messages" with "role" and "content", ending with a non-empty assistant turn'
             )
         pair = split_chat(engine.tokenizer, example["messages"])
-        tokens = len(engine.encode_continuation(*pair)[1])
-        items.append(Choices((pair,), (1.0,), 0, 1 / tokens))
+        prompt, answer = engine.encode_continuation(*pair)
+        chat = Choices((pair,), (1.0,), 0, 1 / len(answer))
+        items.append((chat, len(prompt) + len(answer)))
     return items
 
 
