@@ -81,10 +81,9 @@ def _takes(tokenizer: Any, turn: int) -> bool:
     """
     key = (str(tokenizer.chat_template), turn)
     if key not in _TAKEN:
-        try:
+        text = ""
+        with suppress(Exception):  # any error means that the template refuses these turns
             text = _render(tokenizer, _TRIAL[turn:])
-        except Exception:  # any error means that the template refuses these turns
-            text = ""
         _TAKEN[key] = _TRIAL[turn]["content"] in text
         if turn == 0 and not _TAKEN[key]:
             log.warning(

@@ -8,7 +8,8 @@ count only real tokens, so a text does not depend on its batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -123,10 +124,8 @@ def write(
     """
     texts: list[list[int]] = [[] for _ in prompts[0]]
     stops = frozenset.union(*(engine.stops() for engine in engines))
-    keys = [max(map(len, ids)) + max_new_tokens for ids in zip(*prompts, strict=True)]
-    most = KEYS_PER_TOKEN * engines[0].batch_tokens
     done = 0
-    for rows in longest_first(keys, lambda longest: most // longest):
+    for rows in _batches(engines, prompts, max_new_tokens):
         decoders = [
             decoder_of(engine, [ids[row] for row in rows], max_new_tokens)
             for engine, ids in zip(engines, prompts, strict=True)
@@ -135,6 +134,24 @@ def write(
         _write_batch(decoders, {row: texts[row] for row in rows}, stops, max_new_tokens, choose)
         engines[0].tell(done, len(texts))
     return texts
+
+
+def _batches(
+    engines: Sequence[Any], prompts: Sequence[Prompts], max_new_tokens: int
+) -> Iterator[list[int]]:
+    """Batches of indices of texts, within a number of keys. Rows without a mask per token must have
+    equal lengths.
+    """
+    planned = all(engine.passes.windows for engine in engines)
+    groups = defaultdict[Any, list[int]](list)
+    lengths = [tuple(map(len, ids)) for ids in zip(*prompts, strict=True)]
+    for row, of_row in enumerate(lengths):
+        groups[() if planned else of_row].append(row)
+    most = KEYS_PER_TOKEN * engines[0].batch_tokens
+    for rows in groups.values():
+        keys = [max(lengths[row]) + max_new_tokens for row in rows]
+        for batch in longest_first(keys, lambda longest: most // longest):
+            yield [rows[index] for index in batch]
 
 
 def _write_batch(
@@ -257,12 +274,9 @@ class PlannedDecoder:
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
     """A prefix repeated for `n_rows` rows, in a cache that stores what follows."""
-    if prefix is None:
-        return DynamicCache()
+    layers = [] if prefix is None else prefix.layers
     size = (n_rows, -1, -1, -1)
-    return DynamicCache(
-        [(layer.keys.expand(size), layer.values.expand(size)) for layer in prefix.layers]
-    )
+    return DynamicCache([(layer.keys.expand(size), layer.values.expand(size)) for layer in layers])
 
 
 class _ReplyLayer(DynamicLayer):
@@ -281,8 +295,10 @@ class _ReplyLayer(DynamicLayer):
         self.is_initialized = True
         self._end = end
         # Zeros: masked entries are multiplied by 0, which turns non-finite ones into nan.
-        self.keys = keys.new_zeros(shape[0], keys.shape[1], shape[1], keys.shape[3])
-        self.values = values.new_zeros(shape[0], values.shape[1], shape[1], values.shape[3])
+        rows, columns = shape
+        self.keys, self.values = (
+            x.new_zeros(rows, x.shape[1], columns, x.shape[3]) for x in (keys, values)
+        )
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -90,57 +89,37 @@ class PlainPasses(Passes):
 
 
 class PlainDecoder:
-    """See `PlannedDecoder`; finished texts continue to be read beside others of their length,
-    without effect.
+    """See `PlannedDecoder`; finished texts continue to be read beside the others, without effect.
 
     Args:
         passes: passes of the model.
-        prompts: token ids, any lengths.
+        prompts: token ids, all of one length.
     """
 
     def __init__(self, passes: PlainPasses, prompts: Prompts) -> None:
-        rows_of = defaultdict[int, list[int]](list)
-        for row, ids in enumerate(prompts):
-            rows_of[len(ids)].append(row)
         self._passes = passes
-        self._groups = [
-            _Texts(rows, torch.tensor([list(prompts[row]) for row in rows]))
-            for rows in rows_of.values()
-        ]
+        self._ids = torch.tensor([list(ids) for ids in prompts])
         self._rows = list(range(len(prompts)))
-        self._latest = torch.zeros(len(prompts), dtype=torch.int64)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """See `PlannedDecoder.step`."""
-        self._latest[self._rows] = tokens.cpu()
-        for texts in self._groups:
-            texts.ids = torch.cat([texts.ids, self._latest[texts.rows][:, None]], dim=1)
-        return self.read()
+        self._state: dict[str, Any] = {}
 
     @torch.inference_mode()
     def read(self) -> Tensor:
         """The logits after the remaining texts; without a state texts are read from the start."""
-        found: dict[int, Tensor] = {}
-        for texts in self._groups:
-            unread = texts.ids
-            if texts.state:
-                unread = unread[:, -1:]
-            logits, texts.state = self._passes.read_on(
-                unread, texts.state, keep=self._passes.keeps_state
-            )
-            found |= zip(texts.rows, logits, strict=True)
-        return torch.stack([found[row] for row in self._rows])
+        unread = self._ids
+        if self._state:
+            unread = unread[:, -1:]
+        logits, self._state = self._passes.read_on(
+            unread, self._state, keep=self._passes.keeps_state
+        )
+        return logits[self._rows]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """See `PlannedDecoder.step`."""
+        latest = torch.zeros(len(self._ids), 1, dtype=torch.int64)
+        latest[self._rows, 0] = tokens.cpu()
+        self._ids = torch.cat([self._ids, latest], dim=1)
+        return self.read()
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `PlannedDecoder.keep`."""
         self._rows = [self._rows[index] for index in rows]
-        self._groups = [texts for texts in self._groups if {*texts.rows} & {*self._rows}]
-
-
-@dataclass
-class _Texts:
-    """Texts of equal length, (R, L) ids, with a common model state."""
-
-    rows: list[int]
-    ids: Tensor
-    state: dict[str, Any] = field(default_factory=dict)

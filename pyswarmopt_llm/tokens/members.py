@@ -16,7 +16,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path, write_json
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
-from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_config
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
@@ -175,7 +174,7 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
     """
     for name, engine in engines.items():
         engine.name = engine.passes.name = name  # and then keeps its patch
-        next_token_logprobs(engine, [engine.chat(_PROBE)])
+        engine.loglikelihood([(engine.chat(_PROBE), _PROBE)])
 
 
 def open_members(config: SearchConfig) -> tuple[Sequence[Member], dict[str, TransformersEngine]]:
