@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,9 +120,7 @@ def print_result(found: SearchResult, as_json: bool) -> None:
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
-    about = read_about(found.run)
-    about = replace(about, config=replace(about.config, out=str(found.run)))
-    shown = findings(about, Result.from_json(found.result))
+    shown = findings(read_about(found.run), Result.from_json(found.result))
     print_findings(open_console(), found.run, shown)
 
 

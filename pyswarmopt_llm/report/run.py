@@ -88,7 +88,7 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
     """The run's tasks; none if a file has changed."""
     stored = run.about.fingerprints.get("tasks", {})
     with suppress(UserError):
-        tasks = load_split(run.config)
+        tasks = load_split(run.about.config)
         if all(task_print(task) == stored.get(name) for name, task in tasks.items()):
             return tasks
     log.warning("the report omits all questions, because a task file has changed")

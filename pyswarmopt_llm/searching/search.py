@@ -119,8 +119,8 @@ def resume(
         return SearchResult(opened.path, result)
     from pyswarmopt_llm.scores.metrics.named_again import require
 
-    require(opened.config, allowed, opened.path)
-    job = reopen(opened.config, opened.about.given)
+    require(opened.about.config, allowed, opened.path)
+    job = reopen(opened.about.config, opened.about.given)
     check_unchanged(opened, job)
     return complete(job, opened, on_event)
 

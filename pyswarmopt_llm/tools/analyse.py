@@ -34,8 +34,8 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]
         UserError: the base, experts or data changed since the run, or no expert can be left out.
     """
     run, result = read_run(path)
-    require(run.config, allowed, path)
-    job = reopen(run.config)
+    require(run.about.config, allowed, path)
+    job = reopen(run.about.config)
     check_fingerprints(path, run.about, {**job.fingerprints, "best": digests(path / "best")})
     if not job.plan.kind.adapters or result.best.test is None:
         raise UserError(f"{path}: leaving an expert out needs adapters and test examples")

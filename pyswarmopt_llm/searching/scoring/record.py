@@ -104,7 +104,6 @@ class Store:
 
     Attributes:
         known: (what, who) -> stored result.
-        earlier: keys known when the store was opened.
 
     Raises:
         UserError: a line is damaged.
@@ -121,7 +120,6 @@ class Store:
         self._path = path
         self._log = AppendLog(path, REMEDY, _Keyed)
         self.known = {(row["what"], row["who"]): row for row in self._log.read(repair)}
-        self.earlier = frozenset(self.known)
 
     def __contains__(self, name: object) -> bool:
         return name in self.known

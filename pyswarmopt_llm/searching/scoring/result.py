@@ -172,9 +172,12 @@ class Result:
         content: dict[str, Any] = TypeAdapter(Result).dump_python(
             self, mode="json", exclude_none=True
         )
-        scores: dict[str, dict[str, Any]] = {}
-        for name, model in content["models"].items():
-            scores |= {f"{name}_{split}": model[split] for split in SPLITS if split in model}
+        scores = {
+            f"{name}_{split}": model[split]
+            for name, model in content["models"].items()
+            for split in SPLITS
+            if split in model
+        }
         content |= {key: found["value"] for key, found in scores.items()}
         content |= {
             "intervals": {key: found.get("interval") for key, found in scores.items()},

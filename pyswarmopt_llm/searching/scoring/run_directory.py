@@ -76,7 +76,6 @@ class Journal:
         self.replayed_seconds = 0.0
         if self._history.path is not None:
             write_text(self._history.path, "")
-        self.store.earlier = frozenset(self.store.known)
 
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; `known` if an earlier process evaluated it."""
@@ -121,11 +120,6 @@ class Run(Journal):
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of this name, in ``checkpoint/``."""
         return Checkpoint(self.path / "checkpoint" / f"{name}.npz")
-
-    @property
-    def config(self) -> SearchConfig:
-        """The run's original configuration; `out` is the run's present place."""
-        return replace(self.about.config, out=str(self.path))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -296,7 +290,7 @@ def _write(about: About, folder: Path) -> None:
 
 
 def read_about(path: Path) -> About:
-    """The content of ``run.json``.
+    """The content of ``run.json``; `out` is the run's present place.
 
     Raises:
         UserError: `path` is not a run, is damaged, or was written by another version of this
@@ -315,4 +309,4 @@ def read_about(path: Path) -> About:
         about: About = typed(content, About)
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
-    return about
+    return replace(about, config=replace(about.config, out=str(path)))

@@ -170,8 +170,9 @@ class Scorer:
         answers = iter(self._answers(missing))
         for key, (number, position) in new.items():
             where = f"particle {number}, iteration {iteration}"
-            row = store.find_row(self.phase, key) or self._kept(position, where, next(answers))
-            self._take_in(replace(row, iteration=iteration, particle=number))
+            known = store.find_row(self.phase, key)
+            row = known or self._kept(position, where, next(answers))
+            self._take_in(replace(row, iteration=iteration, particle=number), known is not None)
         return [self._rows[key] for key in keys]
 
     def known(self, position: Tensor) -> Row | None:
@@ -183,11 +184,12 @@ class Scorer:
         coefficients = [*self.evaluator.coefficients(position), 1.0]  # the last: the LoRA
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = f"{self.phase} {TRAINED}"
-        row = self.run.store.find_row(what, key)
+        known = self.run.store.find_row(what, key)
+        row = known
         if row is None:
             row = replace(compute(), phase=TRAINED, key=key, coefficients=coefficients)
             self.run.store.add(what, key, asdict(row))
-        self._report(what, row)
+        self._report(row, known is not None)
         return row
 
     def report(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -207,19 +209,16 @@ class Scorer:
         self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
-    def _take_in(self, row: Row) -> None:
+    def _take_in(self, row: Row, known: bool) -> None:
         """Count a row."""
         self._rows[row.key] = row
         self.item_evaluations += row.n
         self.items = max(self.items, row.n)
         self.seconds += row.seconds
-        self._report(self.phase, row)
+        self._report(row, known)
 
-    def _report(self, what: str, row: Row) -> None:
-        """Add a row to the history and report it, unless it is of another phase and was known
-        before; `what` is its name in the store.
-        """
-        known = (what, row.key) in self.run.store.earlier
+    def _report(self, row: Row, known: bool) -> None:
+        """Add a row to the history and report it, unless it is of another phase and was in the store."""
         self.run.append(row, known)
         data = {name: getattr(row, name) for name in _SHOWN}
         if row.phase == "search":

@@ -111,8 +111,8 @@ def predict(
         shares = map(dict, map(zip, named, rows))
         found = []
         for item in items:
-            share: dict[str, float] = next(shares) if item else {}
-            found.append(Prediction(max(share, key=share.__getitem__, default=""), share))
+            own: dict[str, float] = next(shares) if item else {}
+            found.append(Prediction(max(own, key=own.__getitem__, default=""), own))
         if out is not None:
             write_predictions(user_path(out), table, found, columns)
     return found

@@ -23,7 +23,7 @@ FULL, EVERY_ITEM = "full", "full, every item"
 
 def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
     """The result of a search of `studies.py` for one task, as far as `analysed` reads it."""
-    (task,) = rows[0].tasks
+    [task] = rows[0].tasks
 
     def model(row: Row) -> Model:
         weights = dict(zip(coefficients, row.coefficients, strict=True))
@@ -82,11 +82,12 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
         if (file.parent / "grid.json").exists():
             continue  # its draws are in grid.json
         run, result = read_run(file.parent)
-        task, flat = Path(run.config.tasks[0]).stem, result.to_json()
+        config, flat = run.about.config, result.to_json()
+        task = Path(config.tasks[0]).stem
         yield {
-            "variant": " ".join(run.config.settings) or EVERY_ITEM,
+            "variant": " ".join(config.settings) or EVERY_ITEM,
             "task": task,
-            "seed": run.config.seed,
+            "seed": config.seed,
             "dev": flat["best_dev"],
             "test": flat.get("best_test"),  # of the draws the best alone is scored on test
             "best_expert_dev": flat["best_single_dev"],

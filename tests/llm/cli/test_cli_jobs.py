@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
     config = SearchConfig("B", ("dates", "graph"), ("t",), "", space="delta")
     monkeypatch.setattr(
-        "pyswarmopt_llm.searching.scoring.run_directory.read_about", lambda run: About(config, {})
+        "pyswarmopt_llm.searching.scoring.run_directory.read_about",
+        lambda run: About(replace(config, out=str(run)), {}),
     )
 
 

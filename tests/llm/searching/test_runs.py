@@ -79,13 +79,13 @@ def test_a_store_is_good_up_to_its_last_whole_line(
     names = [("search", str(i)) for i in range(text[:cut].count(b"\n"))]
 
     opened = Run(run.path)
-    assert opened.store.earlier == set(names)
+    assert {*opened.store.known} == set(names)
     assert file.read_bytes() == text[:cut]  # someone else may be writing that line
     with opened.locked():
-        assert opened.store.earlier == set(names)
+        assert {*opened.store.known} == set(names)
         opened.store.add("search", "new", {"x": "y"})
     again = Run(run.path).store
-    assert again.earlier == {*names, ("search", "new")}
+    assert {*again.known} == {*names, ("search", "new")}
     assert again.get("search", "new", dict)["x"] == "y"
 
 

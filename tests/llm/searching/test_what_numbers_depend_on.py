@@ -55,7 +55,7 @@ def run(done: Path, tmp_path: Path) -> Path:
 
 def test_every_command_tells_a_template_the_same_day(done: Path, dated: Path) -> None:
     """The default of Llama 3's templates, whenever the search began."""
-    stored = Run(done).config
+    stored = Run(done).about.config
     model = model_of(stored.base, str(done))
     assert open_model(model, Machine()).chat("Why?").startswith("26 Jul 2024\n")
     assert prepare(stored).engine.chat("Why?").startswith("26 Jul 2024\n")
