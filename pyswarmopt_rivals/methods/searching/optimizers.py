@@ -102,7 +102,6 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     job = job_of(settings, space, trial.items_left - most * training(bench), trains)
     journal = Journal()
     journal.store = bench.store
-    journal.begin()
     scorings: dict[str, Scoring] = {task: bench.scoring}
     scorer = Scorer(journal, job.evaluator("dev", scorings), phase=f"{task} {kind}")
     found = explored(job, scorer, scorings)
