@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,9 @@ Install = Callable[..., None]
 @pytest.fixture(autouse=True)
 def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
-    config = SearchConfig("B", ("dates", "graph"), ("t",), "", space="delta")
     monkeypatch.setattr(
         "pyswarmopt_llm.searching.scoring.run_directory.read_about",
-        lambda run: About(replace(config, out=str(run)), {}),
+        lambda run: About(SearchConfig("B", ("x", "y"), ("t",), str(run), space="delta"), {}),
     )
 
 

@@ -32,7 +32,7 @@ def about_of(more: dict[str, Any] | None = None, **config: Any) -> About:
     decided = SearchConfig(**{**CONFIG, **config})
     command = search_command(replace(decided, space="auto", optimizer="auto"))
     fields = {"fingerprints": {}, "versions": {"torch": "2.13.0"}, "command": command}
-    return About(decided, **{**fields, **(more or {})})
+    return About(decided, **fields | (more or {}))
 
 
 def result_of(**changes: Any) -> Result:

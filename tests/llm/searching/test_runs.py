@@ -54,14 +54,15 @@ def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -
 
 def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
-    row = {**ROW, "coefficients": [0.1 + 0.2, 1e-300, -0.0, 1 / 3]}
-    rows = [replace(typed(row, Row), tasks={"t": score_of([0.1, 1e17])}), typed(ROW, Row)]
+    row = typed(ROW, Row)
+    odd = [0.1 + 0.2, 1e-300, -0.0, 1 / 3]
+    rows = [replace(row, coefficients=odd, tasks={"t": score_of([0.1, 1e17])}), row]
     with run.locked():
         for each in rows:
             run.append(each)
     again = Run(tmp_path / "r")
     assert again.rows == run.rows == rows
-    assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
+    assert str(again.rows[0].coefficients) == str(odd)  # -0.0 too
 
 
 @given(st.data())
