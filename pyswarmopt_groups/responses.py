@@ -81,7 +81,7 @@ def read_ballot(item: Item, text: str) -> str | None:
 
 def rights(items: Sequence[Item], answers: Sequence[str | None]) -> list[float]:
     """1 for each correct answer, else 0."""
-    return [float(is_right(*pair)) for pair in zip(items, answers, strict=True)]
+    return list(map(float, map(is_right, items, answers)))
 
 
 def is_right(item: Item, ballot: str | None) -> bool:

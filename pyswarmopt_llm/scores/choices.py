@@ -52,51 +52,27 @@ def fold_count(items: int) -> int:
     return max(2, min(5, 200 // items))
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Training epochs: of the LoRA on all items, and of the LoRAs for cross-validation.
-
-    Attributes:
-        epochs: epochs over all items.
-        without_fold: epochs of each LoRA trained without a fold; 0: no folds.
+def fold_passes(items: int, epochs: int | None = None) -> int:
+    """Forward passes per item of training without each fold; None: see `fold_epochs`.
 
     Example:
-        >>> Schedule().passes(200), Schedule(without_fold=2).passes(200), Schedule(2, 0).passes(200)
-        (4000, 3000, 1000)
+        >>> fold_passes(200), fold_passes(200, epochs=4)
+        (1000, 2000)
     """
-
-    epochs: int = EPOCHS
-    without_fold: int = EPOCHS
-
-    def passes(self, items: int) -> int:
-        """Forward passes per item of all training."""
-        return self.whole_passes(items) + self.fold_passes(items)
-
-    def whole_passes(self, items: int) -> int:
-        """Passes of the LoRA trained on all items."""
-        return training_passes(items, self.epochs)
-
-    def fold_passes(self, items: int) -> int:
-        """Passes of the LoRAs trained without a fold.
-
-        Example:
-            >>> labelled(200).fold_passes(200)
-            1000
-        """
-        left_out = (fold_count(items) - 1) * items
-        return round(self.without_fold * PASSES * left_out)
+    if epochs is None:
+        epochs = fold_epochs(items)
+    return training_passes((fold_count(items) - 1) * items, epochs)
 
 
-FULL = Schedule()  # as many epochs without each fold
-
-
-def labelled(items: int) -> Schedule:
-    """The schedule for a number of labelled items.
+def fold_epochs(items: int) -> int:
+    """Training epochs without each fold of a number of labelled items.
 
     For large folds, half the epochs measure as well (research/notes/without-iterations.md).
 
     Example:
-        >>> labelled(66).without_fold, labelled(67).without_fold
+        >>> fold_epochs(66), fold_epochs(67)
         (4, 2)
     """
-    return Schedule(without_fold=EPOCHS // 2 if fold_count(items) == 2 else EPOCHS)
+    if fold_count(items) == 2:
+        return EPOCHS // 2
+    return EPOCHS

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
-from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
+from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
@@ -159,7 +159,7 @@ class Plan:
                 tried += min(len(task.dev), TRIAL)
         plain = 0
         if self.rivals == 3:  # with the plain fine-tunings of base and best expert
-            plain = 2 * labelled(self.items).whole_passes(self.items)
+            plain = 2 * training_passes(self.items)
         return {
             "search": other * tried * min(experts, TRIED) + dev * scored,
             "training": other * (self._training_passes + plain),
@@ -203,8 +203,7 @@ class Plan:
             spare = self.trained_items if self.objectives.spare else 0
             return planned_passes(self.items, spare)
         starts = 1 if self.config.quick else MOST_STARTS
-        schedule = labelled(self.items)
-        return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
+        return starts * fold_passes(self.items) + training_passes(self.items)
 
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:

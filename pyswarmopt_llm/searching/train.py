@@ -30,7 +30,15 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, PASSES, Choices, Schedule, labelled
+from pyswarmopt_llm.scores.choices import (
+    EPOCHS,
+    MOST_STARTS,
+    PASSES,
+    Choices,
+    fold_epochs,
+    fold_passes,
+    training_passes,
+)
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -111,9 +119,9 @@ def train_on_labels(
     mixture = Contestant(starts[best], dev=before_row)
     models = {"mixture": mixture, "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    schedule = fittings[best].schedule
     items = len(fittings[best].items)
-    passes = len(starts) * schedule.fold_passes(items) + len(whole) * schedule.whole_passes(items)
+    folds = fold_passes(items)
+    passes = len(starts) * folds + len(whole) * training_passes(items)
     return Trained(tuned[best] if kept else mixture, models, passes)
 
 
@@ -168,9 +176,8 @@ def _fittings(
 ) -> dict[str, Fitting]:
     """Name -> the training of each start; some will also be trained on all items."""
     items = job.choices(found.scorings)
-    schedule = labelled(len(items))
-    folds = len(starts) * schedule.fold_passes(len(items))
-    meter = Meter(folds + schedule.whole_passes(len(items)), job.tell)
+    folds = len(starts) * fold_passes(len(items))
+    meter = Meter(folds + training_passes(len(items)), job.tell)
     fittings = {}
     for name, position in starts.items():
         fittings[name] = Fitting(
@@ -180,7 +187,7 @@ def _fittings(
             job.pool.experts[0],
             job.plan.config.seed,
             folder and folder / name,
-            schedule,
+            fold_epochs(len(items)),
             spend=meter.spend,
         )
     return fittings
@@ -280,7 +287,7 @@ class Fitting:
         seed: seed of the LoRAs' initial values, the folds and the order.
         folder: keeps each finished LoRA, as ``without-K`` or ``all``; those found there are not
             trained again. None: keeps nothing.
-        schedule: epochs; no folds if other items are scored.
+        fold_epochs: epochs without each fold; 0 if other items are scored, without folds.
         identities: identity of each item, see `folds`.
         spend: called with the passes of each epoch, those found in `folder` included.
     """
@@ -291,24 +298,24 @@ class Fitting:
     pattern: AdapterInfo
     seed: int
     folder: Path | None = None
-    schedule: Schedule = FULL
+    fold_epochs: int = EPOCHS
     identities: Sequence[Hashable] | None = None
     spend: Spend = lambda passes: None
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The indices of each fold's items, and the model trained without them; nothing if the
-        schedule has no folds.
+        """The indices of each fold's items, and the model trained without them; nothing if
+        there are no folds.
         """
-        if not self.schedule.without_fold:
+        if not self.fold_epochs:
             return
         for number, fold in enumerate(folds(self.items, self.seed, self.identities), start=1):
             held_out = set(fold)
             rest = [item for index, item in enumerate(self.items) if index not in held_out]
-            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
+            yield fold, self._fitted(f"without-{number}", rest, self.fold_epochs)
 
     def whole(self) -> Patch:
         """The model trained on all items."""
-        return self._fitted(ALL, self.items, self.schedule.epochs)
+        return self._fitted(ALL, self.items, EPOCHS)
 
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""

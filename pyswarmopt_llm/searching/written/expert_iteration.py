@@ -39,7 +39,7 @@ from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.choices import FULL, Choices
+from pyswarmopt_llm.scores.choices import EPOCHS, Choices, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found, Trained
@@ -48,7 +48,7 @@ from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import BASE, Fitting, Meter, announce, not_worse
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog, best_replies
-from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
+from pyswarmopt_llm.searching.written.samples import BARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
 
@@ -122,7 +122,7 @@ class ExpertIteration:
     Attributes:
         dev: replies to dev prompts, which measure models.
         log: replies to the training prompts; the same as `dev` unless there are spare prompts.
-        schedule: schedule of training on replies.
+        fold_epochs: epochs of training on replies without each fold.
     """
 
     def __init__(
@@ -142,12 +142,13 @@ class ExpertIteration:
             return ReplyLog(job.engine, tasks, job.objectives.combine, store, seed, what)
 
         self.dev = self.log = log_of("dev", "replies")
-        self.schedule = FULL
+        self.fold_epochs = EPOCHS
         if job.objectives.spare:
             self.log = log_of("spare", "spare")
-            self.schedule = ON_SPARE
-        most = 2 * ROUNDS * self.schedule.passes(job.plan.trained_items)  # for two models
-        self._meter = Meter(most, job.tell)
+            self.fold_epochs = 0  # dev is only for measuring
+        items = job.plan.trained_items
+        passes = training_passes(items) + fold_passes(items, self.fold_epochs)
+        self._meter = Meter(2 * ROUNDS * passes, job.tell)  # for two models
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
 
     def run(self, start: str, position: Tensor, teachers: Sequence[Tensor] = ()) -> list[Round]:
@@ -216,7 +217,7 @@ class ExpertIteration:
             self._job.pool.experts[0],
             self._job.plan.config.seed,
             self._folder / name,
-            self.schedule,
+            self.fold_epochs,
             [self.log.prompts[number] for number in numbers],
             self._meter.spend,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_llm.scores.choices import FULL, Schedule
+from pyswarmopt_llm.scores.choices import EPOCHS, fold_passes, training_passes
 
 # most rounds, while dev gains; and other mixtures that write in the first round
 ROUNDS = 6
@@ -10,7 +10,6 @@ TEACHERS = 4
 SAMPLES = 8  # replies per prompt in a round
 LEAST_SAMPLES = 2
 BARE = 2  # times as many in the base's first round: few of its replies are good
-ON_SPARE = Schedule(without_fold=0)  # dev is only for measuring
 
 
 def samples_of(prompts: int, dev: int) -> int:
@@ -49,5 +48,7 @@ def planned_passes(dev: int, spare: int) -> int:
         >>> planned_passes(100, spare=400) - planned_replies(100, 400)  # 12 of 4,000: no folds
         48000
     """
-    passes = ON_SPARE.passes(spare) if spare else FULL.passes(dev)
+    passes = training_passes(spare or dev)
+    if not spare:
+        passes += fold_passes(dev, EPOCHS)
     return 2 * ROUNDS * passes + planned_replies(dev, spare)

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.kind import Pool
-from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
+from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -163,7 +163,7 @@ def starting(bench: Bench, experts: int) -> int:
 def training(bench: Bench) -> int:
     """Items needed to train one model on dev, and to score it before and after."""
     items = len(bench.choices)
-    return labelled(items).passes(items) + 2 * bench.dev_items
+    return training_passes(items) + fold_passes(items) + 2 * bench.dev_items
 
 
 def most_trained(bench: Bench, budget: int, experts: int) -> int:

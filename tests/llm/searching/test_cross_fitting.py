@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import read_adapter
-from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
+from pyswarmopt_llm.scores.choices import Choices, fold_count, fold_passes, training_passes
 from pyswarmopt_llm.searching.train import Fitting
 from pyswarmopt_llm.searching.training.trainer import folds
 
@@ -33,11 +33,11 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
     """`without_fold` epochs without each of five folds, and four on all."""
     engine, spent = TransformersEngine(*load_tiny(tiny_base)), list[float]()
     pattern, folder = read_adapter(tiny_experts[0]), tmp_path / "dev"
-    schedule, epochs = Schedule(without_fold=without_fold), 5 * without_fold + 4
+    epochs = 5 * without_fold + 4
 
     def trained() -> tuple[dict[int, float], dict[str, bytes]]:
         fitting = Fitting(
-            engine, Patch(), CHOICES, pattern, 0, folder, schedule, spend=spent.append
+            engine, Patch(), CHOICES, pattern, 0, folder, without_fold, spend=spent.append
         )
         values: dict[int, float] = {}
         for fold, patch in fitting.without_folds():
@@ -47,7 +47,7 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
         fitting.whole()
         return values, {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.s*")}
 
-    first, passes = trained(), schedule.passes(10)
+    first, passes = trained(), training_passes(10) + fold_passes(10, without_fold)
     assert len(spent) == epochs and sum(spent) == passes
     assert trained() == first and len(spent) == epochs + 6  # a call for each that is there
     assert sum(spent) == 2 * passes
