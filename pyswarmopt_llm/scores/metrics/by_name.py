@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,9 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
     return {}
 
 
-def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyMetric:
-    """A metric by which a model rates replies."""
-    return ReplyMetric(name, needs="nothing", new_tokens=new_tokens, gamed=True, **more)
-
-
+# by which a model rates replies
+_modelled = partial(ReplyMetric, needs="nothing", new_tokens=REWARD_TOKENS, gamed=True)
+_judged = partial(_modelled, new_tokens=JUDGED_TOKENS, scale=(1.0, 10.0))
 _METRICS = (
     ACCURACY,
     Metric("abstain", needs="choices", signed=True, scale=(-1.0, 1.0)),
@@ -78,14 +77,14 @@ _METRICS = (
         plain=True,
         module="profanity_check",
     ),
-    _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
+    _judged("judge"),
     # with an argument after a colon
     ReplyMetric("evaluate:NAME", signed=True),
     _modelled("reward:MODEL", signed=True),
     _modelled("verbose:MODEL"),
     _modelled("concise:MODEL"),
-    _modelled("judge:RUBRIC.txt", JUDGED_TOKENS, scale=(1.0, 10.0)),
-    _modelled("local-judge:MODEL", JUDGED_TOKENS, scale=(1.0, 10.0)),
+    _judged("judge:RUBRIC.txt"),
+    _judged("local-judge:MODEL"),
     ReplyMetric(FUNCTION, needs="nothing", signed=True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
@@ -145,7 +144,7 @@ def up_to(metric: Metric, tokens: int | None) -> Metric:
     """
     if tokens is None:
         return metric
-    if not isinstance(metric, ReplyMetric):
+    if metric.new_tokens is None:
         why = f"applies only to free-form replies, not to {metric.name}; remove it"
         raise InvalidOption("max_new_tokens", tokens, why)
     return replace(metric, new_tokens=tokens)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
@@ -37,10 +38,11 @@ class ItemsUtility(Utility, Protocol):
 class Metric:
     """Scores the answers to a task: ``metric(engine, items)``.
 
-    This class compares options or references, `ReplyMetric` rates any written reply.
+    It compares options or references, or rates any written reply (`ReplyMetric`, `Written`).
 
     Attributes:
         name: name given by the user.
+        rate: function of items and replies, one value per item.
         question: prepares items, scoring, chat and template as in `on`.
         scoring: its answer format; None: any, see ``--scoring``.
         needs: field that every item must have.
@@ -52,11 +54,15 @@ class Metric:
         fingerprint: fingerprint of the user's scoring function, else "".
         gamed: whether a model rates the replies, so that a search may please it without better
             answers.
+        prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
+            user's function does.
+        plain: whether replies continue plain text, without a chat template.
         depends: digest of a score's other dependencies: a judge's endpoint, model and rubric, a
             classifier's files; "" without any.
     """
 
     name: str
+    rate: Any = None
     _: KW_ONLY
     question: Callable[..., ItemsUtility] = Accuracy
     scoring: Scoring | None = None
@@ -68,13 +74,18 @@ class Metric:
     usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
     gamed: bool = False
+    prompted: bool = False
+    plain: bool = False
     depends: str = ""
 
     def on(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The metric prepared for these items, to score many models."""
-        return self.question(items, scoring, chat, template)
+        if self.new_tokens is None:
+            return self.question(items, scoring, chat, template)
+        spoken = None if self.plain else chat
+        return Written(items, self.rate, spoken, template, self.new_tokens, self.prompted)
 
     @property
     def identity(self) -> str:
@@ -188,29 +199,5 @@ class Written:
         return [fmean(row.values()) for row in self.parts(answers, indices)]
 
 
-@dataclass(frozen=True)
-class ReplyMetric(Metric):
-    """A metric of written replies; see `Written`.
-
-    Attributes:
-        rate: function of items and replies, one value per item.
-        prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
-            user's function does.
-        plain: whether replies continue plain text, without a chat template.
-    """
-
-    rate: Any = None
-    _: KW_ONLY
-    scoring: Scoring | None = "generate"
-    needs: Needs = "answer"
-    new_tokens: int | None = MAX_NEW_TOKENS
-    prompted: bool = False
-    plain: bool = False
-
-    def on(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
-    ) -> Written:
-        """See `Metric`."""
-        limit = self.new_tokens or MAX_NEW_TOKENS
-        spoken = None if self.plain else chat
-        return Written(items, self.rate, spoken, template, limit, self.prompted)
+# a metric of written replies
+ReplyMetric = partial(Metric, scoring="generate", needs="answer", new_tokens=MAX_NEW_TOKENS)
