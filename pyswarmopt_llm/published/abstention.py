@@ -86,6 +86,4 @@ class Abstention:
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."
         )
-        if item.earlier:
-            return self._chat(doubted, item.earlier)
-        return self._chat(doubted)
+        return self._chat(doubted, item.earlier)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from string import ascii_uppercase
@@ -17,7 +17,8 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
 QUESTION: tuple[str, ...] = ("question", "text", "sentence")
 ANSWER: tuple[str, ...] = ("answer", "label", "answerKey", "answers")
-_OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
+_ANY_CASE = ("prompt", *QUESTION, *ANSWER)
+_OURS = (*_ANY_CASE, "choices", "id", "domain", "split", *ascii_uppercase)
 # 1.0 is label 1: pandas writes it so in columns with gaps
 _NUMBER = re.compile(r"\A(-?[0-9]+)(?:\.0+)?\Z")
 
@@ -48,8 +49,8 @@ def parse_reading(specs: Sequence[str]) -> Reading:
         told = reading.columns
         if _NUMBER.match(name):
             told = reading.labels
-        elif name not in (*_OURS, *ascii_uppercase):
-            raise unknown("columns", name, (*_OURS, "A", "B", "C"))
+        elif name not in _OURS:
+            raise unknown("columns", name, _OURS[:-23])  # letters up to C
         if not column or name in told:
             why = ": write question=COLUMN,answer=COLUMN, each name once"
             raise InvalidOption("columns", spec, why)
@@ -154,8 +155,8 @@ def find_columns(
         questions = ("prompt", *QUESTION)
         answers = ("answer",)
         options = []
-    asked = _first(questions, names, told)
-    replied = _first(answers, names, told)
+    asked = next(filter(questions.__contains__, names), "")
+    replied = next(filter(answers.__contains__, names), "")
     if not asked:
         raise _without(table, "question")
     if answered and not replied and question != "prompt":
@@ -170,13 +171,17 @@ def find_columns(
 
 
 def _recognised(table: Table, told: Mapping[str, str]) -> dict[str, str]:
-    """Our name -> the table's, of the user's columns and of those with a name that we know."""
+    """Our name -> the table's: first of the user's columns, then of those with a name that we know."""
     free = [header for header in table.names if header not in told.values()]
     spelt = {header.strip().casefold(): header for header in free}
-    known = ("prompt", *QUESTION, *ANSWER)
-    names = {name: spelt[name.casefold()] for name in known if name.casefold() in spelt}
-    names |= {name: name for name in (*_OURS, *ascii_uppercase) if name in free}
-    return names | dict(told)
+    names = {name: told[name] for name in _OURS if name in told}
+    for name in _OURS:
+        header = name
+        if name not in free and name in _ANY_CASE:
+            header = spelt.get(name.casefold(), name)
+        if header in free:
+            names.setdefault(name, header)
+    return names
 
 
 def _without(table: Table, missing: str) -> UserError:
@@ -189,9 +194,3 @@ def _without(table: Table, missing: str) -> UserError:
 
 def _headers(table: Table) -> str:
     return ", ".join(filter(None, table.names)) or "nothing"
-
-
-def _first(ours: Sequence[str], names: Collection[str], told: Collection[str]) -> str:
-    """The first of our names that is a column, those that the user gave first; "" if none is."""
-    found = filter(names.__contains__, ours)
-    return min(found, key=lambda name: name not in told, default="")

@@ -153,7 +153,4 @@ def chat_prompt(
     item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
 ) -> str:
     """The user turn of an item in a chat template, after its earlier turns."""
-    turn = render_prompt(item, scoring, template)
-    if item.earlier:
-        return chat(turn, item.earlier)
-    return chat(turn)
+    return chat(render_prompt(item, scoring, template), item.earlier)

@@ -117,7 +117,7 @@ def test_named_numbers_are_reported_beside_their_mean(
         own = result["models"][name][split]["tasks"]["asks"]["named"]
         assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     asked = [Item("1", "reverse a b", None, "")]
-    utility = find_metric("mine.py:rules").on(asked, "generate", lambda turn: turn, None)
+    utility = find_metric("mine.py:rules").on(asked, "generate", lambda turn, _: turn, None)
     (marks,) = utility.parts(["a b c"])
     assert marks.keys() == own.keys()
     assert [sum(marks.values()) / 2] == pytest.approx(utility.judge(["a b c"]))

@@ -53,7 +53,7 @@ def test_some_items_score_as_they_do_among_all_with_margins_from_the_right_optio
     scoring: Any,
 ) -> None:
     items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
-    utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
+    utility, engine = Accuracy(items, scoring, lambda text, _: text), Hash()
     whole, wanted = utility(engine), [7, 2, 11]  # type: ignore[arg-type]
     some = utility(engine, wanted)  # type: ignore[arg-type]
     assert some.per_item == tuple(whole.per_item[i] for i in wanted)

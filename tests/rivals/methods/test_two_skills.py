@@ -36,7 +36,7 @@ def asked(skill: int, number: int, fresh: bool) -> Item:
 def sheet(fresh: bool) -> Accuracy:
     """Six items of each skill."""
     items = [asked(skill, number, fresh) for number in range(6) for skill in (0, 1)]
-    return Accuracy(items, "letter", lambda turn: turn)
+    return Accuracy(items, "letter", lambda turn, _: turn)
 
 
 class TwoExperts:
