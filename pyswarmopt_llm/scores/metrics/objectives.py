@@ -26,8 +26,6 @@ from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
 
-SPARE = 4  # most spare items per dev item
-
 
 @dataclass(frozen=True)
 class Objectives:
@@ -136,13 +134,11 @@ def load_objectives(config: SearchConfig) -> Objectives:
     count = len(metrics) + len(externals)
     signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
     by = config.combine
-    if by == "harmonic" and signed:
+    if by == "auto":
+        by = "arithmetic" if signed else "harmonic"
+    elif by == "harmonic" and signed:
         why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
         raise InvalidOption("metric", signed[0], why)
-    if by == "auto":
-        by = "harmonic"
-        if signed:
-            by = "arithmetic"
     combine = find_combine(by, count)
     return Objectives(tasks, metrics, externals, combine, by, config.test != 0)
 
@@ -217,22 +213,14 @@ def check_answers(
 def load_split(config: SearchConfig) -> dict[str, Task]:
     """The tasks as used by the search.
 
-    Of the spare items only those for training are kept: at most `SPARE` times the number of dev
-    items, and none if there are fewer than dev items.
-
     Raises:
         UserError: a task is wrong, or has too few items.
     """
     specs = [spec for spec in config.tasks if not spec.startswith(LM_EVAL)]
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
-    for name, task in tasks.items():
-        test = task.test
-        if config.test == 0:
-            test = ()
-        spare = task.spare[: SPARE * len(task.dev)]
-        if len(spare) < len(task.dev):
-            spare = ()
-        tasks[name] = replace(task, test=test, spare=spare, fingerprint="")
+    if config.test == 0:
+        for name, task in tasks.items():
+            tasks[name] = replace(task, test=(), fingerprint="")
     return tasks
 
 

@@ -22,6 +22,7 @@ from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Task
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
+SPARE = 4  # most spare items per dev item
 NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 
 
@@ -110,24 +111,18 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 
 def _cut(task: Task, dev: int | None, test: int | None) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
-    notes = [task.note]
     if task.drawn:
         dev = dev or DEV
         test = test or TEST
-        sizes = f"{len(task.dev[:dev])} dev and {len(task.test[:test])} test examples"
-        notes.insert(0, f"no split, so {sizes} were drawn")
-    note = "; ".join(filter(None, notes))
-    spare = task.dev[len(task.dev[:dev]) :]
-    if any(item.choices for item in spare):
+    used = replace(task, dev=task.dev[:dev], test=task.test[:test], fingerprint="")
+    note = task.note
+    if task.drawn:
+        sizes = f"{len(used.dev)} dev and {len(used.test)} test examples"
+        note = f"no split, so {sizes} were drawn" + f"; {note}" * bool(note)
+    spare = task.dev[len(used.dev) :][: SPARE * len(used.dev)]
+    if len(spare) < len(used.dev) or any(item.choices for item in spare):
         spare = ()
-    return replace(
-        task,
-        dev=task.dev[:dev],
-        test=task.test[:test],
-        fingerprint="",
-        note=note and f"{task.source}: {note}",
-        spare=spare,
-    )
+    return replace(used, note=note and f"{task.source}: {note}", spare=spare)
 
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:

@@ -101,7 +101,8 @@ class Task:
     metric: str | None = None  # a name of `METRICS`; None: accuracy
     note: str = ""  # a sentence for the user on how dev and test were drawn
     column: str = "question"  # question column of the source
-    # further dev items of the source, if they have no options; not in the fingerprint
+    # further dev items of the source for training, if they have no options: as many as dev has, up
+    # to four times as many; not in the fingerprint
     spare: tuple[Item, ...] = ()
     drawn: bool = False  # whether dev and test were drawn from one list
 
@@ -144,19 +145,14 @@ def form_of(task: Task) -> Form:
     """
     items = (*task.dev, *task.test)
     first = items[0]
-    column = task.column
-    verbatim = "Question: {question}"
-    if first.plain:
-        column = "prompt"
-        verbatim = "{question}"
-    choices = first.choices
-    if any(item.choices != choices for item in items):
-        choices = None
+    plain = first.plain
     written = not all(item.choices for item in items)
+    alike = all(item.choices == first.choices for item in items)
     prompt = task.prompt
     if written and not prompt:
-        prompt = verbatim
-    return Form(column, choices, prompt, written)
+        prompt = "{question}" if plain else "Question: {question}"
+    column = "prompt" if plain else task.column
+    return Form(column, first.choices if alike else None, prompt, written)
 
 
 def per_task(option: str, specs: Sequence[str], tasks: Collection[str]) -> dict[str, str]:
