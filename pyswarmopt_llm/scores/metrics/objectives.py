@@ -164,11 +164,14 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     tasks: dict[str, Task] = {}
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
-        if task.name in tasks:
-            why = f": two tasks are named {task.name}; rename one of the files"
-            raise InvalidOption("task", spec, why)
-        if task.fingerprint in [other.fingerprint for other in tasks.values()]:
-            why = ": another task has the same examples; combine scores in a function that returns a dict"
+        if any(
+            task.name == name or task.fingerprint == other.fingerprint
+            for name, other in tasks.items()
+        ):
+            why = (
+                ": another task has the same examples or the same name; rename one of the files, or "
+                "combine scores in a function that returns a dict"
+            )
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     return prompted(tasks, config.template)
@@ -277,10 +280,7 @@ def check_window(
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
     window = engine.window or math.inf
     for how, split in product(scorings_of(metric, scoring, task), splits):
-        try:
-            questions = metric.on(task.split(split), how, engine.chat, task.prompt)
-        except UserError as error:
-            raise UserError(f"{task.source}: {split} {error.text}") from error
+        questions = metric.on(task.split(split), how, engine.chat, task.prompt)
         for item, text, written in questions.texts():
             new = max(written and written + engine.thinking, room)
             # A token takes at least half a byte of text, so few items need tokenising.

@@ -153,8 +153,7 @@ def stated_quantity(text: str) -> Quantity | None:
     first = written_quantity(own.strip().partition("\n\n")[0])
     if first or _UNCLEAR.search(own):
         return first
-    found = quantities(own)
-    return found[-1] if found else None
+    return next(reversed(quantities(own)), None)
 
 
 def quantities(text: str) -> list[Quantity]:
@@ -210,7 +209,7 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     except ZeroDivisionError:
         return None
     factor = (match["factor"] or "").casefold()
-    unit = match["money"] or match["unit"] or ("%" if factor == "%" else "")
+    unit = match["money"] or match["unit"] or "%" * (factor == "%")
     return Quantity(value, Fraction(_FACTORS.get(factor, 1)), unit)
 
 

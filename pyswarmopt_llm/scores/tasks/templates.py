@@ -136,8 +136,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     """
     if item.choices is None and scoring != "generate":
         raise UserError(
-            f"example {item.id} has no choices, which {scoring} scoring needs; set `scoring` to "
-            "generate, or name a column of labels (`columns` label=COLUMN)"
+            f"{item.location or item.id}: no choices, which {scoring} scoring needs; set `scoring` "
+            "to generate, or name a column of labels (`columns` label=COLUMN)"
         )
     if template is not None:
         return fill(template, item)
