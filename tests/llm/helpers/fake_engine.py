@@ -29,5 +29,5 @@ class FakeEngine:
             next(text for key, text in self.texts.items() if key in prompt) for prompt in prompts
         ]
 
-    def chat(self, user: str, earlier: object = ()) -> str:
+    def chat(self, user: str, *_: object) -> str:
         return f"<{user}>"

@@ -158,8 +158,7 @@ def metric_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluated(spec: str, items: list[Item], texts: list[str]) -> list[float]:
-    rows = find_metric(f"evaluate:{spec}").rate(texts, texts, items)
-    return [row[""] for row in rows]
+    return [row[""] for row in find_metric(f"evaluate:{spec}").rate(texts, texts, items)]
 
 
 def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:

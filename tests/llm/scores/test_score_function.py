@@ -76,7 +76,7 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path
 
 
 def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
-    parts = find_metric(spec).rate(["Why?", "Who is\nthis?"], replies, ITEMS)
+    parts = find_metric(spec).rate(["Why?", "Who?"], replies, ITEMS)
     return [sum(row.values()) / len(row) for row in parts]
 
 
