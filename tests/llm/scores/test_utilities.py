@@ -149,7 +149,7 @@ def test_harmonic_stderr_by_the_delta_method(pairs: list[tuple[float, float]]) -
     """d H / d v_i = H^2 / (m v_i^2)"""
     found = harmonic([Score(value, (), 10, stderr) for value, stderr in pairs])
     parts = (stderr * found.value**2 / (len(pairs) * value**2) for value, stderr in pairs)
-    assert math.isclose(found.stderr, math.hypot(*parts), rel_tol=1e-5, abs_tol=1e-9)
+    assert found.stderr == pytest.approx(math.hypot(*parts), 1e-5, 1e-9)
 
 
 @given(
