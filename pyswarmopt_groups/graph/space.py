@@ -169,11 +169,8 @@ Graph = SpaceKind(
     "graph",
     make=prepare,
     library="",
-    options=frozenset(),
-    averages=False,  # the mean of adjacency matrices is no average of graphs
     saved_as=FILE,
     open=open_graph,
-    title="A graph of models found by swarm-llm",
     description=(
         "A directed acyclic graph over {experts} `graph.json` says which model reads whose "
         "messages; the models stay where they are. Use this directory as a base model:"

@@ -26,7 +26,7 @@ from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.search import SearchResult
+    from pyswarmopt_llm.report.run import SearchResult
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ def command(
         from pyswarmopt_llm.searching.dry_run import fit_of
 
         if (fit := fit_of(settings, memory)) is not None:
-            print_either({"fits": fit.short <= 0, **asdict(fit)}, fit.lines(), as_json)
+            print_either({"fits": fit.fits, **asdict(fit)}, [fit.line], as_json)
         return
     check_files(settings, settings.tasks)
     for name in (settings.base, *settings.experts):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import KW_ONLY, asdict, dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pyswarmopt_llm.common.options import (
@@ -52,7 +53,7 @@ ALONE = 6  # default number of candidates proposed by the model of the items
 LEAST_DEV = 40
 LEAST_DEV_BESIDE_SPARE = 16
 LEAST_TRAINED = 8  # least dev items for any training on them
-# Start -> how many of base, average and sum of the experts it includes (`even_sums`).
+# Start -> how many of base, average and sum of the experts it includes.
 SUMS = {"sums": 0, "base": 1, "even": 3}
 
 
@@ -225,7 +226,7 @@ class SearchConfig:
         use_names(self)
         take_prompts(self)
 
-    @property
+    @cached_property
     def population(self) -> int:
         """Number of particles, at least as many as starting points: the experts, plus `SUMS` for
         some starts.
@@ -238,7 +239,7 @@ class SearchConfig:
         least = len(self.experts) + SUMS.get(self.start, 0)
         return max(self.particles or PARTICLES, least)
 
-    @property
+    @cached_property
     def iterations(self) -> int:
         """Maximum number of iterations; 0 if a model proposes candidates."""
         if self.method in MODELS:
@@ -247,17 +248,17 @@ class SearchConfig:
             return MAX_ITER
         return self.max_iter
 
-    @property
+    @cached_property
     def processes(self) -> int:
         """Worker processes on this machine; 0 for a Ray cluster."""
         return int(self.workers) if self.workers.isdecimal() else 0
 
-    @property
+    @cached_property
     def published(self) -> bool:
         """Whether a published procedure was requested instead of the default."""
         return self.paper or self.reference
 
-    @property
+    @cached_property
     def is_grid(self) -> bool:
         """Whether several sets of coefficients are searched, once `draws` is decided."""
         return self.draws is not None and self.draws > 1

@@ -53,8 +53,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm is unknown; use one of: ...
     """
     if name == MODEL_SWARMS:
-        if settings:  # else no recipe is loaded
-            recipe_options(settings)
+        recipe_options(settings)
         return
     if settings:
         why = f"sets a coefficient of model-swarms, not of {name}; remove it, or change `optimizer`"

@@ -7,7 +7,6 @@ runs out.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,70 +37,35 @@ def free_memory(device: torch.device) -> int | None:
     return None
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a model that determine the memory of a token.
+def token_bytes(model: Any) -> int:
+    """Bytes that a token takes in a pass over a batch, or while replies to a batch are written.
 
-    Attributes:
-        hidden: size of a layer's input; inner: size of its feed-forward part, for each projection.
-        keys: size of the keys of all heads, and of as many values.
-        layers, vocabulary: numbers of layers and of tokens.
-        itemsize: bytes of a number.
+    In a pass these are a layer's activations and the logits; in writing, the keys and values of all
+    layers. Feed-forward parts count as four times as wide as the residual stream.
+
+    Args:
+        model: a causal LM; it may have no values (device ``meta``).
     """
-
-    hidden: int
-    inner: int
-    keys: int
-    layers: int
-    vocabulary: int
-    itemsize: int
-
-    @classmethod
-    def of(cls, model: Any) -> Sizes:
-        """Read the sizes of a causal LM, which may have no values (device ``meta``)."""
-        config = model.config.get_text_config()
-
-        def number(name: str, default: int = 0) -> int:
-            value = getattr(config, name, None) or default
-            if isinstance(value, list | tuple):
-                return max(value)
-            return int(value)
-
-        hidden = number("hidden_size")
-        heads = number("num_attention_heads", 1)
-        routed = number("moe_intermediate_size") * number("num_experts_per_tok", 1)
-        return cls(
-            hidden=hidden,
-            inner=max(number("intermediate_size", 4 * hidden), routed),
-            keys=number("num_key_value_heads", heads) * number("head_dim", hidden // heads),
-            layers=number("num_hidden_layers"),
-            vocabulary=number("vocab_size"),
-            itemsize=model.dtype.itemsize,
-        )
-
-    def scoring(self, tokens: int) -> int:
-        """Bytes of a pass over a batch, or of its keys and values during writing."""
-        layer = 6 * self.hidden + 2 * self.keys + 3 * self.inner
-        written = KEYS_PER_TOKEN * 2 * self.keys * self.layers
-        return tokens * self.itemsize * max(layer + self.vocabulary, written)
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    keys = width * (getattr(config, "num_key_value_heads", None) or heads)
+    layer = (6 + 3 * 4) * config.hidden_size + 2 * keys
+    written = KEYS_PER_TOKEN * 2 * keys * config.num_hidden_layers
+    numbers: int = max(layer + config.vocab_size, written)
+    return model.dtype.itemsize * numbers
 
 
-def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
-    """Bytes of the weights that candidates change, and of the largest one merged in float32."""
-    sizes = [p.numel() for name, p in model.named_parameters() if name in changed]
-    return sum(sizes) * model.dtype.itemsize, 2 * _FLOAT * max(sizes, default=0)
-
-
-def batch_for(sizes: Sizes, free: int) -> int:
-    """Padded tokens of a batch: the least number, doubled while it fits into this memory.
+def batch_for(token: int, free: int) -> int:
+    """Padded tokens of a batch, each of so many bytes: the least number, doubled while it fits into
+    this memory.
 
     Example:
-        >>> small = Sizes(hidden=8, inner=16, keys=8, layers=1, vocabulary=16, itemsize=2)
-        >>> batch_for(small, 10**6), batch_for(small, 10**9)
-        (2048, 16384)
+        >>> batch_for(192, 10**6), batch_for(192, 10**9)
+        (4096, 16384)
     """
     tokens = LEAST_TOKENS
-    while tokens < MOST_TOKENS and sizes.scoring(2 * tokens) <= _SHARE * free:
+    while tokens < MOST_TOKENS and 2 * tokens * token <= _SHARE * free:
         tokens *= 2
     return tokens
 
@@ -109,8 +73,8 @@ def batch_for(sizes: Sizes, free: int) -> int:
 def decide(
     model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
 ) -> tuple[dict[str, Any], str]:
-    """Choose how candidates are mixed in, by the free memory of the model's device, and the batch
-    size, by all of its memory.
+    """Choose how candidates are mixed in, by the free memory of the model's GPU, and the batch size,
+    by all of its memory.
 
     In half precision the last digits of a score depend on the batch size, so other programs must
     not change it.
@@ -119,28 +83,28 @@ def decide(
         The settings mix and batch_tokens, and why candidates are not merged ("" if they are, or if
         `mix` was given).
     """
-    free = free_memory(model.device)
-    sizes = Sizes.of(model)
+    token = token_bytes(model)
+    weights = {name: p.numel() for name, p in model.named_parameters()}
+    copied = [numbers for name, numbers in weights.items() if name in changed]
+    kept = sum(copied) * model.dtype.itemsize
+    decided: dict[str, Any] = {}
     why = ""
-    kept, merging = copies(model, changed)
-    if mix == "auto" and changed:
-        mix = "merged"
-        needed = kept + merging + sizes.scoring(LEAST_TOKENS)
-        if free is not None and needed > free:
-            mix = "runtime"
-            why = (
-                f"merging would need {needed / 1e9:.1f} GB in addition to the base model, but only "
-                f"{free / 1e9:.1f} GB is free"
-            )
-    if batch_tokens is None:
-        batch_tokens = LEAST_TOKENS
-        if model.device.type == "cuda":
-            weights = sum(p.numel() for p in model.parameters()) * model.dtype.itemsize
-            if mix != "runtime":
-                weights += kept
-            whole = torch.cuda.mem_get_info(model.device)[1]
-            batch_tokens = batch_for(sizes, whole - weights)
-    decided: dict[str, Any] = {"batch_tokens": batch_tokens}
     if changed:  # candidates without known changed weights have no `mix`
+        if mix == "auto":
+            mix = "merged"
+            needed = kept + 2 * _FLOAT * max(copied, default=0) + LEAST_TOKENS * token
+            free = free_memory(model.device)
+            if free is not None and needed > free:
+                mix = "runtime"
+                why = (
+                    f"merging would need {needed / 1e9:.1f} GB in addition to the base model, but only "
+                    f"{free / 1e9:.1f} GB is free"
+                )
         decided["mix"] = mix
-    return decided, why
+    if batch_tokens is None:
+        used = sum(weights.values()) * model.dtype.itemsize
+        if mix != "runtime":
+            used += kept
+        whole = torch.cuda.mem_get_info(model.device)[1]
+        batch_tokens = batch_for(token, whole - used)
+    return {**decided, "batch_tokens": batch_tokens}, why

@@ -17,19 +17,6 @@ from pyswarmopt_llm.mix.full import prepare as prepare_models
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
 
-
-def _mixture(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    from pyswarmopt_llm.tokens.space import prepare
-
-    return prepare(kind, config)
-
-
-def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-    from pyswarmopt_llm.tokens.space import open_mixture
-
-    return open_mixture(folder, dtype, device, threads)
-
-
 _BUILT_IN = (
     SpaceKind("factor", FactorSpace),
     SpaceKind("delta", DeltaSpace, linear=True),
@@ -37,25 +24,10 @@ _BUILT_IN = (
         "full",
         make=prepare_models,
         library="transformers",
-        options=frozenset({"workers"}),
-        title="A model found by swarm-llm",
         description="A model with the architecture of {base}: a mixture of {experts}",
     ),
-    SpaceKind(
-        "token",
-        make=_mixture,
-        library="",
-        options=frozenset(),
-        remembers=True,
-        saved_as=MIXTURE,
-        open=_open_mixture,
-        title="A mixture of models found by swarm-llm",
-        description=(
-            "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
-            "models, which stay where they are. Use this directory as a base model:"
-        ),
-    ),
 )
+TOKEN = "token"  # its kind is imported when it is chosen
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
 
 
@@ -80,15 +52,19 @@ def space_kind(name: str) -> SpaceKind:
     """
     if name in _KINDS:
         return _KINDS[name]
+    if name == TOKEN:
+        from pyswarmopt_llm.tokens.space import Token
+
+        return Token
     if name in plugins("spaces"):
         return plugins("spaces")[name].load()
-    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"))))
+    raise unknown("space", name, dict.fromkeys((*_KINDS, TOKEN, *plugins("spaces"))))
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file is in a directory such as RUN/best; None for a model or adapter."""
-    # kinds of another package: NAME.json, known without import
-    files = {name: f"{name}.json" for name in plugins("spaces")}
+    # known without import; of kinds of another package: NAME.json
+    files = {TOKEN: MIXTURE, **{name: f"{name}.json" for name in plugins("spaces")}}
     files |= {name: kind.saved_as for name, kind in _KINDS.items()}
     for name, file in files.items():
         if file and (user_path(folder) / file).is_file():

@@ -10,7 +10,6 @@ the base.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.files import write_adapter
 
 
-class CoefficientSpace(ABC):
+class CoefficientSpace:
     """A number for each of n experts; an expert is a unit vector.
 
     Args:
@@ -53,10 +52,6 @@ class CoefficientSpace(ABC):
         """The position itself, (n,) float64."""
         return position.detach().to("cpu", torch.float64)
 
-    @abstractmethod
-    def realise(self, position: Tensor) -> Patch:
-        """The candidate at `position`."""
-
 
 def save_patch(
     patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None
@@ -84,11 +79,8 @@ def save_patch(
     write_adapter(out, factors, base_model_name=next(filter(None, bases), ""), card=card)
 
 
-LEAST_SUM = 0.5
-
-
 def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
-    """Starting positions, the experts first; the optimizer adds the rest of the population.
+    """Starting positions, the experts first; an optimizer may add the rest of the population.
 
     Args:
         space: space of the positions.
@@ -99,36 +91,27 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     Returns:
         (at least n, size).
     """
-    if start in SUMS:
-        vertices = space.vertices()
-        n = len(vertices)
-        vertices = torch.cat([vertices, even_sums(vertices)[: SUMS[start]]])
-        return torch.cat([vertices, sums(n, max(0, count - len(vertices)), seed)])
-    return space.starts(count, seed)
+    if start not in SUMS:
+        return space.starts(count, seed)
+    vertices = space.vertices()
+    even = torch.stack([0 * vertices[0], vertices.mean(0), vertices.sum(0)])
+    fixed = torch.cat([vertices, even[: SUMS[start]]])
+    return torch.cat([fixed, sums(len(vertices), max(0, count - len(fixed)), seed)])
 
 
 def between(points: Tensor, count: int, seed: int) -> Tensor:
-    """Points between two of `points`, (n, D): (count, D).
+    """`points`, (n, D), and points between two of them: (count, D).
 
     Example:
-        >>> between(torch.eye(3, dtype=torch.float64), 4, seed=0).sum(1).tolist()
-        [1.0, 1.0, 1.0, 1.0]
+        >>> between(torch.eye(3, dtype=torch.float64), 7, seed=0).sum(1).tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
+    size = (count - len(points), 1)
     rng = np.random.default_rng([seed, 9])
-    first = points[rng.integers(len(points), size=count)]
-    second = points[rng.integers(len(points), size=count)]
-    share = torch.from_numpy(rng.random((count, 1)))
-    return share * first + (1 - share) * second
-
-
-def even_sums(vertices: Tensor) -> Tensor:
-    """The base, the average and the sum of the experts: (3, size).
-
-    Example:
-        >>> even_sums(torch.eye(4))[:, 0].tolist()
-        [0.0, 0.25, 1.0]
-    """
-    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)])
+    first = points[rng.integers(len(points), size=size[0])]
+    second = points[rng.integers(len(points), size=size[0])]
+    share = torch.from_numpy(rng.random(size))
+    return torch.cat([points, share * first + (1 - share) * second])
 
 
 def sums(experts: int, count: int, seed: int) -> Tensor:
@@ -141,5 +124,5 @@ def sums(experts: int, count: int, seed: int) -> Tensor:
     """
     rng = np.random.default_rng([seed, 5])
     shares = rng.dirichlet(np.ones(experts), size=count)
-    totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1))
+    totals = rng.uniform(0.5, 1 + experts / 3, size=(count, 1))
     return torch.from_numpy(totals * shares)

@@ -24,7 +24,7 @@ from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_m
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-from pyswarmopt_llm.mix.one_base import pool_of, resident
+from pyswarmopt_llm.mix.one_base import loaded
 
 
 class FullSpace(CoefficientSpace):
@@ -99,6 +99,8 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """
     base = resolve_base(config.base)
     models = inspect_models(config.experts, base)
-    engine = resident(config, base, whole_models=True)
-    space = FullSpace(base, models, engine.parameter_names)
-    return pool_of(space, engine, base, models, {})
+
+    def space(engine: Engine) -> FullSpace:
+        return FullSpace(base, models, engine.parameter_names)
+
+    return loaded(config, base, models, space, whole_models=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.experts.adapter import Adapter
 
-_OF_ONE_BASE = ("system", "thinking", "workers")
-# Settings of some kinds, at their defaults in all others -> kinds that have them.
-_OPTIONS = {
-    "mix": "spaces factor and delta",
-    **dict.fromkeys(_OF_ONE_BASE, "a single `base`"),
-}
+OF_ONE_BASE = ("system", "thinking", "workers")  # settings
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,11 @@ class SpaceKind:
             them; raises `UserError` at the first fault.
         library: library that loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole
             model), or "" (several models without a common base).
-        options: which of the settings in `_OPTIONS` apply.
         linear: whether a candidate's change of the base is linear in its coordinates; its mixtures
             can then be trained on dev (`train`).
-        averages: whether the mean of positions is worth scoring.
-        remembers: whether option probabilities are mixtures of the experts': once these are known,
-            a candidate costs no pass.
         saved_as: file that marks ``best/``; "" for models and adapters.
         open: opens an engine from a directory with `saved_as`: (folder, dtype, device, threads).
-        title, description: start of the model card; `{base}` and `{experts}` are filled in.
+        description: start of the model card; `{base}` and `{experts}` are filled in.
         size: coordinates of a candidate, given the number of experts.
     """
 
@@ -67,22 +59,18 @@ class SpaceKind:
     over: Callable[[Sequence[Adapter]], Space] | None = None
     make: Callable[[SpaceKind, SearchConfig], tuple[Pool, Engine]] | None = None
     library: str = "peft"
-    options: frozenset[str] = frozenset({"mix", *_OF_ONE_BASE})
     linear: bool = False
-    averages: bool = True
-    remembers: bool = False
     saved_as: str = ""
     open: Callable[[Path, str, str, int | None], Engine] | None = None
-    title: str = "An adapter found by swarm-llm"
     description: str = "A LoRA adapter for {base}: a mixture of {experts}"
     size: Callable[[int], int] = lambda experts: experts
 
-    @property
+    @cached_property
     def adapters(self) -> bool:
         """Whether candidates are LoRA adapters."""
         return self.library == "peft"
 
-    @property
+    @cached_property
     def several_models(self) -> bool:
         """Whether a candidate consists of several models."""
         return not self.library
@@ -93,9 +81,12 @@ class SpaceKind:
         Raises:
             UserError: an option does not apply.
         """
-        for name, where in _OPTIONS.items():
+        lacking = {} if self.adapters else {"mix": "spaces factor and delta"}
+        if self.several_models:
+            lacking |= dict.fromkeys(OF_ONE_BASE, "a single `base`")
+        for name, where in lacking.items():
             value = getattr(config, name)
-            if name not in self.options and value != getattr(SearchConfig, name):
+            if value != getattr(SearchConfig, name):
                 why = f"is only available with {where}, not with space {self.name}; remove it"
                 raise InvalidOption(name, value, why)
         if not self.several_models and not config.base:

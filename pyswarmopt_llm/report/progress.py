@@ -126,9 +126,7 @@ def by_part(seconds: Mapping[str, float]) -> str:
 
 def planned(plan: PlannedCost) -> Iterator[str]:
     """The cost of a search, as lines: examples, evaluations, and time and memory on this machine."""
-    for task in plan.tasks:
-        items = f"{task.dev:,} dev examples, {task.test:,} test examples"
-        yield f"{one_line(task.name)}: {items}, {task.scoring} scoring"
+    yield "{:,} dev examples, {:,} test examples".format(*plan.examples)
     yield f"at most {plan.evaluations:,} evaluations, and {plan.passes:,} forward passes of one example each"
     machine = f"{plan.device}, {plan.dtype}, threads: {plan.threads}"
     parts = by_part(plan.phases)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching import search as job
+from pyswarmopt_llm.searching.prepare import prepare, reopen
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.search import SearchResult
+from pyswarmopt_llm.searching.scoring.run_directory import Run, check_fingerprints, check_new
+from pyswarmopt_llm.searching.search import about, complete
 
 log = logging.getLogger(__name__)
 
 CARD = "best/README.md"
 PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Example:
+        >>> experts = ("adapters/math", "adapters/science")  # doctest: +SKIP
+        >>> config = sl.SearchConfig("my/base", experts, ("questions.json",), "runs/a")  # doctest: +SKIP
+        >>> found = sl.search(config)  # doctest: +SKIP
+        >>> found.run.name, found.result["best_dev"]  # doctest: +SKIP
+        ('a', 0.625)
+    """
+
+    run: Path  # the run directory; its ``best/`` is the adapter
+    result: Mapping[str, Any] = field(repr=False)  # content of ``result.json``
+    verdict: str = ""  # one sentence
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -48,7 +66,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         >>> search(config).result["best_test"]  # doctest: +SKIP
         0.62
     """
-    return _shown(job.search(config, on_event))
+    path = user_path(config.out)
+    check_new(path)
+    job = prepare(config)
+    run = Run.create(path, about(job))
+    return _shown(run, complete(job, run, on_event), on_event)
 
 
 def resume(
@@ -74,14 +96,27 @@ def resume(
         UserError: the directory is not a run, it would execute code that is not allowed, or the
             base model, experts or data have changed.
     """
-    return _shown(job.resume(run, on_event, allowed))
+    opened = Run(user_path(run))
+    result = read_result(opened.path)
+    if result is None:
+        from pyswarmopt_llm.scores.metrics.named_again import require
+
+        config = opened.about.config
+        require(config, allowed, opened.path)
+        job = reopen(config, opened.about.given)
+        check_fingerprints(opened.path, opened.about, about(job).fingerprints)
+        result = complete(job, opened, on_event)
+    return _shown(opened, result, on_event)
 
 
-def _shown(found: SearchResult) -> SearchResult:
+def _shown(run: Run, result: Result, on_event: OnEvent | None = None) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there."""
-    if not all((found.run / name).is_file() for name in (CARD, PAGE)):
-        write_report(found.run)
-    return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
+    content = result.to_json()
+    if on_event is not None:
+        on_event(Event("done", {"result": content}))
+    if not all((run.path / name).is_file() for name in (CARD, PAGE)):
+        write_report(run.path)
+    return SearchResult(run.path, content, verdict(result).sentence)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:

@@ -85,7 +85,7 @@ def make_plan(config: SearchConfig) -> Plan:
     thinking = 0 if objectives.externals else config.thinking  # the harness may write replies
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     plan = _chosen(Plan(asked, objectives, given))
-    check_tasks(plan)
+    _refuse(plan.config, _unsuited(plan))
     return plan
 
 
@@ -101,7 +101,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any]) -> Plan:
     """
     check_settings(config, given)
     plan = Plan(config, load_objectives(config), given)
-    check_tasks(plan)
+    _refuse(plan.config, _unsuited(plan))
     return plan
 
 
@@ -138,9 +138,8 @@ def _chosen(request: Plan) -> Plan:
     else:
         chosen = _proposing(request)
         chosen["train"] = _training(request, why)
-    given = {name: value for name, value in request.given.items() if name in chosen}
-    given.pop("settings", None)  # a procedure adds to them
-    chosen |= given
+    asked = chosen.keys() & request.given.keys() - {"settings"}  # a procedure adds to these
+    chosen |= {name: request.given[name] for name in asked}
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
         why["combine"] = "the mean of the scores is maximised, because they may be negative"
@@ -155,27 +154,33 @@ def _chosen(request: Plan) -> Plan:
 
 def _published(config: SearchConfig) -> dict[str, Any]:
     """The published procedure, or that of the authors' scripts."""
-    chosen = dict(_SWARM)
-    if config.reference and config.optimizer in ("auto", MODEL_SWARMS):
-        values = _OF_SCRIPTS
-        if not config.is_grid:
-            values = {**_OF_SEARCH_PY, **values}
-        names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
-        added = [f"{name}={value}" for name, value in values.items() if name not in names]
-        chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
-    return chosen
+    if not config.reference or config.optimizer not in ("auto", MODEL_SWARMS):
+        return dict(_SWARM)
+    values = _OF_SCRIPTS
+    if not config.is_grid:
+        values = {**_OF_SEARCH_PY, **values}
+    names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
+    added = [f"{name}={value}" for name, value in values.items() if name not in names]
+    return {**_SWARM, "max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
 
 
 def _proposing(request: Plan) -> dict[str, Any]:
     """The proposer, with its starting points and candidates, or with a budget for iterations.
 
-    Without a setting for iterations there are none: a surrogate's candidates do better in fewer
-    passes. The search then scores the experts, the base, their average and sum, and these
-    candidates. Iterations without a stopping rule get a budget; else they may take hours.
+    A surrogate proposes where one can learn, unless iterations are requested: its candidates do
+    better in fewer passes. The search then scores the experts, the base, their average and sum, and
+    these candidates. Iterations without a stopping rule get a budget; else they may take hours.
+    Where several models only compare options, candidates are cheap: each model's predictions are
+    read once, for all mixtures.
     """
     config = request.config
     linear = request.kind.linear
-    method = _proposer(request)
+    cheap = request.kind.several_models and not request.objectives.writes
+    method = config.method
+    if method == "auto":
+        method = "swarm"
+        if not (cheap or iterations_given(request.given)):
+            method = next((model for model in MODELS if learns(model, request)), method)
     if method in MODELS:
         particles = len(config.experts) + SUMS["even"]
         proposals = ALONE
@@ -185,37 +190,18 @@ def _proposing(request: Plan) -> dict[str, Any]:
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
-    if config.max_iter is None and config.budget_items is None and not _remembers(request):
-        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items
+    if config.max_iter is None and config.budget_items is None and not cheap:
         if request.objectives.externals:  # only the harness knows its items
-            chosen["budget_items"] = None
             chosen["max_iter"] = max(1, CANDIDATES // config.population - 1)
+        else:
+            chosen["budget_items"] = max(CANDIDATES, config.population) * request.items
     return chosen
-
-
-def _proposer(request: Plan) -> str:
-    """The proposer: a surrogate where one can learn, unless iterations are requested."""
-    if request.config.method != "auto":
-        return request.config.method
-    if iterations_given(request.given) or _remembers(request):
-        return "swarm"
-    return next((method for method in MODELS if learns(method, request)), "swarm")
-
-
-def _remembers(request: Plan) -> bool:
-    """Whether candidates are cheap: a member's predictions are read once, for all mixtures."""
-    return request.kind.several_models and not request.objectives.writes
 
 
 def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[str, Any]:
     """The settings of a search whose candidates a model proposes."""
-    return {
-        "method": method,
-        "particles": particles,
-        "start": start,
-        "proposals": proposals,
-        "max_iter": None,
-    }
+    of_model = {"method": method, "particles": particles, "start": start, "proposals": proposals}
+    return {**of_model, "max_iter": None}
 
 
 def _training(request: Plan, why: dict[str, str]) -> str:
@@ -267,7 +253,8 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     settings = config.settings
     if config.is_grid:
         settings = draws_of(config)[0]
-    check_optimizer(optimizer, settings)
+    if settings or optimizer != MODEL_SWARMS:  # else no recipe is loaded
+        check_optimizer(optimizer, settings)
 
 
 def _refuse(config: SearchConfig, conflicts: Iterator[tuple[str, str]]) -> None:
@@ -285,7 +272,7 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "quick", "is not part of the published procedures; remove it"
     if by_model and iterations:
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
-    if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
+    if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
     if not (config.processes or re.fullmatch(r"ray(://.+)?", config.workers)):
         yield "workers", ": use a number, ray or ray://HOST"
@@ -293,15 +280,6 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "draws", "needs the grid of `paper` or `reference`; add one of them"
     if config.is_grid and (config.budget_items or config.budget_minutes):
         yield "draws", "does not work with a budget; use `draws` 1, or remove the budget"
-
-
-def check_tasks(plan: Plan) -> None:
-    """Refuse decided settings that do not suit the tasks.
-
-    Raises:
-        UserError: names the first one.
-    """
-    _refuse(plan.config, _unsuited(plan))
 
 
 def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -315,7 +293,7 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
     if config.method in MODELS:
         if not learns(config.method, plan):
             yield "method", "cannot learn from this task in this space; remove it"
-    elif plan.proposals:
+    elif config.proposals:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
@@ -338,7 +316,7 @@ def why_no_training(request: Plan) -> str:
         return "works only with one worker; remove it, or remove `workers`"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
-        return f"needs the scores of options ({why}); remove it"
+        return f"needs questions whose options are scored, unlike those of {why}; remove it"
     asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
         return f"needs at least {LEAST_TRAINED} dev examples, got {request.items}; add some, or remove it"

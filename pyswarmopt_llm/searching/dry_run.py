@@ -3,6 +3,7 @@ writes nothing."""
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,17 +16,15 @@ from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES
 from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
-_BITS = {BITSANDBYTES: 4.13, INT8: 8.1}  # bits of a packed weight, with its scales
-_PACKED_BITS = 4.5  # bits in other formats
 SAMPLE = 16  # items timed
 
 
@@ -44,22 +43,20 @@ class Fit:
     weights: float
 
     @property
-    def short(self) -> float:
-        """Bytes that are missing; 0 or less: the weights fit."""
-        return self.weights - self.free
+    def fits(self) -> bool:
+        """Whether there is room for the weights."""
+        return self.weights <= self.free
 
-    def lines(self) -> list[str]:
+    @property
+    def line(self) -> str:
         """The verdict."""
-        lines = [
-            f"{self.device}, {self.free / GB:.1f} GB free: the weights take {self.weights / GB:.1f} GB, "
-            "not counting forward passes and merged copies"
-        ]
-        if self.short > 0:
-            lines.append(
-                f"the search does not fit: {self.short / GB:.1f} GB more are needed; put nf4: before the "
-                "base model (4 bits), or use a smaller one"
-            )
-        return lines
+        sizes = f"{self.device}, {self.free / GB:.1f} GB free: the weights take {self.weights / GB:.1f} GB"
+        if self.fits:
+            return f"{sizes}, not counting forward passes and merged copies"
+        return (
+            f"{sizes}, so the search does not fit; put nf4: before the base model (4 bits), or use a "
+            "smaller one"
+        )
 
 
 def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
@@ -85,20 +82,20 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     if memory is None:
         device = pick_device(asked.device)
         name = str(device)
-        dtype = pick_dtype(asked.dtype, device)
         free = memory_of.free_memory(device)
         if free is None:
             return None
     else:
         device = torch.device("cuda")
         name = f"a GPU with {memory}"
-        dtype = pick_dtype(asked.dtype.replace("auto", "bfloat16"), device)
         free = bytes_of(memory) - CONTEXT
+        asked = replace(asked, dtype=asked.dtype.replace("auto", "bfloat16"))
+    dtype = pick_dtype(asked.dtype, device)
     base = resolve_base(asked.base, weights=False)
     weights = weights_of(empty_model(base, dtype=dtype), base)
     if kind.adapters:
-        experts = find_adapters(asked, base)[0]
-        weights += dtype.itemsize * sum(info.parameters for info in experts)
+        report = inspect_experts(asked.experts, base)
+        weights += dtype.itemsize * sum(info.parameters for info in report.experts)
     if device.type == "cuda":  # on a CPU all workers share the base's files
         weights *= asked.processes or 1
     return Fit(name, free, weights)
@@ -120,10 +117,7 @@ def bytes_of(memory: str) -> int:
 def weights_of(model: Any, base: BaseModel) -> int:
     """Bytes of a model's weights; its linear layers are packed if those of the base are."""
     itemsize = model.dtype.itemsize
-    if base.packing:
-        bits = _BITS.get(base.packing, _PACKED_BITS)
-    else:
-        bits = 8 * itemsize
+    bits = {"": 8.0 * itemsize, BITSANDBYTES: 4.13, INT8: 8.1}.get(base.packing, 4.5)  # with scales
     output = model.get_output_embeddings()
     linear = 0
     for layer in model.modules():
@@ -133,35 +127,18 @@ def weights_of(model: Any, base: BaseModel) -> int:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A task, its numbers of items, and their time on this machine.
-
-    Attributes:
-        name: the task.
-        dev, test: numbers of items.
-        scoring: timed answer format; the slower one if a trial chooses between two.
-        seconds_per_item: None if items cost money, so none was timed.
-    """
-
-    name: str
-    dev: int
-    test: int
-    scoring: str
-    seconds_per_item: float | None = None
-
-
-@dataclass(frozen=True)
 class PlannedCost:
     """The greatest cost of a search with this dtype, these threads and this device.
 
     Attributes:
+        examples: numbers of dev and test examples.
         evaluations: candidates scored on dev.
         passes: forward passes per item in total, training and final scores included.
         seconds: for all passes.
         phases: part of the search -> its seconds.
     """
 
-    tasks: tuple[Timed, ...]
+    examples: tuple[int, int]
     evaluations: int
     passes: int
     seconds: float
@@ -182,56 +159,51 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     fit = fit_of(config)
     notes = []
     if fit is not None:
-        notes = fit.lines()
-        if fit.short > 0:
-            raise NoRoomError("; ".join(notes))
+        notes.append(fit.line)
+        if not fit.fits:
+            raise NoRoomError(fit.line)
     job = prepare(config)
-    plan = job.plan
-    timed = [_time_task(job, name) for name in job.tasks]
-    dev = sum(task.dev * (task.seconds_per_item or 0.0) for task in timed)
-    test = sum(task.test * (task.seconds_per_item or 0.0) for task in timed)
-    phases = plan.seconds(dev, test, dev / max(plan.items, 1))
+    notes += [*job.notes.values(), *job.prices]
+    for name in job.objectives.externals:
+        notes.append(f"the harness reads the examples of {name}, so their time is not included")
+    per_pass = seconds_per_pass(job)
+    phases = {part: count * per_pass for part, count in job.passes.items() if count}
+    most = 60 * (config.budget_minutes or math.inf)
+    phases["search"] = min(phases["search"] / job.side_by_side, most)
     return PlannedCost(
-        tasks=tuple(timed),
-        evaluations=plan.affordable(plan.evaluations),
-        passes=sum(plan.passes.values()),
+        examples=(job.items, job.test_items),
+        evaluations=job.evaluations,
+        passes=sum(job.passes.values()),
         seconds=round(sum(phases.values()), 1),
-        phases={name: round(seconds, 1) for name, seconds in phases.items() if seconds},
+        phases={name: round(seconds, 1) for name, seconds in phases.items()},
         dtype=str(job.engine.dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
-        notes=(*notes, *_notes(job)),
+        notes=tuple(notes),
         device=str(pick_device(config.device)),
     )
 
 
-def _time_task(job: Job, name: str) -> Timed:
-    """Time the scoring of some dev items, short and long, with two experts; the first warms up."""
-    task = job.tasks[name]
-    metric = job.objectives.metrics[name]
-    possible = job.objectives.scorings(name, job.plan.config.scoring)
-    timed = Timed(name, len(task.dev), len(task.test), " or ".join(possible))
-    if metric.usage is not None:
-        return timed
-    ordered = sorted(task.dev, key=lambda item: len(item.question))
-    sample = ordered[:: -(-len(ordered) // SAMPLE)]
-    batch = metric.on(sample, possible[-1], job.engine.chat, task.prompt)
-    seconds = 0.0
-    for vertex in job.pool.space.vertices()[:2]:
-        start = time.perf_counter()
-        job.engine.load(job.pool.space.realise(vertex))
-        batch(job.engine)
-        seconds = time.perf_counter() - start
-    return replace(timed, seconds_per_item=seconds / len(sample))
+def seconds_per_pass(job: Job) -> float:
+    """Seconds that a dev item takes with an expert; items that cost money count as 0.
 
-
-def _notes(job: Job) -> list[str]:
-    """What a user should know of the plan, and cheaper ways."""
-    plan = job.plan
-    notes = [*job.notes.values(), *plan.prices]
-    for name in job.objectives.externals:
-        notes.append(f"the harness reads the examples of {name}, so their time is not included")
-    if plan.trains and not (job.objectives.written or plan.config.quick):
-        notes.append(
-            "`quick` is faster: it only fine-tunes the best expert, or the base model if it scores higher"
-        )
-    return notes
+    Short and long items of each task are scored twice, in the slower answer format if there are
+    two; the first time warms up.
+    """
+    vertices = job.pool.space.vertices()[:2]
+    total = 0.0
+    for name, task in job.tasks.items():
+        metric = job.objectives.metrics[name]
+        if metric.usage is not None:
+            continue
+        ordered = sorted(task.dev, key=lambda item: len(item.question))
+        sample = ordered[:: -(-len(ordered) // SAMPLE)]
+        *_, slowest = job.objectives.scorings(name, job.config.scoring)
+        score = metric.on(sample, slowest, job.engine.chat, task.prompt)
+        seconds = 0.0
+        for vertex in vertices:
+            start = time.perf_counter()
+            job.engine.load(job.pool.space.realise(vertex))
+            score(job.engine)
+            seconds = time.perf_counter() - start
+        total += seconds / len(sample) * len(task.dev)
+    return total / max(job.items, 1)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.config import MOST_COEFFICIENTS, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
@@ -84,7 +84,7 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
     scorings = choose_scorings(job, run)
     with ExitStack() as stack:
         crew = None
-        if not job.plan.alone:
+        if not job.alone:
             from pyswarmopt_llm.servers.workers import open_crew
 
             crew = stack.enter_context(open_crew(job, scorings))
@@ -105,21 +105,32 @@ def explored(
     """
     experts = _score_experts(job, scorer)
     single = max(range(len(experts)), key=lambda number: experts[number].value)
-    remarks: list[str] = []
+    config = job.config
     with ExitStack() as stack:
         proposer: Surrogate | SwarmProposer
-        if job.plan.config.method == "swarm":
+        if config.method == "swarm":
             from pyswarmopt_llm.searching.swarm import swarm_proposer
 
             proposer = swarm_proposer(job, saved, stack)
         else:
-            proposer = _surrogate(job, experts, remarks)
-        stop = explore(proposer, scorer, job.plan.config)
+            from pyswarmopt_llm.searching.surrogate import Surrogate
+
+            proposer = Surrogate(
+                config.method,
+                job.starts,
+                job.pool.space.expert_names,
+                job.objectives.names,
+                job.objectives.combine,
+                config.proposals or 0,
+                config.seed,
+                job.side_by_side,
+            )
+        stop = explore(proposer, scorer, config)
         best = proposer.best()
-    for text in remarks:
+    for text in proposer.remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
-    return Found(chosen, best.value, experts, single, scorings, stop, remarks, scorer)
+    return Found(chosen, best.value, experts, single, scorings, stop, proposer.remarks, scorer)
 
 
 def explore(
@@ -159,7 +170,7 @@ def over_budget(config: SearchConfig, scorer: Scorer, more: int) -> dict[str, fl
 def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries letters on the first experts."""
     possible = {
-        name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
+        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
         for name in job.tasks
     }
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
@@ -187,45 +198,18 @@ def _score_experts(job: Job, scorer: Scorer) -> list[Row]:
     return rows
 
 
-def _surrogate(job: Job, rows: Sequence[Row], remarks: list[str]) -> Surrogate:
-    """The proposer that learns. It mixes the best experts, as many as a model can take, and adds to the
-    remarks.
-    """
-    from pyswarmopt_llm.searching.surrogate import Surrogate
-
-    config = job.plan.config
-    order = sorted(range(len(rows)), key=lambda number: -rows[number].value)
-    left_out = order[MOST_COEFFICIENTS:]
-    if left_out:
-        remarks.append(f"only the best {MOST_COEFFICIENTS} of {len(rows)} experts are mixed")
-    return Surrogate(
-        config.method,
-        starts=job.starts,
-        experts=job.pool.space.expert_names,
-        tasks=job.objectives.names,
-        combine=job.objectives.combine,
-        most=job.plan.proposals,
-        seed=config.seed,
-        at_once=job.plan.side_by_side,
-        floor=rows[order[0]].value,
-        left_out=left_out,
-        remarks=remarks,
-    )
-
-
 def tell_start(job: Job, run: str) -> None:
     """Report the search's settings, and what a user should know about it."""
-    plan = job.plan
     start = {
         "run": run,
         "experts": list(job.pool.space.expert_names),
         "tasks": list(job.objectives.names),
-        "particles": plan.config.population,
-        "settings": asdict(plan.config),
-        "training": plan.training,
-        "dev_items": plan.items,
-        "evaluations_planned": plan.evaluations,
+        "particles": job.config.population,
+        "settings": asdict(job.config),
+        "training": job.training,
+        "dev_items": job.items,
+        "evaluations_planned": job.evaluations,
     }
     job.tell(Event("start", start))
-    for text in (*job.notes.values(), *plan.prices):
+    for text in (*job.notes.values(), *job.prices):
         job.tell(note(text))

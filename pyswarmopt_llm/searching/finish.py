@@ -6,18 +6,17 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from operator import ge
 from statistics import mode
 from typing import Any
-
-import numpy as np
 
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
+from pyswarmopt_llm.scores.by_label import errors_by_label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, form_of
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
@@ -40,8 +39,9 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         trained: outcome of training.
         start: when the search began in this process, by `time.perf_counter`.
     """
-    objectives, names = job.objectives, job.pool.space.expert_names
-    seconds = run.replayed_seconds / job.plan.side_by_side + time.perf_counter() - start
+    objectives, space = job.objectives, job.pool.space
+    names = space.expert_names
+    seconds = run.replayed_seconds / job.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, trained.best)
     models = _models(job, run, found, trained, files)
     replies: list[dict[str, Any]] = []
@@ -52,14 +52,18 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         replies, alarms = shown_replies(job, files, found, models)
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
-    undefined = []
-    if count := sum(row.n == 0 for row in found.scorer.rows):
-        undefined = [
-            f"{count} candidates overflowed in this `dtype` and got the worst score so far"
-        ]
+    experts = {}
+    for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True):
+        experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+    tested = run.store.find_row("model test", "best")
+    by_label = {}
+    for name, task in job.tasks.items():
+        errors = tested and errors_by_label(task.test, tested.tasks[name].answers)
+        if errors:
+            by_label[name] = errors
     return Result(
         models=models,
-        objectives=_objectives(job, found),
+        objectives=_objectives(objectives, found.scorings),
         best_single=names[found.single],
         evaluations=len(found.scorer.rows),
         item_evaluations=items,
@@ -70,15 +74,15 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         stop=dict(found.stop),
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
-        experts=_experts(job, found),
+        experts=experts,
         learnt=job.learnt,
-        space=job.plan.kind.name,
+        space=job.kind.name,
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.rows, objectives.names, names),
-        by_label=_by_label(job, run),
+        by_label=by_label,
         replies=replies,
         alarms=alarms,
-        notes=[*run.about.notes.values(), *undefined, *found.remarks],
+        notes=[*run.about.notes.values(), *found.remarks],
     )
 
 
@@ -97,12 +101,13 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
 def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
     """The scored models, by name."""
     evaluators = {split: job.evaluator(split, found.scorings) for split in SPLITS}
+    contestants = _contestants(job, found, trained, files)
     models: dict[str, Model] = {}
-    known: dict[int, Model] = {}
-    for name, contestant in _contestants(job, found, trained, files).items():
-        if id(contestant) not in known:
-            known[id(contestant)] = measured(job, run, found, name, contestant, evaluators)
-        models[name] = known[id(contestant)]
+    for name, contestant in contestants.items():
+        first = next(other for other in contestants if contestants[other] is contestant)
+        if name == first:
+            models[name] = measured(job, run, found, name, contestant, evaluators)
+        models[name] = models[first]
     commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest
@@ -128,11 +133,11 @@ def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),
         **{name: made[name] for name in ("mixture", "trained") if name in made},
     }
-    if job.plan.kind.averages:
+    if vertices.shape[0] == vertices.shape[1]:  # positions are coefficients
         contestants["uniform"] = Contestant(vertices.mean(0))
-    if job.plan.rivals:
+    if job.rivals:
         contestants["base"] = made.get("base", base)
-    if job.plan.rivals > 1:
+    if job.rivals > 1:
         contestants |= {n: made[n] for n in ("base_tuned", "expert_tuned") if n in made}
     return {name: best if one is trained.best else one for name, one in contestants.items()}
 
@@ -202,37 +207,26 @@ def commonest_label(objectives: Objectives) -> Model | None:
     plain = (objectives.metrics[n].name == "accuracy" and form_of(tasks[n]).choices for n in tasks)
     if objectives.externals or not all(plain):
         return None
+    labels = {n: mode(sorted(str(item.answer) for item in tasks[n].dev)) for n in tasks}
     found = {}
     for split in SPLITS:
         scores = {}
         for name, task in tasks.items():
-            label = mode(sorted(str(item.answer) for item in task.dev))
             if items := task.split(split):
-                scores[name] = score_of([float(item.answer == label) for item in items])
+                scores[name] = score_of([float(item.answer == labels[name]) for item in items])
         if scores:
             row = Row.of(scores, objectives.combine(list(scores.values())))
             found[split] = scores_of(objectives, row, split)
     return Model({}, found["dev"], found.get("test"))
 
 
-def _objectives(job: Job, found: Found) -> dict[str, Objective]:
+def _objectives(objectives: Objectives, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
     """How each task is scored."""
-    objectives = {}
-    for name, metric in job.objectives.metrics.items():
-        questions = job.objectives.questions[name]
-        objectives[name] = Objective(found.scorings[name], metric.name, metric.scale, questions)
-    for name in job.objectives.externals:
-        objectives[name] = Objective("own", name)
-    return objectives
-
-
-def _experts(job: Job, found: Found) -> dict[str, Model]:
-    """The experts' scores in the search."""
-    space = job.pool.space
-    experts = {}
-    for name, vertex, row in zip(space.expert_names, space.vertices(), found.experts, strict=True):
-        experts[name] = Model(job.weights(vertex), scores_of(job.objectives, row, "dev"))
-    return experts
+    scored = {}
+    for name, metric in objectives.metrics.items():
+        asked = objectives.questions[name]
+        scored[name] = Objective(scorings[name], metric.name, metric.scale, asked)
+    return scored | {name: Objective("own", name) for name in objectives.externals}
 
 
 def front_of(
@@ -248,26 +242,14 @@ def front_of(
     """
     if len(tasks) < 2:
         return []
-    from pyswarmopt.driver.multi.pareto import non_dominated
-
     points: dict[tuple[float, ...], Sequence[float]] = {}
     for row in rows:
         points.setdefault(tuple(row.tasks[name].value for name in tasks), row.coefficients)
-    scores = np.array(sorted(points))
     front = []
-    for values in map(tuple, scores[non_dominated(-scores)].tolist()):
+    for values in sorted(points):
+        if any(other != values and all(map(ge, other, values)) for other in points):
+            continue
         dev = dict(zip(tasks, values, strict=True))
         weights = dict(zip(experts, points[values], strict=True))
         front.append({"dev": dev, "coefficients": weights})
     return front
-
-
-def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
-    """Task -> the result's errors on test, where all items share the same labels."""
-    row = run.store.find_row("model test", "best")
-    found = {}
-    for name, task in job.tasks.items():
-        errors = row and errors_by_label(task.test, row.tasks[name].answers)
-        if errors:
-            found[name] = errors
-    return found

@@ -26,11 +26,11 @@ def choose_draw(job: Job, run: Run) -> Job:
         job: the grid's job.
         run: the run directory, locked.
     """
-    draws = draws_of(job.plan.config)
+    draws = draws_of(job.config)
     jobs = [job.with_settings(settings=settings, draws=1) for settings in draws]
     values = []
     for number, drawn in enumerate(jobs, start=1):
-        job.tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.plan.config.settings)}"))
+        job.tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.config.settings)}"))
         run.begin()
         values.append(find(drawn, run, f"draw-{number:02d}").value)
     run.begin()

@@ -7,13 +7,12 @@ analyses read it and decide nothing again.
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix import space_kind
@@ -21,6 +20,7 @@ from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
+from pyswarmopt_llm.scores.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -43,43 +43,48 @@ class Plan:
         """The plan with new values of these settings."""
         return replace(self, config=replace(self.config, **values))
 
-    @property
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """Name -> task, in the given order."""
+        return self.objectives.tasks
+
+    @cached_property
     def kind(self) -> SpaceKind:
         """The kind of space."""
         return space_kind(self.config.space)
 
-    @property
+    @cached_property
     def alone(self) -> bool:
         """Whether the search's own process does everything."""
         return self.config.processes == 1
 
-    @property
+    @cached_property
     def side_by_side(self) -> int:
         """Number of candidates scored at the same time, as far as known."""
         return max(self.config.processes, 1)
 
-    @property
+    @cached_property
     def trains(self) -> bool:
         """Whether the search ends with training."""
         return self.config.train == "on"
 
-    @property
+    @cached_property
     def items(self) -> int:
         """Dev items of all tasks."""
         return sum(self.objectives.items.values())
 
-    @property
+    @cached_property
     def test_items(self) -> int:
         """Test items of all tasks."""
-        return sum(len(task.test) for task in self.objectives.tasks.values())
+        return sum(len(task.test) for task in self.tasks.values())
 
-    @property
+    @cached_property
     def trained_items(self) -> int:
         """Training items: dev items, or spare ones."""
         split = "spare" if self.objectives.spare else "dev"
-        return sum(len(task.split(split)) for task in self.objectives.tasks.values())
+        return sum(len(task.split(split)) for task in self.tasks.values())
 
-    @property
+    @cached_property
     def paid_metric(self) -> str:
         """The metric that costs money per request, or ""."""
         for metric in self.objectives.metrics.values():
@@ -87,50 +92,38 @@ class Plan:
                 return metric.name
         return ""
 
-    @property
+    @cached_property
     def without_options(self) -> str:
-        """An objective that is not decided by option scores, and how it is decided; "" if there is
-        none.
-        """
-        for name in self.objectives.externals:
-            return f"{name} is scored by its own metric"
+        """A task that is not decided by option scores; "" if there is none."""
         for name, metric in self.objectives.metrics.items():
-            if metric.name != "accuracy":
-                return f"{name} is scored by {metric.name}"
-            if "generate" in self.objectives.scorings(name, self.config.scoring):
-                return f"{name} has free-form answers"
-        return ""
+            possible = self.objectives.scorings(name, self.config.scoring)
+            if metric.name != "accuracy" or "generate" in possible:
+                return name
+        return next(iter(self.objectives.externals), "")
 
-    @property
-    def proposals(self) -> int:
-        """The most candidates that a surrogate proposes."""
-        return self.config.proposals or 0
-
-    @property
+    @cached_property
     def evaluations(self) -> int:
-        """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
-        draws = 1
-        if self.config.is_grid:
-            draws = len(draws_of(self.config))
-        return self.config.population * (1 + self.config.iterations * draws) + self.proposals
+        """Evaluations if only the item budget stops the search early; the draws of a grid share the
+        first ones.
+        """
+        config = self.config
+        draws = len(draws_of(config)) if config.is_grid else 1
+        most = config.population * (1 + config.iterations * draws) + (config.proposals or 0)
+        if config.budget_items is not None and self.items:
+            most = min(most, max(config.budget_items // self.items, 1))
+        return most
 
-    def affordable(self, evaluations: int) -> int:
-        """How many of these evaluations the item budget allows."""
-        if self.config.budget_items is None:
-            return evaluations
-        return min(evaluations, max(self.config.budget_items // max(self.items, 1), 1))
-
-    @property
+    @cached_property
     def training(self) -> str:
         """The training at the end, in words; "" if there is none."""
         if not self.trains:
             return ""
         if not self.objectives.written:
-            return f"training on the {counted(self.items, 'dev example')}"
-        kind = "training prompt" if self.objectives.spare else "dev prompt"
-        return f"training on the best replies to the {counted(self.trained_items, kind)}"
+            return f"training on the {self.items:,} dev examples"
+        kind = "training" if self.objectives.spare else "dev"
+        return f"training on the best replies to the {self.trained_items:,} {kind} prompts"
 
-    @property
+    @cached_property
     def rivals(self) -> int:
         """The most models that the result is compared with."""
         if self.config.no_rivals or self.kind.several_models:
@@ -141,50 +134,22 @@ class Plan:
             return 2
         return 3
 
-    def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part of the search -> its greatest cost, in order.
-
-        Args:
-            dev: cost of a model on dev.
-            test: cost of a model on test.
-            other: cost of any other pass of an item.
-        """
-        experts = len(self.config.experts)
-        scored = self.affordable(self.evaluations)
-        if self.kind.remembers and not self.without_options:
-            scored = experts
-        tried = 0
-        for name, task in self.objectives.tasks.items():
+    @cached_property
+    def passes(self) -> dict[str, int]:
+        """Part -> its most forward passes per item, in order; a backward pass counts as measured."""
+        both = self.items + self.test_items
+        searched = self.items * self.evaluations
+        for name, task in self.tasks.items():
             if len(self.objectives.scorings(name, self.config.scoring)) > 1:
-                tried += min(len(task.dev), TRIAL)
-        plain = 0
-        if self.rivals == 3:  # with the plain fine-tunings of base and best expert
-            plain = 2 * training_passes(self.items)
+                searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
         return {
-            "search": other * tried * min(experts, TRIED) + dev * scored,
-            "training": other * (self._training_passes + plain),
-            "controls": (dev + test) * self.rivals,
-            "result": dev * (2 + self.trains) + test * (3 + self.trains),
+            "search": searched,
+            "training": self._training_passes,
+            "controls": both * self.rivals,
+            "result": both * (2 + self.trains) + self.test_items,
         }
 
-    @property
-    def passes(self) -> dict[str, int]:
-        """Part -> its most forward passes per item; a backward pass counts as measured."""
-        return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
-
-    def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part -> its most seconds; `budget_minutes` bounds the search.
-
-        Args:
-            dev: seconds of an evaluation on dev.
-            test: seconds of an evaluation on test.
-            other: seconds of any other pass of an item.
-        """
-        taken = self.cost(dev, test, other)
-        most = 60 * (self.config.budget_minutes or math.inf)
-        return {**taken, "search": min(taken["search"] / self.side_by_side, most)}
-
-    @property
+    @cached_property
     def prices(self) -> list[str]:
         """The requests of a metric that costs money per request, one for each reply."""
         if not self.paid_metric:
@@ -192,7 +157,7 @@ class Plan:
         most = sum(self.passes.values())
         return [f"{self.paid_metric}: at most {most:,} requests, one per distinct reply"]
 
-    @property
+    @cached_property
     def _training_passes(self) -> int:
         """Training passes, and replies written for training."""
         if not self.trains:
@@ -203,7 +168,8 @@ class Plan:
             spare = self.trained_items if self.objectives.spare else 0
             return planned_passes(self.items, spare)
         starts = 1 if self.config.quick else MOST_STARTS
-        return starts * fold_passes(self.items) + training_passes(self.items)
+        whole = max(self.rivals, 1)  # with base and best expert, if they are rivals
+        return starts * fold_passes(self.items) + whole * training_passes(self.items)
 
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
@@ -20,21 +20,20 @@ from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
-from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.scores.metrics.objectives import check_window, task_print
+from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.scoring.cards import learnt_items
+from pyswarmopt_llm.searching.scoring.cards import QUESTIONS, digest_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 
-@dataclass(frozen=True)
-class Job:
-    """A search ready to run.
+@dataclass(frozen=True, kw_only=True)
+class Job(Plan):
+    """A search ready to run: a decided plan, and its models.
 
     Attributes:
-        plan: the decided plan.
         pool: the experts, and the space over them.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
@@ -42,17 +41,11 @@ class Job:
         tell: called with progress.
     """
 
-    plan: Plan
     pool: Pool
     engine: Engine
     notes: Mapping[str, str] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
     tell: OnEvent = ignore
-
-    @property
-    def objectives(self) -> Objectives:
-        """Tasks and scores."""
-        return self.plan.objectives
 
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
@@ -61,26 +54,15 @@ class Job:
         for name, external in self.objectives.externals.items():
             tasks[name] = external.fingerprint
         metrics = self.objectives.metrics
-        scores = {name: one.fingerprint for name, one in metrics.items() if one.fingerprint}
-        optimizer = self.plan.config.optimizer
+        optimizer = self.config.optimizer
         prints = {
             **self.pool.fingerprints,
             "tasks": tasks,
             "metrics": {name: metric.identity for name, metric in metrics.items()},
-            "scores": scores,
         }
         if is_function(optimizer):
             prints["custom code"] = {optimizer: fingerprint(optimizer)}
         return {kind: value for kind, value in prints.items() if value}
-
-    @property
-    def tasks(self) -> Mapping[str, Task]:
-        """Name -> task, in the given order."""
-        return self.objectives.tasks
-
-    def with_settings(self, **values: Any) -> Job:
-        """The job with new values of these settings."""
-        return replace(self, plan=self.plan.with_settings(**values))
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
         """Name -> scoring function on a split; see `Objectives.utilities`."""
@@ -112,12 +94,11 @@ class Job:
     @cached_property
     def starts(self) -> Tensor:
         """Starting positions; a swarm adds the rest of its population itself."""
-        config = self.plan.config
+        config = self.config
         starts = starting_points(self.pool.space, config.start, config.population, config.seed)
-        if config.method not in MODELS:
-            return starts
-        more = between(starts, config.population - len(starts), config.seed)
-        return torch.cat([starts, more])
+        if config.method in MODELS:
+            return between(starts, config.population, config.seed)
+        return starts
 
 
 @dataclass(frozen=True)
@@ -178,12 +159,34 @@ def _opened(plan: Plan) -> Job:
     notes |= plan.why
     learnt: dict[str, int] = {}
     for spec, name in zip(config.experts, pool.space.expert_names, strict=True):
-        counts = [learnt_items(user_path(spec), task) for task in objectives.tasks.values()]
-        if any(counts):
-            learnt[name] = sum(counts)
+        if count := learnt_items(user_path(spec), objectives.tasks.values()):
+            learnt[name] = count
             notes[f"learnt by {name}"] = (
-                f"{name} was trained on {learnt[name]} of the {plan.items} dev examples, "
+                f"{name} was trained on {count} of the {plan.items} dev examples, "
                 "so its score on dev is not held out"
             )
-    decided = plan.with_settings(**engine.decided)
-    return Job(decided, pool, engine, {**notes, **pool.notes}, learnt)
+    return Job(
+        replace(config, **engine.decided),
+        objectives,
+        plan.given,
+        plan.why,
+        pool=pool,
+        engine=engine,
+        notes={**notes, **pool.notes},
+        learnt=learnt,
+    )
+
+
+def learnt_items(adapter: Path, tasks: Iterable[Task]) -> int:
+    """Number of dev items whose questions an adapter was trained on, according to its card."""
+    card = adapter / "README.md"
+    if not card.is_file():
+        return 0
+    learnt = {*card.read_text("utf-8", "replace").partition(QUESTIONS)[2].split()}
+    count = 0
+    for task in tasks:
+        for item in task.dev:
+            scoring: Scoring = "likelihood" if item.choices else "generate"
+            asked = render_prompt(item, scoring, task.prompt)
+            count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
+    return count

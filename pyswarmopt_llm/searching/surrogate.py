@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.common.gaussian import (
     Kernel,
     box_around,
@@ -78,29 +79,30 @@ class MarginProcess:
     proposed where the expected width is greatest.
 
     Args:
-        positions: positions of the scored candidates, (N, D), at least two.
-        margins: for each candidate and each of I items: the right option's score minus the score of
-            each other option; empty: unknown.
+        candidates: at least two, of the same tasks. Items whose margins are unknown for one of them
+            are ignored.
 
     Attributes:
         kernel: the likeliest kernel.
         beyond: proposals may lie this far beyond the scored range, as a share of it.
 
     Example:
-        >>> x = np.linspace(0, 1, 6)[:, None]
-        >>> model = MarginProcess(x, [[[p + 1, 0.5 - p]] for p in x.ravel().tolist()])
+        >>> x = np.linspace(0, 1, 6)
+        >>> model = MarginProcess([Candidate(np.array([p]), 0, margins=[[p + 1, 0.5 - p]]) for p in x])
         >>> model.margins(np.array([[0.3], [0.9]])).round(2).tolist()
         [[0.2], [-0.4]]
     """
 
     beyond = 1.0
 
-    def __init__(self, positions: Floats, margins: Sequence[Margins]) -> None:
-        self.positions = positions
-        items = [own for own in zip(*margins, strict=True) if all(own)]
-        columns = np.hstack([np.array(own, dtype=np.float64) for own in items])
-        self._first = np.cumsum([0, *(len(own[0] or ()) for own in items[:-1])])
-        self._posterior = likeliest(kernels_for(positions, MARGIN_NOISES), positions, columns)
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.positions: Floats = np.stack([candidate.position for candidate in candidates])
+        margins = (candidate.margins for candidate in candidates)
+        items = [np.array(own) for own in zip(*margins, strict=True) if all(own)]
+        columns = np.hstack(items)
+        self._first = np.cumsum([0, *(own.shape[1] for own in items[:-1])])
+        kernels = kernels_for(self.positions, MARGIN_NOISES)
+        self._posterior = likeliest(kernels, self.positions, columns)
         self.kernel = self._posterior.kernel
         self._seen = self._closest(columns)
         self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
@@ -245,17 +247,15 @@ class Surrogate:
 
     Attributes:
         method: ``items`` (a model of their margins) or ``scores`` (of the value).
-        starts: the first candidates, (N, D) float64.
+        starts: the first candidates, (N, D) float64; first of all the experts.
         experts: names of the experts.
         tasks: names of the tasks.
         combine: combines the tasks' scores into the value.
         most: maximum number of candidates that the model proposes.
         seed: seed of the proposals.
         at_once: candidates scored side by side, and so proposed together.
-        floor: value of the best expert; the returned candidate is not below it.
         left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
-            then also those clearly worse than the base. The model ignores candidates that contain
-            them.
+            and those clearly worse than the base. The model ignores candidates that contain them.
         remarks: what a user should know about the proposals.
     """
 
@@ -267,9 +267,8 @@ class Surrogate:
     most: int
     seed: int = 0
     at_once: int = 1
-    floor: float = -math.inf
-    left_out: Sequence[int] = ()
-    remarks: list[str] = field(default_factory=list)
+    left_out: Sequence[int] = field(default=(), init=False)
+    remarks: list[str] = field(default_factory=list, init=False)
     _seen: dict[str, Candidate] = field(default_factory=dict, init=False)
     _started: int = field(default=0, init=False)  # candidates scored before any proposal
 
@@ -284,7 +283,7 @@ class Surrogate:
         self._started = len(self._seen)
         if not self.most or self._started < LEAST:
             return
-        self._leave_out_harmful()
+        self._leave_out()
         active = torch.ones(self.starts.shape[1], dtype=torch.float64)
         active[list(self.left_out)] = 0.0
         done = 0
@@ -320,14 +319,15 @@ class Surrogate:
 
         Of the candidates about as good as the best, it is the one with the highest expectation of
         the model. About as good means within a standard error of the best value (the rule of
-        Breiman et al. 1984, section 3.4.3), and not below `floor`. The winner of many comparisons
+        Breiman et al. 1984, section 3.4.3), and not below an expert. The winner of many comparisons
         on the same items owes part of its lead to luck. Where no candidate leads the best expert,
         it is that expert.
         """
         scored = self.scored
         best = max(scored, key=lambda candidate: candidate.value)
-        if len(scored) >= LEAST and best.value > self.floor:
-            least = max(best.value - np.nan_to_num(best.error), self.floor)
+        floor = max(candidate.value for candidate in self._alone)
+        if len(scored) >= LEAST and best.value > floor:
+            least = max(best.value - np.nan_to_num(best.error), floor)
             expected = self._model(scored).expected()
             near = [number for number, c in enumerate(scored) if c.value >= least]
             best = scored[max(near, key=lambda number: expected[number])]
@@ -345,15 +345,24 @@ class Surrogate:
 
     def _model(self, seen: Sequence[Candidate]) -> MarginProcess | ScoreProcess:
         """A model of these candidates."""
-        if self.method == "scores":
-            return ScoreProcess(seen)
-        positions = np.stack([candidate.position for candidate in seen])
-        return MarginProcess(positions, [candidate.margins for candidate in seen])
+        process = ScoreProcess if self.method == "scores" else MarginProcess
+        return process(seen)
 
-    def _leave_out_harmful(self) -> None:
-        """Find the harmful experts, and say so."""
-        found = harmful(list(self._seen.values()))
-        self.left_out = sorted({*self.left_out, *found})
+    @property
+    def _alone(self) -> list[Candidate]:
+        """The experts."""
+        return list(self._seen.values())[: len(self.experts)]
+
+    def _leave_out(self) -> None:
+        """Find the experts that are too many, and the harmful ones, and say so."""
+        values = [candidate.value for candidate in self._alone]
+        worse = sorted(range(len(values)), key=lambda number: -values[number])[MOST_COEFFICIENTS:]
+        if worse:
+            self.remarks.append(
+                f"only the best {MOST_COEFFICIENTS} of {len(values)} experts are mixed"
+            )
+        found = harmful(self._alone, list(self._seen.values()))
+        self.left_out = sorted({*worse, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
@@ -361,7 +370,7 @@ class Surrogate:
             )
 
 
-def harmful(seen: Sequence[Candidate]) -> list[int]:
+def harmful(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int]:
     """Numbers of the experts worse than the base by more than `ERRORS` standard errors of the
     difference, taken as if both had been scored on different items; an unknown error (NaN) is never
     clearly worse.
@@ -371,22 +380,21 @@ def harmful(seen: Sequence[Candidate]) -> list[int]:
 
     Example:
         >>> base, ant, bee, cat = np.vstack([np.zeros(3), np.eye(3)])
-        >>> values = [(base, 0.5), (ant, 0.6), (bee, 0.1), (cat, 0.4), (ant / 2, 0.1)]
+        >>> values = [(ant, 0.6), (bee, 0.1), (cat, 0.4), (base, 0.5), (ant / 2, 0.1)]
         >>> seen = [Candidate(position, value, 0.05) for position, value in values]
-        >>> harmful(seen)
+        >>> harmful(seen[:3], seen)
         [1]
-        >>> harmful([*seen, *[Candidate(bee + cat, 0.3, 0.05)] * 4])  # most contain bee
+        >>> harmful(seen[:3], [*seen, *[Candidate(bee + cat, 0.3, 0.05)] * 4])  # most contain bee
         []
     """
-    base = next((one for one in seen if not one.position.any()), None)
-    if base is None:
-        return []
-    experts = set()
-    for one in seen:
-        alone = np.count_nonzero(one.position) == 1 and one.position.max() == 1
-        if alone and base.value - one.value > ERRORS * math.hypot(base.error, one.error):
-            experts.add(int(one.position.argmax()))
-    without = [one for one in seen if not one.position[list(experts)].any()]
+    nothing = Candidate(seen[0].position, -math.inf)
+    base = next((one for one in seen if not one.position.any()), nothing)
+    worse = [
+        number
+        for number, one in enumerate(experts)
+        if base.value - one.value > ERRORS * math.hypot(base.error, one.error)
+    ]
+    without = [one for one in seen if not one.position[worse].any()]
     if 2 * len(without) > len(seen):
-        return sorted(experts)
+        return worse
     return []

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -26,56 +25,36 @@ from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 
 @dataclass
-class Dropout:
-    """Drops evaluations at random: Drop-K a whole iteration, Drop-N a single candidate.
-
-    The particles still move. The starting swarm is always evaluated. Dropout has its own random
-    numbers, so a seed moves the swarm in the same way with and without it.
-
-    Attributes:
-        drop_k: probability of dropping a whole iteration.
-        drop_n: probability of dropping a single candidate.
-        seed: seed of the search.
-
-    Example:
-        >>> dropout = Dropout(0.0, 0.5, seed=0)
-        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
-        ([False, False, False, False], [False, False, False, True])
-    """
-
-    drop_k: float
-    drop_n: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        self._random = np.random.default_rng([self.seed, 1])
-
-    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
-        """(N,) mask of the particles that are not evaluated."""
-        if iteration == 0:
-            return np.zeros(particles, dtype=np.bool_)
-        whole = self._random.random() < self.drop_k
-        return (self._random.random(particles) < self.drop_n) | whole
-
-
-@dataclass
 class SwarmProposer:
     """Proposes an optimizer's candidates: a swarm of the library (the paper's included), or
     another.
 
+    Evaluations may be dropped at random, except of the starting swarm; the particles still move.
+    These draws have their own random numbers, so a seed moves the swarm in the same way with and
+    without them.
+
     Attributes:
         optimizer: maximiser that begins with the experts.
-        dropout: drops evaluations.
+        drop_k: probability of dropping a whole iteration (Drop-K).
+        drop_n: probability of dropping a single candidate (Drop-N).
+        seed: seed of the search.
         saved: saves the swarm after each iteration; None: saves nothing.
         name: the optimizer's name in the settings.
         iteration: iterations so far.
+        remarks: none.
     """
 
     optimizer: pso.Optimizer
-    dropout: Dropout
+    drop_k: float = 0.0
+    drop_n: float = 0.0
+    seed: int = 0
     saved: Checkpoint | None = None
     name: str = ""
     iteration: int = field(default=0, init=False)
+    remarks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng([self.seed, 1])
 
     def batches(self) -> Iterator[Batch]:
         """The positions of each iteration in turn, until the optimizer stops; each is scored and
@@ -83,7 +62,10 @@ class SwarmProposer:
         """
         while not self.optimizer.stop():
             self._asked = self._ask()
-            self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
+            self._dropped = np.zeros(len(self._asked), dtype=np.bool_)
+            if self.iteration > 0:
+                whole = self._random.random() < self.drop_k
+                self._dropped = (self._random.random(len(self._asked)) < self.drop_n) | whole
             numbers = np.flatnonzero(~self._dropped).tolist()
             yield Batch(self._asked[numbers], numbers, self.iteration)
 
@@ -125,7 +107,7 @@ class SwarmProposer:
 
 def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmProposer:
     """The proposer that runs iterations; the stack releases its optimizer."""
-    config = job.plan.config
+    config = job.config
     optimizer = make_optimizer(
         config.optimizer,
         job.starts,
@@ -136,6 +118,6 @@ def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> Swar
         compat="reference" if config.reference else "paper",
         settings=config.settings,
     )
-    drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
     optimizer = stack.enter_context(released(optimizer))
-    return SwarmProposer(optimizer, drops, saved, config.optimizer)
+    drops = (config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
+    return SwarmProposer(optimizer, *drops, saved, config.optimizer)

@@ -96,14 +96,13 @@ def train_on_labels(
     Returns:
         The models before and after.
     """
-    if job.plan.config.quick:
+    if job.config.quick:
         most = 1
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single].to(untrained), most)
     if folder is None or not folder.exists():
         announce(job, starts)
-    fittings = _fittings(job, found, starts, folder)
-    rows = _cross_fitted(job, found, starts, fittings)
+    fittings, rows = _cross_fitted(job, found, starts, folder)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(rows, trained, strict=True))
@@ -112,10 +111,11 @@ def train_on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
-    whole = trained_whole(values, best, job.plan.rivals == 3)
-    tuned = {name: Contestant(starts[name], None, True, row) for name, row in rows.items()}
-    for name in sorted(whole):
-        tuned[name] = replace(tuned[name], patch=fittings[name].whole())
+    whole = trained_whole(values, best, job.rivals == 3)
+    tuned = {}
+    for name, row in rows.items():
+        patch = fittings[name].whole() if name in whole else None
+        tuned[name] = Contestant(starts[name], patch, True, row)
     mixture = Contestant(starts[best], dev=before_row)
     models = {"mixture": mixture, "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
@@ -171,38 +171,26 @@ def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
     return {name: starts[name] for name in (BASE, EXPERT, MIXTURE) if name in order[:most]}
 
 
-def _fittings(
+def _cross_fitted(
     job: Job, found: Found, starts: Mapping[str, Tensor], folder: Path | None
-) -> dict[str, Fitting]:
-    """Name -> the training of each start; some will also be trained on all items."""
+) -> tuple[dict[str, Fitting], dict[str, Row]]:
+    """The training of each start, and its row after training, cross-fitted on dev; some will also be
+    trained on all items.
+    """
     items = job.choices(found.scorings)
     folds = len(starts) * fold_passes(len(items))
     meter = Meter(folds + training_passes(len(items)), job.tell)
-    fittings = {}
-    for name, position in starts.items():
-        fittings[name] = Fitting(
-            job.engine,
-            job.pool.space.realise(position),
-            items,
-            job.pool.experts[0],
-            job.plan.config.seed,
-            folder and folder / name,
-            fold_epochs(len(items)),
-            spend=meter.spend,
-        )
-    return fittings
-
-
-def _cross_fitted(
-    job: Job, found: Found, starts: Mapping[str, Tensor], fittings: Mapping[str, Fitting]
-) -> dict[str, Row]:
-    """Name -> the row of each start after training, cross-fitted on dev."""
     evaluator = job.evaluator("dev", found.scorings)
+    fittings = {}
     rows = {}
-    for name, fitting in fittings.items():
-        compute = partial(_by_folds, fitting, evaluator, job.objectives.items)
-        rows[name] = found.scorer.trained(starts[name], compute)
-    return rows
+    for name, position in starts.items():
+        start = job.pool.space.realise(position)
+        own = folder and folder / name
+        kind = (items, job.pool.experts[0], job.config.seed, own, fold_epochs(len(items)))
+        fittings[name] = Fitting(job.engine, start, *kind, spend=meter.spend)
+        compute = partial(_by_folds, fittings[name], evaluator, job.objectives.items)
+        rows[name] = found.scorer.trained(position, compute)
+    return fittings, rows
 
 
 def best_start(values: Mapping[str, Score]) -> str:
@@ -238,7 +226,7 @@ def _by_folds(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) 
         fitting.engine.load(patch)
         start = time.perf_counter()
         for name, utility in evaluator.utilities.items():
-            of_task = [places[number] for number in sorted(fold) if places[number][0] == name]
+            of_task = [places[number] for number in fold if places[number][0] == name]
             if of_task:
                 score = utility(fitting.engine, [index for _, index in of_task])
                 known |= zip(of_task, zip(score.per_item, score.margins, strict=True), strict=True)
@@ -361,4 +349,4 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 def announce(job: Job, starts: Iterable[str]) -> None:
     """Report from which models training starts."""
-    job.tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))
+    job.tell(note(f"{job.training}, starting from {', '.join(starts)}"))

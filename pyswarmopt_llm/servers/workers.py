@@ -200,7 +200,7 @@ def open_crew(job: Job, scorings: Mapping[str, Scoring]) -> AbstractContextManag
     """
     # decided here: another process or machine might choose differently
     job = job.with_settings(dtype=str(job.engine.dtype).removeprefix("torch."))
-    config = job.plan.config
+    config = job.config
     if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
     worker = Worker(config, job.fingerprints, scorings)

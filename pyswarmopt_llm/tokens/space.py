@@ -123,3 +123,16 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """
     members, loaded = open_members(config)
     return pool_of(TokenSpace(members), members), MixtureEngine(loaded)
+
+
+Token = SpaceKind(
+    "token",
+    make=prepare,
+    library="",
+    saved_as=MIXTURE,
+    open=open_mixture,
+    description=(
+        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
+        "models, which stay where they are. Use this directory as a base model:"
+    ),
+)

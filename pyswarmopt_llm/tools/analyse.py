@@ -37,7 +37,7 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]
     require(run.about.config, allowed, path)
     job = reopen(run.about.config)
     check_fingerprints(path, run.about, {**job.fingerprints, "best": digests(path / "best")})
-    if not job.plan.kind.adapters or result.best.test is None:
+    if not job.kind.adapters or result.best.test is None:
         raise UserError(f"{path}: leaving an expert out needs adapters and test examples")
     formats: Any = {name: task.answer_format for name, task in result.objectives.items()}
     utilities = job.utilities("test", formats)

@@ -107,9 +107,7 @@ def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
     for bench in benches:
         task = bench.task
         metric = bench.metric
-        tasks[task.name] = digest(
-            [task.fingerprint, task.prompt, metric.identity, metric.fingerprint]
-        )
+        tasks[task.name] = digest([task.fingerprint, task.prompt, metric.identity])
     any_one = benches[0]  # they share everything but the task
     experts = {expert.info.name: expert.info.fingerprint for expert in any_one.experts}
     data = {name: digest(list(examples)) for name, examples in any_one.chats.items()}

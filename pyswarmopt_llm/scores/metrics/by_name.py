@@ -54,7 +54,7 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
             from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 
             rate = ScoreFunction(spec, own("metric", spec)).parts
-            return {"prompted": True, "rate": rate, "fingerprint": fingerprint(spec)}
+            return {"prompted": True, "rate": rate, "depends": fingerprint(spec)}
     return {}
 
 

@@ -51,14 +51,13 @@ class Metric:
         scale: least and greatest score of an item; None: unknown.
         new_tokens: maximum length of a reply; None: the metric does not score written replies.
         usage: cost so far, for ``result.json``; None if the metric costs only time.
-        fingerprint: fingerprint of the user's scoring function, else "".
         gamed: whether a model rates the replies, so that a search may please it without better
             answers.
         prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
             user's function does.
         plain: whether replies continue plain text, without a chat template.
-        depends: digest of a score's other dependencies: a judge's endpoint, model and rubric, a
-            classifier's files; "" without any.
+        depends: digest of what else a score depends on: the user's function, a judge's endpoint,
+            model and rubric, a classifier's files; "" without any.
     """
 
     name: str
@@ -72,7 +71,6 @@ class Metric:
     scale: tuple[float, float] | None = None
     new_tokens: int | None = None
     usage: Callable[[], dict[str, Any]] | None = None
-    fingerprint: str = ""
     gamed: bool = False
     prompted: bool = False
     plain: bool = False

@@ -47,25 +47,25 @@ class Objectives:
     combined_by: str = "harmonic"
     tested: bool = True
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the tasks, then of the externals."""
         return (*self.tasks, *self.externals)
 
-    @property
+    @cached_property
     def items(self) -> dict[str, int]:
         """Name -> number of dev items; 0 for externals."""
         counts = {name: len(task.dev) for name, task in self.tasks.items()}
         return counts | dict.fromkeys(self.externals, 0)
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether replies are written, or the harness scores the engine; both are expensive."""
         return bool(self.externals) or any(
             metric.scoring == "generate" for metric in self.metrics.values()
         )
 
-    @property
+    @cached_property
     def written(self) -> bool:
         """Whether all scores are of written replies, so any reply can be scored."""
         return not self.externals and all(
@@ -82,7 +82,7 @@ class Objectives:
                     found[name][split] = asked
         return found
 
-    @property
+    @cached_property
     def spare(self) -> bool:
         """Whether training uses replies to spare items."""
         return self.written and all(task.spare for task in self.tasks.values())

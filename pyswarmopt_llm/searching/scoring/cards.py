@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from pathlib import Path
 
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import Task
 
 QUESTIONS = "<!-- questions:"  # in a card, before their digests; not shown to readers
 _ID = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")  # of the Hub
@@ -34,16 +31,3 @@ def digest_of(question: str) -> str:
     """
     plain = " ".join(question.casefold().split())
     return blake2b(plain.encode("utf-8", "replace"), digest_size=5).hexdigest()
-
-
-def learnt_items(adapter: Path, task: Task) -> int:
-    """Number of a task's dev items whose questions an adapter was trained on, according to its card."""
-    card = adapter / "README.md"
-    if not card.is_file():
-        return 0
-    learnt = {*card.read_text("utf-8", "replace").partition(QUESTIONS)[2].split()}
-    count = 0
-    for item in task.dev:
-        asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)
-        count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
-    return count

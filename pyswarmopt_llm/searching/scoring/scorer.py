@@ -203,7 +203,7 @@ class Scorer:
         if isinstance(answer, UndefinedModelError):
             row = self._as_the_worst(position, f"{where}: {answer.text}")
         elif isinstance(answer, NotFiniteError):
-            raise UserError(f"{where}: {answer}; fix the metric and resume") from answer
+            raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
         else:
             row = replace(answer, phase=self.phase)
         self.run.store.add(self.phase, row.key, asdict(row))

@@ -138,7 +138,7 @@ class ExpertIteration:
 
         def log_of(split: str, what: str) -> ReplyLog:
             tasks = cast(Mapping[str, Written], job.utilities(split, scorings))
-            seed = job.plan.config.seed
+            seed = job.config.seed
             return ReplyLog(job.engine, tasks, job.objectives.combine, store, seed, what)
 
         self.dev = self.log = log_of("dev", "replies")
@@ -146,7 +146,7 @@ class ExpertIteration:
         if job.objectives.spare:
             self.log = log_of("spare", "spare")
             self.fold_epochs = 0  # dev is only for measuring
-        items = job.plan.trained_items
+        items = job.trained_items
         passes = training_passes(items) + fold_passes(items, self.fold_epochs)
         self._meter = Meter(2 * ROUNDS * passes, job.tell)  # for two models
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
@@ -215,7 +215,7 @@ class ExpertIteration:
             start,
             list(items.values()),
             self._job.pool.experts[0],
-            self._job.plan.config.seed,
+            self._job.config.seed,
             self._folder / name,
             self.fold_epochs,
             [self.log.prompts[number] for number in numbers],

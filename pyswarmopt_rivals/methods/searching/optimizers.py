@@ -26,7 +26,6 @@ from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import explored
-from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
@@ -152,7 +151,7 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
     )
     objectives = Objectives({task.name: task}, {task.name: bench.metric}, {}, harmonic)
     pool = Pool(space, {}, experts=[expert.info for expert in settings.experts])
-    return Job(plan=Plan(config, objectives), pool=pool, engine=bench.engine)
+    return Job(config, objectives, pool=pool, engine=bench.engine)
 
 
 def starting(bench: Bench, experts: int) -> int:

@@ -201,7 +201,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     """
     dropout = Dropout(variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.plan.config, {})))
+        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         scorer.score(experts, 0)
 

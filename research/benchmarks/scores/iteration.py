@@ -90,9 +90,9 @@ def iterated(
     scorings: dict[str, Scoring] = {job.objectives.names[0]: "generate"}
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
-    spare = job.plan.trained_items if job.objectives.spare else 0
+    spare = job.trained_items if job.objectives.spare else 0
     settings = replace(job.with_settings(seed=seed), tell=_print_note)
-    most = samples(spent, job.plan.items, spare)
+    most = samples(spent, job.items, spare)
     iteration = ExpertIteration(settings, scorings, Store(folder / RESULTS), folder, most)
     rounds = iteration.run(START, position, teachers)
     patch = job.pool.space.realise(position)

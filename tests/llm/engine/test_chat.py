@@ -15,12 +15,12 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.scores.tasks.answers import check
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.search import search
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"

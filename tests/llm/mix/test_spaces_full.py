@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.full import FullSpace
-from pyswarmopt_llm.searching.search import resume, search
+from pyswarmopt_llm.report.run import resume, search
 
 Tensors = dict[str, torch.Tensor]
 

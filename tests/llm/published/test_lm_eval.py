@@ -16,8 +16,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
-from pyswarmopt_llm.searching.search import search
 
 
 def documents(n: int, seed: int) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.report import run as report
 from pyswarmopt_llm.report.run import write_report
-from pyswarmopt_llm.searching import search as job
 
 
 @pytest.fixture
@@ -25,11 +24,13 @@ def settings(make_search: MakeSearch, tmp_path: Path) -> SearchConfig:
 def test_what_could_not_be_written_for_people_is_written_later(
     settings: SearchConfig,
 ) -> None:
-    found = job.search(settings)
+    found = report.search(settings)
     card = found.run / "best" / "README.md"
+    card.unlink()
+    (found.run / "report.html").unlink()
     card.mkdir()
     with pytest.raises(OSError):
-        report._shown(found)
+        report.resume(found.run)
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card.rmdir()
     assert lasting(report.resume(found.run).result) == lasting(found.result)

@@ -12,9 +12,9 @@ from search_helpers import Json, ends_as, history, louder, questions, small, wri
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.finish import front_of
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.search import resume, search
 
 FLAKY = """
 calls = 0

@@ -164,9 +164,9 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(
         resume(config.out)
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
-    with pytest.raises(UserError, match="metric of asks has changed since the run began"):
+    with pytest.raises(UserError, match=r"metrics \(asks\) changed since the run began"):
         resume(config.out, allowed=["mine.py:letters"])
-    (mine / "mine.py").write_text(text + "\n# edited, with the same values\n")
+    (mine / "mine.py").write_text(text)
     result = resume(config.out, allowed=["mine.py:letters"]).result
     assert lasting(result) == lasting(whole)
     assert history(Path(config.out)) == history(Path(f"{config.out}-whole"))

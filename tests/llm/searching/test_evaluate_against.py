@@ -11,8 +11,8 @@ from search_helpers import Json, MakeSearch, Shell, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 Capsys = pytest.CaptureFixture[str]

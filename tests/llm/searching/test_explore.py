@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from search_helpers import Hull, Position
@@ -23,7 +24,7 @@ from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 UNLIMITED = SearchConfig("", (), (), "")
@@ -54,7 +55,7 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
     while not by_hand.stop():
         x = by_hand.ask()
         by_hand.tell(x, [1 / (1 + float(((one - GOAL) ** 2).sum())) for one in x])
-    proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0), Checkpoint(tmp_path / "swarm.npz"))
+    proposer = SwarmProposer(moved(), saved=Checkpoint(tmp_path / "swarm.npz"))
     scored = scorer()
     stop = explore(proposer, scored, UNLIMITED)
     assert stop == by_hand.stop() == {"max_iter": 8}
@@ -74,7 +75,7 @@ def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path
     file.write_text(f"{term}mine = pso.compose(terms=(pso.inertia(0.6), term), name='mine')\n")
     name = f"{file}:mine"
     swarm = make_optimizer(name, torch.eye(3), population=3, max_iter=2, patience=2, seed=0)
-    proposer = SwarmProposer(swarm, Dropout(0.0, 0.0, 0), name=name)
+    proposer = SwarmProposer(swarm, name=name)
     with pytest.raises(UserError, match=f"optimizer {re.escape(name)} raised ") as error:
         explore(proposer, scorer(), UNLIMITED)
     assert said in str(error.value) and "\n" not in str(error.value)
@@ -86,21 +87,22 @@ def test_a_fault_in_a_users_term_is_one_line(direction: str, said: str, tmp_path
 )
 def test_no_evaluation_begins_beyond_the_budget(budget: dict[str, Any], rows: int) -> None:
     scored = scorer()
-    proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0))
+    proposer = SwarmProposer(moved())
     assert explore(proposer, scored, replace(UNLIMITED, **budget)).keys() == budget.keys()
     assert len(scored.rows) == rows  # those of the start always
 
 
 def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers() -> None:
-    drawn = Dropout(0.3, 0.4, seed=2)
-    proposer = SwarmProposer(moved(patience=100), Dropout(0.3, 0.4, seed=2))
+    drawn = np.random.default_rng([2, 1])
+    proposer = SwarmProposer(moved(patience=100), 0.3, 0.4, seed=2)
     scored = scorer()
     explore(proposer, scored, UNLIMITED)
     found = [(row.iteration, row.particle) for row in scored.rows]
-    expected = []
-    for iteration in range(9):
-        dropped = drawn.dropped(iteration, 6)
-        expected += [(iteration, number) for number in range(6) if not dropped[number]]
+    expected = [(0, number) for number in range(6)]
+    for iteration in range(1, 9):
+        whole, each = drawn.random(), drawn.random(6)
+        kept = [number for number in range(6) if min(each[number] - 0.4, whole - 0.3) >= 0]
+        expected += [(iteration, number) for number in kept]
     assert found == expected and proposer.iteration == 9
     assert len({iteration for iteration, _ in found}) < 9  # a whole iteration is left out
     assert not math.isnan(proposer.best().value)

@@ -17,10 +17,9 @@ from search_helpers import MakeSearch, Shell, search_words
 
 import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
-from pyswarmopt_llm.engine.memory import Sizes, copies, decide
+from pyswarmopt_llm.engine.memory import decide, token_bytes
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.searching.dry_run import Timed, dry_run_search
-from pyswarmopt_llm.searching.prepare import Job
+from pyswarmopt_llm.searching.dry_run import dry_run_search
 
 # Numbers of the published configurations: hidden, inner, vocabulary; layers, heads, key-value heads
 SIZES = "hidden_size intermediate_size vocab_size num_hidden_layers num_attention_heads".split()
@@ -107,16 +106,15 @@ def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(
 def test_a_pass_holds_what_the_parts_of_a_layer_give_the_residual_and_the_logits(
     tiny_base: Path,
 ) -> None:
+    """Its feed-forward part is twice as wide as the residual, and counts as four times."""
     model, _ = load.load_model(resolve_base(str(tiny_base)), torch.float32)
     held: list[int] = []
     for part in model.model.layers[0].modules():
         if not list(part.children()):
             part.register_forward_hook(lambda module, inputs, given: held.append(given.numel()))
     logits = model(torch.zeros(1, 1, dtype=torch.long)).logits
-    numbers = sum(held) + model.config.hidden_size + logits.numel()
-    assert Sizes.of(model).scoring(10) == 10 * 4 * numbers
-    vars(model.config)["intermediate_size"] = [64, 128]  # layers of other sizes: the largest counts
-    assert Sizes.of(model).inner == 128
+    numbers = sum(held) + 3 * 64 + model.config.hidden_size + logits.numel()
+    assert token_bytes(model) == 4 * numbers
 
 
 @pytest.mark.parametrize("spare", [1, -1])
@@ -127,10 +125,9 @@ def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
     model, _ = load.load_model(resolve_base(str(tiny_base)), torch.float32)
     changed = {"model.layers.0.self_attn.q_proj.weight", "model.layers.1.mlp.up_proj.weight"}
     kept = 4 * (32 * 32 + 64 * 32)
-    assert copies(model, changed) == (kept, 2 * 4 * 64 * 32)
-    needed = sum(copies(model, changed)) + Sizes.of(model).scoring(1024)
+    needed = kept + 2 * 4 * 64 * 32 + 1024 * token_bytes(model)
     free(needed + min(spare, 0))
-    decided, why = decide(model, "auto", changed, None)
+    decided, why = decide(model, "auto", changed, 1024)
     assert decided["mix"] == ("merged" if spare > 0 else "runtime")
     assert bool(why) == (spare < 0)
     # What is told stays, and so it is when a run goes on with less memory.
@@ -143,11 +140,7 @@ def test_a_plan_has_the_time_of_the_test_split(
 ) -> None:
     """A second an item: only what is scored takes time, test with as much as it has."""
 
-    def timed(job: Job, name: str) -> Timed:
-        task = job.tasks[name]
-        return Timed(name, len(task.dev), len(task.test), "likelihood", 1.0)
-
-    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run._time_task", timed)
+    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run.seconds_per_pass", lambda job: 1.0)
     plans = [dry_run_search(words_search(12, test)) for test in (10, 30)]
     none = dry_run_search(replace(words_search(12, 30), test=0))
     assert none.seconds < plans[0].seconds < plans[1].seconds

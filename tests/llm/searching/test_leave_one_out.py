@@ -12,7 +12,7 @@ import safetensors.torch
 from search_helpers import MakeSearch, Shell, files, hand_over, keep_trained, questions, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 NAMES = ("ant", "bee", "cat")

@@ -11,7 +11,7 @@ from search_helpers import MakeSearch, history
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
-from pyswarmopt_llm.searching.search import resume, search
+from pyswarmopt_llm.report.run import resume, search
 
 NAMES = [
     *optimizer_names(),

@@ -19,7 +19,7 @@ from search_helpers import WORDS, MakeSearch, Shell
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.use import predict as job
 
 LABELS = ("card lost", "loan", "öffnen")

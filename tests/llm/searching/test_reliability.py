@@ -17,8 +17,8 @@ import torch
 from search_helpers import Shell
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.search import search
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_of_more_experts_than_a_model_takes_the_best_are_mixed(
     plans = [make_plan(replace(free, experts=("x",) * count)) for count in (64, 65, 200)]
     assert [plan.evaluations for plan in plans] == [73, 74, 209]
     assert {plan.config.method for plan in plans} == {"items"}
-    monkeypatch.setattr("pyswarmopt_llm.searching.find.MOST_COEFFICIENTS", 2)
+    monkeypatch.setattr("pyswarmopt_llm.searching.surrogate.MOST_COEFFICIENTS", 2)
     assert "only the best 2 of 3 experts are mixed" in search(free).result["notes"]
     rows = history(Path(config.out))
     values = [row["value"] for row in rows[:3]]

@@ -56,7 +56,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     patch = Patch()
     if start is not None:
         choices = job.choices({"words": "likelihood"})
-        lora = fit(job.engine, start, choices, job.pool.experts[0], job.plan.config.seed)
+        lora = fit(job.engine, start, choices, job.pool.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
     job.engine.load(patch)
@@ -68,9 +68,9 @@ def without_folds(job: Job, start: Patch) -> list[float]:
     (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
     choices = job.choices({"words": "likelihood"})
     values = [0.0] * len(choices)
-    for fold in folds(choices, job.plan.config.seed):
+    for fold in folds(choices, job.config.seed):
         rest = [item for place, item in enumerate(choices) if place not in fold]
-        lora = fit(job.engine, start, rest, job.pool.experts[0], job.plan.config.seed)
+        lora = fit(job.engine, start, rest, job.pool.experts[0], job.config.seed)
         job.engine.load(start.with_low_rank(lora.low_rank))
         for place, value in enumerate(utility(job.engine).per_item):
             values[place] = value if place in fold else values[place]

@@ -57,7 +57,7 @@ def test_margins_are_those_of_the_literal_formulas_item_by_item(
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
     margins[0, 3] = math.nan
     there = [[[m for m in own if not math.isnan(m)] for own in one] for one in margins.tolist()]
-    model = MarginProcess(x, there)
+    model = MarginProcess([Candidate(p, 0, margins=own) for p, own in zip(x, there, strict=True)])
     means = model.margins(new)
     assert means.shape == (3, 3)
     for m, i in itertools.product(range(3), range(3)):
@@ -94,7 +94,7 @@ def test_of_a_single_item_the_best_is_returned_whatever_the_error() -> None:
 
 
 def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
-    """By a literal transcription; never one below the floor."""
+    """By a literal transcription; never one below an expert."""
     rng = np.random.default_rng(5)
     margins = rng.normal(size=(12, 40, 3)) + 1.2
     values = (margins.min(2) > 0).mean(1)
@@ -106,9 +106,10 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
         if values[i] >= least
     }
     assert len(wide) > 1
-    for floor in (-math.inf, best):
-        near = [i for i in wide if values[i] >= floor]
-        proposer, _ = learnt(margins, np.arange(12.0)[:, None], floor=floor)
+    for expert in (values.argmin(), values.argmax()):  # the first
+        near = [i for i in wide if values[i] >= values[expert]]
+        order = [expert, *(i for i in range(12) if i != expert)]
+        proposer, _ = learnt(margins[order], np.array(order, dtype=float)[:, None])
         found = proposer.best()
         chosen = max(near, key=wide.__getitem__)
         assert (found.x.item(), found.value) == (chosen, values[chosen])

@@ -11,7 +11,7 @@ from search_helpers import MakeSearch, Shell, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.use.generate import generate_text, worded
 from pyswarmopt_llm.searching.use.opening import result_of
 

@@ -12,8 +12,8 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.search import resume, search
 from pyswarmopt_llm.servers.workers import Worker
 
 
@@ -38,10 +38,10 @@ def test_two_find_the_same_with_drops_and_after_a_death(fragile: SearchConfig, h
 def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
     job = prepare(replace(crew_config, scoring="likelihood"))
     request = job.pool.space.vertices()[0]
-    worker = Worker(job.plan.config, job.fingerprints, {"words": "likelihood"})
+    worker = Worker(job.config, job.fingerprints, {"words": "likelihood"})
     there = worker.answer(request)
     here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
     assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
-    other = Worker(job.plan.config, {**job.fingerprints, "base": "other files"}, {})
+    other = Worker(job.config, {**job.fingerprints, "base": "other files"}, {})
     with pytest.raises(UserError, match="changed before a worker loaded them"):
         other.answer(torch.zeros(1))

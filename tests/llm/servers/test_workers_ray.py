@@ -17,7 +17,7 @@ from search_helpers import history, lasting, louder, questions, small, write_tas
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.report.run import search
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pyswarmopt[ray]'")
 pytestmark = pytest.mark.slow
