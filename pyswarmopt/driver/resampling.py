@@ -19,7 +19,6 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import columns, rows_of
 from pyswarmopt.driver.judge import Evaluated, Found, Judge
-from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # most evaluations for choosing the result of a noisy search, and for reporting it
 FINAL_DRAWS = 100
@@ -146,11 +145,11 @@ class ByMeans(Judge):
         except Exception as error:  # the user's objective may raise anything
             return judged, error
         self._revise(bests)
-        means = [self.sample(each.x) for each in judged]
-        return [
-            each._replace(cost=sample.mean) if sample.n else each
-            for each, sample in zip(judged, means, strict=True)
-        ], None
+        for i, each in enumerate(judged):
+            sample = self.sample(each.x)
+            if sample.n:
+                judged[i] = each._replace(cost=sample.mean)
+        return judged, None
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         """Draw the best until the target is certain, then keep the samples of the swarm's bests."""
@@ -163,11 +162,10 @@ class ByMeans(Judge):
         """Leave the best unchanged: single draws say little."""
 
     def _look(self) -> None:
-        """Take the best from the swarm, whose bests are means."""
-        cost = self._sign * self._search.best.value
-        if self._constraints and cost > INFEASIBLE:
-            cost = math.nan
-        self.best = self.draft(self._best_position())._replace(cost=cost)
+        """Take the best from the search, with its mean; NaN if it is not feasible."""
+        x = self._best_position()
+        sample = self.sample(x)
+        self.best = self.draft(x)._replace(cost=sample.mean if sample.n else math.nan)
         self.calls = self._evaluator.calls
 
     def _decide(self) -> None:
@@ -198,13 +196,11 @@ class ByMeans(Judge):
         self._choose()
         if self.best.violation > 0:
             return super().final(scale)
-        fresh = Sample(self.best.x)
-        costs = self.draw(np.tile(fresh.x, (self._final_draws(), 1)))
-        for cost in costs[np.isfinite(costs)]:
-            fresh = fresh.add(float(cost))
-        if fresh.n > 1:
-            return self._by_mean(fresh)
-        return self.found()
+        chosen = self.sample(self.best.x)
+        self._samples = {}
+        self._take_again(np.tile(chosen.x, (self._final_draws(), 1)))
+        fresh = self.sample(chosen.x)
+        return self._by_mean(fresh if fresh.n > 1 else chosen)
 
     def _choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky."""
@@ -286,12 +282,6 @@ class ByMeans(Judge):
 
 class ByProcess(ByMeans):
     """Like `ByMeans`, for a search whose Gaussian process learns every draw and ranks the points."""
-
-    def _look(self) -> None:
-        x = self._best_position()
-        sample = self.sample(x)
-        self.best = Evaluated(x, sample.mean if sample.n else math.inf)
-        self.calls = self._evaluator.calls
 
     def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         super()._take(points, costs)

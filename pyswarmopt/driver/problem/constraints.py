@@ -24,7 +24,6 @@ EQUALITY_TOLERANCE = 1e-4  # allowed violation, from the CEC 2006 problems (Lian
 RETURNED = "returned"  # stands for constraints that fun returns with its value
 
 HUGE = 1e296  # costs up to this are their own rank
-INFEASIBLE = 4.5e296  # ranks above this belong to infeasible points
 LARGEST = float(np.finfo(np.float64).max)
 
 

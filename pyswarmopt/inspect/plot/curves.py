@@ -49,14 +49,13 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
         >>> matplotlib.pyplot.close(ax.figure)
     """
 
-    def heights(t: Trace) -> Floats:
-        if optimum is None:
-            return t.best
+    if optimum is None:
+        return _curves(ax, runs, lambda t: t.best, "best value", "linear")
+
+    def distance(t: Trace) -> Floats:
         return np.maximum(np.abs(t.best - optimum), SMALLEST)
 
-    if optimum is None:
-        return _curves(ax, runs, heights, "best value", "linear")
-    return _curves(ax, runs, heights, "distance to the optimum", "log")
+    return _curves(ax, runs, distance, "distance to the optimum", "log")
 
 
 def diversity(runs: Any, ax: Axes | None = None) -> Axes:
