@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective
 from pyswarmopt.driver.options import Arguments, Options
@@ -149,7 +148,8 @@ def minimize(
         (3, 'adam', True)
     """
 
-    return _search(Options(fun, bounds, recipe, population, **options), maximize=False)
+    r: Result = Search(Options(fun, bounds, recipe, population, **options)).run()
+    return r
 
 
 @answered(Arguments)
@@ -178,14 +178,8 @@ def maximize(
         (3.0, 1.0)
     """
 
-    return _search(Options(fun, bounds, recipe, population, **options), maximize=True)
-
-
-def _search(options: Options, maximize: bool) -> Result:
-    if options.target is not None:
-        as_target(options.target, maximize)
-    result: Result = Search(options, maximize).run()
-    return result
+    r: Result = Search(Options(fun, bounds, recipe, population, **options), maximize=True).run()
+    return r
 
 
 __all__ = ["maximize", "minimize"]

@@ -233,8 +233,7 @@ class Swarm:
         self._update.restart()
 
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
-        array = as_values(values, shape)
-        return -array if self._state.maximize else array
+        return self._state.user_value(as_values(values, shape))
 
     # ---- results ----
 
@@ -274,16 +273,12 @@ class Swarm:
     @property
     def values(self) -> Floats:
         """Each particle's latest value, (N,); NaN before the first evaluation."""
-        if self._state.maximize:
-            return -self._state.costs
-        return self._state.costs.copy()
+        return self._state.user_value(self._state.costs.copy())
 
     @property
     def personal_best_values(self) -> Floats:
         """Each particle's best value, (N,)."""
-        if self._state.maximize:
-            return -self._state.best_costs
-        return self._state.best_costs.copy()
+        return self._state.user_value(self._state.best_costs.copy())
 
     @property
     def iteration(self) -> int:

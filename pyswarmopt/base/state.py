@@ -12,13 +12,14 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
 from pyswarmopt.base.record import StateRecord
 
+V = TypeVar("V", float, Floats)
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 EXEMPLARS = "exemplars"  # entry of `State.memory`
 
@@ -114,8 +115,8 @@ class State(StateRecord):
         self.incoming[particle] = cost
         self.arrived[particle] = True
 
-    def user_value(self, cost: float) -> float:
-        """The objective's value for a cost: negated if the swarm maximises."""
+    def user_value(self, cost: V) -> V:
+        """The objective's value for a cost, or the cost for a value: negated if the swarm maximises."""
         return -cost if self.maximize else cost
 
     def saved(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     recipe = options.recipe
     if recipe == "surrogate":
         said = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
-        warnings.warn(said, FutureWarning, stacklevel=7)  # the line that calls minimize
+        warnings.warn(said, FutureWarning, stacklevel=6)  # the line that calls minimize
         recipe = None
     if recipe is None and _suits_composed(options, problem):
         return None
