@@ -67,13 +67,9 @@ class Comparison:
         """
         return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
 
-    def median(self, recipe: str) -> float:
-        """Median of `finals`."""
-        return float(np.median(self.finals(recipe)))
-
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval for `median`, from order statistics; with fewer than six seeds, the range
-        (the table says so).
+        """A 95% interval for the median of `finals`, from order statistics; with fewer than six
+        seeds, the range (the table says so).
         """
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
@@ -95,7 +91,7 @@ class Comparison:
         rows = [["recipe", "median", interval_name(len(runs)), f"better than {first}", "p"]]
         for name in self.results:
             low, high = self.interval(name)
-            row = [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}", "", ""]
+            row = [name, f"{np.median(self.finals(name)):.3g}", f"{low:.3g} to {high:.3g}", "", ""]
             if name in paired:
                 better, worse, p = paired[name]
                 row[3:] = f"{better} of {better + worse}", f"{p:.2g}"
