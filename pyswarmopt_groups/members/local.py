@@ -98,9 +98,9 @@ class LocalMember(Member):
             draws = [Draw(how.temperature, _seeds(chats, how.seed, k)) for k in range(how.n)]
         samples = [engine.generate(chats, self.longest(how), draw) for draw in draws]
         replies = []
-        for prompt, *written in zip(prompts, *samples, strict=True):
+        for chat, *written in zip(chats, *samples, strict=True):
             texts = tuple(map(storable, written))
-            turn = engine.count_tokens(engine.chat(prompt))
+            turn = engine.count_tokens(chat)
             replies.append(Texts(texts, len(texts) * turn + sum(map(self.count, texts))))
         return replies
 

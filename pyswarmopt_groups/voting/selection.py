@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
+from transformers import BatchEncoding
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt_groups import voting
@@ -19,7 +20,7 @@ from pyswarmopt_groups.members.protocol import BLANK, Member
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.batching import longest_first, padded
+from pyswarmopt_llm.engine.batching import longest_first
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -148,16 +149,26 @@ def embed(engine: TransformersEngine, texts: Sequence[str]) -> Floats:
     get no chat template, whose tokens would make them all alike.
     """
     encoded = [engine.encode_prompt(text) for text in texts]
-    embeddings = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
-    lengths = [len(ids) for ids in encoded]
+    embeddings = np.empty((len(texts), engine.model.get_input_embeddings().embedding_dim))
+    lengths = [*map(len, encoded)]
     for indices in longest_first(lengths, lambda longest: engine.batch_tokens // longest):
-        rows = [encoded[index] for index in indices]
-        ids, mask = padded(rows, int(engine.tokenizer.pad_token_id), engine.model.device)
-        states = engine.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask[..., None]
+        batch = padded(engine, [encoded[index] for index in indices])
+        states = engine.model.base_model(**batch).last_hidden_state
+        weights = batch["attention_mask"][..., None]
         means = (states.float() * weights).sum(1) / weights.sum(1)
         embeddings[indices] = torch.nn.functional.normalize(means, dim=-1).double().cpu().numpy()
     return embeddings
+
+
+def padded(engine: TransformersEngine, rows: Iterable[Sequence[int]]) -> BatchEncoding:
+    """Texts padded on the right, as inputs of the engine's model."""
+    batch = engine.tokenizer.pad(
+        {"input_ids": list(map(list, rows))},
+        padding_side="right",
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    return batch.to(engine.model.device)
 
 
 def embedding_member(members: Sequence[Member]) -> LocalMember:

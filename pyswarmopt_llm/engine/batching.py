@@ -257,13 +257,3 @@ def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
             targets.append((heads.setdefault(start + at, len(heads)), token, pair))
     head, tokens, pairs = torch.tensor(targets).T
     return Batch(tuple(rows), input_ids, position_ids, torch.tensor([*heads]), head, tokens, pairs)
-
-
-def padded(rows: Prompts, pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Texts padded on the right: token ids, and the attention mask (1 on tokens, 0 on padding), both
-    (N, T) int64.
-    """
-    tokens = [torch.tensor(row) for row in rows]
-    mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
-    ids = pad_sequence(tokens, batch_first=True, padding_value=pad)
-    return ids.to(device), mask.to(device)

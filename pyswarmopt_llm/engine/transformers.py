@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Engine, Pairs, Patch
+from pyswarmopt_llm.common.interfaces import Pairs, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
@@ -184,17 +184,6 @@ class TransformersEngine(PromptTokenizer):
         if not isinstance(named, list):
             named = [named]
         return frozenset({self.tokenizer.eos_token_id, *named} - {None})
-
-
-def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
-    """The engine, if it is a transformers engine.
-
-    Raises:
-        TypeError: the engine is another one; names the purpose.
-    """
-    if not isinstance(engine, TransformersEngine):
-        raise TypeError(f"{purpose} requires a transformers engine")
-    return engine
 
 
 def load_engine(

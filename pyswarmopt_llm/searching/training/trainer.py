@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from pyswarmopt_llm.common.hardware import give_back_memory, out_of_memory
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.passes import PrefixCache, target_logprobs
-from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transformers
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
 
@@ -394,11 +394,8 @@ def fit(
         seed: seed of the initial LoRA and the order.
         after_epoch: see `on_round` of `train`.
         epochs: number of epochs; the learning rate is planned for them.
-
-    Raises:
-        TypeError: the engine has no gradients.
     """
-    trainable = on_transformers(engine, "training an adapter")
+    trainable = cast(TransformersEngine, engine)
     trainable.load(start)
     lora = Lora.like(pattern, seed, trainable.model.device)
     train(trainable, lora, shuffled(items, epochs, seed), RATE, on_round=after_epoch)

@@ -8,6 +8,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
-from pyswarmopt_llm.engine.transformers import on_transformers
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.metric import Written
@@ -132,7 +133,7 @@ class ReplyLog:
     what: str = "replies"
 
     def __post_init__(self) -> None:
-        self._engine = on_transformers(self.engine, "sampling replies")
+        self._engine = cast(TransformersEngine, self.engine)
         # task -> numbers of its prompts, and the most tokens of a reply
         self._asked: dict[str, tuple[range, int]] = {}
         self.prompts: list[str] = []

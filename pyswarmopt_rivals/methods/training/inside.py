@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import BatchEncoding
 
+from pyswarmopt_groups.voting.selection import padded
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.batching import padded
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_llm.searching.training.trainer import training
@@ -29,29 +30,25 @@ from pyswarmopt_rivals.methods.training.on_dev import TrainableMixture
 BATCH = 8  # texts per batch
 
 
-Batch = tuple[Tensor, Tensor]
-"""See `padded`."""
-
-
 def token_batches(
     engine: TransformersEngine, texts: Sequence[str], size: int = BATCH
-) -> Iterator[Batch]:
-    """The texts in order, `size` at a time; a chat template has already written the special tokens."""
-    device = engine.model.device
-    pad = engine.tokenizer.pad_token_id
+) -> Iterator[BatchEncoding]:
+    """The texts in order, `size` at a time, padded; a chat template has already written the special
+    tokens.
+    """
     for start in range(0, len(texts), size):
-        rows = [engine.encode_prompt(text) for text in texts[start : start + size]]
-        yield padded(rows, pad, device)
+        yield padded(engine, map(engine.encode_prompt, texts[start : start + size]))
 
 
-def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None = None) -> Tensor:
+def answer_logits(
+    model: Any, batch: BatchEncoding, parameters: dict[str, Tensor] | None = None
+) -> Tensor:
     """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the
     model's.
     """
-    ids, mask = batch
-    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
-    out = torch.func.functional_call(model, parameters or {}, (), inputs)
-    return out.logits[torch.arange(len(ids), device=ids.device), mask.sum(1) - 1].float()
+    out = torch.func.functional_call(model, parameters or {}, (), {**batch, "use_cache": False})
+    ends = batch["attention_mask"].sum(1) - 1
+    return out.logits[torch.arange(len(ends), device=ends.device), ends].float()
 
 
 def prompts_of_each(settings: Settings, passes: float) -> Iterator[Sequence[str]]:
@@ -163,7 +160,7 @@ def input_grams(
             module = model.get_submodule(name.removesuffix(".weight"))
             handles.append(module.register_forward_pre_hook(partial(add, name)))
         for batch in token_batches(engine, prompts):
-            _, mask = batch
+            mask = batch["attention_mask"]
             answer_logits(model, batch)
     finally:
         for handle in handles:
