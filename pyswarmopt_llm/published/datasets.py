@@ -259,8 +259,8 @@ def _reader(
     Unless that is known, it shows by a 0 among the answers.
     """
     full = [rows for rows in splits.values() if len(rows)]
-    names = dict.fromkeys(name for rows in full for name in rows[0])
-    columns = find_columns(Table(Path(where), list(names), ()), told)
+    firsts = [FileRow(where, "", rows[0]) for rows in full]
+    columns = find_columns(Table(Path(where), firsts), told)
     header = columns.header("answer")
     classes: Sequence[str] | None = None
     for rows in full:

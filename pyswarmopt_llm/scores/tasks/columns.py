@@ -136,7 +136,8 @@ def find_columns(
 
     Example:
         >>> from pathlib import Path
-        >>> find_columns(Table(Path("a.csv"), ["Text", "mood"], ()), {"label": "mood"}).names
+        >>> table = Table(Path("a.csv"), [FileRow("", "", {"Text": "Hi", "mood": "good"})])
+        >>> find_columns(table, {"label": "mood"}).names
         {'question': 'Text', 'answer': 'mood'}
     """
     for name, column in told.items():

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -46,17 +47,20 @@ class Table:
 
     Attributes:
         path: file.
-        names: names of all columns, in order of appearance.
         rows: the rows.
         name, prompt, metric: the task's, if given.
     """
 
     path: Path
-    names: Sequence[str]
     rows: Sequence[FileRow]
     name: str = ""
     prompt: str | None = None
     metric: str | None = None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all columns, in order of appearance."""
+        return list(dict.fromkeys(str(name) for row in self.rows for name in row.values))
 
 
 def read_table(path: Path, text: str = "") -> Table:
@@ -98,7 +102,7 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
         if text and isinstance(record, str):
             record = {text: record}
         rows.append(FileRow(location, f"row-{i}", _values(record, location)))
-    return Table(path, _names(rows), rows)
+    return Table(path, rows)
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, object]]:
@@ -152,7 +156,7 @@ def _delimited(path: Path) -> Table:
         line = reader.reader.line_num
         raise UserError(f"{path}: line {line}: {error}; check the quotes") from error
     _check_shape(path, names, rows)
-    return Table(path, names, rows)
+    return Table(path, rows)
 
 
 def _check_shape(path: Path, names: Sequence[str], rows: Sequence[FileRow]) -> None:
@@ -209,11 +213,7 @@ def _of_json(path: Path) -> Table:
     if prompt is None and example is not None:  # as in the reference, before the default prompt
         escaped = example.replace("{", "{{").replace("}", "}}")
         prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
-    return Table(path, _names(rows), rows, name or "", prompt, metric)
-
-
-def _names(rows: Sequence[FileRow]) -> list[str]:
-    return list(dict.fromkeys(str(name) for row in rows for name in row.values))
+    return Table(path, rows, name or "", prompt, metric)
 
 
 def _values(record: object, location: str) -> Mapping[str, Any]:
