@@ -12,8 +12,6 @@ from pyswarmopt_llm.common.statistics import Ends, interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
-MOST_COLUMNS = 12  # most labels of a matrix on a page
-
 
 @dataclass(frozen=True)
 class LabelRow:
@@ -47,11 +45,6 @@ class LabelErrors:
     rows: list[LabelRow]
     macro_f1: float
 
-    @property
-    def matrix(self) -> bool:
-        """Whether there are few enough labels for one column each."""
-        return len(self.labels) <= MOST_COLUMNS
-
 
 def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelErrors | None:
     """A model's errors by label.
@@ -70,13 +63,10 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
         return None
     from pyswarmopt_llm.scores.tasks.answers import extract_choice
 
-    letters = list(choices)
-    right = [letters.index(item.answer) for item in items]
-    chosen = []
-    for answer in answers:
-        letter = answer if answer in choices else extract_choice(answer, choices)
-        chosen.append((*letters, None).index(letter))
-    return label_errors(items[0].options, right, chosen, repeated(items))
+    place = [*choices, None].index
+    named = (text if text in choices else extract_choice(text, choices) for text in answers)
+    right = [place(item.answer) for item in items]
+    return label_errors(items[0].options, right, list(map(place, named)), repeated(items))
 
 
 def label_errors(
