@@ -223,7 +223,7 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     if config.test == 0:
         for name, task in tasks.items():
-            tasks[name] = replace(task, test=(), fingerprint="")
+            tasks[name] = replace(task, test=())
     return tasks
 
 

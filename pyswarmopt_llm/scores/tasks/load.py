@@ -114,7 +114,7 @@ def _cut(task: Task, dev: int | None, test: int | None) -> Task:
     if task.drawn:
         dev = dev or DEV
         test = test or TEST
-    used = replace(task, dev=task.dev[:dev], test=task.test[:test], fingerprint="")
+    used = replace(task, dev=task.dev[:dev], test=task.test[:test])
     note = task.note
     if task.drawn:
         sizes = f"{len(used.dev)} dev and {len(used.test)} test examples"

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -97,7 +98,6 @@ class Task:
     test: tuple[Item, ...]
     prompt: str | None = None  # template of the user turn with ``{question}`` and ``{choices}``
     source: str = ""  # the user's spec
-    fingerprint: str = ""  # SHA-256 (hex) of dev and test; computed by default
     metric: str | None = None  # a name of `METRICS`; None: accuracy
     note: str = ""  # a sentence for the user on how dev and test were drawn
     column: str = "question"  # question column of the source
@@ -106,9 +106,18 @@ class Task:
     spare: tuple[Item, ...] = ()
     drawn: bool = False  # whether dev and test were drawn from one list
 
-    def __post_init__(self) -> None:
-        if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of dev and test."""
+        content = {
+            split: [
+                [item.id, item.question, item.choices, item.answer, dict(item.meta)]
+                + ["plain"] * item.plain
+                for item in self.split(split)
+            ]
+            for split in SPLITS
+        }
+        return digest(content)
 
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of ``"dev"``, ``"test"`` or ``"spare"``."""
@@ -181,18 +190,6 @@ def per_task(option: str, specs: Sequence[str], tasks: Collection[str]) -> dict[
             raise InvalidOption(option, spec, why)
         given |= found
     return general | own
-
-
-def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
-    content = {
-        split: [
-            [item.id, item.question, item.choices, item.answer, dict(item.meta)]
-            + ["plain"] * item.plain
-            for item in items
-        ]
-        for split, items in (("dev", dev), ("test", test))
-    }
-    return digest(content)
 
 
 Scoring = Literal["letter", "likelihood", "generate"]
