@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
-from pyswarmopt_llm.scores.metrics.by_name import up_to
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import Exam, two_models
@@ -86,7 +86,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         raise InvalidOption("against", None, "is missing; set it to the model to compare with")
     for path in (file, key_of(file)):
         check_free(path)
-    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens)
+    most = config.max_new_tokens or MAX_NEW_TOKENS
+    votes = ReplyMetric("human votes", needs="nothing", new_tokens=most)
     models = two_models(config)
     exam = Exam(config, list(models.values()), votes, on_items)
     ours, theirs = models

@@ -90,16 +90,20 @@ _METRICS = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 
 
-def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
+def find_metric(
+    spec: str, cache: Path | None = None, device: str = "cpu", new_tokens: int | None = None
+) -> Metric:
     """The metric for a value of ``--metric``; its model or library is loaded.
 
     Args:
         spec: a name of `METRICS`, optionally with an argument after a colon.
         cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
+        new_tokens: most tokens of a reply; None: the metric's default.
 
     Raises:
-        UserError: the metric is unknown, or its model, library or file is missing.
+        UserError: the metric is unknown or scores no written replies, or its model, library or file is
+            missing.
 
     Example:
         >>> find_metric("exact-match").needs
@@ -113,7 +117,12 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         raise unknown("metric", spec, [*METRICS])
     metric = METRICS[forms[0]]
     need_extra(metric.module, f"`metric` {spec}")
-    return replace(metric, name=spec, **_fields(metric.name, spec, cache, device))
+    if new_tokens is not None:
+        if metric.new_tokens is None:
+            why = f"applies only to free-form replies, not to {spec}; remove it"
+            raise InvalidOption("max_new_tokens", new_tokens, why)
+        metric = replace(metric, new_tokens=new_tokens)
+    return replace(metric, name=spec, **_fields(forms[0], spec, cache, device))
 
 
 def metric_of(task: Task) -> str:
@@ -134,17 +143,3 @@ def metric_of(task: Task) -> str:
             f"your consent; if you trust the file, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
-
-
-def up_to(metric: Metric, tokens: int | None) -> Metric:
-    """The metric with at most `tokens` per reply; None: its default.
-
-    Raises:
-        InvalidOption: the metric does not score written replies.
-    """
-    if tokens is None:
-        return metric
-    if metric.new_tokens is None:
-        why = f"applies only to free-form replies, not to {metric.name}; remove it"
-        raise InvalidOption("max_new_tokens", tokens, why)
-    return replace(metric, new_tokens=tokens)

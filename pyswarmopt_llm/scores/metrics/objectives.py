@@ -254,7 +254,7 @@ def find_metrics(
     for name, task in tasks.items():
         spec = own.get(name) or by_name.metric_of(task)
         if spec not in loaded:
-            loaded[spec] = by_name.up_to(by_name.find_metric(spec, cache, device), new_tokens)
+            loaded[spec] = by_name.find_metric(spec, cache, device, new_tokens)
         metrics[name] = loaded[spec]
         for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")

@@ -16,7 +16,7 @@ from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, up_to
+from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of
 from pyswarmopt_llm.scores.metrics.metric import Metric, Written
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
@@ -165,8 +165,7 @@ class Exam:
 def _metric_of(config: EvalConfig, task: Task) -> Metric:
     """The metric, checked against the items."""
     device = str(pick_device(config.device))
-    metric = find_metric(config.metric or metric_of(task), device=device)
-    metric = up_to(metric, config.max_new_tokens)
+    metric = find_metric(config.metric or metric_of(task), None, device, config.max_new_tokens)
     if config.run is None:  # a run's settings may be for its other tasks
         check_answers(config.scoring, config.thinking, {"": task}, {"": metric})
     metric.check(task.split(config.split), f"{task.source}: {config.split}")

@@ -48,7 +48,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
@@ -240,7 +240,7 @@ def bench_of(pool: Pool, file: Path, form: str) -> Bench:
         experts,
         load_task(str(file)),
         "likelihood" if choices else "generate",
-        metric=ACCURACY if choices else up_to(find_metric("exact-match"), NEW_TOKENS),
+        metric=ACCURACY if choices else find_metric("exact-match", new_tokens=NEW_TOKENS),
     )
 
 

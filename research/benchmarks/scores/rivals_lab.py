@@ -30,7 +30,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.scores.words import words as words_of
@@ -127,7 +127,7 @@ def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
     report = inspect_experts(sorted(map(str, (lab / "experts").iterdir())), base)
     experts = [load_adapter(info) for info in report.experts]
     engine = load_engine(base, "float32", "cpu", 1)
-    metric = up_to(find_metric("exact-match"), NEW_TOKENS)
+    metric = find_metric("exact-match", new_tokens=NEW_TOKENS)
     result = {}
     for name in tasks:
         file = written(lab / "tasks" / f"{name}.json", out / "tasks" / f"{name}.json")
