@@ -39,6 +39,7 @@ class BaseModel:
             cached copy).
         name: id that adapters for this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) of the `sample_digest` of all its files.
+        model_type: architecture, as in config.json.
         packing: method that packs its linear weights (see `packing_of`); "" for plain weights.
         nf4: whether they are packed on loading.
 
@@ -52,6 +53,7 @@ class BaseModel:
     path: Path
     name: str
     fingerprint: str
+    model_type: str = ""
     packing: str = ""
     nf4: bool = False
 
@@ -107,7 +109,8 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
             "save_pretrained, or pass the path of its GGUF file"
         )
     config = read_json(path / "config.json")
-    return BaseModel(spec, path, name, _fingerprint(path), packing_of(config))
+    kind = str(config.get("model_type"))
+    return BaseModel(spec, path, name, _fingerprint(path), kind, packing_of(config))
 
 
 def packing_of(config: Mapping[str, Any]) -> str:

@@ -142,7 +142,7 @@ def write_adapter(
     Raises:
         UserError: `out` already exists or cannot be created.
     """
-    from safetensors.torch import save
+    from safetensors.torch import save_file
 
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
     rank = mode(ranks.values())
@@ -163,7 +163,6 @@ def write_adapter(
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     with atomic_directory(out) as folder:
         (folder / "adapter_config.json").write_text(text, encoding="utf-8")
-        data = save(tensors, metadata={"format": "pt"})
-        (folder / "adapter_model.safetensors").write_bytes(data)
+        save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")

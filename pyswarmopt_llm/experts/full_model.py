@@ -16,7 +16,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors, read_header
 
 # Files beside the weights that make a loadable model.
@@ -51,7 +50,6 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
         UserError: a model does not fit, or is quantised.
     """
     refuse_quantised(base)
-    architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
     found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
@@ -61,10 +59,10 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
             )
         model = resolve_base(spec)
         refuse_quantised(model)
-        model_type = read_json(model.path / "config.json").get("model_type")
-        if model_type != architecture:
+        if model.model_type != base.model_type:
             raise UserError(
-                f"{name} has model type {model_type}, but {base.spec} has {architecture}; remove the model"
+                f"{name} has model type {model.model_type}, but {base.spec} has {base.model_type}; "
+                "remove the model"
             )
         tensors = StoredTensors(model.weight_files)
         _check_weights(name, tensors, base, expected)

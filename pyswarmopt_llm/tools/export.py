@@ -36,7 +36,7 @@ from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
+from pyswarmopt_llm.searching.use.opening import check_unchanged, model_of
 
 _LIBRARY = {"merged": "transformers", "peft": "peft"}  # format -> library that loads it
 # Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.
@@ -92,16 +92,15 @@ def _is_run(source: str) -> bool:
 
 def _adapter_of(source: str, base: str | None) -> tuple[BaseModel, str]:
     """The base and the adapter of a run, or of an adapter with its base."""
-    adapter: str | None = source
-    if _is_run(source):
-        if base is not None:
-            why = f": {source} is a run, which names its own base model; remove this option"
-            raise InvalidOption("base", base, why)
-        base, adapter = result_of(user_path(source))
-        check_unchanged((base, adapter))
+    if base is not None and _is_run(source):
+        why = f": {source} is a run, which names its own base model; remove this option"
+        raise InvalidOption("base", base, why)
+    model = model_of(base or "", source)
+    check_unchanged(model)
+    name, adapter = model
     if adapter is None:
         raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
-    return resolve_base(base or ""), adapter
+    return resolve_base(name), adapter
 
 
 def _factors(

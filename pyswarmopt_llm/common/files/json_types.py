@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 # pydantic adds them to a path where a value may have several types
-_TYPES = ("str", "int", "constrained-str")
+_TYPES = ("str", "int")
 
 
 class WrongType(ValueError):
@@ -26,7 +26,7 @@ class WrongType(ValueError):
         self.path = path
 
 
-def typed(value: object, hint: Any, path: str = "") -> Any:
+def typed(value: object, hint: Any) -> Any:
     """Read a JSON value as a type, by pydantic in strict mode.
 
     Numbers are finite.
@@ -36,7 +36,6 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a
             ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. Fields
             unknown to a dataclass are dropped.
-        path: path of the value, for the error.
 
     Raises:
         WrongType: names the place of the first wrong value.
@@ -53,12 +52,8 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
     try:
         return _reader(hint).validate_json(json.dumps([value]))[0]
     except ValidationError as error:
-        wrong = error.errors()[0]
-        cause = wrong.get("ctx", {}).get("error")  # raised by a dataclass that checks itself
-        inner = cause.path if isinstance(cause, WrongType) else ""
-        places = [place for place in wrong["loc"] if isinstance(place, str)]
-        names = [name for name in (path, *places, inner) if name not in _TYPES]
-        raise WrongType(" ".join(filter(None, names))) from error
+        places = [place for place in error.errors()[0]["loc"] if isinstance(place, str)]
+        raise WrongType(" ".join(name for name in places if name not in _TYPES)) from error
 
 
 @cache
