@@ -89,7 +89,7 @@ def generate(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    if (run is None) == (base is None) or (run is not None and adapter is not None):
+    if (run is None) == (base is None) or (run and adapter):
         raise InvalidOption("run", None, ": use either a finished run, or `base` with `adapter`")
     if run is not None:
         check_run(user_path(run))

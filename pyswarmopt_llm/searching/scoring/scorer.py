@@ -185,9 +185,8 @@ class Scorer:
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = f"{self.phase} {TRAINED}"
         known = self.run.store.find_row(what, key)
-        row = known
-        if row is None:
-            row = replace(compute(), phase=TRAINED, key=key, coefficients=coefficients)
+        row = known or replace(compute(), phase=TRAINED, key=key, coefficients=coefficients)
+        if known is None:
             self.run.store.add(what, key, asdict(row))
         self._report(row, known is not None)
         return row

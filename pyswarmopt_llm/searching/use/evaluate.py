@@ -33,6 +33,7 @@ from pyswarmopt_llm.searching.use.opening import (
     open_model,
     run_of,
     run_scoring,
+    with_run,
 )
 
 
@@ -211,7 +212,8 @@ def evaluate_model(
         >>> result.score.value, result.interval, result.n  # doctest: +SKIP
         (0.62, (0.55, 0.69), 200)
     """
-    return evaluate(EvalConfig(base, task, adapter, split=split, **options), on_items)
+    config = EvalConfig(base, task, adapter, split=split, **options)
+    return evaluate(with_run(config), on_items)
 
 
 def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:

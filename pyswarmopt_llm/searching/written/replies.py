@@ -11,6 +11,7 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def _answered(
             reply = {
                 "model": model,
                 "text": storable(text),
-                "value": sum(named.values()) / len(named),
+                "value": fmean(named.values()),
             }
             if "" not in named:
                 reply["marks"] = named

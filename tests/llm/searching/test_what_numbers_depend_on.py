@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -137,8 +138,6 @@ def test_a_score_on_what_was_trained_on_says_so(
     more = {"space": "delta", "train": "on", "scoring": "likelihood", "max_iter": 1}
     run = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).run
     best = ["--base", tiny_base, "--adapter", run / "best", "--task", task]
-    for words in (["--run", run], best):
-        code, out, err = swarm_llm(capsys, "eval", *words, "--split", "dev", "--threads", "1")
-        assert code == 0 and "trained on these" in out + err
-        code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
-        assert code == 0 and "trained on these" not in out + err
+    for words, split in itertools.product((["--run", run], best), ("dev", "test")):
+        code, out, err = swarm_llm(capsys, "eval", *words, "--split", split, "--threads", "1")
+        assert code == 0 and ("trained on these" in out + err) == (split == "dev")
