@@ -114,7 +114,7 @@ class Run(Journal):
         check_new(path)
         with atomic_directory(path) as folder:
             (folder / "checkpoint").mkdir()
-            _write(about, folder)
+            write_json(folder / "run.json", asdict(about))
         return cls(path)
 
     def checkpoint(self, name: str) -> Checkpoint:
@@ -139,7 +139,7 @@ class Run(Journal):
 
     def write_about(self, about: About) -> None:
         """Rewrite ``run.json``."""
-        _write(about, self.path)
+        write_json(self.path / "run.json", asdict(about))
         self.about = about
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -255,6 +255,7 @@ class About:
         given: settings given by the user.
         forms: task -> form of its questions.
         command: command that repeats the search.
+        format: version of the format.
     """
 
     config: SearchConfig
@@ -265,6 +266,7 @@ class About:
     given: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
     command: str = ""
+    format: int = FORMAT
 
     @property
     def base(self) -> str:
@@ -282,11 +284,6 @@ class About:
     def task_names(self) -> list[str]:
         """The names of the tasks."""
         return list(self.fingerprints.get("tasks", ()))
-
-
-def _write(about: About, folder: Path) -> None:
-    """Write ``run.json``."""
-    write_json(folder / "run.json", {"format": FORMAT, **asdict(about)})
 
 
 def read_about(path: Path) -> About:
