@@ -25,11 +25,9 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.optimizer import Ticket
-from pyswarmopt.base.record import StateRecord, array
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
@@ -59,15 +57,23 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
     reached: float = math.inf  # best cost after the latest evaluations
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # its starting point
+    rescuing: bool = False  # whether only feasibility counts
+    kinked: Floats = array()  # (J,): 1 for constraints whose slopes jumped where it was stuck
 
     def due(self) -> bool:
-        """Whether there are numbers to move, and a descent is to be begun or has its turn."""
+        """Whether there are numbers to move, and a descent is to be begun or has its turn; where
+        nothing is feasible at the end, a new one from the best point.
+        """
         s = self.search
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
-        if s.kept.rescuing:
-            return self.run is None or not self.run.done
-        return self._has_turn()
+        begun = self.rescuing
+        self.rescuing = s.needs_rescue()
+        if not self.rescuing:
+            return self._has_turn()
+        if not begun:
+            self.run = None
+        return self.run is None or not self.run.done
 
     def _has_turn(self) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
@@ -123,14 +129,18 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         if len(self.run.values):
             here = self.run.values
         self.run.error = s.resolution.error(float(here[0]))
-        super().learn(s.aims())
+        rows = s.rows
+        if self.rescuing:
+            rows = rows.copy()
+            rows[np.isfinite(rows[:, 0]), 0] = 0.0
+        super().learn(rows)
         self.idle += len(costs)
         whole_step = self.run.mode == "gradient" and self.run.tries == 1
         if s.progress.best_cost < self.reached or (self.from_best and whole_step):
             self.idle = 0
         self.reached = s.progress.best_cost
         if self.is_stuck() and self.run.kinked.any():
-            s.kept.kinked = self.run.kinked
+            self.kinked = self.run.kinked
         if not self._others():
             self.granted = self.spent
 
@@ -168,20 +178,8 @@ class OrderSwarm(SwarmPhase["ConstrainedSearch"]):
         return run
 
 
-class Kept(StateRecord):
-    """State of a search with constraints besides its progress."""
-
-    rescuing: bool = False  # whether only feasibility counts
-    # (J,): 1 for constraints whose slopes jumped where descents were stuck
-    kinked: Floats = array()
-
-
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints; its values are told in Deb's order.
-
-    Attributes:
-        kept: data kept from earlier points.
-    """
+    """A search with constraints; its values are told in Deb's order."""
 
     PHASES: ClassVar[tuple[type[Phase[Any]], ...]] = (
         ProgramDescent,
@@ -189,46 +187,21 @@ class ConstrainedSearch(PhasedSearch):
         OrderSwarm,
     )
     descent: ProgramDescent
-    kept: Kept
-
-    def __init__(self, bounds: Any, **options: Any) -> None:
-        super().__init__(bounds, **options)
-        self._take(self._records | {"kept": Kept()})
-
-    def aims(self) -> Floats:
-        """The rows for descents and swarm: without costs if only feasibility counts."""
-        if not self.kept.rescuing:
-            return self.rows
-        rows = self.rows.copy()
-        rows[np.isfinite(rows[:, 0]), 0] = 0.0
-        return rows
-
-    def tell(
-        self,
-        positions: npt.ArrayLike | Ticket,
-        values: npt.ArrayLike,
-        dropped: npt.ArrayLike | None = None,
-        rows: Floats | None = None,
-    ) -> None:
-        super().tell(positions, values, dropped, rows)
-        before = self.kept.rescuing
-        self.kept.rescuing = self._needs_rescue()
-        if self.kept.rescuing and not before and not len(self.progress.asked):
-            self.descent.run = None
-            self.progress.turn = self._next_turn()
 
     @property
     def remark(self) -> str:
         """How to help descents over kinks, where they find nothing."""
-        kinked = self.kept.kinked
-        if not kinked.any():
+        descent = self.phases.get(ProgramDescent.name)
+        if not isinstance(descent, ProgramDescent) or not descent.kinked.any():
             return ""
+        kinked = descent.kinked
         which = "the constraint"
         if len(kinked) > 1:
             which = f"constraint {int(kinked.argmax()) + 1} of {len(kinked)}"
         return f"; {which} has kinks; return its parts as a vector, one number per limit"
 
-    def _needs_rescue(self) -> bool:
+    def needs_rescue(self) -> bool:
+        """Whether the search is near its end, and nothing is feasible."""
         best = self.progress.best_row
         if self.max_evals is None or not len(best):
             return False
@@ -273,6 +246,3 @@ class ConstrainedBinarySearch(ConstrainedSearch):
         if not len(self.progress.start):  # no point given
             corners = np.outer([0.0, 1.0], np.ones(self.box.dim))
             self.progress.start = self.box.decode(self.kinds.snap(corners))
-
-    def _needs_rescue(self) -> bool:
-        return False
