@@ -50,13 +50,8 @@ class UnitBox:
         """Points of the unit box, (m, F), in the user's box, (m, D)."""
         low = self.low[self.free]
         high = self.high[self.free]
-        moved = unit * (high - low)
-        moved += low
-        np.clip(moved, low, high, out=moved)
-        if self.dim == len(self.low):
-            return moved
         x = np.tile(self.low, (len(unit), 1))
-        x[:, self.free] = moved
+        x[:, self.free] = np.clip(unit * (high - low) + low, low, high)
         return x
 
     def encode(self, x: Floats) -> Floats:

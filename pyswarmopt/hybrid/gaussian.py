@@ -364,11 +364,10 @@ def most_promising(
         beside = np.repeat(top, EACH, axis=0)
         near = kinds.neighbours(beside, np.full(len(beside), width), random)
         candidates = np.concatenate([top, near])
-    taken = points.view(np.int64)  # bit for bit
     # on a small grid all remaining points may be taken
     for some in candidates, first:
         for i in np.argsort(-merit(some), kind="stable"):
-            if not (taken == some[i].view(np.int64)).all(axis=1).any():
+            if not (points == some[i]).all(axis=1).any():
                 return some[i]
     return kinds.snap(random.random((1, len(kinds.levels))))[0]
 

@@ -8,6 +8,7 @@ Softw. 38, "Estimating derivatives of noisy simulations").
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import StateRecord
@@ -53,11 +54,9 @@ class Resolution(StateRecord):
 
     def _compare(self, value: float) -> None:
         self.told += 1
-        mantissa, _, exponent = repr(abs(value)).partition("e")
-        whole, _, fraction = mantissa.partition(".")
-        fraction = fraction.rstrip("0")
-        self.digits = max(self.digits, len((whole + fraction).strip("0")))
-        self.places = max(self.places, len(fraction) - int(exponent or 0))
+        printed = Decimal(repr(value)).normalize().as_tuple()
+        self.digits = max(self.digits, len(printed.digits))
+        self.places = max(self.places, -int(printed.exponent))
         numerator = abs(value.as_integer_ratio()[0])
         odd = numerator // (numerator & -numerator)
         self.bits = max(self.bits, odd.bit_length())
