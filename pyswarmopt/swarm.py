@@ -222,7 +222,14 @@ class Swarm:
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
-        st.arrive(ticket.particle, ticket.number, float(self._costs(value, ())))
+        i = ticket.particle
+        due = divmod(ticket.number, len(st.arrived)) == (st.generation, i)
+        if not due or st.arrived[i]:
+            raise ValueError(
+                f"ticket {ticket.number} of particle {i} was already told or belongs to another round"
+            )
+        st.incoming[i] = float(self._costs(value, ()))
+        st.arrived[i] = True
         if st.arrived.all():
             self._complete(st.incoming.copy(), None)
             st.arrived[:] = False

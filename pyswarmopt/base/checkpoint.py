@@ -34,12 +34,11 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     Readers see the old file or the new one, even after a crash at any moment.
     """
     tensors = {name: dtype_name(value) for name, value in state.items() if is_tensor(value)}
-    arrays = {
-        name: as_array(value)
-        for name, value in state.items()
-        if name in tensors or isinstance(value, np.ndarray)
-    }
-    values = {name: value for name, value in state.items() if name not in arrays}
+    values = dict(state)
+    arrays = {}
+    for name, value in state.items():
+        if name in tensors or isinstance(value, np.ndarray):
+            arrays[name] = as_array(values.pop(name))
     header = {"format": FORMAT, "values": values, "tensors": tensors}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     path = Path(path)

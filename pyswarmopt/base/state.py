@@ -8,15 +8,13 @@ converts back.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, TypeVar
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied, is_tensor
+from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied
 from pyswarmopt.base.record import StateRecord
 
 V = TypeVar("V", float, Floats)
@@ -24,10 +22,10 @@ MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 EXEMPLARS = "exemplars"  # entry of `State.memory`
 
 
-# entries of a saved state with the positions' size or dimension, and their place
-LARGE = {
+# entries of a saved swarm with the positions' size or dimension, and their place
+LARGE_ENTRIES = {
     "positions", "velocities", "best_positions", "leader_position", "best_position",
-    "worst_position", MEMORY + EXEMPLARS,
+    "worst_position", MEMORY + EXEMPLARS, "low", "high",
 }  # fmt: skip
 
 
@@ -105,16 +103,6 @@ class State(StateRecord):
         self.generation += 1
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
-    def arrive(self, particle: int, number: int, cost: float) -> None:
-        """Store the cost of a particle of the round; its ticket must be due."""
-        due = divmod(number, len(self.arrived)) == (self.generation, particle)
-        if not due or self.arrived[particle]:
-            raise ValueError(
-                f"ticket {number} of particle {particle} was already told or belongs to another round"
-            )
-        self.incoming[particle] = cost
-        self.arrived[particle] = True
-
     def user_value(self, cost: V) -> V:
         """The objective's value for a cost, or the cost for a value: negated if the swarm maximises."""
         return -cost if self.maximize else cost
@@ -123,22 +111,6 @@ class State(StateRecord):
         """Every field, not copied; `memory` entry by entry."""
         values = self.state_dict("", copied=lambda value: value)
         return values | {MEMORY + name: value for name, value in self.memory.items()}
-
-    @classmethod
-    def of(cls, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> State:
-        """The inverse of `saved`; `owned` converts a saved array or tensor to the state's own.
-
-        Raises:
-            ValueError: a field is missing.
-        """
-        own = {
-            name: owned(value) if is_tensor(value) or name in LARGE else copy.deepcopy(value)
-            for name, value in saved.items()
-        }
-        memory = {name: value for name, value in own.items() if name.startswith(MEMORY)}
-        return cls.from_state(
-            own, "", memory={name.removeprefix(MEMORY): value for name, value in memory.items()}
-        )
 
 
 # Fields of the present population, replaced along with it.

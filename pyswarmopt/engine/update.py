@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import matrix, require_shape
 from pyswarmopt.base.random import generator_at
-from pyswarmopt.base.state import State
+from pyswarmopt.base.state import LARGE_ENTRIES, MEMORY, State
 from pyswarmopt.engine import steps
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts.boundary import Box
@@ -79,11 +80,20 @@ class Update:
         Raises:
             ValueError: `saved` is not a swarm's state, or belongs to another recipe.
         """
-        state = State.of(saved, owned)
+        own = {
+            name: owned(value) if is_tensor(value) or name in LARGE_ENTRIES else deepcopy(value)
+            for name, value in saved.items()
+        }
+        memory = {
+            name.removeprefix(MEMORY): value
+            for name, value in own.items()
+            if name.startswith(MEMORY)
+        }
         box = None
-        if "low" in saved:
-            box = Box(owned(saved["low"]), owned(saved["high"]))
-        return cls(recipe, state, box, generator_at(saved.get("generator")))
+        if "low" in own:
+            box = Box(own["low"], own["high"])
+        state = State.from_state(own, "", memory=memory)
+        return cls(recipe, state, box, generator_at(own.get("generator")))
 
     def saved(self) -> dict[str, Any]:
         """State for resuming, not copied: the state, the generator and the box."""
