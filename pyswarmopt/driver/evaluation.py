@@ -10,7 +10,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,10 +99,10 @@ class Evaluator(StateRecord):
         ValueError: an option is unknown.
     """
 
+    failures: dict[str, int]
     calls: int = 0
     skipped: int = 0
     idle: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
 
     def __init__(
         self,
