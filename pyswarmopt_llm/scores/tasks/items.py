@@ -32,9 +32,7 @@ def parse_item(
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
     plain = "prompt" in record and "question" not in record
-    column = "question"
-    if plain:
-        column = "prompt"
+    column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
     answers = _right_answers(record, location)
     if answered and not (plain or answers):
@@ -93,14 +91,11 @@ def repeated(items: Sequence[Item]) -> list[int]:
 
 def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:
     """The right answers of a record."""
-    found: dict[str, None] = {}
+    parts: list[object] = []
     for value in (record.get("answer"), record.get("answers")):
-        if not isinstance(value, list):
-            value = [value]
-        for part in value:
-            if part is not None:
-                found[_text(part, "answer", where)] = None
-    return list(found)
+        parts += value if isinstance(value, list) else [value]
+    found = (_text(part, "answer", where) for part in parts if part is not None)
+    return list(dict.fromkeys(found))
 
 
 def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:

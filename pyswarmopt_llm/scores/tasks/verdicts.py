@@ -113,9 +113,7 @@ def _verdict(text: str) -> str | None:
 def _side(match: re.Match[str]) -> str:
     """The side that a match names."""
     side = match[match.lastgroup or 0]
-    if side in ("A", "B"):
-        return side
-    return "tie"
+    return side if side in ("A", "B") else "tie"
 
 
 def _rated(match: re.Match[str]) -> float | None:

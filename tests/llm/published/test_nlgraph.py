@@ -125,8 +125,7 @@ def test_replies_that_cannot_be_read_count_as_wrong_and_are_counted_once(
 ) -> None:
     question = "(0,1)\nQ: Is there a path between node 0 and node 1?"
     items = [Item(str(k), question, None, "The answer is yes.") for k in range(2)]
-    graph = find_metric("graph").on(items, "generate", str, None)
+    graph = find_metric("graph").on(items, "generate", lambda turn, _: turn, None)
     assert graph.judge(["I look at each path.", "Yes."]) == [0.0, 1.0]
     assert graph.judge(["Hm.", "Hm."]) == [0.0, 0.0]
-    (record,) = caplog.records
-    assert record.getMessage() == "1 of 2 replies give no answer that could be read"
+    assert caplog.messages == ["1 of 2 replies give no answer that could be read"]
