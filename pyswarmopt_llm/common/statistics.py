@@ -329,16 +329,6 @@ def without_rounding(differences: Floats, largest: float) -> Floats:
     return np.where(np.abs(differences) <= ROUNDING * largest, 0.0, differences)
 
 
-def same(first: float, second: float) -> bool:
-    """Whether two scores are equal up to rounding.
-
-    Example:
-        >>> same(0.1 + 0.2, 0.3)
-        True
-    """
-    return math.isclose(first, second, rel_tol=ROUNDING, abs_tol=ROUNDING**2)
-
-
 def _mcnemar(signs: Floats, level: float) -> PairedTest:
     """Test differences of -1, 0 and 1: among non-zero ones, the number of positive ones is
     binomial.

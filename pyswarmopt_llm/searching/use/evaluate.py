@@ -6,12 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same
+from pyswarmopt_llm.common.statistics import (
+    Comparison,
+    assumed_scale,
+    compare_paired,
+    interval,
+    without_rounding,
+)
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
@@ -278,15 +287,16 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     exam = Exam(config, models, on_items=on_items)
     results = exam.results()
     scores = [result.score for result in results]
-    changed = _changed(exam.items, scores)
     first, second = (score.per_item for score in scores)
+    low, high = exam.metric.scale or assumed_scale([*first, *second])
+    gains = without_rounding(np.subtract(first, second), high - low)
     return Against(
         names=(ours, theirs),
         models=models,
         results=results,
         paired=compare_paired(first, second, exam.metric.scale, repeated(exam.items)),
-        gained=[row for row in changed if row["values"][0] > row["values"][1]],
-        lost=[row for row in changed if row["values"][0] < row["values"][1]],
+        gained=_changed(exam.items, scores, gains),
+        lost=_changed(exam.items, scores, -gains),
     )
 
 
@@ -311,16 +321,15 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     return models
 
 
-def _changed(items: Sequence[Item], scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """The items on which two models differ, largest differences first, then in the file's order."""
+def _changed(items: Sequence[Item], scores: Sequence[Score], gains: Floats) -> list[dict[str, Any]]:
+    """The items with a gain, largest gains first, then in the file's order."""
     changed: list[dict[str, Any]] = []
-    for number, item in enumerate(items):
-        values = [score.per_item[number] for score in scores]
-        if same(*values):
-            continue
+    for number in np.argsort(-gains, kind="stable")[: (gains > 0).sum()].tolist():
+        item = items[number]
         said = None
         if all(score.answers for score in scores):  # an option's text in place of its letter
             said = [item.in_words(score.answers[number]).strip() for score in scores]
+        values = [score.per_item[number] for score in scores]
         row = {"id": item.id, "question": item.question, "right": item.answer_text or None}
         changed.append({**row, "values": values, "answers": said})
-    return sorted(changed, key=lambda row: -abs(row["values"][0] - row["values"][1]))
+    return changed
