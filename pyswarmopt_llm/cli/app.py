@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pyswarmopt.cli.terminal import complain, run_app, version_option
-from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
+from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, with_flags
 from pyswarmopt_llm.cli.options import SwarmCommand, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run_app(app, "swarm-llm", arguments)
     except UserError as error:
-        code = complain(error.spelled(as_flag))
+        code = complain(with_flags(error.text))
     except OSError as error:
         code = complain(f"{error.filename or 'a file'}: {error.strerror or error}; {REPEAT}")
     except (MemoryError, RuntimeError) as error:

@@ -28,11 +28,7 @@ class UserError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return self.spelled(add)
-
-    def spelled(self, name: Callable[[str, str], str]) -> str:
-        """The message with settings spelled by `name`, for example as options of the command line."""
-        return one_line(spell(self.text, name))
+        return one_line(spell(self.text, add))
 
 
 def first_line(error: BaseException) -> str:
