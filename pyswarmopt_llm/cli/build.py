@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from pyswarmopt_llm.common.errors import spell
-from pyswarmopt_llm.common.options import RARE, option_in, option_name
+from pyswarmopt_llm.common.options import RARE, as_flag, option_in
 from pyswarmopt_llm.common.registry import plugins
 
 _CLI = "pyswarmopt_llm.cli"
@@ -119,16 +119,6 @@ def _read(parameter: Parameter, value: Any) -> Any:
         value = tuple(filter(None, value))
     option.check(parameter.name, value)
     return value
-
-
-def as_flag(field: str, value: str = "") -> str:
-    """A field as typed on the command line, possibly with a value.
-
-    Example:
-        >>> as_flag("tasks"), as_flag("draws", " 3"), as_flag("settings", " repel=0")
-        ('--task', '--draws 3', '--set repel=0')
-    """
-    return f"--{option_name(field)}{value}"
 
 
 def with_flags(text: str) -> str:

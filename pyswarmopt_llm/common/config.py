@@ -30,8 +30,8 @@ from pyswarmopt_llm.common.options import (
     Texts,
     Thinking,
     Threads,
+    as_flag,
     documented,
-    option_name,
     options_of,
 )
 from pyswarmopt_llm.common.own import use_names
@@ -327,7 +327,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
     for name, value in settings.items():
         if value in (None, getattr(of, name, None), [], ()):
             continue
-        flag = f"--{option_name(name)}"
+        flag = as_flag(name)
         if value is True:
             words.append(flag)
             continue

@@ -114,14 +114,14 @@ def option_in(hint: Any) -> Option | None:
     return next((data for data in metadata if isinstance(data, Option)), None)
 
 
-def option_name(field: str) -> str:
-    """An option's name in a configuration file and, after two dashes, on the command line.
+def as_flag(field: str, value: str = "") -> str:
+    """A field as typed on the command line, possibly with a value.
 
     Example:
-        >>> option_name("max_iter"), option_name("tasks")
-        ('max-iter', 'task')
+        >>> as_flag("max_iter"), as_flag("draws", " 3"), as_flag("settings", " repel=0")
+        ('--max-iter', '--draws 3', '--set repel=0')
     """
-    return NAMES.get(field, field.replace("_", "-"))
+    return f"--{NAMES.get(field, field.replace('_', '-'))}{value}"
 
 
 def documented(config: type[T]) -> type[T]:
