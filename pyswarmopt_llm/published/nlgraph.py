@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import networkx as nx
@@ -78,8 +79,9 @@ def _same(expected: object, found: object) -> bool | None:
     return None if found is None else found == expected
 
 
-def _verdict(item: Item, text: str) -> bool | None:
-    return _same(_says_yes(item.answer), _says_yes(text))
+def _as_published(read: Callable[[str], object], item: Item, text: str) -> bool | None:
+    """Checks for what the published answer says."""
+    return _same(read(item.answer), read(text))
 
 
 def _says_yes(text: str) -> bool | None:
@@ -104,10 +106,6 @@ def _shortest_path(item: Item, text: str) -> bool | None:
     return joined and nx.path_weight(graph, path, "weight") == length
 
 
-def _flow(item: Item, text: str) -> bool | None:
-    return _same(_stated_flow(item.answer), _stated_flow(text))
-
-
 def _stated_flow(text: str) -> Fraction | None:
     """The maximum flow that a text gives, in its marked answer or after "maximum flow is"."""
     return _number(_MAXIMUM_FLOW.sub("The answer is", text))
@@ -119,7 +117,7 @@ def _hamilton(item: Item, text: str) -> bool | None:
     """
     path = _stated_sequence(text)
     if not _says_yes(item.answer):
-        return _verdict(item, text)
+        return _as_published(_says_yes, item, text)
     if not path:
         return _same(None, _says_yes(text))
     graph = _graph(item.question)
@@ -147,9 +145,8 @@ def _matching(item: Item, text: str) -> bool | None:
     return interested and len(assigned) == len(applicants) == len(jobs) == size
 
 
-def _embeddings(item: Item, text: str) -> bool | None:
-    found = set(_EMBEDDING.findall(own_part(text)))
-    return _same(set(_EMBEDDING.findall(item.answer)), found or None)
+def _stated_embeddings(text: str) -> set[Any] | None:
+    return set(_EMBEDDING.findall(own_part(text))) or None
 
 
 def _number(text: str) -> Fraction | None:
@@ -182,11 +179,11 @@ def _graph(question: str) -> Any:
 # Phrase after "Q:", in lower case -> function that checks the answer.
 _KINDS: dict[str, Callable[[Item, str], bool | None]] = {
     "shortest path": _shortest_path,
-    "maximum flow": _flow,
+    "maximum flow": partial(_as_published, _stated_flow),
     "visits every node exactly once": _hamilton,
     "can all the nodes be visited": _topology,
     "assignment of jobs": _matching,
-    "embedding of each node": _embeddings,
-    "is there a path": _verdict,
-    "is there a cycle": _verdict,
+    "embedding of each node": partial(_as_published, _stated_embeddings),
+    "is there a path": partial(_as_published, _says_yes),
+    "is there a cycle": partial(_as_published, _says_yes),
 }
