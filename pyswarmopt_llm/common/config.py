@@ -224,7 +224,9 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Turn paths into texts, and `prompts` into a task."""
         use_names(self)
-        take_prompts(self)
+        if self.prompts is not None:
+            object.__setattr__(self, "tasks", (*self.tasks, f"{PROMPTS}{self.prompts}"))
+            object.__setattr__(self, "prompts", None)
 
     @cached_property
     def population(self) -> int:
@@ -284,13 +286,6 @@ CHOICES = (
     "budget_items",
     "budget_minutes",
 )
-
-
-def take_prompts(config: Any) -> None:
-    """Turn the `prompts` of a configuration into one of its tasks."""
-    if config.prompts is not None:
-        object.__setattr__(config, "tasks", (*config.tasks, f"{PROMPTS}{config.prompts}"))
-        object.__setattr__(config, "prompts", None)
 
 
 def given_settings(config: SearchConfig) -> dict[str, Any]:

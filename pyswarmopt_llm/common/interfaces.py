@@ -149,7 +149,7 @@ class Patch:
         return replace(self, low_rank=Computed(shapes, both))
 
 
-def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
+def shapes_of(part: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
     """Shapes of the changes in a part of a patch, without computing any."""
     if isinstance(part, Computed):
         return part.shapes
