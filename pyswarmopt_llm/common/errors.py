@@ -68,6 +68,8 @@ class InvalidOption(UserError):
     def text(self) -> str:
         """The message with its settings in backticks."""
         value = str(self.value).replace("`", "'")
+        if isinstance(self.value, float):
+            value = f"{self.value:g}"
         if self.value is None or self.value is True:
             value = ""
         option = f"{self.field} {value}".rstrip()
