@@ -152,7 +152,7 @@ def test_no_string_stands_for_an_import() -> None:
 # What only `cli/` says and imports, here and in the packages above
 
 SPELL_OPTIONS = {
-    "common/config.py": "puts the dashes before the name of a setting in a command",
+    "common/options.py": "puts the dashes before the name of a setting in a command",
     "report/against.py": "says on a terminal where the rest of a list is",
     "experts/quantised.py": "an option of pip",
     "tools/blind.py": "names the command that wrote a key",
