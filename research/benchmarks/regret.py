@@ -39,7 +39,7 @@ from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch, Score
-from pyswarmopt_llm.scores.choices import labelled
+from pyswarmopt_llm.scores.choices import fold_epochs
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, Fitting, best_start, not_worse, softened
 
@@ -170,7 +170,7 @@ class Study:
             self.job.pool.experts[0],
             self.seed,
             self.folder / name,
-            labelled(len(self.choices)),
+            fold_epochs(len(self.choices)),
         )
 
     def cross_fitted(self, fitting: Any) -> list[float]:
