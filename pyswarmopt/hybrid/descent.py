@@ -212,14 +212,8 @@ class QuasiNewton(LineSearchDescent):
         if not len(self.inverse):
             moves = FIRST_DIFFERENCE * np.eye(len(x))
         else:
-            moves = np.diag(np.sqrt(np.abs(np.diag(self.inverse))))
-            # at a wall only the coordinate's own axis is sure to lead inwards
-            inner = (x > 0) & (x < 1)
-            if inner.any():
-                block = np.ix_(inner, inner)
-                variances, axes = np.linalg.eigh(self.inverse[block])
-                lengths = np.sqrt(np.maximum(variances, EPS * variances[-1]))
-                moves[block] = (axes * lengths).T
+            variances, axes = np.linalg.eigh(self.inverse)
+            moves = (axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))).T
             # Each changes the cost by about coarseness^2 times its rounding.
             moves *= self.coarseness * math.sqrt(4 * self.rounding())
             reach = np.abs(moves).max(axis=1, keepdims=True)
