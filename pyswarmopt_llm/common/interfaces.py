@@ -57,8 +57,8 @@ class LowRank:
         return LowRank(b=torch.cat([self.b, other.b], dim=1), a=torch.cat([self.a, other.a]))
 
     def without_zeros(self) -> LowRank:
-        """The same change without zero columns of b and their rows of a; a zero change keeps one of
-        each.
+        """The same change without zero columns of b and their rows of a; of a zero change, rank 1 and
+        all zeros.
 
         Example:
             >>> import torch
@@ -69,8 +69,8 @@ class LowRank:
         used = self.b.any(dim=0)
         if used.all():
             return self
-        if not used.any():
-            used[0] = True
+        if not used.any():  # nobody's factors are kept
+            return LowRank(b=self.b[:, :1], a=torch.zeros_like(self.a[:1]))
         return LowRank(b=self.b[:, used], a=self.a[used])
 
 

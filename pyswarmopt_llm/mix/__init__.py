@@ -17,6 +17,7 @@ from pyswarmopt_llm.mix.full import prepare as prepare_models
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
 
+TOKEN = "token"  # its kind is imported when it is chosen
 _BUILT_IN = (
     SpaceKind("factor", FactorSpace),
     SpaceKind("delta", DeltaSpace, linear=True),
@@ -27,7 +28,6 @@ _BUILT_IN = (
         description="A model with the architecture of {base}: a mixture of {experts}",
     ),
 )
-TOKEN = "token"  # its kind is imported when it is chosen
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
 
 

@@ -189,7 +189,6 @@ def seconds_per_pass(job: Job) -> float:
     Short and long items of each task are scored twice, in the slower answer format if there are
     two; the first time warms up.
     """
-    vertices = job.pool.space.vertices()[:2]
     total = 0.0
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
@@ -200,7 +199,7 @@ def seconds_per_pass(job: Job) -> float:
         *_, slowest = job.objectives.scorings(name, job.config.scoring)
         score = metric.on(sample, slowest, job.engine.chat, task.prompt)
         seconds = 0.0
-        for vertex in vertices:
+        for vertex in job.pool.space.vertices()[:2]:
             start = time.perf_counter()
             job.engine.load(job.pool.space.realise(vertex))
             score(job.engine)

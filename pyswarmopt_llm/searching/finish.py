@@ -52,9 +52,10 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         replies, alarms = shown_replies(job, files, found, models)
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
-    experts = {}
-    for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True):
-        experts[name] = Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+    experts = {
+        name: Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+        for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True)
+    }
     tested = run.store.find_row("model test", "best")
     by_label = {}
     for name, task in job.tasks.items():
@@ -105,9 +106,7 @@ def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) ->
     models: dict[str, Model] = {}
     for name, contestant in contestants.items():
         first = next(other for other in contestants if contestants[other] is contestant)
-        if name == first:
-            models[name] = measured(job, run, found, name, contestant, evaluators)
-        models[name] = models[first]
+        models[name] = models.get(first) or measured(job, run, found, name, contestant, evaluators)
     commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest

@@ -154,8 +154,8 @@ class Plan:
         """The requests of a metric that costs money per request, one for each reply."""
         if not self.paid_metric:
             return []
-        most = sum(self.passes.values())
-        return [f"{self.paid_metric}: at most {most:,} requests, one per distinct reply"]
+        requests = f"at most {sum(self.passes.values()):,} requests, one per distinct reply"
+        return [f"{self.paid_metric}: {requests}"]
 
     @cached_property
     def _training_passes(self) -> int:

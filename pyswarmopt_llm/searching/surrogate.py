@@ -345,8 +345,9 @@ class Surrogate:
 
     def _model(self, seen: Sequence[Candidate]) -> MarginProcess | ScoreProcess:
         """A model of these candidates."""
-        process = ScoreProcess if self.method == "scores" else MarginProcess
-        return process(seen)
+        if self.method == "scores":
+            return ScoreProcess(seen)
+        return MarginProcess(seen)
 
     @property
     def _alone(self) -> list[Candidate]:

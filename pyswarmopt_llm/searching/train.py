@@ -120,8 +120,7 @@ def train_on_labels(
     models = {"mixture": mixture, "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
     items = len(fittings[best].items)
-    folds = fold_passes(items)
-    passes = len(starts) * folds + len(whole) * training_passes(items)
+    passes = len(starts) * fold_passes(items) + len(whole) * training_passes(items)
     return Trained(tuned[best] if kept else mixture, models, passes)
 
 
