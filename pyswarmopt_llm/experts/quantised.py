@@ -17,7 +17,7 @@ import importlib.util
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -34,9 +34,6 @@ from pyswarmopt_llm.experts.pretrained import (
     read_tokenizer,
 )
 from pyswarmopt_llm.experts.safetensors_file import DTYPES
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.experts.base import BaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -125,11 +122,11 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def load_packed(base: BaseModel, dtype: torch.dtype, device: torch.device | str) -> Any:
+def load_packed(base: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
     """A base with packed weights, on its device, in eval mode.
 
     Args:
-        base: from `resolve_base`.
+        base: a `BaseModel`, whose module imports this one.
         dtype: dtype of computations and of unpacked weights.
         device: device of the model.
 
