@@ -113,9 +113,12 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     if not lists or not len(labels) == len(texts) <= len(ascii_uppercase):
         why = "choices must be a list of at most 26, or an object with letters as keys"
         raise UserError(f"{where}: {why}")
+    letters = [str(label).strip().upper() for label in labels]
+    if letters != sorted(set(letters) & {*ascii_uppercase}):
+        letters = list(ascii_uppercase)
     letter_of: dict[str, str] = {}
     first: dict[str, str] = {}
-    for label, letter, text in zip(labels, ascii_uppercase, texts, strict=False):
+    for label, letter, text in zip(labels, letters, texts, strict=False):
         text = _text(text, f"choice {letter}", where)
         letter_of[str(label)] = first.setdefault(text, letter)
     if len(first) < 2:
