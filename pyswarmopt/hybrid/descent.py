@@ -30,6 +30,9 @@ CLEAR = 1e3  # roundings of the cost; smaller promises do not count
 PROBED = 6  # points beside x
 PROBE_SPACING = 3e-6  # distance between them, as a share of the box
 AGREE = 4  # factor within which three orders of differences agree on the error
+WITHOUT_GAIN = 4  # points of the first line search, none of them better
+# or the cost's change after the first step, as a share of the first differences' prediction
+DOUBTFUL = 0.1
 PAIRS = 50  # kept moves and changes of the gradient
 TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
@@ -46,6 +49,7 @@ class LineSearchDescent(Run):
     coarseness: float = 3.0
     failures: int = 0
     trivial: int = 0
+    doubtful: bool = False  # whether the first differences may not be slopes
     error: float = 0.0  # error of the values beyond double's rounding
     interrupted: bool = False  # whether points beside x have failed
     misled: bool = False  # whether the latest line broke its slope's promise
@@ -142,6 +146,9 @@ class LineSearchDescent(Run):
             self.best_t = t
             self.best_cost = cost
             self.best_x = self.batch[0].copy()
+        if not len(self.before):
+            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
+            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
         # of the parabola, equation 3.58
         if bend > 0:

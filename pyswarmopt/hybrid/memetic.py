@@ -8,6 +8,8 @@ The phases, in order, are `MemeticSwarm.PHASES`; the first one that is due runs:
    is better than that point, which is then not the bottom of a bowl, they continue for 10
    evaluations per dimension before any gradient. Policy weights are an example: if all of them are
    small, the policy does nothing.
+   If the first step of a descent changes the cost far less than finite differences predicted, or
+   four ever shorter steps find nothing better, it proposes as many points once more.
 2. `Probe`: if the cost along a line falls far less than the slope predicts, six points close
    together show whether values have errors, up to three times. If these are noise, and coordinates
    are too many for regression, only the swarm continues.
@@ -60,6 +62,7 @@ from pyswarmopt.hybrid.ring import Ring
 MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
+ROUGH = 10  # or per dimension, if the first descent's differences are no slopes
 BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
 # evaluations of later descents for each of the swarm's; of mutations as of descents that are behind
 SHARE_AHEAD = 0.5
@@ -306,6 +309,11 @@ class Descent(Phase["MemeticSwarm"]):
         self.interrupted |= self.run.interrupted and not self.search.cut_short
         if not self._others_began():
             self.granted = self.spent
+        model = self.search.model.run
+        if self.run.doubtful and model is not None and model.last < ROUGH * self.search.box.dim:
+            model.last = ROUGH * self.search.box.dim
+            model.done = False
+            self.run = None
 
 
 class Axes(Phase["MemeticSwarm"]):

@@ -43,6 +43,7 @@ class RegressionDescent(Run):
     idle: int = 0  # rounds since a new best point
 
     # it needs no slopes
+    doubtful = False
     misled = False
     interrupted = False
 
