@@ -76,6 +76,8 @@ def test_with_several_metrics_the_one_of_refit_counts():
         ).fit(x, y)  # fmt: skip
         found[refit] = search.cv_results_["mean_test_neg_log_loss"].max()
         assert search.best_index_ == np.argmin(search.cv_results_[f"rank_test_{refit}"])
+        tried = [candidate["C"] for candidate in search.cv_results_["params"]]
+        assert len({*tried}) == len(tried)
     assert found["neg_log_loss"] >= found["accuracy"]
     metrics = {"scoring": ["accuracy", "f1_macro"], "refit": False}
     with pytest.raises(ValueError, match="name of the one to maximise"):
