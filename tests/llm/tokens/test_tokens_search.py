@@ -60,7 +60,7 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert weights == list(result["coefficients"].values())
     assert result["best_dev"] == max(row.value for row in Run(done).rows)
     card = (done / "best" / "README.md").read_text()
-    assert "mixture of models" in card
+    assert "# A model found by swarm-llm" in card
     assert "swarm-llm search --experts" in card
     assert "the base model" not in (done / "report.html").read_text()
 
