@@ -47,6 +47,7 @@ class LineSearchDescent(Run):
     searching: bool = False  # along a line; otherwise the gradient is being measured
     # length of differences, in units of what rounding requires
     coarseness: float = 3.0
+    iterations: int = 0
     failures: int = 0
     trivial: int = 0
     doubtful: bool = False  # whether the first differences may not be slopes
@@ -146,7 +147,7 @@ class LineSearchDescent(Run):
             self.best_t = t
             self.best_cost = cost
             self.best_x = self.batch[0].copy()
-        if not len(self.before):
+        if self.iterations == 0:
             little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
             self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
         bend = cost - self.cost - t * self.slope
@@ -181,6 +182,7 @@ class LineSearchDescent(Run):
         self.trivial += 1
         if gain > TRIVIAL_GAIN * abs(self.cost):
             self.trivial = 0
+        self.iterations += 1
         self.done = self.trivial >= 3
         self.searching = False
 

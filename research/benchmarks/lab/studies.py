@@ -43,7 +43,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 from pyswarmopt_llm.searching.scoring.scorer import Scorer, position_key
-from pyswarmopt_llm.searching.swarm import Dropout
+from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 NEVER = 10**9
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
@@ -199,7 +199,6 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     """One search: its outcome as a line of the file, without its names. It goes as `swarm-llm
     search` does, but for the item model's proposals.
     """
-    dropout = Dropout(variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
     with tempfile.TemporaryDirectory() as folder:
         scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
@@ -209,7 +208,8 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
             return [row.value for row in scorer.score(list(x), 0)]
 
         swarm = make_swarm(bench, variant, seed, values)
-        rows = loop(swarm, scorer, dropout)
+        proposer = SwarmProposer(swarm, variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
+        rows = loop(proposer, scorer)
     expert = bench.vertices[int(bench.experts.argmax())]
     coefficients, best = bench.job.pool.space.coefficients(swarm.best.x).tolist(), swarm.best.value
     names = map(str, range(len(coefficients)))
@@ -224,26 +224,16 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     }
 
 
-def loop(swarm: pso.Swarm, scorer: Scorer, dropout: Dropout) -> list[Row]:
+def loop(proposer: SwarmProposer, scorer: Scorer) -> list[Row]:
     """Search until the swarm stops; the rows, numbered by iteration and particle, of all that was
     evaluated.
     """
     evaluated: list[Row] = []
-    iteration = 0
-    while not swarm.stop():
-        x = swarm.ask()
-        dropped = dropout.dropped(iteration, len(x))
-        numbers = np.flatnonzero(~dropped).tolist()
-        rows = scorer.score([x[i] for i in numbers], iteration, numbers)
-        values = dict(zip(numbers, [row.value for row in rows], strict=True))
-        swarm.tell(
-            x,
-            [values.get(i, np.nan) for i in range(len(x))],
-            dropped.tolist() if dropped.any() else None,
-        )
-        scored = zip(numbers, rows, strict=True)
-        evaluated += [replace(row, iteration=iteration, particle=i) for i, row in scored]
-        iteration += 1
+    for batch in proposer.batches():
+        rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
+        proposer.tell(batch.positions, rows)
+        scored = zip(batch.numbers, rows, strict=True)
+        evaluated += [replace(row, iteration=batch.iteration, particle=i) for i, row in scored]
     return evaluated
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pyswarmopt_llm.report.page import searched
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Objective, Result, Scores
@@ -52,7 +51,7 @@ def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     expert does (Feng et al. 2024).
     """
     mixture = list(result.coefficients.values())
-    best = next(row for row in searched(rows) if list(row.coefficients) == mixture)
+    best = next(row for row in rows if list(row.coefficients) == mixture and row.phase == "search")
     starts = {row.particle: row.value for row in rows if row.iteration == 0}
     values = list(starts.values())
     start = starts[best.particle]
