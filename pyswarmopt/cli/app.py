@@ -88,28 +88,30 @@ def run(
 
     chosen = recipe.replace("-", "_")
     task = problem(function, dim, seed)
+    bounds = task.bounds(dim)
+    optimum = task.optimal_value(dim)
     if animate is not None:
         check_new(animate, [".gif"])
     r = minimize(
-        task.function, task.bounds, recipe=None if chosen == DEFAULT else chosen,
+        task, bounds, recipe=None if chosen == DEFAULT else chosen,
         population=particles, max_evals=max_evals or 1000 * dim, seed=seed,
         history="iteration" if animate is None else "particles",
     )  # fmt: skip
     if as_json:
         record = {
             "function": function, "recipe": chosen, "dim": dim, "seed": seed, "x": r.x.tolist(),
-            "value": r.fun, "optimum": task.optimum, "evaluations": r.nfev, "iterations": r.nit,
-            "stop": r.stop, "animation": None if animate is None else str(animate),
+            "value": r.fun, "optimum": optimum, "evaluations": r.nfev, "iterations": r.nit,
+            "stop": r.stop, "animation": animate,
         }  # fmt: skip
-        typer.echo(json.dumps(record))
+        typer.echo(json.dumps(record, default=str))
     else:
         echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {r.fun:.6g}")
-        echo(f"{r.fun - task.optimum:.3g} above the optimum, at {r.x}")
+        echo(f"{r.fun - optimum:.3g} above the optimum, at {r.x}")
         echo(f"after {counted(r.nfev, 'evaluation')}: {r.message}")
     if r.status == "interrupted":
         raise typer.Exit(130)
     if animate is not None:
-        draw(r, animate, task.function if dim == 2 else None, task.bounds, title=function)
+        draw(r, animate, task if dim == 2 else None, bounds, title=function)
 
 
 @app.command()
@@ -139,12 +141,12 @@ def compare(
     from pyswarmopt.teaching.functions.problems import problem
 
     names = [name.strip().replace("-", "_") for name in recipes.split(",")]
-    for task in [problem(name, dim) for name in dict.fromkeys(functions)]:
+    tasks = {name: problem(name, dim) for name in functions}
+    for name, task in tasks.items():
         found = _compare.compare(
-            task.function, task.bounds, names, seeds, task.optimum,
-            max_evals=max_evals, population=particles,
+            task, task.bounds(dim), names, seeds, task.optimal_value(dim), max_evals=max_evals, population=particles,
         )  # fmt: skip
-        echo(f"{task.name}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
+        echo(f"{name}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
         echo(f"{found}\n")
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from pyswarmopt.base.spelling import did_you_mean
@@ -13,25 +9,15 @@ from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 
-@dataclass(frozen=True)
-class ToyProblem:
-    """A function to minimise, with its box."""
-
-    name: str
-    function: Callable[[Any], Any]  # (..., D) -> (...)
-    bounds: list[tuple[float, float]]
-    optimum: float  # smallest value
-
-
-def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
-    """The test problem with this name: a function of `pyswarmopt.functions`.
+def problem(name: str, dim: int, seed: int = 0) -> ToyFunction:
+    """The test function with this name, for D = dim: one of `pyswarmopt.functions`.
 
     The prefix "shifted:" moves the optimum to a random place in the box, and "rotated:" rotates the
     axes about it; they can be combined. `seed` determines the shift and the rotation.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)
-        >>> p.optimum, len(p.bounds)
+        >>> p.optimal_value(3), len(p.bounds(3))
         (0.0, 3)
     """
     *wrappers, core = name.replace("-", "_").split(":")
@@ -50,7 +36,7 @@ def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
             function = rotated(function, seed)
         else:
             function = _moved(function, dim, seed)
-    return ToyProblem(name, function, function.bounds(dim), function.optimal_value(dim))
+    return function
 
 
 def _moved(function: ToyFunction, dim: int, seed: int) -> ToyFunction:
