@@ -68,7 +68,16 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> str:
         (0.949 per iteration) and its variance grows without bound (1.29 per iteration).
     """
     recipe = as_recipe(recipe)
-    return _say(recipe, move, stability(recipe, move))
+    radii = stability(recipe, move)
+    if radii is None:
+        return (
+            f"The velocity of {recipe.name!r} is not a sum of the four built-in terms, so its "
+            "stability is unknown."
+        )
+    mean = f"the mean of a particle's position {_trend(radii.order1)}"
+    variance = f"its variance {_trend(radii.order2)}"
+    stable = "stable" if max(radii) < 1 else "not stable"
+    return f"In iteration {move}, the coefficients are {stable}: under stagnation, {mean} and {variance}."
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -126,18 +135,6 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
     axes = [drawn if term.random != "none" else [(1.0, 1.0)] for term in terms]
     grid = np.array(list(itertools.product(*axes)))
     return grid[..., 0], grid[..., 1].prod(axis=1)
-
-
-def _say(recipe: Recipe, move: int, radii: Stability | None) -> str:
-    if radii is None:
-        return (
-            f"The velocity of {recipe.name!r} is not a sum of the four built-in terms, so its "
-            "stability is unknown."
-        )
-    mean = f"the mean of a particle's position {_trend(radii.order1)}"
-    variance = f"its variance {_trend(radii.order2)}"
-    stable = "stable" if max(radii) < 1 else "not stable"
-    return f"In iteration {move}, the coefficients are {stable}: under stagnation, {mean} and {variance}."
 
 
 def _trend(radius: float) -> str:

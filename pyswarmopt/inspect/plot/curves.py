@@ -48,14 +48,9 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
         'best value'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-
     if optimum is None:
         return _curves(ax, runs, lambda t: t.best, "best value", "linear")
-
-    def distance(t: Trace) -> Floats:
-        return np.maximum(np.abs(t.best - optimum), SMALLEST)
-
-    return _curves(ax, runs, distance, "distance to the optimum", "log")
+    return _curves(ax, runs, lambda t: abs(t.best - optimum), "distance to the optimum", "log")
 
 
 def diversity(runs: Any, ax: Axes | None = None) -> Axes:
@@ -82,11 +77,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
         'evaluations'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-
-    def spread(t: Trace) -> Floats:
-        return np.maximum(t.diversity(), SMALLEST)
-
-    return _curves(ax, runs, spread, "mean distance from the centroid", "log")
+    return _curves(ax, runs, Trace.diversity, "mean distance from the centroid", "log")
 
 
 def front(result: MultiResult, ax: Axes | None = None) -> Axes:
@@ -164,6 +155,8 @@ def _curves(
     ax = axes_or_new(ax)
     ax.set(xlabel="evaluations", ylabel=label, yscale=scale)
     for name, (x, table) in curves.items():
+        if scale == "log":
+            table = np.maximum(table, SMALLEST)
         (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
         if len(table) > 1:
             band = median_interval(table)
