@@ -84,15 +84,12 @@ class NevergradOptimizer:
             raise ValueError(
                 f"{name} proposes one point at a time; population must be 1, not {population}"
             )
-        start = dim = None
+        start = None
         if positions is not None:
             start = as_points("positions", positions)
-            dim = start.shape[1]
-        box = None
-        if bounds is not None:
-            box = read_bounds(bounds, dim)
         self._population = as_count("population", population, 1)
-        self._budget = as_limit("budget", budget, 1)
+        budget = as_limit("budget", budget, 1)
+        self._most = budget or np.inf
         self._sign = -1.0 if maximize else 1.0
         self._given = positions
         self._told = 0
@@ -101,9 +98,9 @@ class NevergradOptimizer:
             seed = int(np.random.default_rng().integers(2**31))
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():  # a space draws, too
-            space = _space(box, start)
+            space = _space(bounds, start)
             space.random_state = np.random.RandomState(seed)
-            self._optimizer = ng.optimizers.registry[name](space, self._budget, self._population)
+            self._optimizer = ng.optimizers.registry[name](space, budget, self._population)
             if start is not None:
                 for x in start[::-1]:  # last in, first out
                     self._optimizer.suggest(x)
@@ -130,9 +127,7 @@ class NevergradOptimizer:
         smaller.
         """
         if self._pending is None:
-            count = self._population
-            if self._budget is not None:
-                count = min(count, max(self._budget - self._told, 1))
+            count = int(min(self._population, max(self._most - self._told, 1)))
             with self._own_global_state():
                 candidates = [self._optimizer.ask() for _ in range(count)]
             self._pending = candidates, np.array([each.value for each in candidates])
@@ -170,7 +165,7 @@ class NevergradOptimizer:
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
-        if self._budget is not None and self._told >= self._budget:
+        if self._told >= self._most:
             return {"max_evals": self._told}
         return {}
 
@@ -186,10 +181,11 @@ class NevergradOptimizer:
         gc.collect()
 
 
-def _space(box: tuple[Floats, Floats] | None, start: Floats | None) -> Any:
+def _space(bounds: Any, start: Floats | None) -> Any:
     """The box, or else the surroundings of the points to start from, (n, D)."""
-    if box is not None:
-        low, high = box
+    if bounds is not None:
+        dim = None if start is None else start.shape[1]
+        low, high = read_bounds(bounds, dim)
         # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead of
         # 1.
         return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)

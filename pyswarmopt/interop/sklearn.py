@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,10 +113,7 @@ class SwarmSearchCV(BaseSearchCV):
             seed=seed, space=self.param_distributions,
         )  # fmt: skip
         failure = None
-        while asked := study.ask():
-            trials = [asked]
-            while len(trials) < (self.population or 1) and (asked := study.ask()):
-                trials.append(asked)
+        while trials := list(islice(iter(study.ask, None), self.population or 1)):
             scores: Any = [self.error_score] * len(trials)
             try:
                 scores = self._scores(evaluate_candidates([t.params or {} for t in trials]))
