@@ -198,9 +198,9 @@ class Problem(NamedTuple):
 
     def canonical(self, x: Floats) -> Floats:
         """The representative of all points with the same parameters as x, (D,)."""
-        if self.space is not None and self.space.repeats:
-            return self.space.canonical(x)
-        return x
+        if self.space is None:
+            return x
+        return self.space.canonical(x)
 
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:

@@ -128,12 +128,9 @@ class Space:
 
     def canonical(self, x: Floats) -> Floats:
         """The representative of all points with the same parameters as x, (D,)."""
+        if not (any(self.rounded) or any(self._conditions.values())):
+            return x
         return self._filled(np.full(len(self.names), np.nan), self.decode(x))
-
-    @property
-    def repeats(self) -> bool:
-        """Whether several points can have the same parameters."""
-        return any(self.rounded) or any(self._conditions.values())
 
     def allows(self, params: Mapping[str, Any], argument: str = "x0") -> bool:
         """Whether every parameter has an allowed value.
@@ -169,15 +166,14 @@ class Space:
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
-        x = self._filled(x, params)
+        self._filled(x, params)
         missing = sorted(set(self.searched) & self.decode(x).keys() - params.keys())
         if missing:
             raise ValueError(f"{argument} lacks {', '.join(missing)}")
         return x
 
     def _filled(self, x: Floats, params: Mapping[str, Any]) -> Floats:
-        """The point x, (D,), with the coordinates of some parameters."""
-        x = x.copy()
+        """The point x, (D,), changed to have the coordinates of some parameters."""
         for name, value in params.items():
             x[self._spans[name]] = self._parameters[name].encode(value)
         return x

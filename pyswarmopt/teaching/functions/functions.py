@@ -93,11 +93,6 @@ def index(x: Any) -> Any:
     return namespace(x).arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
 
 
-def exponents(x: Any) -> Any:
-    """(i - 1) / (D - 1) for i = 1..D; 0 in one dimension."""
-    return (index(x) - 1) / max(x.shape[-1] - 1, 1)
-
-
 ALL: dict[str, ToyFunction] = {}
 
 
@@ -125,7 +120,8 @@ def sphere(x: Any) -> Any:
 
 @toy("sum 10^(6 (i-1)/(D-1)) x_i^2", "Hansen et al. 2009, f2", (-5.0, 5.0))
 def ellipsoid(x: Any) -> Any:
-    return (10.0 ** (6 * exponents(x)) * x**2).sum(-1)
+    shares = (index(x) - 1) / max(x.shape[-1] - 1, 1)
+    return (10.0 ** (6 * shares) * x**2).sum(-1)
 
 
 @toy(
