@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class ToyFunction:
 
     def optimum(self, dim: int) -> Floats:
         """The point with the smallest value, (dim,)."""
-        return np.array(np.broadcast_to(self.optimal_x, dim))
+        return np.full(dim, self.optimal_x)
 
     def optimal_value(self, dim: int) -> float:
         """The smallest value in `dim` dimensions."""
@@ -204,26 +205,24 @@ def lunacek(x: Any) -> Any:
 
 # ---- two coordinates, as the textbooks draw them ----
 
+in_plane = partial(toy, min_dim=2, max_dim=2)
 
-@toy(
+
+@in_plane(
     "(x_1^2 + x_2 - 11)^2 + (x_1 + x_2^2 - 7)^2; four optima",
     "Himmelblau 1972; Jamil & Yang 2013 [65]",
     (-5.0, 5.0),
     optimal_x=(3.0, 2.0),
-    min_dim=2,
-    max_dim=2,
 )
 def himmelblau(x: Any) -> Any:
     return (x[..., 0] ** 2 + x[..., 1] - 11) ** 2 + (x[..., 0] + x[..., 1] ** 2 - 7) ** 2
 
 
-@toy(
+@in_plane(
     "sum_{k=1,2,3} (c_k - x_1 (1 - x_2^k))^2, c = 1.5, 2.25, 2.625",
     "Beale 1958; Jamil & Yang 2013 [10]",
     (-4.5, 4.5),
     optimal_x=(3.0, 0.5),
-    min_dim=2,
-    max_dim=2,
 )
 def beale(x: Any) -> Any:
     return sum(
@@ -231,15 +230,13 @@ def beale(x: Any) -> Any:
     )
 
 
-@toy(
+@in_plane(
     "(1 + (x_1 + x_2 + 1)^2 (19 - 14 x_1 + 3 x_1^2 - 14 x_2 + 6 x_1 x_2 + 3 x_2^2)) "
     "(30 + (2 x_1 - 3 x_2)^2 (18 - 32 x_1 + 12 x_1^2 + 48 x_2 - 36 x_1 x_2 + 27 x_2^2))",
     "Goldstein & Price 1971; Jamil & Yang 2013 [58]",
     (-2.0, 2.0),
     optimal_x=(0.0, -1.0),
     optimum_per_dim=1.5,
-    min_dim=2,
-    max_dim=2,
 )
 def goldstein_price(x: Any) -> Any:
     a = x[..., 0]
@@ -249,14 +246,12 @@ def goldstein_price(x: Any) -> Any:
     return (1 + (a + b + 1) ** 2 * left) * (30 + (2 * a - 3 * b) ** 2 * right)
 
 
-@toy(
+@in_plane(
     "(4 - 2.1 x_1^2 + x_1^4 / 3) x_1^2 + x_1 x_2 + 4 (x_2^2 - 1) x_2^2; two optima",
     "Dixon & Szego 1978; Jamil & Yang 2013 [30]",
     (-5.0, 5.0),
     optimal_x=(0.08984201310031806, -0.7126564030207396),
     optimum_per_dim=-1.0316284534898774 / 2,
-    min_dim=2,
-    max_dim=2,
 )
 def six_hump_camel(x: Any) -> Any:
     a = x[..., 0]
@@ -264,34 +259,16 @@ def six_hump_camel(x: Any) -> Any:
     return (4 - 2.1 * a**2 + a**4 / 3) * a**2 + a * b + 4 * (b**2 - 1) * b**2
 
 
-@toy(
+@in_plane(
     "-cos x_1 cos x_2 exp(-(x_1 - pi)^2 - (x_2 - pi)^2)",
     "Easom 1990; Jamil & Yang 2013 [50]",
     (-100.0, 100.0),
     optimal_x=math.pi,
     optimum_per_dim=-0.5,
-    min_dim=2,
-    max_dim=2,
 )
 def easom(x: Any) -> Any:
     lib = namespace(x)
     return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
 
 
-__all__ = [
-    "ALL",
-    "ToyFunction",
-    "ackley",
-    "beale",
-    "easom",
-    "ellipsoid",
-    "goldstein_price",
-    "griewank",
-    "himmelblau",
-    "lunacek",
-    "rastrigin",
-    "rosenbrock",
-    "schwefel",
-    "six_hump_camel",
-    "sphere",
-]
+__all__ = ["ALL", "ToyFunction", *ALL]

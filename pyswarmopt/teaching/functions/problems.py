@@ -35,14 +35,10 @@ def problem(name: str, dim: int, seed: int = 0) -> ToyFunction:
         if wrapper == "rotated":
             function = rotated(function, seed)
         else:
-            function = _moved(function, dim, seed)
+            # not too near the walls
+            low, high = function.domain
+            middle = (low + high) / 2
+            half = 0.8 * (high - low) / 2
+            target = np.random.default_rng([seed, dim]).uniform(middle - half, middle + half, dim)
+            function = shifted(function, target - function.optimum(dim))
     return function
-
-
-def _moved(function: ToyFunction, dim: int, seed: int) -> ToyFunction:
-    """The function with its optimum at a random place, not too near the walls."""
-    low, high = function.domain
-    middle = (low + high) / 2
-    half = 0.8 * (high - low) / 2
-    target = np.random.default_rng([seed, dim]).uniform(middle - half, middle + half, dim)
-    return shifted(function, target - function.optimum(dim))

@@ -48,10 +48,7 @@ def write(out: Path) -> int:
         ValueError: `out` does not end in .html or already exists, or its folder does not exist.
     """
     check_new(out, [".html"])
-    content = page().encode()
-    with open(out, "xb") as file:
-        file.write(content)
-    return len(content)
+    return out.write_bytes(page().encode())
 
 
 def page() -> str:
@@ -86,7 +83,7 @@ def data() -> dict[str, Any]:
     recorded = stored()
     recordings = recorded.pop("recordings")
     chapters = [
-        {**chapter, **recording} for chapter, recording in zip(CHAPTERS, recordings, strict=True)
+        chapter | recording for chapter, recording in zip(CHAPTERS, recordings, strict=True)
     ]
     return {"version": __version__, "chapters": chapters, "test": TEST, **recorded}
 
