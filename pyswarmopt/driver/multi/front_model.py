@@ -32,11 +32,6 @@ class FrontProposals(Proposals):
     fills = False
     values: Floats = array()  # (k, K): objectives of the points; infinite if missing
 
-    def learn_front(self, points: Floats, values: Floats, costs: Floats) -> None:
-        """Learn objectives, (n, K), and costs, (n,), of points, (n, M)."""
-        self.values = np.concatenate([self.values.reshape(-1, values.shape[1]), values])
-        self.take_in(points, costs)
-
     def propose(self, random: np.random.Generator) -> Floats:
         proposal = super().propose(random)
         numbers = len(self.points) + np.arange(len(proposal))

@@ -78,24 +78,21 @@ class Particles(Run):
     def propose(self, random: np.random.Generator) -> Floats:
         """The particles' positions, moved unless nothing was evaluated, with walls and mutation."""
         if self.search.rounds:
-            x, v = self._step(random)
+            # equations 1 to 6 of Nebro et al. 2009
+            n = len(self.x)
+            c1, c2 = random.uniform(*ACCELERATION, (2, n, 1))
+            r1, r2 = random.random((2, n, 1))
+            v = INERTIA * self.v + c1 * r1 * (self.p - self.x)
+            v += c2 * r2 * (self._leaders(n, random) - self.x)
+            phi = np.maximum(c1 + c2, 4.0)  # the coefficient is 1 up to 4
+            v *= 2 / np.abs(2 - phi - np.sqrt(phi**2 - 4 * phi))
+            v = np.clip(v, -FASTEST, FASTEST)
+            x = self.x + v
             # At a wall a particle stops and turns round.
             self.x = np.clip(x, 0.0, 1.0)
             self.v = np.where(self.x == x, v, -v)
             self._mutate(random)
         return self.x
-
-    def _step(self, random: np.random.Generator) -> tuple[Floats, Floats]:
-        """Positions and velocities of the next move by equations 1 to 6 of Nebro et al. 2009."""
-        n = len(self.x)
-        c1, c2 = random.uniform(*ACCELERATION, (2, n, 1))
-        r1, r2 = random.random((2, n, 1))
-        v = INERTIA * self.v + c1 * r1 * (self.p - self.x)
-        v += c2 * r2 * (self._leaders(n, random) - self.x)
-        phi = np.maximum(c1 + c2, 4.0)  # the coefficient is 1 up to 4
-        v *= 2 / np.abs(2 - phi - np.sqrt(phi**2 - 4 * phi))
-        v = np.clip(v, -FASTEST, FASTEST)
-        return self.x + v, v
 
     def _leaders(self, n: int, random: np.random.Generator) -> Floats:
         """For each particle, the less crowded of two random members of the archive; while that is
@@ -143,7 +140,10 @@ class FrontModel(ModelPhase["FrontSwarm"]):
     designed = 2
 
     def keep(self, points: Floats, costs: Floats) -> None:
-        self.run.learn_front(points, self.search.rows, costs)
+        rows = self.search.rows
+        before = self.run.values.reshape(-1, rows.shape[1])
+        self.run.values = np.concatenate([before, rows])
+        super().keep(points, costs)
 
 
 class FrontParticles(Phase["FrontSwarm"]):

@@ -119,17 +119,12 @@ class Constraints:
         elif not isinstance(constraints, list | tuple):
             constraints = [constraints]
         self._constraints = [_read(constraint, dim, space) for constraint in constraints]
+        # whether fun must not be called at some infeasible points (SciPy's keep_feasible)
+        self.strict = any(c.strict for c in self._constraints)
         self.linear = _stacked(self._constraints)
 
     def __bool__(self) -> bool:
         return self.returned or bool(self._constraints)
-
-    @property
-    def strict(self) -> bool:
-        """Whether the objective must not be called at some infeasible points (SciPy's
-        ``keep_feasible``).
-        """
-        return any(c.strict for c in self._constraints)
 
     def violations(self, points: Floats) -> Floats:
         """Total violation at each point, (n, D): (n,), 0 if feasible."""
