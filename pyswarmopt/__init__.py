@@ -117,10 +117,6 @@ def __getattr__(name: str) -> Any:
     return loaded
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
 # Types that nobody builds are left out; they can be imported all the same.
 __all__ = [
     "Box",
@@ -172,3 +168,4 @@ __all__ = [
     "when",
     "wrappers",
 ]
+__dir__ = __all__.copy

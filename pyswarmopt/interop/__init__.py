@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 __all__ = ["nevergrad", "optuna", "sklearn"]
+__dir__ = __all__.copy
 
 
 def __getattr__(name: str) -> Any:
@@ -16,7 +17,3 @@ def __getattr__(name: str) -> Any:
             f"module {__name__!r} has no attribute {name!r}; use {', '.join(__all__)}"
         )
     return importlib.import_module(f"{__name__}.{name}")
-
-
-def __dir__() -> list[str]:
-    return __all__

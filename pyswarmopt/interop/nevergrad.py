@@ -130,8 +130,8 @@ class NevergradOptimizer:
             count = int(min(self._population, max(self._most - self._told, 1)))
             with self._own_global_state():
                 candidates = [self._optimizer.ask() for _ in range(count)]
-            self._pending = candidates, np.array([each.value for each in candidates])
-        return beside(np.array(self._pending[1], dtype=np.float64), self._given)
+            self._pending = candidates, np.array([each.value for each in candidates], np.float64)
+        return beside(self._pending[1].copy(), self._given)
 
     def tell(
         self,
@@ -206,6 +206,4 @@ metamodel.float = _as_float
 
 __all__ = ["NevergradOptimizer", "ng", "one_at_a_time"]
 
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = __all__.copy

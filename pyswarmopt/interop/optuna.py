@@ -140,6 +140,4 @@ def _parameter(distribution: BaseDistribution) -> Any:
 
 __all__ = ["SwarmSampler"]
 
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = __all__.copy

@@ -140,6 +140,4 @@ class SwarmSearchCV(BaseSearchCV):
 
 __all__ = ["SwarmSearchCV"]
 
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = __all__.copy
