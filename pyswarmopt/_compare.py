@@ -188,9 +188,8 @@ def holm(p: Sequence[float]) -> list[float]:
     """
     order = np.argsort(p, kind="stable")
     raised = np.array(p)[order] * np.arange(len(p), 0, -1)
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
-    return corrected.tolist()
+    corrected = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return corrected[order.argsort()].tolist()
 
 
 __all__ = ["Comparison", "Paired", "compare"]

@@ -104,11 +104,8 @@ class Swarm:
             v = matrix("velocities", velocities, (n, dim))
         x = empty((n, dim), dtype, device)
         state = steps.first_state(self.recipe, x, box, generator, start, v, maximize)
-        self._go_on(Update(self.recipe, state, box, generator))
-
-    def _go_on(self, update: Update) -> None:
-        self._update = update
-        self._state = update.state
+        self._update = Update(self.recipe, state, box, generator)
+        self._state = state
 
     # ---- the loop ----
 
@@ -332,7 +329,8 @@ class Swarm:
         saved_as = {name: saved.get(name) for name in here}
         if saved_as != here:
             raise ValueError(f"the saved swarm uses {saved_as}, but this one uses {here}")
-        self._go_on(Update.of(self.recipe, saved, owned))
+        self._update = Update.of(self.recipe, saved, owned)
+        self._state = self._update.state
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""

@@ -16,7 +16,7 @@ NAMES = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openbla
 
 _lock = threading.Lock()
 _inside = 0  # uses of `one_thread` at the moment, in all Python threads
-_before: list[int] = []  # threads of each library before the first of them
+_before: list[tuple[Any, int]] = []  # what sets a library's threads, and how many it had before
 
 
 @contextmanager
@@ -34,8 +34,9 @@ def one_thread() -> Iterator[None]:
     global _inside, _before
     with _lock:
         if not _inside:
-            _before = [get_threads() for get_threads, _ in _libraries()]
-            _set([1] * len(_before))
+            _before = [(set_threads, get_threads()) for get_threads, set_threads in _libraries()]
+            for set_threads, _ in _before:
+                set_threads(1)
         _inside += 1
     try:
         yield
@@ -43,12 +44,8 @@ def one_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                _set(_before)
-
-
-def _set(threads: list[int]) -> None:
-    for count, (_, set_threads) in zip(threads, _libraries(), strict=False):
-        set_threads(count)
+                for set_threads, count in _before:
+                    set_threads(count)
 
 
 def _libraries() -> list[tuple[Any, Any]]:
@@ -63,8 +60,8 @@ def _openblas(package: str) -> tuple[Any, Any] | None:
     if file is None:
         return None
     folder = Path(file).parent
-    places = folder.parent / f"{package}.libs", folder / ".dylibs"  # the latter on a Mac
-    for path in (path for place in places for path in place.glob("*openblas*")):
+    of_mac = folder.glob(".dylibs/*openblas*")
+    for path in [*folder.parent.glob(f"{package}.libs/*openblas*"), *of_mac]:
         library = ctypes.CDLL(str(path))
         for name in NAMES:
             if hasattr(library, name.format("set_num_threads")):

@@ -152,19 +152,21 @@ def as_target(target: float, maximize: bool) -> float:
     return target
 
 
-def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
-    """A copied real float64 array of exactly that shape (nothing is broadcast)."""
+def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...], name: str = "values") -> Floats:
+    """A copied real float64 array of exactly that shape (nothing is broadcast); `name` is for
+    messages.
+    """
     if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == shape:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
-        raise ValueError(f"values must be real numbers, got dtype {given.dtype}")
+        raise ValueError(f"{name} must be real numbers, got dtype {given.dtype}")
     if given.shape != shape:
-        raise ValueError(f"values must have shape {shape}, one per position, got {given.shape}")
+        raise ValueError(f"{name} must have shape {shape}, one per position, got {given.shape}")
     try:
         return np.array(given, dtype=np.float64)
     except (OverflowError, TypeError):
-        raise ValueError("values must be in the range of float64") from None
+        raise ValueError(f"{name} must be in the range of float64") from None
 
 
 def require_callable(name: str, value: Any) -> None:

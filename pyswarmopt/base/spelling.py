@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -58,26 +57,22 @@ FOREIGN = {
 
 
 def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Like `suggesting`, but also recognises other libraries' names.
+    """Like `suggesting`.
 
     Args:
         records: typed dicts of the keyword arguments that the signature does not list.
     """
     more = [name for record in records for name in record.__annotations__]
-    return functools.partial(suggesting, more=more, foreign=FOREIGN)
+    return functools.partial(suggesting, more=more)
 
 
-def suggesting(
-    function: Callable[P, R],
-    more: Sequence[str] = (),
-    foreign: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[P, R]:
-    """Raise a one-line TypeError for an unknown argument, with a suggestion.
+def suggesting(function: Callable[P, R], more: Sequence[str] = ()) -> Callable[P, R]:
+    """Raise a one-line TypeError for an unknown argument, with a suggestion; other libraries' names
+    are recognised.
 
     Args:
         function: function, or a constructor.
         more: arguments that its signature does not list.
-        foreign: what to do instead -> names, like `FOREIGN`.
 
     Example:
         >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)
@@ -94,7 +89,7 @@ def suggesting(
         for name in kwargs:
             if name not in names:
                 hint = did_you_mean(name, names, f"use one of {', '.join(names)}")
-                for cure, words in foreign.items():
+                for cure, words in FOREIGN.items():
                     if name not in words.split():
                         continue
                     if not cure.endswith("="):

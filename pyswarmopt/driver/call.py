@@ -9,10 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
+from pyswarmopt.base.inputs import as_values
 from pyswarmopt.base.words import cut
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"]
+RETURNED = "the values of fun"
 Value = Floats | float  # of a point: a number, or several
 
 
@@ -38,16 +40,16 @@ class Form:
     """What an objective returns for a point.
 
     Args:
-        outputs: None, or the number of numbers for a point.
+        outputs: number of numbers for a point; 0: a single number.
         returned: whether a point has a value and constraints, in the form of `row_of`.
 
     Attributes:
         shape: shape of a value: () or (outputs,); with constraints () before the first is known.
     """
 
-    def __init__(self, outputs: int | None, returned: bool) -> None:
+    def __init__(self, outputs: int, returned: bool) -> None:
         self.shape: tuple[int, ...] = ()
-        if outputs is not None:
+        if outputs:
             self.shape = (outputs,)
         self.returned = returned
 
@@ -65,7 +67,7 @@ class Form:
             )
         if self.returned:
             self.shape = value.shape
-        return _as_floats(value).reshape(self.shape)
+        return as_values(value, np.shape(value), RETURNED).reshape(self.shape)
 
     def read_many(self, values: Any, points: Floats) -> list[Value]:
         """The values returned for points, (m, D).
@@ -79,7 +81,7 @@ class Form:
                 f"fun returned shape {_shape(values)} for points of shape {points.shape}; "
                 f"it must return shape {wanted}, with {self._wanted} per point"
             )
-        return list(_as_floats(values))
+        return list(as_values(values, wanted, RETURNED))
 
     def _fits(self, value: Any) -> bool:
         shape = _shape(value)
@@ -121,20 +123,3 @@ def _shape(value: Any) -> tuple[int, ...] | None:
         return np.shape(value)
     except ValueError:
         return None
-
-
-def _as_floats(values: Any) -> Floats:
-    """`fun`'s return values as real numbers.
-
-    Raises:
-        ValueError: complex numbers, or numbers beyond float64.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind == "c":
-        raise ValueError("fun must return real numbers, got complex ones")
-    if not holds_numbers(array):
-        raise ValueError(f"fun must return numbers, got {array.dtype} of shape {array.shape}")
-    try:
-        return array.astype(np.float64)
-    except OverflowError:
-        raise ValueError("fun returned a number beyond the range of float64") from None

@@ -84,12 +84,12 @@ class Evaluator(StateRecord):
     Args:
         options: of the search.
         problem: says which points are alike, and which are known.
-        max_evals: maximum number of calls of `fun`; a call on m points counts m.
-        outputs: None, or the number of numbers that `fun` returns for a point.
+        outputs: number of numbers that `fun` returns for a point; 0: a single number.
         confirms: whether a call is reserved for `confirm`.
         deadline: no call begins after it, by `time.monotonic`.
 
     Attributes:
+        max_evals: maximum number of calls of `fun`; a call on m points counts m.
         calls: calls so far.
         skipped: points that used up budget without a call, because they break a constraint.
         idle: known points in a row, without a new one.
@@ -108,8 +108,7 @@ class Evaluator(StateRecord):
         self,
         options: Options,
         problem: Problem,
-        max_evals: float,
-        outputs: int | None,
+        outputs: int,
         confirms: bool,
         deadline: float,
     ) -> None:
@@ -128,14 +127,14 @@ class Evaluator(StateRecord):
         if deadline < math.inf or options.asynchronous or self.workers.serial:
             self._at_once = self.workers.count
         self._deadline = deadline
-        self.vectorized = bool(options.vectorized)
+        self.vectorized = options.vectorized
         self.form = Form(outputs, problem.constraints.returned)
-        self.max_evals = max_evals
+        self.max_evals = options.max_evals or math.inf
         self.memory = Memory(problem.canonical, 0 if options.noisy else NUMBERS)
         for x, value in zip(*problem.known, strict=True):
             self.memory.keep(self.memory.key(x), value)
         # the best point is called alone at the end
-        self._reserved = int(confirms or (self.vectorized and outputs is None))
+        self._reserved = int(confirms or (self.vectorized and not outputs))
         self.failures = {}
 
     @property

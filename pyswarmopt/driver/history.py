@@ -64,13 +64,6 @@ class ParticleRecord(NamedTuple):
     violation: float = 0.0
     again: bool = False
 
-    @property
-    def feasible_value(self) -> Any:
-        """The value; NaN if a constraint is violated."""
-        if self.violation == 0:
-            return self.value
-        return math.nan
-
 
 KINDS: dict[str, type[Any]] = {"iteration": Record, "particles": ParticleRecord}
 
@@ -140,19 +133,20 @@ class History(list[Any]):
         """The best value in the first record, or its first particle's if feasible; NaN without
         records.
         """
-        if not self:
-            return math.nan
-        first = self[0]
-        if isinstance(first, Record):
-            return first.best
-        return first.feasible_value
+        for first in self[:1]:
+            if isinstance(first, Record):
+                return first.best
+            if first.violation == 0:
+                return first.value
+        return math.nan
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
         """The positions with finite values, (n, D), and the values, (n,) or (n, M); with
         `feasible`, only of points that violate no constraint.
         """
-        particles = (record for record in self if isinstance(record, ParticleRecord))
-        kept = [r for r in particles if r.violation == 0 or not feasible]
+        kept = []
+        if self.granularity == "particles":
+            kept = [r for r in self if r.violation == 0 or not feasible]
         values = np.reshape([r.value for r in kept], (len(kept), self.objectives or 1))
         finite = np.isfinite(values).all(axis=1)
         if not self.objectives:

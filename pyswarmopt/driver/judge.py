@@ -170,13 +170,6 @@ class Judge:
         self._evaluator.skipped += len(points) - len(rows)
         return judged, error
 
-    def draw(self, points: Floats) -> Floats:
-        """Costs of points, (n, D), called again: (n,), NaN where that failed."""
-        values, _, error = self._evaluator(points)
-        if error is not None:
-            raise error
-        return self._sign * np.array(values, dtype=np.float64)
-
     # ---- telling ----
 
     def tell(self, asked: Any, judged: Sequence[Evaluated]) -> None:
@@ -224,10 +217,6 @@ class Judge:
             if each.counts and each.rank < self.best.rank:
                 self.best = each._replace(x=each.x.copy())
         self.calls = self._evaluator.calls
-
-    def salvage(self, judged: Sequence[Evaluated]) -> None:
-        """Keep the best of the points evaluated before an exception."""
-        self.keep(judged)
 
     def _best_position(self) -> Floats:
         """The search's best point, (D,), as the objective sees it."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
-from pyswarmopt.base.inputs import as_limit, as_seed
+from pyswarmopt.base.inputs import as_limit, as_seed, require_callable
 from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import Constraints, row_of
@@ -122,8 +122,8 @@ class Options:
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
-        if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback must be callable, got {self.callback!r}")
+        if self.callback is not None:
+            require_callable("callback", self.callback)
         self.seed = as_seed(self.seed)
 
 
@@ -169,11 +169,10 @@ class Problem(NamedTuple):
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if not coding.integers.any():
-            return points
-        return np.array(
-            [self.constraints.repair(x, coding.integers, coding.low, coding.high) for x in points]
-        ).reshape(points.shape)
+        if coding.integers.any():
+            for x in points:
+                x[:] = self.constraints.repair(x, coding.integers, coding.low, coding.high)
+        return points
 
     def best_known(self, most: int, maximize: bool) -> Floats:
         """The best known points with values, (k, D): by constraints, then by value."""

@@ -136,7 +136,6 @@ class ByMeans(Judge):
         judged, error = super().judge(points)
         if error is not None:
             return judged, error
-        bests = self._bests()
         for each in judged:  # beside the last round's bests
             if each.counts and each.violation == 0:
                 self._take(each.x[None], [each.cost])
@@ -144,7 +143,7 @@ class ByMeans(Judge):
             self._spend(math.ceil(SHARE_AGAIN * len(points)))
         except Exception as error:  # the user's objective may raise anything
             return judged, error
-        self._revise(bests)
+        self._revise()
         for i, each in enumerate(judged):
             sample = self.sample(each.x)
             if sample.n:
@@ -157,9 +156,6 @@ class ByMeans(Judge):
         self._look()
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
-
-    def salvage(self, judged: Sequence[Evaluated]) -> None:
-        """Leave the best unchanged: single draws say little."""
 
     def _look(self) -> None:
         """Take the best from the search, with its mean; NaN if it is not feasible."""
@@ -179,7 +175,7 @@ class ByMeans(Judge):
             return
         if 0 < sample.n < SURE_DRAWS:
             self._take_again(np.tile(sample.x, (SURE_DRAWS - sample.n, 1)))
-            self._revise(self._bests())
+            self._revise()
 
     def reached(self) -> dict[str, float]:
         """The reason to stop if the mean reaches the target by two standard errors."""
@@ -209,7 +205,7 @@ class ByMeans(Judge):
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(min(stage, left))
-        self._revise(self._bests())
+        self._revise()
         self._look()
 
     def _final_draws(self) -> int:
@@ -238,7 +234,10 @@ class ByMeans(Judge):
 
     def _take_again(self, points: Floats) -> None:
         """Draw known points once more; a failed draw says nothing about the mean of the others."""
-        costs = self.draw(points)
+        values, _, error = self._evaluator(points)
+        if error is not None:
+            raise error
+        costs = self._sign * np.array(values, dtype=np.float64)
         drawn = np.isfinite(costs)
         self._take(points[drawn], costs[drawn])
 
@@ -261,10 +260,10 @@ class ByMeans(Judge):
             more = allocate(means, variances, counts, budget)
         self._take_again(np.repeat(points, more, axis=0))
 
-    def _revise(self, bests: Floats) -> None:
+    def _revise(self) -> None:
         """Replace the swarm's remembered values of its bests by sample means."""
         values = self._search.personal_best_values
-        for i, x in enumerate(bests):
+        for i, x in enumerate(self._bests()):
             if sample := self._samples.get(x.tobytes()):
                 values[i] = self._sign * sample.mean
         best = self.sample(self._best_position())
@@ -287,5 +286,5 @@ class ByProcess(ByMeans):
         super()._take(points, costs)
         self._search.take_draws(self._coding.encode(points), np.asarray(costs))
 
-    def _revise(self, bests: Floats) -> None:
+    def _revise(self) -> None:
         """Do nothing: the search knows the draws."""

@@ -70,7 +70,7 @@ class Search:
     """
 
     _kind: type[Result] = Result  # of the result
-    _objectives: int | None = None  # if there are several
+    _objectives = 0  # if there are several
     _search_for: Callable[..., Callable[..., Any]] = staticmethod(search_for)
     _phased = False  # whether the default search runs
     _algorithm = "default"
@@ -84,7 +84,6 @@ class Search:
         self._began = time.monotonic()
         self._told = told
         self._options, self.problem = read_problem(arguments)
-        self._timeout = self._options.timeout or math.inf
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
         self._checkpoint: Writer | None = None
@@ -107,33 +106,34 @@ class Search:
     def _make(self, maximize: bool) -> None:
         """Algorithm, evaluator, judge and history."""
         recipe = None
-        if self._objectives is None:
+        if not self._objectives:
             recipe = algorithm(self._options, self.problem)
         self._options = options = _with_limit(self._options, self.problem, recipe)
-        limit = options.max_evals or math.inf
         self._phased = recipe is None
         # not for a named recipe: a swarm's last iteration would be cut
         once_more = self._phased and not (options.noisy or self._told or self._objectives)
-        confirms = once_more and limit >= CONFIRMED_FROM
-        deadline = self._began + self._timeout
-        self.evaluator = Evaluator(
-            options, self.problem, limit, self._objectives, confirms, deadline
-        )
+        confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
+        deadline = self._began + (options.timeout or math.inf)
+        self.evaluator = Evaluator(options, self.problem, self._objectives, confirms, deadline)
         self._swarm = make_optimizer(options, self.problem, recipe, maximize, self._search_for)
         constrained = bool(self.problem.constraints)
         self._history = History(
-            options.history or "iteration", self.problem.space, constrained, self._objectives or 0
+            options.history or "iteration", self.problem.space, constrained, self._objectives
         )
         self._judge = self._make_judge()
-        self._identity |= {"maximize": maximize, "noisy": options.noisy}
-        if recipe is None:
-            self._identity |= {"recipe": self._algorithm, "population": options.population}
-            return
-        self._algorithm = recipe.name
-        self._recipe = str(recipe)
-        self._identity |= {"recipe": recipe.name, "population": len(self._swarm.positions)}
-        if recipe.options is None:  # two user recipes may have the same name
-            self._identity["parts"] = without_addresses(self._recipe)
+        population = options.population
+        if recipe is not None:
+            population = len(self._swarm.positions)
+            self._algorithm = recipe.name
+            self._recipe = str(recipe)
+            if recipe.options is None:  # two user recipes may have the same name
+                self._identity["parts"] = without_addresses(self._recipe)
+        self._identity |= {
+            "maximize": maximize,
+            "noisy": options.noisy,
+            "recipe": self._algorithm,
+            "population": population,
+        }
 
     def _make_judge(self) -> Judge:
         given = self._swarm, self.problem, self.evaluator, self._sign
@@ -214,8 +214,8 @@ class Search:
         for row, each in enumerate(judged):
             self._note(iteration, row, each)
         if error is not None:
-            self._judge.salvage(judged)
-            self._write_record(iteration)
+            if not self._options.noisy:  # single draws say little
+                self._judge.keep(judged)
             raise error
         self._judge.tell(x, judged)
         self._write_record(iteration)

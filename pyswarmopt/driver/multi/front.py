@@ -203,7 +203,6 @@ class FrontSearch(Search):
 
     _kind = MultiResult
     _algorithm = MODELLED_SMPSO
-    _objectives: int
     _swarm: FrontSwarm
     _judge: FrontJudge
 
