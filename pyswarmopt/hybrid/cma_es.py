@@ -98,7 +98,11 @@ class CovarianceSwarm(Run):
         self.iteration += 1
         self._adapt(steps, rates)
         if self.iteration - self.decomposed > 0.1 / (len(self.mean) * (rates.c_1 + rates.c_mu)):
-            self._decompose()
+            variances = self._variances()
+            least = float(variances.max()) / LARGEST_CONDITION
+            self.done = not float(variances.min()) > least
+            self.lengths = np.sqrt(np.maximum(variances, least))
+            self.decomposed = self.iteration
         self._judge(costs[order])
 
     def _adapt(self, steps: Floats, r: Rates) -> None:
@@ -142,13 +146,11 @@ class CovarianceSwarm(Run):
             + r.c_mu * (steps.T * weights) @ steps
         )
 
-    def _decompose(self) -> None:
+    def _variances(self) -> Floats:
+        """C's eigenvalues, (D,); sets its axes."""
         self.covariance = (self.covariance + self.covariance.T) / 2
         variances, self.axes = np.linalg.eigh(self.covariance)
-        if not variances[0] > variances[-1] / LARGEST_CONDITION:
-            self.done = True
-        self.lengths = np.sqrt(np.maximum(variances, variances[-1] / LARGEST_CONDITION))
-        self.decomposed = self.iteration
+        return variances
 
     def _judge(self, costs: Floats) -> None:
         """Whether the run has ended, by the criteria of section B.3; costs ascending."""
@@ -193,8 +195,5 @@ class SeparableSwarm(CovarianceSwarm):
         spread = r.weights[: r.mu] @ steps[: r.mu] ** 2
         self.covariance = decay * self.covariance + c_1 * self.path_c**2 + c_mu * spread
 
-    def _decompose(self) -> None:
-        least = float(self.covariance.max()) / LARGEST_CONDITION
-        self.done = self.done or not float(self.covariance.min()) > least
-        self.lengths = np.sqrt(np.maximum(self.covariance, least))
-        self.decomposed = self.iteration
+    def _variances(self) -> Floats:
+        return self.covariance
