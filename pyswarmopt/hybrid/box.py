@@ -48,17 +48,18 @@ class UnitBox:
 
     def decode(self, unit: Floats) -> Floats:
         """Points of the unit box, (m, F), in the user's box, (m, D)."""
-        low = self.low[self.free]
-        high = self.high[self.free]
         x = np.tile(self.low, (len(unit), 1))
-        x[:, self.free] = np.clip(unit * (high - low) + low, low, high)
-        return x
+        x[:, self.free] += unit * self._sides
+        return np.clip(x, self.low, self.high)
 
     def encode(self, x: Floats) -> Floats:
         """Points of the user's box, (..., D), in the unit box, (..., F)."""
-        low = self.low[self.free]
-        high = self.high[self.free]
-        return np.clip((x[..., self.free] - low) / (high - low), 0.0, 1.0)
+        return np.clip((x - self.low)[..., self.free] / self._sides, 0.0, 1.0)
+
+    @property
+    def _sides(self) -> Floats:
+        """Lengths of the free sides, (F,)."""
+        return (self.high - self.low)[self.free]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -134,7 +135,10 @@ class Kinds:
         """Points, (n, M), with integers in the middle of their parts, and 1 for the chosen label,
         else 0.
         """
-        points = self._snap_integers(unit.copy())
+        points = unit.copy()
+        levels = self.levels[self.whole]
+        part = np.minimum(np.floor(points[:, self.whole] * levels), levels - 1)
+        points[:, self.whole] = (part + 0.5) / levels
         for block in self.blocks:
             points[:, block] = (
                 np.arange(block.stop - block.start) == points[:, block].argmax(axis=1)[:, None]
@@ -181,7 +185,7 @@ class Kinds:
         for order in self.orders:
             for row in np.flatnonzero(changed[:, order].any(axis=1)):
                 moved[row, order] = reordered(points[row, order], random)
-        return self._snap_integers(moved)
+        return self.snap(moved)
 
     def mutants(self, point: Floats, random: np.random.Generator, count: int = MUTANTS) -> Floats:
         """Neighbours of a snapped point, (M,), with all widths, (count, M)."""
@@ -192,13 +196,6 @@ class Kinds:
     def units(self) -> Floats:
         """Distance between an integer's values, (M,); 0 for other coordinates."""
         return np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
-
-    def _snap_integers(self, points: Floats) -> Floats:
-        """Points, (n, M), with integers in the middle of their parts, in place."""
-        levels = self.levels[self.whole]
-        part = np.minimum(np.floor(points[:, self.whole] * levels), levels - 1)
-        points[:, self.whole] = (part + 0.5) / levels
-        return points
 
 
 def reordered(keys: Floats, random: np.random.Generator) -> Floats:
