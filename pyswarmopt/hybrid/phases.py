@@ -388,19 +388,16 @@ class PhasedSearch:
                 f"ticket {ticket.number} was already told or belongs to another search"
             )
         progress.sent.remove(mine[0])
-        cost = math.inf
-        if math.isfinite(value):
-            cost = progress.sign * value
-        costs = np.array([cost])
-        if rows is None:
-            rows = costs[:, None]
+        x = ticket.x[None]
         if mine[0][BESIDE]:
             progress.evaluations += 1
-            self._see(ticket.x[None], costs, rows, "beside")
-            self._hear(ticket.x[None], costs)
+            self.take_in(x, [value], rows)
             return
-        self._keep(ticket.x, cost, rows[0], progress.turn)
-        progress.told[ticket.particle] = [cost, *rows[0].tolist()]
+        costs = as_costs(x, x, [value], progress.sign)
+        if rows is None:
+            rows = costs[:, None]
+        self._keep(ticket.x, float(costs[0]), rows[0], progress.turn)
+        progress.told[ticket.particle] = [*costs.tolist(), *rows[0].tolist()]
         if all(progress.told):
             told = padded(progress.told)
             self.tell(progress.asked, progress.sign * told[:, 0], rows=told[:, 1:])
