@@ -43,14 +43,10 @@ class Exemplars:
             chosen = copied(chosen)
             chosen[beside(due, chosen)] = beside(drawn, chosen)
             state.memory[EXEMPLARS] = chosen
-        return _gathered(state.best_positions, chosen)
-
-
-def _gathered(p: Array, chosen: Array) -> Array:
-    """Each coordinate taken from its chosen row, (N, D)."""
-    if is_tensor(p):
-        return p.gather(0, chosen)
-    return np.take_along_axis(p, chosen, axis=0)
+        p = state.best_positions
+        if is_tensor(p):
+            return p.gather(0, chosen)
+        return np.take_along_axis(p, chosen, axis=0)
 
 
 def learning_probability(n: int) -> Floats:
@@ -132,7 +128,7 @@ def clpso(
         >>> clpso(gap=5).topology
         Exemplars(gap=5)
     """
-    terms = (inertia(Linear(start, end, horizon)), social(c, "element"))
+    terms = (inertia(Linear(start, end, horizon)), social(c))
     return compose(
         name="clpso",
         terms=terms,

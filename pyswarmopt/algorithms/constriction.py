@@ -48,7 +48,7 @@ def constriction(
     chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
     return compose(
         name="constriction",
-        terms=(inertia(chi), cognitive(chi * phi1, "element"), social(chi * phi2, "element")),
+        terms=(inertia(chi), cognitive(chi * phi1), social(chi * phi2)),
         topology=named(topology),
         population=population,
     )

@@ -22,7 +22,8 @@ class EigenFactors:
     ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in
     columns, r1, r2 ~ U(0, 1) for each particle and eigenvector, * elementwise. Factors per
     coordinate make PSO depend on the axes (Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng.
-    70); here they follow the valley that the swarm is in.
+    70); here they follow the valley that the swarm is in. Not in float16, which has no eigenvalue
+    routines.
     """
 
     inertia: float  # w, in many coordinates
@@ -30,15 +31,8 @@ class EigenFactors:
     social: float  # c2
     damping: float = 0.0  # d: few coordinates need less inertia
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
-        x = snapshot.x
-        factors = like(generator.random((2, *x.shape)), x)
-        return self.given(snapshot, factors)
-
-    def given(self, s: Snapshot, factors: Array) -> Array:
-        """The velocity for given factors, (2, N, D); not in float16, which has no eigenvalue
-        routines.
-        """
+    def __call__(self, s: Snapshot, move: int, generator: np.random.Generator) -> Array:
+        factors = like(generator.random((2, *s.x.shape)), s.x)
         library = namespace(s.x)
         centred = s.p - s.p.mean(0)
         axes = library.linalg.eigh(centred.T @ centred).eigenvectors

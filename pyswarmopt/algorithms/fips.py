@@ -12,23 +12,6 @@ from pyswarmopt.parts.velocity import Snapshot, Term, inertia
 LATTICES: dict[str, Lattice] = {"ring": Ring(), "von_neumann": VonNeumann()}
 
 
-def informed(lattice: Lattice, weight: float) -> tuple[Term, ...]:
-    """A term for each neighbour k: ``r_k weight/|N| (p_k - x)``, r_k ~ U(0, 1) per coordinate.
-
-    A neighbour listed twice, as in a small swarm, pulls twice.
-    """
-    return tuple(
-        Term(
-            f"informant {k + 1}",
-            weight / lattice.size,
-            functools.partial(_towards, lattice, k),
-            "element",
-            "column",
-        )
-        for k in range(lattice.size)
-    )
-
-
 def _towards(lattice: Lattice, column: int, s: Snapshot) -> Any:
     return s.p[lattice.neighbours(len(s.p))[:, column]] - s.x
 
@@ -61,9 +44,17 @@ def fips(
     """
     if topology not in LATTICES:
         raise ValueError(f"topology={topology!r}: use {' or '.join(map(repr, LATTICES))}")
+    lattice = LATTICES[topology]
+    # r_k weight (p_k - x) for each neighbour k; one listed twice, as in a small swarm, pulls twice
+    weight = chi * phi / lattice.size
+    towards = (functools.partial(_towards, lattice, k) for k in range(lattice.size))
+    pulls = (
+        Term(f"informant {k}", weight, direction, "element", "column")
+        for k, direction in enumerate(towards, 1)
+    )
     return compose(
         name="fips",
-        terms=(inertia(chi), *informed(LATTICES[topology], chi * phi)),
+        terms=(inertia(chi), *pulls),
         topology=Global(),  # unused: the terms look up the neighbours themselves
         population=population,
     )

@@ -49,7 +49,7 @@ def inertia_weight(
         0.65
     """
     w = Linear(start, end, horizon)
-    terms = (inertia(w), cognitive(c1, "element"), social(c2, "element"))
+    terms = (inertia(w), cognitive(c1), social(c2))
     return compose(
         name="inertia_weight",
         terms=terms,

@@ -25,24 +25,17 @@ class Hypersphere:
     and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x + p' + l') / 3``, and ``G = (x
     + p') / 2`` for a particle whose own best is the best it knows (Clerc 2012). The ball has no
     preferred axes, so the swarm does equally well on rotated functions.
+
+    The shares of the radius are uniform in [0, 1) as in Clerc's code: points are denser around G
+    than elsewhere.
     """
 
     inertia: float  # w
     pull: float  # c
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
-        x = snapshot.x
-        towards = normal(generator, x)
-        radius = like(generator.random((len(x), 1)), x)
-        return self.given(snapshot, towards, radius)
-
-    def given(self, s: Snapshot, towards: Array, radius: Array) -> Array:
-        """The velocity for given random numbers: the directions of normally distributed vectors,
-        (N, D), and shares of the ball's radius.
-
-        The shares, (N, 1), are uniform in [0, 1) as in Clerc's code: points are denser around G
-        than elsewhere.
-        """
+    def __call__(self, s: Snapshot, move: int, generator: np.random.Generator) -> Array:
+        towards = normal(generator, s.x)
+        share = like(generator.random((len(s.x), 1)), s.x)
         to_p = s.p - s.x
         to_l = s.g - s.x
         library = namespace(s.x)
@@ -51,7 +44,7 @@ class Hypersphere:
         reach = library.linalg.vector_norm(to_centre, axis=-1, keepdims=True)
         length = library.linalg.vector_norm(towards, axis=-1, keepdims=True)
         direction = towards / library.where(length > 0, length, 1.0)
-        return self.inertia * s.v + to_centre + radius * reach * direction
+        return self.inertia * s.v + to_centre + share * reach * direction
 
 
 @keeps_options
