@@ -49,8 +49,7 @@ class Update:
         self.state = state
         self._recipe = recipe
         self._generator = generator
-        self._bounds = box
-        self._box = None if recipe.boundary is boundaries.none else box
+        self._box = box
         x = state.positions
         self._tensors = is_tensor(x)
         numpys = str(x.device).startswith("cpu") and dtype_name(x) in ("float64", "float32")
@@ -99,8 +98,8 @@ class Update:
         """State for resuming, not copied: the state, the generator and the box."""
         saved = self.state.saved()
         saved["generator"] = self._generator.bit_generator.state
-        if self._bounds is not None:
-            saved |= {"low": self._bounds.low, "high": self._bounds.high}
+        if self._box is not None:
+            saved |= {"low": self._box.low, "high": self._box.high}
         return saved
 
     # ---- move ----
@@ -114,9 +113,10 @@ class Update:
         if self._sum is not None:
             self._move_by_sum(self._sum, k)
             return
-        s = self._snapshot(self._attractors(st), k)
-        v = self._recipe.velocity(s, k, self._generator)
-        st.positions, st.velocities = self._moved(s.x, v, k)
+        s = self._snapshot(self._attractors(), k)
+        v = _fitted(self._recipe.velocity(s, k, self._generator), s.x)
+        x = s.x + self._recipe.schedule(k) * v
+        st.positions, st.velocities = self._walled(x, v)
 
     def _move_by_sum(self, rule: SumOfTerms, k: int) -> None:
         """Move by a sum of terms, in the swarm's own memory; a large swarm in columns that fit the
@@ -129,7 +129,7 @@ class Update:
             informants = topology.informants(st, self._generator)
             g = st.leader_position[None]
         else:
-            g = self._attractors(st)
+            g = self._attractors()
         s = self._snapshot(g, k)
         weights = rule.weights(len(s.x), k, self._generator)
         step = self._recipe.schedule(k)
@@ -145,14 +145,14 @@ class Update:
             x += v if step == 1 else step * v
             self._walled(x, v, columns)
 
-    def _attractors(self, state: State) -> Array:
+    def _attractors(self) -> Array:
         """The topology's g, (N, D) or (1, D).
 
         Raises:
             ValueError: g has another shape.
         """
-        g = self._recipe.topology(state, self._generator)
-        require_shape("the output of the topology", g, state.positions.shape)
+        g = self._recipe.topology(self.state, self._generator)
+        require_shape("the output of the topology", g, self.state.positions.shape)
         return g
 
     def _snapshot(self, g: Array, k: int) -> Snapshot:
@@ -164,24 +164,17 @@ class Update:
         if self._tensors and self._sum is not None:
             large = tuple(map(as_array, large))  # type: ignore[assignment]
         elif self._tensors:
-            fx = _on_device(fx, st.positions)
-            fp = _on_device(fp, st.positions)
+            fx, fp = (_on_device(costs, st.positions) for costs in (fx, fp))
         return Snapshot(*large, fx, fp, k, self._links)
-
-    def _moved(self, x: Array, v: Array, k: int) -> tuple[Array, Array]:
-        """New positions and velocities of particles at x that move by v."""
-        v = _fitted(v, x)
-        x = x + self._recipe.schedule(k) * v
-        return self._walled(x, v)
 
     def _walled(self, x: Array, v: Array, columns: slice = EVERY) -> tuple[Array, Array]:
         """x and v after the boundary, (N, D) each, or those columns of them; of arrays, which are
         changed in place, it gets the coordinates outside, as one row.
         """
         box = self._box
-        if box is None:
-            return x, v
         boundary = self._recipe.boundary
+        if box is None or boundary is boundaries.none:
+            return x, v
         if is_tensor(x):
             new_x, new_v = boundary(x, v, box, self._generator)
             return _fitted(new_x, x, "boundary"), _fitted(new_v, x, "boundary")
@@ -262,9 +255,7 @@ class Update:
         present = self.state.positions
         x = empty((count, present.shape[1]), present.dtype, present.device)
         maximize = self.state.maximize
-        return steps.first_state(
-            self._recipe, x, self._bounds, self._generator, None, None, maximize
-        )
+        return steps.first_state(self._recipe, x, self._box, self._generator, None, None, maximize)
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept."""
