@@ -59,6 +59,7 @@ from pyswarmopt.hybrid.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSea
 from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.ring import Ring
 
+MODELLED = 5  # evaluations per dimension that the model proposes
 MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
@@ -88,15 +89,9 @@ class ModelPhase(Phase[S]):
 
     name = "model"
     runs: ClassVar[type[Proposals]] = Proposals
-    per_dim: ClassVar[int] = 5  # evaluations per dimension that the model proposes
-    most: ClassVar[int] = 0  # or in total
+    most: ClassVar[int] = 0  # evaluations that the model proposes, instead of `MODELLED`
     at_once: ClassVar[int] = 1  # points proposed at a time, if no population is given
     designed: ClassVar[int] = 1  # points per parameter before the first model, plus one
-
-    @property
-    def points(self) -> int:
-        """Number of evaluations that the model proposes."""
-        return self.most or self.per_dim * self.search.box.dim
 
     def due(self) -> bool:
         if self.run is not None:
@@ -109,7 +104,7 @@ class ModelPhase(Phase[S]):
 
     def begin(self) -> Proposals:
         s = self.search
-        last = self.points + s.known
+        last = (self.most or MODELLED * s.box.dim) + s.known
         budget = last
         if s.max_evals is not None:
             budget = min(s.max_evals + s.known, last)
@@ -123,13 +118,10 @@ class ModelPhase(Phase[S]):
         population = self.search.progress.population or self.at_once
         return min(population, self.search.max_evals or population, max(last, BESIDE))
 
-    def resize(self) -> None:
-        if self.run is not None:
-            self.run.at_once = self._together(self.run.last)
-
     def propose(self) -> Floats:
         if self.run is not None:
             self.run.under_way = self.search.unit_under_way()
+            self.run.at_once = self._together(self.run.last)
         return super().propose()
 
     def beside(self) -> Floats | None:

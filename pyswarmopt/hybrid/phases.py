@@ -125,9 +125,6 @@ class Phase(StateRecord, Generic[S], ABC):
     def hear(self, points: Floats, costs: Floats) -> None:
         """Learn starting points and points outside rounds, (n, free coordinates), and their costs."""
 
-    def resize(self) -> None:
-        """Take over that the population has changed."""
-
 
 class Progress(StateRecord):
     """State of a search: its findings and choices so far."""
@@ -370,8 +367,6 @@ class PhasedSearch:
     def expect_together(self, count: int) -> None:
         """Use this number of pending points as the population."""
         self.progress.population = count
-        for phase in self.phases.values():
-            phase.resize()
 
     def tickets(self) -> list[Ticket]:
         """The pending tickets of `ask_one`, oldest first; a point outside the round counts as its
