@@ -60,6 +60,7 @@ class TextModel:
         self.texts = [token for token, _ in known]
         self.ids = np.array([i for _, i in known], dtype=np.int64)
         self.place = {text: k for k, text in reversed([*enumerate(self.texts)])}
+        self._longest = max(map(len, self.texts))
         self.continuing = lru_cache(_PREFIXES)(self._find)
 
     def _find(self, prefix: bytes) -> tuple[int, int, Ints]:
@@ -101,7 +102,7 @@ class TextModel:
         """Ids that spell `text`, longest token first; None if impossible."""
         ids = []
         while text:
-            sizes = range(len(text), 0, -1)
+            sizes = range(min(self._longest, len(text)), 0, -1)
             size = next((size for size in sizes if text[:size] in self.place), 0)
             if not size:
                 return None
