@@ -346,21 +346,21 @@ class PhasedSearch:
         Returns:
             A ticket; None while the starting points are pending.
         """
-        asked = self.ask()
-        if not self.progress.told:
-            self.progress.told = [[] for _ in asked]
-        pending = [each[ROW] for each in self.progress.sent if not each[BESIDE]]
-        for row, told in enumerate(self.progress.told):
-            if not told and row not in pending:
-                return self._send(asked[row], row, beside=False)
-        if self.turn == START:
-            return None
-        return self._send(self.box.decode(self._beside()[None])[0], len(asked), beside=True)
-
-    def _send(self, x: Floats, row: int, beside: bool) -> Ticket:
         progress = self.progress
-        ticket = Ticket(x.copy(), row, progress.tickets)
-        progress.sent.append([ticket.number, row, float(beside), *x.tolist()])
+        asked = self.ask()
+        if not progress.told:
+            progress.told = [[] for _ in asked]
+        pending = [each[ROW] for each in progress.sent if not each[BESIDE]]
+        row = 0
+        while row < len(asked) and (progress.told[row] or row in pending):
+            row += 1
+        beside = row == len(asked)
+        if beside:
+            if progress.turn == START:
+                return None
+            asked = np.concatenate([asked, self.box.decode(self._beside()[None])])
+        ticket = Ticket(asked[row].copy(), row, progress.tickets)
+        progress.sent.append([ticket.number, row, float(beside), *ticket.x.tolist()])
         progress.tickets += 1
         return ticket
 
