@@ -84,7 +84,11 @@ class ConstrainedDescent(Run):
         if self.mode == "line":
             return np.array([self._moved(self.x, step) for step in self._steps(random)])
         if self.mode == "pull":
-            return self._pulled_in()[None]
+            # the nearest point to the step's end that keeps the constraints, to first order
+            here = self.outside[self.smooth]
+            still = np.zeros(len(here))
+            back, _ = self._solve(np.eye(len(here)), still, self.outside_values, -here, 1 - here)
+            return self._moved(self.outside, back)[None]
         self.moves = self._differences(random)
         lacking = self._lacking()
         axes = self.smooth[lacking]
@@ -151,7 +155,8 @@ class ConstrainedDescent(Run):
             self.done = self.repeats > REPEATS
             return
         slopes = self.found.T
-        self._end_measuring()
+        self.found = NONE
+        self.repeats = 0
         here = self.x[self.smooth]
         if len(self.measured):
             self._look_for_kinks(slopes, float(np.abs(here - self.measured).max()))
@@ -174,19 +179,23 @@ class ConstrainedDescent(Run):
             return np.arange(len(self.smooth))
         return np.flatnonzero(~np.isfinite(self.found).all(axis=1))
 
-    def _end_measuring(self) -> None:
-        self.found = NONE
-        self.repeats = 0
-
     def _update(self, s: Floats, slopes: Floats) -> None:
-        """Damped BFGS, procedure 18.2; before the first update the scale is set."""
+        """Damped BFGS, procedure 18.2; before the first update the scale is set to the curvature
+        met.
+        """
         y = (slopes - self.slopes).T @ np.concatenate([[1.0], self.multipliers])
         sy = float(s @ y)
         ss = float(s @ s)
         if not (np.isfinite(y).all() and ss > 0):
             return
         if not self.scaled:
-            self._set_scale(y, sy, float(np.linalg.norm(y)) / math.sqrt(ss))
+            # slopes that hardly change are a plane's
+            bend = float(np.linalg.norm(y)) / math.sqrt(ss)
+            first = float(self.hessian[0, 0])
+            if bend < STRAIGHT * first:
+                self.hessian = self.hessian * max(bend / first, FLATTEST)
+            elif sy > 0:
+                self.hessian = np.eye(len(y)) * float(y @ y) / sy
             self.scaled = True
         bs = self.hessian @ s
         sbs = float(s @ bs)
@@ -197,14 +206,6 @@ class ConstrainedDescent(Run):
         updated = self.hessian - np.outer(bs, bs) / sbs + np.outer(r, r) / float(s @ r)
         if np.isfinite(updated).all():
             self.hessian = updated
-
-    def _set_scale(self, y: Floats, sy: float, bend: float) -> None:
-        """Set the Hessian's scale to the curvature met; slopes that hardly change are a plane's."""
-        first = float(self.hessian[0, 0])
-        if bend < STRAIGHT * first:
-            self.hessian = self.hessian * max(bend / first, FLATTEST)
-        elif sy > 0:
-            self.hessian = np.eye(len(y)) * float(y @ y) / sy
 
     # ---- direction ----
 
@@ -225,7 +226,7 @@ class ConstrainedDescent(Run):
         self.mode = "line"
         moves = float(np.abs(self.direction).max()) > SMALLEST_STEP
         least = 0.0
-        if self._is_feasible(self.values):
+        if self._farthest_outside(self.values) == 0:
             least = TRIVIAL_GAIN * abs(float(self.values[0]))
         self.done = not (moves and self.gain < -least)
 
@@ -280,9 +281,6 @@ class ConstrainedDescent(Run):
         """The largest violation, as the distance along its slope; 0 for a feasible point."""
         return float((values[1:] / self._lengths()[1:]).max(initial=0.0))
 
-    def _is_feasible(self, values: Floats) -> bool:
-        return bool((values[1:] <= 0).all())
-
     def _merit(self, values: Floats) -> float:
         return float(values[0]) + self._penalty(values)
 
@@ -298,19 +296,12 @@ class ConstrainedDescent(Run):
     def _learn_line(self, rows: Floats) -> None:
         self.tries += 1
         values = rows[0]
-        if self.tries == 1 and np.isfinite(values).all() and not self._is_feasible(values):
+        if self.tries == 1 and np.isfinite(values).all() and self._farthest_outside(values) > 0:
             self.outside = self.batch[0].copy()
             self.outside_values = values
             self.mode = "pull"
         else:
             self._judge(self.batch[0], values)
-
-    def _pulled_in(self) -> Floats:
-        """The nearest point to the step's end that keeps the constraints, to first order, (D,)."""
-        here = self.outside[self.smooth]
-        still = np.zeros(len(here))
-        back, _ = self._solve(np.eye(len(here)), still, self.outside_values, -here, 1 - here)
-        return self._moved(self.outside, back)
 
     def _learn_pulled(self, values: Floats) -> None:
         """Take the step's end if its merit is enough lower, else the better one of it and the point
@@ -360,8 +351,8 @@ class ConstrainedDescent(Run):
 
     def _forget(self) -> None:
         """Measure anew, without the learnt curvature."""
-        self._end_measuring()
-        self.hessian = NONE
+        self.found = self.hessian = NONE
+        self.repeats = 0
         self.measured = NONE
         self.scaled = False
         self.mode = "gradient"
@@ -387,11 +378,9 @@ class GridDescent(ConstrainedDescent):
 
     def learn(self, costs: Floats) -> None:
         super().learn(costs)
-        if self.done and len(self.units):
-            self._keep_whole_numbers()
-
-    def _keep_whole_numbers(self) -> None:
-        """Continue with the real numbers, as from a start."""
+        if not (self.done and len(self.units)):
+            return
+        # go on with the real numbers, as from a start
         self.smooth = self.smooth[self.units == 0]
         self.units = NONE
         self.done = not (len(self.smooth) and self.started)

@@ -332,16 +332,13 @@ class LimitedMemory(LineSearchDescent):
         for (s, y), product in zip(self.pairs[::-1], sy[::-1], strict=True):
             weights.append(float(s @ q) / product)
             q = q - weights[-1] * y
-        q = q * self._scale(q)
+        if len(sy):
+            q = q * (sy[-1] / float(self.pairs[-1, 1] @ self.pairs[-1, 1]))
+        else:
+            q = q * (FIRST_STEP / float(np.linalg.norm(q)))
         for (s, y), product, weight in zip(self.pairs, sy, weights[::-1], strict=True):
             q = q + (weight - float(y @ q) / product) * s
         return np.where(free, -q, 0.0)
-
-    def _scale(self, gradient: Floats) -> float:
-        if not len(self.pairs):
-            return FIRST_STEP / float(np.linalg.norm(gradient))
-        s, y = self.pairs[-1]
-        return float(s @ y) / float(y @ y)
 
 
 class NoiseProbe(Run):
