@@ -92,7 +92,9 @@ def remember(state: State, recipe: Recipe, costs: Floats, evaluated: Bools | Non
     _remember_best(state, low.item(best), best)
     if recipe.last_worst_wins and state.age > 0:
         worst = np.flatnonzero(high == high[worst])[-1]
-    _remember_worst(state, high.item(worst), worst)
+    if high.item(worst) > state.worst_cost:
+        state.worst_cost = high.item(worst)
+        state.worst_position = copied(state.positions[worst])
     state.count(evaluated)
 
 
@@ -108,12 +110,6 @@ def _remember_best(state: State, cost: float, i: Any) -> None:
         state.best_cost = cost
         state.best_position = state.leader_position
         state.best_stagnation = 0
-
-
-def _remember_worst(state: State, cost: float, i: Any) -> None:
-    if cost > state.worst_cost:
-        state.worst_cost = cost
-        state.worst_position = copied(state.positions[i])
 
 
 def copy_rows(source: Array, target: Array, rows: Bools) -> None:

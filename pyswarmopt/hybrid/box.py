@@ -111,10 +111,7 @@ class Kinds:
     @cached_property
     def ordered(self) -> Bools:
         """Mask of the coordinates that are not labels, (M,)."""
-        mask = np.ones(len(self.levels), dtype=np.bool_)
-        for block in self.blocks:
-            mask[block] = False
-        return mask
+        return np.bincount(self.parameter)[self.parameter] == 1
 
     @cached_property
     def whole(self) -> Bools:

@@ -235,11 +235,18 @@ class Proposals(Run):
         return self.proposals(self.at_once, random)
 
     def proposals(self, count: int, random: np.random.Generator) -> Floats:
-        """The next points, (count, M), or fewer at the end of the hypercube."""
+        """The next points, (count, M), or fewer at the end of the hypercube, whose first point lies
+        near the middle.
+        """
         proposed = len(self.points) + len(self.under_way)
         if proposed >= self.first:
             return self._promising(self.under_way, count, random)
-        designed = self._designed(random)[proposed:][:count]
+        if not len(self.design):
+            self.design = self.kinds.draw(self.first, random)
+            ordered = self.kinds.ordered
+            near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
+            self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
+        designed = self.design[proposed:][:count]
         missing = count - len(designed)
         if not (missing and self.fills):
             return designed
@@ -261,15 +268,6 @@ class Proposals(Run):
             if len(points) + 1 == known + count:
                 return np.concatenate([points[known:], proposal])
             points, outputs = _believed(processes, points, outputs, proposal)
-
-    def _designed(self, random: np.random.Generator) -> Floats:
-        """The starting points: a Latin hypercube, whose first point lies near the middle."""
-        if not len(self.design):
-            self.design = self.kinds.draw(self.first, random)
-            ordered = self.kinds.ordered
-            near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
-            self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
-        return self.design
 
     def _modelled(self) -> tuple[list[GaussianProcess], list[Floats]]:
         """The process, and the scores of all points, (n,), expected ones where a call failed."""

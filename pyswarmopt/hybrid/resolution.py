@@ -44,22 +44,20 @@ class Resolution(StateRecord):
         for value in values.tolist():
             if self.is_double:
                 return
-            if math.isfinite(value) and value:
-                self._compare(value)
+            if not (math.isfinite(value) and value):
+                continue
+            self.told += 1
+            printed = Decimal(repr(value)).normalize().as_tuple()
+            self.digits = max(self.digits, len(printed.digits))
+            self.places = max(self.places, -int(printed.exponent))
+            numerator = abs(value.as_integer_ratio()[0])
+            odd = numerator // (numerator & -numerator)
+            self.bits = max(self.bits, odd.bit_length())
 
     @property
     def is_double(self) -> bool:
         """Whether a value had more digits than any printed number would."""
         return self.digits > MOST_DIGITS and self.bits > MOST_BITS
-
-    def _compare(self, value: float) -> None:
-        self.told += 1
-        printed = Decimal(repr(value)).normalize().as_tuple()
-        self.digits = max(self.digits, len(printed.digits))
-        self.places = max(self.places, -int(printed.exponent))
-        numerator = abs(value.as_integer_ratio()[0])
-        odd = numerator // (numerator & -numerator)
-        self.bits = max(self.bits, odd.bit_length())
 
     def error(self, value: float) -> float:
         """The largest error of a value near this one, beyond double's rounding."""
