@@ -137,8 +137,7 @@ class Judge:
         """A point, (D,), before its call, with its constraints unless `fun` returns them."""
         if self._returned or not self._constraints:
             return Evaluated(x)
-        amounts, slack = self._constraints.outside(x)
-        violation = float(np.maximum(amounts - slack, 0.0).sum())
+        amounts, slack, violation = self._constraints.outside(x)
         return Evaluated(x, math.nan, violation, amounts, slack)
 
     def needs_call(self, draft: Evaluated) -> bool:

@@ -185,7 +185,7 @@ class Problem(NamedTuple):
             costs = -costs
         violations = np.maximum(rows[:, 1:], 0.0).sum(axis=1)
         if not self.constraints.returned:
-            violations = self.constraints.violations(points)
+            violations = np.array([self.constraints.outside(x)[2] for x in points])
         order = np.lexsort((costs, violations))
         return points[order[np.isfinite(costs[order])]][:most]
 

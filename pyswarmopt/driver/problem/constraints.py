@@ -108,8 +108,8 @@ class Constraints:
 
     Example:
         >>> inside = Constraints(lambda x: x[0] ** 2 + x[1] ** 2 - 1.0, dim=2)
-        >>> inside.violations(np.array([[0.0, 0.5], [2.0, 0.0]])).tolist()
-        [0.0, 3.0]
+        >>> inside.outside(np.array([0.0, 0.5]))[2], inside.outside(np.array([2.0, 0.0]))[2]
+        (0.0, 3.0)
     """
 
     def __init__(self, constraints: Any, dim: int, space: Space | None = None) -> None:
@@ -125,11 +125,6 @@ class Constraints:
 
     def __bool__(self) -> bool:
         return self.returned or bool(self._constraints)
-
-    def violations(self, points: Floats) -> Floats:
-        """Total violation at each point, (n, D): (n,), 0 if feasible."""
-        pairs = map(self.outside, points)
-        return np.array([float(np.maximum(a - slack, 0.0).sum()) for a, slack in pairs])
 
     def repair(self, x: Floats, integers: Bools, low: Floats, high: Floats) -> Floats:
         """Change the integers of x, (D,), by whole steps until it meets the linear constraints, as
@@ -162,13 +157,14 @@ class Constraints:
             x[which[move]] += steps[move]
         return x
 
-    def outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
-        distance, (K,), above 0 only for equalities.
+    def outside(self, x: Floats) -> tuple[Floats, Floats, float]:
+        """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; the allowed distance,
+        (K,), above 0 only for equalities; and the total violation, 0 if feasible.
         """
         pairs = [constraint.outside(x) for constraint in self._constraints]
-        amounts, slack = zip((NONE, NONE), *pairs, strict=True)
-        return np.concatenate(amounts), np.concatenate(slack)
+        columns = zip((NONE, NONE), *pairs, strict=True)
+        amounts, slack = map(np.concatenate, columns)
+        return amounts, slack, float(np.maximum(amounts - slack, 0.0).sum())
 
 
 def _stacked(constraints: list[_Constraint]) -> tuple[Floats, Floats, Floats] | None:

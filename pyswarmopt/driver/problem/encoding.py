@@ -91,8 +91,6 @@ class Coding:
 
     def encode(self, x: Floats) -> Floats:
         """Positions of the swarm, (n, M), that decode to the points x, (n, D)."""
-        if not self.categories.any():
-            return x
         keys = np.repeat(self.categories, self.widths)
         labels = np.repeat(self.low - self.first, self.widths) + np.arange(self.size)
         positions = np.repeat(x, self.widths, axis=1)

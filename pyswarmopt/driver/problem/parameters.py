@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +130,7 @@ class Choice:
     @property
     def sides(self) -> list[tuple[float, float]]:
         """Lower and upper bound of each coordinate."""
-        return [(0.0, float(len(self.options) - 1))]
+        return [(0.0, len(self.options) - 1)]
 
     def decode(self, x: Sequence[float]) -> Any:
         """The value at the given coordinates."""
@@ -138,7 +138,7 @@ class Choice:
 
     def encode(self, value: Any) -> list[float]:
         """The coordinates of a value."""
-        return [float(_place(value, self.options))]
+        return [_place(value, self.options)]
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter can take a value."""
@@ -226,7 +226,7 @@ class Subset(Keyed):
 
     def encode(self, value: Any) -> list[float]:
         """The coordinates of a value."""
-        return [float(_among(item, value)) for item in self.items]
+        return [_among(item, value) for item in self.items]
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ class Fixed:
 
     value: Any
     kind = "fixed"
-    sides: ClassVar[list[tuple[float, float]]] = []
+    sides = ()
 
     def decode(self, x: Sequence[float]) -> Any:
         """The value at the given coordinates."""
