@@ -65,7 +65,11 @@ class FrontProposals(Proposals):
         columns = [column for column in self.values[valued].T if len(column)]
         seen = [(self.points[valued], on_log_scale(column)) for column in columns]
         if not valued.all():
-            seen.append((self.points, self._severities(valued)))
+            # violations in the form for a process, below 0 for points with values
+            broken = self.costs[~valued & np.isfinite(self.costs)]
+            unit = median(broken) if broken.size else 1.0
+            severities = signed_log(np.where(valued, -unit, self.costs))
+            seen.append((self.points, severities))
         processes = self.fit(seen)
         outputs = []
         for process, (points, known) in zip(processes, seen, strict=True):
@@ -76,14 +80,6 @@ class FrontProposals(Proposals):
                 process.fit(self.points, scores)
             outputs.append(scores)
         return processes, outputs
-
-    def _severities(self, valued: Bools) -> Floats:
-        """Violations in the form for a process, below 0 for points with values."""
-        broken = self.costs[~valued & np.isfinite(self.costs)]
-        unit = 1.0
-        if broken.size:
-            unit = median(broken)
-        return signed_log(np.where(valued, -unit, self.costs))
 
     def _judged(
         self, processes: list[GaussianProcess], points: Floats, outputs: list[Floats]
