@@ -31,7 +31,6 @@ Particles = Annotated[
 app = typer.Typer(
     name="pyswarmopt",
     help="Run particle swarms on test functions, watch them, compare recipes and open the lesson.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -27,6 +27,7 @@ import nevergrad as ng  # noqa: E402
 from nevergrad.optimization import metamodel  # noqa: E402
 
 np.random.set_state(_state)  # importing it draws from NumPy's global generator
+_registry = ng.optimizers.registry
 
 WORST = 1e20  # told to nevergrad for a non-finite value; it cuts off at 5e20
 
@@ -37,10 +38,10 @@ def one_at_a_time(name: str) -> bool:
     Raises:
         ValueError: there is no such optimiser.
     """
-    if name not in ng.optimizers.registry:
-        hint = did_you_mean(name, ng.optimizers.registry, "see its documentation")
+    if name not in _registry:
+        hint = did_you_mean(name, _registry, "see its documentation")
         raise ValueError(f"nevergrad has no optimiser {name!r}; {hint}")
-    return bool(ng.optimizers.registry[name].no_parallelization)
+    return bool(_registry[name].no_parallelization)
 
 
 class NevergradOptimizer:
@@ -100,7 +101,7 @@ class NevergradOptimizer:
         with self._own_global_state():  # a space draws, too
             space = _space(bounds, start)
             space.random_state = np.random.RandomState(seed)
-            self._optimizer = ng.optimizers.registry[name](space, budget, self._population)
+            self._optimizer = _registry[name](space, budget, self._population)
             if start is not None:
                 for x in start[::-1]:  # last in, first out
                     self._optimizer.suggest(x)

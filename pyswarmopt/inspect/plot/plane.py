@@ -165,12 +165,14 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         )
     rows = slice(None) if particles is None else particles
     tail = step.origin[rows]
-    in_units: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
     ax = axes_or_new(ax)
     ax.plot(*step.origin.T, "o", color="black", markersize=5)
     for name, force in step.forces.items():
         pull = step.length * force[rows]
-        ax.quiver(*tail.T, *pull.T, color=COLOURS.get(name, OTHER), label=name, **in_units)
+        ax.quiver(
+            *tail.T, *pull.T, color=COLOURS.get(name, OTHER), label=name, angles="xy",
+            scale_units="xy", scale=1,
+        )  # fmt: skip
         tail = tail + pull
     ends = np.stack([step.origin[rows], tail])
     ax.plot(*ends.T.swapaxes(1, 2), "--", color="black", linewidth=1.4)

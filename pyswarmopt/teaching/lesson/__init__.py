@@ -88,13 +88,11 @@ def data() -> dict[str, Any]:
     return {"version": __version__, "chapters": chapters, "test": TEST, **recorded}
 
 
-def stored() -> dict[str, Any]:
+def stored() -> Any:
     """Runs of the library for replay on the page, and their source; a test compares them with the
     present behaviour.
     """
-    packed = files(__package__).joinpath(STORED).read_bytes()
-    content: dict[str, Any] = json.loads(gzip.decompress(packed))
-    return content
+    return json.loads(gzip.decompress(files(__package__).joinpath(STORED).read_bytes()))
 
 
 __all__ = ["CHAPTERS", "SCRIPTS", "STORED", "TEST", "data", "page", "stored", "write"]
