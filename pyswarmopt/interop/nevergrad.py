@@ -95,8 +95,6 @@ class NevergradOptimizer:
         self._given = positions
         self._told = 0
         self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
-        if seed is None:
-            seed = int(np.random.default_rng().integers(2**31))
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():  # a space draws, too
             space = _space(bounds, start)

@@ -17,7 +17,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pyswarmopt import study as ours
-from pyswarmopt.driver.problem.parameters import integer, log, ordered
+from pyswarmopt.driver.problem.parameters import Real, integer, ordered
 from pyswarmopt.driver.problem.space import Space
 
 LATEST = 5  # trials that must agree on a parameter before it is searched
@@ -133,9 +133,7 @@ def _parameter(distribution: BaseDistribution) -> Any:
     if distribution.step is not None:
         count = round((high - low) / distribution.step)
         return ordered(min(low + i * distribution.step, high) for i in range(count + 1))
-    if distribution.log:
-        return log(low, high)
-    return (low, high)
+    return Real(low, high, distribution.log)
 
 
 __all__ = ["SwarmSampler"]

@@ -163,7 +163,7 @@ class Space:
                 f"{argument}: {wrong[0]}={params[wrong[0]]!r} is outside the space, which declares "
                 f"{self._given[wrong[0]]}"
             )
-        x = np.array([sum(bounds) / 2 for bounds in self.bounds])
+        x = np.mean(self.bounds, axis=1)
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
         self._filled(x, params)
