@@ -69,7 +69,7 @@ def version_option(package: str) -> Any:
 
     def show(asked: bool) -> None:
         if asked:
-            echo(str(import_module(package).__version__))
+            echo(import_module(package).__version__)
             raise typer.Exit
 
     return typer.Option(

@@ -37,8 +37,8 @@ def read(name: str) -> str:
 
 
 _TEXTS = tomllib.loads(read("chapters.toml"))
-CHAPTERS: list[dict[str, Any]] = _TEXTS["chapters"]
-TEST: list[dict[str, Any]] = _TEXTS["test"]
+CHAPTERS = _TEXTS["chapters"]
+TEST = _TEXTS["test"]
 
 
 def write(out: Path) -> int:
