@@ -207,7 +207,8 @@ def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
 
         return torch.empty(shape, dtype=dtype, device=device)
     except (MemoryError, RuntimeError, ValueError) as error:
-        raise too_large(shape) from error
+        numbers = " x ".join(map(str, shape))
+        raise ValueError(f"not enough memory for {numbers} numbers; use fewer particles") from error
 
 
 def copied(source: Array, device: Any = None) -> Array:
@@ -218,12 +219,6 @@ def copied(source: Array, device: Any = None) -> Array:
     return copy.copy_(source.detach())
 
 
-def too_large(shape: tuple[int, ...]) -> ValueError:
-    """Error for an array of this shape that does not fit into memory."""
-    numbers = " x ".join(map(str, shape))
-    return ValueError(f"not enough memory for {numbers} numbers; use fewer particles")
-
-
 def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of the blocks of an (n, dim) array, in memory order: some rows, or a part of
     one.
@@ -232,14 +227,10 @@ def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
         >>> [(rows.start, rows.stop) for rows, columns in blocks(100, 1000)]
         [(0, 65), (65, 100)]
     """
-    if dim <= BLOCK:
-        height = BLOCK // max(dim, 1)
-        for i in range(0, n, height):
-            yield slice(i, min(i + height, n)), EVERY
-    else:
-        for i in range(n):
-            for j in range(0, dim, BLOCK):
-                yield slice(i, i + 1), slice(j, min(j + BLOCK, dim))
+    height = max(BLOCK // dim, 1)
+    for i in range(0, n, height):
+        for j in range(0, dim, BLOCK):
+            yield slice(i, min(i + height, n)), slice(j, min(j + BLOCK, dim))
 
 
 # ---- dtype and device ----

@@ -70,10 +70,13 @@ class Writer:
 
     Args:
         path: file.
+
+    Raises:
+        ValueError: the path cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = checked_path(path)
         self._due = -math.inf
         self._waiting: Mapping[str, Any] | None = None
 

@@ -24,10 +24,10 @@ def sixteen_bits(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.
 
 def normal(generator: np.random.Generator, like_these: Array) -> Array:
     """Normally distributed numbers with the shape, kind and precision of `like_these`."""
-    shape = tuple(like_these.shape)
+    precision: Any = np.float32
     if dtype_name(like_these) == "float64":
-        return like(generator.standard_normal(shape), like_these)
-    return like(generator.standard_normal(shape, np.float32), like_these)
+        precision = np.float64
+    return like(generator.standard_normal(tuple(like_these.shape), precision), like_these)
 
 
 def generator_at(state: Any) -> np.random.Generator:

@@ -107,11 +107,6 @@ class State(StateRecord):
         """The objective's value for a cost, or the cost for a value: negated if the swarm maximises."""
         return -cost if self.maximize else cost
 
-    def saved(self) -> dict[str, Any]:
-        """Every field, not copied; `memory` entry by entry."""
-        values = self.state_dict("", copied=lambda value: value)
-        return values | {MEMORY + name: value for name, value in self.memory.items()}
-
 
 # Fields of the present population, replaced along with it.
 POPULATION = (

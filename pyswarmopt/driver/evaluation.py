@@ -168,16 +168,13 @@ class Evaluator(StateRecord):
         keys: list[Any] = [memory.key(x) for x in points]
         if not memory.most or (self.vectorized and not memory.known):
             keys = list(range(len(points)))
-        values: dict[Any, Value] = {}
+        values = {key: memory.known[key] for key in keys if key in memory.known}
         new: dict[Any, Floats] = {}
         again = []
         for key, x in zip(keys, points, strict=True):
-            value = memory.known.get(key)
-            again.append(value is not None or key in new)
-            if value is None:
+            again.append(key in values or key in new)
+            if key not in values:
                 new.setdefault(key, x)
-            else:
-                values[key] = value
         self.idle += sum(again)
         if self.vectorized:
             called, error = self._call_many(new)

@@ -47,7 +47,7 @@ class Evaluated(NamedTuple):
         violation: sum of the amounts by which it violates constraints, beyond their slack.
         amounts: value of each constraint, (K,), at most 0 if met.
         slack: largest allowed value of each constraint, (K,), above 0 only for equalities.
-        counts: whether it was called, or violates a constraint so that it need not be.
+        counts: whether it was called, or violates a constraint so that it is not to be called.
         again: whether its value was known, so that it was not called again.
     """
 
@@ -56,7 +56,7 @@ class Evaluated(NamedTuple):
     violation: float = 0.0
     amounts: Floats = NONE
     slack: Floats = NONE
-    counts: bool = True
+    counts: bool = False
     again: bool = False
 
     @property
@@ -138,16 +138,14 @@ class Judge:
         if self._returned or not self._constraints:
             return Evaluated(x)
         amounts, slack, violation = self._constraints.outside(x)
-        return Evaluated(x, math.nan, violation, amounts, slack)
-
-    def needs_call(self, draft: Evaluated) -> bool:
-        """Whether a point is to be called."""
-        return self._by_amounts or draft.violation == 0
+        uncalled = violation > 0 and not self._by_amounts
+        return Evaluated(x, math.nan, violation, amounts, slack, uncalled)
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         """A point with its value from the evaluator; None: it was not called."""
         if value is None:
-            return draft._replace(counts=False)
+            return draft
+        draft = draft._replace(counts=True)
         if not self._returned:
             return draft._replace(cost=self._sign * value)
         row = np.atleast_1d(value)
@@ -162,7 +160,7 @@ class Judge:
     def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
         """Evaluate points, (N, D); the error is the one that ends the search."""
         judged = [self.draft(x) for x in points]
-        rows = [i for i, draft in enumerate(judged) if self.needs_call(draft)]
+        rows = [i for i, draft in enumerate(judged) if not draft.counts]
         values, known, error = self._evaluator(points[rows])
         for i, value, again in zip(rows, values, known, strict=True):
             judged[i] = self.read(judged[i]._replace(again=again), value)

@@ -114,8 +114,7 @@ class Options:
     def __post_init__(self) -> None:
         limits = ("max_evals", 1), ("max_iter", 0), ("population", 1), ("patience", 1)
         for name, least in limits:
-            count = as_limit(name, getattr(self, name), least)
-            setattr(self, name, count)
+            setattr(self, name, as_limit(name, getattr(self, name), least))
         seconds = self.timeout
         if seconds is not None and not (isinstance(seconds, numbers.Real) and float(seconds) > 0):
             raise ValueError(f"timeout must be a number of seconds above 0, got {seconds!r}")

@@ -89,9 +89,9 @@ class Search:
         self._checkpoint: Writer | None = None
         if self._options.checkpoint is not None:
             # imported on use: it takes as long as a short search
-            from pyswarmopt.base.checkpoint import Writer, checked_path
+            from pyswarmopt.base.checkpoint import Writer
 
-            self._checkpoint = Writer(checked_path(self._options.checkpoint))
+            self._checkpoint = Writer(self._options.checkpoint)
         self._gains = Gains()
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self.pending: dict[int, Floats] = {}
@@ -256,7 +256,7 @@ class Search:
         """
         x = self.problem.decode(ticket.x[None])[0]
         draft = self._judge.draft(x)
-        if not self._judge.needs_call(draft):
+        if draft.counts:
             self.evaluator.skipped += 1
             self._tell_one(ticket, draft)
             return None

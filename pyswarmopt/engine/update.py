@@ -96,7 +96,8 @@ class Update:
 
     def saved(self) -> dict[str, Any]:
         """State for resuming, not copied: the state, the generator and the box."""
-        saved = self.state.saved()
+        saved = self.state.state_dict("", copied=lambda value: value)
+        saved |= {MEMORY + name: value for name, value in self.state.memory.items()}
         saved["generator"] = self._generator.bit_generator.state
         if self._box is not None:
             saved |= {"low": self._box.low, "high": self._box.high}

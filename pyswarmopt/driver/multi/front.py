@@ -159,8 +159,8 @@ class FrontJudge(Judge):
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         if value is None:
-            return draft._replace(counts=False)
-        return draft._replace(cost=np.broadcast_to(value, self._objectives))
+            return draft
+        return draft._replace(cost=np.broadcast_to(value, self._objectives), counts=True)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """The violation of each point, (N,), infinite if objectives are missing."""
