@@ -353,17 +353,14 @@ class Swarm:
         """
         with needing_torch(f"the swarm in {path}"):
             saved = checkpoint.read(path)
-        if recipe is None:
-            if saved.get("options") is None:
-                raise ValueError(
-                    f"{path}: the recipe {saved.get('recipe')!r} is not a built-in one; pass it as "
-                    "recipe=..."
-                )
-            with checkpoint.taking_over(path):
-                recipe = recipes.get(saved["recipe"], **saved["options"])
+        if recipe is None and saved.get("options") is None:
+            raise ValueError(
+                f"{path}: the recipe {saved.get('recipe')!r} is not a built-in one; pass it as "
+                "recipe=..."
+            )
         swarm = cls.__new__(cls)
-        swarm.recipe = recipe
         with checkpoint.taking_over(path):
+            swarm.recipe = recipe or recipes.get(saved["recipe"], **saved["options"])
             swarm._restore(saved, owned=lambda large: large)
         return swarm
 

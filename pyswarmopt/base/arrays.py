@@ -89,10 +89,7 @@ def _as_tensor(source: Array) -> Tensor:
     """A tensor, or an array as a tensor on the same memory (copied if read-only)."""
     if is_tensor(source):
         return source
-    flags = source.flags
-    if not (flags.writeable and flags.c_contiguous):
-        source = source.copy()
-    return sys.modules["torch"].from_numpy(source)
+    return sys.modules["torch"].from_numpy(np.require(source, requirements=["C", "W"]))
 
 
 def dtype_name(value: Any) -> str:

@@ -50,23 +50,21 @@ def one_thread() -> Iterator[None]:
 
 def _libraries() -> list[tuple[Any, Any]]:
     """The functions that return and set the number of threads, of each library that is loaded."""
-    found = [_openblas(package) for package in BUNDLED if package in sys.modules]
-    return [functions for functions in found if functions is not None]
+    loaded = [package for package in BUNDLED if package in sys.modules]
+    return [functions for package in loaded for functions in _openblas(package)]
 
 
 @cache
-def _openblas(package: str) -> tuple[Any, Any] | None:
+def _openblas(package: str) -> list[tuple[Any, Any]]:
     file = sys.modules[package].__file__
     if file is None:
-        return None
+        return []
     folder = Path(file).parent
     of_mac = folder.glob(".dylibs/*openblas*")
     for path in [*folder.parent.glob(f"{package}.libs/*openblas*"), *of_mac]:
         library = ctypes.CDLL(str(path))
         for name in NAMES:
             if hasattr(library, name.format("set_num_threads")):
-                return (
-                    getattr(library, name.format("get_num_threads")),
-                    getattr(library, name.format("set_num_threads")),
-                )
-    return None
+                get_threads = getattr(library, name.format("get_num_threads"))
+                return [(get_threads, getattr(library, name.format("set_num_threads")))]
+    return []

@@ -135,13 +135,15 @@ def as_limit(name: str, count: float | None, least: int) -> int | None:
     return as_count(name, count, least)
 
 
-def as_target(target: float, maximize: bool) -> float:
-    """A value to stop at: not one that every point or no point reaches.
+def check_target(target: float | None, maximize: bool) -> None:
+    """Refuse a value to stop at that every point or no point reaches.
 
     Raises:
         TypeError: it is not a number.
         ValueError: it is NaN, which no value reaches, or the infinity that all values reach.
     """
+    if target is None:
+        return
     if not isinstance(target, numbers.Real):
         raise TypeError(f"target={target!r}: use a number, or None for no target")
     reached = math.inf
@@ -149,7 +151,6 @@ def as_target(target: float, maximize: bool) -> float:
         reached = -math.inf
     if math.isnan(target) or target == reached:
         raise ValueError(f"target={target}: use a finite number, or None for no target")
-    return target
 
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...], name: str = "values") -> Floats:

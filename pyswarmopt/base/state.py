@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 

@@ -176,15 +176,12 @@ class Problem(NamedTuple):
     def best_known(self, most: int, maximize: bool) -> Floats:
         """The best known points with values, (k, D): by constraints, then by value."""
         points, values = self.known
-        if not len(points):
-            return points
-        rows = values.reshape(len(points), -1)
-        costs = rows[:, 0]
+        costs, *amounts = np.atleast_2d(values.T)
         if maximize:
             costs = -costs
-        violations = np.maximum(rows[:, 1:], 0.0).sum(axis=1)
-        if not self.constraints.returned:
-            violations = np.array([self.constraints.outside(x)[2] for x in points])
+        violations = np.array([self.constraints.outside(x)[2] for x in points])
+        if amounts:  # as `fun` returned them
+            violations = np.maximum(amounts, 0.0).sum(axis=0)
         order = np.lexsort((costs, violations))
         return points[order[np.isfinite(costs[order])]][:most]
 

@@ -51,7 +51,7 @@ class Sample(NamedTuple):
     def add(self, value: float) -> Sample:
         """The sample with one more draw; Welford's update (1962, Technometrics 4(3))."""
         if not (math.isfinite(value) and math.isfinite(self.mean)):
-            return Sample(self.x, self.n + 1, math.inf, 0.0)
+            return Sample(self.x, self.n + 1, math.inf)
         step = value - self.mean
         mean = self.mean + step / (self.n + 1)
         return Sample(self.x, self.n + 1, mean, self.square_sum + step * (value - mean))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_target
+from pyswarmopt.base.inputs import check_target
 from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.words import without_addresses
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, search_for
@@ -79,8 +79,7 @@ class Search:
     _judge: Judge
 
     def __init__(self, arguments: Options, maximize: bool = False, told: bool = False) -> None:
-        if arguments.target is not None:
-            as_target(arguments.target, maximize)
+        check_target(arguments.target, maximize)
         self._began = time.monotonic()
         self._told = told
         self._options, self.problem = read_problem(arguments)

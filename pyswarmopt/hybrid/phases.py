@@ -23,8 +23,8 @@ from pyswarmopt.base.inputs import (
     as_mask,
     as_points,
     as_seed,
-    as_target,
     as_values,
+    check_target,
 )
 from pyswarmopt.base.optimizer import Point, Ticket
 from pyswarmopt.base.random import generator_at
@@ -197,7 +197,8 @@ class PhasedSearch:
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
-        self._target = None if target is None else as_target(target, maximize)
+        check_target(target, maximize)
+        self._target = target
         self.known = known
         self.cut_short = False
         self.box = UnitBox(low, high)
