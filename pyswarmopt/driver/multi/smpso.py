@@ -51,7 +51,7 @@ class Archive(StateRecord):
         points = points[first[best]]
         values = values[best]
         while len(values) > ARCHIVE:
-            most_crowded = int(crowding_distance(values).argmin())
+            most_crowded = crowding_distance(values).argmin()
             points = np.delete(points, most_crowded, axis=0)
             values = np.delete(values, most_crowded, axis=0)
         self.points = points
@@ -100,7 +100,7 @@ class Particles(Run):
         """
         archive = self.search.archive
         if len(archive.points) == 0:
-            return self.p[[int(self.p_violations.argmin())]]
+            return self.p[[self.p_violations.argmin()]]
         pairs = random.integers(0, len(archive.points), (n, 2))
         distances = crowding_distance(archive.values)[pairs]
         return archive.points[pairs[np.arange(n), distances.argmax(axis=1)]]

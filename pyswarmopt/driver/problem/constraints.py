@@ -79,7 +79,7 @@ class Breach(NamedTuple):
         beyond = amounts - slack
         if not beyond.size:
             return cls(0.0, True, "")
-        worst = int(beyond.argmax())
+        worst = beyond.argmax()
         which = "a constraint"
         if beyond.size > 1:
             which = f"constraint {worst + 1} of {beyond.size}"
@@ -145,14 +145,14 @@ class Constraints:
         changes = matrix[:, which] * steps
         x = x.copy()
         lots = np.random.default_rng(np.frombuffer((x + 0.0).tobytes(), np.uint32))
-        broken = float(_broken((matrix @ x)[:, None], least, most)[0])
+        broken = _broken((matrix @ x)[:, None], least, most)[0]
         while broken > 0:
             after = _broken((matrix @ x)[:, None] + changes, least, most)
             moved = x[which] + steps
             after[(moved < low[which]) | (moved > high[which])] = math.inf
             if after.min() >= broken:
                 break
-            broken = float(after.min())
+            broken = after.min()
             move = lots.choice(np.flatnonzero(after == broken))
             x[which[move]] += steps[move]
         return x

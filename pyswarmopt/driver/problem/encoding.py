@@ -131,7 +131,7 @@ def make_coding(
     inner_high = np.floor(high)
     wrong = (integers & categories) | (whole & (inner_low > inner_high))
     if wrong.any():
-        i = int(wrong.argmax())
+        i = wrong.argmax()
         raise ValueError(
             f"coordinate {i} is in both integrality and categorical, or its bounds ({low[i]}, "
             f"{high[i]}) contain no integer"
