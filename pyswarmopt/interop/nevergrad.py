@@ -151,7 +151,7 @@ class NevergradOptimizer:
             )
         candidates, asked = self._pending or ([], np.empty((0, 0)))
         costs = as_costs(asked, positions, values, self._sign)
-        i = int(costs.argmin())
+        i = costs.argmin()
         if costs[i] < self._best.value:
             self._best = Point(asked[i].copy(), float(costs[i]))
         with self._own_global_state():
