@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array
+from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
@@ -68,7 +68,11 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
         begun = self.rescuing
-        self.rescuing = s.needs_rescue()
+        row = s.progress.best_row
+        self.rescuing = False
+        if s.max_evals is not None and len(row):
+            late = s.evaluations - s.known >= (1 - LAST) * s.max_evals
+            self.rescuing = late and bool((row[1:] > 0).any())
         if not self.rescuing:
             return self._has_turn()
         if not begun:
@@ -191,22 +195,13 @@ class ConstrainedSearch(PhasedSearch):
     @property
     def remark(self) -> str:
         """How to help descents over kinks, where they find nothing."""
-        descent = self.phases.get(ProgramDescent.name)
-        if not isinstance(descent, ProgramDescent) or not descent.kinked.any():
+        kinked = getattr(self.phases.get(ProgramDescent.name), "kinked", NONE)
+        if not kinked.any():
             return ""
-        kinked = descent.kinked
         which = "the constraint"
         if len(kinked) > 1:
             which = f"constraint {int(kinked.argmax()) + 1} of {len(kinked)}"
         return f"; {which} has kinks; return its parts as a vector, one number per limit"
-
-    def needs_rescue(self) -> bool:
-        """Whether the search is near its end, and nothing is feasible."""
-        best = self.progress.best_row
-        if self.max_evals is None or not len(best):
-            return False
-        late = self.evaluations - self.known >= (1 - LAST) * self.max_evals
-        return late and bool((best[1:] > 0).any())
 
 
 class MixedDescent(ProgramDescent):

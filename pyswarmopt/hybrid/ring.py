@@ -35,7 +35,10 @@ class Ring(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         if not len(self.x):
-            self._scatter(random)
+            reach = np.minimum(self.middle, 1 - self.middle)
+            away = reach * random.uniform(-1, 1, (self.pairs, len(reach)))
+            self.x = self.middle + np.vstack([away, -away])
+            self.velocity = (random.random(self.x.shape) - self.x) / 2
             return np.vstack([self.middle, self.x])
         own, social = random.random((2, *self.x.shape))
         known = NEIGHBOURS(self, random)
@@ -46,27 +49,19 @@ class Ring(Run):
         self.velocity[self.x != moved] = 0.0
         return self.x
 
-    def _scatter(self, random: np.random.Generator) -> None:
-        reach = np.minimum(self.middle, 1 - self.middle)
-        away = reach * random.uniform(-1, 1, (self.pairs, len(reach)))
-        self.x = self.middle + np.vstack([away, -away])
-        self.velocity = (random.random(self.x.shape) - self.x) / 2
-
     def learn(self, costs: Floats) -> None:
         if not len(self.best_costs):
-            self._judge(costs)
+            # whether the middle, the first point, is a top
+            self.level = float(costs[0])
+            pairs = costs[1:].reshape(2, -1).mean(axis=0)
+            finite = costs[np.isfinite(costs)]
+            reach = 0.0
+            if finite.size:
+                reach = float(np.ptp(finite))
+            self.done = not float((self.level - pairs).max()) > ABOVE * reach
             costs = costs[1:]
             self.best_costs = np.full(len(costs), np.inf)
             self.best_positions = self.x.copy()
         improved = costs < self.best_costs
         self.best_costs = np.where(improved, costs, self.best_costs)
         self.best_positions[improved] = self.x[improved]
-
-    def _judge(self, costs: Floats) -> None:
-        """Whether the middle, the first point, is a top."""
-        self.level = float(costs[0])
-        pairs = costs[1:].reshape(2, -1).mean(axis=0)
-        reach = 0.0
-        if np.isfinite(costs).any():
-            reach = float(np.ptp(costs[np.isfinite(costs)]))
-        self.done = not float((self.level - pairs).max()) > ABOVE * reach
