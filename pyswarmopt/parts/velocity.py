@@ -308,7 +308,12 @@ class SumOfTerms:
                 factor *= factor.dtype.type(c[k] / FULL_SCALE)
                 c[k] = factor
         if self.normalise:
-            c = _normalised(c)
+            total = sum(c)  # where all are 0, so is the velocity
+            if isinstance(total, np.ndarray):
+                np.putmask(total, total == 0, 1.0)
+            elif total == 0:
+                total = 1.0
+            c = [each / total for each in c]
         for k, each in enumerate(c):
             if isinstance(each, np.ndarray) and each.dtype != x.dtype:
                 c[k] = like(each, x)
@@ -330,16 +335,6 @@ class SumOfTerms:
         if self.limit is None:
             return velocity
         return velocity.clip(-self.limit, self.limit)
-
-
-def _normalised(c: list[Any]) -> list[Any]:
-    """Coefficients divided by their sum; where all are 0, so is the velocity."""
-    total = sum(c)
-    if isinstance(total, np.ndarray):
-        np.putmask(total, total == 0, 1.0)
-    elif total == 0:
-        total = 1.0
-    return [each / total for each in c]
 
 
 __all__ = [
