@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import Run, fitting
+from pyswarmopt.hybrid.phases import Run, fitting, one_changed
 
 EXCHANGES = 2  # a non-separable function may pass one exchange by chance
 AGREEMENT = 1e-9  # share of the differences between costs, in addition to rounding
@@ -84,9 +84,7 @@ class AxisSearch(Run):
         refine = self.searched // len(self.x) % 2 == 0
         axes = fitting(self.searched % len(self.x), len(self.x))
         self.coordinates = np.array([_next(self.points[i], self.values[i], refine) for i in axes])
-        batch = np.tile(self.x, (1 + len(axes), 1))
-        batch[1 + np.arange(len(axes)), axes] = self.coordinates
-        return batch
+        return np.vstack([self.x, one_changed(self.x, axes, self.coordinates)])
 
     def learn(self, costs: Floats) -> None:
         axes = fitting(self.searched % len(self.x), len(self.x))

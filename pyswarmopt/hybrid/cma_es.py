@@ -72,8 +72,7 @@ class CovarianceSwarm(Run):
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
-        self.covariance = np.eye(dim)
-        self.axes = np.eye(dim)
+        self.covariance = self.axes = np.eye(dim)
         self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
 
@@ -174,8 +173,7 @@ class SeparableSwarm(CovarianceSwarm):
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
-        self.covariance = np.ones(dim)
-        self.lengths = np.ones(dim)
+        self.covariance = self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
 
     def _coloured(self, normal: Floats) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.phases import EPS, Run
+from pyswarmopt.hybrid.phases import EPS, Run, one_changed
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
@@ -92,8 +92,7 @@ class ConstrainedDescent(Run):
         self.moves = self._differences(random)
         lacking = self._lacking()
         axes = self.smooth[lacking]
-        points = np.repeat(self.x[None], len(axes), axis=0)
-        points[np.arange(len(axes)), axes] += self.moves[lacking]
+        points = one_changed(self.x, axes, self.x[axes] + self.moves[lacking])
         if len(self.values):
             return points
         return np.concatenate([self.x[None], points])

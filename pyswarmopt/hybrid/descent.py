@@ -16,7 +16,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.phases import EPS, Run, fitting
+from pyswarmopt.hybrid.phases import EPS, Run, fitting, one_changed
 
 FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3
@@ -294,9 +294,7 @@ class LimitedMemory(LineSearchDescent):
 
     def _points_around(self) -> Floats:
         axes = fitting(self.measured, len(self.x))
-        points = np.tile(self.x, (len(axes), 1))
-        points[np.arange(len(axes)), axes] += self._moves()[axes]
-        return points
+        return one_changed(self.x, axes, (self.x + self._moves())[axes])
 
     def _moves(self) -> Floats:
         """A move along each coordinate within the box, (D,)."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, padded
+from pyswarmopt.base.arrays import Floats, Ints, padded
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.inputs import (
     as_costs,
@@ -62,6 +62,13 @@ def bounded(costs: Floats) -> Floats:
 def fitting(first: int, dim: int) -> range:
     """The coordinates from the first on whose points fit into a batch; at least one."""
     return range(first, min(first + max(1, BATCH // dim), dim))
+
+
+def one_changed(x: Floats, axes: Sequence[int] | Ints, coordinates: Floats) -> Floats:
+    """Points, (k, D), that differ from x in one coordinate each: on these axes, (k,)."""
+    points = np.tile(x, (len(axes), 1))
+    points[np.arange(len(axes)), axes] = coordinates
+    return points
 
 
 class Run(StateRecord, ABC):
@@ -198,7 +205,7 @@ class PhasedSearch:
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
         check_target(target, maximize)
-        self._target = target
+        self._goal = -math.inf if target is None else sign * target
         self.known = known
         self.cut_short = False
         self.box = UnitBox(low, high)
@@ -307,16 +314,16 @@ class PhasedSearch:
         if rows is None:
             rows = costs[:, None]
         self.rows = rows
-        self.resolution.take_in(self.rows[:, 0])
-        i = int(costs.argmin())
-        self._keep(x[i], float(costs[i]), self.rows[i], by)
+        self.resolution.take_in(rows[:, 0])
+        self._keep(x, costs, rows, by)
 
-    def _keep(self, x: Floats, cost: float, row: Floats, by: str) -> None:
+    def _keep(self, x: Floats, costs: Floats, rows: Floats, by: str) -> None:
         progress = self.progress
-        if cost < progress.best_cost:
-            progress.best_cost = cost
-            progress.best_row = row.copy()
-            progress.best_x = x.copy()
+        i = int(costs.argmin())
+        if costs[i] < progress.best_cost:
+            progress.best_cost = float(costs[i])
+            progress.best_row = rows[i].copy()
+            progress.best_x = x[i].copy()
             progress.best_by = by
 
     def _hear(self, x: Floats, costs: Floats) -> None:
@@ -331,7 +338,7 @@ class PhasedSearch:
         reasons: dict[str, float] = {}
         if self._max_iter is not None and progress.rounds > 0 and self.iteration >= self._max_iter:
             reasons["max_iter"] = self.iteration
-        if self._target is not None and progress.best_cost <= progress.sign * self._target:
+        if progress.best_cost <= self._goal:
             reasons["target"] = self.best.value
         return reasons
 
@@ -392,7 +399,7 @@ class PhasedSearch:
         costs = as_costs(x, x, [value], progress.sign)
         if rows is None:
             rows = costs[:, None]
-        self._keep(ticket.x, float(costs[0]), rows[0], progress.turn)
+        self._keep(x, costs, rows, progress.turn)
         progress.told[ticket.particle] = [*costs.tolist(), *rows[0].tolist()]
         if all(progress.told):
             told = padded(progress.told)
