@@ -190,6 +190,3 @@ def holm(p: Sequence[float]) -> list[float]:
     raised = np.array(p)[order] * np.arange(len(p), 0, -1)
     corrected = np.minimum(np.maximum.accumulate(raised), 1.0)
     return corrected[order.argsort()].tolist()
-
-
-__all__ = ["Comparison", "Paired", "compare"]

@@ -180,6 +180,3 @@ def maximize(
 
     r: Result = Search(Options(fun, bounds, recipe, population, **options), maximize=True).run()
     return r
-
-
-__all__ = ["maximize", "minimize"]

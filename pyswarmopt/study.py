@@ -235,6 +235,3 @@ def _is_missing(value: Any) -> bool:
         return not math.isfinite(value)
     except TypeError:
         return False
-
-
-__all__ = ["Study", "Trial"]

@@ -17,6 +17,7 @@ from pyswarmopt.base.arrays import (
     Floats,
     as_array,
     blocks,
+    dtype_name,
     holds_numbers,
     is_tensor,
     like,
@@ -48,11 +49,9 @@ def matrix(
     given: Any = data
     if is_tensor(data):
         given = data.detach()
-        imaginary = given.is_complex()
     else:
         given = np.asarray(data)
-        imaginary = given.dtype.kind == "c"
-    if imaginary:
+    if dtype_name(given).startswith("complex"):
         raise ValueError(f"{name} must be real numbers, not complex; use abs(value), for example")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
@@ -157,8 +156,6 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...], name: str = 
     """A copied real float64 array of exactly that shape (nothing is broadcast); `name` is for
     messages.
     """
-    if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == shape:
-        return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
         raise ValueError(f"{name} must be real numbers, got dtype {given.dtype}")

@@ -116,7 +116,7 @@ class Options:
         for name, least in limits:
             setattr(self, name, as_limit(name, getattr(self, name), least))
         seconds = self.timeout
-        if seconds is not None and not (isinstance(seconds, numbers.Real) and float(seconds) > 0):
+        if seconds is not None and not (isinstance(seconds, numbers.Real) and seconds > 0):
             raise ValueError(f"timeout must be a number of seconds above 0, got {seconds!r}")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
@@ -229,11 +229,10 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         "integrality": coding.integers.tolist(),
         "categorical": coding.categories.tolist(),
         "constraints": bool(constraints),
+        "known": known.points.tolist() or None,
     }
     if space is not None:
         identity["space"] = space.describe()
-    if len(known.points):
-        identity["known"] = known.points.tolist()
     return options, Problem(coding, constraints, space, coding.encode(start), known, identity)
 
 
@@ -287,8 +286,8 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         fun = space.on_dicts(options.fun)
     else:
         fun = space.named(options.fun)
-    history = options.history or "particles"
-    return replace(options, fun=fun, bounds=space.bounds, history=history), space
+    options = replace(options, fun=fun, bounds=space.bounds, history=options.history or "particles")
+    return options, space
 
 
 # ---- points to begin with, and evaluations known before ----

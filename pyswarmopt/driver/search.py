@@ -72,7 +72,6 @@ class Search:
     _kind: type[Result] = Result  # of the result
     _objectives = 0  # if there are several
     _search_for: Callable[..., Callable[..., Any]] = staticmethod(search_for)
-    _phased = False  # whether the default search runs
     _algorithm = "default"
     _recipe = ""
     _swarm: Any
@@ -108,7 +107,7 @@ class Search:
         if not self._objectives:
             recipe = algorithm(self._options, self.problem)
         self._options = options = _with_limit(self._options, self.problem, recipe)
-        self._phased = recipe is None
+        self._phased = recipe is None  # the default search
         # not for a named recipe: a swarm's last iteration would be cut
         once_more = self._phased and not (options.noisy or self._told or self._objectives)
         confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
@@ -324,8 +323,9 @@ class Search:
         knows_all = len(self.evaluator.memory.known) >= self.problem.coding.count
         if self.evaluator.idle >= IDLE or knows_all:
             reasons[EXHAUSTED] = self.evaluator.calls
-        if self._options.max_evals is not None and self.evaluator.left == 0:
-            reasons["max_evals"] = self._options.max_evals
+        limit = self._options.max_evals
+        if limit and not self.evaluator.left:
+            reasons["max_evals"] = limit
         patience = self._options.patience
         if patience and self._gains.idle(self._judge.best, self.evaluator.calls, patience):
             reasons[Patience.reason] = patience
