@@ -228,12 +228,6 @@ class Evaluator(StateRecord):
 
     # ---- one point at a time ----
 
-    def recall(self, key: bytes) -> Value | None:
-        """The value of the point with this key, if known."""
-        value = self.memory.known.get(key)
-        self.idle += value is not None
-        return value
-
     def learn(self, key: Any, value: Value) -> None:
         """Store the value of the point with this key."""
         self.idle = 0
