@@ -48,7 +48,8 @@ def write(out: Path) -> int:
         ValueError: `out` does not end in .html or already exists, or its folder does not exist.
     """
     check_new(out, [".html"])
-    return out.write_bytes(page().encode())
+    with open(out, "xb") as file:
+        return file.write(page().encode())
 
 
 def page() -> str:
