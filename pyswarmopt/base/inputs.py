@@ -156,6 +156,8 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...], name: str = 
     """A copied real float64 array of exactly that shape (nothing is broadcast); `name` is for
     messages.
     """
+    if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == shape:
+        return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     if not holds_numbers(given):
         raise ValueError(f"{name} must be real numbers, got dtype {given.dtype}")

@@ -145,9 +145,8 @@ class Judge:
         """A point with its value from the evaluator; None: it was not called."""
         if value is None:
             return draft
-        draft = draft._replace(counts=True)
         if not self._returned:
-            return draft._replace(cost=self._sign * value)
+            return draft._replace(counts=True, cost=self._sign * value)
         row = np.atleast_1d(value)
         cost = self._sign * float(row[0])
         amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
@@ -155,7 +154,9 @@ class Judge:
         if not math.isnan(cost):
             violation = float(np.maximum(amounts, 0.0).sum())
         slack = np.zeros_like(amounts)
-        return draft._replace(cost=cost, violation=violation, amounts=amounts, slack=slack)
+        return draft._replace(
+            counts=True, cost=cost, violation=violation, amounts=amounts, slack=slack
+        )
 
     def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
         """Evaluate points, (N, D); the error is the one that ends the search."""

@@ -48,7 +48,7 @@ class UnitBox:
 
     def decode(self, unit: Floats) -> Floats:
         """Points of the unit box, (m, F), in the user's box, (m, D)."""
-        x = np.tile(self.low, (len(unit), 1))
+        x = np.repeat(self.low[None], len(unit), axis=0)
         x[:, self.free] += unit * self._sides
         return np.clip(x, self.low, self.high)
 
@@ -56,7 +56,7 @@ class UnitBox:
         """Points of the user's box, (..., D), in the unit box, (..., F)."""
         return np.clip((x - self.low)[..., self.free] / self._sides, 0.0, 1.0)
 
-    @property
+    @cached_property
     def _sides(self) -> Floats:
         """Lengths of the free sides, (F,)."""
         return (self.high - self.low)[self.free]
