@@ -98,6 +98,17 @@ def test_what_is_not_known_is_refused(known, says):
         pso.minimize(bowl, BOX, max_evals=5, known=known)
 
 
+def test_starting_and_best_known_points_together_are_one_population():
+    x = np.column_stack([np.arange(1.0, 9.0), np.ones(8)])
+    start = [[9.0, 9.0], [8.0, -8.0]]
+    r = pso.minimize(
+        lambda x: float(x @ x), [(-10, 10)] * 2, recipe="constriction", population=4, x0=start,
+        known=(x, (x**2).sum(1)), max_iter=1, seed=0, history="particles",
+    )  # fmt: skip
+    first = [record.x.tolist() for record in r.history if record.iteration == 0]
+    assert first == [*start, [1.0, 1.0], [2.0, 1.0]]
+
+
 def test_known_points_may_be_a_data_frame():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1, 3], "b": [0, 1], "c": ["x", "y"]})
