@@ -133,12 +133,12 @@ class History(list[Any]):
         """The best value in the first record, or its first particle's if feasible; NaN without
         records.
         """
-        for first in self[:1]:
-            if isinstance(first, Record):
-                return first.best
-            if first.violation == 0:
-                return first.value
-        return math.nan
+        if not self:
+            return math.nan
+        first = self[0]
+        if isinstance(first, Record):
+            return first.best
+        return first.value if first.violation == 0 else math.nan
 
     def evaluated(self, feasible: bool = True) -> tuple[Floats, Floats]:
         """The positions with finite values, (n, D), and the values, (n,) or (n, M); with

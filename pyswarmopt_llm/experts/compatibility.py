@@ -120,7 +120,11 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; if not unique, with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
     often = Counter(part[-1] for part in parts)
-    return numbered(["/".join(part[-2:] if often[part[-1]] > 1 else part[-1:]) for part in parts])
+    names = []
+    for part in parts:
+        kept = 2 if often[part[-1]] > 1 else 1
+        names.append("/".join(part[-kept:]))
+    return numbered(names)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

@@ -6,9 +6,10 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from operator import ge
 from statistics import mode
 from typing import Any
+
+import numpy as np
 
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
@@ -241,13 +242,14 @@ def front_of(
     """
     if len(tasks) < 2:
         return []
+    from pyswarmopt.driver.multi.pareto import non_dominated
+
     points: dict[tuple[float, ...], Sequence[float]] = {}
     for row in rows:
         points.setdefault(tuple(row.tasks[name].value for name in tasks), row.coefficients)
+    scores = np.array(sorted(points))
     front = []
-    for values in sorted(points):
-        if any(other != values and all(map(ge, other, values)) for other in points):
-            continue
+    for values in map(tuple, scores[non_dominated(-scores)].tolist()):
         dev = dict(zip(tasks, values, strict=True))
         weights = dict(zip(experts, points[values], strict=True))
         front.append({"dev": dev, "coefficients": weights})

@@ -93,8 +93,9 @@ def fill(template: str, item: Item, where: str = "prompt template") -> str:
     """
     values = fillers(item)
     names = placeholders(template)
-    wrong = next((f"{{{name}}}" for name in names if name not in values), "no {question}")
-    if not {*names} <= {*values} or "question" not in names:
+    unknown = [f"{{{name}}}" for name in names if name not in values]
+    if unknown or "question" not in names:
+        wrong = [*unknown, "no {question}"][0]
         there = ", ".join(f"{{{name}}}" for name in [*values][:-1])
         raise UserError(
             f"{where}: the prompt has {wrong}; it needs {{question}} and may have {there}; literal "
