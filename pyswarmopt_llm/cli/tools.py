@@ -7,12 +7,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
-from pyswarmopt_llm.cli.running import (
-    check_model,
-    interruptible,
-    nothing_written,
-    print_either,
-)
+from pyswarmopt_llm.cli.running import check_model, interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
