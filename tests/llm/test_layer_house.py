@@ -23,7 +23,7 @@ import pyswarmopt_rivals
 ROOT = Path(pyswarmopt_llm.__file__).parent
 LAYER = "pyswarmopt_llm"
 # Rooms that a search does not pass unless they are chosen.
-SIDE = ("tokens", "published", "external", "tools")
+SIDE = ("tokens", "published", "external", "tools", "formats")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
