@@ -1,4 +1,4 @@
-"""The main job: a swarm of experts searches for a better one.
+"""The main job: a search for a better combination of experts.
 
 A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and
 finished (`finish`). `report.run` begins and resumes it, and writes its card and report. The run
