@@ -65,7 +65,7 @@ def about(job: Job) -> About:
         versions=versions(),
         notes=job.notes,
         given=job.given,
-        forms={name: form_of(task) for name, task in job.tasks.items()},
+        forms={task.name: form_of(task) for task in job.tasks.values()},
         command=search_command(replace(job.config, **(defaults | dict(job.given)))),
     )
 
