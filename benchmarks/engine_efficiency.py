@@ -27,7 +27,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring, load_task
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"
 
@@ -136,7 +136,7 @@ def main() -> None:
             report(engine, space, items[:n_items], scoring, n_particles, args.rounds)
 
 
-def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int) -> None:  # type: ignore[no-untyped-def]
+def report(engine, space, items, scoring: AnswerFormat, n_particles: int, rounds: int) -> None:  # type: ignore[no-untyped-def]
     asked = Accuracy(items, scoring, engine.chat)
     n = len(space.expert_names)
     generator = torch.Generator().manual_seed(0)

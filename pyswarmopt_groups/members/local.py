@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt
 
 
 class SharedBase:
@@ -68,7 +68,7 @@ class LocalMember(Member):
         return model.window - max(model.count_tokens(model.chat(turn)) for turn in turns)
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], scoring: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """The option with the highest score, or a written text."""
         if scoring == "generate":
@@ -125,7 +125,7 @@ def _seeds(prompts: Sequence[str], seed: int, sample: int) -> tuple[int, ...]:
 
 
 def tokens_read(
-    model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
+    model: TransformersEngine, item: Item, scoring: AnswerFormat, template: str | None = None
 ) -> int:
     """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
     turn = model.count_tokens(chat_prompt(item, scoring, model.chat, template))

@@ -374,7 +374,7 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same items.
 
     Attributes:
@@ -408,7 +408,7 @@ def compare_paired(
     scale: Ends | None = None,
     questions: Questions | None = None,
     level: float = LEVEL,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models item by item.
 
     Args:
@@ -435,12 +435,12 @@ def compare_paired(
     p_value, interval = paired_test(d, level, high - low, questions)
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
-    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost)
+    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost)
 
 
 def corrected(
-    tests: Mapping[str, Comparison], at_level: Callable[[str, float], Comparison]
-) -> dict[str, Comparison]:
+    tests: Mapping[str, PairedComparison], at_level: Callable[[str, float], PairedComparison]
+) -> dict[str, PairedComparison]:
     """Several comparisons read together, corrected for their number (Holm 1979).
 
     The probability that any is wrong is at most 5%. Each interval has the level of its own step, or
@@ -456,7 +456,7 @@ def corrected(
         >>> one.p_value, [pair.p_value for pair in both.values()]
         (0.03125, [0.0625, 0.0625])
     """
-    found: dict[str, Comparison] = {}
+    found: dict[str, PairedComparison] = {}
     p_value = 0.0
     level = LEVEL
     for done, name in enumerate(sorted(tests, key=lambda name: tests[name].p_value)):

@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
 from pyswarmopt_llm.scores.metrics.metric import Chat
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
@@ -37,7 +37,7 @@ class Abstention:
     """
 
     def __init__(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
+        self, items: Sequence[Item], scoring: AnswerFormat, chat: Chat, template: str | None = None
     ) -> None:
         self.items = tuple(items)
         self._chat = chat
@@ -80,7 +80,7 @@ class Abstention:
         return [not false <= true for true, false in verdicts]  # also if one is NaN
 
     def _reflection(self, item: Item, answer: str) -> str:
-        scoring: Scoring = "letter" if item.choices else "generate"
+        scoring: AnswerFormat = "letter" if item.choices else "generate"
         question = render_prompt(item, scoring, self._template)
         doubted = (
             f"{question}\nProposed answer: {answer}\n"

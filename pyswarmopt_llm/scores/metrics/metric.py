@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at, warn_of
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 Needs = Literal["nothing", "answer", "number", "choices"]
@@ -67,7 +67,7 @@ class Metric:
     rate: Any = None
     _: KW_ONLY
     question: Callable[..., ItemsUtility] = Accuracy
-    scoring: Scoring | None = None
+    scoring: AnswerFormat | None = None
     needs: Needs = "nothing"
     signed: bool = False
     module: str | None = None
@@ -83,7 +83,7 @@ class Metric:
     depends: str = ""
 
     def on(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+        self, items: Sequence[Item], scoring: AnswerFormat, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The metric prepared for these items, to score many models."""
         if self.new_tokens is None:

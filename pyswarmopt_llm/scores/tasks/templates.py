@@ -14,7 +14,14 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, per_task, with_options
+from pyswarmopt_llm.scores.tasks.types import (
+    AnswerFormat,
+    Item,
+    Task,
+    lettered,
+    per_task,
+    with_options,
+)
 
 log = logging.getLogger(__name__)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -105,7 +112,7 @@ def fill(template: str, item: Item, where: str = "prompt template") -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0][0]), template)
 
 
-def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
+def render_prompt(item: Item, scoring: AnswerFormat, template: str | None = None) -> str:
     """The user turn for an item.
 
     Args:
@@ -151,7 +158,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 
 
 def chat_prompt(
-    item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
+    item: Item, scoring: AnswerFormat, chat: Callable[..., str], template: str | None
 ) -> str:
     """The user turn of an item in a chat template, after its earlier turns."""
     return chat(render_prompt(item, scoring, template), item.earlier)

@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.statistics import chance_bound, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters
 from pyswarmopt_llm.scores.metrics.combine import find_combine, harmonic
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt
 
 
 def item(answer: str = "A", **choices: str) -> Item:
@@ -92,7 +92,7 @@ def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) 
     ],
 )
 def test_items_are_trained_on_as_they_are_scored_and_those_without_a_right_answer_are_not(
-    scoring: Scoring, options: tuple[str, ...], lengths: tuple[float, ...], right: int
+    scoring: AnswerFormat, options: tuple[str, ...], lengths: tuple[float, ...], right: int
 ) -> None:
     engine = FakeEngine({})
     items = [item("", A="red", B="blue!"), item("B", A="red", B="blue!")]
