@@ -54,9 +54,9 @@ class ClassifierMember(Member):
         self.labels = {normalise(str(label)): label for label in labels.values()}
 
     def answer(
-        self, items: Sequence[Item], scoring: AnswerFormat, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
-        """The option with the most probable label; `scoring` and `template` are ignored.
+        """The option with the most probable label; `answer_format` and `template` are ignored.
 
         Raises:
             UserError: an item has no options, or an option without a label.

@@ -120,7 +120,7 @@ class Member:
         return min(how.max_new_tokens or self.reply_tokens, self.reply_tokens)
 
     def answer(
-        self, items: Sequence[Item], scoring: AnswerFormat, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """Answers to items; a member without likelihoods writes text, whatever the scoring. Choices
         are then shown with letters.

@@ -71,13 +71,13 @@ def _use(about: About, result: RunResult) -> dict[str, Any] | None:
     if (found := labelled(about, result)) is None:
         return None
     task, form = found
-    scoring: AnswerFormat = result.objectives[task].answer_format or "likelihood"
+    answer_format: AnswerFormat = result.objectives[task].answer_format or "likelihood"
     choices = form.choices or {"A": "{option A}", "B": "{option B}"}
     columns = {name: f"{{{name}}}" for name in placeholders(form.prompt or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
     return {
         "task": task,
         "choices": list((form.choices or {}).values()),
-        "scoring": scoring,
-        "turn": render_prompt(item, scoring, form.prompt),
+        "scoring": answer_format,
+        "turn": render_prompt(item, answer_format, form.prompt),
     }

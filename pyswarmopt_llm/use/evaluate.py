@@ -145,31 +145,33 @@ class Exam:
         utility, engine = self._asked(model, "generate")
         return list(map(without_thoughts, cast(Written, utility).answers(engine)))
 
-    def _asked(self, model: Model, scoring: AnswerFormat) -> tuple[Utility, Engine]:
+    def _asked(self, model: Model, answer_format: AnswerFormat) -> tuple[Utility, Engine]:
         """The metric on the items and the engine, which reports the items as it reads batches."""
         engine = self.engine(model)
-        check_window(self.task, scoring, engine, (self._config.split,), self.metric)
+        check_window(self.task, answer_format, engine, (self._config.split,), self.metric)
         count = len(self.items)
         on_items = self._on_items
         if on_items is not None:  # not a method: an engine that refers to the exam would outlive it
             engine.progress = lambda done, texts: on_items(count * done // texts, count)
-        return self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
+        return self.metric.on(self.items, answer_format, engine.chat, self.task.prompt), engine
 
     def results(self) -> list[EvalResult]:
         """The scores of the models, in one answer format."""
         scoring = self.scoring()
         return [self._result(model, scoring) for model in self._patches]
 
-    def _result(self, model: Model, scoring: AnswerFormat) -> EvalResult:
+    def _result(self, model: Model, answer_format: AnswerFormat) -> EvalResult:
         """The score of a model with its interval."""
-        utility, engine = self._asked(model, scoring)
+        utility, engine = self._asked(model, answer_format)
         score = utility(engine)
         metric = self.metric.name
         ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
         errors = None
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
-        return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
+        return EvalResult(
+            self.task.name, score, ends, answer_format, metric, self.task.note, errors
+        )
 
 
 def _metric_of(config: EvalConfig, task: Task) -> Metric:

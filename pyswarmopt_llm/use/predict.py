@@ -176,14 +176,18 @@ def _table(questions: Questions, form: TaskForm) -> Table:
 
 
 def _answered(
-    asked: Task, scoring: AnswerFormat, engine: Engine, done: AppendLog, on_items: OnItems | None
+    asked: Task,
+    answer_format: AnswerFormat,
+    engine: Engine,
+    done: AppendLog,
+    on_items: OnItems | None,
 ) -> list[list[float]]:
     """The probabilities of each question's choices; chunks in the log are not computed again."""
-    check_window(asked, scoring, engine, ("test",))
+    check_window(asked, answer_format, engine, ("test",))
     rows = [row for chunk in done.read(repair=True) for row in chunk[PROBABILITIES]]
     for start in range(len(rows), len(asked.test), CHUNK):
         part = asked.test[start : start + CHUNK]
-        found = probabilities_of(part, scoring, engine, asked.prompt)
+        found = probabilities_of(part, answer_format, engine, asked.prompt)
         done.append({PROBABILITIES: found})
         rows += found
         if on_items is not None:
@@ -219,7 +223,7 @@ def _progress(out: str | Path | None, taken: Set[str], inputs: str) -> Iterator[
 
 
 def probabilities_of(
-    items: Sequence[Item], scoring: AnswerFormat, engine: Engine, prompt: str | None
+    items: Sequence[Item], answer_format: AnswerFormat, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
     """The probabilities of each item's choices: the softmax of the scores that the search compares.
 
@@ -229,11 +233,11 @@ def probabilities_of(
     Raises:
         UndefinedModelError: the model's numbers overflow.
     """
-    scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
+    scores = Accuracy(items, answer_format, engine.chat, prompt).option_scores(engine)
     rows: list[list[float]] = []
     for item, values in zip(items, scores, strict=True):
         scale = 1.0
-        if scoring == "likelihood":
+        if answer_format == "likelihood":
             scale = float(np.mean([len(text.encode()) for text in item.options]))
         rows.append(softmax(np.array(list(values.values())) * scale).tolist())
     if np.isnan(np.concatenate(rows)).any():

@@ -46,7 +46,7 @@ class Accuracy:
 
     Args:
         items: the questions.
-        scoring: answer format.
+        answer_format: answer format.
         chat: formats a user turn with the model's chat template (`Engine.chat`).
         template: prompt of the task, see `render_prompt`.
 
@@ -62,14 +62,14 @@ class Accuracy:
     def __init__(
         self,
         items: Sequence[Item],
-        scoring: AnswerFormat,
+        answer_format: AnswerFormat,
         chat: Callable[..., str],
         template: str | None = None,
     ) -> None:
         self.items = tuple(items)
-        self.scoring = scoring
+        self.scoring = answer_format
         self.template = template
-        self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
+        self.prompts = [chat_prompt(item, answer_format, chat, template) for item in self.items]
         self.rows = list(map(self._row, self.items, self.prompts))
         self._warned = False
 

@@ -26,13 +26,17 @@ class Drift:
 
     Args:
         items: prompts; answers are ignored.
-        scoring: answer format, ignored.
+        answer_format: answer format, ignored.
         chat: formats a user turn with the model's chat template.
         template: prompt of the task.
     """
 
     def __init__(
-        self, items: Sequence[Item], scoring: AnswerFormat, chat: Chat, template: str | None = None
+        self,
+        items: Sequence[Item],
+        answer_format: AnswerFormat,
+        chat: Chat,
+        template: str | None = None,
     ) -> None:
         self.items = tuple(items)
         self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]

@@ -83,11 +83,11 @@ class Metric:
     depends: str = ""
 
     def on(
-        self, items: Sequence[Item], scoring: AnswerFormat, chat: Chat, template: str | None
+        self, items: Sequence[Item], answer_format: AnswerFormat, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The metric prepared for these items, to score many models."""
         if self.new_tokens is None:
-            return self.question(items, scoring, chat, template)
+            return self.question(items, answer_format, chat, template)
         spoken = None if self.plain else chat
         written = self.written or Written
         utility: ItemsUtility = written(
