@@ -90,7 +90,9 @@ def generate(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     if (run is None) == (base is None) or (run and adapter):
-        raise InvalidOption("run", None, ": use either a finished run, or `base` with `adapter`")
+        raise InvalidOption(
+            "run", None, ": use either a finished run, or `base` (with or without `adapter`)"
+        )
     if run is not None:
         check_run(user_path(run))
     for name in (base, adapter):

@@ -265,7 +265,7 @@ def next_steps(about: About, result: Result) -> dict[str, str]:
 def labelled(about: About, result: Result) -> tuple[str, Form] | None:
     """The first task whose options are compared, and the form of its questions; None without one."""
     for name, form in about.forms.items():
-        objective = result.objectives.get(name)
+        objective = result.objective_of(name)
         if objective and objective.scoring in ("letter", "likelihood") and not form.written:
             return name, form
     return None

@@ -308,6 +308,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
+    if plan.kind.several_models and config.keep:
+        yield "keep", "needs a single base model to compare with; remove it, and the metric drift"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", ": a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
@@ -321,6 +323,8 @@ def why_no_training(request: Plan) -> str:
     requested.
     """
     config = request.config
+    if len(request.objectives.different_tasks) < len(request.tasks):
+        return "works only with one score for each task; remove it"
     if not request.kind.linear:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
     if not request.alone:

@@ -187,13 +187,16 @@ def seconds_per_pass(job: Job) -> float:
     """Seconds that a dev item takes with an expert; items that cost money count as 0.
 
     Short and long items of each task are scored twice, in the slower answer format if there are
-    two; the first time warms up.
+    two; the first time warms up. A second score of the same replies costs nothing.
     """
     total = 0.0
+    written = set()
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
-        if metric.usage is not None:
+        if metric.usage is not None or task.name in written:
             continue
+        if metric.new_tokens is not None:
+            written.add(task.name)
         ordered = sorted(task.dev, key=lambda item: len(item.question))
         sample = ordered[:: -(-len(ordered) // SAMPLE)]
         *_, slowest = job.objectives.scorings(name, job.config.scoring)

@@ -224,8 +224,16 @@ def _objectives(objectives: Objectives, scorings: Mapping[str, Scoring]) -> dict
     """How each task is scored."""
     scored = {}
     for name, metric in objectives.metrics.items():
-        asked = objectives.questions[name]
-        scored[name] = Objective(scorings[name], metric.name, metric.scale, asked)
+        task = objectives.tasks[name].name
+        scored[name] = Objective(
+            scorings[name],
+            metric.name,
+            metric.scale,
+            "" if task == name else task,
+            metric.lower,
+            metric.unit,
+            objectives.questions[name],
+        )
     return scored | {name: Objective("own", name) for name in objectives.externals}
 
 

@@ -50,7 +50,7 @@ class Job(Plan):
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
         """Digests of base, experts, tasks and score functions."""
-        tasks = {name: task_print(task) for name, task in self.objectives.tasks.items()}
+        tasks = {task.name: task_print(task) for task in self.objectives.tasks.values()}
         for name, external in self.objectives.externals.items():
             tasks[name] = external.fingerprint
         metrics = self.objectives.metrics
@@ -159,7 +159,7 @@ def _opened(plan: Plan) -> Job:
     notes |= plan.why
     learnt: dict[str, int] = {}
     for spec, name in zip(config.experts, pool.space.expert_names, strict=True):
-        if count := learnt_items(user_path(spec), objectives.tasks.values()):
+        if count := learnt_items(user_path(spec), objectives.different_tasks):
             learnt[name] = count
             notes[f"learnt by {name}"] = (
                 f"{name} was trained on {count} of the {plan.items} dev examples, "

@@ -1,4 +1,4 @@
-"""The main job: a swarm of experts searches for a better one.
+"""The main job: a search for a better combination of experts.
 
 A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and
 finished (`finish`). `report.run` begins and resumes it, and writes its card and report. The run
@@ -65,7 +65,7 @@ def about(job: Job) -> About:
         versions=versions(),
         notes=job.notes,
         given=job.given,
-        forms={name: form_of(task) for name, task in job.tasks.items()},
+        forms={task.name: form_of(task) for task in job.tasks.values()},
         command=search_command(replace(job.config, **(defaults | dict(job.given)))),
     )
 

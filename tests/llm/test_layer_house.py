@@ -22,7 +22,7 @@ LAYER = "pyswarmopt_llm"
 # The rooms of the main road, from the lowest to the highest.
 ROAD = ("common", "experts", "engine", "mix", "scores", "searching", "report", "cli", "__main__")
 # What the main road does not pass: imported when it is chosen.
-SIDE = ("tokens", "servers", "published", "tools")
+SIDE = ("tokens", "servers", "published", "tools", "formats")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {

@@ -36,6 +36,7 @@ CHOSEN: dict[str, Json] = {
     "experts": {"experts": (*EXPERTS, "adapters/c")},
     "tasks": {"tasks": ("others.csv",)},
     "metrics": {"metrics": ("abstain",)},
+    "keep": {"keep": "labels.csv"},
     "combine": {"tasks": ("labels.csv", "others.csv"), "combine": "arithmetic"},
     "settings": {"settings": ("step=0.1",)},
     "space": {"space": "delta"},

@@ -80,13 +80,28 @@ class Objective:
         scoring: answer format; ``own`` for a harness task.
         metric: name of the metric.
         scale: the least and the greatest score of an item, where known.
+        task: the task, if its scores have other names.
+        lower: whether lower is better; values in `models` then have the other sign.
+        unit: unit of a score; "" without one.
         questions: split -> question number of each item, where some repeat.
     """
 
     scoring: Literal["letter", "likelihood", "generate", "own"]
     metric: str = ""
     scale: Ends | None = None
+    task: str = ""
+    lower: bool = False
+    unit: str = ""
     questions: dict[str, list[int]] = field(default_factory=dict)
+
+    def shown(self, value: float) -> float:
+        """A score of this task, as people read it."""
+        return -value if self.lower else value
+
+    @property
+    def direction(self) -> str:
+        """The better direction."""
+        return "lower" if self.lower else "higher"
 
     @property
     def answer_format(self) -> Scoring | None:
@@ -189,9 +204,12 @@ class Result:
             content["tasks"] = {}
             for task, objective in self.objectives.items():
                 row = {
-                    k: f["tasks"][task]["value"] for k, f in scores.items() if task in f["tasks"]
+                    k: objective.shown(f["tasks"][task]["value"])
+                    for k, f in scores.items()
+                    if task in f["tasks"]
                 }
-                content["tasks"][task] = {"scoring": objective.scoring, **row}
+                how = {"scoring": objective.scoring, "better": objective.direction}
+                content["tasks"][task] = {**how, "unit": objective.unit, **row}
         return content
 
     @property
@@ -203,6 +221,13 @@ class Result:
     def coefficients(self) -> dict[str, float]:
         """The experts' weights in the result."""
         return self.best.weights
+
+    def objective_of(self, task: str, metric: str = "") -> Objective | None:
+        """How a task is scored, by the first of its scores, or that of a metric; None if unknown."""
+        for name, objective in self.objectives.items():
+            if task == (objective.task or name) and metric in ("", objective.metric):
+                return objective
+        return None
 
     @property
     def several_tasks(self) -> bool:

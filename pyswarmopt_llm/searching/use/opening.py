@@ -145,7 +145,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     harness = task.startswith(LM_EVAL)
     metric = config.metric
     if metric is None and not harness:
-        metric = per_task("metric", stored.metrics, about.task_names).get(name)
+        metric = _metric_of(about, name)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
     tasks = tuple({task} - {config.task})
     metrics = tuple(filter(None, {metric} - {config.metric}))
@@ -158,6 +158,21 @@ def with_run(config: EvalConfig) -> EvalConfig:
     template = () if prompt is None else (f"{name}={prompt}",)
     # The search may have had no test split.
     return _completed(filled, replace(stored, template=template, test=stored.test or None), names)
+
+
+def _metric_of(about: About, task: str) -> str | None:
+    """The metric of a run's task; None if its file decides.
+
+    Raises:
+        InvalidOption: the run has several scores of this task.
+    """
+    from pyswarmopt_llm.scores.metrics.several import specs_of as metrics_of
+
+    found = metrics_of(about.config.metrics, about.task_names).get(task, [])
+    if len(found) > 1:
+        why = f": the run has several scores of {task}; choose one of: {', '.join(found)}"
+        raise InvalidOption("metric", None, why)
+    return next(iter(found), None)
 
 
 def named_task(about: About, name: str | None) -> str:
@@ -194,7 +209,7 @@ def run_scoring(run: Path, task: str, metric: str = "") -> Scoring | None:
     result = read_result(run)
     if result is None:
         return None
-    objective = result.objectives.get(task)
-    if objective is None or metric not in ("", objective.metric):
+    objective = result.objective_of(task, metric)
+    if objective is None:
         return None
     return objective.answer_format

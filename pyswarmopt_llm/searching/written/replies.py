@@ -53,7 +53,11 @@ def shown_replies(
     shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
     tasks: list[dict[str, Any]] = []
     alarms = []
+    # several scores of one reply: the replies are shown once, for the first of them
+    first: dict[str, str] = {}
     for name, task in job.tasks.items():
+        if first.setdefault(task.name, name) != name:
+            continue
         metric = job.objectives.metrics[name]
         before, after = (models[model].dev.tasks[name] for model in ("best_single", "best"))
         items = [task.dev[k] for k in changed_most(before.per_item, after.per_item)]
