@@ -14,9 +14,9 @@ from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.result import CONTROLS, Model, Result
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Form
-from pyswarmopt_llm.searching.scoring.result import CONTROLS, Model, Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -34,11 +34,11 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
+from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
 
 RAY = "ray"

@@ -18,15 +18,15 @@ from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.mix.kind import Pool
+from pyswarmopt_llm.run.cards import QUESTIONS, digest_of
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.scoring.cards import QUESTIONS, digest_of
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,13 +35,13 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
 
             return {"rate": graph_answers}
         case "toxicity" | "reward" | "verbose" | "concise":
-            from pyswarmopt_llm.published import classifiers
+            from pyswarmopt_llm.external import classifiers
 
             if kind == "toxicity":
                 return {"rate": classifiers.harmlessness}
             return classifiers.reward_metric(kind, argument, device)
         case "judge" | "local-judge":
-            from pyswarmopt_llm.published import judge
+            from pyswarmopt_llm.external import judge
 
             if kind == "judge":
                 return judge.judge_metric(argument, cache)
