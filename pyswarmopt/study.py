@@ -59,7 +59,7 @@ class Study:
 
     Args:
         bounds: as in `pyswarmopt.minimize`; so are the arguments not described here. Pass either
-            this or `space`.
+            this or the option ``space=``.
         recipe: as in `pyswarmopt.minimize`; not with several objectives.
         population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
             when the first value is reported.
@@ -67,7 +67,8 @@ class Study:
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
         options: further arguments of `minimize`. `max_evals` ends the search and affects its plan;
-            with ``constraints="returned"``, each value is told with its constraints.
+            with ``constraints="returned"``, pass them with each value: ``tell(trial, value,
+            constraints=[...])``.
 
     Raises:
         ValueError: invalid arguments.

@@ -22,11 +22,11 @@ from search_helpers import (
 )
 from torch import Tensor
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.report.run import resume, search
 
 PROMPTS = [f"Say {'very ' * k}well:" for k in range(7)]
 SIZES = [2048, 1024, 512, 256, 128, 64, 32, 16, 8]
@@ -140,10 +140,13 @@ def test_a_base_without_numbers_is_one_line(
     kind: str,
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(40, 1), questions(8, 2))
-    dtype = {"damaged": "float32", "large": "float16"}[kind]
+    dtype, remedy = {
+        "damaged": ("float32", "use other weights"),
+        "large": ("float16", "set --dtype to float32, or use other weights"),
+    }[kind]
     stated = {"base_model_name_or_path": str(bases[kind])}
     experts = [changed_copy(path, tmp_path / "e" / path.name, **stated) for path in tiny_experts]
-    said = f"the log-probabilities are not finite in {dtype}; the weights are damaged, or too large"
+    said = f"not finite in {dtype}; the weights are damaged or too large; {remedy}"
     words = [
         part
         for word in f"{COMMANDS[name]} --dtype {dtype}".split()
