@@ -63,6 +63,9 @@ class Metric:
         plain: whether replies continue plain text, without a chat template.
         alone: whether each reply has a score of its own, without the model; not so for a function
             that reads the model.
+        written: class of the `ItemsUtility` of written replies, like `Written`; None: that one.
+        lower: whether lower is better, so that scores are stored and searched with the other sign.
+        unit: unit of a score, in words; "" without one.
         depends: digest of what else a score depends on: the user's function, a judge's endpoint,
             model and rubric, a classifier's files; "" without any.
     """
@@ -82,6 +85,9 @@ class Metric:
     prompted: bool = False
     plain: bool = False
     alone: bool = True
+    written: Any = None
+    lower: bool = False
+    unit: str = ""
     depends: str = ""
 
     def on(
@@ -91,9 +97,11 @@ class Metric:
         if self.new_tokens is None:
             return self.question(items, scoring, chat, template)
         spoken = None if self.plain else chat
-        return Written(
+        written = self.written or Written
+        utility: ItemsUtility = written(
             items, self.rate, spoken, template, self.new_tokens, self.prompted, not self.alone
         )
+        return utility
 
     @property
     def identity(self) -> str:
