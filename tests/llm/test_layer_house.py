@@ -27,7 +27,7 @@ SIDE = ("tokens", "servers", "published", "tools", "formats")
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
     "cli.evaluate": {"tools.blind"},
-    "cli.inspect": {"tools.check"},
+    "cli.inspect": {"formats", "formats.survival", "tools.check"},
     "cli.tools": {"tools.analyse", "tools.export"},
     "mix": {"tokens.space"},
     "scores.metrics.by_name": {
