@@ -17,11 +17,11 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run, check_fingerprints
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.opening import with_run
+from pyswarmopt_llm.run.directory import About, Run, check_fingerprints
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Result, read_result
+from pyswarmopt_llm.use.config import EvalConfig
+from pyswarmopt_llm.use.opening import with_run
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
