@@ -62,7 +62,7 @@ def command(
     report = inspect_experts(experts, resolve_base(base) if base else None)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
-    record = {
+    record: dict[str, Any] = {
         "experts": list(map(_row, report.experts)),
         "problems": [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems],
         "errors": errors,
