@@ -19,8 +19,6 @@ from pyswarmopt_llm.experts.files import require_inputs
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.adapter import AdapterInfo
-    from pyswarmopt_llm.formats import Format
-    from pyswarmopt_llm.formats.survival import Survival
 
 DEFAULT = "delta"  # space of the default search
 Quantize = Annotated[
@@ -111,7 +109,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _formats(names: Sequence[str]) -> list[Format]:
+def _formats(names: Sequence[str]) -> list[Any]:
     """The formats of these names; nothing is imported for none.
 
     Raises:
@@ -125,8 +123,8 @@ def _formats(names: Sequence[str]) -> list[Format]:
 
 
 def _left(
-    adapters: Sequence[AdapterInfo], base: str | None, formats: Sequence[Format]
-) -> dict[str, list[Survival]]:
+    adapters: Sequence[AdapterInfo], base: str | None, formats: Sequence[Any]
+) -> dict[str, list[Any]]:
     """Adapter -> what is left of it in each format; nothing without formats."""
     if not (base and formats):
         return {}
@@ -137,7 +135,7 @@ def _left(
     return {info.name: survival(known, info, formats) for info in adapters}
 
 
-def _lines_on_rounding(left: Mapping[str, Sequence[Survival]]) -> Iterator[str]:
+def _lines_on_rounding(left: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     """What is left of each adapter, with advice."""
     if not left:
         return
