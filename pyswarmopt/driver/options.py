@@ -179,7 +179,7 @@ class Problem(NamedTuple):
         costs, *amounts = np.atleast_2d(values.T)
         if maximize:
             costs = -costs
-        violations = np.array([self.constraints.outside(x)[2] for x in points])
+        violations = np.array([self.constraints.violation(x) for x in points])
         if amounts:  # as `fun` returned them
             violations = np.maximum(amounts, 0.0).sum(axis=0)
         order = np.lexsort((costs, violations))
