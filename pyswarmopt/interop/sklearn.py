@@ -139,7 +139,7 @@ class SwarmSearchCV(BaseSearchCV):
 
 def _candidates(study: Study, most: int) -> list[Trial]:
     """The study's next trials, at most so many; none at its end."""
-    trials = []
+    trials: list[Trial] = []
     while len(trials) < most:
         trial = study.ask()
         if trial is None:
