@@ -8,16 +8,16 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered
+from pyswarmopt.base.spelling import suggesting
 from pyswarmopt.driver.call import CallOutcome, Value
-from pyswarmopt.driver.options import GoalArguments, Options, starting_points
+from pyswarmopt.driver.options import Known, Options, Start, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.search import Search
@@ -66,8 +66,9 @@ class Study:
         maximize: whether larger values are better.
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
-        options: further arguments of `minimize`. `max_evals` ends the search and affects its plan;
-            with ``constraints="returned"``, each value is told with its constraints.
+        max_evals: number of values after which the search ends; it affects its plan.
+        constraints: as in `pyswarmopt.minimize`; with "returned", each value is told with its
+            constraints.
 
     Raises:
         ValueError: invalid arguments.
@@ -91,7 +92,7 @@ class Study:
         (13.3, 300)
     """
 
-    @answered(GoalArguments)
+    @suggesting
     def __init__(
         self,
         bounds: Any = None,
@@ -99,11 +100,23 @@ class Study:
         population: int | None = None,
         maximize: bool = False,
         objectives: int = 1,
-        **options: Unpack[GoalArguments],
+        *,
+        max_evals: int | None = None,
+        target: float | None = None,
+        seed: int | np.random.Generator | None = None,
+        x0: Start | None = None,
+        integrality: npt.ArrayLike | None = None,
+        constraints: Any = None,
+        categorical: npt.ArrayLike | None = None,
+        space: Mapping[str, Any] | None = None,
+        known: Known | None = None,
+        patience: int | None = None,
     ) -> None:
         given = Options(
-            _called_elsewhere, bounds, recipe, population, **options, history="particles",
-            asynchronous=True,
+            _called_elsewhere, bounds, recipe, population, max_evals=max_evals, target=target,
+            seed=seed, x0=x0, integrality=integrality, constraints=constraints,
+            categorical=categorical, space=space, known=known, patience=patience,
+            history="particles", asynchronous=True,
         )  # fmt: skip
         count = as_count("objectives", objectives, 1)
         self._adapts = population is None and count == 1 and recipe is None

@@ -27,7 +27,7 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point, Ticket
-from pyswarmopt.base.spelling import answered
+from pyswarmopt.base.spelling import suggesting
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
 from pyswarmopt.parts.boundary import Box, make_box
@@ -76,7 +76,7 @@ class Swarm:
         (True, 99, 2000)
     """
 
-    @answered()
+    @suggesting
     def __init__(
         self,
         dim: int | None = None,

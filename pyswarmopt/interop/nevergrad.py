@@ -90,7 +90,7 @@ class NevergradOptimizer:
             start = as_points("positions", positions)
         self._population = as_count("population", population, 1)
         budget = as_limit("budget", budget, 1)
-        self._most = budget or np.inf
+        self._budget = budget
         self._sign = -1.0 if maximize else 1.0
         self._given = positions
         self._told = 0
@@ -126,7 +126,9 @@ class NevergradOptimizer:
         smaller.
         """
         if self._pending is None:
-            count = int(min(self._population, max(self._most - self._told, 1)))
+            count = self._population
+            if self._budget is not None:
+                count = min(count, max(self._budget - self._told, 1))
             with self._own_global_state():
                 candidates = [self._optimizer.ask() for _ in range(count)]
             self._pending = candidates, np.array([each.value for each in candidates], np.float64)
@@ -164,9 +166,9 @@ class NevergradOptimizer:
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
-        if self._told >= self._most:
-            return {"max_evals": self._told}
-        return {}
+        if self._budget is None or self._told < self._budget:
+            return {}
+        return {"max_evals": self._told}
 
     def close(self) -> None:
         """Release nevergrad's optimiser, which then can no longer be used.

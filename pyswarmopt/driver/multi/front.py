@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.call import Objective, Value
+from pyswarmopt.base.spelling import suggesting
+from pyswarmopt.driver.call import Objective, OnError, Value
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import FrontSwarm
-from pyswarmopt.driver.options import CallArguments, Options, Problem
+from pyswarmopt.driver.options import Callback, Options, Problem, Start
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
 from pyswarmopt.driver.search import Search
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
@@ -72,13 +77,26 @@ class MultiResult(Result):
         return lines({name: self[name] for name in ("message", "status", "nfev", "x", "fun")})
 
 
-@answered(CallArguments)
+@suggesting
 def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
     population: int | None = None,
-    **options: Unpack[CallArguments],
+    *,
+    max_evals: int | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | Executor = 1,
+    vectorized: bool = False,
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    on_error: OnError = "raise",
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    space: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
 ) -> MultiResult:
     """Find the Pareto front of several objectives in a box.
 
@@ -136,7 +154,12 @@ def minimize_multi(
         {'a'}
     """
 
-    given = Options(fun, bounds, population=population, **options)
+    given = Options(
+        fun, bounds, population=population, max_evals=max_evals, seed=seed, workers=workers,
+        vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
+        integrality=integrality, constraints=constraints, categorical=categorical,
+        checkpoint=checkpoint, space=space, timeout=timeout,
+    )  # fmt: skip
     found: MultiResult = FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
     return found
 
