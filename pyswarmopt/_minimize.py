@@ -14,7 +14,7 @@ from pyswarmopt.driver.call import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.options import Callback, Known, Options, Start
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.search import ValueSearch
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -183,8 +183,7 @@ def minimize(
         constraints=constraints, categorical=categorical, noisy=noisy, history=history,
         asynchronous=asynchronous, space=space, timeout=timeout, known=known, patience=patience,
     )  # fmt: skip
-    r: Result = Search(given).run()
-    return r
+    return ValueSearch(given).run()
 
 
 @suggesting
@@ -240,5 +239,4 @@ def maximize(
         constraints=constraints, categorical=categorical, noisy=noisy, history=history,
         asynchronous=asynchronous, space=space, timeout=timeout, known=known, patience=patience,
     )  # fmt: skip
-    r: Result = Search(given, maximize=True).run()
-    return r
+    return ValueSearch(given, maximize=True).run()

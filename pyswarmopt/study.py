@@ -20,7 +20,7 @@ from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import Known, Options, Start, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
 from pyswarmopt.driver.problem.encoding import check_inside
-from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.search import Search, ValueSearch
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -120,9 +120,9 @@ class Study:
         )  # fmt: skip
         count = as_count("objectives", objectives, 1)
         self._adapts = population is None and count == 1 and recipe is None
-        self._search: Search
+        self._search: Search[Any]
         if count == 1:
-            self._search = Search(given, maximize, told=True)
+            self._search = ValueSearch(given, maximize, told=True)
             return
         if maximize:
             raise ValueError(
@@ -138,15 +138,16 @@ class Study:
         waits once its whole round is pending, the default search only before its first values.
         """
         search = self._search
+        loop = search.loop
         repeats = 0
-        while repeats < MOST_REPEATS or not search.pending:
+        while repeats < MOST_REPEATS or not loop.pending:
             repeats += 1
-            if search.reasons() or len(search.pending) >= search.evaluator.left:
+            if search.reasons() or len(loop.pending) >= search.evaluator.left:
                 return None
-            ticket = search.next_ticket()
+            ticket = loop.next_ticket()
             if ticket is None:
                 return None
-            x = search.take_up(ticket)
+            x = loop.take_up(ticket)
             if x is not None:
                 return Trial(ticket.number, x.copy(), search.problem.params(x))
         return None
@@ -175,18 +176,20 @@ class Study:
         search = self._search
         x = self._read_point(point)
         row = self._read_value(value, constraints)
-        if self._adapts and len(search.pending) > 1:
-            search.expect_together(len(search.pending))
+        together = len(search.loop.pending)
+        if self._adapts and together > 1:
+            search.loop.optimizer.expect_together(together)
         self._adapts = False
         search.take(x, row)
 
     def _read_point(self, point: Any) -> Floats:
         if isinstance(point, Trial):
-            if point.number not in self._search.pending:
-                raise ValueError(
-                    f"tell: trial {point.number} was already told or belongs to another study"
-                )
-            return self._search.pending[point.number]
+            for ticket in self._search.loop.pending:
+                if ticket.number == point.number:
+                    return self._search.loop.point(ticket)
+            raise ValueError(
+                f"tell: trial {point.number} was already told or belongs to another study"
+            )
         problem = self._search.problem
         points = starting_points(point, problem.space, "tell: point")
         if points.shape != (1, problem.dim):

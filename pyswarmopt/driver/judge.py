@@ -185,10 +185,9 @@ class Judge:
         self.keep(judged)
 
     def take_in(self, judged: Sequence[Evaluated]) -> None:
-        """Pass the outcomes of unrequested points to the search, if it accepts them."""
-        if hasattr(self._search, "take_in"):
-            positions = self._coding.encode(np.array([each.x for each in judged]))
-            self._search.take_in(positions, self._values(judged), **self._rows(judged))
+        """Pass the outcomes of unrequested points to the search."""
+        positions = self._coding.encode(np.array([each.x for each in judged]))
+        self._search.take_in(positions, self._values(judged), **self._rows(judged))
         self.keep(judged)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
