@@ -59,7 +59,7 @@ class Study:
 
     Args:
         bounds: as in `pyswarmopt.minimize`; so are the arguments not described here. Pass either
-            this or `space`.
+            this or the option ``space=``.
         recipe: as in `pyswarmopt.minimize`; not with several objectives.
         population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
             when the first value is reported.
@@ -67,8 +67,8 @@ class Study:
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
         max_evals: number of values after which the search ends; it affects its plan.
-        constraints: as in `pyswarmopt.minimize`; with "returned", each value is told with its
-            constraints.
+        constraints: as in `pyswarmopt.minimize`; with "returned", pass them with each value:
+            ``tell(trial, value, constraints=[...])``.
 
     Raises:
         ValueError: invalid arguments.

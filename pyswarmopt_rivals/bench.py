@@ -16,13 +16,13 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.run.record import Row, Store
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task
-from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
+from pyswarmopt_llm.training.examples import TrainingOptions
 from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]

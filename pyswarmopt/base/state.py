@@ -38,6 +38,7 @@ class Turns(StateRecord):
         in_round: values of the present round, which ends after N.
         leader_cost: cost at g when the round began.
         best_cost: cost at the best of all when the round began.
+        renewed: the latest round in which a topology could renew random links.
         paused: whether nobody moves until the pending values are there: the swarm restarts then.
     """
 
@@ -46,6 +47,7 @@ class Turns(StateRecord):
     in_round: int = 0
     leader_cost: float = math.inf
     best_cost: float = math.inf
+    renewed: int = -1
     paused: bool = False
 
     @classmethod

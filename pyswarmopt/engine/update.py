@@ -155,8 +155,9 @@ class Update:
         k = max(st.age - 1, 0)
         others = np.arange(len(st.stagnation)) != i
         seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
-        if st.turns.in_round > 0:
+        if st.turns.renewed == st.generation:
             seen_by.leader_stagnation = 0
+        st.turns.renewed = st.generation
         s = self._snapshot(self._attractors(seen_by), k)
         rule = self._recipe.velocity
         row = mine = slice(i, i + 1)

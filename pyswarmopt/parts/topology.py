@@ -1,4 +1,4 @@
-"""Topologies: whose personal best attracts each particle.
+"""Topologies: a topology decides whose personal best attracts each particle.
 
 A topology is a function of the state that returns the attractors g, (N, D), or (1, D) if all share
 one. Most are defined by one informant for each particle (`ByInformants`). A topology with random links

@@ -40,6 +40,7 @@ MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
+DRIFT = "drift"  # the metric, and its task
 MIXTURE = "mixture.json"  # in a directory with a mixture of models
 PARTICLES = 20  # as in the paper, like the next two
 PATIENCE = 10
@@ -99,10 +100,13 @@ class SearchConfig:
         Texts,
         Option("accuracy, f1, judge, mine.py:score, ... (default: the task's).", "M", TASK),
     ] = ()
+    keep: Annotated[
+        str | None, Option("File of prompts for the metric drift, without answers.", "FILE", TASK)
+    ] = None
     combine: Annotated[
         str,
         Rare(
-            "harmonic, arithmetic (auto uses it if scores can be negative), keep:0.62.",
+            "harmonic, arithmetic (auto uses it if scores can be negative), weighted:1,0.01 or keep:0.62.",
             "C",
         ),
     ] = "auto"

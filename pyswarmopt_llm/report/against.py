@@ -13,7 +13,7 @@ from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
-    from pyswarmopt_llm.searching.use.evaluate import Against, EvalResult
+    from pyswarmopt_llm.use.evaluate import Against, EvalResult
 
 _SAID = {
     "better": "is better than",

@@ -11,10 +11,10 @@ import numpy as np
 from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Result
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300

@@ -32,11 +32,11 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
+from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
 
 RAY = "ray"
@@ -297,6 +297,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
+    if plan.kind.several_models and config.keep:
+        yield "keep", "needs a single base model to compare with; remove it, and the metric drift"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", ": a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
@@ -310,6 +312,8 @@ def why_no_training(request: Plan) -> str:
     requested.
     """
     config = request.config
+    if len(request.objectives.different_tasks) < len(request.tasks):
+        return "works only with one score for each task; remove it"
     if not request.kind.linear:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
     if not request.alone:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
+from pyswarmopt_llm.run.directory import Checkpoint, Run
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -19,9 +21,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
@@ -85,7 +85,7 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
     with ExitStack() as stack:
         crew = None
         if not job.alone:
-            from pyswarmopt_llm.servers.workers import open_crew
+            from pyswarmopt_llm.searching.workers import open_crew
 
             crew = stack.enter_context(open_crew(job, scorings))
         scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)

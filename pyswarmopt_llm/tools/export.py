@@ -35,8 +35,8 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.use.opening import check_unchanged, model_of
+from pyswarmopt_llm.report.write import read_run
+from pyswarmopt_llm.use.opening import check_unchanged, model_of
 
 _LIBRARY = {"merged": "transformers", "peft": "peft"}  # format -> library that loads it
 # Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.

@@ -35,17 +35,25 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
 
             return {"rate": graph_answers}
         case "toxicity" | "reward" | "verbose" | "concise":
-            from pyswarmopt_llm.published import classifiers
+            from pyswarmopt_llm.external import classifiers
 
             if kind == "toxicity":
                 return {"rate": classifiers.harmlessness}
             return classifiers.reward_metric(kind, argument, device)
         case "judge" | "local-judge":
-            from pyswarmopt_llm.published import judge
+            from pyswarmopt_llm.external import judge
 
             if kind == "judge":
                 return judge.judge_metric(argument, cache)
             return judge.local_judge_metric(argument, device)
+        case "drift":
+            from pyswarmopt_llm.scores.metrics.drift import Drift
+
+            return {"question": Drift}
+        case "tokens":
+            from pyswarmopt_llm.scores.metrics.several import ReplyLength
+
+            return {"written": ReplyLength}
         case "evaluate":
             from pyswarmopt_llm.scores.metrics.external import evaluate_metric
 
@@ -53,7 +61,12 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
         case "FILE.py":
             from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 
+            spec, _, entry = spec.partition("#")
             rate = ScoreFunction(spec, own("metric", spec)).parts
+            if entry:
+                from pyswarmopt_llm.scores.metrics.several import entry_of
+
+                rate = partial(entry_of, rate, spec, entry)
             return {"prompted": True, "rate": rate, "depends": fingerprint(spec)}
     return {}
 
@@ -70,6 +83,8 @@ _METRICS = (
     ReplyMetric("graph"),
     ReplyMetric("f1", text.token_f1),
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
+    Metric("drift", scoring="likelihood", signed=True, lower=True, unit="nats"),
+    ReplyMetric("tokens", needs="nothing", signed=True, lower=True, unit="tokens"),
     ReplyMetric(
         "toxicity",
         needs="nothing",

@@ -56,6 +56,9 @@ class Metric:
         prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
             user's function does.
         plain: whether replies continue plain text, without a chat template.
+        written: class of the `ItemsUtility` of written replies, like `Written`; None: that one.
+        lower: whether lower is better, so that scores are stored and searched with the other sign.
+        unit: unit of a score, in words; "" without one.
         depends: digest of what else a score depends on: the user's function, a judge's endpoint,
             model and rubric, a classifier's files; "" without any.
     """
@@ -74,6 +77,9 @@ class Metric:
     gamed: bool = False
     prompted: bool = False
     plain: bool = False
+    written: Any = None
+    lower: bool = False
+    unit: str = ""
     depends: str = ""
 
     def on(
@@ -83,7 +89,11 @@ class Metric:
         if self.new_tokens is None:
             return self.question(items, scoring, chat, template)
         spoken = None if self.plain else chat
-        return Written(items, self.rate, spoken, template, self.new_tokens, self.prompted)
+        written = self.written or Written
+        utility: ItemsUtility = written(
+            items, self.rate, spoken, template, self.new_tokens, self.prompted
+        )
+        return utility
 
     @property
     def identity(self) -> str:

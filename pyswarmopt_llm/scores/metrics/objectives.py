@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
+from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
@@ -32,8 +32,8 @@ class Objectives:
     """The objectives of one search.
 
     Attributes:
-        tasks: name -> task.
-        metrics: task name -> metric.
+        tasks: name -> task; several scores of one task have names of their own.
+        metrics: the same names -> metric.
         externals: name -> task of lm-evaluation-harness, which has no items here.
         combine: combination of the scores.
         combined_by: name of the combination; see `find_combine`.
@@ -49,8 +49,13 @@ class Objectives:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the tasks, then of the externals."""
+        """Names of the scores: of the tasks, then of the externals."""
         return (*self.tasks, *self.externals)
+
+    @cached_property
+    def different_tasks(self) -> list[Task]:
+        """The tasks, each once."""
+        return list({task.name: task for task in self.tasks.values()}.values())
 
     @cached_property
     def items(self) -> dict[str, int]:
@@ -124,23 +129,40 @@ def load_objectives(config: SearchConfig) -> Objectives:
         )
     if not tasks and not externals:
         raise UserError("no task given; set `task`, or `prompts` and `metric`")
-    metrics = find_metrics(
-        tasks,
-        config.metrics,
-        user_path(config.out) / "judge.jsonl",
-        config.device,
-        config.max_new_tokens,
+    found = partial(
+        find_metrics,
+        cache=user_path(config.out) / "judge.jsonl",
+        device=config.device,
+        new_tokens=config.max_new_tokens,
     )
-    count = len(metrics) + len(externals)
-    signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
-    by = config.combine
-    if by == "auto":
-        by = "arithmetic" if signed else "harmonic"
-    elif by == "harmonic" and signed:
-        why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
-        raise InvalidOption("metric", signed[0], why)
-    combine = find_combine(by, count)
+    if len(config.metrics) > 1 or config.keep or DRIFT in config.metrics:
+        from pyswarmopt_llm.scores.metrics.several import by_score
+
+        tasks, metrics = by_score(config, tasks, found)
+    else:
+        metrics = found(tasks, config.metrics)
+    by = combination_of(config.combine, metrics, len(metrics) + len(externals))
+    combine = find_combine(by, len(metrics) + len(externals))
     return Objectives(tasks, metrics, externals, combine, by, config.test != 0)
+
+
+def combination_of(combine: str, metrics: Mapping[str, Metric], count: int) -> str:
+    """The name of the combination of `count` scores; see `find_combine`.
+
+    Raises:
+        InvalidOption: these scores have no such combination.
+    """
+    signed = [metric for metric in metrics.values() if count > 1 and metric.signed]
+    units = [metric for metric in signed if metric.unit]
+    if units and combine in ("auto", "harmonic", "arithmetic"):
+        why = f": a mean of {units[0].unit} and other scores has no meaning; set `combine` to weighted:1,0.01"
+        raise InvalidOption("metric", units[0].name, why)
+    if combine == "auto":
+        return "arithmetic" if signed else "harmonic"
+    if combine == "harmonic" and signed:
+        why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
+        raise InvalidOption("metric", signed[0].name, why)
+    return combine
 
 
 def _harness_tasks(config: SearchConfig) -> dict[str, Any]:

@@ -62,17 +62,13 @@ def test_progress_is_one_line(capsys):
 # ---- workers ----
 
 
-def test_asynchronous_searches_take_any_future():
+@pytest.mark.parametrize("how", [{}, {"recipe": "fips"}, {"constraints": STRICT}])
+def test_asynchronous_searches_take_any_future(how):
     def search(workers):
-        return pso.minimize(bowl, BOX, max_evals=80, seed=0, workers=workers, asynchronous=True)
+        options = {"max_evals": 80, "seed": 0, "workers": workers, "asynchronous": True}
+        return pso.minimize(bowl, BOX, **options, **how)
 
     assert search(Client()).nfev == search(Bare()).nfev == 80
-
-
-@pytest.mark.parametrize("how", [{"recipe": "fips"}, {"constraints": STRICT}])
-def test_a_swarm_that_moves_in_rounds_is_not_asynchronous(how):
-    with pytest.raises(ValueError, match="omit asynchronous=True"):
-        pso.minimize(lambda x: 1 / 0, BOX, asynchronous=True, **how)
 
 
 # ---- SciPy's constraints and arguments ----

@@ -145,8 +145,8 @@ class Drawn:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether it is asynchronous, which swarms are not."""
-        return self.asynchronous and self.recipe is None and self.rule != "strict"
+        """Whether it is asynchronous."""
+        return self.asynchronous
 
     @property
     def repeatable(self) -> bool:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history, swarm_llm
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
-from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 
 
@@ -132,7 +132,7 @@ def test_resuming_takes_what_is_stored_not_what_the_procedure_would_choose(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if another version had chosen otherwise."""
-    monkeypatch.setattr("pyswarmopt_llm.searching.search._settings", lambda job: "")
+    monkeypatch.setattr("pyswarmopt_llm.searching.stages._settings", lambda job: "")
     search(replace(config, **ONE_SWARM, train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())
