@@ -126,11 +126,11 @@ def minimize(
         history: "iteration" keeps a summary of each iteration, "particles" every point. Default:
             "iteration", or "particles" with `space`.
         asynchronous: a free worker immediately gets a new point, so workers of unequal speed are
-            always busy. While a round is unfinished, the search proposes more points from its
-            model, or by mutating the best point. It ends when all pending calls have finished. With
-            several workers, the result depends on the order in which values arrive. `fun` must
-            take one point at a time; `noisy` is not supported, nor is a `recipe`, whose particles
-            move together.
+            always busy. While a round is unfinished, the default search proposes more points from
+            its model, or by mutating the best point; the particles of a `recipe` move as soon as
+            their own values are there. It ends when all pending calls have finished. With several
+            workers, the result depends on the order in which values arrive. `fun` must take one
+            point at a time; `noisy` is not supported.
         space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]``
             a choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`.
             `fun` and the constraints receive them as keyword arguments, or as one dict if they have

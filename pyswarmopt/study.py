@@ -140,9 +140,9 @@ class Study:
         search = self._search
         loop = search.loop
         repeats = 0
-        while repeats < MOST_REPEATS or not loop.pending:
+        while repeats < MOST_REPEATS or not loop.busy:
             repeats += 1
-            if search.reasons() or len(loop.pending) >= search.evaluator.left:
+            if search.reasons() or loop.busy >= search.evaluator.left:
                 return None
             ticket = loop.next_ticket()
             if ticket is None:

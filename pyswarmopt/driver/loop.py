@@ -146,6 +146,11 @@ class Loop:
         """The tickets without a value, oldest first."""
         return self.optimizer.pending
 
+    @property
+    def busy(self) -> int:
+        """How many of them have been asked for since the search was made or loaded."""
+        return len(self.pending) - len(self._unanswered)
+
     def point(self, ticket: Ticket) -> Floats:
         """The point of a ticket, (D,), as the objective sees it."""
         return self._problem.decode(ticket.x[None])[0]
@@ -153,8 +158,7 @@ class Loop:
     def _alike(self, x: Floats) -> list[Ticket]:
         """The tickets under way whose points the objective cannot tell from x, (D,)."""
         key = self._evaluator.memory.key
-        asked = {ticket.number for ticket in self._unanswered}
-        tickets = [ticket for ticket in self.pending if ticket.number not in asked]
+        tickets = self.pending
         if not tickets:
             return []
         points = self._problem.decode(np.array([ticket.x for ticket in tickets]))
@@ -167,6 +171,7 @@ class Loop:
     # ---- telling ----
 
     def _tell(self, ticket: Ticket, judged: Evaluated) -> None:
+        self._unanswered = [each for each in self._unanswered if each.number != ticket.number]
         self._settle(ticket, [judged], [ticket.particle])
 
     def _settle(self, asked: Any, judged: Sequence[Evaluated], particles: Iterable[int]) -> None:
