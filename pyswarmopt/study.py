@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import suggesting
+from pyswarmopt.base.spelling import missing, suggesting
 from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import Known, Options, Start, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
@@ -132,6 +132,11 @@ class Study:
         from pyswarmopt.driver.multi.front import FrontSearch
 
         self._search = FrontSearch(given, count, told=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Study", name)
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end. A named recipe

@@ -27,7 +27,7 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Optimizer, Point, Ticket, UnderWay
-from pyswarmopt.base.spelling import suggesting
+from pyswarmopt.base.spelling import missing, suggesting
 from pyswarmopt.base.state import Turns
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
@@ -130,6 +130,11 @@ class Swarm(Optimizer):
         self._under_way = UnderWay()
 
     # ---- the loop ----
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Swarm", name)
 
     def ask(self, n: int | None = None) -> Any:
         """Positions to evaluate, (N, D), safe to keep; unchanged until `tell`.

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
@@ -23,6 +24,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks.rows import LEAST_ROWS
 from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
 
@@ -72,9 +74,9 @@ class Objectives:
 
     @cached_property
     def written(self) -> bool:
-        """Whether all scores are of written replies, so any reply can be scored."""
+        """Whether all scores are of written replies alone, so any reply can be scored."""
         return not self.externals and all(
-            metric.new_tokens is not None for metric in self.metrics.values()
+            metric.new_tokens is not None and metric.alone for metric in self.metrics.values()
         )
 
     @cached_property
@@ -186,6 +188,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     tasks: dict[str, Task] = {}
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
+        _refuse_few(task, config)
         if any(
             task.name == name or task.fingerprint == other.fingerprint
             for name, other in tasks.items()
@@ -197,6 +200,20 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     return prompted(tasks, config.template)
+
+
+def _refuse_few(task: Task, config: Any) -> None:
+    """Refuse a file too short to be divided, unless the sizes are the user's.
+
+    Raises:
+        UserError: it has too few rows.
+    """
+    rows = len(task.dev) + len(task.test)
+    if task.drawn and rows < LEAST_ROWS and config.dev is None and config.test is None:
+        raise UserError(
+            f"{task.source}: {counted(rows, 'row')} measure nothing once divided into dev and test; "
+            f"use at least {LEAST_ROWS}, better 60"
+        )
 
 
 def task_print(task: Task) -> str:

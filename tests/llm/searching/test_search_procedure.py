@@ -48,6 +48,16 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     assert swarm & given_settings(found).keys() == (swarm if found.method == "swarm" else set())
 
 
+def test_few_examples_are_told_with_what_to_do(config: SearchConfig) -> None:
+    """Six test examples, and one dev example fewer than training needs."""
+    default = replace(config, max_iter=None, particles=None)
+    why = make_plan(replace(default, dev=23)).why
+    assert why["train"].startswith("nothing is trained with only 23 dev examples (at least 24 are")
+    assert "split column" in why["train"]
+    assert why["test"].startswith("6 test examples can only show large differences")
+    assert not {"train", "test"} & make_plan(replace(default, test=0)).why.keys()
+
+
 def tuples(found: dict[str, Any]) -> dict[str, Any]:
     """Lists are tuples in a configuration."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
