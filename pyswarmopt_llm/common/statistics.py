@@ -287,7 +287,7 @@ def score_interval(
     return error.interval(scale=bounds_of([score.value, *score.whole.resampled]))
 
 
-def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Comparison | None:
+def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> PairedComparison | None:
     """Compare two scores of all items together, by their differences on the same samples.
 
     Simulated with macro-F1 of three classes (70%, 20%, 10%) on 20, 60 and 200 items: the test of
@@ -315,7 +315,7 @@ def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Compar
     n = first.whole.n
     found = Estimate(difference, [error], [n - 1])
     needed = needed_for(difference, error, n)
-    return Comparison(difference, found.interval(level), found.p_value(), n, 0, 0, needed)
+    return PairedComparison(difference, found.interval(level), found.p_value(), n, 0, 0, needed)
 
 
 def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
@@ -477,7 +477,7 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same items.
 
     Attributes:
@@ -514,7 +514,7 @@ def compare_paired(
     scale: Ends | None = None,
     questions: Questions | None = None,
     level: float = LEVEL,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models item by item.
 
     Args:
@@ -542,7 +542,7 @@ def compare_paired(
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
     needed = items_needed(d, questions)
-    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, needed)
+    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost, needed)
 
 
 def items_needed(differences: Values, questions: Questions | None = None) -> int | None:
@@ -584,8 +584,8 @@ def needed_for(difference: float, error: float, n: int) -> int | None:
 
 
 def corrected(
-    tests: Mapping[str, Comparison], at_level: Callable[[str, float], Comparison]
-) -> dict[str, Comparison]:
+    tests: Mapping[str, PairedComparison], at_level: Callable[[str, float], PairedComparison]
+) -> dict[str, PairedComparison]:
     """Several comparisons read together, corrected for their number (Holm 1979).
 
     The probability that any is wrong is at most 5%. Each interval has the level of its own step, or
@@ -601,7 +601,7 @@ def corrected(
         >>> one.p_value, [pair.p_value for pair in both.values()]
         (0.03125, [0.0625, 0.0625])
     """
-    found: dict[str, Comparison] = {}
+    found: dict[str, PairedComparison] = {}
     p_value = 0.0
     level = LEVEL
     for done, name in enumerate(sorted(tests, key=lambda name: tests[name].p_value)):
