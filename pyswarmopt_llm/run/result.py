@@ -30,11 +30,14 @@ class Outcome:
         value: its score.
         items: packed scores of the items; empty if a function gives one number.
         named: further numbers from a score function.
+        answers: the letter or text chosen for each item; empty if no options are compared, and on
+            dev.
     """
 
     value: float
     items: Packed = ""
     named: dict[str, float] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
 
     @property
     def per_item(self) -> list[float]:
