@@ -162,7 +162,7 @@ class Changes:
 
 
 def changes(result: Result, tasks: Mapping[str, Task]) -> Iterator[Changes]:
-    """Of each task, the examples won and lost against the strongest control on test; without a test
+    """Of each task whose examples have scores, those won and lost against the strongest control on test; without a test
     split, against the best expert on dev.
 
     Args:
@@ -175,6 +175,8 @@ def changes(result: Result, tasks: Mapping[str, Task]) -> Iterator[Changes]:
         control, split = "best_single", "dev"
     ours, theirs = (getattr(model, split) for model in (result.best, result.models[control]))
     for name, own in ours.tasks.items():
+        if own.whole:  # its items have no scores
+            continue
         objective = result.objectives[name]
         task = tasks.get(objective.task or name)
         items = getattr(task, split) if task is not None and split in SPLITS else ()
