@@ -11,13 +11,13 @@ from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.report.pictures import HEIGHT, LEFT, RIGHT, WIDTH, bars, changes, score_picture
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.scores.tasks import Task
 
 
 def render_report(
     about: About,
-    result: Result,
+    result: RunResult,
     history: Iterable[Row],
     tasks: Mapping[str, Task] = {},
 ) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyswarmopt_llm.report.findings import names, strongest
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.run.result import Outcome, Result
+from pyswarmopt_llm.run.result import Outcome, RunResult
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
@@ -161,9 +161,11 @@ class Changes:
     lost: list[Changed]
 
 
-def changes(result: Result, tasks: Mapping[str, Task]) -> Iterator[Changes]:
-    """Of each task whose examples have scores, those won and lost against the strongest control on test; without a test
-    split, against the best expert on dev.
+def changes(result: RunResult, tasks: Mapping[str, Task]) -> Iterator[Changes]:
+    """Examples won and lost against the strongest control on test, by task.
+
+    Without a test split, or without scores of its examples, these are the dev examples, against the
+    best expert. A task whose examples have no scores is left out.
 
     Args:
         result: result of the search.
