@@ -4,11 +4,11 @@ next steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
@@ -21,6 +21,12 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
 if TYPE_CHECKING:
     from rich.console import Console
 
+ENDED = {
+    "proposals": "after {} proposals",
+    "max_iter": "after {} iterations, the limit",
+    "patience": "no better candidate for {} iterations",
+    "max_evals": "after {} evaluations, the limit",
+}
 KINDS = {1: "better", 0: "level", -1: "worse"}
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 FEW = 20  # dev examples below which one of them moves a score by more than 0.05
@@ -242,10 +248,27 @@ def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
     if config.method in MODELS:
-        return f"a surrogate model ({config.method}), space {one_line(config.space)}"
+        told = "each example's score" if config.method == "items" else "the mean score"
+        return f"a Gaussian process of {told} proposes, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
+
+
+def ended(stop: Mapping[str, Any]) -> str:
+    """Why a search ended, in words.
+
+    Args:
+        stop: reason -> value, as in ``result.json``.
+
+    Example:
+        >>> ended({"proposals": 6}), ended({"patience": 3, "wall_clock": 9})
+        ('after 6 proposals', 'no better candidate for 3 iterations; wall clock: 9')
+    """
+    return "; ".join(
+        ENDED.get(reason, reason.replace("_", " ") + ": {}").format(value)
+        for reason, value in stop.items()
+    )
 
 
 def next_steps(about: About, result: RunResult) -> dict[str, str]:
