@@ -54,7 +54,7 @@ def predict(
         raise UserError(f"{file}: no such file; check the path")
     with loading(quiet or as_json):
         from pyswarmopt_llm.use.predict import predict
-    with interruptible(repeating), items_bar(quiet or as_json) as on_items:
+    with interruptible(repeating), items_bar(quiet or as_json, "labelling rows") as on_items:
         found = predict(
             run, file, out, task, machine.dtype, machine.device, machine.threads, on_items
         )

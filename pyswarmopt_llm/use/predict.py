@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -184,19 +183,12 @@ def _answered(
     rows = [row for chunk in done.read(repair=True) for row in chunk[PROBABILITIES]]
     for start in range(len(rows), len(asked.test), CHUNK):
         part = asked.test[start : start + CHUNK]
-        if on_items is not None:
-            engine.progress = partial(_within, on_items, start, len(part), len(asked.test))
         found = probabilities_of(part, scoring, engine, asked.prompt)
         done.append({PROBABILITIES: found})
         rows += found
         if on_items is not None:
             on_items(len(rows), len(asked.test))
     return rows
-
-
-def _within(on_items: OnItems, start: int, count: int, total: int, done: int, texts: int) -> None:
-    """Report the questions of a part by the share of its texts that are read."""
-    on_items(start + count * done // texts, total)
 
 
 @contextmanager
