@@ -159,8 +159,10 @@ def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[On
                     best = data["best"]
                     say(best_so_far(data))
                 case "training":
-                    doing = f"training {data['part']}"
-                    update(completed=data["share"], total=1, description=doing)
+                    update(completed=data["share"], total=1)
+                case "fitting":
+                    doing = f"training {data['model']}, {data['part']}"
+                    update(description=doing)
                 case "closing":
                     say("scoring the result")
                     doing = "scoring the result"

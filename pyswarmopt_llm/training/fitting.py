@@ -29,27 +29,20 @@ class Meter:
         most: the most passes that training takes.
         tell: called with the share done, in 0..1.
         passes: passes so far, those found in the run directory included.
-        part: the model that is trained, and how far it is, in words.
     """
 
     most: int
     tell: OnEvent
     passes: float = 0.0
-    part: str = ""
 
     def spend(self, passes: float) -> None:
         """Add passes."""
         self.passes += passes
-        self._report()
+        self.tell(Event("training", {"share": min(self.passes / self.most, 1.0)}))
 
     def at(self, model: str, part: str) -> None:
         """Report what is being done with a model."""
-        self.part = f"{model}, {part}"
-        self._report()
-
-    def _report(self) -> None:
-        share = min(self.passes / self.most, 1.0)
-        self.tell(Event("training", {"share": share, "part": self.part}))
+        self.tell(Event("fitting", {"model": model, "part": part}))
 
 
 @dataclass

@@ -97,9 +97,9 @@ def test_the_time_left_is_that_of_the_present_count() -> None:
 def test_a_terminal_tells_model_fold_step_and_text() -> None:
     out = io.StringIO()
     console = Console(file=out, width=90, force_terminal=True, color_system=None)
-    part = {"part": "base, fold 2 of 5, scoring"}
     with progress(console) as on_event:
         on_event(START)
-        on_event(Event("training", {"share": 0.5, **part}))
+        on_event(Event("training", {"share": 0.5}))
+        on_event(Event("fitting", {"model": "base", "part": "fold 2 of 5, scoring"}))
         on_event(Event("reading", {"done": 3, "texts": 8}))
     assert "training base, fold 2 of 5, scoring, text 3 of 8" in out.getvalue()
