@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
 from pyswarmopt_llm.cli.running import (
     check_model,
@@ -81,10 +82,12 @@ def export(
             raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)
     with loading(as_json):
-        from pyswarmopt_llm.tools.export import export_model
+        from pyswarmopt_llm.tools.export import export_model, lines_on_rounding
     with interruptible(nothing_written):
         error = export_model(source, out, form, base=base, rank=rank)
     lines = [f"wrote {out}"]
+    if form == "merged" and not as_json:
+        lines += map(with_flags, lines_on_rounding(source, base))
     if error is not None:
         lines.append(
             f"Truncation to rank {rank} changes the weight updates by {error:.1%} (Frobenius norm)"

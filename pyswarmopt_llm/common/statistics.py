@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol
 
@@ -35,7 +35,30 @@ PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
 LARGEST = 1e100  # size of a score: sums of squares stay finite
+POWER = 0.8  # with which a difference would be found
+RESAMPLES = 200  # bootstrap samples: enough for a standard error (Efron & Tibshirani 1993, 6.4)
 _LEAST = 1e-12  # least p-value in a search
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A score of all items together, such as macro-F1, which no item has.
+
+    Attributes:
+        n: number of items.
+        resampled: the score on samples of the items, drawn with replacement, the same for all models
+            (`resample`); empty if it is not computed.
+    """
+
+    n: int
+    resampled: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def stderr(self) -> float:
+        """The bootstrap's standard error (Efron & Tibshirani 1993, chapter 6); NaN if not computed."""
+        if not self.resampled:
+            return math.nan
+        return float(np.std(self.resampled, ddof=1))
 
 
 @dataclass(frozen=True)
@@ -51,6 +74,7 @@ class Score:
         margins: per item the right option's score minus each other option's, in order; empty if no
             options are compared.
         answers: per item the scored letter or text; empty if there is none.
+        whole: of a score of all items together, whose `per_item` is empty.
 
     Example:
         >>> import pyswarmopt_llm as sl
@@ -66,6 +90,7 @@ class Score:
     named: Mapping[str, float] = field(default_factory=dict)
     margins: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     answers: tuple[str, ...] = field(default=(), repr=False)
+    whole: Whole | None = None
 
 
 def score_of(per_item: Values) -> Score:
@@ -218,6 +243,81 @@ def interval(
     return estimate(float(sample.mean()), [sample]).interval(scale=scale or bounds_of(per_item))
 
 
+def resample(n: int, questions: Questions | None = None) -> Iterator[list[int]]:
+    """Indices of the items of each bootstrap sample; the same for all models.
+
+    Questions are drawn with replacement, each with all of its items.
+
+    Args:
+        n: number of items.
+        questions: question of each item; empty or None: all differ.
+
+    Example:
+        >>> len(list(resample(60))), len(next(resample(60)))
+        (200, 60)
+        >>> sorted(map(len, resample(3, ["a", "a", "b"])))[0]  # twice the one with a single item
+        2
+    """
+    items: dict[Hashable, list[int]] = {}
+    for index, question in enumerate(questions or range(n)):
+        items.setdefault(question, []).append(index)
+    groups = list(items.values())
+    random = np.random.default_rng(0)
+    for _ in range(RESAMPLES):
+        drawn = random.integers(len(groups), size=len(groups))
+        yield [index for number in drawn for index in groups[number]]
+
+
+def score_interval(
+    score: Scored, scale: Ends | None = None, questions: Questions | None = None
+) -> Ends | None:
+    """A 95% interval of a score: of a mean, see `interval`; of a score of all items together,
+    Student's with the bootstrap's standard error; None if that is unknown.
+
+    Example:
+        >>> low, high = score_interval(Score(0.5, (), 60, 0.1, whole=Whole(60, (0.4, 0.6) * 100)))
+        >>> round(low, 2), round(high, 2)
+        (0.3, 0.7)
+    """
+    if score.per_item:
+        return interval(score.per_item, scale, questions)
+    if score.whole is None or not score.whole.stderr > 0:
+        return None
+    error = Estimate(score.value, [score.whole.stderr], [score.whole.n - 1])
+    return error.interval(scale=bounds_of([score.value, *score.whole.resampled]))
+
+
+def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> PairedComparison | None:
+    """Compare two scores of all items together, by their differences on the same samples.
+
+    Simulated with macro-F1 of three classes (70%, 20%, 10%) on 20, 60 and 200 items: the test of
+    equal models is wrong in 7%, 5% and 5% of samples, and `score_interval` covers the score in 79%,
+    93% and 95%.
+
+    Returns:
+        None if a score was not resampled, or the samples do not differ although the scores do.
+
+    Example:
+        >>> better, worse = (Score(v, (), 9, 0.1, whole=Whole(9, (v, v + s))) for v, s in ((0.9, 0.1), (0.2, 0.2)))
+        >>> found = compare_whole(better, worse)
+        >>> round(found.difference, 2), found.n, found.sign
+        (0.7, 9, 1)
+    """
+    if first.whole is None or second.whole is None or first.whole.n != second.whole.n:
+        return None
+    if not len(first.whole.resampled) == len(second.whole.resampled) > 1:
+        return None
+    difference = first.value - second.value
+    changes = np.subtract(first.whole.resampled, second.whole.resampled)
+    error = float(np.std(changes, ddof=1))
+    if error == 0 and difference:
+        return None
+    n = first.whole.n
+    found = Estimate(difference, [error], [n - 1])
+    needed = needed_for(difference, error, n)
+    return PairedComparison(difference, found.interval(level), found.p_value(), n, 0, 0, needed)
+
+
 def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
     """The interval of a share; its ends are exactly 0 without hits, and 1 without misses."""
     low, high = scipy.stats.binomtest(hits, n).proportion_ci(1 - level, method)
@@ -263,6 +363,9 @@ class Scored(Protocol):
 
     @property
     def per_item(self) -> Sequence[float]: ...
+
+    @property
+    def whole(self) -> Whole | None: ...
 
 
 class PairedTest(NamedTuple):
@@ -374,7 +477,7 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same items.
 
     Attributes:
@@ -386,6 +489,8 @@ class Comparison:
         n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.
+        needed: number of items with which a difference of this size would be found, see
+            `items_needed`; None if there is no difference.
     """
 
     difference: float
@@ -394,6 +499,7 @@ class Comparison:
     n: int
     gained: int
     lost: int
+    needed: int | None = None
 
     @property
     def sign(self) -> int:
@@ -408,7 +514,7 @@ def compare_paired(
     scale: Ends | None = None,
     questions: Questions | None = None,
     level: float = LEVEL,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models item by item.
 
     Args:
@@ -435,12 +541,51 @@ def compare_paired(
     p_value, interval = paired_test(d, level, high - low, questions)
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
-    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost)
+    needed = items_needed(d, questions)
+    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost, needed)
+
+
+def items_needed(differences: Values, questions: Questions | None = None) -> int | None:
+    """The number of items with which a test of paired differences like these would find their mean,
+    with 80% power at the two-sided 5% level; see `needed_for`.
+
+    Args:
+        differences: one per item.
+        questions: question of each item; repeated ones count as one piece of evidence.
+
+    Example:
+        >>> items_needed([1.0] * 2 + [-1.0] + [0.0] * 97)  # 2 wins and 1 loss in 100
+        2353
+        >>> items_needed([1.0, -1.0]) is None
+        True
+    """
+    d = by_question(differences, questions)
+    found = needed_for(float(d.mean()), float(d.std()) / math.sqrt(d.size), d.size)
+    return found and math.ceil(found * len(differences) / d.size)
+
+
+def needed_for(difference: float, error: float, n: int) -> int | None:
+    """The number of items with which a difference would be found, with 80% power at the two-sided 5%
+    level; None if there is no difference.
+
+    For right and wrong answers it is Connor's (1987, Biometrics 43, eq. 2) of McNemar's test; without
+    a difference the variance is larger by its square.
+
+    Args:
+        difference: difference of the means.
+        error: its standard error, with `n` items.
+        n: number of items.
+    """
+    if not difference or not math.isfinite(error):
+        return None
+    level, power = scipy.stats.norm.isf([LEVEL / 2, 1 - POWER])
+    spread = level * math.hypot(error, difference / math.sqrt(n)) + power * error
+    return math.ceil(n * (spread / difference) ** 2)
 
 
 def corrected(
-    tests: Mapping[str, Comparison], at_level: Callable[[str, float], Comparison]
-) -> dict[str, Comparison]:
+    tests: Mapping[str, PairedComparison], at_level: Callable[[str, float], PairedComparison]
+) -> dict[str, PairedComparison]:
     """Several comparisons read together, corrected for their number (Holm 1979).
 
     The probability that any is wrong is at most 5%. Each interval has the level of its own step, or
@@ -456,7 +601,7 @@ def corrected(
         >>> one.p_value, [pair.p_value for pair in both.values()]
         (0.03125, [0.0625, 0.0625])
     """
-    found: dict[str, Comparison] = {}
+    found: dict[str, PairedComparison] = {}
     p_value = 0.0
     level = LEVEL
     for done, name in enumerate(sorted(tests, key=lambda name: tests[name].p_value)):

@@ -4,23 +4,29 @@ next steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.report.phrases import more_examples, one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
-from pyswarmopt_llm.run.result import CONTROLS, Model, Result
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Form
+from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
+from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+ENDED = {
+    "proposals": "after {} proposals",
+    "max_iter": "after {} iterations, the limit",
+    "patience": "no better candidate for {} iterations",
+    "max_evals": "after {} evaluations, the limit",
+}
 KINDS = {1: "better", 0: "level", -1: "worse"}
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 FEW = 20  # dev examples below which one of them moves a score by more than 0.05
@@ -35,7 +41,7 @@ class Verdict:
         kind: ``better``, ``level`` or ``worse`` than the strongest control, ``same`` (the result is
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
-        sentence: the answer, in at most 20 words with one number.
+        sentence: the answer, in at most 20 words with one score, or two if it is no.
         reasons: the reasons for it, one sentence each.
     """
 
@@ -59,7 +65,7 @@ class Findings:
     """
 
     about: About
-    result: Result
+    result: RunResult
     verdict: Verdict
     rows: dict[str, Model]
     notes: list[str]
@@ -67,7 +73,7 @@ class Findings:
     command: str
 
 
-def findings(about: About, result: Result) -> Findings:
+def findings(about: About, result: RunResult) -> Findings:
     """The findings of a run, from its ``run.json`` and its ``result.json``."""
     judged = verdict(result)
     return Findings(
@@ -81,7 +87,7 @@ def findings(about: About, result: Result) -> Findings:
     )
 
 
-def verdict(result: Result) -> Verdict:
+def verdict(result: RunResult) -> Verdict:
     """Whether the search was worth it: the result against the strongest control on test."""
     known = names(result)
     best = known["best"]
@@ -112,7 +118,8 @@ def verdict(result: Result) -> Verdict:
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
     reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
-    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
+    more = more_examples(pair.needed, pair.n) if kind == "level" else ()
+    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason, *more))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
@@ -127,16 +134,16 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
+        'No: the mixture (0.840 on test) is not significantly better than the fine-tuned base model (0.850).'
     """
     if kind == "better":
         return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
-        return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
-    return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
+        return f"No: {best} ({ours:.3f} on test) is not significantly better than {other} ({theirs:.3f})."
+    return f"No: {other} ({theirs:.3f} on test) is significantly better than {best} ({ours:.3f})."
 
 
-def strongest(result: Result) -> tuple[str, float]:
+def strongest(result: RunResult) -> tuple[str, float]:
     """The control with the best score on test, and this score; "" if none has one."""
     scored = [
         (name, model.test.value)
@@ -146,7 +153,7 @@ def strongest(result: Result) -> tuple[str, float]:
     return max(scored, key=itemgetter(1), default=("", 0.0))
 
 
-def names(result: Result) -> dict[str, str]:
+def names(result: RunResult) -> dict[str, str]:
     """Model -> its name in a sentence."""
     single = f"best expert {cut(one_line(result.best_single), _NAME)}"
     mixture = _mixture_name(result)
@@ -164,7 +171,7 @@ def names(result: Result) -> dict[str, str]:
     }
 
 
-def _mixture_name(result: Result) -> str:
+def _mixture_name(result: RunResult) -> str:
     """The result before training, named by its weights."""
     if result.space == "graph":
         return "graph"
@@ -176,7 +183,7 @@ def _mixture_name(result: Result) -> str:
     return "mixture"
 
 
-def score_rows(result: Result) -> dict[str, Model]:
+def score_rows(result: RunResult) -> dict[str, Model]:
     """Name -> scored model, by score on test, else on dev, the best first; a control that is also
     the result appears once.
     """
@@ -196,7 +203,7 @@ def score_rows(result: Result) -> dict[str, Model]:
     return dict(sorted(rows.items(), key=rank))
 
 
-def notes(result: Result, kind: str) -> Iterator[str]:
+def notes(result: RunResult, kind: str) -> Iterator[str]:
     """What a reader of the scores should know besides a verdict of this kind: one fact each, the most
     important first.
     """
@@ -218,7 +225,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
 
 
-def _notes_on_training(result: Result) -> Iterator[str]:
+def _notes_on_training(result: RunResult) -> Iterator[str]:
     if not result.best.trained:
         yield "Training lowered the dev score, so the result is the model before training."
     elif gain := result.leads["test"].get("mixture"):
@@ -229,7 +236,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 
 
-def combination(result: Result) -> str:
+def combination(result: RunResult) -> str:
     """The combination of several tasks' scores; "" for one task."""
     if not result.several_tasks:
         return ""
@@ -241,13 +248,30 @@ def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
     if config.method in MODELS:
-        return f"a surrogate model ({config.method}), space {one_line(config.space)}"
+        told = "each example's score" if config.method == "items" else "the mean score"
+        return f"a Gaussian process of {told} proposes, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
 
 
-def next_steps(about: About, result: Result) -> dict[str, str]:
+def ended(stop: Mapping[str, Any]) -> str:
+    """Why a search ended, in words.
+
+    Args:
+        stop: reason -> value, as in ``result.json``.
+
+    Example:
+        >>> ended({"proposals": 6}), ended({"patience": 3, "wall_clock": 9})
+        ('after 6 proposals', 'no better candidate for 3 iterations; wall clock: 9')
+    """
+    return "; ".join(
+        ENDED.get(reason, reason.replace("_", " ") + ": {}").format(value)
+        for reason, value in stop.items()
+    )
+
+
+def next_steps(about: About, result: RunResult) -> dict[str, str]:
     """Purpose -> command, for what can be done with a result."""
     run = about.config.out.rstrip("/")
     labelling = labelled(about, result)
@@ -262,7 +286,7 @@ def next_steps(about: About, result: Result) -> dict[str, str]:
     return found
 
 
-def labelled(about: About, result: Result) -> tuple[str, Form] | None:
+def labelled(about: About, result: RunResult) -> tuple[str, TaskForm] | None:
     """The first task whose options are compared, and the form of its questions; None without one."""
     for name, form in about.forms.items():
         objective = result.objective_of(name)
@@ -291,7 +315,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
     for part in (
         found.verdict.sentence,
         table,
-        *found.verdict.reasons[:1],
+        *found.verdict.reasons[:2],
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.common.statistics import Comparison, Ends
+    from pyswarmopt_llm.common.statistics import Ends, PairedComparison
     from pyswarmopt_llm.run.result import Scores
 
 
@@ -44,16 +44,30 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.2f}"
 
 
-def tested(pair: Comparison) -> str:
+def tested(pair: PairedComparison) -> str:
     """A difference with its 95% interval and p-value.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
-        >>> tested(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
+        >>> tested(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
     low, high = pair.interval
     return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(pair.p_value)}"
+
+
+def more_examples(needed: int | None, n: int) -> tuple[str, ...]:
+    """How many test examples a difference that was not found would need, as one sentence; nothing if
+    no more than the `n` there are.
+
+    Example:
+        >>> more_examples(2353, 100)
+        ('A difference of this size would need about 2,400 test examples (80% power).',)
+    """
+    if needed is None or needed <= n:
+        return ()
+    rounded = round(needed, 2 - len(str(needed)))
+    return (f"A difference of this size would need about {rounded:,} test examples (80% power).",)
 
 
 def one_line(value: object) -> str:
