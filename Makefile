@@ -1,10 +1,11 @@
-# make setup | demo | test | test-core | test-slow | test-wheel | test-all | fuzz | lint | docs | dist | checksums | bench |
+# make setup | demo | test | test-core | test-dtype | test-slow | test-wheel | test-all | fuzz | lint | docs | dist | checksums | bench |
 # bench-default | canary | clean
-# Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
+# Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test), DTYPE (of test-dtype).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 WORKERS ?= 2
+DTYPE ?= float32
 BIN := $(VENV)/bin
 # Bytecode is left to the first import: most of the packages' 12,000 files are never read.
 INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.installed
 # Without it every process, of which the tests start many, would compile all that it imports, and pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-slow test-wheel test-all fuzz lint docs dist checksums check-tag bench bench-default canary clean
+.PHONY: setup demo test test-core test-dtype test-slow test-wheel test-all fuzz lint docs dist checksums check-tag bench bench-default canary clean
 
 setup: $(STAMP)
 
@@ -54,6 +55,10 @@ test-core: $(BIN)/python
 	@# The optimiser in an environment without the language models' packages.
 	$(INSTALL) -e ".[torch,toy,scikit-learn]" pytest pytest-xdist hypothesis scipy
 	$(PYTEST) -m "not slow" tests/core $(ARGS)
+
+test-dtype: setup
+	@# The tests that load an engine, as on a machine whose automatic dtype is DTYPE; ARGS="-m slow": of the second tier.
+	AUTOMATIC_DTYPE=$(DTYPE) $(PYTEST) -m "not slow" $(addprefix tests/llm/,engine mix searching tokens tools) $(ARGS)
 
 test-wheel: setup
 	@# README's Python, a search and both commands, from the wheel in an environment of its own.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyswarmopt.base.optimizer import Optimizer
     from pyswarmopt.base.optimizer import Point as Point
     from pyswarmopt.base.optimizer import Ticket as Ticket
+    from pyswarmopt.default.continuous import DefaultSearch as DefaultSearch
     from pyswarmopt.driver.history import History
     from pyswarmopt.driver.history import ParticleRecord as ParticleRecord
     from pyswarmopt.driver.history import Record as Record
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.parameters import When as When
     from pyswarmopt.driver.problem.space import Space
     from pyswarmopt.driver.result import Result
-    from pyswarmopt.hybrid.memetic import MemeticSwarm as MemeticSwarm
     from pyswarmopt.inspect import diagnostics as diagnostics
     from pyswarmopt.inspect import plot
     from pyswarmopt.inspect.diagnostics import diagnose
@@ -80,7 +80,7 @@ _DEFINED_IN = {
     "driver.problem.space": "Space",
     "driver.result": "Result",
     "study": "Study Trial",
-    "hybrid.memetic": "MemeticSwarm",
+    "default.continuous": "DefaultSearch",
     "_compare": "Comparison Paired compare",
     "inspect.diagnostics": "diagnose",
     "inspect.recorder": "record",

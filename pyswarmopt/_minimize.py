@@ -35,16 +35,16 @@ def minimize(
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Pass either this or `space`.
         recipe: a name, a `Recipe`, or None for the search that was best in
             docs/explanation/evidence.md. For a deterministic function of real coordinates, however
-            many, this is `MemeticSwarm`: points proposed by a Gaussian process, then descents by
+            many, this is `DefaultSearch`: points proposed by a Gaussian process, then descents by
             finite differences alongside a swarm that adapts its covariance (see
-            `pyswarmopt/hybrid/memetic.py`). With integers or categories, mutations replace the
+            `pyswarmopt/default/continuous.py`). With integers or categories, mutations replace the
             descents. With constraints and up to 100 coordinates it uses quadratic programs and, up
             to 20, also models of cost and constraints. With noise, a Gaussian process proposes all
             points if ``max_evals`` is at most 500, for up to 20 parameters without constraints;
             otherwise `recipes.covariant` runs, or `recipes.constriction` above 100 coordinates.
             `Result.algorithm` is "default" or the name of the recipe that ran.
         population: number of particles. Default: the recipe's, but at least one for each point in
-            `x0`; `MemeticSwarm` chooses its own. If a Gaussian process proposes the first points
+            `x0`; `DefaultSearch` chooses its own. If a Gaussian process proposes the first points
             (5 * D with up to 20 parameters, 200 with integers or categories), it proposes this many
             at a time, by default one.
         max_evals: the maximum number of calls of `fun`. No point is evaluated twice, unless there

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, read_json, versions, write_json
-from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Store, has_rows
 from pyswarmopt_llm.searching.scoring.run_directory import LOCK, exclusive
 
 ABOUT = "about.json"
@@ -47,6 +47,8 @@ def check_directory(
         raise UserError(
             f"{file} must have format {FORMAT}, not {about.get('format')!r}; use the version that wrote it"
         )
+    if not has_rows(path):
+        return  # nothing is known yet, so it starts over
     # A setting that is missing in an older directory is not compared; its effect has a fingerprint.
     for name, value in config.items():
         known = name not in free and name in before
@@ -59,7 +61,7 @@ def check_directory(
 def open_directory(
     path: Path | None, config: Mapping[str, Any], fingerprints: Mapping[str, Any]
 ) -> Iterator[Store]:
-    """Create or reopen a directory, and lock it.
+    """Create or reopen a directory, and lock it. Without a stored result it starts over.
 
     Args:
         path: directory; None: nothing is written.
@@ -81,7 +83,7 @@ def open_directory(
         ) from error
     with exclusive(path):
         file = path / ABOUT
-        if not file.exists():
+        if not (file.exists() and has_rows(path)):
             about = {"config": config, "fingerprints": fingerprints, "versions": versions()}
             write_json(file, {"format": FORMAT, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):

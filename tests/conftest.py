@@ -27,6 +27,19 @@ SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8"
 SLOW_FILES = frozenset(name.partition("::")[0] for name in SLOW)
 
 
+def pytest_configure() -> None:
+    """Let AUTOMATIC_DTYPE stand for what the processor has (make test-dtype): no test may depend on
+    it.
+    """
+    if name := os.environ.get("AUTOMATIC_DTYPE"):
+        import torch
+
+        from pyswarmopt_llm.common import hardware
+
+        dtype = getattr(torch, name)
+        mock.patch.object(hardware, "automatic_dtype", lambda device: dtype).start()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that `make test` leaves to `make test-all`, and begin with their files, so
     that what is left for the end is short; deselect the tests of a GPU where there is none.

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.default.continuous import (
+    MODELLED_DIM,
+    MODELLED_NOISY,
+    MODELLED_NUMBERS,
+    DefaultSearch,
+)
+from pyswarmopt.default.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NOISY, MODELLED_NUMBERS, MemeticSwarm
-from pyswarmopt.hybrid.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
 if TYPE_CHECKING:
@@ -28,10 +33,10 @@ MOST_KNOWN = 200  # most known points that the default search starts from, the b
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
+    """The given recipe, or the default; None for the default search of `pyswarmopt.default`.
 
-    The composed search needs a deterministic function, or few noisy evaluations; with constraints
-    (`pyswarmopt.hybrid.constrained`) at most `MATRIX_DIM` coordinates or integers with two values,
+    The default search needs a deterministic function, or few noisy evaluations; with constraints
+    (`pyswarmopt.default.constrained`) at most `MATRIX_DIM` coordinates or integers with two values,
     and a function that may be called where they are violated. Otherwise the
     default is a swarm: `covariant`, which makes M x M matrices, so beyond `MATRIX_DIM` the ring of
     `constriction`. research/notes/optimiser.md says how the defaults under noise were chosen.
@@ -44,7 +49,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         said = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
         warnings.warn(said, FutureWarning, stacklevel=6)  # the line that calls minimize
         recipe = None
-    if recipe is None and _suits_composed(options, problem):
+    if recipe is None and _suits_default(options, problem):
         return None
     # imported on use, for a faster start of searches without one
     from pyswarmopt.algorithms import registry as recipes
@@ -59,8 +64,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     return recipes.covariant(population=particles)
 
 
-def _suits_composed(options: Options, problem: Problem) -> bool:
-    """Whether the composed search suits the problem; under noise, if a process can model all
+def _suits_default(options: Options, problem: Problem) -> bool:
+    """Whether the default search suits the problem; under noise, if a process can model all
     points.
     """
     coding = problem.coding
@@ -115,13 +120,13 @@ def make_optimizer(
 
 
 def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
-    """The composed search for a problem; imported on use, for a faster start of searches without
+    """The default search for a problem; imported on use, for a faster start of searches without
     it.
     """
     smooth = problem.coding.smooth.all()
     binary = problem.coding.kinds.binary
     if problem.constraints:
-        from pyswarmopt.hybrid import constrained
+        from pyswarmopt.default import constrained
 
         if binary:
             return constrained.ConstrainedBinarySearch
@@ -129,8 +134,8 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
             return constrained.ConstrainedSearch
         return constrained.ConstrainedMixedSearch
     if smooth and not options.noisy:
-        return MemeticSwarm
-    from pyswarmopt.hybrid import mixed
+        return DefaultSearch
+    from pyswarmopt.default import mixed
 
     if options.noisy:
         return mixed.NoisySearch

@@ -58,8 +58,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The torch dtype for ``auto``: bfloat16 where the hardware multiplies it natively, else
-    float32.
+    """The torch dtype with this name, or for ``auto``, see `automatic_dtype`.
 
     Raises:
         UserError: the name is unknown.
@@ -73,6 +72,11 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
             raise unknown("dtype", name, DTYPES)
         dtype: torch.dtype = getattr(torch, name)
         return dtype
+    return automatic_dtype(device)
+
+
+def automatic_dtype(device: torch.device) -> torch.dtype:
+    """Of a CPU: bfloat16 if it multiplies it natively, else float32; of a GPU: else float16."""
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return torch.bfloat16

@@ -191,14 +191,17 @@ class Passes:
         """The unchanged logits, (M, V), if each row is a distribution; not checked in training.
 
         Raises:
-            UndefinedModelError: a row is not, because of damaged weights or an overflow in float16.
+            UndefinedModelError: a row is not, because the weights are damaged, or too large for the dtype.
         """
         if torch.is_grad_enabled() or bool(logits.amax(-1).isfinite().all()):
             return logits
         shown = str(self.model.dtype).removeprefix("torch.")
+        remedy = "use other weights"
+        if self.model.dtype == torch.float16:  # the others reach as far as float32
+            remedy = "set `dtype` to float32, or use other weights"
         raise UndefinedModelError(
-            f"{self.name}: the log-probabilities are not finite in {shown}; the weights are damaged, "
-            "or too large for float16 (set `dtype` to float32)"
+            f"{self.name}: the log-probabilities are not finite in {shown}; the weights are damaged "
+            f"or too large; {remedy}"
         )
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:

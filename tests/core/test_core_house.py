@@ -13,7 +13,7 @@ import pyswarmopt
 ROOT = Path(pyswarmopt.__file__).parent
 # Every room imports only from rooms before it, and from itself.
 ROOMS = (
-    "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "study",
+    "base", "parts", "algorithms", "default", "engine", "swarm", "driver", "_minimize", "study",
     "inspect", "_compare",
     "teaching", "interop", "cli", "__main__",
 )  # fmt: skip

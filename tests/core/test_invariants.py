@@ -144,7 +144,7 @@ def swarm(recipe):
 
 
 OPTIMIZERS = {
-    "memetic": lambda **options: pso.MemeticSwarm(BOUNDS, **options),
+    "default": lambda **options: pso.DefaultSearch(BOUNDS, **options),
     **{name: swarm(name) for name in pso.recipes.RECIPES},
     **{f"nevergrad {name}": nevergrads(name, 7) for name in ("CMA", "DE")},
     "nevergrad OnePlusOne": nevergrads("OnePlusOne", 1),

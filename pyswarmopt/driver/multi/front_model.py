@@ -8,10 +8,10 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, median
 from pyswarmopt.base.record import array
+from pyswarmopt.default.box import NARROWEST, WIDEST
+from pyswarmopt.default.constrained_models import signed_log
+from pyswarmopt.default.gaussian import GaussianProcess, Merit, Proposals, below, on_log_scale
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
-from pyswarmopt.hybrid.box import NARROWEST, WIDEST
-from pyswarmopt.hybrid.constrained_models import signed_log
-from pyswarmopt.hybrid.gaussian import GaussianProcess, Merit, Proposals, below, on_log_scale
 
 HOPE = 1.0  # optimism: an objective is taken this many standard deviations below its mean
 MUTANT = 5  # one of this many points is a mutation of a front point

@@ -16,10 +16,10 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, empty
 from pyswarmopt.base.record import StateRecord, known
+from pyswarmopt.default.continuous import ModelPhase
+from pyswarmopt.default.phases import Phase, PhasedSearch, Run
 from pyswarmopt.driver.multi.front_model import FrontProposals
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
-from pyswarmopt.hybrid.memetic import ModelPhase
-from pyswarmopt.hybrid.phases import Phase, PhasedSearch, Run
 
 # Nebro et al. 2009, section III: w, and the range of both c1 and c2
 INERTIA = 0.1

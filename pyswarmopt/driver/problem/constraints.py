@@ -3,7 +3,7 @@
 Of two points the feasible one is better; of two feasible ones the one with the better value; of two
 infeasible ones the one with the smaller violation. No penalty factor has to be chosen. Swarms use
 only this order, so they need no value of the objective at infeasible points;
-`pyswarmopt.hybrid.constrained` also uses the amounts.
+`pyswarmopt.default.constrained` also uses the amounts.
 """
 
 from __future__ import annotations

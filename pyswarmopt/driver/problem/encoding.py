@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints
-from pyswarmopt.hybrid.box import Kinds
+from pyswarmopt.default.box import Kinds
 
 
 @dataclass(frozen=True, repr=False, eq=False)

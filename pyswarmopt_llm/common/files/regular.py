@@ -150,7 +150,8 @@ def check_free(out: Path) -> None:
 
 @contextmanager
 def atomic_directory(out: Path) -> Iterator[Path]:
-    """A temporary directory that is renamed to `out` when the block succeeds and removed otherwise.
+    """A temporary directory that is renamed to `out` when the block succeeds and removed otherwise;
+    every file has the mode of a new file.
 
     Leftovers of a killed process beside `out` are named and removed.
 
@@ -175,6 +176,7 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         folder = temporary(out)
         folder.mkdir()
         yield folder
+        _share(folder)
         check_free(out)
         os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
@@ -185,6 +187,14 @@ def atomic_directory(out: Path) -> Iterator[Path]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _share(folder: Path) -> None:
+    """Give all files the mode of new files: safetensors makes weights readable for their owner only."""
+    mode = folder.stat().st_mode & 0o666  # of a new directory, and so after the umask
+    for entry in folder.rglob("*"):
+        if entry.is_file() and not entry.is_symlink():
+            entry.chmod(mode)
 
 
 @contextmanager

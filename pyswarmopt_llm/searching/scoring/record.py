@@ -90,6 +90,15 @@ def unpack(items: Packed) -> list[float]:
     return [float(value) for value in items]
 
 
+def has_rows(folder: Path) -> bool:
+    """Whether the store of a directory has a row; a half-written one is none."""
+    file = folder / RESULTS
+    if not file.is_file():
+        return False
+    with open(file, "rb") as lines:
+        return lines.readline().endswith(b"\n")
+
+
 class _Keyed(TypedDict):
     what: str
     who: str

@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store
+from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store, has_rows
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.mix.kind import SpaceKind
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # version of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its start
 GRID = "grid.json"
+HISTORY = "history.jsonl"
 FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 
@@ -57,7 +58,7 @@ class Journal:
 
     def __init__(self, path: Path | None = None) -> None:
         self._results = path and path / RESULTS
-        self._history = AppendLog(path and path / "history.jsonl", REMEDY, Row)
+        self._history = AppendLog(path and path / HISTORY, REMEDY, Row)
         self.replayed_seconds = 0.0
 
     @cached_property
@@ -106,12 +107,16 @@ class Run(Journal):
 
     @classmethod
     def create(cls, path: Path, about: About) -> Run:
-        """Make the directory and its ``run.json``, or neither.
+        """Make the directory and its ``run.json``, or neither. A run without a score starts over.
 
         Raises:
             UserError: the path exists, or cannot be made.
         """
         check_new(path)
+        if (path / "run.json").exists():
+            with exclusive(path):
+                write_json(path / "run.json", asdict(about))
+            return cls(path)
         with atomic_directory(path) as folder:
             (folder / "checkpoint").mkdir()
             write_json(folder / "run.json", asdict(about))
@@ -221,23 +226,40 @@ def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
         if isinstance(value, dict) and isinstance(old, dict):
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
-        raise UserError(
-            f"{run}: {kind}{names} changed since the run began; undo the change, or start a new run"
-        )
+        remedy = "undo the change, or start a new run"
+        if not has_rows(run):
+            remedy = "nothing is scored yet, so repeat the search instead, which starts over"
+        raise UserError(f"{run}: {kind}{names} changed since the run began; {remedy}")
 
 
 def check_new(path: Path) -> None:
-    """Refuse a path that is not an empty directory.
+    """Refuse a path that is neither an empty directory nor a run without a score, which nobody
+    misses: whatever stopped it, the same command starts over.
 
     Raises:
-        UserError: it is anything else.
+        UserError: it is anything else, or another process is writing the run.
     """
+    if _is_unscored(path):
+        with exclusive(path):
+            return
     if (path / "run.json").exists():
         raise UserError(
             f"{path} already contains a run; continue it with `{command('resume', str(path))}` or "
             "choose another `out`"
         )
     check_free(path)
+
+
+def _is_unscored(path: Path) -> bool:
+    """Whether a directory is a run that has scored nothing, and contains nothing else."""
+    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if has_rows(path) or names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
+        return False
+    try:
+        read_about(path)
+    except UserError:
+        return False
+    return not any((path / "checkpoint").glob("*"))
 
 
 @dataclass(frozen=True)

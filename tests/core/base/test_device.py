@@ -71,7 +71,7 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
         elsewhere(torch.ones(2)).double()
     start = torch.tensor([[1.0, 2.0]])
     values = torch.tensor([3.0])
-    search = pso.MemeticSwarm([(-5, 5)] * 2, positions=elsewhere(start), seed=0)
+    search = pso.DefaultSearch([(-5, 5)] * 2, positions=elsewhere(start), seed=0)
     x = search.ask()
     search.tell(x, elsewhere(values))
     assert x.tolist() == start.tolist() and search.best.value == 3.0

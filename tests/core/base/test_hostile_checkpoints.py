@@ -25,7 +25,7 @@ RECIPES = {
     "random links": "spso2011",
     "clpso": "clpso",
 }
-KINDS = [*RECIPES, "ring one by one", "memetic", "search", "noisy", "multi"]
+KINDS = [*RECIPES, "ring one by one", "default", "search", "noisy", "multi"]
 
 
 def front(x):
@@ -65,7 +65,7 @@ def read(kind: str, path: Path) -> None:
         search(path, noisy=True, history="particles")
     elif kind == "search":
         search(path, recipe="constriction")
-    elif kind == "memetic":
+    elif kind == "default":
         search(path, max_evals=500)
     elif kind == "ring one by one":
         swarm = pso.Swarm.load(path)
@@ -165,7 +165,7 @@ def test_a_file_that_is_not_there():
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays(tmp_path, name):
     archive(tmp_path / "c", json.dumps(PLAIN).encode(), x=ARRAYS[name])
-    for kind in ("swarm", "memetic"):  # read as tensors and as arrays
+    for kind in ("swarm", "default"):  # read as tensors and as arrays
         assert "damaged" in refused(kind, tmp_path / "c")
 
 

@@ -66,7 +66,7 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point
 def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
     """Nine of ten workers never answer: nobody gets the same point, and the tenth gets on."""
-    search = pso.MemeticSwarm([(-3, 4)] * dim, seed=0)
+    search = pso.DefaultSearch([(-3, 4)] * dim, seed=0)
     never = [search.ask_one() for _ in range(9)]
     points = [ticket.x for ticket in never]
     for _ in range(60):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid import box
+from pyswarmopt.default import box
 
 SPACE = {
     "team": pso.Subset(["a", "b", "c", "d", "e"], 2),

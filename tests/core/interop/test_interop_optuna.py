@@ -81,6 +81,57 @@ def test_a_study_loaded_again_goes_on_and_another_study_starts_anew():
     assert other.best_value < 100.01
 
 
+def tree(trial):
+    """The left branch is the better one at most points, the right one at its optimum."""
+    if trial.suggest_categorical("kind", ["left", "right", "leaf"]) == "left":
+        return (trial.suggest_float("a", -5, 5) - 2.2) ** 2 + 0.5
+    if trial.params["kind"] == "leaf":
+        return 9.0
+    return (trial.suggest_float("b", -5, 5) + 1.4) ** 2 + (trial.suggest_float("c", -5, 5) - 3) ** 2
+
+
+def layers(trial):
+    count = trial.suggest_int("count", 1, 3)
+    weights = [trial.suggest_float(f"w{i}", -3, 3) for i in range(count)]
+    return sum((w - i) ** 2 for i, w in enumerate(weights)) + 2 * (3 - count)
+
+
+def beyond(trial):
+    """What decides is a real number."""
+    x = trial.suggest_float("x", 0, 10)
+    return (x - 6) ** 2 + ((trial.suggest_float("y", 0, 10) - 3) ** 2 if x > 5 else 4.0)
+
+
+@pytest.mark.parametrize("objective", [tree, layers, beyond])
+def test_parameters_under_one_choice_are_searched(objective):
+    """They were drawn at random, two times worse than a random sampler's."""
+    ours = run(SwarmSampler(seed=1), objective, 90)
+    random = run(optuna.samplers.RandomSampler(seed=1), objective, 300)
+    assert ours.best_value < 0.01 * random.best_value
+    branches = {frozenset(trial.params) for trial in ours.trials[-15:]}
+    assert len(branches) > 1  # it still tries the others
+
+
+def test_a_space_that_gains_a_parameter_leaves_its_old_branch():
+    study = run(SwarmSampler(seed=0), lambda t: (t.suggest_float("x", -5, 5) - 3) ** 2 - 1, 20)
+    study.optimize(
+        lambda t: (t.suggest_float("x", -5, 5) - 3) ** 2 + t.suggest_float("y", -5, 5) ** 2,
+        n_trials=50,
+    )
+    assert min(trial.value for trial in study.trials[20:]) < 1e-6
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_range_that_changes_in_every_trial_is_said_once():
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 10)
+        return (x - 6) ** 2 + (trial.suggest_float("z", 0, x + 0.1) - 4) ** 2
+
+    with pytest.warns(UserWarning, match="SwarmSampler draws 'z' at random") as said:
+        run(SwarmSampler(seed=0), objective, 15)
+    assert sum("SwarmSampler" in str(each.message) for each in said) == 1
+
+
 def test_several_objectives_are_refused():
     study = optuna.create_study(sampler=SwarmSampler(), directions=["minimize", "minimize"])
     with pytest.raises(ValueError, match="one objective"):

@@ -26,12 +26,12 @@ def coupled(x: Any) -> Any:
 
 
 def made(name: str, bounds: list[tuple[float, float]], seed: int) -> Any:
-    if name == "memetic":
-        return pso.MemeticSwarm(bounds, seed=seed)
+    if name == "default":
+        return pso.DefaultSearch(bounds, seed=seed)
     return pso.Swarm(bounds=bounds, recipe=name, population=7, seed=seed)
 
 
-@pytest.mark.parametrize(("name", "rounds"), [("memetic", 40), *((name, 15) for name in RECIPES)])
+@pytest.mark.parametrize(("name", "rounds"), [("default", 40), *((name, 15) for name in RECIPES)])
 @settings(max_examples=15)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(

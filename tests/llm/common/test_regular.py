@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,7 +13,13 @@ import pytest
 from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import AppendLog, locked, temporary, write_text
+from pyswarmopt_llm.common.files.regular import (
+    AppendLog,
+    atomic_directory,
+    locked,
+    temporary,
+    write_text,
+)
 
 SIZE = 200_000
 
@@ -104,3 +111,16 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> No
     log.append({"b": 2})
     with pytest.raises(UserError, match=r"log\.jsonl: line 2: a is missing"):
         log.read()
+
+
+def test_every_file_of_a_written_directory_has_the_mode_of_a_new_file(tmp_path: Path) -> None:
+    with atomic_directory(tmp_path / "best") as folder:
+        (folder / "deep").mkdir()
+        for name in ("config.json", "adapter_model.safetensors", "deep/model.safetensors"):
+            (folder / name).touch(0o600)
+    usual = tmp_path / "usual"
+    usual.touch()
+    written = [path for path in (tmp_path / "best").rglob("*") if path.is_file()]
+    assert len(written) == 3
+    assert {path.stat().st_mode for path in written} == {usual.stat().st_mode}
+    assert os.access(tmp_path / "best" / "deep", os.X_OK)

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run, check_fingerprints
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.opening import with_run
 
@@ -43,13 +43,44 @@ def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -
         Run.create(tmp_path / "r", About(CONFIG, FINGERPRINTS, versions={"odd": object()}))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "r").mkdir()
-    new_run(tmp_path / "r")  # it was empty
+    with new_run(tmp_path / "r").locked():  # it was empty
+        Run(tmp_path / "r").store.add("search", "k", {})
     with pytest.raises(UserError, match="already contains a run"):
         new_run(tmp_path / "r")
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / ".file").touch()
     with pytest.raises(UserError, match="already exists"):
         new_run(tmp_path / "hidden")
+
+
+def test_a_run_without_a_score_starts_over_unless_it_is_at_work(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    run = new_run(path)
+    (path / "results.jsonl").write_text('{"what": "sea')  # killed while it wrote its first score
+    with run.locked(), pytest.raises(UserError, match="another process is writing"):
+        new_run(path)
+    with pytest.raises(UserError, match="metrics changed .* repeat the search .* starts over"):
+        check_fingerprints(path, run.about, {"metrics": "mended"})
+    again = Run.create(path, About(replace(CONFIG, seed=6), {"metrics": "mended"}))
+    assert (again.about.config.seed, dict(again.about.fingerprints)) == (6, {"metrics": "mended"})
+    with again.locked():
+        again.store.add("search", "k", {})
+    with pytest.raises(UserError, match="already contains a run"):
+        new_run(path)
+    with pytest.raises(UserError, match="metrics changed .* or start a new run"):
+        check_fingerprints(path, run.about, {"metrics": "mended"})
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "result.json", "checkpoint/swarm.npz"])
+def test_what_else_is_in_the_folder_is_never_lost(name: str, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    (run.path / name).touch()
+    with pytest.raises(UserError, match="already contains a run"):
+        new_run(run.path)
+    (run.path / name).unlink()
+    (run.path / "run.json").write_text('{"of": "another program"}')
+    with pytest.raises(UserError, match="already contains a run"):
+        new_run(run.path)
 
 
 def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:

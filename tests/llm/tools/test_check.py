@@ -10,11 +10,13 @@ import torch
 from changed_copies import Edit, edited
 from search_helpers import swarm_llm
 
+from pyswarmopt_llm.common.hardware import pick_dtype
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import AdapterConfig
 from pyswarmopt_llm.tools.check import check
 
 Tensors = dict[str, torch.Tensor]
+AUTOMATIC = str(pick_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
 LAYER_0 = "base_model.model.model.layers.0"
 
 
@@ -71,7 +73,10 @@ WRONG: dict[str, tuple[Edit, str]] = {
         with_up_of_layer_0,
         "target_modules does not select model.layers.0.mlp.up_proj, so PEFT would ignore",
     ),
-    "enormous": (enormous, "not finite in bfloat16; the weights are damaged, or too large"),
+    "enormous": (
+        enormous,
+        f"not finite in {AUTOMATIC}; the weights are damaged or too large; use other weights",
+    ),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
         "train or export"

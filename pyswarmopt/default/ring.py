@@ -11,7 +11,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import Run
+from pyswarmopt.default.phases import Run
 from pyswarmopt.parts import topology
 
 INERTIA = 0.7298

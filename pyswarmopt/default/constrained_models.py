@@ -6,7 +6,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median, padded
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.gaussian import GaussianProcess, Merit, Proposals, below, improvement
+from pyswarmopt.default.gaussian import GaussianProcess, Merit, Proposals, below, improvement
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
 LEAST = 1e-300  # least probability

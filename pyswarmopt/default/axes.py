@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import Run, fitting, one_changed
+from pyswarmopt.default.phases import Run, fitting, one_changed
 
 EXCHANGES = 2  # a non-separable function may pass one exchange by chance
 AGREEMENT = 1e-9  # share of the differences between costs, in addition to rounding

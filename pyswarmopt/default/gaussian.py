@@ -15,8 +15,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import NONE, array, known
-from pyswarmopt.hybrid.box import Kinds
-from pyswarmopt.hybrid.phases import Run
+from pyswarmopt.default.box import Kinds
+from pyswarmopt.default.phases import Run
 
 Merit = Callable[[Floats], Floats]  # merit of points, (n, M): (n,)
 

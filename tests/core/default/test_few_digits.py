@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.descent import PROBED
-from pyswarmopt.hybrid.resolution import Resolution
+from pyswarmopt.default.descent import PROBED
+from pyswarmopt.default.resolution import Resolution
 
 DIM = 6
 RANDOM = np.random.default_rng(4)
@@ -71,7 +71,7 @@ def test_a_ripple_is_looked_for_until_it_is_met():
     def fun(x) -> float:
         return pso.functions.rosenbrock(x[None])[0] * (1 + 1e-7 * math.sin(1e9 * float(x.sum())))
 
-    search = pso.MemeticSwarm([(-5, 5)] * 4, seed=2, max_evals=700)
+    search = pso.DefaultSearch([(-5, 5)] * 4, seed=2, max_evals=700)
     while search.evaluations < 700:
         x = search.ask()
         search.tell(x, [fun(point) for point in x])

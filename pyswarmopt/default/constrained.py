@@ -28,12 +28,12 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm
-from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
-from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
-from pyswarmopt.hybrid.memetic import ModelPhase, SwarmPhase
-from pyswarmopt.hybrid.mixed import EarlyMutate, Flips, LongModel
-from pyswarmopt.hybrid.phases import Phase, PhasedSearch
+from pyswarmopt.default.cma_es import CovarianceSwarm
+from pyswarmopt.default.constrained_descent import ConstrainedDescent, GridDescent
+from pyswarmopt.default.constrained_models import ConstrainedProposals
+from pyswarmopt.default.continuous import ModelPhase, SwarmPhase
+from pyswarmopt.default.mixed import EarlyMutate, Flips, LongModel
+from pyswarmopt.default.phases import Phase, PhasedSearch
 
 FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
 IDLE = 5  # evaluations per dimension without a new best point after which others have their turn

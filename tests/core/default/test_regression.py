@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
 
-from pyswarmopt.hybrid.regression import Quadratic, fit, unknowns
+from pyswarmopt.default.regression import Quadratic, fit, unknowns
 
 SEEDS = st.integers(0, 10**6)
 

@@ -13,7 +13,7 @@ BOX = (-5.0, 5.0)
 
 def rounds(fun, dim: int, n: int, **options) -> list[np.ndarray]:
     """What is proposed, round for round, in the unit box, until there are n points."""
-    search, seen = pso.MemeticSwarm([BOX] * dim, seed=0, **options), []
+    search, seen = pso.DefaultSearch([BOX] * dim, seed=0, **options), []
     while sum(map(len, seen)) < n:
         x = search.ask()
         seen.append((x + 5) / 10)

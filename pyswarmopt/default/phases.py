@@ -1,6 +1,6 @@
 """A search whose phases take turns in the unit box: ask and tell, best point, limits and saved states.
 
-Subclasses define the phases and their order: `pyswarmopt.hybrid.memetic`.
+Subclasses define the phases and their order: `pyswarmopt.default.continuous`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from pyswarmopt.base.inputs import (
 from pyswarmopt.base.optimizer import Point, Ticket
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import NONE, StateRecord, array, known, part
-from pyswarmopt.hybrid.box import Kinds, UnitBox
-from pyswarmopt.hybrid.resolution import Resolution
+from pyswarmopt.default.box import Kinds, UnitBox
+from pyswarmopt.default.resolution import Resolution
 from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the given points, before any phase
@@ -160,7 +160,7 @@ class Progress(StateRecord):
 class PhasedSearch:
     """The loop of a search with phases, in the unit box.
 
-    Arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, plus `kinds`, the coordinates'
+    Arguments are those of `pyswarmopt.default.continuous.DefaultSearch`, plus `kinds`, the coordinates'
     kinds (None: all real), and `known`, the number of positions evaluated before.
 
     Attributes:
@@ -291,8 +291,8 @@ class PhasedSearch:
                 value for each.
 
         Example:
-            >>> from pyswarmopt import MemeticSwarm
-            >>> search = MemeticSwarm([(-5, 5)] * 2, seed=0)
+            >>> from pyswarmopt import DefaultSearch
+            >>> search = DefaultSearch([(-5, 5)] * 2, seed=0)
             >>> search.take_in([[1.0, 2.0]], [0.25])
             >>> search.best.value
             0.25
@@ -503,6 +503,6 @@ class PhasedSearch:
             if not np.array_equal([read.low, read.high], [self.box.low, self.box.high]):
                 raise ValueError("it has different bounds")
         except Exception as error:
-            raise ValueError(f"cannot restore this state of a MemeticSwarm: {error}") from error
+            raise ValueError(f"cannot restore this state of a DefaultSearch: {error}") from error
         self.random = random
         self._take(records)

@@ -19,8 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.hybrid.gaussian import GaussianProcess, Proposals, on_log_scale
-from pyswarmopt.hybrid.memetic import (
+from pyswarmopt.default.continuous import (
     MODELLED_NOISY,
     SHARE_BEHIND,
     ModelPhase,
@@ -28,7 +27,8 @@ from pyswarmopt.hybrid.memetic import (
     Mutations,
     SwarmPhase,
 )
-from pyswarmopt.hybrid.phases import PhasedSearch, S, bounded
+from pyswarmopt.default.gaussian import GaussianProcess, Proposals, on_log_scale
+from pyswarmopt.default.phases import PhasedSearch, S, bounded
 
 SHARE_AHEAD = 1.0  # evaluations of mutations for each of the swarm's
 BESTS = 10  # points drawn again

@@ -15,7 +15,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import EPS, Run
+from pyswarmopt.default.phases import EPS, Run
 
 LARGEST_CONDITION = 1e14
 SMALLEST_SPREAD = 1e-13  # share of the box

@@ -16,8 +16,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.phases import EPS, Run, one_changed
+from pyswarmopt.default.descent import FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.default.phases import EPS, Run, one_changed
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits

@@ -15,7 +15,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.phases import Run
+from pyswarmopt.default.phases import Run
 
 AROUND = 0.05  # standard deviation of the first points if none are known, as a share of the box
 FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)

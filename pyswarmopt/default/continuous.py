@@ -1,7 +1,7 @@
 """The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
 with growing populations.
 
-The phases, in order, are `MemeticSwarm.PHASES`; the first one that is due runs:
+The phases, in order, are `DefaultSearch.PHASES`; the first one that is due runs:
 
 1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
    `Scout`, above 100 coordinates: ten particles in opposite pairs around the first point. If a pair
@@ -44,20 +44,20 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import known
-from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.box import MUTANTS, Kinds
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.descent import (
+from pyswarmopt.default.axes import AxisSearch, SeparabilityTest
+from pyswarmopt.default.box import MUTANTS, Kinds
+from pyswarmopt.default.cma_es import CovarianceSwarm, SeparableSwarm, default_population
+from pyswarmopt.default.descent import (
     PROBED,
     LimitedMemory,
     LineSearchDescent,
     NoiseProbe,
     QuasiNewton,
 )
-from pyswarmopt.hybrid.gaussian import Proposals
-from pyswarmopt.hybrid.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
-from pyswarmopt.hybrid.regression import RegressionDescent
-from pyswarmopt.hybrid.ring import Ring
+from pyswarmopt.default.gaussian import Proposals
+from pyswarmopt.default.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
+from pyswarmopt.default.regression import RegressionDescent
+from pyswarmopt.default.ring import Ring
 
 MODELLED = 5  # evaluations per dimension that the model proposes
 MODELLED_DIM = 20  # most parameters for a model of the costs
@@ -146,7 +146,7 @@ class ModelPhase(Phase[S]):
         self.run.take_in(points, costs)
 
 
-class Scout(Phase["MemeticSwarm"]):
+class Scout(Phase["DefaultSearch"]):
     """Particles before the gradients of many coordinates, if these would start at a maximum."""
 
     name = "scout"
@@ -160,7 +160,7 @@ class Scout(Phase["MemeticSwarm"]):
         return Ring(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
 
 
-class Probe(Phase["MemeticSwarm"]):
+class Probe(Phase["DefaultSearch"]):
     """A few points close to the best one, if a descent's slopes may be errors."""
 
     name = "probe"
@@ -186,7 +186,7 @@ class Probe(Phase["MemeticSwarm"]):
             self.noisy = self.search.box.dim > MODELLED_DIM and error > NOISE * slope
 
 
-class Test(Phase["MemeticSwarm"]):
+class Test(Phase["DefaultSearch"]):
     """The separability test, on the first descent's function."""
 
     name = "test"
@@ -205,7 +205,7 @@ class Test(Phase["MemeticSwarm"]):
         return self.run is not None and self.run.separable
 
 
-class Descent(Phase["MemeticSwarm"]):
+class Descent(Phase["DefaultSearch"]):
     """The first descent, and later ones beside the swarm."""
 
     name = "descent"
@@ -308,7 +308,7 @@ class Descent(Phase["MemeticSwarm"]):
             self.run = None
 
 
-class Axes(Phase["MemeticSwarm"]):
+class Axes(Phase["DefaultSearch"]):
     """A search along each axis, if the function is separable."""
 
     name = "axes"
@@ -357,7 +357,7 @@ class Mutate(Phase[PhasedSearch]):
         return Mutations(self.search.best_point(), self.search.kinds, self.search.known_cost)
 
 
-class Scan(Phase["MemeticSwarm"]):
+class Scan(Phase["DefaultSearch"]):
     """A short search along each axis through the best point, once in each run of the swarm."""
 
     name = "scan"
@@ -417,7 +417,7 @@ class SwarmPhase(Phase[S]):
         return s.random.random(self.dim)
 
 
-class MemeticSwarm(PhasedSearch):
+class DefaultSearch(PhasedSearch):
     """The default search as an `Optimizer` on NumPy arrays, for your own loops.
 
     With up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a
@@ -442,7 +442,7 @@ class MemeticSwarm(PhasedSearch):
 
     Example:
         >>> import pyswarmopt as pso
-        >>> search = pso.MemeticSwarm([(-5, 5)] * 4, seed=0, target=1e-8)
+        >>> search = pso.DefaultSearch([(-5, 5)] * 4, seed=0, target=1e-8)
         >>> while not search.stop():
         ...     x = search.ask()  # (m, 4) float64, m from 1 to some tens
         ...     search.tell(x, pso.functions.rosenbrock(x))

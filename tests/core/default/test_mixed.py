@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 from watched import Watched
 
 import pyswarmopt as pso
+from pyswarmopt.default.box import Kinds
+from pyswarmopt.default.gaussian import GaussianProcess, improvement
+from pyswarmopt.default.mixed import BinarySearch, LongModel, MixedSearch
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.hybrid.box import Kinds
-from pyswarmopt.hybrid.gaussian import GaussianProcess, improvement
-from pyswarmopt.hybrid.mixed import BinarySearch, LongModel, MixedSearch
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])

@@ -16,7 +16,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.phases import EPS, Run, fitting, one_changed
+from pyswarmopt.default.phases import EPS, Run, fitting, one_changed
 
 FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3

@@ -19,12 +19,12 @@ from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
-from pyswarmopt.hybrid.descent import LimitedMemory, QuasiNewton
-from pyswarmopt.hybrid.memetic import MemeticSwarm
-from pyswarmopt.hybrid.phases import BATCH, Run
-from pyswarmopt.hybrid.regression import RegressionDescent
+from pyswarmopt.default.axes import AxisSearch, SeparabilityTest
+from pyswarmopt.default.cma_es import CovarianceSwarm, Rates, SeparableSwarm
+from pyswarmopt.default.continuous import DefaultSearch
+from pyswarmopt.default.descent import LimitedMemory, QuasiNewton
+from pyswarmopt.default.phases import BATCH, Run
+from pyswarmopt.default.regression import RegressionDescent
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -89,7 +89,7 @@ def test_the_descent_solves_an_ill_conditioned_quadratic(dim, offset):
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), dim=st.integers(1, 6))
 def test_at_the_walls_the_descent_ends_where_scipy_ends(monkeypatch, descent, batch, seed, dim):
-    monkeypatch.setattr("pyswarmopt.hybrid.phases.BATCH", batch)
+    monkeypatch.setattr("pyswarmopt.default.phases.BATCH", batch)
     a, best = spd(dim, 10.0, seed), np.random.default_rng(seed).uniform(-1, 2, dim)  # often outside
 
     def fun(x):
@@ -137,10 +137,10 @@ def test_where_calls_fail_at_random_the_others_suffice(share, seed):
 
 def test_a_search_whose_points_fail_goes_on_from_its_state():
     fun = failing(bowl, 0.3, seed=1)
-    search = MemeticSwarm([(-5, 5)] * 3, seed=1)
+    search = DefaultSearch([(-5, 5)] * 3, seed=1)
     regressed = False
     while search.evaluations < 200:
-        again = MemeticSwarm([(-5, 5)] * 3)
+        again = DefaultSearch([(-5, 5)] * 3)
         again.load_state_dict(search.state_dict())
         x = search.ask()
         assert np.array_equal(again.ask(), x)
@@ -244,7 +244,7 @@ def test_generations_are_those_of_the_tutorial():
 
 @pytest.mark.parametrize(("leader", "share"), [("swarm", 1 / 8), ("descent", 1 / 2)])
 def test_later_descents_have_a_share_of_what_the_swarm_has_had_since_it_began(leader, share):
-    search, fun = MemeticSwarm([(-5, 5)] * 3, seed=0), rotated(rastrigin, 3)
+    search, fun = DefaultSearch([(-5, 5)] * 3, seed=0), rotated(rastrigin, 3)
     spent, begun = {"swarm": 0, "descent": 0}, False
     while search.evaluations < 2500:
         x, turn = search.ask(), search.turn
@@ -256,7 +256,7 @@ def test_later_descents_have_a_share_of_what_the_swarm_has_had_since_it_began(le
 
 
 def test_a_long_search_mutates_its_best_point_for_an_eighth_of_the_swarm_s_evaluations():
-    search, fun = MemeticSwarm([(-5, 5)] * 2, seed=0), rotated(rastrigin, 2)
+    search, fun = DefaultSearch([(-5, 5)] * 2, seed=0), rotated(rastrigin, 2)
     spent, first = {"swarm": 0, "mutations": 0}, 0
     while search.evaluations < 6000:
         x, turn = search.ask(), search.turn
@@ -267,7 +267,7 @@ def test_a_long_search_mutates_its_best_point_for_an_eighth_of_the_swarm_s_evalu
     assert 4000 < first < 4100  # 2,000 per coordinate
     assert spent["mutations"] / spent["swarm"] == pytest.approx(1 / 8, rel=0.05)
 
-    again = MemeticSwarm([(-5, 5)] * 2)
+    again = DefaultSearch([(-5, 5)] * 2)
     again.load_state_dict(search.state_dict())
     for _ in range(20):
         x, same = search.ask(), again.ask()
@@ -307,7 +307,7 @@ def test_many_coordinates_need_no_matrices():
     """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72
     MB.
     """
-    search = pso.MemeticSwarm([(-5, 5)] * 3000, seed=0, max_evals=10**6)
+    search = pso.DefaultSearch([(-5, 5)] * 3000, seed=0, max_evals=10**6)
     tracemalloc.start()
     for _ in range(60):
         x = search.ask()
@@ -320,7 +320,7 @@ def test_many_coordinates_need_no_matrices():
 @pytest.mark.parametrize("batch", [10**6, 70])
 def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
     """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
-    monkeypatch.setattr("pyswarmopt.hybrid.phases.BATCH", batch * 100)
+    monkeypatch.setattr("pyswarmopt.default.phases.BATCH", batch * 100)
     best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
 
     def fun(x):

@@ -13,10 +13,10 @@ from constrained_problems import PROBLEMS
 from scipy.optimize import LinearConstraint, linprog
 
 import pyswarmopt as pso
+from pyswarmopt.default.box import Kinds
+from pyswarmopt.default.constrained import ConstrainedSearch
+from pyswarmopt.default.constrained_descent import quadratic_program
 from pyswarmopt.driver.problem.constraints import ranked
-from pyswarmopt.hybrid.box import Kinds
-from pyswarmopt.hybrid.constrained import ConstrainedSearch
-from pyswarmopt.hybrid.constrained_descent import quadratic_program
 
 
 @pytest.mark.parametrize("room", [1.0, -1.0], ids=["some room", "none"])
