@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
+NEAR = 1e-3  # share of a side within which a known point is the same particle as another
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
 
 
@@ -159,7 +160,7 @@ def _swarm(
     if target is not None:
         rules.append(Target(target))
     population = options.population or recipe.population
-    positions, _ = _starting_points(problem, population, maximize)
+    positions = _first_particles(problem, population, maximize)
     if positions is not None:
         population = max(population, len(positions))
     recipe = replace(recipe, stop=tuple(rules))
@@ -174,6 +175,28 @@ def _swarm(
         maximize=maximize,
         seed=options.seed,
     )
+
+
+def _first_particles(problem: Problem, population: int, maximize: bool) -> Floats | None:
+    """The given starting points and the best known ones that are apart from each other: at most half
+    the population, so that it also begins where nothing is known.
+    """
+    points, known = _starting_points(problem, len(problem.known[0]) + population, maximize)
+    if points is None or not known:
+        return points
+    given = len(points) - known
+    most = max(min(population // 2, population - given), 1)
+    low, high = problem.coding.bounds()
+    kept: list[Floats] = []
+    for point in points[given:]:
+        if len(kept) < most and all(_are_apart(point, other, high - low) for other in kept):
+            kept.append(point)
+    return np.concatenate([points[:given], kept])
+
+
+def _are_apart(a: Floats, b: Floats, sides: Floats) -> bool:
+    """Whether two points differ by more than a small share of a side of the box."""
+    return bool((np.abs(a - b) > NEAR * sides).any())
 
 
 def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Floats | None, int]:

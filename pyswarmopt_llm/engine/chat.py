@@ -134,6 +134,7 @@ class PromptTokenizer(Engine):
     Attributes:
         tokenizer, window: as given.
         system: first turn of a conversation without its own; "" for none.
+        verbatim_start: the text of the tokenizer's leading special tokens.
         rows: tokens that the model knows.
     """
 
@@ -144,7 +145,7 @@ class PromptTokenizer(Engine):
         self.window = window
         self.system = ""
         self._lead = leading_specials(tokenizer)
-        self._lead_text = "".join(tokenizer.convert_ids_to_tokens(self._lead))
+        self.verbatim_start = "".join(tokenizer.convert_ids_to_tokens(self._lead))
         # A race scores a different subset of the same pairs each time.
         # By a proxy: an engine that refers to itself, and its model, would outlive its use.
         self._pair = lru_cache(_MOST_PAIRS)(
@@ -171,7 +172,7 @@ class PromptTokenizer(Engine):
         user = user.removeprefix(_BYTE_ORDER_MARK)
         if not earlier and self._is_written_out(user):
             return user
-        user = user.removeprefix(self._lead_text)  # it comes once, before the first turn
+        user = user.removeprefix(self.verbatim_start)  # it comes once, before the first turn
         messages = [*earlier, {"role": "user", "content": user}]
         if self.system and not any(message["role"] == "system" for message in earlier):
             messages.insert(0, {"role": "system", "content": self.system})
@@ -184,9 +185,9 @@ class PromptTokenizer(Engine):
 
     def _is_written_out(self, user: str) -> bool:
         """Whether a user turn begins as a conversation does, with a special token of the template."""
-        turn = user.removeprefix(self._lead_text)
+        turn = user.removeprefix(self.verbatim_start)
         heads = self._heads(str(self.tokenizer.chat_template), self.system)
-        starts = tuple(filter(None, (head.removeprefix(self._lead_text) for head in heads)))
+        starts = tuple(filter(None, (head.removeprefix(self.verbatim_start) for head in heads)))
         return turn.startswith(starts) and turn.startswith(
             tuple(special_tokens(self.tokenizer).values())
         )
@@ -195,8 +196,8 @@ class PromptTokenizer(Engine):
         """A text that no chat template rendered, with its leading special tokens written out if
         `encode` would take it for a conversation.
         """
-        if self._is_chat(text) and not text.startswith(self._lead_text):
-            return self._lead_text + text
+        if self._is_chat(text) and not text.startswith(self.verbatim_start):
+            return self.verbatim_start + text
         return text
 
     def encode(self, text: str) -> list[int]:
