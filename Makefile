@@ -73,6 +73,8 @@ fuzz: setup
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/mypy research/tools
 
@@ -81,8 +83,10 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 dist: setup
+	@# REPOSITORY=https://...: README's links become absolute, as an index needs them, and the metadata names it.
 	rm -rf build dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python docs/tools/dist_tree.py build/source $(REPOSITORY)
+	$(BIN)/python -m build --no-isolation --outdir dist build/source
 	$(BIN)/python -m twine check --strict dist/*
 	ls -l dist
 

@@ -87,9 +87,9 @@ def minimize(
             infeasible point only once, for the result, if no feasible point was found.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
-        noisy: `fun` returns a different value each time. With whole numbers or choices, no
-            constraints and up to 500 evaluations, a Gaussian process that learns the noise proposes
-            all points; otherwise a swarm does. The best points are re-evaluated and compared by
+        noisy: `fun` returns a different value each time. With up to 500 evaluations, up to 20
+            parameters and no constraints, a Gaussian process that learns the noise proposes all
+            points; otherwise a swarm does. The best points are re-evaluated and compared by
             their means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100,
             is reserved for choosing among them at the end, and as many calls again for evaluating
             the chosen point afresh, which gives `Result.fun` and `Result.fun_stderr`. `target` then

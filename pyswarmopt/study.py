@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered
+from pyswarmopt.base.spelling import answered, missing
 from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import GoalArguments, Options, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
@@ -59,7 +59,7 @@ class Study:
 
     Args:
         bounds: as in `pyswarmopt.minimize`; so are the arguments not described here. Pass either
-            this or `space`.
+            this or the option ``space=``.
         recipe: as in `pyswarmopt.minimize`; not with several objectives.
         population: as in `pyswarmopt.minimize`. By default, the number of trials that are pending
             when the first value is reported.
@@ -67,7 +67,8 @@ class Study:
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
         options: further arguments of `minimize`. `max_evals` ends the search and affects its plan;
-            with ``constraints="returned"``, each value is told with its constraints.
+            with ``constraints="returned"``, pass them with each value: ``tell(trial, value,
+            constraints=[...])``.
 
     Raises:
         ValueError: invalid arguments.
@@ -119,6 +120,11 @@ class Study:
         from pyswarmopt.driver.multi.front import FrontSearch
 
         self._search = FrontSearch(given, count, told=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Study", name)
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end. A named recipe

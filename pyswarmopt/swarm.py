@@ -27,7 +27,7 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point, Ticket
-from pyswarmopt.base.spelling import answered
+from pyswarmopt.base.spelling import answered, missing
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
 from pyswarmopt.parts.boundary import Box, make_box
@@ -108,6 +108,11 @@ class Swarm:
         self._state = state
 
     # ---- the loop ----
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Swarm", name)
 
     def ask(self) -> Array:
         """Positions to evaluate, (N, D), safe to keep; unchanged until `tell`.

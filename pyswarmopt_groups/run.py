@@ -30,6 +30,7 @@ from pyswarmopt_llm.common.files.regular import user_path, write_json, write_tex
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
     TRIAL,
@@ -39,7 +40,6 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
-from pyswarmopt_llm.searching.scoring.record import Store
 
 # Settings that may change between two calls that fill the same directory.
 FREE = ("strategies", "skip", "out", "device", "threads")

@@ -20,9 +20,9 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import front_matter, render
+from pyswarmopt_llm.run.cards import may_be_on_hub
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
-from pyswarmopt_llm.searching.scoring.cards import may_be_on_hub
 from pyswarmopt_rivals.bench import Bench, Trial, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig

@@ -56,6 +56,49 @@ FOREIGN = {
 }  # fmt: skip
 
 
+# what is looked for in our objects and modules: owner -> names elsewhere -> what to do
+_HERE = {
+    "Study": {
+        "optimize": "call study.ask() and study.tell(trial, value), or pso.minimize(fun, bounds)",
+        "best": "use study.result()",
+        "best_params": "use study.result().params",
+        "best_trial": "use study.result()",
+        "best_value": "use study.result().fun",
+    },
+    "Swarm": {
+        "optimize": "call swarm.ask() and swarm.tell(x, values), or pso.minimize(fun, bounds, recipe)",
+        "best_cost": "use swarm.best.value",
+        "best_position": "use swarm.best.x",
+    },
+    "Result": {
+        "save": "use pickle.dump(r, file)",
+        "to_dict": "use dict(r)",
+        "to_json": "use json.dumps({'x': r.x.tolist(), 'fun': r.fun}), or r.params with space=",
+        "to_pandas": "use r.history.to_pandas()",
+    },
+    "pyswarmopt": {
+        "PSO": "use pso.minimize(fun, bounds, recipe='constriction'), or pso.Swarm",
+        "minimise": "use pso.minimize",
+        "optimize": "use pso.minimize",
+    },
+    "topology": {"Star": "use topology.Global", "star": "use topology.Global"},
+}
+
+
+def missing(owner: str, name: str) -> AttributeError:
+    """The error for an unknown attribute, with a hint if other libraries have it.
+
+    Example:
+        >>> missing("Study", "best_params")
+        AttributeError("Study has no attribute 'best_params'; use study.result().params")
+    """
+    cure = _HERE[owner].get(name)
+    hint = ""
+    if cure is not None:
+        hint = f"; {cure}"
+    return AttributeError(f"{owner} has no attribute {name!r}{hint}")
+
+
 def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Like `suggesting`.
 

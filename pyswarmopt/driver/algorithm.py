@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
-NEAR = 1e-3  # share of a side within which a known point is the same particle as another
+APART = 1e-3  # least distance of known points in a named recipe's swarm, as a share of the sides
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
 
 
@@ -105,7 +105,9 @@ def make_optimizer(
         target = None
     if recipe is not None:
         return _swarm(options, problem, recipe, maximize, target)
-    positions, known = _starting_points(problem, MOST_KNOWN, maximize)
+    best = problem.best_known(max(MOST_KNOWN - len(problem.start), 1), maximize)
+    known = len(best)
+    positions = _positions(problem, best)
     return search_for(options, problem)(
         problem.coding.bounds(),
         positions=positions,
@@ -150,7 +152,9 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
 def _swarm(
     options: Options, problem: Problem, recipe: Recipe, maximize: bool, target: float | None
 ) -> Swarm:
-    """A recipe's swarm, with the user's limits; each starting point is a particle."""
+    """A recipe's swarm, with the user's limits; each starting point is a particle, and so are the
+    best known points that differ.
+    """
     from pyswarmopt.swarm import Swarm
 
     rules = list(recipe.stop)
@@ -160,7 +164,7 @@ def _swarm(
     if target is not None:
         rules.append(Target(target))
     population = options.population or recipe.population
-    positions = _first_particles(problem, population, maximize)
+    positions = _positions(problem, _apart(problem, population, maximize))
     if positions is not None:
         population = max(population, len(positions))
     recipe = replace(recipe, stop=tuple(rules))
@@ -177,37 +181,33 @@ def _swarm(
     )
 
 
-def _first_particles(problem: Problem, population: int, maximize: bool) -> Floats | None:
-    """The given starting points and the best known ones that are apart from each other: at most half
-    the population, so that it also begins where nothing is known.
-    """
-    points, known = _starting_points(problem, len(problem.known[0]) + population, maximize)
-    if points is None or not known:
-        return points
-    given = len(points) - known
-    most = max(min(population // 2, population - given), 1)
-    low, high = problem.coding.bounds()
-    kept: list[Floats] = []
-    for point in points[given:]:
-        if len(kept) < most and all(_are_apart(point, other, high - low) for other in kept):
-            kept.append(point)
-    return np.concatenate([points[:given], kept])
-
-
-def _are_apart(a: Floats, b: Floats, sides: Floats) -> bool:
-    """Whether two points differ by more than a small share of a side of the box."""
-    return bool((np.abs(a - b) > NEAR * sides).any())
-
-
-def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Floats | None, int]:
-    """The given starting points and the best known ones, at most `most` in total, but at
-    least one of these; the number of known ones.
-    """
-    best = problem.best_known(max(most - len(problem.start), 1), maximize)
-    points = np.concatenate([problem.start, problem.coding.encode(best)])
+def _positions(problem: Problem, known: Floats) -> Floats | None:
+    """The given starting points and known ones, (k, D), for the search; None without any."""
+    points = np.concatenate([problem.start, problem.coding.encode(known)])
     if not len(points):
-        return None, 0
-    return points, len(best)
+        return None
+    return points
+
+
+def _apart(problem: Problem, population: int, maximize: bool) -> Floats:
+    """The best known points, (k, D), at least `APART` of a side from each other; half of them if
+    they lie in a plane, which a swarm of them alone would not leave.
+    """
+    sides = problem.coding.high - problem.coding.low
+    free = int(np.count_nonzero(sides))
+    sides = np.where(sides > 0, sides, 1.0)
+    kept = np.empty((0, problem.dim))
+    most = max(population - len(problem.start), 1)
+    for x in problem.best_known(MOST_KNOWN, maximize):
+        distances = np.abs((kept - x) / sides).max(axis=1, initial=0.0)
+        if len(kept) < most and (distances >= APART).all():
+            kept = np.vstack([kept, x])
+    if len(kept) < 2:
+        return kept
+    spread = (kept - kept.mean(axis=0)) / sides
+    if np.linalg.matrix_rank(spread, APART) < min(free, len(kept) - 1):
+        return kept[: len(kept) // 2]
+    return kept
 
 
 def _planned_moves(options: Options, population: int) -> int | None:

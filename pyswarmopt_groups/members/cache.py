@@ -17,8 +17,8 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import digest
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores.tasks import Item, Scoring
-from pyswarmopt_llm.searching.scoring.record import Store
 
 Unit = TypeVar("Unit")
 Response = TypeVar("Response")

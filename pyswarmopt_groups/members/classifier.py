@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.files import read_json
-from pyswarmopt_llm.published.classifiers import Classifier
+from pyswarmopt_llm.external.classifiers import Classifier
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
 

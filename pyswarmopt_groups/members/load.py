@@ -17,8 +17,8 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import numbered, unique_names
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 from pyswarmopt_llm.tokens import members as token_members
+from pyswarmopt_llm.use.opening import check_unchanged, result_of
 
 
 def open_members(

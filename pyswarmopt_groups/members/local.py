@@ -15,12 +15,12 @@ from pyswarmopt_groups.members.protocol import (
     Sampling,
     Texts,
 )
+from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
-from pyswarmopt_llm.searching.written.replies import storable
 
 
 class SharedBase:

@@ -25,7 +25,7 @@ _SIDES = {"A": 1.0, "B": -1.0}
 
 def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Verdict]:
     """The candidate with the highest reward from `model`; the tokens are the first member's."""
-    from pyswarmopt_llm.published.classifiers import RewardModel
+    from pyswarmopt_llm.external.classifiers import RewardModel
 
     judge = RewardModel(model, str(pick_device(context.device)))
     count = context.members[0].count

@@ -71,7 +71,7 @@ app = typer.Typer(
 
 @app.callback()
 def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
-    """Model Swarms: search a handful of language-model experts for a better one."""
+    """Model Swarms: search for a better combination of language-model experts."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

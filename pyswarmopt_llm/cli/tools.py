@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
-from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
+from pyswarmopt_llm.cli.running import check_model, interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
@@ -70,6 +70,7 @@ def export(
         why = "requires `form` peft, because a merged model contains the whole adapter"
         raise InvalidOption("rank", rank, why)
     if not (user_path(source) / "run.json").is_file():
+        check_model(source)
         if base is None:
             raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)

@@ -21,7 +21,7 @@ from pyswarmopt_llm.cli.running import (
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
-from pyswarmopt_llm.searching.use.config import Machine, check_run, check_table_out
+from pyswarmopt_llm.use.config import Machine, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "T", TASK)]
 
@@ -51,7 +51,7 @@ def predict(
     check_table_out(user_path(out))
     if not user_path(file).exists():
         raise UserError(f"{file}: no such file; check the path")
-    from pyswarmopt_llm.searching.use.predict import predict
+    from pyswarmopt_llm.use.predict import predict
 
     with interruptible(repeating), items_bar(quiet or as_json) as on_items:
         found = predict(
@@ -90,13 +90,15 @@ def generate(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     if (run is None) == (base is None) or (run and adapter):
-        raise InvalidOption("run", None, ": use either a finished run, or `base` with `adapter`")
+        raise InvalidOption(
+            "run", None, ": use either a finished run, or `base` (with or without `adapter`)"
+        )
     if run is not None:
         check_run(user_path(run))
     for name in (base, adapter):
         check_model(name)
-    from pyswarmopt_llm.searching.use.generate import answered
-    from pyswarmopt_llm.searching.use.opening import result_of
+    from pyswarmopt_llm.use.generate import answered
+    from pyswarmopt_llm.use.opening import result_of
 
     model = (base or "", adapter)
     if run is not None:

@@ -40,6 +40,7 @@ MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
+DRIFT = "drift"  # the metric, and its task
 MIXTURE = "mixture.json"  # in a directory with a mixture of models
 PARTICLES = 20  # as in the paper, like the next two
 PATIENCE = 10
@@ -49,8 +50,10 @@ MOST_COEFFICIENTS = 64
 MODELS = ("items", "scores")  # methods that fit a model instead of running a swarm's iterations
 ALONE = 6  # default number of candidates proposed by the model of the items
 
-# Dev items from which `auto` trains, on them or on replies to at least as many spare prompts.
-LEAST_DEV = 40
+# Dev items from which `auto` trains: on labels, on replies to them, or on replies to at least as many
+# spare prompts.
+LEAST_DEV = 24
+LEAST_DEV_WRITTEN = 40
 LEAST_DEV_BESIDE_SPARE = 16
 LEAST_TRAINED = 8  # least dev items for any training on them
 # Start -> how many of base, average and sum of the experts it includes.
@@ -99,10 +102,13 @@ class SearchConfig:
         Texts,
         Option("accuracy, f1, judge, mine.py:score, ... (default: the task's).", "M", TASK),
     ] = ()
+    keep: Annotated[
+        str | None, Option("File of prompts for the metric drift, without answers.", "FILE", TASK)
+    ] = None
     combine: Annotated[
         str,
         Rare(
-            "harmonic, arithmetic (auto uses it if scores can be negative), keep:0.62.",
+            "harmonic, arithmetic (auto uses it if scores can be negative), weighted:1,0.01 or keep:0.62.",
             "C",
         ),
     ] = "auto"

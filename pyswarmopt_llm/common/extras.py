@@ -15,6 +15,7 @@ EXTRAS = {
     "datasets": "hub",
     "evaluate": "evaluate",
     "gguf": "llm",
+    "llama_cpp": "llama-cpp",
     "lm_eval": "lm-eval",
     "nevergrad": "nevergrad",
     "openai": "judge",

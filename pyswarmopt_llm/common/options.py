@@ -142,6 +142,7 @@ def check_options(config: Any) -> None:
 
 
 SCORINGS = ("auto", "letter", "likelihood", "generate")
+FORMATS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "nf4", "int8", "q4_k_m")  # see `formats`
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 # Options shared by several configurations and commands.

@@ -73,6 +73,7 @@ class TransformersEngine(PromptTokenizer):
         model: with the candidate in it.
         batch_tokens: as given.
         passes: forward passes of the model.
+        patch: the candidate in the model.
         name: name of the base, for error messages.
         told_of_cuts: whether the warning on cut replies was given.
     """
@@ -95,10 +96,12 @@ class TransformersEngine(PromptTokenizer):
         self._replies: dict[Any, list[Continuation]] = {}
         self.told_of_cuts = False
         self._turn_ends = turn_ends(tokenizer)
+        self.patch = Patch()
 
     def load(self, patch: Patch) -> None:
         """Make the loaded model ``base + patch``; see `Mixing.load`."""
         self._replies.clear()
+        self.patch = patch
         self.passes.name = self.name
         if patch.low_rank or patch.full_rank or patch.dense:
             self.passes.name += " with changed weights"

@@ -15,12 +15,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.experts.base import (
-    BaseModel,
-    load_tokenizer,
-    refuse_quantised,
-    resolve_base,
-)
+from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import model_files
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors, read_header, require_finite

@@ -53,8 +53,8 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
     where = f"published:{spec}"
     if bool(path) == bool(source.hub):
         raise UserError(
-            f"{where}: use published:NAME for data sets on the hub and published:NAME:PATH, with "
-            f"the published files, for {' and '.join(_FILES)}"
+            f"{where}: {' and '.join(_FILES)} need the path of their files, published:NAME:PATH; all "
+            "other data sets are on the hub, published:NAME"
         )
     splits: Splits = download(*source.hub) if source.hub else read_rows(Path(path))
     if callable(source.read):

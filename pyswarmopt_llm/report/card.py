@@ -10,12 +10,12 @@ from typing import Any
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
 from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import score
+from pyswarmopt_llm.run.cards import may_be_on_hub
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.result import Result
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Item
-from pyswarmopt_llm.searching.scoring.cards import may_be_on_hub
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
 def model_card(about: About, result: Result, library: str = "") -> str:

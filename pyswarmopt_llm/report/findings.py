@@ -14,9 +14,9 @@ from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.result import CONTROLS, Model, Result
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Form
-from pyswarmopt_llm.searching.scoring.result import CONTROLS, Model, Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -265,7 +265,7 @@ def next_steps(about: About, result: Result) -> dict[str, str]:
 def labelled(about: About, result: Result) -> tuple[str, Form] | None:
     """The first task whose options are compared, and the form of its questions; None without one."""
     for name, form in about.forms.items():
-        objective = result.objectives.get(name)
+        objective = result.objective_of(name)
         if objective and objective.scoring in ("letter", "likelihood") and not form.written:
             return name, form
     return None

@@ -11,10 +11,10 @@ import numpy as np
 from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Result
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
@@ -58,11 +58,13 @@ def render_report(
 
 
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
-    """Of each task, the places of the dev items on which the result differs from the best expert, and
-    the items, if their texts are known.
+    """Of each task whose items have scores, the places of the dev items on which the result differs
+    from the best expert, and the items, if their texts are known.
     """
     single = result.models["best_single"].dev.tasks
     for name, ours in result.best.dev.tasks.items():
+        if ours.whole:
+            continue
         gain = np.subtract(ours.per_item, single[name].per_item)
         yield {
             "name": name,

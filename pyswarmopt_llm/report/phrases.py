@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison, Ends
-    from pyswarmopt_llm.searching.scoring.result import Scores
+    from pyswarmopt_llm.run.result import Scores
 
 
 def score_text(value: float | None, interval: Ends | None = None) -> str:

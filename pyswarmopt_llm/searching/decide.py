@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     ALONE,
     LEAST_DEV,
     LEAST_DEV_BESIDE_SPARE,
+    LEAST_DEV_WRITTEN,
     LEAST_TRAINED,
     MAX_ITER,
     MODEL_SWARMS,
@@ -32,11 +34,11 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
+from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
 
 RAY = "ray"
@@ -63,6 +65,7 @@ _SWARM = {
     "drop_n": 0.0,
     "train": "off",
 }
+FEW_TEST = 30  # fewer test items get a note
 # Why nothing is trained by default with a score that costs money.
 UNPAID = "nothing is trained, because every reply would be a paid request; use `train on` to train anyway"
 # Measured where the truth was known: research/notes/rewards.md.
@@ -143,6 +146,9 @@ def _chosen(request: Plan) -> Plan:
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
         why["combine"] = "the mean of the scores is maximised, because they may be negative"
+    if 0 < request.test_items < FEW_TEST and not objectives.externals:
+        few = counted(request.test_items, "test example")
+        why["test"] = f"{few} can only show large differences; add rows"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
     if config.threads is None and config.processes != 1:
@@ -211,12 +217,17 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     if request.paid_metric:
         why["train"] = UNPAID
         return "off"
-    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
-    items = request.items
-    if items >= least:
+    least = LEAST_DEV
+    if request.objectives.spare:
+        least = LEAST_DEV_BESIDE_SPARE
+    elif request.objectives.written:
+        least = LEAST_DEV_WRITTEN
+    if request.items >= least:
         return "on"
+    few = counted(request.items, "dev example")
     why["train"] = (
-        f"nothing is trained with only {items} dev examples (at least {least} are needed)"
+        f"nothing is trained with only {few} (at least {least} are needed); add rows, raise `dev`, or "
+        "mark more rows as dev in a split column"
     )
     return "off"
 
@@ -297,6 +308,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
+    if plan.kind.several_models and config.keep:
+        yield "keep", "needs a single base model to compare with; remove it, and the metric drift"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", ": a harness task scores one model, not several; use task files"
     needed = config.population * plan.items
@@ -310,6 +323,8 @@ def why_no_training(request: Plan) -> str:
     requested.
     """
     config = request.config
+    if len(request.objectives.different_tasks) < len(request.tasks):
+        return "works only with one score for each task; remove it"
     if not request.kind.linear:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
     if not request.alone:

@@ -19,9 +19,9 @@ from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_ba
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.run.directory import check_new
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
@@ -187,13 +187,16 @@ def seconds_per_pass(job: Job) -> float:
     """Seconds that a dev item takes with an expert; items that cost money count as 0.
 
     Short and long items of each task are scored twice, in the slower answer format if there are
-    two; the first time warms up.
+    two; the first time warms up. A second score of the same replies costs nothing.
     """
     total = 0.0
+    written = set()
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
-        if metric.usage is not None:
+        if metric.usage is not None or task.name in written:
             continue
+        if metric.new_tokens is not None:
+            written.add(task.name)
         ordered = sorted(task.dev, key=lambda item: len(item.question))
         sample = ordered[:: -(-len(ordered) // SAMPLE)]
         *_, slowest = job.objectives.scorings(name, job.config.scoring)

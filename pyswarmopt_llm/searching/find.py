@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
+from pyswarmopt_llm.run.directory import Checkpoint, Run
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -19,9 +21,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
@@ -51,6 +51,11 @@ class Found:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+
+    @property
+    def together(self) -> list[str]:
+        """The tasks that are scored by all items together."""
+        return scored_together(self.experts[0])
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
     with ExitStack() as stack:
         crew = None
         if not job.alone:
-            from pyswarmopt_llm.servers.workers import open_crew
+            from pyswarmopt_llm.searching.workers import open_crew
 
             crew = stack.enter_context(open_crew(job, scorings))
         scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)
@@ -127,10 +132,27 @@ def explored(
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()
-    for text in proposer.remarks:
+    remarks = [*_on_together(job, experts[0]), *proposer.remarks]
+    for text in remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
-    return Found(chosen, best.value, experts, single, scorings, stop, proposer.remarks, scorer)
+    return Found(chosen, best.value, experts, single, scorings, stop, remarks, scorer)
+
+
+def scored_together(row: Row) -> list[str]:
+    """The tasks that are scored by all items together."""
+    return [name for name, score in row.tasks.items() if score.whole]
+
+
+def _on_together(job: Job, row: Row) -> Iterator[str]:
+    """What goes without a score of each item."""
+    if names := scored_together(row):
+        metrics = dict.fromkeys(job.objectives.metrics[name].name for name in names)
+        trained = ", and nothing is trained on replies" if job.trains else ""
+        yield (
+            f"{', '.join(metrics)}: one number for all replies, so candidates are proposed from these "
+            f"numbers alone{trained}"
+        )
 
 
 def explore(

@@ -15,16 +15,16 @@ from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix.coefficients import save_patch
+from pyswarmopt_llm.run.combined import combined_interval
+from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.record import Row, pack
+from pyswarmopt_llm.run.result import Model, Objective, Outcome, Result, Scores
 from pyswarmopt_llm.scores.by_label import errors_by_label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, form_of
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.combined import combined_interval
-from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import Evaluator
 
 
 def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> Result:
@@ -183,7 +183,7 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     outcomes = {}
     asked = {}
     for name, score in scores.items():
-        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named))
+        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named), score.whole)
         asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
@@ -224,8 +224,16 @@ def _objectives(objectives: Objectives, scorings: Mapping[str, Scoring]) -> dict
     """How each task is scored."""
     scored = {}
     for name, metric in objectives.metrics.items():
-        asked = objectives.questions[name]
-        scored[name] = Objective(scorings[name], metric.name, metric.scale, asked)
+        task = objectives.tasks[name].name
+        scored[name] = Objective(
+            scorings[name],
+            metric.name,
+            metric.scale,
+            "" if task == name else task,
+            metric.lower,
+            metric.unit,
+            objectives.questions[name],
+        )
     return scored | {name: Objective("own", name) for name in objectives.externals}
 
 

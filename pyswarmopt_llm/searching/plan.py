@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import Any, Self
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.searching.optimizers import recipe_options
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,15 @@ from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.mix.kind import Pool
+from pyswarmopt_llm.run.cards import QUESTIONS, digest_of
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.scoring.cards import QUESTIONS, digest_of
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Job(Plan):
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
         """Digests of base, experts, tasks and score functions."""
-        tasks = {name: task_print(task) for name, task in self.objectives.tasks.items()}
+        tasks = {task.name: task_print(task) for task in self.objectives.tasks.values()}
         for name, external in self.objectives.externals.items():
             tasks[name] = external.fingerprint
         metrics = self.objectives.metrics
@@ -159,7 +159,7 @@ def _opened(plan: Plan) -> Job:
     notes |= plan.why
     learnt: dict[str, int] = {}
     for spec, name in zip(config.experts, pool.space.expert_names, strict=True):
-        if count := learnt_items(user_path(spec), objectives.tasks.values()):
+        if count := learnt_items(user_path(spec), objectives.different_tasks):
             learnt[name] = count
             notes[f"learnt by {name}"] = (
                 f"{name} was trained on {count} of the {plan.items} dev examples, "

@@ -24,7 +24,10 @@ from torch import Tensor
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
-from pyswarmopt_llm.common.gaussian import (
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.scorer import Batch
+from pyswarmopt_llm.searching.shared_kernel import (
     Kernel,
     box_around,
     highest,
@@ -32,9 +35,6 @@ from pyswarmopt_llm.common.gaussian import (
     likeliest,
     posterior,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats

@@ -16,12 +16,12 @@ from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.common.own import is_function
+from pyswarmopt_llm.run.directory import Checkpoint
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.searching.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
-from pyswarmopt_llm.searching.scoring.scorer import Batch
+from pyswarmopt_llm.searching.scorer import Batch
 
 
 @dataclass

@@ -30,8 +30,8 @@ from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
-from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
-from pyswarmopt_llm.searching.use.evaluate import Exam, two_models
+from pyswarmopt_llm.use.config import EvalConfig, OnItems
+from pyswarmopt_llm.use.evaluate import Exam, two_models
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 VOTES = ("1", "2", "tie")

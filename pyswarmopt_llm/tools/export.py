@@ -44,8 +44,8 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors, require_finit
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.use.opening import check_unchanged, model_of
+from pyswarmopt_llm.report.write import read_run
+from pyswarmopt_llm.use.opening import check_unchanged, model_of
 
 log = logging.getLogger(__name__)
 _TOO_LARGE = (

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.cli.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_llm.training.trainer import fit
 
 FOUND = {
     "best_single": "best-single",

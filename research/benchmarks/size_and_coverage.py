@@ -26,8 +26,8 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
+from pyswarmopt_llm.run.combined import combined_difference, combined_interval
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Floats = npt.NDArray[np.float64]

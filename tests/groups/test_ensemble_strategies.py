@@ -217,7 +217,7 @@ def test_self_consistency_counts_every_sample() -> None:
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyswarmopt_llm.published import classifiers
+    from pyswarmopt_llm.external import classifiers
 
     class Model:
         def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:

@@ -15,8 +15,8 @@ from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
 from pyswarmopt_groups.graph.engine import GraphEngine, Node
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.report.run import resume, search
 
 ANT, BEE, CAT = range(3)
 

@@ -23,15 +23,15 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.run import Group, token_mixture
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
-from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
-from pyswarmopt_llm.searching.scoring.record import Store
 
 ITEMS = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(6, 1, 3)]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from search_helpers import DEFAULT, history, small
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, most_trained

@@ -12,8 +12,8 @@ import pytest
 from options_helpers import Known, answer, changed_or_refused, write_files
 from search_helpers import Json, history
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.report.run import search
 
 # They say where a model runs and where results go, or accept what is refused without them.
 ELSEWHERE = {"out", "dtype", "device", "threads", "skip", "allow_overlap", "base"}
@@ -36,6 +36,7 @@ CHOSEN: dict[str, Json] = {
     "experts": {"experts": (*EXPERTS, "adapters/c")},
     "tasks": {"tasks": ("others.csv",)},
     "metrics": {"metrics": ("abstain",)},
+    "keep": {"keep": "labels.csv"},
     "combine": {"tasks": ("labels.csv", "others.csv"), "combine": "arithmetic"},
     "settings": {"settings": ("step=0.1",)},
     "space": {"space": "delta"},

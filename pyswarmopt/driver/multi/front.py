@@ -15,7 +15,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective, Value
-from pyswarmopt.driver.history import History
+from pyswarmopt.driver.history import History, imported_pandas
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import FrontSwarm
@@ -61,8 +61,7 @@ class MultiResult(Result):
         """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
         parameter, and a column for each objective: fun0, fun1, ...
         """
-        import pandas as pd
-
+        pd = imported_pandas("to_pandas()")
         points = pd.DataFrame(self.x).add_prefix("x")
         if self.params is not None:
             points = pd.DataFrame(self.params)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, holds_numbers, untensored
+from pyswarmopt.base.arrays import Bools, Floats, as_array, holds_numbers, untensored
 from pyswarmopt.base.record import NONE
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class _Constraint(NamedTuple):
         """Distance of x outside each bound, (K,), at most 0 inside and infinite if not a number;
         and the allowed distance, (K,), above 0 for equalities.
         """
-        values = np.atleast_1d(np.asarray(self.fun(x.copy())))
+        values = np.atleast_1d(as_array(self.fun(x.copy())))
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
             raise ValueError(
                 f"a constraint returned {values.dtype} of shape {values.shape}; it must return the "

@@ -143,7 +143,7 @@ def warn_of(values: Sequence[object]) -> bool:
     """Whether there are unreadable replies (None) among these, of which it warns."""
     unclear = sum(value is None for value in values)
     if unclear:
-        log.warning("%d of %d replies give no answer that could be read", unclear, len(values))
+        log.warning("%d of %d replies contain no readable answer", unclear, len(values))
     return unclear > 0
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import mul
 from statistics import fmean
 
 import numpy as np
@@ -61,10 +62,12 @@ class Combine:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, or ``keep:0.62`` with a floor for the last task.
+    """``harmonic``, ``arithmetic``, ``weighted:1,0.01`` with a weight for each task, or ``keep:0.62``
+    with a floor for the last one.
 
     Raises:
-        UserError: the name is unknown, the floor is not a number, or there is only one task.
+        UserError: the name is unknown, the floor or a weight is not a number, or there is only one
+            task.
 
     Example:
         >>> find_combine("arithmetic", 2) is arithmetic
@@ -73,8 +76,10 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     if spec in (named := {"harmonic": harmonic, "arithmetic": arithmetic}):
         return named[spec]
     kind, _, text = spec.partition(":")
+    if kind == "weighted":
+        return Combine(partial(weighted, weights=_weights(spec, text, n_tasks)))
     if kind != "keep":
-        raise unknown("combine", spec, [*named, "keep:0.62"])
+        raise unknown("combine", spec, [*named, "weighted:1,0.01", "keep:0.62"])
     try:
         floor = float(text)
     except ValueError:
@@ -83,6 +88,32 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         why = ": use a number as floor for the last of several tasks (keep:0.62)"
         raise InvalidOption("combine", spec, why)
     return Combine(partial(keeping, floor=floor))
+
+
+def _weights(spec: str, text: str, count: int) -> list[float]:
+    """The weights of so many scores.
+
+    Raises:
+        InvalidOption: there are more or fewer weights, or one is not a number above 0.
+    """
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != count or not all(0 < weight < math.inf for weight in weights):
+        why = f": use a number above 0 for each of the {count} scores (weighted:1,0.01)"
+        raise InvalidOption("combine", spec, why)
+    return weights
+
+
+def weighted(values: Sequence[float], weights: Sequence[float]) -> float:
+    """The weighted sum; a score with "lower is better" has the other sign.
+
+    Example:
+        >>> weighted([0.75, -50.0], [1.0, 0.01])
+        0.25
+    """
+    return math.fsum(map(mul, values, weights))
 
 
 def harmonic_mean(values: Sequence[float]) -> float:

@@ -13,7 +13,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
@@ -23,6 +24,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks.rows import LEAST_ROWS
 from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
 
@@ -32,8 +34,8 @@ class Objectives:
     """The objectives of one search.
 
     Attributes:
-        tasks: name -> task.
-        metrics: task name -> metric.
+        tasks: name -> task; several scores of one task have names of their own.
+        metrics: the same names -> metric.
         externals: name -> task of lm-evaluation-harness, which has no items here.
         combine: combination of the scores.
         combined_by: name of the combination; see `find_combine`.
@@ -49,8 +51,13 @@ class Objectives:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the tasks, then of the externals."""
+        """Names of the scores: of the tasks, then of the externals."""
         return (*self.tasks, *self.externals)
+
+    @cached_property
+    def different_tasks(self) -> list[Task]:
+        """The tasks, each once."""
+        return list({task.name: task for task in self.tasks.values()}.values())
 
     @cached_property
     def items(self) -> dict[str, int]:
@@ -67,9 +74,9 @@ class Objectives:
 
     @cached_property
     def written(self) -> bool:
-        """Whether all scores are of written replies, so any reply can be scored."""
+        """Whether all scores are of written replies alone, so any reply can be scored."""
         return not self.externals and all(
-            metric.new_tokens is not None for metric in self.metrics.values()
+            metric.new_tokens is not None and metric.alone for metric in self.metrics.values()
         )
 
     @cached_property
@@ -124,23 +131,40 @@ def load_objectives(config: SearchConfig) -> Objectives:
         )
     if not tasks and not externals:
         raise UserError("no task given; set `task`, or `prompts` and `metric`")
-    metrics = find_metrics(
-        tasks,
-        config.metrics,
-        user_path(config.out) / "judge.jsonl",
-        config.device,
-        config.max_new_tokens,
+    found = partial(
+        find_metrics,
+        cache=user_path(config.out) / "judge.jsonl",
+        device=config.device,
+        new_tokens=config.max_new_tokens,
     )
-    count = len(metrics) + len(externals)
-    signed = [metric.name for metric in metrics.values() if count > 1 and metric.signed]
-    by = config.combine
-    if by == "auto":
-        by = "arithmetic" if signed else "harmonic"
-    elif by == "harmonic" and signed:
-        why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
-        raise InvalidOption("metric", signed[0], why)
-    combine = find_combine(by, count)
+    if len(config.metrics) > 1 or config.keep or DRIFT in config.metrics:
+        from pyswarmopt_llm.scores.metrics.several import by_score
+
+        tasks, metrics = by_score(config, tasks, found)
+    else:
+        metrics = found(tasks, config.metrics)
+    by = combination_of(config.combine, metrics, len(metrics) + len(externals))
+    combine = find_combine(by, len(metrics) + len(externals))
     return Objectives(tasks, metrics, externals, combine, by, config.test != 0)
+
+
+def combination_of(combine: str, metrics: Mapping[str, Metric], count: int) -> str:
+    """The name of the combination of `count` scores; see `find_combine`.
+
+    Raises:
+        InvalidOption: these scores have no such combination.
+    """
+    signed = [metric for metric in metrics.values() if count > 1 and metric.signed]
+    units = [metric for metric in signed if metric.unit]
+    if units and combine in ("auto", "harmonic", "arithmetic"):
+        why = f": a mean of {units[0].unit} and other scores has no meaning; set `combine` to weighted:1,0.01"
+        raise InvalidOption("metric", units[0].name, why)
+    if combine == "auto":
+        return "arithmetic" if signed else "harmonic"
+    if combine == "harmonic" and signed:
+        why = "scores may be negative, so their harmonic mean is undefined; set `combine` to arithmetic"
+        raise InvalidOption("metric", signed[0].name, why)
+    return combine
 
 
 def _harness_tasks(config: SearchConfig) -> dict[str, Any]:
@@ -164,6 +188,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     tasks: dict[str, Task] = {}
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
+        _refuse_few(task, config)
         if any(
             task.name == name or task.fingerprint == other.fingerprint
             for name, other in tasks.items()
@@ -175,6 +200,20 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
             raise InvalidOption("task", spec, why)
         tasks[task.name] = task
     return prompted(tasks, config.template)
+
+
+def _refuse_few(task: Task, config: Any) -> None:
+    """Refuse a file too short to be divided, unless the sizes are the user's.
+
+    Raises:
+        UserError: it has too few rows.
+    """
+    rows = len(task.dev) + len(task.test)
+    if task.drawn and rows < LEAST_ROWS and config.dev is None and config.test is None:
+        raise UserError(
+            f"{task.source}: {counted(rows, 'row')} measure nothing once divided into dev and test; "
+            f"use at least {LEAST_ROWS}, better 60"
+        )
 
 
 def task_print(task: Task) -> str:

@@ -39,16 +39,17 @@ from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.record import TRAINED, Row, Store
 from pyswarmopt_llm.scores.choices import EPOCHS, Choices, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.train import BASE, Fitting, Meter, announce, not_worse
+from pyswarmopt_llm.searching.train_on_labels import BASE, announce
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog, best_replies
 from pyswarmopt_llm.searching.written.samples import BARE, ROUNDS, TEACHERS, samples_of
+from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
 
 START = "start"  # name of the mixture in the store; the base has its own name
 

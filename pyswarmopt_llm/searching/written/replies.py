@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.run.result import Model
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.result import Model
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # prompts per task
@@ -53,7 +54,11 @@ def shown_replies(
     shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
     tasks: list[dict[str, Any]] = []
     alarms = []
+    # several scores of one reply: the replies are shown once, for the first of them
+    first: dict[str, str] = {}
     for name, task in job.tasks.items():
+        if first.setdefault(task.name, name) != name:
+            continue
         metric = job.objectives.metrics[name]
         before, after = (models[model].dev.tasks[name] for model in ("best_single", "best"))
         items = [task.dev[k] for k in changed_most(before.per_item, after.per_item)]
@@ -133,13 +138,3 @@ def _answered(
         if most or all_alike(utility.items, replies):
             repetitive.append(model)
     return rows, repetitive
-
-
-def storable(text: str) -> str:
-    """Replace characters that a run's files cannot hold: NUL and unpaired surrogates.
-
-    Example:
-        >>> storable("a\\0b\\ud800c")
-        'a\ufffdb?c'
-    """
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

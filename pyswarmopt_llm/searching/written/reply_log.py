@@ -13,16 +13,16 @@ from typing import cast
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import open_thought, reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.run.record import Row, Store
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.metric import Written
-from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling

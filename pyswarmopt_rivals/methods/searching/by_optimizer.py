@@ -27,8 +27,8 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.searching.optimizers import released
 from pyswarmopt_rivals.bench import Trial
 from pyswarmopt_rivals.methods.changes import combine
 from pyswarmopt_rivals.methods.method import Merged, Settings

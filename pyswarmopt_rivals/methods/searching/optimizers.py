@@ -17,19 +17,19 @@ from pyswarmopt_llm.common.config import (
     SearchConfig,
 )
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.kind import Pool
+from pyswarmopt_llm.run.directory import Journal
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import explored
+from pyswarmopt_llm.searching.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.run_directory import Journal
-from pyswarmopt_llm.searching.scoring.scorer import Scorer
-from pyswarmopt_llm.searching.train import train_on_labels
+from pyswarmopt_llm.searching.scorer import Scorer
+from pyswarmopt_llm.searching.train_on_labels import train_on_labels
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.methods.changes import random_adapters
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings

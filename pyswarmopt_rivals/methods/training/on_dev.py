@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.statistics import NO_ENDS
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
-from pyswarmopt_llm.searching.training.trainer import (
+from pyswarmopt_llm.training.trainer import (
     Addition,
     Lora,
     Trainable,

@@ -38,11 +38,11 @@ import pyswarmopt as pso
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
-from pyswarmopt_llm.common.optimizers import recipe_options
+from pyswarmopt_llm.run.directory import About, Run
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.searching.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run
-from pyswarmopt_llm.searching.scoring.scorer import Scorer, position_key
+from pyswarmopt_llm.searching.scorer import Scorer, position_key
 from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 NEVER = 10**9

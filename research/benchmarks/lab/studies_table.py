@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Objective, Result, Scores
+from pyswarmopt_llm.report.write import read_run
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Model, Objective, Result, Scores
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed

@@ -48,10 +48,10 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.run.record import pack, unpack
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_rivals.bench import Bench, Trial, as_patch, load_pool
 from pyswarmopt_rivals.methods import load_method
 

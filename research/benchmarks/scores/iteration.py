@@ -13,12 +13,12 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.run.record import RESULTS, Store
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
-from pyswarmopt_llm.searching.train import not_worse
 from pyswarmopt_llm.searching.written.expert_iteration import START, ExpertIteration, greedy_cover
 from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
+from pyswarmopt_llm.training.fitting import not_worse
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"

@@ -11,11 +11,11 @@ import pytest
 from engine_reference import load_tiny
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered, reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig, search_command
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.result import Result
 
 CONFIG: dict[str, Any] = {
     **{"base": "org/base", "experts": ("e/x", "e/y"), "tasks": ("t.json",), "out": "r"},

@@ -14,14 +14,14 @@ import safetensors.torch
 import torch
 from search_helpers import history
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.result import Result
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "extend.md"
 CONVEX = "convex"

@@ -10,11 +10,11 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Space
-from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.factor import FactorSpace
+from pyswarmopt_llm.searching.optimizers import make_optimizer
 
 
 def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:

@@ -128,4 +128,4 @@ def test_replies_that_cannot_be_read_count_as_wrong_and_are_counted_once(
     graph = find_metric("graph").on(items, "generate", lambda turn, _: turn, None)
     assert graph.judge(["I look at each path.", "Yes."]) == [0.0, 1.0]
     assert graph.judge(["Hm.", "Hm."]) == [0.0, 0.0]
-    assert caplog.messages == ["1 of 2 replies give no answer that could be read"]
+    assert caplog.messages == ["1 of 2 replies contain no readable answer"]

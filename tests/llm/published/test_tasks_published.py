@@ -94,7 +94,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected objects"):
         load_task(path)
     for spec in ("published:nlgraph", f"published:gsm8k:{tmp_path}"):
-        with pytest.raises(UserError, match="for nlgraph and knowledge-crosswords"):
+        with pytest.raises(UserError, match="nlgraph and knowledge-crosswords need the path"):
             load_task(spec)
     with pytest.raises(UserError, match="use one of: mmlu, mmlu-pro"):
         load_task("published:nothing")

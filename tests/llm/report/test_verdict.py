@@ -16,9 +16,9 @@ from search_helpers import parse
 
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import findings, print_findings, score_rows, strongest, verdict
+from pyswarmopt_llm.run.record import Packed, pack
+from pyswarmopt_llm.run.result import Result
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.record import Packed, pack
-from pyswarmopt_llm.searching.scoring.result import Result
 
 N = 100  # items of a split
 MODELS = ("best", "best_single", "base", "base_tuned", "expert_tuned")

@@ -23,21 +23,21 @@ from search_helpers import (
     write_task,
 )
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.training import trainer
-from pyswarmopt_llm.searching.written.replies import storable
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog
+from pyswarmopt_llm.training import trainer
 
 DEV, SAMPLES = 10, 8
 

@@ -17,11 +17,11 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run, check_fingerprints
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.opening import with_run
+from pyswarmopt_llm.run.directory import About, Run, check_fingerprints
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Result, read_result
+from pyswarmopt_llm.use.config import EvalConfig
+from pyswarmopt_llm.use.opening import with_run
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
@@ -59,7 +59,7 @@ def test_a_run_without_a_score_starts_over_unless_it_is_at_work(tmp_path: Path) 
     (path / "results.jsonl").write_text('{"what": "sea')  # killed while it wrote its first score
     with run.locked(), pytest.raises(UserError, match="another process is writing"):
         new_run(path)
-    with pytest.raises(UserError, match="metrics changed .* repeat the search .* starts over"):
+    with pytest.raises(UserError, match=r"metrics changed .* repeat the search .* starts over"):
         check_fingerprints(path, run.about, {"metrics": "mended"})
     again = Run.create(path, About(replace(CONFIG, seed=6), {"metrics": "mended"}))
     assert (again.about.config.seed, dict(again.about.fingerprints)) == (6, {"metrics": "mended"})
@@ -67,7 +67,7 @@ def test_a_run_without_a_score_starts_over_unless_it_is_at_work(tmp_path: Path) 
         again.store.add("search", "k", {})
     with pytest.raises(UserError, match="already contains a run"):
         new_run(path)
-    with pytest.raises(UserError, match="metrics changed .* or start a new run"):
+    with pytest.raises(UserError, match=r"metrics changed .* or start a new run"):
         check_fingerprints(path, run.about, {"metrics": "mended"})
 
 

@@ -29,10 +29,10 @@ from search_helpers import (
 )
 
 import pyswarmopt as pso
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.run.directory import Run
 
 pytestmark = pytest.mark.usefixtures("here")
 OUT = "run"  # relative, so that two runs are asked for with the same words

@@ -12,18 +12,18 @@ import torch
 from search_helpers import MakeSearch, ends_as, hand_over, keep_trained, note_trainings, stopped
 
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.run.result import Result
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.surrogate import Surrogate
-from pyswarmopt_llm.searching.training.trainer import fit, folds
+from pyswarmopt_llm.training.trainer import fit, folds
 
 
 @pytest.fixture

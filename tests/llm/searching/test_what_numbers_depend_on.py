@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from search_helpers import keep_trained, questions, small, stopped, swarm_llm, write_task
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.directory import Run
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.opening import model_of, open_model
+from pyswarmopt_llm.use.config import Machine
+from pyswarmopt_llm.use.opening import model_of, open_model
 
 DATED = (
     "{% set day = strftime_now('%d %b %Y') %}{{ day }}\n{% for m in messages %}"

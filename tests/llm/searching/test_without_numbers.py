@@ -12,10 +12,10 @@ from search_helpers import Hull, Position
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
 
 
 class Overflowing:

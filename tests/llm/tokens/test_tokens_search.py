@@ -14,8 +14,8 @@ import torch
 from search_helpers import louder, questions, search_words, small, swarm_llm, write_task
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.api import search
+from pyswarmopt_llm.run.directory import Run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""Rounding to the types of GGUF files.
+
+Package `gguf` reads all of them and writes those with blocks of 32 values; llama.cpp itself, in
+llama-cpp-python, writes K-quants.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.extras import missing_extra, optional
+
+LLAMA_CPP = "llama_cpp"
+K_QUANTS = ("Q4_K", "Q5_K", "Q6_K")
+HALF = "F16"
+
+
+def writable(kind: str) -> bool:
+    """Whether the packages that are installed can round to a type."""
+    return kind not in K_QUANTS or not missing_extra(LLAMA_CPP)
+
+
+def rounded(value: Tensor, kind: str) -> Tensor:
+    """The values that a type holds for these, (rows, width) float32.
+
+    Args:
+        value: matrix of any float dtype, on any device.
+        kind: a type of GGUF files, whose blocks divide the width.
+
+    Example:
+        >>> rounded(torch.linspace(-8, 7, 32)[None], "Q4_0")[0, :3].tolist()
+        [-8.0, -8.0, -7.0]
+    """
+    if kind == HALF:
+        return value.to(torch.float16).to(torch.float32)
+    import gguf
+
+    of_file = gguf.GGMLQuantizationType[kind]
+    wide = np.ascontiguousarray(value.to("cpu", torch.float32).numpy())
+    pack = _packed_by_llama_cpp if kind in K_QUANTS else gguf.quantize
+    return torch.from_numpy(gguf.dequantize(pack(wide, of_file), of_file)).to(value.device)
+
+
+def _packed_by_llama_cpp(wide: Any, of_file: Any) -> Any:
+    """The codes of a matrix, (rows, bytes) uint8."""
+    import gguf
+
+    rows, width = wide.shape
+    block, size = gguf.GGML_QUANT_SIZES[of_file]
+    codes = np.empty((rows, width // block * size), np.uint8)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (wide, codes)]
+    _library().ggml_quantize_chunk(int(of_file), *pointers, 0, rows, width, None)
+    return codes
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    """llama.cpp's library of tensors."""
+    package = optional(LLAMA_CPP, "`quantize` q4_k_m")
+    folder = Path(package.__file__).parent / "lib"
+    file = next(file for file in sorted(folder.iterdir()) if "ggml-base" in file.name)
+    library = ctypes.CDLL(str(file))
+    numbers = [ctypes.c_int64] * 3  # first value, rows, values of a row
+    pointers = [ctypes.c_void_p] * 2  # float32 values, room for codes
+    library.ggml_quantize_chunk.argtypes = [ctypes.c_int, *pointers, *numbers, ctypes.c_void_p]
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    return library
