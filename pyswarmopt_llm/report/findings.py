@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.report.phrases import more_examples, one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
 from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
@@ -41,7 +41,7 @@ class Verdict:
         kind: ``better``, ``level`` or ``worse`` than the strongest control, ``same`` (the result is
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
-        sentence: the answer, in at most 20 words with one number.
+        sentence: the answer, in at most 20 words with one score, or two if it is no.
         reasons: the reasons for it, one sentence each.
     """
 
@@ -118,7 +118,8 @@ def verdict(result: RunResult) -> Verdict:
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
     reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
-    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
+    more = more_examples(pair.needed, pair.n) if kind == "level" else ()
+    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason, *more))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
@@ -133,13 +134,13 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
+        'No: the mixture (0.840 on test) is not significantly better than the fine-tuned base model (0.850).'
     """
     if kind == "better":
         return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
-        return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
-    return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
+        return f"No: {best} ({ours:.3f} on test) is not significantly better than {other} ({theirs:.3f})."
+    return f"No: {other} ({theirs:.3f} on test) is significantly better than {best} ({ours:.3f})."
 
 
 def strongest(result: RunResult) -> tuple[str, float]:
@@ -314,7 +315,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
     for part in (
         found.verdict.sentence,
         table,
-        *found.verdict.reasons[:1],
+        *found.verdict.reasons[:2],
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",
