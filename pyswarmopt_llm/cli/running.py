@@ -83,6 +83,20 @@ def repeating() -> str:
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
 
 
+def check_adapters(specs: Sequence[str]) -> None:
+    """Read the headers of adapters on this disk, to report faults before transformers is imported.
+
+    Raises:
+        UserError: an adapter is damaged, or of a type that cannot be read.
+    """
+    here = [spec for spec in specs if (user_path(spec) / "adapter_config.json").is_file()]
+    if here:
+        from pyswarmopt_llm.experts.adapter import read_adapter
+
+        for spec in here:
+            read_adapter(spec)
+
+
 @contextmanager
 def loading(quiet: bool = False) -> Iterator[None]:
     """Tell on stderr that a command has begun, while it imports torch and more, which takes seconds."""

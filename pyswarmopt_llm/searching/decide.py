@@ -10,7 +10,7 @@ authors' released scripts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
@@ -145,7 +146,7 @@ def _chosen(request: Plan) -> Plan:
     chosen |= {name: request.given[name] for name in asked}
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
-        why["combine"] = "the mean of the scores is maximised, because they may be negative"
+        why["combine"] = _why_mean(objectives.metrics.values())
     if 0 < request.test_items < FEW_TEST and not objectives.externals:
         few = counted(request.test_items, "test example")
         why["test"] = f"{few} can only show large differences; add rows"
@@ -156,6 +157,18 @@ def _chosen(request: Plan) -> Plan:
         threads = torch.get_num_threads()
         chosen["threads"] = max(threads // (config.processes or threads), 1)
     return replace(request, config=replace(config, **chosen), why=why)
+
+
+def _why_mean(metrics: Collection[Metric]) -> str:
+    """Why the arithmetic mean stands for the harmonic one."""
+    signed = [metric for metric in metrics if metric.signed]
+    negative = {metric.name for metric in signed if metric.lower or metric.scale}
+    if negative:
+        cause = f"those of {', '.join(sorted(negative))} may be negative"
+    else:
+        unknown = {metric.name for metric in signed}
+        cause = f"those of {', '.join(sorted(unknown))} have no known range"
+    return f"the mean of the scores is maximised, because {cause}"
 
 
 def _published(config: SearchConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.events import OnEvent, ignore
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Patch, Score, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
@@ -133,6 +134,8 @@ def prepare(config: SearchConfig) -> Job:
     """Plan a search and load its tasks, experts and base; the first fault raises a `UserError`, and
     nothing is written.
     """
+    if not config.processes:
+        need_extra("ray", f"`workers` {config.workers}")
     return _opened(make_plan(config))
 
 

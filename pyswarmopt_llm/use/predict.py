@@ -6,6 +6,7 @@ Until the file is complete, a log beside it keeps finished answers.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -36,6 +37,7 @@ from pyswarmopt_llm.use.opening import answer_format_of_run, named_task, open_mo
 _NOT_ASKED = ("prompt", "id", "answer", "answers")
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
+DIGITS = 6  # of a probability in a file
 CHUNK = 128  # questions between two points from which an interrupted job can resume
 Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
@@ -245,6 +247,14 @@ def probabilities_of(
     return rows
 
 
+def _has_mark(path: Path) -> bool:
+    """Whether a file begins with a byte order mark, by which Excel knows UTF-8."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(BOM_UTF8)) == BOM_UTF8
+
+
 def write_predictions(
     out: Path, table: Table, predictions: Sequence[Prediction], columns: Mapping[str, str]
 ) -> None:
@@ -261,11 +271,13 @@ def write_predictions(
     frame = pd.DataFrame(rows, columns=[*table.names], dtype=object)
     frame[LABEL] = [one.label for one in predictions]
     shares = pd.DataFrame([one.probabilities for one in predictions], columns=[*columns])
-    frame = frame.join(shares.rename(columns=columns))
+    frame = frame.join(shares.rename(columns=columns).round(DIGITS))
     suffix = out.suffix.lower()
     if suffix in DELIMITED:
         sep = "\t" if suffix == ".tsv" else ","
         text = frame.to_csv(index=False, sep=sep, lineterminator="\n")
+        if _has_mark(table.path):
+            text = f"\ufeff{text}"
     else:
         lines = suffix == ".jsonl"
         text = frame.to_json(orient="records", double_precision=15, force_ascii=False, lines=lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name == "torch" or name.startswith("torch."):
+        if name.partition(".")[0] in ("torch",):
             raise AssertionError("torch is imported")
 
 sys.meta_path.insert(0, Refuse())
@@ -42,6 +43,9 @@ NEEDS_FILE = (
         ("eval --run none", "none"),
         ("generate --run none Hello", "none"),
         ("search --base base --experts base none --task t.csv --out new", "none"),
+        ("search --base base --experts base base --task t.csv --out run", "run"),
+        ("distill --base base --members base base --task t.csv --out run", "run"),
+        ("train-expert --base base --data t.csv --out run", "run"),
     ],
 )
 def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: Path) -> None:
@@ -59,6 +63,34 @@ def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: 
     )
     assert done.returncode == 2 and wrong in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "search --base base --experts cut cut --task t.csv --out new",
+        "compare --base base --experts cut cut --task t.csv --out new",
+        "merge --base base --experts cut cut --out new",
+        "ensemble --base base --members cut cut --task t.csv",
+    ],
+)
+def test_a_truncated_adapter_needs_neither_transformers_nor_peft(
+    words: str, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\n" * 6)
+    (tmp_path / "base").mkdir()
+    shutil.copytree(tiny_experts[0], tmp_path / "cut")
+    weights = tmp_path / "cut" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    without = WITHOUT.replace('("torch",)', '("transformers", "peft")')
+    done = subprocess.run(
+        [sys.executable, "-c", without, *words.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "adapter_model.safetensors" in done.stderr, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ") and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,27 @@ def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [{k: row[k] for k in wanted} for row, wanted in zip(found, rows, strict=True)] == rows
     assert [row["predicted"] for row in found] == [one.label for one in predictions]
-    assert all(sum(row[f"p({label})"] for label in LABELS) == pytest.approx(1) for row in found)
+    assert all(
+        sum(row[f"p({label})"] for label in LABELS) == pytest.approx(1, abs=1e-5) for row in found
+    )
     alone = sl.predict(runs["letter"], [rows[0], "north"])
     assert [one.label for one in alone] == [row["predicted"] for row in found]
+
+
+def test_a_table_for_excel_stays_one_and_probabilities_have_six_digits(
+    runs: dict[str, Path], new: Path
+) -> None:
+    marked, out = new.with_name("marked.csv"), new.with_name("out.csv")
+    marked.write_bytes(b"\xef\xbb\xbf" + new.read_bytes())
+    predictions = sl.predict(runs["letter"], marked, out)
+    plain = sl.predict(runs["letter"], new, new.with_name("plain.csv"))
+    assert out.read_bytes() == b"\xef\xbb\xbf" + new.with_name("plain.csv").read_bytes()
+    assert predictions == plain
+    for row, one in zip(read(new.with_name("plain.csv")), plain, strict=True):
+        for label in LABELS:
+            text = row[f"p({label})"]
+            assert len(text.partition(".")[2]) <= 6
+            assert abs(float(text) - one.probabilities[label]) <= 0.5000001e-6
 
 
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
