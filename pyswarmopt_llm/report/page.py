@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.report.findings import combination, findings, method
+from pyswarmopt_llm.report.front import figure, heading, pictures, table
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.scores.tasks import Task
@@ -52,9 +53,20 @@ def render_report(
         score=score,
         combination=combination(result),
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
+        front=_front(result),
+        figure=figure,
+        heading=heading,
         changes=list(_changed_tasks(result, tasks)),
         method=method(about),
     )
+
+
+def _front(result: Result) -> dict[str, Any]:
+    """Table and pictures of a front; empty if none was searched for."""
+    if not result.chosen:
+        return {}
+    headings, rows = table(result)
+    return {"headings": headings, "rows": rows, "pictures": pictures(result)}
 
 
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
@@ -63,12 +75,13 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
     """
     single = result.models["best_single"].dev.tasks
     for name, ours in result.best.dev.tasks.items():
+        task = result.objectives[name].task or name
         gain = np.subtract(ours.per_item, single[name].per_item)
         yield {
             "name": name,
             "gained": np.flatnonzero(gain > 0).tolist(),
             "lost": np.flatnonzero(gain < 0).tolist(),
-            "questions": tasks[name].dev if name in tasks else (),
+            "questions": tasks[task].dev if task in tasks else (),
         }
 
 

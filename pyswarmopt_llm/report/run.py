@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,15 +13,20 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
+from pyswarmopt_llm.common.files.regular import refuse_link, refuse_links, user_path, write_text
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.prepare import prepare, reopen
-from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, check_fingerprints, check_new
+from pyswarmopt_llm.searching.scoring.result import FRONT, Result, read_result
+from pyswarmopt_llm.searching.scoring.run_directory import (
+    Run,
+    check_fingerprints,
+    check_new,
+    exclusive,
+)
 from pyswarmopt_llm.searching.search import about, complete
 
 log = logging.getLogger(__name__)
@@ -143,6 +149,44 @@ def read_run(path: Path) -> tuple[Run, Result]:
     return run, result
 
 
+def choose(path: Path, number: int) -> SearchResult:
+    """Make a point of the front the result: its files become ``best/``, with card and report.
+
+    Args:
+        path: finished run of a search for a front.
+        number: the point, from 1.
+
+    Returns:
+        The run with its new result.
+
+    Raises:
+        UserError: the run is not finished, or has no such point.
+        OSError: the directory cannot be written to.
+
+    Example:
+        >>> choose(Path("runs/front"), 3).run  # doctest: +SKIP
+        PosixPath('runs/front')
+    """
+    run, result = read_run(path)
+    if not result.chosen:
+        raise UserError(f"{path} has no front to choose from; search with `front`")
+    if not 1 <= number <= len(result.front):
+        raise UserError(f"{path} has no point {number}; choose one of 1 to {len(result.front)}")
+    with exclusive(path):
+        for folder in (path / "best", path / FRONT):
+            refuse_links(folder)
+        fresh = path / "best.new"
+        shutil.rmtree(fresh, ignore_errors=True)  # of an earlier, interrupted call
+        shutil.copytree(path / FRONT / str(number), fresh)
+        (fresh / "README.md").unlink(missing_ok=True)
+        shutil.rmtree(path / "best")
+        fresh.rename(path / "best")
+        content = result.with_point(number)
+        run.finish(content.to_json())
+    write_report(path)
+    return SearchResult(path, content.to_json(), verdict(content).sentence)
+
+
 def write_report(path: Path) -> Path:
     """Rewrite ``report.html`` of a finished run, and the card if missing; return its path.
 
@@ -156,6 +200,11 @@ def write_report(path: Path) -> Path:
     if not (path / CARD).is_file():
         refuse_link(path / "best")
         write_text(path / CARD, model_card(run.about, result))
+    for number in range(1, result.chosen and len(result.front) + 1):
+        card = path / FRONT / str(number) / "README.md"
+        if card.parent.is_dir() and not card.is_file():
+            refuse_link(card.parent)
+            write_text(card, model_card(run.about, result.with_point(number)))
     page = render_report(run.about, result, run.rows, unchanged_tasks(run))
     write_text(path / PAGE, page)
     return path / PAGE

@@ -51,6 +51,10 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> Result:
             trained = train_on_labels(job, found, run.path / TRAINED)
         job.tell(Event("closing"))
         result = finish(job, run, found, trained, start)
+        if job.config.front:
+            from pyswarmopt_llm.searching.points import with_front
+
+            result = with_front(job, run, found, result)
         run.finish(result.to_json())
     return result
 
