@@ -106,7 +106,9 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     module = _HOME.get(name) or _MODULES.get(name)
     if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from pyswarmopt.base.spelling import missing
+
+        raise missing("pyswarmopt", name)
     from pyswarmopt.base.arrays import needing_torch
 
     with needing_torch(f"pyswarmopt.{name}"):

@@ -16,6 +16,7 @@ from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import interval_name, median_interval
+from pyswarmopt.parts.bounds import listed
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -141,6 +142,7 @@ def compare(
         (['mine'], 6)
     """
     named = _named(recipes)
+    bounds = listed(bounds)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():
         found = []

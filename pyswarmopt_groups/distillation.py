@@ -17,11 +17,11 @@ from pyswarmopt_groups.run import Group, member_row, verdicts_row
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
-from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.expert import train_expert
-from pyswarmopt_llm.searching.training.trainer import OnRound
+from pyswarmopt_llm.training.examples import TrainingOptions
+from pyswarmopt_llm.training.expert import train_expert
+from pyswarmopt_llm.training.trainer import OnRound
 
 
 def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, read_json, versions, write_json
-from pyswarmopt_llm.searching.scoring.record import RESULTS, Store, has_rows
-from pyswarmopt_llm.searching.scoring.run_directory import LOCK, exclusive
+from pyswarmopt_llm.run.directory import LOCK, exclusive
+from pyswarmopt_llm.run.record import RESULTS, Store, has_rows
 
 ABOUT = "about.json"
 FORMAT = 3

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.api import resume, search
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
@@ -28,15 +29,14 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import inspect_experts
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
-    from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.scores.tasks.load import load_task
-    from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.expert import train_expert
-    from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
-    from pyswarmopt_llm.searching.use.generate import generate_text as generate
-    from pyswarmopt_llm.searching.use.predict import predict
     from pyswarmopt_llm.tokens.space import open_mixture
     from pyswarmopt_llm.tools.check import check
+    from pyswarmopt_llm.training.examples import TrainingOptions
+    from pyswarmopt_llm.training.expert import train_expert
+    from pyswarmopt_llm.use.evaluate import evaluate_model as evaluate
+    from pyswarmopt_llm.use.generate import generate_text as generate
+    from pyswarmopt_llm.use.predict import predict
 
 # Public name -> its module, or "module:name" if the name differs there.
 _HOME = {
@@ -44,22 +44,22 @@ _HOME = {
     "Patch": "common.interfaces",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
-    "TrainingOptions": "searching.training.examples",
+    "TrainingOptions": "training.examples",
     "UserError": "common.errors",
     "adapter_patch": "mix.load",
     "check": "tools.check",
-    "evaluate": "searching.use.evaluate:evaluate_model",
-    "generate": "searching.use.generate:generate_text",
+    "evaluate": "use.evaluate:evaluate_model",
+    "generate": "use.generate:generate_text",
     "inspect_experts": "experts.compatibility",
     "load_task": "scores.tasks.load",
     "open_mixture": "tokens.space",
     "open_model": "mix.load",
-    "predict": "searching.use.predict",
+    "predict": "use.predict",
     "resolve_base": "experts.base",
-    "resume": "report.run",
+    "resume": "api",
     "score_of": "common.statistics",
-    "search": "report.run",
-    "train_expert": "searching.training.expert",
+    "search": "api",
+    "train_expert": "training.expert",
 }
 
 

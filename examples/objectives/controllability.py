@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pyswarmopt_llm as sl
-from pyswarmopt_llm.published.classifiers import controllability
+from pyswarmopt_llm.external.classifiers import controllability
 from pyswarmopt_llm.scores.metrics.metric import Written
 
 TOKENS = 200  # maximum per reply, as in searches with a reward model

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm import resolve_base
-from pyswarmopt_llm.published.classifiers import RewardModel
+from pyswarmopt_llm.external.classifiers import RewardModel
 
 TOPICS = (
     "the sea",

@@ -28,6 +28,17 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
 }
 
 
+# names elsewhere -> what is nearest here
+FOREIGN = {
+    "pso": "constriction",
+    "lbest": "constriction",
+    "local_best": "constriction",
+    "cma": "covariant, or recipe=None, the default",
+    "cmaes": "covariant, or recipe=None, the default",
+    "cma_es": "covariant, or recipe=None, the default",
+}
+
+
 def get(name: str, **options: Any) -> Recipe:
     """The recipe with this name; dashes count as underscores, and case is ignored.
 
@@ -46,6 +57,8 @@ def get(name: str, **options: Any) -> Recipe:
         'model_swarms'
     """
     known = name.replace("-", "_").lower()
+    if known in FOREIGN:
+        raise ValueError(f"there is no recipe named {name!r}; did you mean {FOREIGN[known]}?")
     if known not in RECIPES:
         there_are = f"use {', '.join(sorted(RECIPES))}, or recipe=None for the default"
         raise ValueError(

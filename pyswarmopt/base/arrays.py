@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -120,28 +120,38 @@ def largest_number(dtype: DType) -> float:
 
 
 @contextmanager
-def needing_torch(what: str) -> Iterator[None]:
-    """Turn a failed import of torch into a one-line ImportError with the feature and the extra."""
+def needing(package: str, what: str, cure: str) -> Iterator[None]:
+    """Turn a failed import of a package into a one-line ImportError with the feature and the cure."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] != package:
             raise
-        raise ImportError(
-            f"{what} needs torch, which is not installed: install the extra 'torch'"
-        ) from None
+        raise ImportError(f"{what} needs {package}, which is not installed: {cure}") from None
+
+
+def needing_torch(what: str) -> AbstractContextManager[None]:
+    """As `needing`, of torch."""
+    return needing("torch", what, "install the extra 'torch'")
 
 
 def holds_numbers(array: npt.NDArray[Any]) -> bool:
     """Whether all entries are real numbers: no None (NumPy would read NaN), no complex numbers (it
-    would drop imaginary parts), and no text (it would parse it).
+    would drop imaginary parts), no text (it would parse it), and no other objects.
 
     Example:
         >>> holds_numbers(np.array([1, 2.5])), holds_numbers(np.array([1, None]))
         (True, False)
+        >>> holds_numbers(np.array({"loss": 1.0}))
+        False
     """
     kind = array.dtype.kind
-    return kind in "biuf" or (kind == "O" and all(entry is not None for entry in array.flat))
+    return kind in "biuf" or (kind == "O" and all(map(_is_real, array.flat)))
+
+
+def _is_real(entry: Any) -> bool:
+    """Whether Python can convert an object to a float without parsing it."""
+    return hasattr(entry, "__float__") or hasattr(entry, "__index__")
 
 
 def median(values: npt.ArrayLike) -> float:
@@ -162,7 +172,8 @@ def padded(rows: Iterable[Any]) -> Floats:
 
 
 def untensored(data: Any) -> Any:
-    """Convert tensors to arrays, also in lists and tuples; anything else is unchanged.
+    """Convert tensors to arrays, and masked arrays to arrays with NaN, also in lists and tuples;
+    anything else is unchanged.
 
     Example:
         >>> untensored([1.0, (2.0, None)])
@@ -170,13 +181,26 @@ def untensored(data: Any) -> Any:
     """
     if isinstance(data, list | tuple):
         return [untensored(each) for each in data]
-    return as_array(data) if is_tensor(data) else data
+    return as_array(data) if is_tensor(data) or is_masked(data) else data
+
+
+def is_masked(data: Any) -> bool:
+    """Whether an object is one of NumPy's masked arrays, whose masked values are missing.
+
+    Example:
+        >>> is_masked(np.ma.masked), is_masked(np.zeros(3))
+        (True, False)
+    """
+    kind = type(data)
+    return kind is not np.ndarray and issubclass(kind, np.ndarray) and hasattr(data, "filled")
 
 
 def as_array(tensor: Array) -> npt.NDArray[Any]:
     """A tensor as an array, sharing memory if on the CPU; bfloat16 becomes float32, which NumPy
-    lacks. Arrays are returned unchanged.
+    lacks. Masked values become NaN; other arrays are returned unchanged.
     """
+    if is_masked(tensor):
+        return tensor.astype(np.float64).filled(math.nan)
     if not is_tensor(tensor):
         return np.asarray(tensor)
     if dtype_name(tensor) == "bfloat16":

@@ -50,7 +50,7 @@ def matrix(
     if is_tensor(data):
         given = data.detach()
     else:
-        given = np.asarray(data)
+        given = as_array(untensored(data))
     if dtype_name(given).startswith("complex"):
         raise ValueError(f"{name} must be real numbers, not complex; use abs(value), for example")
     if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":

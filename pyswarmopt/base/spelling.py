@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -56,23 +56,55 @@ FOREIGN = {
 }  # fmt: skip
 
 
-def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Like `suggesting`.
+# what is looked for in our objects and modules: owner -> names elsewhere -> what to do
+_HERE = {
+    "Study": {
+        "optimize": "call study.ask() and study.tell(trial, value), or pso.minimize(fun, bounds)",
+        "best": "use study.result()",
+        "best_params": "use study.result().params",
+        "best_trial": "use study.result()",
+        "best_value": "use study.result().fun",
+    },
+    "Swarm": {
+        "optimize": "call swarm.ask() and swarm.tell(x, values), or pso.minimize(fun, bounds, recipe)",
+        "best_cost": "use swarm.best.value",
+        "best_position": "use swarm.best.x",
+    },
+    "Result": {
+        "save": "use pickle.dump(r, file)",
+        "to_dict": "use dict(r)",
+        "to_json": "use json.dumps({'x': r.x.tolist(), 'fun': r.fun}), or r.params with space=",
+        "to_pandas": "use r.history.to_pandas()",
+    },
+    "pyswarmopt": {
+        "PSO": "use pso.minimize(fun, bounds, recipe='constriction'), or pso.Swarm",
+        "minimise": "use pso.minimize",
+        "optimize": "use pso.minimize",
+    },
+    "topology": {"Star": "use topology.Global", "star": "use topology.Global"},
+}
 
-    Args:
-        records: typed dicts of the keyword arguments that the signature does not list.
+
+def missing(owner: str, name: str) -> AttributeError:
+    """The error for an unknown attribute, with a hint if other libraries have it.
+
+    Example:
+        >>> missing("Study", "best_params")
+        AttributeError("Study has no attribute 'best_params'; use study.result().params")
     """
-    more = [name for record in records for name in record.__annotations__]
-    return functools.partial(suggesting, more=more)
+    cure = _HERE[owner].get(name)
+    hint = ""
+    if cure is not None:
+        hint = f"; {cure}"
+    return AttributeError(f"{owner} has no attribute {name!r}{hint}")
 
 
-def suggesting(function: Callable[P, R], more: Sequence[str] = ()) -> Callable[P, R]:
+def suggesting(function: Callable[P, R]) -> Callable[P, R]:
     """Raise a one-line TypeError for an unknown argument, with a suggestion; other libraries' names
     are recognised.
 
     Args:
         function: function, or a constructor.
-        more: arguments that its signature does not list.
 
     Example:
         >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)
@@ -81,8 +113,7 @@ def suggesting(function: Callable[P, R], more: Sequence[str] = ()) -> Callable[P
     """
     called = function.__qualname__.removesuffix(".__init__")
     parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-    names += more
+    names = [p.name for p in parameters if p.name != "self"]
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

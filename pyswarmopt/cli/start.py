@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from types import FrameType
 from typing import NoReturn
 
+from pyswarmopt import __version__
 from pyswarmopt.cli.streams import prepare
-from pyswarmopt.cli.terminal import INTERRUPTED, complain
+from pyswarmopt.cli.terminal import INTERRUPTED, complain, echo
 
 
 def pyswarmopt() -> NoReturn:
@@ -27,8 +29,11 @@ def swarm_llm() -> NoReturn:
 
 def _run(module: str, extra: str, *needed: str) -> NoReturn:
     """Call the `main` of a module, with a Ctrl-C that imports cannot swallow, unless packages of an
-    extra that it needs are missing.
+    extra that it needs are missing. ``--version`` needs none.
     """
+    if sys.argv[1:] == ["--version"]:
+        echo(__version__)
+        raise SystemExit(0)
     for name in needed:
         if find_spec(name) is None:
             raise SystemExit(complain(f"{name} is not installed; install the extra '{extra}'"))

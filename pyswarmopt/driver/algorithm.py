@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from pyswarmopt.default.continuous import (
     MODELLED_NUMBERS,
     DefaultSearch,
 )
-from pyswarmopt.default.phases import MATRIX_DIM, PhasedSearch
+from pyswarmopt.default.phases import MATRIX_DIM, PhasedSearch, S
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
+APART = 1e-3  # least distance of known points in a named recipe's swarm, as a share of the sides
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
 
 
@@ -88,35 +89,35 @@ def _affordable(population: int, max_evals: int | None) -> int:
 # ---- the search ----
 
 
-def make_optimizer(
-    options: Options,
-    problem: Problem,
-    recipe: Recipe | None,
-    maximize: bool,
-    search_for: Callable[[Options, Problem], Callable[..., PhasedSearch]],
-) -> Any:
-    """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`, which `search_for`
-    chooses.
-    """
-    # A single lucky draw must not count as the target, so a noisy search checks means itself.
-    target = options.target
-    if options.noisy:
-        target = None
-    if recipe is not None:
-        return _swarm(options, problem, recipe, maximize, target)
-    positions, known = _starting_points(problem, MOST_KNOWN, maximize)
-    return search_for(options, problem)(
+def default_search(options: Options, problem: Problem, maximize: bool) -> PhasedSearch:
+    """The default search that suits the problem."""
+    return phased_search(search_for(options, problem), options, problem, maximize)
+
+
+def phased_search(kind: Callable[..., S], options: Options, problem: Problem, maximize: bool) -> S:
+    """A search of this kind for the problem's coordinates, from the starting and known points."""
+    best = problem.best_known(max(MOST_KNOWN - len(problem.start), 1), maximize)
+    known = len(best)
+    positions = _positions(problem, best)
+    return kind(
         problem.coding.bounds(),
         positions=positions,
         maximize=maximize,
         seed=options.seed,
         max_evals=options.max_evals,
         max_iter=options.max_iter,
-        target=target,
+        target=_checked_by_search(options),
         population=options.population,
         kinds=problem.coding.kinds,
         known=known,
     )
+
+
+def _checked_by_search(options: Options) -> float | None:
+    """The target. A single lucky draw must not count, so a noisy search checks means itself."""
+    if options.noisy:
+        return None
+    return options.target
 
 
 def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
@@ -146,20 +147,30 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
     return mixed.MixedSearch
 
 
-def _swarm(
-    options: Options, problem: Problem, recipe: Recipe, maximize: bool, target: float | None
+def recipe_swarm(
+    options: Options, problem: Problem, recipe: Recipe, maximize: bool, together: bool
 ) -> Swarm:
-    """A recipe's swarm, with the user's limits; each starting point is a particle."""
+    """A recipe's swarm, with the user's limits; each starting point is a particle, and so are the
+    best known points that differ.
+
+    Args:
+        options: of the search.
+        problem: what is searched.
+        recipe: what the particles do.
+        maximize: whether larger values are better.
+        together: whether particles wait for one another.
+    """
     from pyswarmopt.swarm import Swarm
 
     rules = list(recipe.stop)
     if options.max_iter is not None:  # it replaces the recipe's
         rules = [rule for rule in rules if not isinstance(rule, MaxIter)]
         rules.append(MaxIter(options.max_iter))
+    target = _checked_by_search(options)
     if target is not None:
         rules.append(Target(target))
     population = options.population or recipe.population
-    positions, _ = _starting_points(problem, population, maximize)
+    positions = _positions(problem, _apart(problem, population, maximize))
     if positions is not None:
         population = max(population, len(positions))
     recipe = replace(recipe, stop=tuple(rules))
@@ -173,18 +184,37 @@ def _swarm(
         positions=positions,
         maximize=maximize,
         seed=options.seed,
+        asynchronous=not together,
     )
 
 
-def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Floats | None, int]:
-    """The given starting points and the best known ones, at most `most` in total, but at
-    least one of these; the number of known ones.
-    """
-    best = problem.best_known(max(most - len(problem.start), 1), maximize)
-    points = np.concatenate([problem.start, problem.coding.encode(best)])
+def _positions(problem: Problem, known: Floats) -> Floats | None:
+    """The given starting points and known ones, (k, D), for the search; None without any."""
+    points = np.concatenate([problem.start, problem.coding.encode(known)])
     if not len(points):
-        return None, 0
-    return points, len(best)
+        return None
+    return points
+
+
+def _apart(problem: Problem, population: int, maximize: bool) -> Floats:
+    """The best known points, (k, D), at least `APART` of a side from each other; half of them if
+    they lie in a plane, which a swarm of them alone would not leave.
+    """
+    sides = problem.coding.high - problem.coding.low
+    free = int(np.count_nonzero(sides))
+    sides = np.where(sides > 0, sides, 1.0)
+    kept = np.empty((0, problem.dim))
+    most = max(population - len(problem.start), 1)
+    for x in problem.best_known(MOST_KNOWN, maximize):
+        distances = np.abs((kept - x) / sides).max(axis=1, initial=0.0)
+        if len(kept) < most and (distances >= APART).all():
+            kept = np.vstack([kept, x])
+    if len(kept) < 2:
+        return kept
+    spread = (kept - kept.mean(axis=0)) / sides
+    if np.linalg.matrix_rank(spread, APART) < min(free, len(kept) - 1):
+        return kept[: len(kept) // 2]
+    return kept
 
 
 def _planned_moves(options: Options, population: int) -> int | None:

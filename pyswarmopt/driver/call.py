@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_tensor
+from pyswarmopt.base.arrays import Floats, as_array, holds_numbers, is_masked, is_tensor
 from pyswarmopt.base.inputs import as_values
 from pyswarmopt.base.words import cut
 
@@ -31,7 +32,7 @@ def call(fun: Objective, x: Floats) -> CallOutcome:
         value = fun(x.copy())
     except Exception as error:  # on_error decides about any error of the user's objective
         return CallOutcome(None, error)
-    if is_tensor(value):
+    if is_tensor(value) or is_masked(value):
         value = as_array(value)
     return CallOutcome(value, None)
 
@@ -94,7 +95,12 @@ class Form:
         return math.prod(shape) == 1
 
     def _hint(self, value: Any) -> str:
-        """What to do about None or several numbers."""
+        """What to do about None, a dict, a coroutine or several numbers."""
+        if isinstance(value, Mapping):
+            return "; return one of its values"
+        if inspect.iscoroutine(value):
+            value.close()  # no warning that it was never awaited
+            return "; fun is asynchronous, so pass lambda x: asyncio.run(fun(x))"
         if value is None or (isinstance(value, tuple | list) and None in value):
             return "; return NaN, not None, for a failure"
         shape = _shape(value)

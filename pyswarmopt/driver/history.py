@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, needing
 from pyswarmopt.base.record import columns, rows_of
 
 if TYPE_CHECKING:
@@ -156,15 +156,14 @@ class History(list[Any]):
     def to_pandas(self) -> Any:
         """The records as a `pandas.DataFrame`, with a column per field. A position has a column per
         coordinate, x0, x1, ..., or, with a space, a column per parameter, in the parameter's units
-        and empty if inactive.
+        and empty if inactive. `again` marks points whose value was known, so that they were not
+        evaluated again.
         """
-        import pandas as pd
-
+        pd = imported_pandas("to_pandas()")
         table = columns(self, KINDS[self.granularity], "")
         if self.granularity != "particles":
             return pd.DataFrame(table)
         points = table.pop("x")
-        del table["again"]
         if not self._constrained:
             del table["violation"]
         if self.objectives:
@@ -193,6 +192,18 @@ class History(list[Any]):
             )
         self._stride = saved["history.stride"]
         self[:] = rows_of(saved, KINDS[self.granularity], "history.")
+
+
+def imported_pandas(what: str) -> Any:
+    """pandas, which only tables need.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with needing("pandas", what, "pip install pandas"):
+        import pandas
+
+    return pandas
 
 
 def plain(value: Any) -> Any:

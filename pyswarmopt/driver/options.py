@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_limit, as_seed, require_callable
 from pyswarmopt.driver.call import Objective, OnError
-from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.history import Granularity, ParticleRecord
 from pyswarmopt.driver.problem.constraints import Constraints, row_of
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.result import Result
-from pyswarmopt.parts.bounds import read_bounds
+from pyswarmopt.parts.bounds import listed, read_bounds
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -30,50 +30,15 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
-FORMS = "(points, values), (points, values, constraints) or the Result of another run"
+# points with their values, and with constraints that fun returns; a data frame, or a result
+Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result | Any
+FORMS = (
+    "(points, values), (points, values, constraints), a data frame with a column 'value', or the "
+    "Result of another run"
+)
+VALUE = "value"  # column of a history's values
+RECORDED = {VALUE, *ParticleRecord._fields}  # columns that are no parameters
 Callback = Callable[[Any], bool | None]  # called with the result so far
-
-
-class ProblemArguments(TypedDict, total=False):
-    """Arguments of `minimize`, `minimize_multi` and `Study`; `pyswarmopt.minimize` describes them."""
-
-    max_evals: int | None
-    seed: int | np.random.Generator | None
-    x0: Start | None
-    integrality: npt.ArrayLike | None
-    constraints: Any
-    categorical: npt.ArrayLike | None
-    space: Mapping[str, Any] | None
-
-
-class GoalArguments(ProblemArguments, total=False):
-    """Further arguments of `minimize` and `Study`."""
-
-    target: float | None
-    known: Known | None
-    patience: int | None
-
-
-class CallArguments(ProblemArguments, total=False):
-    """Further arguments of `minimize` and `minimize_multi`, which call the function."""
-
-    workers: int | Executor
-    vectorized: bool
-    callback: Callback | None
-    on_error: OnError
-    checkpoint: str | os.PathLike[str] | None
-    timeout: float | None
-
-
-class Arguments(GoalArguments, CallArguments, total=False):
-    """Arguments of `minimize` and `maximize` except fun, bounds, recipe and population."""
-
-    max_iter: int | None
-    history: Granularity | None
-    progress: bool
-    asynchronous: bool
-    noisy: bool
 
 
 @dataclass(repr=False, eq=False)
@@ -112,6 +77,10 @@ class Options:
     patience: int | None = None
 
     def __post_init__(self) -> None:
+        self.bounds = listed(self.bounds)
+        if isinstance(self.bounds, Mapping) and self.space is None:  # it can mean nothing else
+            self.space = self.bounds
+            self.bounds = None
         limits = ("max_evals", 1), ("max_iter", 0), ("population", 1), ("patience", 1)
         for name, least in limits:
             setattr(self, name, as_limit(name, getattr(self, name), least))
@@ -179,7 +148,7 @@ class Problem(NamedTuple):
         costs, *amounts = np.atleast_2d(values.T)
         if maximize:
             costs = -costs
-        violations = np.array([self.constraints.outside(x)[2] for x in points])
+        violations = np.array([self.constraints.violation(x) for x in points])
         if amounts:  # as `fun` returned them
             violations = np.maximum(amounts, 0.0).sum(axis=0)
         order = np.lexsort((costs, violations))
@@ -309,6 +278,8 @@ def starting_points(
     """
     if isinstance(x0, Result):
         return np.atleast_2d(x0.x)
+    if is_frame(x0):
+        x0 = _without_record(x0, space)
     named = _rows_by_name(x0, space)
     if named is not None and space is not None:
         points = np.full((len(named), len(space.names)), math.nan)
@@ -331,9 +302,10 @@ def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] |
     """Points as dicts of parameters; None if they are numbers only."""
     if space is None:
         return None
-    if hasattr(points, "to_dict") and hasattr(points, "columns"):  # empty cells are inactive
-        rows = points.to_dict("records")
-        return [{n: v for n, v in row.items() if v is not None and v == v} for row in rows]
+    if is_frame(points):
+        return list(map(_active, points.to_dict("records")))
+    if hasattr(points, "to_dict"):  # a row of a frame
+        return [_active(points.to_dict())]
     if isinstance(points, list) and points:
         several = points
     else:
@@ -341,6 +313,25 @@ def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] |
     if all(isinstance(params, Mapping) for params in several):
         return several
     return None
+
+
+def is_frame(thing: Any) -> bool:
+    """Whether an object is a data frame in the manner of pandas."""
+    return hasattr(thing, "to_dict") and hasattr(thing, "columns")
+
+
+def _active(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a row; empty cells are inactive."""
+    return {name: value for name, value in row.items() if value is not None and value == value}
+
+
+def _without_record(frame: Any, space: Space | None) -> Any:
+    """A frame without the columns that `History.to_pandas` adds to the points."""
+    names = []
+    if space is not None:
+        names = space.searched
+    kept = [name for name in frame.columns if name in names or name not in RECORDED]
+    return frame[kept]
 
 
 def known_points(
@@ -362,10 +353,14 @@ def known_points(
         return KnownPoints(np.empty((0, len(low))), np.empty(0))
     if isinstance(known, Result) and np.ndim(known.fun) == 0:
         known = known.known()
+    if is_frame(known):
+        known = _of_frame(known, space)
     if not isinstance(known, tuple) or len(known) not in (2, 3):
         raise ValueError(f"known must be {FORMS}, got {type(known).__name__}")
     points, *columns = known
     values = _numbers(columns)
+    if len(points) == 0 and len(values) == 0:
+        return known_points(None, space, bounds, returned)
     if len(known) == 2 and returned and len(values):
         raise ValueError(
             "with constraints='returned', known= must be (points, values, constraints); "
@@ -390,6 +385,13 @@ def known_points(
             stacklevel=2,
         )
     return KnownPoints(rows[allowed], values[allowed])
+
+
+def _of_frame(frame: Any, space: Space | None) -> tuple[Any, Any]:
+    """Points and values of a data frame, such as `History.to_pandas` makes."""
+    if VALUE not in frame.columns or (space is not None and VALUE in space.searched):
+        raise ValueError(f"known: a data frame needs a column {VALUE!r}, which is no parameter")
+    return _without_record(frame, space), frame[VALUE]
 
 
 def _numbers(columns: Sequence[Any]) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.spelling import missing
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.problem.constraints import Breach
@@ -163,6 +164,11 @@ class Result(Mapping[str, Any]):
         units = np.where(active, (x - low) / np.where(high > low, high - low, 1.0), np.nan)
         shares = zip(self.space.names, main_effects(units, values).tolist(), strict=True)
         return dict(sorted(shares, key=lambda share: -share[1]))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Result", name)
 
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]

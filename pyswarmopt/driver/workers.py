@@ -14,6 +14,10 @@ from pyswarmopt.driver.call import CallOutcome
 if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
     from concurrent.futures import Executor
 
+UNPICKLED = (
+    "processes receive fun by its name: define it at the top of a module, not as a lambda or inside "
+    "a function; or use threads (workers=4) or joblib's loky executor"
+)
 TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
 
 
@@ -89,6 +93,8 @@ class Workers:
         except BrokenExecutor:
             raise
         except Exception as error:  # a result that cannot be pickled, for example
+            if "pickle" in str(error):
+                error.add_note(UNPICKLED)
             return CallOutcome(None, error)
         if not isinstance(outcome, CallOutcome):
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,10 +58,23 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
     return low, high
 
 
+def listed(bounds: Any) -> Any:
+    """The pairs of an iterator, such as zip(low, high), as a list; other bounds unchanged.
+
+    Example:
+        >>> listed(zip([0, 1], [2, 3]))
+        [(0, 2), (1, 3)]
+    """
+    if isinstance(bounds, Iterator):
+        return list(bounds)
+    return bounds
+
+
 def _low_high(bounds: Any) -> tuple[Floats, Floats]:
+    bounds = listed(bounds)
     try:
         if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-            return np.asarray(bounds.lb, np.float64), np.asarray(bounds.ub, np.float64)
+            return _side(bounds.lb), _side(bounds.ub)
         sides = []
         if isinstance(bounds, Sequence):
             sides = untensored([*bounds])
@@ -70,8 +83,8 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
         vectors = sum(isinstance(side, np.ndarray) and side.ndim == 1 for side in sides)
         plain = isinstance(bounds, tuple) or (vectors == 2 and len(sides[0]) != 2)
         if len(sides) == 2 and vectors and plain:
-            return np.asarray(sides[0], np.float64), np.asarray(sides[1], np.float64)
-        pairs = np.asarray(sides, dtype=np.float64)
+            return _side(sides[0]), _side(sides[1])
+        pairs = _side(sides)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"bounds={_brief(bounds)}: {FORMS}") from None
     if pairs.shape == (2,):
@@ -85,6 +98,14 @@ def _low_high(bounds: Any) -> tuple[Floats, Floats]:
             "of two NumPy arrays for (low, high)"
         )
     return pairs[:, 0], pairs[:, 1]
+
+
+def _side(numbers: Any) -> Floats:
+    """Numbers as an array; text is refused, which NumPy would parse."""
+    read = np.asarray(numbers)
+    if read.dtype.kind in "USO" and any(isinstance(entry, str) for entry in read.flat):
+        raise ValueError("bounds must be numbers, not text")
+    return read.astype(np.float64)
 
 
 def _brief(bounds: Any) -> str:

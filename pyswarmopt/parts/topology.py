@@ -13,10 +13,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Array, Ints, as_array, beside, is_tensor
+from pyswarmopt.base.spelling import missing
 from pyswarmopt.base.state import State
 
 Topology = Callable[[State, np.random.Generator], Array]
@@ -269,6 +271,10 @@ def named(name: str) -> Topology:
 def _shifted(n: int, offsets: tuple[int, ...]) -> Ints:
     """Row i: ``(i + offset) % n`` for every offset; cached, so not to be edited."""
     return (np.arange(n)[:, None] + np.array(offsets)) % n
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("topology", name)
 
 
 __all__ = [

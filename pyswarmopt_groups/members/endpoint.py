@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from pyswarmopt_groups.members.protocol import GREEDY, Member, MemberDown, Sampling, Texts
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.published.endpoint import ChatClient, Completion, server_url
+from pyswarmopt_llm.external.endpoint import ChatClient, Completion, server_url
 
 KEY = "SWARM_LLM_MEMBER_KEY"
 _WHEN_DOWN = (

@@ -17,8 +17,8 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import numbered, unique_names
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 from pyswarmopt_llm.tokens import members as token_members
+from pyswarmopt_llm.use.opening import check_unchanged, result_of
 
 
 def open_members(
@@ -85,7 +85,7 @@ class _Loader:
             return partial(ClassifierMember, source=classifier, device=self.device)
         return partial(self._model, token_members.find_members([spec], base)[0])
 
-    def _model(self, found: token_members.Member, name: str) -> Member:
+    def _model(self, found: token_members.TokenMember, name: str) -> Member:
         key = found.base.fingerprint
         if key not in self.bases:
             engine = load_engine(found.base, self.dtype, self.device, self.threads)

@@ -47,7 +47,7 @@ def command(
         config = demo_search(seed, run)
     if quick:
         config = replace(config, train="off")
-    from pyswarmopt_llm.report.run import search
+    from pyswarmopt_llm.api import search
 
     with watched(run, quiet) as on_event:
         found = search(config, on_event)

@@ -11,10 +11,10 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems, check_run
+from pyswarmopt_llm.use.config import EvalConfig, OnItems, check_run
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.use.evaluate import EvalResult
+    from pyswarmopt_llm.use.evaluate import EvalResult
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 
@@ -62,7 +62,7 @@ def _with_run(options: EvalConfig) -> EvalConfig:
         check_files(options, [options.task])
     for name in (options.base, options.adapter, options.against):
         check_model(name)
-    from pyswarmopt_llm.searching.use.opening import with_run
+    from pyswarmopt_llm.use.opening import with_run
 
     return with_run(options)
 
@@ -70,7 +70,7 @@ def _with_run(options: EvalConfig) -> EvalConfig:
 def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     """The score of one model."""
     from pyswarmopt_llm.report.against import score_lines
-    from pyswarmopt_llm.searching.use.evaluate import evaluate
+    from pyswarmopt_llm.use.evaluate import evaluate
 
     result = evaluate(config, on_items)
     record = {**_record(result, (config.base, config.adapter)), "split": config.split}
@@ -98,7 +98,7 @@ def _record(result: EvalResult, model: tuple[str, str | None]) -> dict[str, Any]
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     """Two models on the same items."""
     from pyswarmopt_llm.report.against import against_lines
-    from pyswarmopt_llm.searching.use.evaluate import evaluate_against
+    from pyswarmopt_llm.use.evaluate import evaluate_against
 
     result = evaluate_against(config, on_items)
     one, other = result.results
@@ -106,7 +106,7 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         **_record(one, result.models[0]),
         "split": config.split,
         "against": _record(other, result.models[1]),
-        "paired": asdict(result.paired),
+        "paired": result.paired and asdict(result.paired),
         "gained": result.gained,
         "lost": result.lost,
     }

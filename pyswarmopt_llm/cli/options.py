@@ -209,7 +209,7 @@ DryRun = Annotated[
     bool, Option("Load everything, time one batch and print the cost; write nothing.", group=OUTPUT)
 ]
 Quiet = Annotated[bool, Option("Hide the progress display.", group=OUTPUT)]
-# Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`.
+# Permissions that a run, perhaps a stranger's, needs from its user; see `common.trust`.
 Allow = Annotated[
     Texts,
     Option(

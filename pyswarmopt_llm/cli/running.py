@@ -26,7 +26,7 @@ from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.report.run import SearchResult
+    from pyswarmopt_llm.api import SearchResult
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
@@ -117,10 +117,10 @@ def print_result(found: SearchResult, as_json: bool) -> None:
         typer.echo(json.dumps(found.result))
         return
     from pyswarmopt_llm.report.findings import findings, print_findings
-    from pyswarmopt_llm.searching.scoring.result import Result
-    from pyswarmopt_llm.searching.scoring.run_directory import read_about
+    from pyswarmopt_llm.run.directory import read_about
+    from pyswarmopt_llm.run.result import RunResult
 
-    shown = findings(read_about(found.run), Result.from_json(found.result))
+    shown = findings(read_about(found.run), RunResult.from_json(found.result))
     print_findings(open_console(), found.run, shown)
 
 

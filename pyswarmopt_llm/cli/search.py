@@ -54,7 +54,7 @@ def command(
         plan = dry_run_search(settings)
         print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
         return
-    from pyswarmopt_llm.report.run import search
+    from pyswarmopt_llm.api import search
 
     with watched(Path(settings.out), quiet) as on_event:
         found = search(settings, on_event)
@@ -75,7 +75,7 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.report.run import resume as go_on
+    from pyswarmopt_llm.api import resume as go_on
 
     with watched(run, quiet) as on_event:
         found = go_on(run, on_event, allow)
@@ -89,6 +89,6 @@ def report(
 
     Example: swarm-llm report runs/first
     """
-    from pyswarmopt_llm.report.run import write_report
+    from pyswarmopt_llm.report.write import write_report
 
     echo(f"wrote {write_report(user_path(run))}")

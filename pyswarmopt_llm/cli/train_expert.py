@@ -11,11 +11,7 @@ from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written
 from pyswarmopt_llm.common.config import command as typed
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Device, Dtype, Option
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
-from pyswarmopt_llm.searching.training.examples import (
-    BUILTIN_EXAMPLES,
-    TrainingOptions,
-    load_examples,
-)
+from pyswarmopt_llm.training.examples import BUILTIN_EXAMPLES, TrainingOptions, load_examples
 
 
 def command(
@@ -57,7 +53,7 @@ def command(
     reading = parse_reading(columns)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.expert import train_expert
+    from pyswarmopt_llm.training.expert import train_expert
 
     rows = [example for source in sources.values() for example in source]
     counts = [f"{spec}, {len(source)} examples" for spec, source in sources.items()]

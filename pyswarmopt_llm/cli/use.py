@@ -22,7 +22,7 @@ from pyswarmopt_llm.cli.running import (
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
-from pyswarmopt_llm.searching.use.config import Machine, check_run, check_table_out
+from pyswarmopt_llm.use.config import Machine, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "T", TASK)]
 
@@ -38,7 +38,7 @@ def choose(
     Example: swarm-llm choose runs/front 3
     """
     check_run(user_path(run))
-    from pyswarmopt_llm.report.run import choose
+    from pyswarmopt_llm.api import choose
 
     print_result(choose(user_path(run), number), as_json)
 
@@ -68,7 +68,7 @@ def predict(
     check_table_out(user_path(out))
     if not user_path(file).exists():
         raise UserError(f"{file}: no such file; check the path")
-    from pyswarmopt_llm.searching.use.predict import predict
+    from pyswarmopt_llm.use.predict import predict
 
     with interruptible(repeating), items_bar(quiet or as_json) as on_items:
         found = predict(
@@ -114,8 +114,8 @@ def generate(
         check_run(user_path(run))
     for name in (base, adapter):
         check_model(name)
-    from pyswarmopt_llm.searching.use.generate import answered
-    from pyswarmopt_llm.searching.use.opening import result_of
+    from pyswarmopt_llm.use.generate import answered
+    from pyswarmopt_llm.use.opening import result_of
 
     model = (base or "", adapter)
     if run is not None:

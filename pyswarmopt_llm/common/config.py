@@ -50,8 +50,10 @@ MOST_COEFFICIENTS = 64
 MODELS = ("items", "scores")  # methods that fit a model instead of running a swarm's iterations
 ALONE = 6  # default number of candidates proposed by the model of the items
 
-# Dev items from which `auto` trains, on them or on replies to at least as many spare prompts.
-LEAST_DEV = 40
+# Dev items from which `auto` trains: on labels, on replies to them, or on replies to at least as many
+# spare prompts.
+LEAST_DEV = 24
+LEAST_DEV_WRITTEN = 40
 LEAST_DEV_BESIDE_SPARE = 16
 LEAST_TRAINED = 8  # least dev items for any training on them
 # Start -> how many of base, average and sum of the experts it includes.

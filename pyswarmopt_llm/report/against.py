@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import Comparison
+from pyswarmopt_llm.common.statistics import PairedComparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
-    from pyswarmopt_llm.searching.use.evaluate import Against, EvalResult
+    from pyswarmopt_llm.use.evaluate import Against, EvalResult
 
 _SAID = {
     "better": "is better than",
@@ -41,7 +41,7 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
 
 
 def between(
-    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+    names: tuple[str, str], scores: tuple[float, float], pair: PairedComparison, split: str
 ) -> Verdict:
     """The verdict on two models on the same items.
 
@@ -52,7 +52,7 @@ def between(
         split: dev or test.
 
     Example:
-        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
+        >>> pair = PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
         >>> between(("the base", "x"), (0.7, 0.6), pair, "test").sentence
         'The base is better than x: 0.700 vs. 0.600 on 90 test examples, +0.100 [+0.020, +0.180], p = 0.014.'
     """
@@ -102,10 +102,17 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
 def against_lines(against: Against, split: str) -> Iterator[str]:
     """Two models on the same items: verdict and scores."""
     one, other = (result.score.value for result in against.results)
-    verdict = between(against.names, (one, other), against.paired, split)
-    yield verdict.sentence
-    yield from verdict.reasons
+    pair = against.paired
+    if pair is None:
+        yield (
+            f"Not known whether they differ: {one:.3f} vs. {other:.3f}, but the metric gives one number "
+            "for all replies, which was not resampled."
+        )
+    else:
+        verdict = between(against.names, (one, other), pair, split)
+        yield verdict.sentence
+        yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):
         yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
-    pair = against.paired
-    yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."
+    if pair is not None and not against.results[0].score.whole:
+        yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, compare_paired, interval
+from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, compare_paired, interval
 from pyswarmopt_llm.report.phrases import one_line, tested
-from pyswarmopt_llm.searching.scoring.result import FRONT, KNOB, Model, Objective, Result, Scores
+from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,7 +63,7 @@ def cell(name: str, objective: Objective, scores: Scores | None) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def score_lines(result: Result) -> Iterator[str]:
+def score_lines(result: RunResult) -> Iterator[str]:
     """Each of several scores of the result, on test and dev."""
     if result.several_tasks:
         for name, objective in result.objectives.items():
@@ -73,7 +73,7 @@ def score_lines(result: Result) -> Iterator[str]:
             yield f"{heading(name, objective)}: {test} on test, {dev} on dev"
 
 
-def front_rows(result: Result) -> dict[str, Model]:
+def front_rows(result: RunResult) -> dict[str, Model]:
     """Label -> model of a front's table: its points, then what it is compared with."""
     rows = {}
     for number in range(1, len(result.front) + 1):
@@ -88,7 +88,7 @@ def front_rows(result: Result) -> dict[str, Model]:
     return rows
 
 
-def table(result: Result) -> tuple[list[str], list[list[str]]]:
+def table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of a front: on test, if it was scored, and on dev."""
     splits = ["test", "dev"] if result.best.test is not None else ["dev"]
     headings = ["point"]
@@ -106,7 +106,7 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
     return headings, rows
 
 
-def front_table(result: Result) -> Table:
+def front_table(result: RunResult) -> Table:
     """The table for a terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -120,7 +120,7 @@ def front_table(result: Result) -> Table:
     return shown
 
 
-def strongest_knob(result: Result) -> tuple[str, Model | None]:
+def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
     """The best expert at one strength that a person would choose beside the result: of those whose
     first score on dev is no lower than the result's, the one with the best second score; if there
     is none, the one with the best first score.
@@ -146,7 +146,7 @@ def strongest_knob(result: Result) -> tuple[str, Model | None]:
     return _knob_name(result, best), knobs[best]
 
 
-def _knob_name(result: Result, name: str) -> str:
+def _knob_name(result: RunResult, name: str) -> str:
     """A single knob in words."""
     strength = name.partition("/")[2]
     expert = one_line(result.best_single)[:_NAME]
@@ -157,7 +157,7 @@ def _knob_name(result: Result, name: str) -> str:
     return f"{strength} of expert {expert}"
 
 
-def compared(result: Result, other: Model) -> dict[str, Comparison]:
+def compared(result: RunResult, other: Model) -> dict[str, PairedComparison]:
     """Score -> the result minus another model on test, paired; the level is divided by the number of
     scores (Bonferroni).
     """
@@ -175,7 +175,7 @@ def compared(result: Result, other: Model) -> dict[str, Comparison]:
     return found
 
 
-def front_verdict(result: Result) -> tuple[str, str, tuple[str, ...]]:
+def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
     """Kind, sentence and reasons, see `findings.Verdict`: the result against the strongest single
     knob at the same first score.
     """
@@ -209,7 +209,7 @@ def front_verdict(result: Result) -> tuple[str, str, tuple[str, ...]]:
     return "level", f"No: in {told} it is not significantly better than the {name}.", tuple(reasons)
 
 
-def _gain(result: Result, knob: Model, gained: Sequence[str], first: str) -> str:
+def _gain(result: RunResult, knob: Model, gained: Sequence[str], first: str) -> str:
     """What is gained over a single knob, in words."""
     name, _ = strongest_knob(result)
     parts = []
@@ -224,39 +224,39 @@ def _gain(result: Result, knob: Model, gained: Sequence[str], first: str) -> str
     return f"{same}{' and '.join(parts)} than with the {name}"
 
 
-def _values(result: Result, task: str, knob: Model) -> tuple[float, float]:
+def _values(result: RunResult, task: str, knob: Model) -> tuple[float, float]:
     """A score of the result and of a knob on test."""
     scored = filter(None, (result.best.test, knob.test))
     ours, theirs = (scores.tasks[task].value for scores in scored)
     return ours, theirs
 
 
-def _two(result: Result, task: str, knob: Model) -> str:
+def _two(result: RunResult, task: str, knob: Model) -> str:
     """Both scores on test."""
     objective = result.objectives[task]
     ours, theirs = (figure(objective, value) for value in _values(result, task, knob))
     return f"{ours} vs. {theirs}"
 
 
-def _tested(objective: Objective, pair: Comparison) -> str:
+def _tested(objective: Objective, pair: PairedComparison) -> str:
     """A paired difference, as people read it."""
     if not objective.lower:
         return tested(pair)
     low, high = pair.interval
-    turned = Comparison(-pair.difference, (-high, -low), pair.p_value, pair.n, 0, 0)
+    turned = PairedComparison(-pair.difference, (-high, -low), pair.p_value, pair.n, 0, 0)
     return tested(turned)
 
 
 # The picture
 
 
-def pictures(result: Result) -> list[dict[str, Any]]:
+def pictures(result: RunResult) -> list[dict[str, Any]]:
     """A picture of the first score against each other one, on test if it was scored."""
     first, *others = result.objectives
     return [picture(result, other, first) for other in others]
 
 
-def picture(result: Result, across: str, upwards: str) -> dict[str, Any]:
+def picture(result: RunResult, across: str, upwards: str) -> dict[str, Any]:
     """Two scores of all models of a front, in viewBox units; the better is to the right and up.
 
     Returns:
@@ -291,7 +291,7 @@ def picture(result: Result, across: str, upwards: str) -> dict[str, Any]:
     return {**axes, **kinds, "split": split}
 
 
-def _marks(result: Result, split: str, names: tuple[str, str]) -> list[dict[str, Any]]:
+def _marks(result: RunResult, split: str, names: tuple[str, str]) -> list[dict[str, Any]]:
     """The models to draw: points of the front, the knob, and the other experts, on dev."""
     marks = []
     for number in range(1, len(result.front) + 1):
@@ -312,7 +312,7 @@ def _marks(result: Result, split: str, names: tuple[str, str]) -> list[dict[str,
     return marks
 
 
-def _mark(result: Result, scores: Scores, names: tuple[str, str]) -> dict[str, Any]:
+def _mark(result: RunResult, scores: Scores, names: tuple[str, str]) -> dict[str, Any]:
     """Where a model is, and the ends of its intervals, higher is better."""
     at = [scores.tasks[name].value for name in names]
     ends: list[Sequence[float]] = []

@@ -12,10 +12,10 @@ from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.front import figure, heading, pictures, table
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
+from pyswarmopt_llm.run.directory import About
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About
 
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
@@ -24,7 +24,7 @@ _EDGE = 24  # free units around the picture
 
 def render_report(
     about: About,
-    result: Result,
+    result: RunResult,
     history: Iterable[Row],
     tasks: Mapping[str, Task] = {},
 ) -> str:
@@ -61,7 +61,7 @@ def render_report(
     )
 
 
-def _front(result: Result) -> dict[str, Any]:
+def _front(result: RunResult) -> dict[str, Any]:
     """Table and pictures of a front; empty if none was searched for."""
     if not result.chosen:
         return {}
@@ -69,12 +69,14 @@ def _front(result: Result) -> dict[str, Any]:
     return {"headings": headings, "rows": rows, "pictures": pictures(result)}
 
 
-def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
-    """Of each task, the places of the dev items on which the result differs from the best expert, and
-    the items, if their texts are known.
+def _changed_tasks(result: RunResult, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
+    """Of each task whose items have scores, the places of the dev items on which the result differs
+    from the best expert, and the items, if their texts are known.
     """
     single = result.models["best_single"].dev.tasks
     for name, ours in result.best.dev.tasks.items():
+        if ours.whole:
+            continue
         task = result.objectives[name].task or name
         gain = np.subtract(ours.per_item, single[name].per_item)
         yield {
@@ -85,7 +87,7 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
         }
 
 
-def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
+def picture(rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
     """The candidates, the experts and the base: the first two principal components of all
     candidates' weights.
 

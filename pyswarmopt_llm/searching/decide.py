@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     ALONE,
     LEAST_DEV,
     LEAST_DEV_BESIDE_SPARE,
+    LEAST_DEV_WRITTEN,
     LEAST_TRAINED,
     MAX_ITER,
     MODEL_SWARMS,
@@ -32,11 +34,11 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
+from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
 
 RAY = "ray"
@@ -63,6 +65,7 @@ _SWARM = {
     "drop_n": 0.0,
     "train": "off",
 }
+FEW_TEST = 30  # fewer test items get a note
 # Why nothing is trained by default with a score that costs money.
 UNPAID = "nothing is trained, because every reply would be a paid request; use `train on` to train anyway"
 # Measured where the truth was known: research/notes/rewards.md.
@@ -148,6 +151,9 @@ def _chosen(request: Plan) -> Plan:
         why["front"] = (
             "one combined score is searched; `front` searches for the trade-offs between them"
         )
+    if 0 < request.test_items < FEW_TEST and not objectives.externals:
+        few = counted(request.test_items, "test example")
+        why["test"] = f"{few} can only show large differences; add rows"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
     if config.threads is None and config.processes != 1:
@@ -216,12 +222,17 @@ def _training(request: Plan, why: dict[str, str]) -> str:
     if request.paid_metric:
         why["train"] = UNPAID
         return "off"
-    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
-    items = request.items
-    if items >= least:
+    least = LEAST_DEV
+    if request.objectives.spare:
+        least = LEAST_DEV_BESIDE_SPARE
+    elif request.objectives.written:
+        least = LEAST_DEV_WRITTEN
+    if request.items >= least:
         return "on"
+    few = counted(request.items, "dev example")
     why["train"] = (
-        f"nothing is trained with only {items} dev examples (at least {least} are needed)"
+        f"nothing is trained with only {few} (at least {least} are needed); add rows, raise `dev`, or "
+        "mark more rows as dev in a split column"
     )
     return "off"
 

@@ -19,9 +19,9 @@ from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_ba
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.run.directory import check_new
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
@@ -199,7 +199,7 @@ def seconds_per_pass(job: Job) -> float:
             written.add(task.name)
         ordered = sorted(task.dev, key=lambda item: len(item.question))
         sample = ordered[:: -(-len(ordered) // SAMPLE)]
-        *_, slowest = job.objectives.scorings(name, job.config.scoring)
+        *_, slowest = job.objectives.answer_formats(name, job.config.scoring)
         score = metric.on(sample, slowest, job.engine.chat, task.prompt)
         seconds = 0.0
         for vertex in job.pool.space.vertices()[:2]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import non_dominated
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     ScoreProcess,

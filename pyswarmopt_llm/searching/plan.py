@@ -16,13 +16,13 @@ from typing import Any, Self
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
 
@@ -124,7 +124,7 @@ class Plan:
     def without_options(self) -> str:
         """A task that is not decided by option scores; "" if there is none."""
         for name, metric in self.objectives.metrics.items():
-            possible = self.objectives.scorings(name, self.config.scoring)
+            possible = self.objectives.answer_formats(name, self.config.scoring)
             if metric.name != "accuracy" or "generate" in possible:
                 return name
         return next(iter(self.objectives.externals), "")
@@ -168,7 +168,7 @@ class Plan:
         both = self.items + self.test_items
         searched = self.items * self.evaluations
         for name, task in self.tasks.items():
-            if len(self.objectives.scorings(name, self.config.scoring)) > 1:
+            if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
         return {
             "search": searched,

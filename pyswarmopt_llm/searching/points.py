@@ -12,19 +12,19 @@ from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance
 from pyswarmopt_llm.common.statistics import Ends, compare_paired, interval
+from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.result import FRONT, KNOB, Model, RunResult, Scores
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS
-from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.find import Explored
 from pyswarmopt_llm.searching.finish import measured
 from pyswarmopt_llm.searching.front import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.result import FRONT, KNOB, Model, Result, Scores
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 MOST_POINTS = 9
 
 
-def with_front(job: Job, run: Run, found: Found, result: Result) -> Result:
+def with_front(job: Job, run: RunDirectory, found: Explored, result: RunResult) -> RunResult:
     """Score the points of a front on test, drop those that no score tells from another one, and write
     the rest as ``front/1``, ..., the best first score first.
 
@@ -60,7 +60,7 @@ def with_front(job: Job, run: Run, found: Found, result: Result) -> Result:
     )
 
 
-def spread(found: Found, names: Sequence[str]) -> list[Tensor]:
+def spread(found: Explored, names: Sequence[str]) -> list[Tensor]:
     """At most `MOST_POINTS` positions of a front, without the most crowded ones; its ends and the
     chosen point stay.
     """
@@ -75,15 +75,15 @@ def spread(found: Found, names: Sequence[str]) -> list[Tensor]:
     return positions
 
 
-def _values(found: Found, position: Tensor, names: Sequence[str]) -> list[float]:
+def _values(found: Explored, position: Tensor, names: Sequence[str]) -> list[float]:
     """The scores of a position on dev."""
     (row,) = found.scorer.score([position], 0)
     return [row.tasks[name].value for name in names]
 
 
-def _scored(job: Job, run: Run, found: Found, name: str, position: Tensor) -> Model:
+def _scored(job: Job, run: RunDirectory, found: Explored, name: str, position: Tensor) -> Model:
     """A mixture with its scores on dev and test."""
-    evaluators = {split: job.evaluator(split, found.scorings) for split in SPLITS}
+    evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
     return measured(job, run, found, name, Contestant(position), evaluators)
 
 
@@ -142,7 +142,7 @@ def point_of(objectives: Objectives, name: str, model: Model) -> dict[str, Any]:
     return point
 
 
-def _knob(job: Job, run: Run, found: Found) -> dict[str, Model]:
+def _knob(job: Job, run: RunDirectory, found: Explored) -> dict[str, Model]:
     """The best expert at several strengths, from the base on: what a person would try without a
     search. Nothing where a share of an expert has no meaning.
     """

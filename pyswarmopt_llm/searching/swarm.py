@@ -16,12 +16,12 @@ from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.common.own import is_function
+from pyswarmopt_llm.run.directory import Checkpoint
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.searching.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
-from pyswarmopt_llm.searching.scoring.scorer import Batch
+from pyswarmopt_llm.searching.scorer import ProposedBatch
 
 
 @dataclass
@@ -56,7 +56,7 @@ class SwarmProposer:
     def __post_init__(self) -> None:
         self._random = np.random.default_rng([self.seed, 1])
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ProposedBatch]:
         """The positions of each iteration in turn, until the optimizer stops; each is scored and
         told before the next.
         """
@@ -67,7 +67,7 @@ class SwarmProposer:
                 whole = self._random.random() < self.drop_k
                 self._dropped = (self._random.random(len(self._asked)) < self.drop_n) | whole
             numbers = np.flatnonzero(~self._dropped).tolist()
-            yield Batch(self._asked[numbers], numbers, self.iteration)
+            yield ProposedBatch(self._asked[numbers], numbers, self.iteration)
 
     def _ask(self) -> Tensor:
         """The positions that the optimizer asks for.

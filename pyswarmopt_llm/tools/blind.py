@@ -25,13 +25,13 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval
+from pyswarmopt_llm.common.statistics import PairedComparison, compare_paired, interval
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
-from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
-from pyswarmopt_llm.searching.use.evaluate import Exam, two_models
+from pyswarmopt_llm.use.config import EvalConfig, OnItems
+from pyswarmopt_llm.use.evaluate import Exam, two_models
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 VOTES = ("1", "2", "tie")
@@ -66,7 +66,7 @@ class Votes:
     names: tuple[str, str]
     value: float
     interval: tuple[float, float]
-    paired: Comparison
+    paired: PairedComparison
     verdict: Verdict
 
 

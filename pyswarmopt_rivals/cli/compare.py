@@ -46,7 +46,7 @@ def _report(result: Mapping[str, Any], out: str) -> Iterator[str]:
 
 
 def _scores(row: Mapping[str, Any]) -> str:
-    from pyswarmopt_llm.searching.scoring.record import unpack
+    from pyswarmopt_llm.run.record import unpack
 
     scores = [(split, unpack(row[split])) for split in SPLITS]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]

@@ -16,13 +16,13 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
-from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.progress import by_part
+from pyswarmopt_llm.run.record import RESULTS, Packed, Store
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
@@ -31,8 +31,8 @@ from pyswarmopt_llm.scores.metrics.objectives import (
     load_tasks,
 )
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
-from pyswarmopt_llm.searching.training.examples import TrainingOptions, load_examples
+from pyswarmopt_llm.searching.optimizers import check_optimizer
+from pyswarmopt_llm.training.examples import TrainingOptions, load_examples
 from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not

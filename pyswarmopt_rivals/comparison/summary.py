@@ -28,9 +28,9 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     without_rounding,
 )
+from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import SPLITS
-from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 
 if TYPE_CHECKING:

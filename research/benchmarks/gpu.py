@@ -24,13 +24,13 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import MAX_ITER, PARTICLES, SearchConfig
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 

@@ -41,7 +41,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch, Score
 from pyswarmopt_llm.scores.choices import fold_epochs
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, Fitting, best_start, not_worse, softened
+from pyswarmopt_llm.searching.train_on_labels import BEHIND, FAVOUR, best_start, softened
+from pyswarmopt_llm.training.fitting import Fitting, not_worse
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")
@@ -97,10 +98,10 @@ class Study:
             seed=seed,
         )
         self.job = prepare(config)
-        scorings = dict.fromkeys(self.job.tasks, "likelihood")
-        (self.dev,) = self.job.utilities("dev", scorings).values()
-        (self.test,) = self.job.utilities("test", scorings).values()
-        self.choices = self.job.choices(scorings)
+        answer_formats = dict.fromkeys(self.job.tasks, "likelihood")
+        (self.dev,) = self.job.utilities("dev", answer_formats).values()
+        (self.test,) = self.job.utilities("test", answer_formats).values()
+        self.choices = self.job.choices(answer_formats)
         self.seed, self.folder = seed, file.with_suffix("")
 
     def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:

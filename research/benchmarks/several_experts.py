@@ -33,16 +33,16 @@ from demo_table import FOUND, TUNED, trained
 from several_tasks import TASKS, Items, built_files, expert_chats, read_chats
 from torch import Tensor
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import AppendLog, write_json, write_text
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.record import Packed, pack, unpack
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.expert import train_expert
-from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_llm.training.examples import TrainingOptions
+from pyswarmopt_llm.training.expert import train_expert
+from pyswarmopt_llm.training.trainer import fit
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.methods.searching.soups import greedy
@@ -142,10 +142,10 @@ def paper(config: SearchConfig, place: Place) -> Outcomes:
 def soups(config: SearchConfig, place: Place) -> Outcomes:
     """Fine-tuned once on top of the uniform average, the sum and the greedy soup."""
     job = prepare(config)
-    scorings = dict.fromkeys(job.tasks, "likelihood")
-    dev = job.evaluator("dev", scorings)
-    tests = job.utilities("test", scorings)
-    choices = job.choices(scorings)
+    answer_formats = dict.fromkeys(job.tasks, "likelihood")
+    dev = job.evaluator("dev", answer_formats)
+    tests = job.utilities("test", answer_formats)
+    choices = job.choices(answer_formats)
     vertices = job.pool.space.vertices()
     n = len(vertices)
 

@@ -19,15 +19,15 @@ import numpy.typing as npt
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    Comparison,
+    PairedComparison,
     compare_paired,
     corrected,
     interval,
     paired_test,
     score_of,
 )
+from pyswarmopt_llm.run.combined import combined_difference, combined_interval
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Floats = npt.NDArray[np.float64]
@@ -254,7 +254,7 @@ def several_baselines(samples: int) -> Iterator[Row]:
                 for _ in range(5)
             ]
 
-            def at_level(name: str, level: float) -> Comparison:
+            def at_level(name: str, level: float) -> PairedComparison:
                 return compare_paired(models[0], models[int(name)], level=level)
 
             tests = {str(k): at_level(str(k), LEVEL) for k in range(1, 5)}

@@ -52,6 +52,6 @@ def test_documents_import_public_names_only(page: Path) -> None:
     # training items and reward models of the examples
     examples = {
         f"pyswarmopt_llm.{name}"
-        for name in ("published.builtin", "published.classifiers", "scores.metrics.metric")
+        for name in ("published.builtin", "external.classifiers", "scores.metrics.metric")
     }
     assert found <= examples | extending

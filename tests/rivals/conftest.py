@@ -12,8 +12,8 @@ from search_helpers import louder, questions, write_task
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench
 
 

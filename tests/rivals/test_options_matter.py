@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from options_helpers import Known, answer, changed_or_refused, write_files
 
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.evaluate import evaluate, evaluate_against
+from pyswarmopt_llm.use.config import EvalConfig
+from pyswarmopt_llm.use.evaluate import evaluate, evaluate_against
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.

@@ -12,8 +12,8 @@ import pytest
 from options_helpers import Known, answer, changed_or_refused, write_files
 from search_helpers import Json, history
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.report.run import search
 
 # They say where a model runs and where results go, or accept what is refused without them.
 ELSEWHERE = {"out", "dtype", "device", "threads", "skip", "allow_overlap", "base"}

@@ -129,13 +129,13 @@ def make_coding(
     whole = integers | categories
     inner_low = np.ceil(low)
     inner_high = np.floor(high)
-    wrong = (integers & categories) | (whole & (inner_low > inner_high))
-    if wrong.any():
-        i = wrong.argmax()
-        raise ValueError(
-            f"coordinate {i} is in both integrality and categorical, or its bounds ({low[i]}, "
-            f"{high[i]}) contain no integer"
-        )
+    both = integers & categories
+    if both.any():
+        raise ValueError(f"coordinate {both.argmax()} is in both integrality and categorical")
+    empty = whole & (inner_low > inner_high)
+    if empty.any():
+        i = empty.argmax()
+        raise ValueError(f"the bounds of coordinate {i} ({low[i]}, {high[i]}) contain no integer")
     return Coding(
         low=np.where(whole, inner_low, low),
         high=np.where(whole, inner_high, high),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, needing
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.plot.trace import Trace, trace
 from pyswarmopt.inspect.step import Step
@@ -187,6 +187,7 @@ def axes_or_new(ax: Axes | None) -> Axes:
     """
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
+    with needing("matplotlib", "a plot", "install the extra 'toy'"):
+        import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]

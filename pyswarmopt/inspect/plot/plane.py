@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, needing
 from pyswarmopt.base.files import check_new
 from pyswarmopt.inspect.plot.curves import axes_or_new
 from pyswarmopt.inspect.plot.trace import Trace, trace
@@ -231,8 +231,9 @@ def animate(
             f"a landscape needs 2 dimensions, but this search has {dim}; omit function="
         )
 
-    from matplotlib.animation import FuncAnimation, PillowWriter
-    from matplotlib.figure import Figure
+    with needing("matplotlib", "an animation", "install the extra 'toy'"):
+        from matplotlib.animation import FuncAnimation, PillowWriter
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 5.4), dpi=90)
     ax = figure.subplots()

@@ -136,6 +136,16 @@ def write_text(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
+def storable(text: str) -> str:
+    """Replace characters that a run's files cannot hold: NUL and unpaired surrogates.
+
+    Example:
+        >>> storable("a\\0b\\ud800c")
+        'a\ufffdb?c'
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file; see `write_text`."""
     write_text(path, json.dumps(value, indent=2) + "\n")

@@ -13,18 +13,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
-from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import possible_answer_formats
 from pyswarmopt_llm.scores.metrics.combine import FIRST, Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks.rows import LEAST_ROWS
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, Task, per_task
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Objectives:
 
     @cached_property
     def written(self) -> bool:
-        """Whether all scores are of written replies, so any reply can be scored."""
+        """Whether all scores are of written replies alone, so any reply can be scored."""
         return not self.externals and all(
-            metric.new_tokens is not None for metric in self.metrics.values()
+            metric.new_tokens is not None and metric.alone for metric in self.metrics.values()
         )
 
     @cached_property
@@ -93,21 +95,25 @@ class Objectives:
         return self.written and all(task.spare for task in self.tasks.values())
 
     def utilities(
-        self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
+        self, split: str, answer_formats: Mapping[str, AnswerFormat], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
         """Name -> scoring function on ``dev``, ``test`` or ``spare``, if the split exists."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             if items := task.split(split):
-                utilities[name] = self.metrics[name].on(items, scorings[name], chat, task.prompt)
+                utilities[name] = self.metrics[name].on(
+                    items, answer_formats[name], chat, task.prompt
+                )
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and self.tested):
                 utilities[name] = partial(external, split=split)
         return utilities
 
-    def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
-        """See `scorings_of`; without `likelihood` if the engine has none (see `Engine`)."""
-        possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
+    def answer_formats(
+        self, name: str, scoring: str, likelihoods: bool = True
+    ) -> tuple[AnswerFormat, ...]:
+        """See `answer_formats_of`; without `likelihood` if the engine has none (see `Engine`)."""
+        possible = answer_formats_of(self.metrics[name], scoring, self.tasks[name])
         return tuple(how for how in possible if likelihoods or how != "likelihood")
 
 
@@ -191,6 +197,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     tasks: dict[str, Task] = {}
     for spec in specs:
         task = load_task_of(config, spec, template=None, **other)
+        _refuse_few(task, config)
         if any(
             task.name == name or task.fingerprint == other.fingerprint
             for name, other in tasks.items()
@@ -204,6 +211,20 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     return prompted(tasks, config.template)
 
 
+def _refuse_few(task: Task, config: Any) -> None:
+    """Refuse a file too short to be divided, unless the sizes are the user's.
+
+    Raises:
+        UserError: it has too few rows.
+    """
+    rows = len(task.dev) + len(task.test)
+    if task.drawn and rows < LEAST_ROWS and config.dev is None and config.test is None:
+        raise UserError(
+            f"{task.source}: {counted(rows, 'row')} measure nothing once divided into dev and test; "
+            f"use at least {LEAST_ROWS}, better 60"
+        )
+
+
 def task_print(task: Task) -> str:
     """A task's fingerprint: items and prompt."""
     parts = [task.fingerprint, task.prompt]
@@ -212,10 +233,10 @@ def task_print(task: Task) -> str:
     return digest(parts)
 
 
-def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
+def answer_formats_of(metric: Metric, scoring: str, task: Task) -> tuple[AnswerFormat, ...]:
     """The possible answer formats of a task; two if ``auto`` has to try letters first."""
     if metric.scoring is None:
-        return possible_scorings(scoring, task.dev)
+        return possible_answer_formats(scoring, task.dev)
     return (metric.scoring,)
 
 
@@ -229,7 +250,9 @@ def check_answers(
 
     """
     used = {
-        how for name, metric in metrics.items() for how in scorings_of(metric, scoring, tasks[name])
+        how
+        for name, metric in metrics.items()
+        for how in answer_formats_of(metric, scoring, tasks[name])
     }
     if scoring not in ("auto", *used):
         names = ", ".join(metric.name for metric in metrics.values()) or "a harness task"
@@ -306,7 +329,7 @@ def check_window(
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
     window = engine.window or math.inf
-    for how, split in product(scorings_of(metric, scoring, task), splits):
+    for how, split in product(answer_formats_of(metric, scoring, task), splits):
         questions = metric.on(task.split(split), how, engine.chat, task.prompt)
         for item, text, written in questions.texts():
             new = max(written and written + engine.thinking, room)

@@ -8,7 +8,7 @@ choices; dev and test come from the file, or are drawn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,9 @@ def load_task(
             ``hub:DATASET[:CONFIG]``, ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items
             need no answers.
         dev: number of dev items, the first of the split (a generated task has exactly that many).
-            If a file has no splits, a third of it (half, if it has only prompts) is drawn as dev,
-            and by default at most 200 dev and 1,000 test items are used.
+            If a file has no splits, dev is drawn: half of the prompts, or a third of the rows with
+            answers, but up to two thirds until it has 40; by default at most 200 dev and 1,000 test
+            items are used.
         test: number of test items.
         allow_overlap: accept questions that are in both dev and test.
         columns: names of a file's columns, if they differ: ``"question=text"``, ``"label=mood"``;
@@ -111,18 +112,27 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 
 def _cut(task: Task, dev: int | None, test: int | None) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
+    notes = [task.note, *_missing(task, dev, test)]
     if task.drawn:
         dev = dev or DEV
         test = test or TEST
     used = replace(task, dev=task.dev[:dev], test=task.test[:test])
-    note = task.note
     if task.drawn:
         sizes = f"{len(used.dev)} dev and {len(used.test)} test examples"
-        note = f"no split, so {sizes} were drawn" + f"; {note}" * bool(note)
+        notes.insert(0, f"no split, so {sizes} were drawn")
+    note = "; ".join(filter(None, notes))
     spare = task.dev[len(used.dev) :][: SPARE * len(used.dev)]
     if len(spare) < len(used.dev) or any(item.choices for item in spare):
         spare = ()
     return replace(used, note=note and f"{task.source}: {note}", spare=spare)
+
+
+def _missing(task: Task, dev: int | None, test: int | None) -> Iterator[str]:
+    """What is said of a split with fewer items than asked for."""
+    for split, asked in zip(SPLITS, (dev, test), strict=True):
+        there = len(task.split(split))
+        if asked is not None and there < asked:
+            yield f"`{split}` asks for {asked:,} examples, but there are only {there:,}"
 
 
 def _check_splits(task: Task, allow_overlap: bool) -> None:

@@ -21,8 +21,8 @@ from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 
-DEV_SHARE = 3  # one item in three becomes dev
-PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer them
+LEAST_ROWS = 12  # of a file without splits; fewer measure nothing
+ENOUGH_DEV = 40  # dev items that a short file has first
 MOST_LABELS = 200
 LISTED = 20  # most labels in a message
 FAULTS = 5  # most faults in a message
@@ -58,7 +58,8 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     plain = options or columns.question == "prompt"
     if not plain and (columns.labels or reading.labels):
         items, note = label_choices(items, reading.labels, str(path))
-    dev, test = _splits(table, columns, items, PROMPTS_SHARE if prompts else DEV_SHARE)
+    size = len(items) // 2 if prompts else dev_size(len(items))  # no one has to answer prompts
+    dev, test = _splits(table, columns, items, max(size, 1))
     return Task(
         table.name or path.stem,
         dev,
@@ -73,11 +74,11 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
 
 
 def _splits(
-    table: Table, columns: Columns, items: Sequence[Item], share: int
+    table: Table, columns: Columns, items: Sequence[Item], size: int
 ) -> tuple[Items, Items]:
-    """Dev and test from the rows, or drawn with one item in `share` as dev."""
+    """Dev and test from the rows, or drawn with `size` items in dev."""
     if "split" not in columns.names:
-        return draw_splits(items, str(table.path), share)
+        return draw_splits(items, str(table.path), size)
     header = columns.header("split")
     dev, test = (
         tuple(i for i, row in zip(items, table.rows, strict=True) if row.values[header] == split)
@@ -194,8 +195,23 @@ def _check_labels(items: Sequence[Item], labels: int, where: str) -> None:
         )
 
 
-def draw_splits(items: Sequence[Item], where: str, share: int) -> tuple[Items, Items]:
-    """Draw one item in `share` as dev and the rest as test; the first N of each are a sample.
+def dev_size(rows: int) -> int:
+    """Number of labelled rows that become dev: a third; in a short file more, until dev has
+    `ENOUGH_DEV` or two thirds of the rows.
+
+    A search learns from dev and is only measured on test, and training needs the most rows.
+
+    Example:
+        >>> [dev_size(rows) for rows in (6, 12, 36, 60, 120, 150)]
+        [2, 8, 24, 40, 40, 50]
+    """
+    if rows < LEAST_ROWS:
+        return rows // 3
+    return max(rows // 3, min(ENOUGH_DEV, 2 * rows // 3))
+
+
+def draw_splits(items: Sequence[Item], where: str, size: int) -> tuple[Items, Items]:
+    """Draw at most `size` items as dev and the rest as test; the first N of each are a sample.
 
     Systematic sampling: each stratum (items with one answer, if there are choices) is shuffled and
     spread evenly over the order. Equal questions stay together. The draw depends only on questions
@@ -211,7 +227,6 @@ def draw_splits(items: Sequence[Item], where: str, share: int) -> tuple[Items, I
     for stratum, keys in strata.items():
         offset = _random(f"stratum\0{stratum}\0")
         position |= {key: (rank + offset) / len(keys) for rank, key in enumerate(keys)}
-    size = max(1, len(items) // share)
     dev: list[Item] = []
     test: list[Item] = []
     for key in sorted(position, key=lambda key: position[key]):

@@ -13,16 +13,16 @@ from typing import cast
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.run.record import Row, Store
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.metric import Written
-from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling
@@ -66,7 +66,7 @@ def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Answerer:
+class ReplyWriter:
     """A model that answers prompts. Prompts held out from a training are answered by the model that was
     trained without them.
 
@@ -144,11 +144,11 @@ class ReplyLog:
                 self._asked[name] = (range(start, len(self.prompts)), most)
         self._read = set[tuple[str, str]]()  # names of lines requested so far
 
-    def greedy(self, model: Answerer) -> Replies:
+    def greedy(self, model: ReplyWriter) -> Replies:
         """The greedy reply to each prompt, as `samples`."""
         return self.samples(model, [GREEDY])[0]
 
-    def samples(self, model: Answerer, numbers: Sequence[int]) -> list[Replies]:
+    def samples(self, model: ReplyWriter, numbers: Sequence[int]) -> list[Replies]:
         """Samples of replies to all prompts; missing ones are written together.
 
         Args:
@@ -164,7 +164,7 @@ class ReplyLog:
         self._read.update(names.values())
         return [self.store.read(*name, Replies) for name in names.values()]
 
-    def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
+    def _written(self, model: ReplyWriter, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
         found: dict[tuple[int, int], Continuation] = {}
         for share, patch in model.shares(len(self.prompts)):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MAX_ITER, MODEL_SWARMS, PARTICLES, PATIENCE
-from pyswarmopt_llm.common.optimizers import make_optimizer
+from pyswarmopt_llm.searching.optimizers import make_optimizer
 from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings

@@ -19,8 +19,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.expert import train_expert
+from pyswarmopt_llm.training.examples import TrainingOptions
+from pyswarmopt_llm.training.expert import train_expert
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 UNBOUNDED = 10**9  # most tokens

@@ -21,7 +21,7 @@ from pyswarmopt_groups.voting.selection import padded
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import PASSES
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.training.trainer import training
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.changes import SideBySide, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings

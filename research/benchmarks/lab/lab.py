@@ -196,8 +196,8 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
 def make_expert(base: Path, out: Path, examples: Sequence[Any], seed: int = 0) -> None:
     """A LoRA expert."""
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.expert import train_expert
+    from pyswarmopt_llm.training.examples import TrainingOptions
+    from pyswarmopt_llm.training.expert import train_expert
 
     done = train_expert(
         resolve_base(str(base)),

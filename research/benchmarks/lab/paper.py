@@ -46,9 +46,9 @@ def parse_args() -> argparse.Namespace:
 
 def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
     """One search, or one search over the grid, unless it has finished."""
+    from pyswarmopt_llm.api import resume, search
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.report.run import resume, search
-    from pyswarmopt_llm.searching.scoring.run_directory import GRID
+    from pyswarmopt_llm.run.directory import GRID
 
     out = args.out / f"{kind}-{task}-{seed}"
     if any((out / name).exists() for name in (GRID, "run.json")):

@@ -236,8 +236,8 @@ def make_experts(lab: Path) -> None:
     """Ten LoRA experts."""
     from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.expert import train_expert
+    from pyswarmopt_llm.training.examples import TrainingOptions
+    from pyswarmopt_llm.training.expert import train_expert
 
     base = resolve_base(str(lab / "base"))
     engine = load_engine(base, "float32", "cpu", 1)
@@ -326,7 +326,7 @@ def held_out(lab: Path) -> Mapping[str, Any]:
     """
     from scipy.stats import spearmanr
 
-    from pyswarmopt_llm.published.classifiers import RewardModel
+    from pyswarmopt_llm.external.classifiers import RewardModel
     from pyswarmopt_llm.scores.tasks import Item
 
     rows = replies_of(lab, "held out", 15)

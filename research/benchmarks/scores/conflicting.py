@@ -26,7 +26,7 @@ import torch
 from runs import METHODS, adapters, finished, methods_parser, outcomes, write_lines
 
 from pyswarmopt_llm import SearchConfig, load_task, open_model
-from pyswarmopt_llm.published.classifiers import RewardModel
+from pyswarmopt_llm.external.classifiers import RewardModel
 from pyswarmopt_llm.scores.tasks import Item
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))

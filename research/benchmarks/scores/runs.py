@@ -15,8 +15,8 @@ import torch
 from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
+from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import unpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV

@@ -32,7 +32,7 @@ def test_particles_are_the_evaluations():
         fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles"
     )
     rows = r.history.to_pandas()
-    assert [*rows.columns] == ["iteration", "particle", "value", "x0", "x1", "x2"]
+    assert [*rows.columns] == ["iteration", "particle", "value", "again", "x0", "x1", "x2"]
     assert (6 * rows["iteration"] + rows["particle"]).tolist() == list(range(28))
     assert rows["value"].tolist() == fun.values
     assert np.array_equal(rows[["x0", "x1", "x2"]], fun.points)

@@ -129,7 +129,7 @@ def test_tables_and_points_have_names_and_units(tmp_path):
     r = pso.minimize(loss, space=SPACE, max_evals=60, seed=0)
     points, values = r.evaluated()
     table = r.history.to_pandas()
-    assert list(table.columns) == ["iteration", "particle", "value", *r.space.names]
+    assert list(table.columns) == ["iteration", "particle", "value", "again", *r.space.names]
     assert [loss(**params) for params in points] == pytest.approx(values.tolist())
     for params, (_, row) in zip(points, table.iterrows(), strict=True):
         for name in r.space.names:

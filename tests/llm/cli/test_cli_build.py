@@ -18,7 +18,7 @@ from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.options import MACHINE, RARE, Option, check_options, documented
-from pyswarmopt_llm.searching.scoring.run_directory import About
+from pyswarmopt_llm.run.directory import About
 
 
 @documented

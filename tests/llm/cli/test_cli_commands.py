@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from search_helpers import exit_code, swarm_llm
 
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])

@@ -13,7 +13,7 @@ from result_helpers import nested
 from search_helpers import exit_code
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.scoring.run_directory import About
+from pyswarmopt_llm.run.directory import About
 
 RESULT = nested(FLAT)
 SEARCH = "search --base B --experts x --task t --out".split()
@@ -26,7 +26,7 @@ Install = Callable[..., None]
 def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
     monkeypatch.setattr(
-        "pyswarmopt_llm.searching.scoring.run_directory.read_about",
+        "pyswarmopt_llm.run.directory.read_about",
         lambda run: About(SearchConfig("B", ("x", "y"), ("t",), str(run), space="delta"), {}),
     )
 

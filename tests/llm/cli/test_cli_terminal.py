@@ -18,7 +18,7 @@ import pyswarmopt_llm.cli.app
 from pyswarmopt.base.words import LIMIT
 from pyswarmopt.cli.terminal import complain
 from pyswarmopt_llm.cli import app
-from pyswarmopt_llm.searching.use import generate
+from pyswarmopt_llm.use import generate
 
 BELL, RED, BIDI = "\x07", "\x1b[31m", "\u202e"
 

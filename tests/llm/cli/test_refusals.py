@@ -19,7 +19,7 @@ from changed_copies import changed_copy, each
 from llm_fixtures import save_by_hand
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.api import search
 
 CORPUS = Path(__file__).with_name("refusals.jsonl").read_text(encoding="utf-8").splitlines()
 RIGHT = "search --base base --experts experts/ant experts/bee --task words.json --out new --quiet"

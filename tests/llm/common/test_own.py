@@ -11,7 +11,7 @@ from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.own import fingerprint
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.use.config import EvalConfig
 
 
 def test_paths_become_texts_and_objects_are_refused() -> None:

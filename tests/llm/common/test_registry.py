@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.extras import EXTRAS
-from pyswarmopt_llm.report.run import search
 
 ROOT = Path(__file__).parents[3]
 

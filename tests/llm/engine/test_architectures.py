@@ -23,7 +23,7 @@ from pyswarmopt_llm.engine.plain import PlainPasses
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.trainer import Lora, choice_losses, training
+from pyswarmopt_llm.training.trainer import Lora, choice_losses, training
 
 # tiny models of these types; a window or chunk of them has 8 tokens: shorter than the texts
 CORPUS = Path(__file__).with_name("architectures.jsonl").read_text(encoding="utf-8").splitlines()

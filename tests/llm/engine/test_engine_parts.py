@@ -22,11 +22,11 @@ from search_helpers import (
 )
 from torch import Tensor
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.report.run import resume, search
 
 PROMPTS = [f"Say {'very ' * k}well:" for k in range(7)]
 SIZES = [2048, 1024, 512, 256, 128, 64, 32, 16, 8]

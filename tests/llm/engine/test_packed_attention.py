@@ -16,7 +16,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine import packed_attention as packed
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
+from pyswarmopt_llm.training.trainer import loglikelihoods, training
 
 
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:

@@ -17,10 +17,10 @@ from engine_reference import load_tiny, naive_logprobs, save_base
 from gguf_model import Q4_0, write_quantised
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.report.run import search
 
 
 @pytest.fixture(scope="module")

@@ -247,7 +247,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_model", lambda name: None)
         for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
+            monkeypatch.setattr(f"pyswarmopt_llm.api.{name}", function)
 
     return put
 

@@ -48,7 +48,7 @@ def write_task(path: Path, dev: Sequence[Json], test: Sequence[Json], **more: An
     return path
 
 
-def louder(experts: Sequence[Path], folder: Path, alpha: int = 48) -> list[Path]:
+def louder(experts: Sequence[Path], folder: Path, alpha: float = 48) -> list[Path]:
     """Copies of the experts with a larger LoRA scale, so that they answer differently."""
     copies = []
     for expert in experts:
@@ -197,7 +197,7 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
     """What a search found is trained, whatever base and best expert would have; of what is trained
     that from `start` is best, by default that from the mixture, or else from the expert.
     """
-    from pyswarmopt_llm.searching import train
+    from pyswarmopt_llm.searching import train_on_labels as train
 
     def best(values: Mapping[str, Any]) -> str:
         return start or ("mixture" if "mixture" in values else "expert")
@@ -208,22 +208,22 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
 
 def note_trainings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Of each training from now on the prompts, with their first replies."""
-    from pyswarmopt_llm.searching import train
+    from pyswarmopt_llm.training import fitting
 
     trainings: list[dict[str, str]] = []
-    once = train.fit
+    once = fitting.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any, **named: Any) -> Any:
         trainings.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
         return once(engine, start, choices, *rest, **named)
 
-    monkeypatch.setattr(train, "fit", noted)
+    monkeypatch.setattr(fitting, "fit", noted)
     return trainings
 
 
 def keep_trained(monkeypatch: pytest.MonkeyPatch, kept: Callable[..., bool] | bool = True) -> None:
     """What is trained is handed over, or not, whatever its score on dev is."""
-    from pyswarmopt_llm.searching import train
+    from pyswarmopt_llm.searching import train_on_labels as train
     from pyswarmopt_llm.searching.written import expert_iteration
 
     for module in (train, expert_iteration):
@@ -232,7 +232,7 @@ def keep_trained(monkeypatch: pytest.MonkeyPatch, kept: Callable[..., bool] | bo
 
 def stopped(config: SearchConfig, number: int = 1, kind: str = "evaluation") -> Path:
     """The run of a search that was stopped at the `number`-th event of that kind."""
-    from pyswarmopt_llm.report.run import search
+    from pyswarmopt_llm.api import search
 
     with pytest.raises(KeyboardInterrupt):
         search(config, stop_at(number, kind))

@@ -11,6 +11,7 @@ import torch
 from engine_reference import load_tiny
 from search_helpers import questions, small, write_task
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import PatchedWeights
@@ -19,7 +20,6 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.full import FullSpace
-from pyswarmopt_llm.report.run import resume, search
 
 Tensors = dict[str, torch.Tensor]
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from search_helpers import WORDS, louder, small, swarm_llm
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.published.builtin import (
     builtin_training_items,
 )
 from pyswarmopt_llm.scores.tasks import Item, load_task
-from pyswarmopt_llm.searching.training.examples import load_examples
+from pyswarmopt_llm.training.examples import load_examples
 
 # The number words, spelled out once more and differently from the library.
 UNITS = "one two three four five six seven eight nine".split()

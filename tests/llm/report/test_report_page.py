@@ -15,8 +15,8 @@ from result_helpers import about_of, result_of
 
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.page import render_report
+from pyswarmopt_llm.run.record import Row, pack
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.scoring.record import Row, pack
 
 # Writes down what a reader could not do without: no errors, no requests, nothing wider than the
 # window.

@@ -9,8 +9,8 @@ import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run.combined import combined_difference, combined_interval
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
-from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 
 
 def right(rng: np.random.Generator, share: float, count: int) -> Score:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from search_helpers import MakeSearch, lasting
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report import run as report
-from pyswarmopt_llm.report.run import write_report
+from pyswarmopt_llm.report.write import write_report
 
 
 @pytest.fixture
@@ -24,16 +24,16 @@ def settings(make_search: MakeSearch, tmp_path: Path) -> SearchConfig:
 def test_what_could_not_be_written_for_people_is_written_later(
     settings: SearchConfig,
 ) -> None:
-    found = report.search(settings)
+    found = search(settings)
     card = found.run / "best" / "README.md"
     card.unlink()
     (found.run / "report.html").unlink()
     card.mkdir()
     with pytest.raises(OSError):
-        report.resume(found.run)
+        resume(found.run)
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card.rmdir()
-    assert lasting(report.resume(found.run).result) == lasting(found.result)
+    assert lasting(resume(found.run).result) == lasting(found.result)
     whole = [(found.run / name).read_text() for name in ("best/README.md", "report.html")]
     assert all("ant" in text and "words" in text for text in whole)
     (found.run / "best" / "README.md").unlink()
@@ -44,12 +44,12 @@ def test_what_could_not_be_written_for_people_is_written_later(
 def test_nothing_is_written_through_a_best_that_leads_elsewhere(
     settings: SearchConfig, tmp_path: Path
 ) -> None:
-    run, elsewhere = report.search(settings).run, tmp_path / "elsewhere"
+    run, elsewhere = search(settings).run, tmp_path / "elsewhere"
     (run / "best").rename(elsewhere)
     (elsewhere / "README.md").unlink()
     (run / "best").symlink_to(elsewhere)
     with pytest.raises(UserError, match="symbolic link"):
         write_report(run)
     with pytest.raises(UserError, match="symbolic link"):
-        report.resume(run)
+        resume(run)
     assert not (elsewhere / "README.md").exists()

@@ -13,9 +13,9 @@ from scipy.special import rel_entr
 from search_helpers import Json, louder, questions, small, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 TOLD = [f"Tell me of {word}." for word in "amber birch cedar delta ember fjord".split()]
 FLOAT: Json = {"dtype": "float32", "threads": 1}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from search_helpers import Json, ends_as, history, louder, questions, small, write_task
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.finish import front_of
-from pyswarmopt_llm.searching.scoring.record import Row
 
 FLAKY = """
 calls = 0

@@ -12,13 +12,13 @@ from fake_engine import FakeEngine
 from search_helpers import Json, small, write_task
 from transformers import AutoTokenizer
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 BOTH = "def both(reply):\n    return {'first': len(reply), 'last': reply.count('e')}\n"
 

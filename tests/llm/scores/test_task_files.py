@@ -91,6 +91,24 @@ def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Pat
     assert load_task(table(tmp_path / "mood.csv", "text,label", moods(60)), dev=5).spare == ()
 
 
+def test_a_short_file_gives_dev_what_training_needs(tmp_path: Path) -> None:
+    """Sixty labelled rows: 40 for dev, as before for 120; a third of a longer file."""
+    sizes = {
+        rows: [len(task.dev), len(task.test)]
+        for rows in (24, 60, 120, 150)
+        for task in [load_task(table(tmp_path / f"{rows}.csv", "text,label", moods(rows)))]
+    }
+    assert sizes == {24: [16, 8], 60: [40, 20], 120: [40, 80], 150: [50, 100]}
+
+
+def test_a_size_beyond_what_is_there_is_told(tmp_path: Path) -> None:
+    path = table(tmp_path / "mood.csv", "text,label", moods(60))
+    task = load_task(path, dev=41, test=20)
+    assert (len(task.dev), len(task.test)) == (40, 20)
+    assert "`dev` asks for 41 examples, but there are only 40" in task.note
+    assert "asks for" not in load_task(path, dev=40).note + load_task(path).note
+
+
 # Labels
 
 
@@ -143,7 +161,7 @@ def items(labels: list[int], questions: list[int]) -> list[Item]:
 @settings(max_examples=100)
 @given(labels=st.lists(st.integers(0, 2), min_size=6, max_size=60))
 def test_each_label_has_its_share_of_dev(labels: list[int]) -> None:
-    drawn = draw_splits(items(labels, list(range(len(labels)))), "f", 3)
+    drawn = draw_splits(items(labels, list(range(len(labels)))), "f", max(1, len(labels) // 3))
     dev, test = (Counter(item.answer for item in split) for split in drawn)
     assert dev.total() == max(1, len(labels) // 3)
     assert dev + test == Counter("ABC"[label] for label in labels)
@@ -162,9 +180,10 @@ def test_equal_questions_are_on_one_side_whatever_the_order_of_the_rows(
 ) -> None:
     found = items([0] * len(questions), questions)
     assume(min(Counter(questions).values()) <= max(1, len(questions) // 3))
-    dev, test = draw_splits(found, "f", 3)
+    third = max(1, len(questions) // 3)
+    dev, test = draw_splits(found, "f", third)
     assert dev and test and not {item.question for item in dev} & {item.question for item in test}
-    again, _ = draw_splits(data.draw(st.permutations(found)), "f", 3)
+    again, _ = draw_splits(data.draw(st.permutations(found)), "f", third)
     assert {item.id for item in again} == {item.id for item in dev}
 
 

@@ -16,11 +16,13 @@ import torch
 from search_helpers import Json, ends_as, files, louder, small, stopped, write_task
 
 from pyswarmopt.driver.multi.pareto import hypervolume
+from pyswarmopt_llm.api import choose as choose_point
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.report.run import choose as choose_point
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Model, Outcome, Scores
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
@@ -28,11 +30,9 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.front import FrontProcess, FrontProposer, ahead, choose, free_boxes
 from pyswarmopt_llm.searching.points import different, spread
 from pyswarmopt_llm.searching.prepare import Contestant
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Outcome, Scores
-from pyswarmopt_llm.searching.scoring.scorer import position_key
+from pyswarmopt_llm.searching.scorer import position_key
 from pyswarmopt_llm.searching.surrogate import Candidate
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 
 @pytest.mark.parametrize("scores", [2, 3])

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from search_helpers import MakeSearch, Shell, files, questions, swarm_llm, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.cli.options import from_file
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.datasets import read_rows
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.training.examples import load_examples
+from pyswarmopt_llm.training.examples import load_examples
 
 
 @contextmanager

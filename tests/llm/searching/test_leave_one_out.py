@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 from search_helpers import MakeSearch, Shell, files, hand_over, keep_trained, questions, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 NAMES = ("ant", "bee", "cat")
 

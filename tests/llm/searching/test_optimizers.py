@@ -9,9 +9,9 @@ import pytest
 import torch
 from search_helpers import MakeSearch, history
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.searching.optimizers import make_optimizer, optimizer_names, released
 
 NAMES = [
     *optimizer_names(),

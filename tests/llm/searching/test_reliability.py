@@ -14,8 +14,8 @@ import pytest
 import torch
 from search_helpers import Shell
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from search_helpers import MakeSearch, ends_as, history, lasting, stopped
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.plan import draws_of
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0", "cognitive=0.3", "social=0.4")

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history, swarm_llm
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
-from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 
 
@@ -46,6 +46,16 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     assert {*names} <= given_settings(found).keys()
     swarm = {"optimizer", "max_iter", "patience"}
     assert swarm & given_settings(found).keys() == (swarm if found.method == "swarm" else set())
+
+
+def test_few_examples_are_told_with_what_to_do(config: SearchConfig) -> None:
+    """Six test examples, and one dev example fewer than training needs."""
+    default = replace(config, max_iter=None, particles=None)
+    why = make_plan(replace(default, dev=23)).why
+    assert why["train"].startswith("nothing is trained with only 23 dev examples (at least 24 are")
+    assert "split column" in why["train"]
+    assert why["test"].startswith("6 test examples can only show large differences")
+    assert not {"train", "test"} & make_plan(replace(default, test=0)).why.keys()
 
 
 def tuples(found: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +142,7 @@ def test_resuming_takes_what_is_stored_not_what_the_procedure_would_choose(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if another version had chosen otherwise."""
-    monkeypatch.setattr("pyswarmopt_llm.searching.search._settings", lambda job: "")
+    monkeypatch.setattr("pyswarmopt_llm.searching.stages._settings", lambda job: "")
     search(replace(config, **ONE_SWARM, train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())

@@ -18,14 +18,14 @@ import torch
 from search_helpers import MakeSearch, files, history, lasting, questions, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pyswarmopt_llm.api import SearchResult, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.use.evaluate import evaluate_model
 
 
 @pytest.fixture(scope="module")

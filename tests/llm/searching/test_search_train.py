@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from search_helpers import MakeSearch, ends_as, history, stopped
 
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching import train
+from pyswarmopt_llm.searching import train_on_labels as train
 
 
 @pytest.fixture

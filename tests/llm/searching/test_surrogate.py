@@ -16,10 +16,10 @@ import torch
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
-from pyswarmopt_llm.common.gaussian import Kernel
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.shared_kernel import Kernel
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     MarginProcess,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from search_helpers import MakeSearch, Shell, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.use.generate import generate_text, worded
-from pyswarmopt_llm.searching.use.opening import result_of
+from pyswarmopt_llm.use.generate import generate_text, worded
+from pyswarmopt_llm.use.opening import result_of
 
 PLANETS = [{"question": f"Which planet is number {i}?", "answer": str(i)} for i in range(6)]
 OPTIONS = [{**item, "choices": ["0", "1", "2", "3", "4", "5"]} for item in PLANETS]

@@ -21,8 +21,8 @@ from changed_copies import edited
 from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
+from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export import export_model
 
 Q = "model.layers.0.self_attn.q_proj.weight"

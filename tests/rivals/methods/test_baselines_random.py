@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.run.record import Store
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters

@@ -20,7 +20,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_llm.training.trainer import fit
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.training import on_dev
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev

@@ -13,9 +13,9 @@ from search_helpers import write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.expert import train_expert
+from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.training.examples import TrainingOptions
+from pyswarmopt_llm.training.expert import train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.methods.training import data_merge

@@ -1,0 +1,239 @@
+"""Scores positions; stored results are reused.
+
+A candidate is evaluated in the search's process or in a worker by the same code; they exchange only
+requests and rows of a few kilobytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
+from pyswarmopt_llm.common.events import Event, OnEvent, ignore
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Utility
+from pyswarmopt_llm.common.statistics import LARGEST
+from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.record import TRAINED, Row
+from pyswarmopt_llm.scores.metrics.combine import Combine
+
+log = logging.getLogger(__name__)
+# what an event tells of a row
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
+
+
+def position_key(position: Tensor) -> str:
+    """A name for an exact position: equal for bitwise equal positions.
+
+    Example:
+        >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
+        False
+    """
+    data = position.detach().cpu().double().contiguous().numpy().tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class ProposedBatch:
+    """Candidates scored side by side.
+
+    Attributes:
+        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
+        numbers: particle numbers in the history, (n,).
+        iteration: 0 for the starting points.
+    """
+
+    positions: Tensor
+    numbers: Sequence[int]
+    iteration: int
+
+
+@dataclass(frozen=True)
+class CandidateEvaluator:
+    """Scores candidates on a set of tasks: `space` builds them, `engine` runs them.
+
+    Attributes:
+        utilities: task name -> its scoring function.
+        combine: combines the tasks' scores into one number.
+    """
+
+    space: MixtureSpace
+    engine: Engine
+    utilities: Mapping[str, Utility]
+    combine: Combine
+
+    def coefficients(self, position: Tensor) -> list[float]:
+        """The experts' weights at a position."""
+        return list(self.space.coefficients(position).tolist())
+
+    def answer(self, position: Tensor) -> Answer:
+        """The row of a candidate, (D,), without phase, iteration and particle; or its error if the score
+        is not a number.
+        """
+        start = time.perf_counter()
+        try:
+            self.engine.load(self.space.realise(position))
+            row = self.row()
+        except NotFiniteError as error:
+            return error
+        seconds = round(time.perf_counter() - start, 4)
+        coefficients = self.coefficients(position)
+        return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
+
+    def row(self) -> Row:
+        """The scores of the loaded model.
+
+        Raises:
+            NotFiniteError: the score is not a number.
+        """
+        scores = {name: utility(self.engine) for name, utility in self.utilities.items()}
+        total = self.combine(list(scores.values()))
+        if not abs(total.value) <= LARGEST:
+            raise NotFiniteError(f"the score is {total.value}")
+        return Row.of(scores, total)
+
+
+Answer = Row | NotFiniteError
+# evaluates candidates, in parallel or not: their answers, in order
+Crew = Callable[[Sequence[Tensor]], Iterable[Answer]]
+
+
+@dataclass(eq=False)
+class Scorer:
+    """Scores positions on a set of tasks, and stores the results.
+
+    Attributes:
+        run: its store keeps every evaluation, its history every row.
+        evaluator: evaluates candidates in this process.
+        phase: separates rows of different questions (``search``, ``letter``).
+        listener: called with every evaluation.
+        crew: evaluates instead of `evaluator`, with the same answers.
+        item_evaluations: items scored so far.
+        items: items of an evaluation, as far as known.
+        seconds: seconds of all evaluations, over all workers.
+    """
+
+    run: Journal
+    evaluator: CandidateEvaluator
+    phase: str = "search"
+    listener: OnEvent = ignore
+    crew: Crew | None = None
+
+    def __post_init__(self) -> None:
+        self._answers = self.crew or partial(map, self.evaluator.answer)
+        self._rows: dict[str, Row] = {}
+        self.item_evaluations = 0
+        self.items = 0
+        self.seconds = 0.0
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows so far, in order."""
+        return list(self._rows.values())
+
+    def score(
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        numbers: Sequence[int] | None = None,
+    ) -> list[Row]:
+        """Score positions.
+
+        Args:
+            positions: each (D,).
+            iteration: number of the iteration, for the history.
+            numbers: particle numbers; None: from 0 on.
+
+        Returns:
+            A row for each position, with the value for the optimizer. Rows and their order in the
+            history do not depend on which worker evaluates or finishes first.
+
+        Raises:
+            UserError: a score is not a number; it names the candidate.
+        """
+        keys = [position_key(position) for position in positions]
+        new: dict[str, tuple[int, Tensor]] = {}
+        for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
+            if key not in self._rows:
+                new.setdefault(key, (number, position))
+        store = self.run.store
+        missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
+        answers = iter(self._answers(missing))
+        for key, (number, position) in new.items():
+            where = f"particle {number}, iteration {iteration}"
+            known = store.find_row(self.phase, key)
+            row = known or self._kept(position, where, next(answers))
+            self._take_in(replace(row, iteration=iteration, particle=number), known is not None)
+        return [self._rows[key] for key in keys]
+
+    def known(self, position: Tensor) -> Row | None:
+        """The row of a position, if it has been scored."""
+        return self._rows.get(position_key(position))
+
+    def trained(self, position: Tensor, compute: Callable[[], Row]) -> Row:
+        """The row of the model trained from a position, which is computed unless it is stored."""
+        coefficients = [*self.evaluator.coefficients(position), 1.0]  # the last: the LoRA
+        key = position_key(torch.tensor(coefficients, dtype=torch.float64))
+        what = f"{self.phase} {TRAINED}"
+        known = self.run.store.find_row(what, key)
+        row = known or replace(compute(), phase=TRAINED, key=key, coefficients=coefficients)
+        if known is None:
+            self.run.store.add(what, key, asdict(row))
+        self._report(row, known is not None)
+        return row
+
+    def report(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Report an event with the best value and the number of candidates so far."""
+        best = max((row.value for row in self.rows), default=-math.inf)
+        so_far = {"best": best, "evaluations": len(self._rows)}
+        self.listener(Event(kind, {**data, **so_far}))
+
+    def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
+        """The row of an evaluated candidate, now in the store; `where` names it in messages."""
+        if isinstance(answer, UndefinedModelError):
+            row = self._as_the_worst(position, f"{where}: {answer.text}")
+        elif isinstance(answer, NotFiniteError):
+            raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
+        else:
+            row = replace(answer, phase=self.phase)
+        self.run.store.add(self.phase, row.key, asdict(row))
+        return row
+
+    def _take_in(self, row: Row, known: bool) -> None:
+        """Count a row."""
+        self._rows[row.key] = row
+        self.item_evaluations += row.n
+        self.items = max(self.items, row.n)
+        self.seconds += row.seconds
+        self._report(row, known)
+
+    def _report(self, row: Row, known: bool) -> None:
+        """Add a row to the history and report it, unless it is of another phase and was in the store."""
+        self.run.append(row, known)
+        data = {name: getattr(row, name) for name in _SHOWN}
+        if row.phase == "search":
+            self.report("replayed" if known else "evaluation", data)
+        elif not known:
+            self.listener(Event("trial", data))
+
+    def _as_the_worst(self, position: Tensor, text: str) -> Row:
+        """The row of a candidate without numbers: the worst row so far, with no items scored. If it
+        is the first, base or dtype is at fault.
+        """
+        if not self._rows:
+            raise UserError(text)
+        log.warning("%s; this candidate counts as the worst so far", UserError(text))
+        worst = min(self.rows, key=lambda row: row.value)
+        coefficients = self.evaluator.coefficients(position)
+        return replace(
+            worst, key=position_key(position), coefficients=coefficients, n=0, seconds=0.0
+        )

@@ -1,1 +1,0 @@
-"""Evaluating candidates: journal, cache, surrogates, workers, the run directory."""

@@ -1,0 +1,81 @@
+"""The main job: a search for a better combination of experts.
+
+A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and
+finished (`finish`). `api` begins and resumes it, and writes its card and report. The run
+directory stores everything expensive, so resuming means repeating: known results are replayed, then
+the search continues.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+
+from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.regular import digest, versions
+from pyswarmopt_llm.run.directory import About, RunDirectory
+from pyswarmopt_llm.run.record import TRAINED
+from pyswarmopt_llm.run.result import RunResult
+from pyswarmopt_llm.scores.tasks.types import form_of
+from pyswarmopt_llm.searching.find import Trained, find
+from pyswarmopt_llm.searching.finish import finish
+from pyswarmopt_llm.searching.prepare import Job
+
+# settings with digests of their own, and those that a run may be resumed with
+FREE = {"base", "experts", "tasks", "out", "workers", "device", "threads"}
+
+
+def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> RunResult:
+    """Search, train, and write the result; with a grid of coefficients, first search with each
+    draw. Known results are taken from the run.
+    """
+    if on_event is not None:
+        job = replace(job, tell=on_event)
+    with run.locked():
+        if job.config.is_grid:
+            from pyswarmopt_llm.searching.grid import choose_draw
+
+            job = choose_draw(job, run)
+            run.write_about(about(job))  # no grid from here on
+        start = time.perf_counter()
+        found = find(job, run)
+        trained = Trained(found.chosen)
+        trains = job.trains and not found.together  # else no reply has a score to choose it by
+        if trains and job.objectives.written:
+            from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
+
+            trained = train_on_replies(job, run, found)
+        elif trains:
+            from pyswarmopt_llm.searching.train_on_labels import train_on_labels
+
+            trained = train_on_labels(job, found, run.path / TRAINED)
+        job.tell(Event("closing"))
+        result = finish(job, run, found, trained, start)
+        if job.config.front:
+            from pyswarmopt_llm.searching.points import with_front
+
+            result = with_front(job, run, found, result)
+        run.finish(result.to_json())
+    return result
+
+
+def about(job: Job) -> About:
+    """Content of ``run.json`` for a search."""
+    defaults = {name: getattr(SearchConfig, name) for name in CHOICES}
+    return About(
+        config=job.config,
+        fingerprints={**job.fingerprints, "settings": _settings(job)},
+        base_name=job.pool.base_name,
+        versions=versions(),
+        notes=job.notes,
+        given=job.given,
+        forms={task.name: form_of(task) for task in job.tasks.values()},
+        command=search_command(replace(job.config, **(defaults | dict(job.given)))),
+    )
+
+
+def _settings(job: Job) -> str:
+    """A digest of the settings that determine the numbers."""
+    settings = asdict(job.config)
+    return digest([settings[name] for name in sorted(settings.keys() - FREE)])

@@ -1,1 +1,0 @@
-"""Training a LoRA expert on examples."""

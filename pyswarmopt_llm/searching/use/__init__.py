@@ -1,1 +1,0 @@
-"""Score one model on a task, or compare two on the same items."""

@@ -1,1 +1,0 @@
-"""Processes that score candidates beside a search."""

@@ -1,0 +1,1 @@
+"""Training LoRAs: on examples, and on choices between replies."""

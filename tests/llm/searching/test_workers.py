@@ -1,0 +1,47 @@
+"""Several workers find what one process finds, to the bit; a death ends the search, which resumes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from workers_helpers import plan, same_end
+
+from pyswarmopt_llm.api import resume, search
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.workers import Worker
+
+
+@pytest.fixture
+def fragile(crew_config: SearchConfig) -> SearchConfig:
+    """A search for the score of `workers_helpers`."""
+    score = f"{Path(crew_config.tasks[0]).parent}/fragile.py:fragile"
+    return replace(crew_config, metrics=(score,), max_new_tokens=1)
+
+
+def test_two_find_the_same_with_drops_and_after_a_death(fragile: SearchConfig, here: Path) -> None:
+    settings = replace(fragile, drop_n=0.2)
+    search(replace(settings, out="peace"))
+    plan(fragile, {7: "die"})
+    with pytest.raises(UserError, match=re.escape("a worker ended; scores are kept")):
+        search(replace(settings, out="war", workers="2"))
+    plan(fragile, {})
+    resume("war", allowed=fragile.metrics)
+    same_end("war", "peace")
+
+
+def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
+    job = prepare(replace(crew_config, scoring="likelihood"))
+    request = job.pool.space.vertices()[0]
+    worker = Worker(job.config, job.fingerprints, {"words": "likelihood"})
+    there = worker.answer(request)
+    here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
+    assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
+    other = Worker(job.config, {**job.fingerprints, "base": "other files"}, {})
+    with pytest.raises(UserError, match="changed before a worker loaded them"):
+        other.answer(torch.zeros(1))
