@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, compare_paired, interval
+from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, score_interval
 from pyswarmopt_llm.report.phrases import one_line, tested
+from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def cell(name: str, objective: Objective, scores: Scores | None) -> str:
         return "-"
     outcome = scores.tasks[name]
     text = figure(objective, outcome.value)
-    if not outcome.items:
+    ends = score_interval(outcome, objective.scale)
+    if ends is None:
         return text
-    ends = interval(outcome.per_item, objective.scale)
     if objective.lower:
         ends = (min(ends[1], 0.0), min(ends[0], 0.0))
     low, high = (figure(objective, end) for end in ends)
@@ -166,12 +166,11 @@ def compared(result: RunResult, other: Model) -> dict[str, PairedComparison]:
         return {}
     found = {}
     for name, objective in result.objectives.items():
-        if not ours.tasks[name].items:
-            continue
-        items = (ours.tasks[name].per_item, theirs.tasks[name].per_item)
         asked = objective.questions.get("test")
-        test = partial(compare_paired, *items, objective.scale, asked)
-        found[name] = test(LEVEL / len(result.objectives))
+        level = LEVEL / len(result.objectives)
+        pair = difference(ours.tasks[name], theirs.tasks[name], objective.scale, asked, level)
+        if pair is not None:
+            found[name] = pair
     return found
 
 
@@ -318,9 +317,8 @@ def _mark(result: RunResult, scores: Scores, names: tuple[str, str]) -> dict[str
     ends: list[Sequence[float]] = []
     for name, value in zip(names, at, strict=True):
         outcome = scores.tasks[name]
-        own: Sequence[float] = (value, value)
-        if outcome.items:
-            own = interval(outcome.per_item, result.objectives[name].scale)
+        scale = result.objectives[name].scale
+        own: Sequence[float] = score_interval(outcome, scale) or (value, value)
         if result.objectives[name].lower:
             own = [min(end, 0.0) for end in own]
         ends.append(own)

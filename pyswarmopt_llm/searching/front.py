@@ -20,6 +20,7 @@ from torch import Tensor
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     ScoreProcess,
@@ -44,6 +45,8 @@ class FrontProcess:
 
     Args:
         candidates: at least three, with all scores as `parts`.
+        limits: the greatest possible value of each score, (M,); infinite: unknown. Nothing is gained
+            beyond it, whatever a process predicts.
 
     Attributes:
         positions: (N, D).
@@ -52,7 +55,7 @@ class FrontProcess:
 
     beyond = ScoreProcess.beyond
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, candidates: Sequence[Candidate], limits: Sequence[float]) -> None:
         self.positions: Floats = np.stack([candidate.position for candidate in candidates])
         self._processes = []
         for parts in zip(*(candidate.parts for candidate in candidates), strict=True):
@@ -65,7 +68,8 @@ class FrontProcess:
         self._unit = np.where(wide > 0, wide, 1.0)
         self._costs = (self._best - scores) / self._unit
         self._corner = np.full(scores.shape[1], 1 + EDGE)
-        self._lower, self._upper = free_boxes(self._costs, self._corner)
+        self._ideal = np.clip((self._best - np.array(limits)) / self._unit, _FAR, 0.0)
+        self._lower, self._upper = free_boxes(self._costs, self._corner, self._ideal)
 
     def believe(self, position: Floats) -> None:
         """Take the predictions at a position, (D,), as observed; see `ScoreProcess.believe`."""
@@ -73,7 +77,7 @@ class FrontProcess:
         for process in self._processes:
             process.believe(position)
         self._costs = np.vstack([self._costs, costs])
-        self._lower, self._upper = free_boxes(self._costs, self._corner)
+        self._lower, self._upper = free_boxes(self._costs, self._corner, self._ideal)
 
     def gain(self, points: Floats) -> Floats:
         """The expected gain in hypervolume, (n,), at points (n, D)."""
@@ -116,8 +120,9 @@ def ahead(ends: Floats, costs: Floats, spread: Floats) -> Floats:
     return np.maximum(expected, 0.0)
 
 
-def free_boxes(costs: Floats, corner: Floats) -> tuple[Floats, Floats]:
-    """Disjoint boxes that fill what no point dominates, up to a corner: lower and upper ends, (B, M).
+def free_boxes(costs: Floats, corner: Floats, ideal: Floats) -> tuple[Floats, Floats]:
+    """Disjoint boxes that fill what no point dominates, from the ideal to a corner: lower and upper
+    ends, (B, M).
 
     The volume that a point would add is the sum of its parts in these boxes. They are cut along one
     objective after the other, as in the core's `hypervolume`.
@@ -125,31 +130,32 @@ def free_boxes(costs: Floats, corner: Floats) -> tuple[Floats, Floats]:
     Args:
         costs: points, (a, M); lower is better.
         corner: (M,).
+        ideal: the least possible costs, (M,).
 
     Example:
-        >>> lower, upper = free_boxes(np.array([[0.5, 0.5]]), np.ones(2))
+        >>> lower, upper = free_boxes(np.array([[0.5, 0.5]]), np.ones(2), np.zeros(2))
         >>> upper.tolist()
         [[1.0, 0.5], [0.5, 1.0]]
     """
     front = costs[non_dominated(costs)]
     front = front[(front < corner).all(axis=1)]
-    boxes = list(_cut(front, corner))
+    boxes = list(_cut(front, corner, ideal))
     lower, upper = (np.array(ends) for ends in zip(*boxes, strict=True))
     return lower, upper
 
 
-def _cut(front: Floats, corner: Floats) -> Iterable[tuple[list[float], list[float]]]:
+def _cut(front: Floats, corner: Floats, ideal: Floats) -> Iterable[tuple[list[float], list[float]]]:
     """The boxes of `free_boxes`, as lists of lower and of upper ends."""
     last = front[:, -1]
     if len(corner) == 1:
-        yield [_FAR], [float(last.min(initial=corner[0]))]
+        yield [float(ideal[0])], [float(last.min(initial=corner[0]))]
         return
     front = front[np.argsort(last, kind="stable")]
-    depths = [_FAR, *front[:, -1].tolist(), float(corner[-1])]
+    depths = [float(ideal[-1]), *front[:, -1].tolist(), float(corner[-1])]
     for count, (start, end) in enumerate(pairwise(depths)):
         if start < end:
             slab = front[:count, :-1]  # points that reach as deep as this slice
-            for lower, upper in _cut(slab[non_dominated(slab)], corner[:-1]):
+            for lower, upper in _cut(slab[non_dominated(slab)], corner[:-1], ideal[:-1]):
                 yield [*lower, start], [*upper, end]
 
 
@@ -160,12 +166,14 @@ class FrontProposer(Surrogate):
 
     Attributes:
         floors: score -> least value, which is above that of all others in the choice of a point.
+        limits: score -> greatest possible value, where known.
         lower: scores of which lower is better, for the rule's sentence.
         knob: whether a position of 0 is the base, so that a share of an expert is its strength.
         rule: why the point was chosen, in a sentence.
     """
 
     floors: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     lower: Sequence[str] = ()
     knob: bool = True
     rule: str = field(default="", init=False)
@@ -212,7 +220,7 @@ class FrontProposer(Surrogate):
 
     def _model(self, seen: Sequence[Candidate]) -> FrontProcess:  # type: ignore[override]
         """A process of each score of these candidates."""
-        return FrontProcess(seen)
+        return FrontProcess(seen, [self.limits.get(name, math.inf) for name in self.tasks])
 
     def _simple(self, active: Tensor) -> list[Tensor]:
         """The sum of the others where experts are left out, and strengths of the best expert."""
@@ -247,9 +255,24 @@ def front_proposer(job: Job) -> FrontProposer:
         config.seed,
         job.side_by_side,
         floors=job.floors,
+        limits={name: limit_of(metric) for name, metric in objectives.metrics.items()},
         lower=[name for name, metric in objectives.metrics.items() if metric.lower],
         knob=job.knob,
     )
+
+
+def limit_of(metric: Metric) -> float:
+    """The greatest possible value of a score; infinite if unknown.
+
+    Example:
+        >>> limit_of(Metric("tokens", lower=True)), limit_of(Metric("mine.py:score"))
+        (0.0, inf)
+    """
+    if metric.lower:  # tokens and nats
+        return 0.0
+    if metric.scale is None:
+        return math.inf
+    return metric.scale[1]
 
 
 def _constant(names: Sequence[str], seen: Sequence[Candidate]) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance
-from pyswarmopt_llm.common.statistics import Ends, compare_paired, interval
+from pyswarmopt_llm.common.statistics import Ends, score_interval
+from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.result import FRONT, KNOB, Model, RunResult, Scores
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
@@ -104,12 +105,11 @@ def level(first: Model, second: Model, objectives: Objectives) -> bool:
     ours, theirs = getattr(first, split), getattr(second, split)
     for name, outcome in ours.tasks.items():
         other = theirs.tasks[name]
-        if not outcome.items:
-            if outcome.value != other.value:  # of the harness, without examples
-                return False
-            continue
         scale, asked = _shape(objectives, name, split)
-        if compare_paired(outcome.per_item, other.per_item, scale, asked).sign:
+        pair = difference(outcome, other, scale, asked)
+        if pair is None and outcome.value != other.value:  # of the harness, without examples
+            return False
+        if pair is not None and pair.sign:
             return False
     return True
 
@@ -131,12 +131,9 @@ def point_of(objectives: Objectives, name: str, model: Model) -> dict[str, Any]:
         for task, outcome in (scores.tasks if scores else {}).items():
             metric = objectives.metrics.get(task)
             sign = -1 if metric is not None and metric.lower else 1
-            ends = None
-            if outcome.items:
-                low, high = interval(outcome.per_item, *_shape(objectives, task, split))
-                ends = sorted((sign * low, sign * high))
-                if sign < 0:
-                    ends = [max(end, 0.0) for end in ends]  # tokens and nats
+            ends = score_interval(outcome, *_shape(objectives, task, split))
+            if ends and sign < 0:
+                ends = (max(-ends[1], 0.0), max(-ends[0], 0.0))  # tokens and nats
             told = {"value": sign * outcome.value + 0.0, "interval": ends}
             point.setdefault(split, {})[task] = told
     return point

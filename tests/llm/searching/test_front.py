@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +41,7 @@ def test_the_free_boxes_are_what_a_point_would_add(scores: int) -> None:
     """For points without a spread, the gain in the core's hypervolume; else its mean over draws."""
     rng = np.random.default_rng(scores)
     front, corner = rng.random((6, scores)), np.full(scores, 1.1)
-    lower, upper = free_boxes(front, corner)
+    lower, upper = free_boxes(front, corner, np.full(scores, -1e6))
     before = hypervolume(front, corner)
 
     def added(point: Any) -> float:
@@ -71,7 +72,7 @@ def candidates(count: int) -> list[Candidate]:
 
 
 def test_proposals_lie_between_the_best_of_each_score() -> None:
-    model = FrontProcess(candidates(6))
+    model = FrontProcess(candidates(6), [math.inf, math.inf])
     points = np.linspace(-0.5, 1.5, 201)[:, None]
     gains = model.gain(points)
     assert 0.2 < points[gains.argmax(), 0] < 0.8
@@ -79,12 +80,21 @@ def test_proposals_lie_between_the_best_of_each_score() -> None:
 
 
 def test_a_believed_point_adds_nothing_again() -> None:
-    model = FrontProcess(candidates(6))
+    model = FrontProcess(candidates(6), [math.inf, 0.0])
     points = np.linspace(0.2, 0.8, 121)[:, None]
     best = points[model.gain(points).argmax()]
     before = model.gain(best[None])[0]
     model.believe(best)
     assert model.gain(best[None])[0] < 0.05 * before
+
+
+def test_nothing_is_gained_beyond_what_a_score_can_be() -> None:
+    seen = candidates(6)
+    points = np.linspace(-0.5, 1.5, 201)[:, None]
+    free, limited = FrontProcess(seen, [math.inf] * 2), FrontProcess(seen, [0.0, 0.0])
+    assert (limited.gain(points) <= free.gain(points) + 1e-12).all()
+    assert (limited.gain(points) < 0.9 * free.gain(points)).any()
+    assert (limited.gain(points) >= 0).all()
 
 
 def row(position: torch.Tensor, **scores: list[float]) -> Row:
