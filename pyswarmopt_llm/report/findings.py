@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.report.phrases import more_examples, one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
 from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
@@ -41,7 +41,7 @@ class Verdict:
         kind: ``better``, ``level`` or ``worse`` than the strongest control, ``same`` (the result is
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
-        sentence: the answer, in at most 20 words with one number.
+        sentence: the answer, in at most 20 words with one score, or two if it is no.
         reasons: the reasons for it, one sentence each.
     """
 
@@ -98,6 +98,10 @@ def verdict(result: RunResult) -> Verdict:
             f"No: the replies that score {on_dev} seem to game the metric; read them in the report.",
             tuple(result.alarms),
         )
+    if result.chosen:
+        from pyswarmopt_llm.report.front import front_verdict
+
+        return Verdict(*front_verdict(result))
     if result.best.test is None:
         return Verdict(
             "untested", f"Not known: there is no test split; on dev, {best} scores {on_dev}."
@@ -118,7 +122,8 @@ def verdict(result: RunResult) -> Verdict:
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
     reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
-    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
+    more = more_examples(pair.needed, pair.n) if kind == "level" else ()
+    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason, *more))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
@@ -133,13 +138,13 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
+        'No: the mixture (0.840 on test) is not significantly better than the fine-tuned base model (0.850).'
     """
     if kind == "better":
         return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
-        return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
-    return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
+        return f"No: {best} ({ours:.3f} on test) is not significantly better than {other} ({theirs:.3f})."
+    return f"No: {other} ({theirs:.3f} on test) is significantly better than {best} ({ours:.3f})."
 
 
 def strongest(result: RunResult) -> tuple[str, float]:
@@ -220,7 +225,7 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
             "least 100."
         )
     tests = len(result.leads["test"])
-    if tests > 1 and kind != "same":
+    if tests > 1 and kind != "same" and not result.chosen:
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
 
 
@@ -239,6 +244,8 @@ def combination(result: RunResult) -> str:
     """The combination of several tasks' scores; "" for one task."""
     if not result.several_tasks:
         return ""
+    if result.chosen:
+        return one_line(next(iter(result.objectives)))
     mean = {"harmonic": "harmonic mean", "arithmetic": "mean"}.get(result.combine, result.combine)
     return one_line(f"{mean} of {', '.join(result.objectives)}")
 
@@ -294,6 +301,19 @@ def labelled(about: About, result: RunResult) -> tuple[str, TaskForm] | None:
     return None
 
 
+def _by_score(result: RunResult) -> Iterator[str]:
+    """Each of several scores of the result, with its unit, beside the best expert's."""
+    from pyswarmopt_llm.report.front import cell, heading
+
+    split = "dev" if result.best.test is None else "test"
+    ours, theirs = (getattr(result.models[name], split) for name in ("best", "best_single"))
+    if not result.several_tasks or result.chosen:
+        return
+    for name, objective in result.objectives.items():
+        both = (cell(name, objective, scores) for scores in (ours, theirs))
+        yield "{}: {} (best expert {}) on {}".format(heading(name, objective), *both, split)
+
+
 def print_findings(console: Console, run: Path, found: Findings) -> None:
     """Print verdict, scores, the first notes, mixture and cost, file locations and next steps.
 
@@ -311,10 +331,17 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         table.add_column(heading, overflow="fold")
     for label, model in found.rows.items():
         table.add_row(label, score_text(model.dev.value), score(model.test))
+    reasons = found.verdict.reasons[:1]
+    if result.chosen:
+        from pyswarmopt_llm.report.front import front_table
+
+        table = front_table(result)
+        reasons = found.verdict.reasons
     for part in (
         found.verdict.sentence,
         table,
-        *found.verdict.reasons[:1],
+        *reasons,
+        *_by_score(result),
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",
