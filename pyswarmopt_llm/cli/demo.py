@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import print_result, watched
+from pyswarmopt_llm.cli.running import loading, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
@@ -47,8 +47,8 @@ def command(
         config = demo_search(seed, run)
     if quick:
         config = replace(config, train="off")
-    from pyswarmopt_llm.api import search
-
+    with loading(quiet):
+        from pyswarmopt_llm.api import search
     with watched(run, quiet) as on_event:
         found = search(config, on_event)
     print_result(found, as_json)

@@ -15,6 +15,7 @@ from pyswarmopt_llm.cli.running import (
     check_model,
     interruptible,
     items_bar,
+    loading,
     print_either,
     repeating,
 )
@@ -51,9 +52,9 @@ def predict(
     check_table_out(user_path(out))
     if not user_path(file).exists():
         raise UserError(f"{file}: no such file; check the path")
-    from pyswarmopt_llm.use.predict import predict
-
-    with interruptible(repeating), items_bar(quiet or as_json) as on_items:
+    with loading(quiet or as_json):
+        from pyswarmopt_llm.use.predict import predict
+    with interruptible(repeating), items_bar(quiet or as_json, "labelling rows") as on_items:
         found = predict(
             run, file, out, task, machine.dtype, machine.device, machine.threads, on_items
         )

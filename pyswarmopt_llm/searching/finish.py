@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
@@ -175,6 +176,7 @@ def measured(
             if not loaded:
                 job.engine.load(contestant.realise(job.pool.space))
                 loaded = True
+            job.tell(Event("scoring", {"model": name, "split": split}))
             row = replace(evaluator.row(), phase=what, key=name)
             run.store.add(what, name, asdict(row))
         rows[split] = row
