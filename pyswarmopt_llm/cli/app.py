@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.cli.terminal import complain, run_app, version_option
-from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, with_flags
+from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, Command, with_flags
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
@@ -53,7 +53,7 @@ class Commands(TyperGroup):
             advice = did_you_mean(cmd_name, COMMANDS, f"use one of: {', '.join(COMMANDS)}")
             raise unknown("the command", cmd_name, COMMANDS, advice)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
-        function = as_command(load(COMMANDS[cmd_name]))
+        function = Command(load(COMMANDS[cmd_name]))
         single = typer.Typer(add_completion=False)
         single.command(cmd_name, cls=SwarmCommand, rich_help_panel=section, epilog=MORE)(function)
         return typer.main.get_command(single)
