@@ -128,7 +128,7 @@ class SearchConfig:
     settings: Annotated[
         Texts,
         Rare(
-            "Swarm coefficients, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
+            "A swarm coefficient, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
             "NAME=VALUE",
         ),
     ] = ()

@@ -252,8 +252,10 @@ def check_new(path: Path) -> None:
 
 def _is_unscored(path: Path) -> bool:
     """Whether a directory is a run that has scored nothing, and contains nothing else."""
-    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    if has_rows(path) or names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
+    if not (path / "run.json").is_file() or has_rows(path):
+        return False
+    names = {entry.name for entry in path.iterdir()}
+    if names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
         return False
     try:
         read_about(path)

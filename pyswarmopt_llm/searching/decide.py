@@ -69,6 +69,12 @@ _SWARM = {
 FEW_TEST = 30  # fewer test items get a note
 # Why nothing is trained by default with a score that costs money.
 UNPAID = "nothing is trained, because every reply would be a paid request; use `train on` to train anyway"
+# What another optimizer leaves of a published procedure.
+REPLACES = (
+    "replaces Algorithm 1 with its own rule, topology, schedule and restarts, and no grid of "
+    "coefficients is searched; the space, the particles, their interpolated starting points, the "
+    "iterations and the patience stay the procedure's"
+)
 # Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may exploit its errors; on synthetic statements the rating "
@@ -137,6 +143,8 @@ def _chosen(request: Plan) -> Plan:
     why: dict[str, str] = {}
     if config.published:
         chosen = _published(config)
+        if config.optimizer not in ("auto", MODEL_SWARMS):
+            why["optimizer"] = f"{config.optimizer} {REPLACES}"
     elif config.quick:
         chosen = _by_model("items", len(config.experts) + SUMS["base"], "base", 0)
         chosen["train"] = "on"

@@ -256,3 +256,10 @@ def test_won_and_lost_are_those_on_test_with_what_each_model_answered() -> None:
     assert [one.item.id for one in found.lost if one.item] == ["3", "4"]
     assert {(one.ours, one.theirs) for one in found.won} == {("yes", "no")}
     assert {(one.ours, one.theirs) for one in found.lost} == {("no", "yes")}
+
+
+def test_a_card_says_when_the_base_was_a_file_of_four_bits() -> None:
+    embedded = about_of({"base_name": "org/small"}, base="embedded:small")
+    card = model_card(embedded, result_of())
+    assert "4-bit file of the base model" in card and "`org/small` they may differ" in card
+    assert "4-bit" not in model_card(about_of(), result_of())

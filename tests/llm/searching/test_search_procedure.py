@@ -80,6 +80,21 @@ def test_why_the_mean_of_scores_is_taken() -> None:
     assert _why_mean([own, below]) == said.format("abstain may be negative")
 
 
+def test_what_remains_of_the_paper_with_another_recipe_is_told(config: SearchConfig) -> None:
+    default = replace(config, max_iter=None, particles=None, paper=True)
+    other = make_plan(replace(default, optimizer="constriction"))
+    assert other.why["optimizer"].startswith("constriction replaces Algorithm 1")
+    assert "no grid" in other.why["optimizer"] and not other.config.is_grid
+    kept = make_plan(default).config
+    for name in ("space", "population", "start", "max_iter", "patience"):
+        assert getattr(other.config, name) == getattr(kept, name)
+    assert "optimizer" not in make_plan(default).why
+    start = {"settings": vars(other.config), "training": "", "particles": 20}
+    assert "procedure with constriction instead of Algorithm 1: space delta" in words_of_start(
+        start
+    )
+
+
 def tuples(found: dict[str, Any]) -> dict[str, Any]:
     """Lists are tuples in a configuration."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
