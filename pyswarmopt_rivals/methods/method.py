@@ -28,7 +28,7 @@ FACTOR_FIRST = ("factor", "delta")
 BOTH = ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
-WITH_DEV = f"{ITEM_MODEL}+dev"  # methods whose result is trained on dev; see `searching.train`
+WITH_DEV = f"{ITEM_MODEL}+dev"  # methods whose result is trained on dev; see `train_on_labels`
 RANDOM = "random-adapters"  # item-model on random adapters
 
 
