@@ -64,7 +64,8 @@ def between(
     kind = KINDS[pair.sign]
     if kind == "level" and split == "test":
         reasons = more_examples(pair.needed, pair.n)
-    said = f"{upper_first(first)} {_SAID[kind]} {second}"
+    subject = upper_first(first) if first.startswith("the ") else first  # a path stays as it is
+    said = f"{subject} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
     return Verdict(kind, sentence, reasons)
 
