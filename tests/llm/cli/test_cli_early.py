@@ -21,7 +21,7 @@ sys.meta_path.insert(0, Refuse())
 from pyswarmopt_llm.cli.app import main
 main(sys.argv[1:])
 """
-BAD = "bad.csv: 2 bad rows: line 3: no answer; line 5: no question"
+BAD = "bad.csv: 2 bad rows: line 3: no question; line 5: no question"
 NEEDS_FILE = (
     "search --base b --experts x y --task bad.csv --out new",
     "search --base b --experts x y --task bad.csv --out new --dry-run",
@@ -50,7 +50,7 @@ NEEDS_FILE = (
 )
 def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\n")
-    (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
+    (tmp_path / "bad.csv").write_text("text,label\na,x\n,y\nc,y\n,x\n")
     (tmp_path / "run" / "best").mkdir(parents=True)
     for name in ("run.json", "result.json"):
         (tmp_path / "run" / name).write_text("{}")
