@@ -227,7 +227,9 @@ def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
         remedy = "undo the change, or start a new run"
-        if not has_rows(run):
+        if kind == "best":
+            remedy = f"remove {run / 'best'}, and {command('resume', str(run))} writes it again"
+        elif not has_rows(run):
             remedy = "nothing is scored yet, so repeat the search instead, which starts over"
         raise UserError(f"{run}: {kind}{names} changed since the run began; {remedy}")
 

@@ -200,6 +200,7 @@ class Scorer:
     def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
         """The row of an evaluated candidate, now in the store; `where` names it in messages."""
         if isinstance(answer, UndefinedModelError):
+            where += self._expert_alone(position)
             row = self._as_the_worst(position, f"{where}: {answer.text}")
         elif isinstance(answer, NotFiniteError):
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
@@ -207,6 +208,13 @@ class Scorer:
             row = replace(answer, phase=self.phase)
         self.run.store.add(self.phase, row.key, asdict(row))
         return row
+
+    def _expert_alone(self, position: Tensor) -> str:
+        """The expert that a position consists of, for messages; "" for a mixture."""
+        weights = self.evaluator.coefficients(position)
+        names = self.evaluator.space.expert_names
+        used = [name for name, weight in zip(names, weights, strict=True) if weight]
+        return f" (the expert {used[0]})" if len(used) == 1 else ""
 
     def _take_in(self, row: Row, known: bool) -> None:
         """Count a row."""
