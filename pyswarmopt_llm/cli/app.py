@@ -65,7 +65,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="COMMAND --help shows a command's options; --help-all also shows the advanced ones. "
-    "Exit codes: 0 success, 1 faulty adapter (check), 2 invalid input, 130 interrupted.",
+    "Exit codes: 0 success, 1 faulty or lost adapter (check, inspect), 2 invalid input, 130 interrupted.",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.config import command as command_text
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Base, Device, Option, Threads
 from pyswarmopt_llm.experts.files import require_inputs
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 DEFAULT = "delta"  # space of the default search
+Quantize = Annotated[
+    tuple[str, ...],
+    Option(
+        "Measure how much of each adapter is left after merging and rounding, in these formats.",
+        "F,F",
+        commas=True,
+    ),
+]
+Strict = Annotated[bool, Option("Exit with code 1 if a format loses most of an adapter.")]
 
 
 def command(
@@ -28,27 +38,42 @@ def command(
         str | None,
         Option("Base model to check them against: directory, hub id or embedded:NAME.", "B", TASK),
     ] = None,
+    quantize: Quantize = (),
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Check whether experts can be mixed; the exit code is 2 if no space can mix them.
 
+    With --quantize also whether each adapter survives in a merged file of few bits.
+
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
+    if quantize and base is None:
+        raise InvalidOption("base", None, "is missing; `quantize` merges adapters into it")
+    if strict and not quantize:
+        raise InvalidOption("strict", None, "works only with `quantize`; add it, or remove this")
     require_inputs(experts, base)
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
 
+    formats = _formats(quantize)
     report = inspect_experts(experts, resolve_base(base) if base else None)
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
-    record = {
+    record: dict[str, Any] = {
         "experts": list(map(_row, report.experts)),
         "problems": [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems],
         "errors": errors,
         "recommended": best,
     }
-    print_either(record, map(with_flags, _lines(record)), as_json)
+    left = _left(report.experts, base, formats) if best else {}
+    if left:
+        record["quantize"] = {name: list(map(asdict, found)) for name, found in left.items()}
+    lines = [*_lines(record), *_lines_on_rounding(left)]
+    print_either(record, map(with_flags, lines), as_json)
     report.require(best or DEFAULT)
+    if strict and any(each.lost for found in left.values() for each in found):
+        raise typer.Exit(1)
     if not as_json:
         space = None if best == DEFAULT else best
         settings = {"experts": experts, "task": "TASK.json", "space": space, "out": "runs/first"}
@@ -82,6 +107,42 @@ def check(
     print_either({"base": base, "adapters": rows, "ok": ok}, lines, as_json)
     if not ok:
         raise typer.Exit(1)
+
+
+def _formats(names: Sequence[str]) -> list[Any]:
+    """The formats of these names; nothing is imported for none.
+
+    Raises:
+        UserError: see `find_format`.
+    """
+    if not names:
+        return []
+    from pyswarmopt_llm.formats import find_format
+
+    return list(map(find_format, names))
+
+
+def _left(
+    adapters: Sequence[AdapterInfo], base: str | None, formats: Sequence[Any]
+) -> dict[str, list[Any]]:
+    """Adapter -> what is left of it in each format; nothing without formats."""
+    if not (base and formats):
+        return {}
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.formats.survival import survival
+
+    known = resolve_base(base)
+    return {info.name: survival(known, info, formats) for info in adapters}
+
+
+def _lines_on_rounding(left: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """What is left of each adapter, with advice."""
+    if not left:
+        return
+    from pyswarmopt_llm.formats.survival import survival_lines
+
+    for name, found in left.items():
+        yield from survival_lines(name, found)
 
 
 def _row(info: AdapterInfo) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
 from pyswarmopt_llm.cli.running import check_model, interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -74,11 +75,13 @@ def export(
         if base is None:
             raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)
-    from pyswarmopt_llm.tools.export import export_model
+    from pyswarmopt_llm.tools.export import export_model, lines_on_rounding
 
     with interruptible(nothing_written):
         error = export_model(source, out, form, base=base, rank=rank)
     lines = [f"wrote {out}"]
+    if form == "merged" and not as_json:
+        lines += map(with_flags, lines_on_rounding(source, base))
     if error is not None:
         lines.append(
             f"Truncation to rank {rank} changes the weight updates by {error:.1%} (Frobenius norm)"

@@ -23,7 +23,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra, optional
-from pyswarmopt_llm.common.files.regular import atomic_directory, sample_digest
+from pyswarmopt_llm.common.files.regular import atomic_directory, sample_digest, user_path
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF
 from pyswarmopt_llm.experts.pretrained import (
@@ -70,6 +70,27 @@ def gguf_file(spec: str) -> Path:
     if not files:
         raise UserError(f"the package with {NAME} is not installed; run: {_INSTALL}")
     return files[0]
+
+
+def type_of_file(spec: str) -> str:
+    """The format of most weights in a base's GGUF file, such as ``q4_1``; "" if it is in no such file.
+
+    Args:
+        spec: a base as given by the user.
+
+    Example:
+        >>> type_of_file("my/base")
+        ''
+    """
+    if not spec.startswith(EMBEDDED) and not spec.endswith(GGUF):
+        return ""
+    import gguf
+
+    file = gguf_file(spec) if spec.startswith(EMBEDDED) else user_path(spec)
+    field = gguf.GGUFReader(file).get_field("general.file_type")
+    if field is None:
+        return ""
+    return gguf.LlamaFileType(field.contents()).name.removeprefix("MOSTLY_").lower()
 
 
 def dequantised(gguf: Path, who: str) -> Path:

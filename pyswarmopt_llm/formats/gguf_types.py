@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.extras import missing_extra, optional
+from pyswarmopt_llm.common.extras import missing_extra, need_extra
 
 LLAMA_CPP = "llama_cpp"
 K_QUANTS = ("Q4_K", "Q5_K", "Q6_K")
@@ -63,9 +64,11 @@ def _packed_by_llama_cpp(wide: Any, of_file: Any) -> Any:
 @lru_cache(maxsize=1)
 def _library() -> Any:
     """llama.cpp's library of tensors."""
-    package = optional(LLAMA_CPP, "`quantize` q4_k_m")
-    folder = Path(package.__file__).parent / "lib"
-    file = next(file for file in sorted(folder.iterdir()) if "ggml-base" in file.name)
+    need_extra(LLAMA_CPP, "`quantize` q4_k_m")
+    package = find_spec(LLAMA_CPP)  # located, not imported
+    folders = getattr(package, "submodule_search_locations", None) or []
+    files = [file for folder in folders for file in sorted((Path(folder) / "lib").iterdir())]
+    file = next(file for file in files if "ggml-base" in file.name)
     library = ctypes.CDLL(str(file))
     numbers = [ctypes.c_int64] * 3  # first value, rows, values of a row
     pointers = [ctypes.c_void_p] * 2  # float32 values, room for codes

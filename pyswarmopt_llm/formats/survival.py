@@ -12,7 +12,7 @@ case: where C is less than half a step, D is 0. Elsewhere rounding adds noise, w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,31 @@ class Survival:
     def lost(self) -> bool:
         """Whether less than half of it is left."""
         return self.whole.slope < LEAST
+
+    @property
+    def line(self) -> str:
+        """The figures, with the modules that lose most.
+
+        Example:
+            >>> Survival("q4_1", Share(0.06, 0.07), [Share(0.01, 0.02, "layers.3.mlp.up_proj")]).line
+            'q4_1: slope 0.06, correlation 0.07; least is left in layers.3.mlp.up_proj (0.01)'
+        """
+        worst = ", ".join(f"{share.module} ({share.slope:.2f})" for share in self.worst)
+        whole = f"slope {self.whole.slope:.2f}, correlation {self.whole.correlation:.2f}"
+        return f"{self.format}: {whole}; least is left in {worst}"
+
+
+def survival_lines(name: str, found: Sequence[Survival]) -> Iterator[str]:
+    """What is left of an adapter, line by line, and advice if it is less than half in some format."""
+    yield f"What is left of {name} after merging and rounding (a slope of 1 is all of it):"
+    for each in found:
+        yield f"  {each.line}"
+    lost = [each.format for each in found if each.lost]
+    if lost:
+        yield (
+            f"In {' and '.join(lost)} most of the adapter is lost: ship base and adapter apart, use 8 "
+            "bits, merge into a base in full precision, or search with `quantize`"
+        )
 
 
 def survival(base: BaseModel, adapter: AdapterInfo, formats: Sequence[Format]) -> list[Survival]:

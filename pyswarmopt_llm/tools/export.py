@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.common.options import FORMATS
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import NotPlain, adapter_folder, read_adapter, read_config
 from pyswarmopt_llm.experts.base import (
@@ -28,9 +30,11 @@ from pyswarmopt_llm.experts.base import (
     refuse_quantised,
     resolve_base,
 )
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import PREFIX, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions
 from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
+from pyswarmopt_llm.experts.quantised import type_of_file
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
@@ -84,6 +88,27 @@ def export_model(
     factors, error = _factors(model, adapter, rank)
     write_adapter(folder, factors, base_model_name=model.name, card=card)
     return error
+
+
+def lines_on_rounding(source: str, base: str | None = None) -> list[str]:
+    """What is left of a merged adapter in the format of its base's file, with advice if that is little.
+
+    Args:
+        source: a finished run, or an adapter.
+        base: base of an adapter.
+
+    Returns:
+        Nothing unless the base comes from a GGUF file of a type that can be written here.
+    """
+    model, adapter = _adapter_of(source, base)
+    name = type_of_file(model.spec)
+    if name not in FORMATS or (name == "q4_k_m" and missing_extra("llama_cpp")):
+        return []
+    from pyswarmopt_llm.formats import find_format
+    from pyswarmopt_llm.formats.survival import survival, survival_lines
+
+    (info,) = inspect_experts([adapter], model).experts
+    return list(survival_lines("the adapter", survival(model, info, [find_format(name)])))
 
 
 def _is_run(source: str) -> bool:

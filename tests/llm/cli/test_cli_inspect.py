@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from search_helpers import exit_code, louder
+import torch
+from changed_copies import changed_copy, each
+from search_helpers import exit_code, louder, swarm_llm
+
+from pyswarmopt_llm.formats.gguf_types import rounded
 
 
 def test_experts_of_one_kind_can_be_mixed_anyhow(
@@ -41,3 +45,28 @@ def test_json_says_the_same(
     assert [row["expert"] for row in record["experts"]] == ["ant", "bee"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("bee", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
+
+
+def test_what_a_format_leaves_of_an_adapter_is_printed_and_strict_is_an_exit_code(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An adapter of a thousandth of its size, whose base lies on the grid of the format."""
+
+    def on_grid(name: str, value: torch.Tensor) -> torch.Tensor:
+        return rounded(value, "Q4_0") if name.endswith("proj.weight") else value.float()
+
+    base = changed_copy(tiny_base, tmp_path / "base", each(on_grid))
+    (faint,) = louder(tiny_experts[:1], tmp_path / "faint", alpha=0.008)
+    words = ["inspect", faint, "--base", base, "--quantize", "q4_0,q8_0"]
+
+    code, out, _ = swarm_llm(capsys, *words, "--strict")
+    assert code == 1 and "Next" not in out
+    assert "  q4_0: slope 0.00, correlation 0.00; least is left in model.layers." in out
+    assert "In q4_0" in out and "search with --quantize" in out
+    assert swarm_llm(capsys, *words)[0] == 0
+
+    code, out, _ = swarm_llm(capsys, *words, "--json")
+    (name,) = [row["expert"] for row in json.loads(out)["experts"]]
+    four, _ = json.loads(out)["quantize"][name]
+    assert four["format"] == "q4_0" and four["whole"]["slope"] == 0.0
+    assert len(four["worst"]) == 3

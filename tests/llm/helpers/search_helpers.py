@@ -48,7 +48,7 @@ def write_task(path: Path, dev: Sequence[Json], test: Sequence[Json], **more: An
     return path
 
 
-def louder(experts: Sequence[Path], folder: Path, alpha: int = 48) -> list[Path]:
+def louder(experts: Sequence[Path], folder: Path, alpha: float = 48) -> list[Path]:
     """Copies of the experts with a larger LoRA scale, so that they answer differently."""
     copies = []
     for expert in experts:
