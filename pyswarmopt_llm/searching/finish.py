@@ -56,7 +56,7 @@ def finish(
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
     experts = {
-        name: Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+        name: Model(_nonzero(job.weights(vertex)), scores_of(objectives, row, "dev"))
         for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True)
     }
     tested = run.store.find_row("model test", "best")
@@ -88,6 +88,11 @@ def finish(
         alarms=alarms,
         notes=[*run.about.notes.values(), *found.remarks],
     )
+
+
+def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:
+    """The experts with a weight: of an expert by itself, one, however many there are."""
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
