@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from executors import Bare, Client
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
 
@@ -62,17 +63,19 @@ def test_progress_is_one_line(capsys):
 # ---- workers ----
 
 
-def test_asynchronous_searches_take_any_future():
+@pytest.mark.parametrize("how", [{}, {"recipe": "fips"}])
+def test_asynchronous_searches_take_any_future(how):
     def search(workers):
-        return pso.minimize(bowl, BOX, max_evals=80, seed=0, workers=workers, asynchronous=True)
+        options = {"max_evals": 80, "seed": 0, "workers": workers, "asynchronous": True}
+        return pso.minimize(bowl, BOX, **options, **how)
 
     assert search(Client()).nfev == search(Bare()).nfev == 80
 
 
-@pytest.mark.parametrize("how", [{"recipe": "fips"}, {"constraints": STRICT}])
-def test_a_swarm_that_moves_in_rounds_is_not_asynchronous(how):
-    with pytest.raises(ValueError, match="omit asynchronous=True"):
-        pso.minimize(lambda x: 1 / 0, BOX, asynchronous=True, **how)
+def test_particles_that_move_one_by_one_are_not_called_where_that_is_forbidden():
+    watched = Watched(bowl)
+    pso.minimize(watched, BOX, max_evals=80, seed=0, asynchronous=True, constraints=STRICT)
+    assert watched.points and all(x[0] >= 0 for x in watched.points)
 
 
 # ---- SciPy's constraints and arguments ----
@@ -128,10 +131,3 @@ def test_vectorized_is_told_and_not_guessed():
         pso.minimize(lambda x: x**2, BOX, max_evals=9)
     with pytest.raises(ValueError, match="vectorized='auto'"):
         pso.minimize(bowl, BOX, vectorized="auto", max_evals=9)
-
-
-def test_the_removed_surrogate_runs_the_default_and_warns():
-    with pytest.warns(FutureWarning, match="surrogate") as met:
-        old = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0, recipe="surrogate")
-    assert met[0].filename == __file__
-    assert old.x.tolist() == pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0).x.tolist()
