@@ -56,7 +56,9 @@ def test_a_stream_that_is_closed_or_full_ends_nothing(redirect: str, tmp_path: P
     assert (tmp_path / "done").read_text() == "the result"
 
 
-LIST = "from pyswarmopt.cli.start import pyswarmopt; import sys; sys.argv[1:] = ['list']; pyswarmopt()"
+LIST = (
+    "from pyswarmopt.cli.start import pyswarmopt; import sys; sys.argv[1:] = ['list']; pyswarmopt()"
+)
 
 
 def test_a_reader_of_the_result_that_has_gone_makes_no_exit_code(tmp_path: Path) -> None:
