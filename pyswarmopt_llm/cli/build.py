@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "analyse": f"{_CLI}.tools:analyse",
     },
     "Use a result": {
+        "choose": f"{_CLI}.use:choose",
         "predict": f"{_CLI}.use:predict",
         "generate": f"{_CLI}.use:generate",
         "export": f"{_CLI}.tools:export",

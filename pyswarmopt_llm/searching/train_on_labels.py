@@ -88,8 +88,7 @@ def train_on_labels(
         most = 1
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single].to(untrained), most)
-    if folder is None or not folder.exists():
-        announce(job, starts)
+    announce(job, starts)
     fittings, rows = _cross_fitted(job, found, starts, folder)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
@@ -174,7 +173,8 @@ def _cross_fitted(
         start = job.pool.space.realise(position)
         own = folder and folder / name
         kind = (items, job.pool.experts[0], job.config.seed, own, fold_epochs(len(items)))
-        fittings[name] = Fitting(job.engine, start, *kind, spend=meter.spend)
+        at = partial(meter.at, name)
+        fittings[name] = Fitting(job.engine, start, *kind, spend=meter.spend, at=at)
         compute = partial(_by_folds, fittings[name], evaluator, job.objectives.items)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows
