@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
-    check_free,
+    check_empty,
     digests,
     locked,
     read_json,
@@ -249,7 +249,7 @@ def check_new(path: Path) -> None:
             f"{path} already contains a run; continue it with `{command('resume', str(path))}` or "
             "choose another `out`"
         )
-    check_free(path)
+    check_empty(path)  # its files are written one by one, so it may be a mount point
 
 
 def _is_unscored(path: Path) -> bool:

@@ -54,6 +54,10 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             trained = train_on_labels(job, found, run.path / TRAINED)
         job.tell(Event("closing"))
         result = finish(job, run, found, trained, start)
+        if job.config.front:
+            from pyswarmopt_llm.searching.points import with_front
+
+            result = with_front(job, run, found, result)
         run.finish(result.to_json())
     return result
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
@@ -42,7 +43,7 @@ from pyswarmopt_llm.experts.base import (
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import PREFIX, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions
-from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
+from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes, quiet_transformers
 from pyswarmopt_llm.experts.quantised import type_of_file
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors, require_finite
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
@@ -254,8 +255,14 @@ def _save_merged(base: BaseModel, adapter: str, folder: Path) -> None:
     require_finite(f"{adapter} merged into {base.spec} ({model.dtype})", changed, _TOO_LARGE)
     # save_pretrained refuses some bases' own, which is copied below
     model.generation_config = GenerationConfig()
-    with loading(base.spec, "transformers cannot save the merged model"):
-        model.save_pretrained(folder)
+    try:
+        with quiet_transformers():
+            model.save_pretrained(folder)
+    except (OSError, SafetensorError):  # of the disk: `atomic_directory` names the output
+        raise
+    except Exception as error:
+        why = f"transformers cannot save the merged model ({first_line(error)})"
+        raise UserError(f"{base.spec}: {why}") from error
     copy_companions(base, folder)
 
 
