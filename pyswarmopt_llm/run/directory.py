@@ -19,6 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
+    TEMPORARY,
     AppendLog,
     atomic_directory,
     check_empty,
@@ -254,7 +255,8 @@ def check_new(path: Path) -> None:
 
 def _is_unscored(path: Path) -> bool:
     """Whether a directory is a run that has scored nothing, and contains nothing else."""
-    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    entries = path.iterdir() if path.is_dir() else ()
+    names = {entry.name for entry in entries if entry.suffix not in TEMPORARY}
     if has_rows(path) or names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
         return False
     try:
