@@ -344,6 +344,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
             yield "method", "cannot learn from this task in this space; remove it"
     elif config.proposals:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
+    elif config.batch:
+        yield "batch", ": a swarm moves all its particles at once; remove it, and set `particles`"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
     if plan.kind.several_models and config.keep:
