@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 16, 44  # room for the axes
+TOKENS = "tokens"  # unit
 _NAME = 40  # most characters of an adapter's name
 
 
@@ -29,7 +30,7 @@ def figure(objective: Objective, value: float | None) -> str:
     if value is None:
         return "-"
     shown = objective.shown(value)
-    if objective.unit == "tokens":
+    if objective.unit == TOKENS:
         return f"{shown:.1f}"
     return f"{shown + 0.0:.3f}"
 
@@ -77,8 +78,11 @@ def front_rows(result: RunResult) -> dict[str, Model]:
     """Label -> model of a front's table: its points, then what it is compared with."""
     rows = {}
     for number in range(1, len(result.front) + 1):
+        model = result.models[f"{FRONT}/{number}"]
+        knob = next((name for name in _knobs(result) if result.models[name].same(model)), "")
+        called = f", {_knob_name(result, knob)}" if knob else ""
         mark = " (result)" if number == result.chosen else ""
-        rows[f"{number}{mark}"] = result.models[f"{FRONT}/{number}"]
+        rows[f"{number}{called}{mark}"] = model
     for name, label in (("base", "base model"), ("best_single", f"expert {result.best_single}")):
         if name in result.models and not any(map(result.models[name].same, rows.values())):
             rows[one_line(label)] = result.models[name]
@@ -128,7 +132,7 @@ def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
     Returns:
         Its name in words, and the model; None if none was scored.
     """
-    knobs = {name: model for name, model in result.models.items() if name.startswith(f"{KNOB}/")}
+    knobs = {name: result.models[name] for name in _knobs(result)}
     if not knobs:
         return "", None
     first, second = list(result.objectives)[:2]
@@ -146,6 +150,11 @@ def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
     return _knob_name(result, best), knobs[best]
 
 
+def _knobs(result: RunResult) -> list[str]:
+    """The names of the best expert's strengths among the models."""
+    return [name for name in result.models if name.startswith(f"{KNOB}/")]
+
+
 def _knob_name(result: RunResult, name: str) -> str:
     """A single knob in words."""
     strength = name.partition("/")[2]
@@ -154,7 +163,7 @@ def _knob_name(result: RunResult, name: str) -> str:
         return "base model"
     if strength == "1":
         return f"expert {expert}"
-    return f"{strength} of expert {expert}"
+    return f"expert {expert} at strength {strength}"
 
 
 def compared(result: RunResult, other: Model) -> dict[str, PairedComparison]:
@@ -185,8 +194,10 @@ def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
         return "untested", "Not known: there is no test split to compare the front on.", (point,)
     if knob is None:
         return "unpaired", "Not known: the front was compared with no single knob.", (point,)
-    if knob.same(result.best):
-        return "same", f"No: the chosen point is a single knob, the {name}.", (point,)
+    for own in _knobs(result):
+        if result.models[own].same(result.best):
+            called = _knob_name(result, own)
+            return "same", f"No: the chosen point is a single knob, the {called}.", (point,)
     pairs = compared(result, knob)
     reasons = [point, f"The strongest single knob is the {name}."]
     reasons += [
@@ -218,7 +229,10 @@ def _gain(result: RunResult, knob: Model, gained: Sequence[str], first: str) -> 
         change = f"{abs(ours - theirs):.3f}"
         if objective.unit and theirs:
             change = f"{100 * abs(ours - theirs) / abs(theirs):.0f}%"
-        parts.append(f"{task} is {change} {objective.direction}")
+        if objective.unit == TOKENS:
+            parts.append(f"replies are {change} shorter")
+        else:
+            parts.append(f"{task} is {change} {objective.direction}")
     same = "" if first in gained else f"at the same {first} "
     return f"{same}{' and '.join(parts)} than with the {name}"
 
@@ -297,9 +311,9 @@ def _marks(result: RunResult, split: str, names: tuple[str, str]) -> list[dict[s
         model = result.models[f"{FRONT}/{number}"]
         mark = _mark(result, getattr(model, split), names)
         marks.append({**mark, "kind": "point", "label": number, "text": f"point {number}"})
-    for name, model in result.models.items():
-        scores = getattr(model, split)
-        if name.startswith(f"{KNOB}/") and scores is not None:
+    for name in _knobs(result):
+        scores = getattr(result.models[name], split)
+        if scores is not None:
             text = _knob_name(result, name)
             mark = _mark(result, scores, names)
             marks.append({**mark, "kind": "knob", "label": name.partition("/")[2], "text": text})
