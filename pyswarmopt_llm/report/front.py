@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, score_interval
-from pyswarmopt_llm.report.phrases import one_line, tested
+from pyswarmopt_llm.report.phrases import one_line, tested, turned
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores
 
@@ -253,11 +253,7 @@ def _two(result: RunResult, task: str, knob: Model) -> str:
 
 def _tested(objective: Objective, pair: PairedComparison) -> str:
     """A paired difference, as people read it."""
-    if not objective.lower:
-        return tested(pair)
-    low, high = pair.interval
-    turned = PairedComparison(-pair.difference, (-high, -low), pair.p_value, pair.n, 0, 0)
-    return tested(turned)
+    return tested(turned(pair) if objective.lower else pair)
 
 
 # The picture

@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import (
+    Ends,
     PairedComparison,
     assumed_scale,
     compare_paired,
@@ -65,6 +66,16 @@ class EvalResult:
     metric: str = "accuracy"
     note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
     by_label: LabelErrors | None = None  # errors, for accuracy where all items share their labels
+    lower: bool = False  # whether lower is better; `score` and `interval` then have the other sign
+    unit: str = ""  # unit of the score
+
+    @property
+    def shown(self) -> tuple[float, Ends | None]:
+        """The value and its interval, as people read them."""
+        if not self.lower:
+            return self.score.value, self.interval
+        ends = self.interval and (max(-self.interval[1], 0.0), max(-self.interval[0], 0.0))
+        return -self.score.value + 0.0, ends
 
     @property
     def n(self) -> int:
@@ -172,7 +183,15 @@ class Exam:
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
         return EvalResult(
-            self.task.name, score, ends, answer_format, metric, self.task.note, errors
+            self.task.name,
+            score,
+            ends,
+            answer_format,
+            metric,
+            self.task.note,
+            errors,
+            self.metric.lower,
+            self.metric.unit,
         )
 
 
