@@ -87,7 +87,7 @@ def front_rows(result: RunResult) -> dict[str, Model]:
         if name in result.models and not any(map(result.models[name].same, rows.values())):
             rows[one_line(label)] = result.models[name]
     name, strongest = strongest_knob(result)
-    if strongest is not None and not any(map(strongest.same, rows.values())):
+    if not any(map(strongest.same, rows.values())):
         rows[name] = strongest
     return rows
 
@@ -124,17 +124,15 @@ def front_table(result: RunResult) -> Table:
     return shown
 
 
-def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
+def strongest_knob(result: RunResult) -> tuple[str, Model]:
     """The best expert at one strength that a person would choose beside the result: of those whose
     first score on dev is no lower than the result's, the one with the best second score; if there
-    is none, the one with the best first score.
+    is none, the one with the best first score. Where no strength was scored, the best expert.
 
     Returns:
-        Its name in words, and the model; None if none was scored.
+        Its name in words, and the model.
     """
-    knobs = {name: result.models[name] for name in _knobs(result)}
-    if not knobs:
-        return "", None
+    knobs = {name: result.models[name] for name in _knobs(result) or ["best_single"]}
     first, second = list(result.objectives)[:2]
 
     def scores(name: str) -> tuple[float, float]:
@@ -161,7 +159,7 @@ def _knob_name(result: RunResult, name: str) -> str:
     expert = one_line(result.best_single)[:_NAME]
     if strength == "0":
         return "base model"
-    if strength == "1":
+    if strength in ("1", ""):
         return f"expert {expert}"
     return f"expert {expert} at strength {strength}"
 
@@ -192,9 +190,7 @@ def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
     point = f"Point {result.chosen} of {len(result.front)}: {result.rule}."
     if result.best.test is None:
         return "untested", "Not known: there is no test split to compare the front on.", (point,)
-    if knob is None:
-        return "unpaired", "Not known: the front was compared with no single knob.", (point,)
-    for own in _knobs(result):
+    for own in (*_knobs(result), "best_single"):
         if result.models[own].same(result.best):
             called = _knob_name(result, own)
             return "same", f"No: the chosen point is a single knob, the {called}.", (point,)

@@ -137,6 +137,8 @@ def _contestants(
     if not best.trained:
         best = replace(best, dev=None)
     base = Contestant(0 * vertices[0])
+    if not job.kind.adapters:  # no whole model is no model
+        base = Contestant(0 * vertices[0], Patch())
     contestants = {
         "best": best,
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),

@@ -69,8 +69,8 @@ class Plan:
 
     @cached_property
     def knob(self) -> bool:
-        """Whether a share of an expert is its strength: candidates change a base."""
-        return not self.kind.several_models
+        """Whether a share of an expert is its strength, and nothing of any is the base."""
+        return self.kind.adapters
 
     @cached_property
     def floors(self) -> dict[str, float]:
