@@ -102,7 +102,7 @@ class TransformersEngine(PromptTokenizer):
         self._replies.clear()
         self.patch = patch
         self.passes.name = self.name
-        if patch.low_rank or patch.full_rank or patch.dense:
+        if patch.low_rank or patch.full_rank or patch.dense or patch.format:
             self.passes.name += " with changed weights"
         self._mixing.load(patch)
 

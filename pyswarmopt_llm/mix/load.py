@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine, Format, Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
@@ -20,6 +22,7 @@ def open_model(
     device: str = "auto",
     threads: int | None = None,
     system: str = "",
+    quantize: str | None = None,
 ) -> Engine:
     """A base model, optionally with an adapter merged into it; or the several models in a directory
     such as RUN/best.
@@ -31,6 +34,7 @@ def open_model(
         device: where the model runs.
         threads: CPU threads; None: PyTorch's choice.
         system: system turn before every question.
+        quantize: format of the merged weights, such as ``q4_1``; None: they are not rounded.
 
     Returns:
         An engine with the model loaded.
@@ -45,6 +49,7 @@ def open_model(
     """
     kind = saved_kind(base)
     if kind is None or kind.open is None:
+        form = format_of(quantize)
         patch = Patch()
         if adapter is not None:
             patch = adapter_patch(base, adapter)
@@ -55,12 +60,39 @@ def open_model(
             threads,
             system=system,
             changed=patch.low_rank.keys(),
+            **merging(quantize),
         )
-        engine.load(patch)
+        engine.load(replace(patch, format=form))
         return engine
-    if adapter or system:
-        raise UserError(f"{base} contains several models; remove `adapter` and `system`")
+    if adapter or system or quantize:
+        why = "remove `adapter`, `system` and `quantize`"
+        raise UserError(f"{base} contains several models; {why}")
     return kind.open(Path(base), dtype, device, threads)
+
+
+def format_of(quantize: str | None) -> Format | None:
+    """The format of a name; None for None.
+
+    Raises:
+        UserError: there is no such format, or its package is not installed.
+    """
+    if quantize is None:
+        return None
+    from pyswarmopt_llm.formats import find_format
+
+    return find_format(quantize)
+
+
+def merging(quantize: str | None, mix: str = "auto") -> dict[str, Any]:
+    """How an engine puts candidates into the base: merged and read from its files if their sums are rounded.
+
+    Args:
+        quantize: name of a format; None: sums are not rounded.
+        mix: as set by the user.
+    """
+    if quantize is None:
+        return {"mix": mix}
+    return {"mix": "merged", "whole_models": True}
 
 
 def adapter_patch(base: str, adapter: str) -> Patch:

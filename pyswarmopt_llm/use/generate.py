@@ -77,6 +77,7 @@ def generate_text(
     threads: int | None = None,
     run: str | Path | None = None,
     task: str | None = None,
+    quantize: str | None = None,
 ) -> str:
     """The greedy answer to a user turn.
 
@@ -91,6 +92,7 @@ def generate_text(
         threads: CPU threads.
         run: the model's run, if any.
         task: task whose prompt to use, if the run has several.
+        quantize: format of the merged weights; None: they are not rounded.
 
     Returns:
         The text.
@@ -102,5 +104,5 @@ def generate_text(
         >>> generate_text("my/base", "runs/first/best", "Hello!")  # doctest: +SKIP
         'Hello! How can I help you?'
     """
-    machine = Machine(dtype, device, threads)
+    machine = Machine(dtype, device, threads, quantize=quantize)
     return answered((base, adapter), prompt, machine, max_new_tokens, run, task)[1]

@@ -49,7 +49,7 @@ def open_model(model: Model, machine: Machine | EvalConfig) -> Engine:
     base, adapter = model
     check_unchanged(model)
     where = (machine.dtype, machine.device, machine.threads)
-    engine = load.open_model(base, adapter, *where, machine.system)
+    engine = load.open_model(base, adapter, *where, machine.system, machine.quantize)
     engine.thinking = machine.thinking
     return engine
 
