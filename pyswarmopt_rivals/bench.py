@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import split_chat
@@ -112,11 +113,22 @@ class Bench:
         return replace(self, store=store, scoring=row["scoring"])
 
     def score(self, patch: Patch, split: str) -> Score:
-        """A candidate's score on a split."""
+        """A candidate's score on a split.
+
+        Raises:
+            InvalidOption: the metric scores all examples together.
+        """
         return self._scored(patch, split).tasks[self.task.name]
 
     def _scored(self, patch: Patch, split: str) -> Row:
-        return self._stored(patch, split, lambda: self.questions[split](self.engine))
+        return self._stored(patch, split, lambda: self._asked(split))
+
+    def _asked(self, split: str) -> Score:
+        score = self.questions[split](self.engine)
+        if score.whole:
+            why = "gives one number for all replies, but methods are compared by example; return a list"
+            raise InvalidOption("metric", self.metric.name, why)
+        return score
 
     @cached_property
     def pace(self) -> float:

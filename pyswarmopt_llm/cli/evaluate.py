@@ -106,7 +106,7 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         **_record(one, result.models[0]),
         "split": config.split,
         "against": _record(other, result.models[1]),
-        "paired": asdict(result.paired),
+        "paired": result.paired and asdict(result.paired),
         "gained": result.gained,
         "lost": result.lost,
     }

@@ -102,10 +102,17 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
 def against_lines(against: Against, split: str) -> Iterator[str]:
     """Two models on the same items: verdict and scores."""
     one, other = (result.score.value for result in against.results)
-    verdict = between(against.names, (one, other), against.paired, split)
-    yield verdict.sentence
-    yield from verdict.reasons
+    pair = against.paired
+    if pair is None:
+        yield (
+            f"Not known whether they differ: {one:.3f} vs. {other:.3f}, but the metric gives one number "
+            "for all replies, which was not resampled."
+        )
+    else:
+        verdict = between(against.names, (one, other), pair, split)
+        yield verdict.sentence
+        yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):
         yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
-    pair = against.paired
-    yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."
+    if pair is not None and not against.results[0].score.whole:
+        yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."

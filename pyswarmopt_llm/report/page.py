@@ -58,11 +58,13 @@ def render_report(
 
 
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
-    """Of each task, the places of the dev items on which the result differs from the best expert, and
-    the items, if their texts are known.
+    """Of each task whose items have scores, the places of the dev items on which the result differs
+    from the best expert, and the items, if their texts are known.
     """
     single = result.models["best_single"].dev.tasks
     for name, ours in result.best.dev.tasks.items():
+        if ours.whole:
+            continue
         gain = np.subtract(ours.per_item, single[name].per_item)
         yield {
             "name": name,

@@ -7,7 +7,8 @@ pseudo-observation at each end of its scale, as a single score does, so that no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +19,16 @@ from pyswarmopt_llm.common.statistics import (
     PSEUDO,
     Comparison,
     Ends,
+    Estimate,
     Questions,
     Scored,
     assumed_scale,
     bounds_of,
     by_question,
     compare_paired,
+    compare_whole,
     estimate,
-    interval,
+    score_interval,
     without_rounding,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine
@@ -52,7 +55,8 @@ def combined_interval(
         questions: task name -> question of each item.
 
     Returns:
-        None if a task has a single item, or no item has an effect.
+        None if a task has a single item, or no item has an effect, or a score of all items together
+        was not resampled.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -65,7 +69,9 @@ def combined_interval(
         return None
     if len(scores) == 1:
         ((name, score),) = scores.items()
-        return interval(score.per_item, scales.get(name), questions.get(name))
+        return score_interval(score, scales.get(name), questions.get(name))
+    if any(score.whole for score in scores.values()):
+        return _by_errors(list(scores.values()), combine)
     ends = {}
     for name, score in scores.items():
         ends[name] = scales.get(name) or assumed_scale(score.per_item)
@@ -103,7 +109,8 @@ def combined_difference(
         level: level of the test.
 
     Returns:
-        None if the models' items differ, or a task has a single one.
+        None if the models' items differ, or a task has a single one, or one of several tasks is
+        scored by all items together.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -117,6 +124,8 @@ def combined_difference(
         >>> gain.sign, gain.p_value > 0.4  # one right answer tells little
         (0, True)
     """
+    if len(first) == 1 and (score := next(iter(first.values()))).whole:
+        return compare_whole(score, next(iter(second.values())), level)
     for name, score in first.items():
         if not len(score.per_item) == len(second[name].per_item) > 1:
             return None
@@ -148,6 +157,17 @@ def combined_difference(
         int((signs > 0).sum()),
         int((signs < 0).sum()),
     )
+
+
+def _by_errors(scores: Sequence[Score], combine: Combine) -> Ends | None:
+    """An interval of a combined score by the scores' standard errors."""
+    values = [score.value for score in scores]
+    slopes = zip(combine.slopes(values), scores, strict=True)
+    errors = [abs(slope * score.stderr) for slope, score in slopes]
+    if not all(map(math.isfinite, errors)) or not any(errors):
+        return None
+    found = Estimate(combine.value(values), errors, [score.n - 1 for score in scores])
+    return found.interval(scale=bounds_of(values))
 
 
 def _effects(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, Whole, corrected
 from pyswarmopt_llm.run.combined import combined_difference
 from pyswarmopt_llm.run.record import Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors
@@ -28,13 +28,15 @@ class Outcome:
 
     Attributes:
         value: its score.
-        items: packed scores of the items; empty if a function gives one number.
+        items: packed scores of the items; empty if they have none.
         named: further numbers from a score function.
+        whole: of a score of all items together.
     """
 
     value: float
     items: Packed = ""
     named: dict[str, float] = field(default_factory=dict)
+    whole: Whole | None = None
 
     @property
     def per_item(self) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,11 @@ class Found:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+
+    @property
+    def together(self) -> list[str]:
+        """The tasks that are scored by all items together."""
+        return scored_together(self.experts[0])
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,27 @@ def explored(
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()
-    for text in proposer.remarks:
+    remarks = [*_on_together(job, experts[0]), *proposer.remarks]
+    for text in remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
-    return Found(chosen, best.value, experts, single, scorings, stop, proposer.remarks, scorer)
+    return Found(chosen, best.value, experts, single, scorings, stop, remarks, scorer)
+
+
+def scored_together(row: Row) -> list[str]:
+    """The tasks that are scored by all items together."""
+    return [name for name, score in row.tasks.items() if score.whole]
+
+
+def _on_together(job: Job, row: Row) -> Iterator[str]:
+    """What goes without a score of each item."""
+    if names := scored_together(row):
+        metrics = dict.fromkeys(job.objectives.metrics[name].name for name in names)
+        trained = ", and nothing is trained on replies" if job.trains else ""
+        yield (
+            f"{', '.join(metrics)}: one number for all replies, so candidates are proposed from these "
+            f"numbers alone{trained}"
+        )
 
 
 def explore(

@@ -183,7 +183,7 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     outcomes = {}
     asked = {}
     for name, score in scores.items():
-        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named))
+        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named), score.whole)
         asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}

@@ -41,11 +41,12 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> Result:
         start = time.perf_counter()
         found = find(job, run)
         trained = Trained(found.chosen)
-        if job.trains and job.objectives.written:
+        trains = job.trains and not found.together  # else no reply has a score to choose it by
+        if trains and job.objectives.written:
             from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
             trained = train_on_replies(job, run, found)
-        elif job.trains:
+        elif trains:
             from pyswarmopt_llm.searching.train_on_labels import train_on_labels
 
             trained = train_on_labels(job, found, run.path / TRAINED)

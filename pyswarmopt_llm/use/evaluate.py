@@ -18,7 +18,9 @@ from pyswarmopt_llm.common.statistics import (
     Comparison,
     assumed_scale,
     compare_paired,
+    compare_whole,
     interval,
+    score_interval,
     without_rounding,
 )
 from pyswarmopt_llm.mix import saved_kind
@@ -58,7 +60,7 @@ class EvalResult:
 
     task: str  # name of the metric
     score: Score  # value, item scores, standard error
-    interval: tuple[float, float]  # 95% interval of the value
+    interval: tuple[float, float] | None  # 95% interval of the value, if it is known
     scoring: str  # answer format
     metric: str = "accuracy"
     note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
@@ -171,7 +173,7 @@ class Exam:
         utility, engine = self._asked(number, scoring)
         score = utility(engine)
         metric = self.metric.name
-        ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
+        ends = score_interval(score, self.metric.scale, repeated(self.items))
         errors = None
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
@@ -272,7 +274,8 @@ class Against:
         names: names of the models.
         models: base and adapter of each.
         results: their scores.
-        paired: the first minus the second, item by item.
+        paired: the first minus the second, item by item, or on samples of the items; None if their
+            score of all items together was not resampled.
         gained, lost: items on which the first model is better or worse, largest differences first:
             each with its ``id``, ``question``, ``right`` answer, the models' ``values`` and, in
             words, their ``answers``, None for metrics without answers.
@@ -281,7 +284,7 @@ class Against:
     names: tuple[str, str]
     models: Sequence[Model]
     results: Sequence[EvalResult]
-    paired: Comparison
+    paired: Comparison | None
     gained: Sequence[dict[str, Any]]
     lost: Sequence[dict[str, Any]]
 
@@ -302,13 +305,18 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     results = exam.results()
     scores = [result.score for result in results]
     first, second = (score.per_item for score in scores)
-    low, high = exam.metric.scale or assumed_scale([*first, *second])
-    gains = without_rounding(np.subtract(first, second), high - low)
+    gains = np.empty(0)
+    if scores[0].whole:
+        paired = compare_whole(scores[0], scores[1])
+    else:
+        low, high = exam.metric.scale or assumed_scale([*first, *second])
+        gains = without_rounding(np.subtract(first, second), high - low)
+        paired = compare_paired(first, second, exam.metric.scale, repeated(exam.items))
     return Against(
         names=(ours, theirs),
         models=models,
         results=results,
-        paired=compare_paired(first, second, exam.metric.scale, repeated(exam.items)),
+        paired=paired,
         gained=_changed(exam.items, scores, gains),
         lost=_changed(exam.items, scores, -gains),
     )

@@ -13,7 +13,13 @@ from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.own import fingerprint, is_function, own
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, REWARD_TOKENS, Metric, ReplyMetric
+from pyswarmopt_llm.scores.metrics.metric import (
+    ACCURACY,
+    REWARD_TOKENS,
+    Metric,
+    OfModel,
+    ReplyMetric,
+)
 from pyswarmopt_llm.scores.tasks import Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
@@ -57,17 +63,21 @@ def _fields(form: str, spec: str, cache: Path | None, device: str) -> dict[str, 
         case "evaluate":
             from pyswarmopt_llm.scores.metrics.external import evaluate_metric
 
-            return {"prompted": True, "rate": evaluate_metric(argument).parts}
+            return {"prompted": True, "rate": evaluate_metric(argument).rated}
         case "FILE.py":
             from pyswarmopt_llm.scores.metrics.external import ScoreFunction
 
             spec, _, entry = spec.partition("#")
-            rate = ScoreFunction(spec, own("metric", spec)).parts
+            function = ScoreFunction(spec, own("metric", spec))
+            rate: Any = function.rated
             if entry:
                 from pyswarmopt_llm.scores.metrics.several import entry_of
 
                 rate = partial(entry_of, rate, spec, entry)
-            return {"prompted": True, "rate": rate, "depends": fingerprint(spec)}
+            fields: dict[str, Any] = {"prompted": True, "rate": rate}
+            if not function.reads_replies:
+                fields |= {"question": partial(OfModel, rate=rate), "new_tokens": None}
+            return {**fields, "alone": not function.reads_model, "depends": fingerprint(spec)}
     return {}
 
 

@@ -8,34 +8,43 @@ import inspect
 import reprlib
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.own_file import raised
-from pyswarmopt_llm.common.errors import InvalidOption, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.statistics import LARGEST
-from pyswarmopt_llm.scores.metrics.metric import Parts
+from pyswarmopt_llm.scores.metrics.metric import Named, Parts
+from pyswarmopt_llm.scores.metrics.model import ScoredModel
 from pyswarmopt_llm.scores.tasks import Item
 
 ONE = ("prompt", "reply", "item")
-BATCH = ("prompts", "replies", "items")
+BATCH = ("prompts", "replies", "items", "engine")
 
 
 class ScoreFunction:
-    """A user's function of a prompt and a reply, or of all prompts and replies of a split.
+    """A user's function of a prompt and a reply, of all prompts and replies of a split, or of the
+    model itself.
 
     Its parameter names decide: some of ``prompt, reply, item`` for a call per reply, or some of
-    ``prompts, replies, items`` for a single call. It returns a number, higher is better, or named
-    numbers (a dict), which are averaged; for a whole split as many of these as replies.
+    ``prompts, replies, items, engine`` for a single call. It returns a number, higher is better, or
+    named numbers (a dict), which are averaged. A single call returns as many of these as there are
+    items, a dict of lists, or one number (or a dict of numbers) for all items together.
 
     Args:
         spec: its name in the setting, for messages.
         function: the function.
+
+    Attributes:
+        reads_replies: whether it needs the model's replies.
+        reads_model: whether it needs the model.
 
     Raises:
         UserError: the function has other parameters.
@@ -47,40 +56,67 @@ class ScoreFunction:
         parameters: Mapping[str, Any] = {}
         if callable(function):
             parameters = inspect.signature(function).parameters
-        self._known = ONE
-        if "replies" in parameters:
+        self._known: tuple[str, ...] = ONE
+        if not parameters.keys().isdisjoint(("replies", "engine")):
             self._known = BATCH
         needed = {name for name, each in parameters.items() if each.default is each.empty}
         self._names = [name for name in self._known if name in parameters]
-        if self._known[1] not in self._names or not needed <= {*self._known}:
+        self.reads_model = "engine" in self._names
+        self.reads_replies = self._known[1] in self._names
+        if not (self.reads_model or self.reads_replies) or not needed <= {*self._known}:
             name = spec.rpartition(":")[2]
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
             raise self._refusal(f"unsupported parameters ({', '.join(parameters)}); use {forms}")
 
-    def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
-        """The named numbers of each reply; a single number has the name ``""``.
+    def rated(
+        self,
+        prompts: Sequence[str],
+        replies: Sequence[str],
+        items: Sequence[Item],
+        engine: Engine | None = None,
+    ) -> Parts | Named:
+        """The named numbers of each item, or of all items together; a single number has the name
+        ``""``.
 
         Args:
             prompts: user turns, without chat template.
-            replies: replies, without thoughts.
+            replies: replies, without thoughts; empty if the function does not read them.
             items: items of the prompts: ``question``, ``choices``, ``answer``, ``meta``, ``id``.
+            engine: engine with the model loaded; None if the function does not read it.
 
         Raises:
             InvalidOption: the function raised, or returned something else; names the prompt's
                 number and the reply.
         """
-        calls: list[tuple[Sequence[Any], str]] = [
-            (row, f"prompt {row[2].id}, reply {reprlib.repr(row[1])}: ")
-            for row in zip(prompts, replies, items, strict=True)
-        ]
-        places = [place for _, place in calls]
-        if self._known is BATCH:
-            calls = [((list(prompts), list(replies), list(items)), "")]
-        returned = [value for call in calls for value in self._called(*call)]
-        if len(returned) != len(places):
-            why = f"got {len(returned)} values for {len(places)} replies; return one per reply"
-            raise self._refusal(why)
-        parts = list(map(self._checked, returned, places))
+        if self._known is ONE:
+            return self._one_by_one(prompts, replies, items)
+        model = None if engine is None else ScoredModel(engine)
+        returned = self._called((list(prompts), list(replies), list(items), model), "")
+        if _is_number(returned):
+            return self._checked(returned, "")
+        if isinstance(returned, Mapping):
+            if all(map(_is_number, returned.values())):
+                return self._checked(returned, "")
+            names = list(returned)
+            columns = [self._values(returned[name], len(items)) for name in names]
+            returned = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        places = [f"prompt {item.id}: " for item in items]
+        if replies:
+            places = list(map(_place, replies, items))
+        return self._parts(self._values(returned, len(items)), places)
+
+    def _one_by_one(
+        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
+    ) -> Parts:
+        """The named numbers of each reply, from a call for each."""
+        places = list(map(_place, replies, items))
+        rows = zip(prompts, replies, items, strict=True)
+        returned = [self._called(row, place) for row, place in zip(rows, places, strict=True)]
+        return self._parts(returned, places)
+
+    def _parts(self, values: Sequence[object], places: Sequence[str]) -> Parts:
+        """The checked numbers of each item."""
+        parts = list(map(self._checked, values, places))
         for row, place in zip(parts, places, strict=True):
             if row.keys() != parts[0].keys():
                 raise self._refusal(
@@ -88,26 +124,37 @@ class ScoreFunction:
                 )
         return parts
 
+    def _values(self, returned: Any, count: int) -> list[Any]:
+        """What the function returned, as a list with a value for each item."""
+        values = None
+        if not isinstance(returned, str):
+            with suppress(TypeError):
+                values = list(returned)
+        if values is None:
+            why = "return a list with one value per reply, or one number for all replies"
+            raise self._refusal(f"got {reprlib.repr(returned)}; {why}")
+        if len(values) != count:
+            why = f"got {len(values)} values for {count} replies; return one per reply, or one number for all"
+            raise self._refusal(why)
+        return values
+
     def _refusal(self, why: str) -> InvalidOption:
         return InvalidOption("metric", self._spec, f": {why}")
 
-    def _called(self, arguments: Sequence[Any], place: str) -> list[Any]:
-        """The values of a call of the user's function; what it prints goes to stderr, since stdout is
+    def _called(self, arguments: Sequence[Any], place: str) -> Any:
+        """What a call of the user's function returns; what it prints goes to stderr, since stdout is
         for results.
 
         Raises:
-            InvalidOption: it raised anything but an interrupt; `place` starts the message.
+            InvalidOption: it raised anything but an interrupt or an error of the model; `place`
+                starts the message.
         """
         given = dict(zip(self._known, arguments, strict=True))
         try:
             with redirect_stdout(sys.stderr):
                 value = self._function(**{name: given[name] for name in self._names})
-                if self._known is ONE:
-                    return [value]
-                if isinstance(value, str | Mapping):
-                    raise TypeError("expected a list with one value per reply")
-                return list(value)
-        except KeyboardInterrupt:
+                return list(value) if isinstance(value, Iterator) else value
+        except (KeyboardInterrupt, UserError):
             raise
         except BaseException as error:
             code = getattr(self._function, "__code__", None)
@@ -128,6 +175,16 @@ class ScoreFunction:
             why = f"return a finite number (at most {LARGEST:g}) or a dict of such numbers"
             raise self._refusal(f"{place}got {reprlib.repr(value)}; {why}")
         return parts
+
+
+def _place(reply: str, item: Item) -> str:
+    """The beginning of a message about a reply."""
+    return f"prompt {item.id}, reply {reprlib.repr(reply)}: "
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is one number: of Python, or an array or tensor without dimensions."""
+    return isinstance(value, Real) or getattr(value, "shape", None) == ()
 
 
 def evaluate_metric(spec: str) -> ScoreFunction:

@@ -4,17 +4,19 @@ greedily, which a function scores.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.statistics import Whole, resample, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at, warn_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 Needs = Literal["nothing", "answer", "number", "choices"]
@@ -22,7 +24,10 @@ Needs = Literal["nothing", "answer", "number", "choices"]
 REWARD_TOKENS = 200
 Chat = Callable[..., str]  # a user turn, with earlier turns
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-Parts = list[dict[str, float]]
+Named = dict[str, float]  # numbers by name; a single one is called ""
+Parts = list[Named]  # of each item
+# A function too slow for all resamples in this many seconds gives scores without an interval.
+PATIENCE = 10.0
 
 
 class ItemsUtility(Utility, Protocol):
@@ -53,9 +58,11 @@ class Metric:
         usage: cost so far, for ``result.json``; None if the metric costs only time.
         gamed: whether a model rates the replies, so that a search may please it without better
             answers.
-        prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
-            user's function does.
+        prompted: whether `rate` takes user turns, replies, items and engine, and gives named numbers
+            of each item or of all together, as a user's function does.
         plain: whether replies continue plain text, without a chat template.
+        alone: whether each reply has a score of its own, without the model; not so for a function
+            that reads the model.
         written: class of the `ItemsUtility` of written replies, like `Written`; None: that one.
         lower: whether lower is better, so that scores are stored and searched with the other sign.
         unit: unit of a score, in words; "" without one.
@@ -77,6 +84,7 @@ class Metric:
     gamed: bool = False
     prompted: bool = False
     plain: bool = False
+    alone: bool = True
     written: Any = None
     lower: bool = False
     unit: str = ""
@@ -91,7 +99,7 @@ class Metric:
         spoken = None if self.plain else chat
         written = self.written or Written
         utility: ItemsUtility = written(
-            items, self.rate, spoken, template, self.new_tokens, self.prompted
+            items, self.rate, spoken, template, self.new_tokens, self.prompted, not self.alone
         )
         return utility
 
@@ -142,7 +150,9 @@ class Written:
             text.
         template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        prompted: whether `score` accepts user turns, texts and items, and returns named numbers.
+        prompted: whether `score` accepts user turns, texts, items and engine, and returns named
+            numbers of each item or of all together.
+        slow: whether a score of all together is too slow for a bootstrap.
 
     Attributes:
         turns: user turns, without a chat template.
@@ -163,11 +173,13 @@ class Written:
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         prompted: bool = False,
+        slow: bool = False,
     ) -> None:
         self.items = tuple(items)
         self._score = score
         self._prompted = prompted
         self._warned = False
+        self._slow = slow
         self._new = max_new_tokens
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
@@ -186,25 +198,102 @@ class Written:
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
         answers = self.answers(engine, indices)
-        rows = self.parts(answers, indices)
-        named = {name: fmean(row[name] for row in rows) for name in rows[0] if name}
-        score = score_of([fmean(row.values()) for row in rows])
-        return replace(score, answers=tuple(answers), named=named)
+        found = self._rated(answers, indices, engine)
+        if isinstance(found, dict):
+            score = whole_score(found, self._whole(answers, indices))
+        else:
+            score = mean_of(found)
+        return replace(score, answers=tuple(answers))
 
     def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The named numbers of each answer, ignoring its thoughts; a single number is called ""."""
+        """The named numbers of each answer, if it has a score of its own."""
+        found = self._rated(answers, indices)
+        if isinstance(found, dict):
+            raise TypeError("the metric gives one number for all answers")
+        return found
+
+    def _rated(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> Parts | Named:
+        """The named numbers of each answer, or of all together, ignoring thoughts."""
         said = list(map(without_thoughts, answers))
         items = at(self.items, indices)
         if not self._prompted:
             values = self._score(items, said)
             self._warned = self._warned or warn_of(values)
             return [{"": float(value or 0)} for value in values]
-        parts: Parts = self._score(at(self.turns, indices), said, items)
-        return parts
+        found: Parts | Named = self._score(at(self.turns, indices), said, items, engine)
+        return found
+
+    def _whole(self, answers: Sequence[str], indices: Sequence[int] | None) -> Whole:
+        """The score of all answers together on the bootstrap's samples, unless that takes long."""
+        places = list(range(len(self.items)) if indices is None else indices)
+        start = time.perf_counter()
+        values = []
+        for sample in resample(len(places), repeated(at(self.items, indices))):
+            if self._slow or time.perf_counter() - start > PATIENCE:
+                self._slow = True
+                return Whole(len(places))
+            try:
+                found = self._rated([answers[k] for k in sample], [places[k] for k in sample])
+            except UserError:  # undefined on some samples, as a correlation is
+                return Whole(len(places))
+            values.append(float(f"{fmean(cast(Named, found).values()):.6g}"))
+        return Whole(len(places), tuple(values))
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
         """The value of each answer: the mean of its named numbers."""
         return [fmean(row.values()) for row in self.parts(answers, indices)]
+
+
+class OfModel:
+    """A `Utility` that lets a user's function score the model, whose replies it does not read.
+
+    Args:
+        items: questions.
+        template: prompt of the task, see `render_prompt`.
+        rate: function of user turns, replies (none), items and engine.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        _: Scoring,
+        __: Chat,
+        template: str | None = None,
+        *,
+        rate: Callable[..., Parts | Named],
+    ) -> None:
+        self.items = tuple(items)
+        self._turns = [render_prompt(item, "generate", template) for item in self.items]
+        self._rate = rate
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """No text is known before the function asks."""
+        return iter(())
+
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at `indices`; see `Utility`."""
+        items = at(self.items, indices)
+        found = self._rate(at(self._turns, indices), [], items, engine)
+        if isinstance(found, dict):
+            return whole_score(found, Whole(len(items)))
+        return mean_of(found)
+
+
+def mean_of(parts: Parts) -> Score:
+    """The score of items with named numbers: the mean of each item's mean."""
+    named = {name: fmean(row[name] for row in parts) for name in parts[0] if name}
+    return replace(score_of([fmean(row.values()) for row in parts]), named=named)
+
+
+def whole_score(found: Named, whole: Whole) -> Score:
+    """The score of all items together: the mean of the named numbers."""
+    named = {name: value for name, value in found.items() if name}
+    return Score(fmean(found.values()), (), whole.n, whole.stderr, named, whole=whole)
 
 
 # a metric of written replies

@@ -74,9 +74,9 @@ class Objectives:
 
     @cached_property
     def written(self) -> bool:
-        """Whether all scores are of written replies, so any reply can be scored."""
+        """Whether all scores are of written replies alone, so any reply can be scored."""
         return not self.externals and all(
-            metric.new_tokens is not None for metric in self.metrics.values()
+            metric.new_tokens is not None and metric.alone for metric in self.metrics.values()
         )
 
     @cached_property

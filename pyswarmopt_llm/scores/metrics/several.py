@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.metric import Metric, Parts, Written
+from pyswarmopt_llm.scores.metrics.metric import Metric, Named, Parts, Written
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.scores.tasks.types import per_task
@@ -40,17 +40,22 @@ class ReplyLength(Written):
         return [{"": float(nothing - self._engine.count_tokens(text))} for text in answers]
 
 
-def entry_of(rate: Callable[..., Parts], spec: str, entry: str, *arguments: Any) -> Parts:
-    """One entry of the named numbers that a user's function gives each reply.
+def entry_of(
+    rate: Callable[..., Parts | Named], spec: str, entry: str, *arguments: Any
+) -> Parts | Named:
+    """One entry of the named numbers that a user's function gives each reply, or all together.
 
     Raises:
         InvalidOption: the function gives no such entry.
     """
-    parts = rate(*arguments)
+    found = rate(*arguments)
+    parts = [found] if isinstance(found, dict) else found
     for row in parts:
         if entry not in row:
             names = ", ".join(filter(None, row)) or "a single number"
             raise InvalidOption("metric", f"{spec}#{entry}", f": the function returns {names}")
+    if isinstance(found, dict):
+        return {"": found[entry]}
     return [{"": row[entry]} for row in parts]
 
 

@@ -76,8 +76,11 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path
 
 
 def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
-    parts = find_metric(spec).rate(["Why?", "Who?"], replies, ITEMS)
-    return [sum(row.values()) / len(row) for row in parts]
+    return [sum(row.values()) / len(row) for row in rated(spec, replies)]
+
+
+def rated(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> Any:
+    return find_metric(spec).rate(["Why?", "Who?"], replies, ITEMS)
 
 
 # The function
@@ -90,6 +93,9 @@ def test_a_function_is_called_or_refused_as_the_corpus_says(mine: Path, line: st
     (mine / f"{name}.py").write_text(case["code"])
     if "scores" in case:
         assert scores(f"{name}.py:f") == case["scores"]
+        return
+    if "whole" in case:
+        assert rated(f"{name}.py:f") == case["whole"]
         return
     with pytest.raises(UserError) as error:
         scores(f"{name}.py:f")
