@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Format, Patch
@@ -60,7 +59,7 @@ def open_model(
             threads,
             system=system,
             changed=patch.low_rank.keys(),
-            **merging(quantize),
+            rounded=form is not None,
         )
         engine.load(replace(patch, format=form))
         return engine
@@ -81,18 +80,6 @@ def format_of(quantize: str | None) -> Format | None:
     from pyswarmopt_llm.formats import find_format
 
     return find_format(quantize)
-
-
-def merging(quantize: str | None, mix: str = "auto") -> dict[str, Any]:
-    """How an engine puts candidates into the base: merged and read from its files if their sums are rounded.
-
-    Args:
-        quantize: name of a format; None: sums are not rounded.
-        mix: as set by the user.
-    """
-    if quantize is None:
-        return {"mix": mix}
-    return {"mix": "merged", "whole_models": True}
 
 
 def adapter_patch(base: str, adapter: str) -> Patch:

@@ -55,7 +55,8 @@ def loaded(
         **how: what candidates change; see `load_engine`.
     """
     machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-    engine = load_engine(base, *machine, mix=config.mix, system=config.system, **how)
+    how |= {"mix": config.mix, "system": config.system, "rounded": config.quantize is not None}
+    engine = load_engine(base, *machine, **how)
     prints = {info.name: info.fingerprint for info in experts}
     fingerprints = {"base": base.fingerprint, "experts": prints}
     notes = {**notes, **engine.notes}

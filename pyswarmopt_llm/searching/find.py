@@ -26,6 +26,7 @@ from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
     from pyswarmopt_llm.searching.swarm import SwarmProposer
+    from pyswarmopt_llm.training.fitting import Fitting
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Found:
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the proposals.
         scorer: dev scorer, whose workers have ended.
+        searched: candidates of an earlier scorer, before rounding.
     """
 
     chosen: Contestant
@@ -51,6 +53,7 @@ class Found:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+    searched: int = 0
 
     @property
     def together(self) -> list[str]:
@@ -69,12 +72,14 @@ class Trained:
             baselines.
         passes: forward passes per item of training (a backward pass counts as measured).
         iteration: outcome of expert iteration, as in `Result`.
+        fittings: trainings of the models trained on labels, by the same names.
     """
 
     best: Contestant
     models: Mapping[str, Contestant] = field(default_factory=dict)
     passes: int = 0
     iteration: dict[str, int] | None = None
+    fittings: Mapping[str, Fitting] = field(default_factory=dict)
 
 
 def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:

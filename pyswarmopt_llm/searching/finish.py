@@ -67,7 +67,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         models=models,
         objectives=_objectives(objectives, found.scorings),
         best_single=names[found.single],
-        evaluations=len(found.scorer.rows),
+        evaluations=found.searched + len(found.scorer.rows),
         item_evaluations=items,
         passes=items + trained.passes,
         seconds=round(seconds, 3),
@@ -79,6 +79,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         experts=experts,
         learnt=job.learnt,
         space=job.kind.name,
+        quantize=job.config.quantize,
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.rows, objectives.names, names),
         by_label=by_label,
@@ -102,7 +103,7 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
 
 def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
     """The scored models, by name."""
-    evaluators = {split: job.evaluator(split, found.scorings) for split in SPLITS}
+    evaluators = {split: job.evaluator(split, found.scorings, rounded=True) for split in SPLITS}
     contestants = _contestants(job, found, trained, files)
     models: dict[str, Model] = {}
     for name, contestant in contestants.items():
@@ -167,14 +168,15 @@ def measured(
             row = found.scorer.known(contestant.position)
         if row is None:
             if not loaded:
-                job.engine.load(contestant.realise(job.pool.space))
+                job.load(contestant.realise(job.pool.space))
                 loaded = True
             row = replace(evaluator.row(), phase=what, key=name)
             run.store.add(what, name, asdict(row))
         rows[split] = row
     scores = {split: scores_of(job.objectives, row, split) for split, row in rows.items()}
     weights = job.weights(contestant.position)
-    return Model(weights, scores["dev"], scores.get("test"), contestant.trained)
+    trained, strength = contestant.trained, contestant.strength
+    return Model(weights, scores["dev"], scores.get("test"), trained, strength)
 
 
 def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:

@@ -26,7 +26,7 @@ class Machine:
     threads: opt.Threads = None
     system: str = ""  # turn before every question
     thinking: int = 0  # most tokens of thoughts before an answer
-    quantize: opt.Quantize = None
+    quantize: opt.Quantize = None  # None: as in the run's search
 
 
 @documented

@@ -62,7 +62,9 @@ def answered(
     turn = worded(run, prompt, task)
     if run is not None:
         stored = read_about(user_path(run)).config
+        quantize = machine.quantize or stored.quantize
         machine = replace(machine, system=stored.system, thinking=stored.thinking)
+        machine = replace(machine, quantize=quantize)
     engine = open_model(model, machine)
     return turn, engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()
 
@@ -92,7 +94,7 @@ def generate_text(
         threads: CPU threads.
         run: the model's run, if any.
         task: task whose prompt to use, if the run has several.
-        quantize: format of the merged weights; None: they are not rounded.
+        quantize: format of the merged weights; None: that of the run's search, if any.
 
     Returns:
         The text.

@@ -79,7 +79,7 @@ def predict(
         device: where the model runs.
         threads: CPU threads.
         on_items: called with the number of questions labelled so far, and the total.
-        quantize: format of the merged weights; None: they are not rounded.
+        quantize: format of the merged weights; None: that of the search, if any.
 
     Returns:
         A prediction for each row, in order.
@@ -101,6 +101,7 @@ def predict(
     items = _new_items(form, table, stored.columns)
     if dtype == "auto":
         dtype = stored.dtype
+    quantize = quantize or stored.quantize
     machine = Machine(dtype, device, threads, stored.system, stored.thinking, quantize)
     values = [row.values for row in table.rows]
     inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, quantize, values])
