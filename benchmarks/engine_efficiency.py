@@ -27,7 +27,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring, load_task
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"
 
@@ -132,12 +132,14 @@ def main() -> None:
     items = load_task(args.task, allow_overlap=True).dev
     for size in args.sizes:
         n_particles, n_items = (int(part) for part in size.split("x"))
-        for scoring in args.scorings:
+        for scoring in args.answer_formats:
             report(engine, space, items[:n_items], scoring, n_particles, args.rounds)
 
 
-def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int) -> None:  # type: ignore[no-untyped-def]
-    asked = Accuracy(items, scoring, engine.chat)
+def report(
+    engine, space, items, answer_format: AnswerFormat, n_particles: int, rounds: int
+) -> None:  # type: ignore[no-untyped-def]
+    asked = Accuracy(items, answer_format, engine.chat)
     n = len(space.expert_names)
     generator = torch.Generator().manual_seed(0)
     particles = torch.softmax(
@@ -164,8 +166,8 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
         "merging": merging,
     }
     works["products"] = products(engine)
-    if scoring == "likelihood":
-        single = Accuracy([one_option(item) for item in items], scoring, engine.chat)
+    if answer_format == "likelihood":
+        single = Accuracy([one_option(item) for item in items], answer_format, engine.chat)
         repeated = asked_pairs(asked)
         works["one option per item"] = lambda: single(engine)
         works["all options"] = lambda: asked(engine)
@@ -176,7 +178,7 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     plan = engine._planned(asked_pairs(asked), engine.batch_tokens)
     tokens = (len(plan.prefix) + sum(batch.n_tokens for batch in plan.batches)) * n_particles
     print(
-        f"\n{scoring}, {n_particles} x {len(items)} items, "
+        f"\n{answer_format}, {n_particles} x {len(items)} items, "
         f"{tokens / n_particles / len(items):.1f} tokens an item"
     )
     print(f"  bare forward passes   {times['bare']:8.3f} s  {tokens / times['bare']:8.0f} tokens/s")
@@ -189,7 +191,7 @@ def report(engine, space, items, scoring: Scoring, n_particles: int, rounds: int
     print(f"  bare / products       {tokens / times['bare'] / possible:8.1%} of their speed")
     print(f"  iteration / bare      {times['iteration'] / times['bare']:8.3f}")
     print(f"  realise and merge     {times['merging'] / times['iteration']:8.1%} of the iteration")
-    if scoring == "likelihood":
+    if answer_format == "likelihood":
         print(f"  all options / one     {times['all options'] / times['one option per item']:8.3f}")
         print(
             "  repeated / all        "

@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.call import Objective
-from pyswarmopt.driver.options import Arguments, Options
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.spelling import suggesting
+from pyswarmopt.driver.call import Objective, OnError
+from pyswarmopt.driver.history import Granularity
+from pyswarmopt.driver.options import Callback, Known, Options, Start
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.search import ValueSearch
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pyswarmopt.algorithms.recipe import Recipe
 
 
-@answered(Arguments)
+@suggesting
 def minimize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
     population: int | None = None,
-    **options: Unpack[Arguments],
+    *,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | Executor = 1,
+    vectorized: bool = False,
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    known: Known | None = None,
+    patience: int | None = None,
 ) -> Result:
     """Minimise `fun` over a box, or over the parameters of a space.
 
@@ -97,11 +126,11 @@ def minimize(
         history: "iteration" keeps a summary of each iteration, "particles" every point. Default:
             "iteration", or "particles" with `space`.
         asynchronous: a free worker immediately gets a new point, so workers of unequal speed are
-            always busy. While a round is unfinished, the search proposes more points from its
-            model, or by mutating the best point. It ends when all pending calls have finished. With
-            several workers, the result depends on the order in which values arrive. `fun` must
-            take one point at a time; `noisy` is not supported, nor is a `recipe`, whose particles
-            move together.
+            always busy. While a round is unfinished, the default search proposes more points from
+            its model, or by mutating the best point; the particles of a `recipe` move as soon as
+            their own values are there. It ends when all pending calls have finished. With several
+            workers, the result depends on the order in which values arrive. `fun` must take one
+            point at a time; `noisy` is not supported.
         space: parameters by name instead of `bounds`: ``(low, high)`` is a real number, ``[a, b]``
             a choice; see also `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`.
             `fun` and the constraints receive them as keyword arguments, or as one dict if they have
@@ -147,18 +176,44 @@ def minimize(
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
+    given = Options(
+        fun, bounds, recipe, population, max_evals=max_evals, max_iter=max_iter, target=target,
+        seed=seed, workers=workers, vectorized=vectorized, callback=callback, x0=x0,
+        progress=progress, on_error=on_error, checkpoint=checkpoint, integrality=integrality,
+        constraints=constraints, categorical=categorical, noisy=noisy, history=history,
+        asynchronous=asynchronous, space=space, timeout=timeout, known=known, patience=patience,
+    )  # fmt: skip
+    return ValueSearch(given).run()
 
-    r: Result = Search(Options(fun, bounds, recipe, population, **options)).run()
-    return r
 
-
-@answered(Arguments)
+@suggesting
 def maximize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
     population: int | None = None,
-    **options: Unpack[Arguments],
+    *,
+    max_evals: int | None = None,
+    max_iter: int | None = None,
+    target: float | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | Executor = 1,
+    vectorized: bool = False,
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    progress: bool = False,
+    on_error: OnError = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    noisy: bool = False,
+    history: Granularity | None = None,
+    asynchronous: bool = False,
+    space: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    known: Known | None = None,
+    patience: int | None = None,
 ) -> Result:
     """Maximise `fun` over a box, or over the parameters of a space; see `minimize`.
 
@@ -177,6 +232,11 @@ def maximize(
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-
-    r: Result = Search(Options(fun, bounds, recipe, population, **options), maximize=True).run()
-    return r
+    given = Options(
+        fun, bounds, recipe, population, max_evals=max_evals, max_iter=max_iter, target=target,
+        seed=seed, workers=workers, vectorized=vectorized, callback=callback, x0=x0,
+        progress=progress, on_error=on_error, checkpoint=checkpoint, integrality=integrality,
+        constraints=constraints, categorical=categorical, noisy=noisy, history=history,
+        asynchronous=asynchronous, space=space, timeout=timeout, known=known, patience=patience,
+    )  # fmt: skip
+    return ValueSearch(given, maximize=True).run()

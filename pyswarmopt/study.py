@@ -8,19 +8,19 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered, missing
+from pyswarmopt.base.spelling import missing, suggesting
 from pyswarmopt.driver.call import CallOutcome, Value
-from pyswarmopt.driver.options import GoalArguments, Options, starting_points
+from pyswarmopt.driver.options import Known, Options, Start, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
 from pyswarmopt.driver.problem.encoding import check_inside
-from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.search import Search, ValueSearch
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -66,9 +66,9 @@ class Study:
         maximize: whether larger values are better.
         objectives: number of objectives in each value. With several, all are minimised, and
             `result` is a `MultiResult`.
-        options: further arguments of `minimize`. `max_evals` ends the search and affects its plan;
-            with ``constraints="returned"``, pass them with each value: ``tell(trial, value,
-            constraints=[...])``.
+        max_evals: number of values after which the search ends; it affects its plan.
+        constraints: as in `pyswarmopt.minimize`; with "returned", pass them with each value:
+            ``tell(trial, value, constraints=[...])``.
 
     Raises:
         ValueError: invalid arguments.
@@ -92,7 +92,7 @@ class Study:
         (13.3, 300)
     """
 
-    @answered(GoalArguments)
+    @suggesting
     def __init__(
         self,
         bounds: Any = None,
@@ -100,17 +100,29 @@ class Study:
         population: int | None = None,
         maximize: bool = False,
         objectives: int = 1,
-        **options: Unpack[GoalArguments],
+        *,
+        max_evals: int | None = None,
+        target: float | None = None,
+        seed: int | np.random.Generator | None = None,
+        x0: Start | None = None,
+        integrality: npt.ArrayLike | None = None,
+        constraints: Any = None,
+        categorical: npt.ArrayLike | None = None,
+        space: Mapping[str, Any] | None = None,
+        known: Known | None = None,
+        patience: int | None = None,
     ) -> None:
         given = Options(
-            _called_elsewhere, bounds, recipe, population, **options, history="particles",
-            asynchronous=True,
+            _called_elsewhere, bounds, recipe, population, max_evals=max_evals, target=target,
+            seed=seed, x0=x0, integrality=integrality, constraints=constraints,
+            categorical=categorical, space=space, known=known, patience=patience,
+            history="particles", asynchronous=True,
         )  # fmt: skip
         count = as_count("objectives", objectives, 1)
         self._adapts = population is None and count == 1 and recipe is None
-        self._search: Search
+        self._search: Search[Any]
         if count == 1:
-            self._search = Search(given, maximize, told=True)
+            self._search = ValueSearch(given, maximize, told=True)
             return
         if maximize:
             raise ValueError(
@@ -131,15 +143,16 @@ class Study:
         waits once its whole round is pending, the default search only before its first values.
         """
         search = self._search
+        loop = search.loop
         repeats = 0
-        while repeats < MOST_REPEATS or not search.pending:
+        while repeats < MOST_REPEATS or not loop.busy:
             repeats += 1
-            if search.reasons() or len(search.pending) >= search.evaluator.left:
+            if search.reasons() or loop.busy >= search.evaluator.left:
                 return None
-            ticket = search.next_ticket()
+            ticket = loop.next_ticket()
             if ticket is None:
                 return None
-            x = search.take_up(ticket)
+            x = loop.take_up(ticket)
             if x is not None:
                 return Trial(ticket.number, x.copy(), search.problem.params(x))
         return None
@@ -168,18 +181,20 @@ class Study:
         search = self._search
         x = self._read_point(point)
         row = self._read_value(value, constraints)
-        if self._adapts and len(search.pending) > 1:
-            search.expect_together(len(search.pending))
+        together = len(search.loop.pending)
+        if self._adapts and together > 1:
+            search.loop.optimizer.expect_together(together)
         self._adapts = False
         search.take(x, row)
 
     def _read_point(self, point: Any) -> Floats:
         if isinstance(point, Trial):
-            if point.number not in self._search.pending:
-                raise ValueError(
-                    f"tell: trial {point.number} was already told or belongs to another study"
-                )
-            return self._search.pending[point.number]
+            for ticket in self._search.loop.pending:
+                if ticket.number == point.number:
+                    return self._search.loop.point(ticket)
+            raise ValueError(
+                f"tell: trial {point.number} was already told or belongs to another study"
+            )
         problem = self._search.problem
         points = starting_points(point, problem.space, "tell: point")
         if points.shape != (1, problem.dim):

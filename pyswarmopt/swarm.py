@@ -26,8 +26,9 @@ from pyswarmopt.base.arrays import (
     needing_torch,
 )
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
-from pyswarmopt.base.optimizer import Point, Ticket
-from pyswarmopt.base.spelling import answered, missing
+from pyswarmopt.base.optimizer import Optimizer, Point, Ticket, UnderWay
+from pyswarmopt.base.spelling import missing, suggesting
+from pyswarmopt.base.state import Turns
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
 from pyswarmopt.parts.boundary import Box, make_box
@@ -37,8 +38,10 @@ from pyswarmopt.parts.stopping import reasons
 if TYPE_CHECKING:
     from torch import Tensor
 
+UNDER_WAY = "under_way."  # prefix of the table's entries in a saved swarm
 
-class Swarm:
+
+class Swarm(Optimizer):
     """A particle swarm that proposes positions and is told their values.
 
     It uses NumPy arrays, or tensors if the starting positions are a tensor, the dtype is torch's,
@@ -57,6 +60,10 @@ class Swarm:
         dtype: floating dtype of positions, NumPy's or torch's; default: that of `positions` if they
             are a torch tensor, else float64.
         device: where tensors live; default the CPU. Random numbers always come from the CPU.
+        asynchronous: whether a particle moves as soon as its own value is there, by the bests known
+            by then (Koh, George, Haftka & Fregly 2006, Int. J. Numer. Meth. Engng 67(4)); such a
+            swarm is asked and told by tickets. Particles count their own stagnation; a round, as
+            counted by schedules, patience and stop rules, ends after every N values.
 
     Raises:
         ValueError: inconsistent arguments.
@@ -74,9 +81,20 @@ class Swarm:
         ...     s.tell(x, (x**2).sum(-1))   # 20 values
         >>> s.best.value < 1e-6, s.iteration, s.evaluations
         (True, 99, 2000)
+
+        Three workers, of which the third is twice as slow:
+
+        >>> s = pso.Swarm(bounds=[(-5, 5)] * 2, population=6, seed=0, asynchronous=True)
+        >>> busy = s.ask(3)
+        >>> for step in range(1000):
+        ...     for worker in (0, 1, 2) if step % 2 else (0, 1):
+        ...         s.tell(busy[worker], float((busy[worker].x ** 2).sum()))
+        ...         [busy[worker]] = s.ask(1)
+        >>> s.best.value < 1e-6, s.evaluations, len(s.pending)
+        (True, 2500, 3)
     """
 
-    @answered()
+    @suggesting
     def __init__(
         self,
         dim: int | None = None,
@@ -89,6 +107,7 @@ class Swarm:
         seed: int | np.random.Generator | None = None,
         dtype: DType = None,
         device: Any = None,
+        asynchronous: bool = False,
     ) -> None:
         self.recipe = recipes.as_recipe(recipe)
         start = v = None
@@ -104,8 +123,11 @@ class Swarm:
             v = matrix("velocities", velocities, (n, dim))
         x = empty((n, dim), dtype, device)
         state = steps.first_state(self.recipe, x, box, generator, start, v, maximize)
+        if asynchronous:
+            state.turns = Turns.of(n)
         self._update = Update(self.recipe, state, box, generator)
         self._state = state
+        self._under_way = UnderWay()
 
     # ---- the loop ----
 
@@ -114,31 +136,54 @@ class Swarm:
         def __getattr__(self, name: str) -> Any:
             raise missing("Swarm", name)
 
-    def ask(self) -> Array:
+    def ask(self, n: int | None = None) -> Any:
         """Positions to evaluate, (N, D), safe to keep; unchanged until `tell`.
 
         N is the current population, which a restart may change.
-        """
-        self._prepare()
-        return copied(self._state.positions)
 
-    def tickets(self) -> list[Ticket]:
-        """This round's tickets that have no value yet; tell them one by one, in any order.
+        Args:
+            n: for at most so many tickets instead, which are told one by one, in any order. The
+                swarm moves after the last value of a round, so the order makes no difference,
+                unless it is `asynchronous`. There are fewer, or none, while values are missing.
 
-        The swarm moves after the last value of a round, so the order makes no difference.
+        Raises:
+            ValueError: n is missing in an asynchronous swarm, or below 1.
 
         Example:
             >>> s = Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
-            >>> for ticket in reversed(s.tickets()):
+            >>> for ticket in reversed(s.ask(3)):
             ...     s.tell(ticket, float((ticket.x**2).sum()))
             >>> s.evaluations
             3
         """
-        self._prepare()
-        st = self._state
-        first = st.generation * len(st.arrived)
-        missing = np.flatnonzero(~st.arrived).tolist()
-        return [Ticket(copied(st.positions[i]), i, first + i) for i in missing]
+        most = as_limit("n", n, 1)
+        turns = self._state.turns
+        if turns is None:
+            self._prepare()
+            if most is None:
+                return copied(self._state.positions)
+            return self._under_way.hand_out(self._state.positions, most)
+        if most is None:
+            raise ValueError("an asynchronous swarm is asked for tickets: call ask(n)")
+        tickets: list[Ticket] = []
+        while len(tickets) < most and turns.waiting and not turns.paused:
+            tickets.append(self._next_turn(turns))
+        return tickets
+
+    def _next_turn(self, turns: Turns) -> Ticket:
+        """A ticket for the particle that has waited longest, which moves unless it is new."""
+        particle = turns.waiting[0]
+        if self._under_way.issued - turns.first >= len(self._state.positions):
+            self._update.move_one(particle)
+        del turns.waiting[0]
+        return self._under_way.issue(self._state.positions[particle], particle)
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a value, oldest first; those of a loaded swarm must be evaluated
+        again.
+        """
+        return list(self._under_way.pending.values())
 
     def tell(
         self,
@@ -157,18 +202,17 @@ class Swarm:
 
         Raises:
             ValueError: `ask` was not called, shapes are wrong, values are complex, positions are
-                not finite or not from `ask`, or a ticket was already told or
-                comes from another swarm.
+                not finite or not from `ask`, or a ticket is not pending.
         """
         st = self._state
-        if not st.pending:
-            raise ValueError("call ask() before tell(); each round can be told only once")
         if isinstance(positions, Ticket):
             self._tell_ticket(positions, values)
             return
-        if np.count_nonzero(st.arrived):
+        if not st.pending:
+            raise ValueError("call ask() before tell(); each round can be told only once")
+        if self._under_way.told:
             raise ValueError(
-                "this round is told by ticket; call tell() with the remaining tickets (see tickets())"
+                "this round is told by ticket; call tell() with the remaining tickets (see pending)"
             )
         n = len(st.costs)
         costs = self._costs(values, (n,))
@@ -224,21 +268,30 @@ class Swarm:
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
-        i = ticket.particle
-        due = divmod(ticket.number, len(st.arrived)) == (st.generation, i)
-        if not due or st.arrived[i]:
-            raise ValueError(
-                f"ticket {ticket.number} of particle {i} was already told or belongs to another round"
-            )
-        st.incoming[i] = float(self._costs(value, ()))
-        st.arrived[i] = True
-        if st.arrived.all():
-            self._complete(st.incoming.copy(), None)
-            st.arrived[:] = False
+        cost = float(self._costs(value, ()))
+        if st.turns is not None:
+            self._tell_turn(st.turns, ticket, cost)
+            return
+        told = self._under_way.receive(ticket, [cost], len(st.positions))
+        if told is not None:
+            self._complete(np.array(told)[:, 0], None)
+
+    def _tell_turn(self, turns: Turns, ticket: Ticket, cost: float) -> None:
+        """Record the cost of a particle, which then waits for its next turn."""
+        self._under_way.close(ticket)
+        first = ticket.number - turns.first < len(self._state.positions)
+        turns.waiting.append(ticket.particle)
+        steps.remember_one(self._state, ticket.particle, cost, first)
+        turns.paused = False
+        self._update.restart()
+        if self._state.turns is not turns:  # there is a new population
+            self._state.turns.first = self._under_way.issued
 
     def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
         steps.remember(self._state, self.recipe, costs, evaluated)
         self._state.pending = False
+        if self._under_way.handed_out:
+            self._under_way.end_round()
         self._update.restart()
 
     def _costs(self, values: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
@@ -314,7 +367,8 @@ class Swarm:
 
     def _saved(self) -> dict[str, Any]:
         """The entries of `state_dict`, without copies."""
-        return self._update.saved() | self._identity()
+        under_way = self._under_way.state_dict(UNDER_WAY, copied=lambda value: value)
+        return self._update.saved() | under_way | self._identity()
 
     def _identity(self) -> dict[str, Any]:
         return {"recipe": self.recipe.name, "options": self.recipe.options}
@@ -336,6 +390,10 @@ class Swarm:
             raise ValueError(f"the saved swarm uses {saved_as}, but this one uses {here}")
         self._update = Update.of(self.recipe, saved, owned)
         self._state = self._update.state
+        own = {name: saved[name] for name in saved if name.startswith(UNDER_WAY)}
+        self._under_way = UnderWay.from_state(copy.deepcopy(own), UNDER_WAY)
+        particles = [ticket.particle for ticket in self._under_way.pending.values()]
+        self._under_way.place([self._state.positions[particle] for particle in particles])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""

@@ -17,7 +17,7 @@ from pyswarmopt_groups.members.protocol import BLANK, Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ IMPROBABLE = 1e-9
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GroupVerdict:
     """A group's answer to one item.
 
     Attributes:
@@ -44,9 +44,9 @@ class Verdict:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
+def verdict_of(outcome: voting.ElectionOutcome, tokens: int, **notes: Any) -> GroupVerdict:
     """The verdict of a vote."""
-    return Verdict(outcome.answer, outcome.ballots, outcome.agreement, int(tokens), notes)
+    return GroupVerdict(outcome.answer, outcome.ballots, outcome.agreement, int(tokens), notes)
 
 
 def verdict_for(
@@ -55,18 +55,20 @@ def verdict_for(
     tokens: int,
     queried: int | None = None,
     **notes: Any,
-) -> Verdict:
+) -> GroupVerdict:
     """A verdict without a vote; its agreement is the share of queried members (None: all) whose
     ballots state the same answer, see `voting.equivalent`.
     """
     first, *others = cluster([answer, *ballots])
     agree = sum(other == first and other is not None for other in others)
-    return Verdict(answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes)
+    return GroupVerdict(
+        answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes
+    )
 
 
 def verdicts_for(
     responses: Responses, answers: Sequence[str | None], more: Sequence[int] | int = 0
-) -> list[Verdict]:
+) -> list[GroupVerdict]:
     """Verdicts computed from all members' responses; `more` tokens per item."""
     costs = responses.costs + more
     return [*map(verdict_for, answers, responses.ballots, costs)]
@@ -88,7 +90,7 @@ class GroupContext:
 
     members: Sequence[Member]
     task: Task
-    scoring: Scoring
+    scoring: AnswerFormat
     seed: int = 0
     device: str = "auto"
     tolerant: bool = False

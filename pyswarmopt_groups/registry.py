@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import load, lookup, unknown
 
 if TYPE_CHECKING:
-    from pyswarmopt_groups.context import GroupContext, Verdict
+    from pyswarmopt_groups.context import GroupContext, GroupVerdict
     from pyswarmopt_llm.scores.tasks import Item
 
 Need = Literal["reward", "texts", "dev", "choices", "likelihoods", "embeddings"]
@@ -120,13 +120,13 @@ class Strategy:
             settings[key] = settings[key].read(name, value)
         return replace(self, name=name, settings=tuple(settings.values()))
 
-    def decide(self, context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+    def decide(self, context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
         """A verdict on each item, after fitting on dev where needed."""
         function = load(f"pyswarmopt_groups.{self.function}")
-        verdicts: list[Verdict] = function(context, items, *self.values)
+        verdicts: list[GroupVerdict] = function(context, items, *self.values)
         return verdicts
 
-    def measures(self, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    def measures(self, verdicts: Sequence[GroupVerdict]) -> dict[str, Any]:
         """Further metrics for the strategy's row of ``result.json``."""
         if self.measure is None:
             return {}

@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext, GroupVerdict
 from pyswarmopt_groups.locked_directory import check_directory, open_directory
 from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
 from pyswarmopt_groups.members.cache import CachedMember
@@ -35,10 +35,10 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
     TRIAL,
     TRIED,
-    choose_scoring,
-    possible_scorings,
+    choose_answer_format,
+    possible_answer_formats,
 )
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 
 # Settings that may change between two calls that fill the same directory.
@@ -124,7 +124,7 @@ class Group:
         config = self.config
         task = self.task
         cached: list[Member] = [CachedMember(member, store) for member in self.members]
-        scoring = _task_scoring(cached, task, config.scoring) if task.dev else "generate"
+        scoring = _answer_format_of(cached, task, config.scoring) if task.dev else "generate"
         voting = voters(cached, config, task)
         return GroupContext(voting, task, scoring, config.seed, config.device, self.tolerant)
 
@@ -141,16 +141,16 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list
     return [PrivateMember(member, config.epsilon, config.seed) for member in voting]
 
 
-def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
+def _answer_format_of(members: Sequence[Member], task: Task, scoring: str) -> AnswerFormat:
     """The scoring of a task; ``auto`` tries letters on members with likelihoods."""
-    possible = possible_scorings(scoring, task.dev)
+    possible = possible_answer_formats(scoring, task.dev)
     scorers = [member for member in members if member.gives_likelihoods][:TRIED]
     scores: list[Score] = []
     if len(possible) > 1 and scorers:
         items = task.dev[:TRIAL]
         answers = [member.answer(items, "letter", task.prompt) for member in scorers]
         scores = [score_of(row.astype(float)) for row in Responses(items, answers).right]
-    return choose_scoring(possible, task.dev, scores)
+    return choose_answer_format(possible, task.dev, scores)
 
 
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         return _report(group, store, out, on_step or (lambda *step: None))
 
 
-def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict], list[str]]:
+def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, GroupVerdict], list[str]]:
     """Each strategy's answer to a single question, without dev: name -> verdict; and the members'
     names, in the ballots' order.
 
@@ -276,7 +276,7 @@ def score_row(
     return {"test": score_of(right).value, "test_interval": between, "tokens": fmean(tokens)}
 
 
-def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def verdicts_row(items: Sequence[Item], verdicts: Sequence[GroupVerdict]) -> dict[str, Any]:
     """`score_row` of verdicts."""
     answers = [verdict.answer for verdict in verdicts]
     return score_row(items, answers, [verdict.tokens for verdict in verdicts])

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.responses import rights
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, compare_paired, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, compare_paired, corrected
 from pyswarmopt_llm.report.phrases import p_text
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
@@ -31,7 +31,7 @@ def compared(
     for each in decided:
         right[each["who"]] = rights(items, [verdict["answer"] for verdict in each["verdicts"]])
 
-    def test(name: str, level: float = LEVEL) -> Comparison:
+    def test(name: str, level: float = LEVEL) -> PairedComparison:
         return compare_paired(right[name], single, questions=questions, level=level)
 
     tests = {name: test(name) for name in right}
@@ -45,7 +45,7 @@ def compared(
     return rows
 
 
-def _found(test: Comparison) -> Row:
+def _found(test: PairedComparison) -> Row:
     return {"interval": list(test.interval), "p": test.p_value}
 
 

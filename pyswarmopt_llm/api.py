@@ -13,8 +13,8 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.write import CARD, PAGE, write_report
-from pyswarmopt_llm.run.directory import Run, check_fingerprints, check_new
-from pyswarmopt_llm.run.result import Result, read_result
+from pyswarmopt_llm.run.directory import RunDirectory, check_fingerprints, check_new
+from pyswarmopt_llm.run.result import RunResult, read_result
 from pyswarmopt_llm.searching.prepare import prepare, reopen
 from pyswarmopt_llm.searching.stages import about, complete
 
@@ -59,7 +59,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     path = user_path(config.out)
     check_new(path)
     job = prepare(config)
-    run = Run.create(path, about(job))
+    run = RunDirectory.create(path, about(job))
     return _shown(run, complete(job, run, on_event), on_event)
 
 
@@ -86,7 +86,7 @@ def resume(
         UserError: the directory is not a run, it would execute code that is not allowed, or the
             base model, experts or data have changed.
     """
-    opened = Run(user_path(run))
+    opened = RunDirectory(user_path(run))
     result = read_result(opened.path)
     if result is None:
         config = opened.about.config
@@ -97,7 +97,7 @@ def resume(
     return _shown(opened, result, on_event)
 
 
-def _shown(run: Run, result: Result, on_event: OnEvent | None = None) -> SearchResult:
+def _shown(run: RunDirectory, result: RunResult, on_event: OnEvent | None = None) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there."""
     content = result.to_json()
     if on_event is not None:

@@ -19,10 +19,10 @@ from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_bas
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.run.record import Row, Store
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
+from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_answer_format, trial_of
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric
-from pyswarmopt_llm.scores.metrics.objectives import scorings_of
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task
+from pyswarmopt_llm.scores.metrics.objectives import answer_formats_of
+from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, Task
 from pyswarmopt_llm.training.examples import TrainingOptions
 from pyswarmopt_rivals.panel import Panel
 
@@ -43,7 +43,7 @@ class Bench:
     engine: TransformersEngine
     experts: Sequence[Adapter]
     task: Task
-    scoring: Scoring = "generate"
+    scoring: AnswerFormat = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and learning rate of data merge
@@ -94,17 +94,17 @@ class Bench:
 
         ``auto`` tries letters on the first experts like a search, once, outside all budgets.
         """
-        possible = scorings_of(self.metric, setting, self.task)
+        possible = answer_formats_of(self.metric, setting, self.task)
         if len(possible) == 1:
             return replace(self, store=store, scoring=possible[0])
 
-        def choose() -> dict[str, Scoring]:
+        def choose() -> dict[str, AnswerFormat]:
             trial = trial_of(self.task, self.engine.chat)
             scores = []
             for expert in self.experts[:TRIED]:
                 self.engine.load(as_patch(expert))
                 scores.append(trial(self.engine))
-            return {"scoring": choose_scoring(possible, self.task.dev, scores)}
+            return {"scoring": choose_answer_format(possible, self.task.dev, scores)}
 
         what = f"{self.task.name} scoring"
         row = store.get(what, setting, choose)
@@ -193,7 +193,7 @@ def patch_key(patch: Patch) -> str:
     return digest.hexdigest()
 
 
-class Trial:
+class BudgetedBench:
     """The input of a method that looks at dev items or texts: a bench with a budget of dev items.
 
     Exceeding the budget raises RuntimeError.

@@ -23,7 +23,7 @@ from pyswarmopt_llm.report.pages import front_matter, render
 from pyswarmopt_llm.run.cards import may_be_on_hub
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
-from pyswarmopt_rivals.bench import Bench, Trial, load_pool
+from pyswarmopt_rivals.bench import Bench, BudgetedBench, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
@@ -165,14 +165,16 @@ def weights_of(config: MergeConfig) -> tuple[float, ...] | None:
     return numbers
 
 
-def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int) -> Trial:
+def _trial(
+    base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items: int
+) -> BudgetedBench:
     """The task's dev items, scored as in a search."""
     check_budget(budget_items, task)
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_window(task, "auto", engine, ("dev",), metric)
     bench = Bench(base, engine, experts, task, metric=metric)
-    return Trial(bench.settled("auto", bench.store), budget_items)
+    return BudgetedBench(bench.settled("auto", bench.store), budget_items)
 
 
 def merge_card(

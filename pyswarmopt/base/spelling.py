@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -99,23 +99,12 @@ def missing(owner: str, name: str) -> AttributeError:
     return AttributeError(f"{owner} has no attribute {name!r}{hint}")
 
 
-def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Like `suggesting`.
-
-    Args:
-        records: typed dicts of the keyword arguments that the signature does not list.
-    """
-    more = [name for record in records for name in record.__annotations__]
-    return functools.partial(suggesting, more=more)
-
-
-def suggesting(function: Callable[P, R], more: Sequence[str] = ()) -> Callable[P, R]:
+def suggesting(function: Callable[P, R]) -> Callable[P, R]:
     """Raise a one-line TypeError for an unknown argument, with a suggestion; other libraries' names
     are recognised.
 
     Args:
         function: function, or a constructor.
-        more: arguments that its signature does not list.
 
     Example:
         >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)
@@ -124,8 +113,7 @@ def suggesting(function: Callable[P, R], more: Sequence[str] = ()) -> Callable[P
     """
     called = function.__qualname__.removesuffix(".__init__")
     parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-    names += more
+    names = [p.name for p in parameters if p.name != "self"]
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

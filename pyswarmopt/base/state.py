@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, copied
-from pyswarmopt.base.record import StateRecord
+from pyswarmopt.base.record import StateRecord, part
 
 V = TypeVar("V", float, Floats)
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
@@ -27,6 +27,39 @@ LARGE_ENTRIES = {
     "positions", "velocities", "best_positions", "leader_position", "best_position",
     "worst_position", MEMORY + EXEMPLARS, "low", "high",
 }  # fmt: skip
+
+
+class Turns(StateRecord):
+    """Whose turn it is, of particles that do not wait for one another.
+
+    Attributes:
+        waiting: particles without a pending evaluation, longest first.
+        first: number of the present population's first ticket.
+        in_round: values of the present round, which ends after N.
+        leader_cost: cost at g when the round began.
+        best_cost: cost at the best of all when the round began.
+        renewed: the latest round in which a topology could renew random links.
+        paused: whether nobody moves until the pending values are there: the swarm restarts then.
+    """
+
+    waiting: list[int]
+    first: int = 0
+    in_round: int = 0
+    leader_cost: float = math.inf
+    best_cost: float = math.inf
+    renewed: int = -1
+    paused: bool = False
+
+    @classmethod
+    def of(cls, n: int) -> Turns:
+        """All n particles waiting, and not yet evaluated."""
+        return cls(list(range(n)))
+
+    def begin_round(self, state: State) -> None:
+        """Start a round of N evaluations."""
+        self.in_round = 0
+        self.leader_cost = state.leader_cost
+        self.best_cost = state.best_cost
 
 
 class State(StateRecord):
@@ -45,8 +78,6 @@ class State(StateRecord):
     best_costs: Floats  # (N,): cost at p; +inf before any finite value
     # iterations since each particle's p changed or it was restarted
     stagnation: Ints  # (N,)
-    arrived: Bools  # (N,): which values of a ticketed round have arrived
-    incoming: Floats  # (N,): those values as costs
     leader_cost: float = math.inf  # cost at g
     leader_stagnation: int = 0  # iterations since g changed
     best_cost: float = math.inf  # cost at the best of all
@@ -57,6 +88,7 @@ class State(StateRecord):
     evaluations: int = 0  # completed evaluations, without dropped particles
     pending: bool = False  # positions were handed out, and their values are still missing
     maximize: bool = False  # the user's values are negated costs
+    turns: Any = part()  # the `Turns` of particles that do not wait for one another, else None
     # Memory of the recipe's parts between moves, such as the links of a random topology. Entries
     # are replaced, never edited, and cleared when the whole swarm restarts.
     memory: dict[str, Array] = field(default_factory=dict, metadata={"saved": False})
@@ -75,8 +107,6 @@ class State(StateRecord):
             costs=np.full(n, math.nan),
             best_costs=np.full(n, math.inf),
             stagnation=np.zeros(n, dtype=np.int64),
-            arrived=np.zeros(n, dtype=np.bool_),
-            incoming=np.full(n, math.nan),
             maximize=maximize,
         )
 
@@ -85,6 +115,9 @@ class State(StateRecord):
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
         self.born = self.generation
+        if self.turns is not None:
+            self.turns = Turns.of(len(self.positions))
+            self.turns.begin_round(self)
 
     @property
     def iteration(self) -> int:
@@ -111,5 +144,5 @@ class State(StateRecord):
 # Fields of the present population, replaced along with it.
 POPULATION = (
     "positions", "velocities", "best_positions", "leader_position", "costs", "best_costs",
-    "stagnation", "arrived", "incoming", "leader_cost", "leader_stagnation", "memory",
+    "stagnation", "leader_cost", "leader_stagnation", "memory",
 )  # fmt: skip

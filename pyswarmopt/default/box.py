@@ -111,7 +111,10 @@ class Kinds:
     @cached_property
     def ordered(self) -> Bools:
         """Mask of the coordinates that are not labels, (M,)."""
-        return np.bincount(self.parameter)[self.parameter] == 1
+        ordered = np.ones(len(self.parameter), np.bool_)
+        for block in self.blocks:
+            ordered[block] = False
+        return ordered
 
     @cached_property
     def whole(self) -> Bools:

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE, array
+from pyswarmopt.base.record import array
 from pyswarmopt.default.cma_es import CovarianceSwarm
 from pyswarmopt.default.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.default.constrained_models import ConstrainedProposals
@@ -64,20 +64,27 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         """Whether there are numbers to move, and a descent is to be begun or has its turn; where
         nothing is feasible at the end, a new one from the best point.
         """
-        s = self.search
-        if not (s.kinds.smooth | s.kinds.whole).any():
+        if not (self.search.kinds.smooth | self.search.kinds.whole).any():
             return False
-        begun = self.rescuing
-        row = s.progress.best_row
-        self.rescuing = False
-        if s.max_evals is not None and len(row):
-            late = s.evaluations - s.known >= (1 - LAST) * s.max_evals
-            self.rescuing = late and bool((row[1:] > 0).any())
-        if not self.rescuing:
+        if not self._needs_rescue():
             return self._has_turn()
-        if not begun:
-            self.run = None
-        return self.run is None or not self.run.done
+        return not (self.rescuing and self.run.done)
+
+    def _needs_rescue(self) -> bool:
+        """Whether nothing is feasible although the evaluations are nearly spent."""
+        s = self.search
+        row = s.progress.best_row
+        if s.max_evals is None or not len(row):
+            return False
+        late = s.evaluations - s.known >= (1 - LAST) * s.max_evals
+        return late and bool((row[1:] > 0).any())
+
+    def propose(self) -> Floats:
+        rescuing = self._needs_rescue()
+        if rescuing and not self.rescuing:
+            self.run = None  # a new one, from the best point
+        self.rescuing = rescuing
+        return super().propose()
 
     def _has_turn(self) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
@@ -195,9 +202,10 @@ class ConstrainedSearch(PhasedSearch):
     @property
     def remark(self) -> str:
         """How to help descents over kinks, where they find nothing."""
-        kinked = getattr(self.phases.get(ProgramDescent.name), "kinked", NONE)
-        if not kinked.any():
+        descent = self.phases.get(ProgramDescent.name)
+        if not isinstance(descent, ProgramDescent) or not descent.kinked.any():
             return ""
+        kinked = descent.kinked
         which = "the constraint"
         if len(kinked) > 1:
             which = f"constraint {int(kinked.argmax()) + 1} of {len(kinked)}"

@@ -11,6 +11,7 @@ constraints, so that the end is strictly feasible.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.default.descent import FIRST_STEP, LONGEST_STEP, TRIES
 from pyswarmopt.default.phases import EPS, Run, one_changed
+from pyswarmopt.default.quadratic_program import quadratic_program
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
@@ -43,6 +45,9 @@ LENGTHS = 4  # shortenings of a step without improvement
 SHORTER = 0.35  # factor between them
 GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
 
+# what the points proposed last are: differences for slopes, a step, or the end of a step pulled in
+Mode = Literal["gradient", "line", "pull"]
+
 
 class ConstrainedDescent(Run):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
@@ -60,7 +65,7 @@ class ConstrainedDescent(Run):
     farthest: float = math.inf  # a constraint may be broken by this share of the box
     measured: Floats = array()  # (S,): the moving coordinates where the slopes hold
     scaled: bool = False  # whether the Hessian has the curvature's scale
-    mode: str = "gradient"
+    mode: Mode = "gradient"
     direction: Floats = array()  # (S,)
     outside: Floats = array()  # (D,): end of a step that breaks constraints, to be pulled in
     outside_values: Floats = array()  # (R,): cost and constraints there
@@ -84,11 +89,7 @@ class ConstrainedDescent(Run):
         if self.mode == "line":
             return np.array([self._moved(self.x, step) for step in self._steps(random)])
         if self.mode == "pull":
-            # the nearest point to the step's end that keeps the constraints, to first order
-            here = self.outside[self.smooth]
-            still = np.zeros(len(here))
-            back, _ = self._solve(np.eye(len(here)), still, self.outside_values, -here, 1 - here)
-            return self._moved(self.outside, back)[None]
+            return self._pulled_in()[None]
         self.moves = self._differences(random)
         lacking = self._lacking()
         axes = self.smooth[lacking]
@@ -110,6 +111,13 @@ class ConstrainedDescent(Run):
         x = x.copy()
         x[self.smooth] = np.clip(x[self.smooth] + step, 0.0, 1.0)
         return x
+
+    def _pulled_in(self) -> Floats:
+        """The nearest point to the step's end, (D,), that keeps the constraints, to first order."""
+        here = self.outside[self.smooth]
+        still = np.zeros(len(here))
+        back, _ = self._solve(np.eye(len(here)), still, self.outside_values, -here, 1 - here)
+        return self._moved(self.outside, back)
 
     def _differences(self, random: np.random.Generator) -> Floats:
         """Moves along the coordinates, (S,), for their slopes; to the other side, and then farther,
@@ -153,7 +161,10 @@ class ConstrainedDescent(Run):
             self.repeats += 1
             self.done = self.repeats > REPEATS
             return
-        slopes = self.found.T
+        self._end_measuring(self.found.T)
+
+    def _end_measuring(self, slopes: Floats) -> None:
+        """Take the slopes at x, (R, S), and choose the next step."""
         self.found = NONE
         self.repeats = 0
         here = self.x[self.smooth]
@@ -188,14 +199,7 @@ class ConstrainedDescent(Run):
         if not (np.isfinite(y).all() and ss > 0):
             return
         if not self.scaled:
-            # slopes that hardly change are a plane's
-            bend = float(np.linalg.norm(y)) / math.sqrt(ss)
-            first = float(self.hessian[0, 0])
-            if bend < STRAIGHT * first:
-                self.hessian = self.hessian * max(bend / first, FLATTEST)
-            elif sy > 0:
-                self.hessian = np.eye(len(y)) * float(y @ y) / sy
-            self.scaled = True
+            self._set_scale(y, sy, ss)
         bs = self.hessian @ s
         sbs = float(s @ bs)
         theta = 1.0
@@ -205,6 +209,19 @@ class ConstrainedDescent(Run):
         updated = self.hessian - np.outer(bs, bs) / sbs + np.outer(r, r) / float(s @ r)
         if np.isfinite(updated).all():
             self.hessian = updated
+
+    def _set_scale(self, y: Floats, sy: float, ss: float) -> None:
+        """Give the first Hessian the scale of the curvature met: a change y, (S,), of the slopes
+        along a step s, of which sy = s y and ss = s s are known.
+        """
+        # slopes that hardly change are a plane's
+        bend = float(np.linalg.norm(y)) / math.sqrt(ss)
+        first = float(self.hessian[0, 0])
+        if bend < STRAIGHT * first:
+            self.hessian = self.hessian * max(bend / first, FLATTEST)
+        elif sy > 0:
+            self.hessian = np.eye(len(y)) * float(y @ y) / sy
+        self.scaled = True
 
     # ---- direction ----
 
@@ -225,7 +242,7 @@ class ConstrainedDescent(Run):
         self.mode = "line"
         moves = float(np.abs(self.direction).max()) > SMALLEST_STEP
         least = 0.0
-        if self._farthest_outside(self.values) == 0:
+        if self._is_feasible(self.values):
             least = TRIVIAL_GAIN * abs(float(self.values[0]))
         self.done = not (moves and self.gain < -least)
 
@@ -280,6 +297,9 @@ class ConstrainedDescent(Run):
         """The largest violation, as the distance along its slope; 0 for a feasible point."""
         return float((values[1:] / self._lengths()[1:]).max(initial=0.0))
 
+    def _is_feasible(self, values: Floats) -> bool:
+        return self._farthest_outside(values) == 0
+
     def _merit(self, values: Floats) -> float:
         return float(values[0]) + self._penalty(values)
 
@@ -295,7 +315,7 @@ class ConstrainedDescent(Run):
     def _learn_line(self, rows: Floats) -> None:
         self.tries += 1
         values = rows[0]
-        if self.tries == 1 and np.isfinite(values).all() and self._farthest_outside(values) > 0:
+        if self.tries == 1 and np.isfinite(values).all() and not self._is_feasible(values):
             self.outside = self.batch[0].copy()
             self.outside_values = values
             self.mode = "pull"
@@ -434,70 +454,3 @@ class GridDescent(ConstrainedDescent):
         else:
             self.t *= SHORTER
             self.done = self.tries >= LENGTHS
-
-
-# ---- quadratic programs ----
-
-TOLERANCE = 1e-13  # of the gap between the program's value and its bound
-CENTRE = 0.1  # share of the gap that a step aims at
-SHORT_OF_WALLS = 0.995  # share of the way to the nearest number that must stay above 0
-STEPS = 100
-FIRST_ROOM = 0.1
-
-
-def quadratic_program(
-    hessian: Floats, gradient: Floats, rows: Floats, limits: Floats, weights: Floats
-) -> tuple[Floats, Floats]:
-    """The d that minimises gradient d + d hessian d / 2 + weights max(rows d - limits, 0), and the
-    rows' multipliers, between 0 and the weights.
-
-    A primal-dual interior-point method (Nocedal & Wright 2006, section 16.6) in which each row has
-    two distances, inside and beyond its limit. It is as fast with thousands of rows.
-
-    Args:
-        hessian: (D, D), positive semidefinite.
-        gradient: (D,).
-        rows: (J, D), of about unit length, as the gradient.
-        limits: (J,).
-        weights: (J,), above 0.
-
-    Raises:
-        LinAlgError: the program is unbounded.
-
-    Example:
-        >>> g, a = np.array([-2.0, 0.0]), np.array([[1.0, 1.0]])
-        >>> d, m = quadratic_program(np.eye(2), g, a, np.ones(1), np.full(1, 9.0))
-        >>> d.round(6).tolist(), m.round(6).tolist()
-        ([1.5, -0.5], [0.5])
-    """
-    d = np.zeros(len(gradient))
-    # distances inside and beyond the limits, and of the multipliers from 0 and from the weights
-    sides = np.maximum([limits, -limits], 0.0) + FIRST_ROOM
-    multipliers = np.minimum(1.0, weights / 2)
-    room = np.array([*sides, multipliers, weights - multipliers])
-    inside, beyond, low, high = room
-    for _ in range(STEPS):
-        gap = float(inside @ low + beyond @ high) / (2 * len(rows))
-        slope = gradient + hessian @ d + rows.T @ low
-        if gap <= TOLERANCE and np.abs(slope).max() <= np.sqrt(TOLERANCE):
-            break
-        aim = CENTRE * gap
-        stiff = 1 / (inside / low + beyond / high)
-        away = (aim / low - inside) - (aim / high - beyond)
-        normal = hessian + (rows.T * stiff) @ rows
-        try:
-            step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
-        except np.linalg.LinAlgError:
-            if gap > np.sqrt(TOLERANCE):
-                raise
-            break
-        change = stiff * (rows @ step + away)
-        into = aim / low - inside - inside / low * change
-        out = aim / high - beyond + beyond / high * change
-        moves = np.array([into, out, change, -change])
-        falling = moves < 0
-        nearest = float((room[falling] / -moves[falling]).min(initial=np.inf))
-        share = min(1.0, SHORT_OF_WALLS * nearest)
-        d = d + share * step
-        room += share * moves
-    return d, low

@@ -9,7 +9,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, field
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from pyswarmopt.base.inputs import (
     as_values,
     check_target,
 )
-from pyswarmopt.base.optimizer import Point, Ticket
+from pyswarmopt.base.optimizer import BESIDE, Optimizer, Point, Ticket, UnderWay
 from pyswarmopt.base.random import generator_at
 from pyswarmopt.base.record import NONE, StateRecord, array, known, part
 from pyswarmopt.default.box import Kinds, UnitBox
@@ -42,8 +42,6 @@ TEST_FIRST = 30  # coordinates from which on gradients are dear with fewer evalu
 BATCH = 2**18  # most numbers in a batch of differences, unless a single point has more
 EPS = float(np.finfo(np.float64).eps)
 HUGE = 2.0**1020  # differences of costs up to this do not overflow
-
-TICKET, ROW, BESIDE, POINT = range(4)  # columns of pending points
 
 S = TypeVar("S", bound="PhasedSearch")
 
@@ -147,17 +145,11 @@ class Progress(StateRecord):
     population: int = 0  # as given, 0 if not given
     turn: str = START
     asked: Floats = array()  # (m, D): points waiting for values
-    # if told one by one: their costs, followed by the row of cost and constraints; empty before
-    told: list[list[float]] = field(default_factory=list)
-    # points handed out one by one and pending, oldest first: ticket, row of the round, whether it
-    # is outside the round, and the point
-    sent: list[list[float]] = field(default_factory=list)
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
-    tickets: int = 0  # handed out so far
 
 
-class PhasedSearch:
+class PhasedSearch(Optimizer):
     """The loop of a search with phases, in the unit box.
 
     Arguments are those of `pyswarmopt.default.continuous.DefaultSearch`, plus `kinds`, the coordinates'
@@ -167,6 +159,7 @@ class PhasedSearch:
         progress: findings and choices so far.
         phases: name -> phase; each is also an attribute.
         resolution: how many digits the values have.
+        under_way: tickets without a value.
         rows: costs and constraints of the points told last, (m, 1 + J).
         cut_short: whether the present round lacks positions that were not evaluated.
     """
@@ -175,6 +168,7 @@ class PhasedSearch:
     PHASES: ClassVar[tuple[type[Phase[Any]], ...]]
     progress: Progress
     resolution: Resolution
+    under_way: UnderWay
 
     def __init__(
         self,
@@ -211,7 +205,8 @@ class PhasedSearch:
         self.box = UnitBox(low, high)
         self.kinds = (kinds or Kinds.real(len(low))).of(self.box.free)
         phases = {phase.name: phase(self) for phase in self.PHASES}
-        self._take({"progress": progress, "resolution": Resolution(), **phases})
+        records = {"progress": progress, "resolution": Resolution(), "under_way": UnderWay()}
+        self._take(records | phases)
 
     def _take(self, records: dict[str, Any]) -> None:
         self._records = records  # everything that is saved, but the random numbers
@@ -222,11 +217,32 @@ class PhasedSearch:
 
     # ---- the loop ----
 
-    def ask(self) -> Floats:
-        """Positions to evaluate, (m, D) float64; unchanged until `tell`."""
+    def ask(self, n: int | None = None) -> Any:
+        """Positions to evaluate, (m, D) float64; unchanged until `tell`.
+
+        Args:
+            n: for at most so many tickets instead: of the current round, or, once all of these are
+                pending, outside it; none while the starting points are pending. With one ticket at
+                a time, the search equals that in rounds. It depends on the seed and the order in
+                which values are told.
+
+        Raises:
+            ValueError: n is below 1.
+        """
+        most = as_limit("n", n, 1)
+        asked = self._round()
+        if most is None:
+            return asked.copy()
+        tickets = self.under_way.hand_out(asked, most)
+        while len(tickets) < most and self.progress.turn != START:
+            tickets.append(self.under_way.issue(self.box.decode(self._beside()[None])[0]))
+        return tickets
+
+    def _round(self) -> Floats:
+        """The positions of the present round, (m, D)."""
         progress = self.progress
         if len(progress.asked):
-            return progress.asked.copy()
+            return progress.asked
         if progress.turn == START and not len(progress.start):
             progress.turn = self._next_turn()
         if progress.turn == START:
@@ -234,7 +250,7 @@ class PhasedSearch:
         else:
             with one_thread():
                 progress.asked = self.box.decode(self.phases[progress.turn].propose())
-        return progress.asked.copy()
+        return progress.asked
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
@@ -258,7 +274,7 @@ class PhasedSearch:
                 or a ticket is not pending.
         """
         if isinstance(positions, Ticket):
-            self._tell_one(positions, float(as_values(values, ())), rows)
+            self._tell_ticket(positions, float(as_values(values, ())), rows)
             return
         progress = self.progress
         asked = progress.asked
@@ -272,7 +288,8 @@ class PhasedSearch:
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         progress.asked = NONE
-        progress.told = []
+        if self.under_way.handed_out:
+            self.under_way.end_round()
         with one_thread():
             if progress.turn == START:
                 self._hear(asked, costs)
@@ -344,66 +361,34 @@ class PhasedSearch:
 
     # ---- one point at a time ----
 
-    def ask_one(self) -> Ticket | None:
-        """The next position to evaluate: one of the current round, or, while all of these are
-        pending, one outside it.
-
-        With one ticket at a time, the search equals that with `ask` and `tell`. It depends on the
-        seed and the order in which values are told.
-
-        Returns:
-            A ticket; None while the starting points are pending.
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a value, oldest first; those of a restored search must be evaluated
+        again.
         """
-        progress = self.progress
-        asked = self.ask()
-        if not progress.told:
-            progress.told = [[] for _ in asked]
-        pending = [each[ROW] for each in progress.sent if not each[BESIDE]]
-        row = 0
-        while row < len(asked) and (progress.told[row] or row in pending):
-            row += 1
-        beside = row == len(asked)
-        if beside:
-            if progress.turn == START:
-                return None
-            asked = np.concatenate([asked, self.box.decode(self._beside()[None])])
-        ticket = Ticket(asked[row].copy(), row, progress.tickets)
-        progress.sent.append([ticket.number, row, float(beside), *ticket.x.tolist()])
-        progress.tickets += 1
-        return ticket
+        return list(self.under_way.pending.values())
 
     def expect_together(self, count: int) -> None:
         """Use this number of pending points as the population."""
         self.progress.population = count
 
-    def tickets(self) -> list[Ticket]:
-        """The pending tickets of `ask_one`, oldest first; a point outside the round counts as its
-        last. Those of a restored search must be evaluated again.
-        """
-        sent = self.progress.sent
-        return [Ticket(np.array(x), int(row), int(number)) for number, row, _, *x in sent]
-
-    def _tell_one(self, ticket: Ticket, value: float, rows: Floats | None) -> None:
+    def _tell_ticket(self, ticket: Ticket, value: float, rows: Floats | None) -> None:
         progress = self.progress
-        mine = [each for each in progress.sent if each[TICKET] == ticket.number]
-        if not mine:
-            raise ValueError(
-                f"ticket {ticket.number} was already told or belongs to another search"
-            )
-        progress.sent.remove(mine[0])
         x = ticket.x[None]
-        if mine[0][BESIDE]:
+        if ticket.particle == BESIDE:
+            self.under_way.close(ticket)
             progress.evaluations += 1
             self.take_in(x, [value], rows)
             return
         costs = as_costs(x, x, [value], progress.sign)
         if rows is None:
             rows = costs[:, None]
+        row = [*costs.tolist(), *rows[0].tolist()]
+        told = self.under_way.receive(ticket, row, len(progress.asked))
         self._keep(x, costs, rows, progress.turn)
-        progress.told[ticket.particle] = [*costs.tolist(), *rows[0].tolist()]
-        if all(progress.told):
-            told = padded(progress.told)
-            self.tell(progress.asked, progress.sign * told[:, 0], rows=told[:, 1:])
+        if told is not None:
+            table = padded(told)
+            self.tell(progress.asked, progress.sign * table[:, 0], rows=table[:, 1:])
 
     def _beside(self) -> Floats:
         """Propose a point outside the round: a phase's, else a mutation of the best point."""
@@ -416,8 +401,12 @@ class PhasedSearch:
 
     def unit_under_way(self) -> Floats:
         """The pending points in the unit box, (k, M), snapped."""
-        points = np.array([each[POINT:] for each in self.progress.sent])
-        return self.kinds.snap(self.box.encode(points.reshape(-1, len(self.box.low))))
+        return self.kinds.snap(self.box.encode(self._points_under_way()))
+
+    def _points_under_way(self) -> Floats:
+        """The pending points, (k, D)."""
+        points = np.array([ticket.x for ticket in self.pending])
+        return points.reshape(-1, len(self.box.low))
 
     # ---- results ----
 
@@ -484,7 +473,7 @@ class PhasedSearch:
         saved: dict[str, Any] = {"random": self.random.bit_generator.state}
         for name, record in self._records.items():
             saved |= record.state_dict(f"{name}.")
-        return saved
+        return saved | {"under_way.points": self._points_under_way()}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; the given limits are kept.
@@ -502,6 +491,7 @@ class PhasedSearch:
             read = records["progress"]
             if not np.array_equal([read.low, read.high], [self.box.low, self.box.high]):
                 raise ValueError("it has different bounds")
+            records["under_way"].place(own["under_way.points"])
         except Exception as error:
             raise ValueError(f"cannot restore this state of a DefaultSearch: {error}") from error
         self.random = random

@@ -35,10 +35,7 @@ class Ring(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         if not len(self.x):
-            reach = np.minimum(self.middle, 1 - self.middle)
-            away = reach * random.uniform(-1, 1, (self.pairs, len(reach)))
-            self.x = self.middle + np.vstack([away, -away])
-            self.velocity = (random.random(self.x.shape) - self.x) / 2
+            self._scatter(random)
             return np.vstack([self.middle, self.x])
         own, social = random.random((2, *self.x.shape))
         known = NEIGHBOURS(self, random)
@@ -49,19 +46,30 @@ class Ring(Run):
         self.velocity[self.x != moved] = 0.0
         return self.x
 
+    def _scatter(self, random: np.random.Generator) -> None:
+        """Place the pairs about the middle."""
+        reach = np.minimum(self.middle, 1 - self.middle)
+        away = reach * random.uniform(-1, 1, (self.pairs, len(reach)))
+        self.x = self.middle + np.vstack([away, -away])
+        self.velocity = (random.random(self.x.shape) - self.x) / 2
+
     def learn(self, costs: Floats) -> None:
         if not len(self.best_costs):
-            # whether the middle, the first point, is a top
             self.level = float(costs[0])
-            pairs = costs[1:].reshape(2, -1).mean(axis=0)
-            finite = costs[np.isfinite(costs)]
-            reach = 0.0
-            if finite.size:
-                reach = float(np.ptp(finite))
-            self.done = not float((self.level - pairs).max()) > ABOVE * reach
             costs = costs[1:]
+            self.done = not self._is_top(costs)
             self.best_costs = np.full(len(costs), np.inf)
             self.best_positions = self.x.copy()
         improved = costs < self.best_costs
         self.best_costs = np.where(improved, costs, self.best_costs)
         self.best_positions[improved] = self.x[improved]
+
+    def _is_top(self, costs: Floats) -> bool:
+        """Whether the middle is a top, judged by the costs of the pairs, (n,)."""
+        pairs = costs.reshape(2, -1).mean(axis=0)
+        every = np.append(costs, self.level)
+        finite = every[np.isfinite(every)]
+        reach = 0.0
+        if finite.size:
+            reach = float(np.ptp(finite))
+        return float((self.level - pairs).max()) > ABOVE * reach

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from pyswarmopt.default.continuous import (
     MODELLED_NUMBERS,
     DefaultSearch,
 )
-from pyswarmopt.default.phases import MATRIX_DIM, PhasedSearch
+from pyswarmopt.default.phases import MATRIX_DIM, PhasedSearch, S
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -89,37 +89,35 @@ def _affordable(population: int, max_evals: int | None) -> int:
 # ---- the search ----
 
 
-def make_optimizer(
-    options: Options,
-    problem: Problem,
-    recipe: Recipe | None,
-    maximize: bool,
-    search_for: Callable[[Options, Problem], Callable[..., PhasedSearch]],
-) -> Any:
-    """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`, which `search_for`
-    chooses.
-    """
-    # A single lucky draw must not count as the target, so a noisy search checks means itself.
-    target = options.target
-    if options.noisy:
-        target = None
-    if recipe is not None:
-        return _swarm(options, problem, recipe, maximize, target)
+def default_search(options: Options, problem: Problem, maximize: bool) -> PhasedSearch:
+    """The default search that suits the problem."""
+    return phased_search(search_for(options, problem), options, problem, maximize)
+
+
+def phased_search(kind: Callable[..., S], options: Options, problem: Problem, maximize: bool) -> S:
+    """A search of this kind for the problem's coordinates, from the starting and known points."""
     best = problem.best_known(max(MOST_KNOWN - len(problem.start), 1), maximize)
     known = len(best)
     positions = _positions(problem, best)
-    return search_for(options, problem)(
+    return kind(
         problem.coding.bounds(),
         positions=positions,
         maximize=maximize,
         seed=options.seed,
         max_evals=options.max_evals,
         max_iter=options.max_iter,
-        target=target,
+        target=_checked_by_search(options),
         population=options.population,
         kinds=problem.coding.kinds,
         known=known,
     )
+
+
+def _checked_by_search(options: Options) -> float | None:
+    """The target. A single lucky draw must not count, so a noisy search checks means itself."""
+    if options.noisy:
+        return None
+    return options.target
 
 
 def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
@@ -149,11 +147,18 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
     return mixed.MixedSearch
 
 
-def _swarm(
-    options: Options, problem: Problem, recipe: Recipe, maximize: bool, target: float | None
+def recipe_swarm(
+    options: Options, problem: Problem, recipe: Recipe, maximize: bool, together: bool
 ) -> Swarm:
     """A recipe's swarm, with the user's limits; each starting point is a particle, and so are the
     best known points that differ.
+
+    Args:
+        options: of the search.
+        problem: what is searched.
+        recipe: what the particles do.
+        maximize: whether larger values are better.
+        together: whether particles wait for one another.
     """
     from pyswarmopt.swarm import Swarm
 
@@ -161,6 +166,7 @@ def _swarm(
     if options.max_iter is not None:  # it replaces the recipe's
         rules = [rule for rule in rules if not isinstance(rule, MaxIter)]
         rules.append(MaxIter(options.max_iter))
+    target = _checked_by_search(options)
     if target is not None:
         rules.append(Target(target))
     population = options.population or recipe.population
@@ -178,6 +184,7 @@ def _swarm(
         positions=positions,
         maximize=maximize,
         seed=options.seed,
+        asynchronous=not together,
     )
 
 

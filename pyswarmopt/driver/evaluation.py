@@ -228,6 +228,17 @@ class Evaluator(StateRecord):
 
     # ---- one point at a time ----
 
+    def recall(self, x: Floats) -> Value | None:
+        """The value of a known point, (D,), which counts as idle; None if it is new."""
+        value = self.memory.known.get(self.memory.key(x))
+        if value is not None:
+            self.idle += 1
+        return value
+
+    def send(self, x: Floats) -> None:
+        """Start a call for a point, (D,)."""
+        self.workers.send(self.memory.key(x), x)
+
     def learn(self, key: Any, value: Value) -> None:
         """Store the value of the point with this key."""
         self.idle = 0

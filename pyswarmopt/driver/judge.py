@@ -22,7 +22,7 @@ from pyswarmopt.base.record import NONE, StateRecord, columns, rows_of
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
-from pyswarmopt.driver.problem.constraints import Breach, ranked
+from pyswarmopt.driver.problem.constraints import Breach, ranked, total_violation
 
 # searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
 # two contradicting limits, and curved ones could only be crept along. The equilibrium of White,
@@ -137,7 +137,8 @@ class Judge:
         """A point, (D,), before its call, with its constraints unless `fun` returns them."""
         if self._returned or not self._constraints:
             return Evaluated(x)
-        amounts, slack, violation = self._constraints.outside(x)
+        amounts, slack = self._constraints.outside(x)
+        violation = total_violation(amounts, slack)
         uncalled = violation > 0 and not self._by_amounts
         return Evaluated(x, math.nan, violation, amounts, slack, uncalled)
 
@@ -184,10 +185,9 @@ class Judge:
         self.keep(judged)
 
     def take_in(self, judged: Sequence[Evaluated]) -> None:
-        """Pass the outcomes of unrequested points to the search, if it accepts them."""
-        if hasattr(self._search, "take_in"):
-            positions = self._coding.encode(np.array([each.x for each in judged]))
-            self._search.take_in(positions, self._values(judged), **self._rows(judged))
+        """Pass the outcomes of unrequested points to the search."""
+        positions = self._coding.encode(np.array([each.x for each in judged]))
+        self._search.take_in(positions, self._values(judged), **self._rows(judged))
         self.keep(judged)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,47 +39,6 @@ FORMS = (
 VALUE = "value"  # column of a history's values
 RECORDED = {VALUE, *ParticleRecord._fields}  # columns that are no parameters
 Callback = Callable[[Any], bool | None]  # called with the result so far
-
-
-class ProblemArguments(TypedDict, total=False):
-    """Arguments of `minimize`, `minimize_multi` and `Study`; `pyswarmopt.minimize` describes them."""
-
-    max_evals: int | None
-    seed: int | np.random.Generator | None
-    x0: Start | None
-    integrality: npt.ArrayLike | None
-    constraints: Any
-    categorical: npt.ArrayLike | None
-    space: Mapping[str, Any] | None
-
-
-class GoalArguments(ProblemArguments, total=False):
-    """Further arguments of `minimize` and `Study`."""
-
-    target: float | None
-    known: Known | None
-    patience: int | None
-
-
-class CallArguments(ProblemArguments, total=False):
-    """Further arguments of `minimize` and `minimize_multi`, which call the function."""
-
-    workers: int | Executor
-    vectorized: bool
-    callback: Callback | None
-    on_error: OnError
-    checkpoint: str | os.PathLike[str] | None
-    timeout: float | None
-
-
-class Arguments(GoalArguments, CallArguments, total=False):
-    """Arguments of `minimize` and `maximize` except fun, bounds, recipe and population."""
-
-    max_iter: int | None
-    history: Granularity | None
-    progress: bool
-    asynchronous: bool
-    noisy: bool
 
 
 @dataclass(repr=False, eq=False)
@@ -189,7 +148,7 @@ class Problem(NamedTuple):
         costs, *amounts = np.atleast_2d(values.T)
         if maximize:
             costs = -costs
-        violations = np.array([self.constraints.outside(x)[2] for x in points])
+        violations = np.array([self.constraints.violation(x) for x in points])
         if amounts:  # as `fun` returned them
             violations = np.maximum(amounts, 0.0).sum(axis=0)
         order = np.lexsort((costs, violations))

@@ -1,4 +1,4 @@
-"""One search: ask, evaluate, tell, record, call back, until there is a reason to stop.
+"""One search: its loop, what is recorded, shown and saved, and its result.
 
 `minimize`, `maximize` and `Study` run on it; `pyswarmopt.driver.multi` has the one for fronts.
 """
@@ -9,22 +9,22 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import check_target
-from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt.base.words import without_addresses
-from pyswarmopt.driver.algorithm import algorithm, make_optimizer, search_for
+from pyswarmopt.driver.algorithm import algorithm, default_search, recipe_swarm
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.interrupts import Interrupts
-from pyswarmopt.driver.judge import ROUNDING, Evaluated, Gains, Judge, check_value
+from pyswarmopt.driver.judge import ROUNDING, Evaluated, Found, Gains, Judge, check_value
+from pyswarmopt.driver.loop import Loop
 from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
     EXHAUSTED,
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from pyswarmopt.base.checkpoint import Writer
 
 Reasons = dict[str, float]
+R = TypeVar("R", bound=Result)
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
 IDLE = 1000  # after this many known points in a row nothing new is expected
-UNASKED = -1  # particle number of an unrequested point
 
 
-class Search:
+class Search(ABC, Generic[R]):
     """One search; all options are checked before the first evaluation.
 
     The result so far is never lost: exceptions carry it, Ctrl-C returns it.
@@ -63,19 +63,18 @@ class Search:
         told: whether values are told, and there is no function to call.
 
     Attributes:
-        pending: number of a ticket -> its point, (D,), under way.
+        loop: asks the optimizer, and tells it.
 
     Raises:
         ValueError: invalid or inconsistent options.
     """
 
-    _kind: type[Result] = Result  # of the result
-    _objectives = 0  # if there are several
-    _search_for: Callable[..., Callable[..., Any]] = staticmethod(search_for)
     _algorithm = "default"
     _recipe = ""
+    evaluator: Evaluator
     _swarm: Any
     _judge: Judge
+    _history: History
 
     def __init__(self, arguments: Options, maximize: bool = False, told: bool = False) -> None:
         check_target(arguments.target, maximize)
@@ -92,57 +91,40 @@ class Search:
             self._checkpoint = Writer(self._options.checkpoint)
         self._gains = Gains()
         self._record: list[ParticleRecord] = []  # of the iteration under way
-        self.pending: dict[int, Floats] = {}
-        self._alike: dict[bytes, list[Ticket]] = {}  # pending, by the keys of their points
-        self._again: list[Ticket] = []  # under way when the checkpoint was written
         self._make(maximize)
         if told:
             self._identity["study"] = True
         if self._options.asynchronous:
             self._check_asynchronous()
-
-    def _make(self, maximize: bool) -> None:
-        """Algorithm, evaluator, judge and history."""
-        recipe = None
-        if not self._objectives:
-            recipe = algorithm(self._options, self.problem)
-        self._options = options = _with_limit(self._options, self.problem, recipe)
-        self._phased = recipe is None  # the default search
-        # not for a named recipe: a swarm's last iteration would be cut
-        once_more = self._phased and not (options.noisy or self._told or self._objectives)
-        confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
-        deadline = self._began + (options.timeout or math.inf)
-        self.evaluator = Evaluator(options, self.problem, self._objectives, confirms, deadline)
-        self._swarm = make_optimizer(options, self.problem, recipe, maximize, self._search_for)
-        constrained = bool(self.problem.constraints)
-        self._history = History(
-            options.history or "iteration", self.problem.space, constrained, self._objectives
+        self.loop = Loop(
+            self._swarm, self.problem, self.evaluator, self._judge, self._note, self._completed
         )
-        self._judge = self._make_judge()
-        population = options.population
-        if recipe is not None:
-            population = len(self._swarm.positions)
-            self._algorithm = recipe.name
-            self._recipe = str(recipe)
-            if recipe.options is None:  # two user recipes may have the same name
-                self._identity["parts"] = without_addresses(self._recipe)
-        self._identity |= {
-            "maximize": maximize,
-            "noisy": options.noisy,
-            "recipe": self._algorithm,
-            "population": population,
-        }
 
-    def _make_judge(self) -> Judge:
-        given = self._swarm, self.problem, self.evaluator, self._sign
-        if self._options.noisy:
-            # imported on use, for a faster start of searches
-            from pyswarmopt.driver.resampling import ByMeans, ByProcess
+    def _make_history(self, objectives: int) -> History:
+        options = self._options
+        constrained = bool(self.problem.constraints)
+        granularity = options.history or "iteration"
+        return History(granularity, self.problem.space, constrained, objectives)
 
-            if self._phased:
-                return ByProcess(*given, target=self._options.target)
-            return ByMeans(*given, target=self._options.target)
-        return Judge(*given, by_amounts=self._phased and bool(self.problem.constraints))
+    def _make_evaluator(self, objectives: int, confirms: bool) -> Evaluator:
+        deadline = self._began + (self._options.timeout or math.inf)
+        return Evaluator(self._options, self.problem, objectives, confirms, deadline)
+
+    @abstractmethod
+    def _make(self, maximize: bool) -> None:
+        """Make `_swarm`, `evaluator`, `_history` and `_judge`, and complete `_identity`."""
+
+    @abstractmethod
+    def _result(self, stop: Reasons, final: bool = False) -> R:
+        """The result so far, or, at the end, with the final evaluations."""
+
+    @abstractmethod
+    def _check_objective(self, path: Path) -> None:
+        """Evaluate a point once more: objective or constraints may have changed.
+
+        Raises:
+            ValueError: they have.
+        """
 
     def _check_asynchronous(self) -> None:
         if self._options.noisy:
@@ -154,16 +136,11 @@ class Search:
             raise ValueError(
                 "asynchronous=True evaluates one point at a time; remove vectorized=True"
             )
-        if not (self._told or self._phased):
-            raise ValueError(
-                "asynchronous=True is supported by the default search only, but recipe "
-                f"{self._algorithm} runs here; omit asynchronous=True"
-            )
         self._identity["asynchronous"] = True
 
     # ---- the loop ----
 
-    def run(self) -> Any:
+    def run(self) -> R:
         """Search until there is a reason to stop, Ctrl-C included; the result."""
         interrupts = Interrupts()
         try:
@@ -182,7 +159,7 @@ class Search:
             if self._checkpoint is not None:
                 self._checkpoint.flush()
 
-    def _run(self) -> Any:
+    def _run(self) -> R:
         callback = self._options.callback
         try:
             with self.evaluator.workers:
@@ -201,119 +178,29 @@ class Search:
             raise
 
     def _iterate(self) -> None:
-        """One iteration, in a round or one by one."""
+        """One iteration."""
         if self._options.asynchronous:
-            self._one_by_one()
-            return
-        iteration = self._swarm.rounds
-        x = self._swarm.ask()
-        points = self.problem.decode(x)
-        judged, error = self._judge.judge(points)
-        for row, each in enumerate(judged):
-            self._note(iteration, row, each)
-        if error is not None:
-            if not self._options.noisy:  # single draws say little
-                self._judge.keep(judged)
-            raise error
-        self._judge.tell(x, judged)
-        self._write_record(iteration)
-        self._write_down()
-
-    def _one_by_one(self) -> None:
-        """As many evaluations as there are particles, of any particles: a free worker gets a point
-        at once. Calls under way at the end continue into the next iteration.
-        """
-        swarm = self._swarm
-        began = swarm.rounds
-        while swarm.rounds == began and not swarm.stop():
-            ticket = None
-            if self.evaluator.free:
-                ticket = self.next_ticket()
-            if ticket is not None:
-                x = self.take_up(ticket)
-                if x is not None:
-                    self.evaluator.workers.send(self.evaluator.memory.key(x), x)
-            elif self.evaluator.workers.busy:
-                self._answer(*self.evaluator.hear())
-            else:
-                break  # budget or time is used up
-
-    def next_ticket(self) -> Ticket | None:
-        """The next point; of a swarm one of its round, and None while the others are pending."""
-        if self._again:
-            return self._again.pop(0)
-        if self._phased:
-            ticket: Ticket | None = self._swarm.ask_one()
-            return ticket
-        round_of_swarm = self._swarm.tickets()
-        return next((each for each in round_of_swarm if each.number not in self.pending), None)
-
-    def take_up(self, ticket: Ticket) -> Floats | None:
-        """The point of a ticket, (D,), if it is to be called. One that needs no call is told at
-        once; one that equals another under way is told with it.
-        """
-        x = self.problem.decode(ticket.x[None])[0]
-        draft = self._judge.draft(x)
-        if draft.counts:
-            self.evaluator.skipped += 1
-            self._tell_one(ticket, draft)
-            return None
-        key = self.evaluator.memory.key(x)
-        known = self.evaluator.memory.known.get(key)
-        if known is not None:
-            self.evaluator.idle += 1
-            self._tell_one(ticket, self._judge.read(draft._replace(again=True), known))
-            return None
-        alike = self._alike.setdefault(key, [])
-        alike.append(ticket)
-        self.pending[ticket.number] = x
-        if len(alike) > 1:
-            return None
-        return x
-
-    def _answer(self, key: bytes, x: Floats, value: Value) -> Evaluated | None:
-        """Tell the value of a point, (D,), for all tickets that it answers; the point if none."""
-        self.evaluator.learn(key, value)
-        judged = self._judge.read(self._judge.draft(x), value)
-        tickets = self._alike.pop(key, [])
-        for ticket in tickets:
-            del self.pending[ticket.number]
-            self._tell_one(ticket, judged)
-            judged = judged._replace(again=True)
-        if tickets:
-            return None
-        return judged
+            self.loop.one_by_one()
+        else:
+            self.loop.together(forgives=not self._options.noisy)  # single draws say little
 
     def take(self, x: Floats, value: Value) -> None:
         """Record the value of a point, (D,), that was called elsewhere, asked for or not."""
-        self.evaluator.calls += 1
-        unasked = self._answer(self.evaluator.memory.key(x), x, value)
-        if unasked is not None:
-            self._judge.take_in([unasked])
-            self._note(self._swarm.rounds, UNASKED, unasked)
+        self.loop.take(x, value)
         self._write_record(self._swarm.rounds)
 
-    def expect_together(self, count: int) -> None:
-        """Have the default search propose this many points at a time, if it proposes any itself."""
-        if self._phased:
-            self._swarm.expect_together(count)
-
-    def _tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
-        iteration = self._swarm.rounds
-        self._judge.tell(ticket, [judged])
-        self._note(iteration, ticket.particle, judged)
-        if self._swarm.rounds > iteration:
-            self._write_record(iteration)
-            self._write_down()
+    def _completed(self, iteration: int) -> None:
+        """Record, save and show an iteration that has ended."""
+        self._write_record(iteration)
+        self._write_down()
 
     def _finish(self, stop: Reasons) -> Reasons:
         """Wait for pending calls, which already count; return the reasons to stop afterwards."""
         if not (self.evaluator.workers.busy or self._record):
             return stop
         while self.evaluator.workers.busy:
-            self._answer(*self.evaluator.hear())
-        self._write_record(self._swarm.rounds)
-        self._write_down()
+            self.loop.hear()
+        self._completed(self._swarm.rounds)
         return {**self.reasons(), **stop}
 
     def reasons(self) -> Reasons:
@@ -338,8 +225,10 @@ class Search:
         """Keep an evaluation for the history."""
         if judged.counts:
             value = plain(self._sign * judged.cost)
-            found = value, judged.x, judged.violation, judged.again
-            self._record.append(ParticleRecord(iteration, particle, *found))
+            record = ParticleRecord(
+                iteration, particle, value, judged.x, judged.violation, judged.again
+            )
+            self._record.append(record)
 
     def _write_record(self, iteration: int) -> None:
         """Record the evaluations of an iteration."""
@@ -361,46 +250,41 @@ class Search:
 
     # ---- the result ----
 
-    def result(self) -> Any:
+    def result(self) -> R:
         """The result so far."""
         return self._result(self.reasons())
 
-    def _result(self, stop: Reasons, final: bool = False) -> Any:
-        if final:
-            found = self._judge.final(self._history.first_value())
-        else:
-            found = self._judge.found()
+    def _fields(self, found: Found, stop: Reasons) -> dict[str, Any]:
+        """The fields of the result."""
         feasible = found.breach.feasible
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
         failures = self.evaluator.failures
-        remarks = failed_calls(failures, calls)
-        if self._phased:
-            remarks += self._swarm.remark
-        return self._kind(
-            x=found.x,
-            fun=found.fun,
-            nfev=calls,
-            nit=self._swarm.iteration,
-            success=finite and feasible and self._succeeded(stop, found.fun),
-            message=message(stop, finite, found.breach) + remarks + found.note,
-            stop=stop,
-            history=self._history,
-            fun_stderr=found.stderr,
-            n_best=found.n,
-            maxcv=found.breach.most,
-            params=self.problem.params(found.x),
-            feasible=feasible,
-            status=status(stop, finite, feasible),
-            failures=dict(failures),
-            algorithm=self._algorithm,
-            space=self.problem.space,
-            maximize=self._sign < 0,
-            recipe=self._recipe,
-            seed=self._identity["seed"],
-        )
+        remarks = failed_calls(failures, calls) + self._swarm.remark + found.note
+        return {
+            "x": found.x,
+            "fun": found.fun,
+            "nfev": calls,
+            "nit": self._swarm.iteration,
+            "success": finite and feasible and self._succeeded(stop, found.fun),
+            "message": message(stop, finite, found.breach) + remarks,
+            "stop": stop,
+            "history": self._history,
+            "fun_stderr": found.stderr,
+            "n_best": found.n,
+            "maxcv": found.breach.most,
+            "params": self.problem.params(found.x),
+            "feasible": feasible,
+            "status": status(stop, finite, feasible),
+            "failures": dict(failures),
+            "algorithm": self._algorithm,
+            "space": self.problem.space,
+            "maximize": self._sign < 0,
+            "recipe": self._recipe,
+            "seed": self._identity["seed"],
+        }
 
-    def _succeeded(self, stop: Reasons, fun: float) -> bool:
+    def _succeeded(self, stop: Reasons, fun: Any) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,
         the latest value.
         """
@@ -443,16 +327,64 @@ class Search:
         self._gains.restore(saved, "gains.")
         for part in self._parts():
             part.load_state_dict(saved)
-        self.pending = {}
-        self._alike = {}
-        if self._options.asynchronous and self._phased:
-            self._again = self._swarm.tickets()
+        self.loop.resume()
+
+
+class ValueSearch(Search[Result]):
+    """A search for the best value of one function."""
+
+    def _make(self, maximize: bool) -> None:
+        recipe = algorithm(self._options, self.problem)
+        self._options = options = _with_limit(self._options, self.problem, recipe)
+        # not for a named recipe: a swarm's last iteration would be cut
+        once_more = recipe is None and not (options.noisy or self._told)
+        confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
+        self.evaluator = self._make_evaluator(0, confirms)
+        self._history = self._make_history(0)
+        population = options.population
+        if recipe is None:
+            self._swarm = default_search(options, self.problem, maximize)
+        else:
+            together = self._told or not options.asynchronous  # a study hands out rounds
+            self._swarm = recipe_swarm(options, self.problem, recipe, maximize, together)
+            population = len(self._swarm.positions)
+            self._algorithm = recipe.name
+            self._recipe = str(recipe)
+            if recipe.options is None:  # two user recipes may have the same name
+                self._identity["parts"] = without_addresses(self._recipe)
+        self._judge = self._make_judge(by_amounts=recipe is None)
+        self._identity |= {
+            "maximize": maximize,
+            "noisy": options.noisy,
+            "recipe": self._algorithm,
+            "population": population,
+        }
+
+    def _make_judge(self, by_amounts: bool) -> Judge:
+        """The judge for the default search, which uses the amounts of constraints and the draws of
+        a noisy function, or for a swarm.
+        """
+        swarm, problem, evaluator, sign = self._swarm, self.problem, self.evaluator, self._sign
+        if not self._options.noisy:
+            by_amounts = by_amounts and bool(problem.constraints)
+            return Judge(swarm, problem, evaluator, sign, by_amounts=by_amounts)
+        # imported on use, for a faster start of searches
+        from pyswarmopt.driver.resampling import ByMeans, ByProcess
+
+        kind = ByMeans
+        if by_amounts:
+            kind = ByProcess
+        return kind(swarm, problem, evaluator, sign, target=self._options.target)
+
+    def _result(self, stop: Reasons, final: bool = False) -> Result:
+        if final:
+            found = self._judge.final(self._history.first_value())
+        else:
+            found = self._judge.found()
+        return Result(**self._fields(found, stop))
 
     def _check_objective(self, path: Path) -> None:
-        """Evaluate the best point once more: objective or constraints may have changed.
-
-        Skipped under noise, where another value means nothing.
-        """
+        """Evaluate the best point once more; not under noise, where another value means nothing."""
         best = self._judge.best
         violation = best.violation
         if not self.problem.constraints.returned:
@@ -466,7 +398,9 @@ class Search:
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:
     """The options, with a limit of evaluations if nothing else ends the search."""
-    limits = options.max_evals, options.max_iter, options.timeout
-    if limits != (None, None, None) or (recipe is not None and recipe.stop):
+    ends = recipe is not None and bool(recipe.stop)
+    for limit in (options.max_evals, options.max_iter, options.timeout):
+        ends = ends or limit is not None
+    if ends:
         return options
     return replace(options, max_evals=1000 * problem.dim)

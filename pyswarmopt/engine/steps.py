@@ -112,6 +112,46 @@ def _remember_best(state: State, cost: float, i: Any) -> None:
         state.best_stagnation = 0
 
 
+# ---- one value at a time, of particles that do not wait for one another: the asynchronous update
+# of Koh, George, Haftka & Fregly 2006, Int. J. Numer. Meth. Engng 67(4) ----
+
+
+def remember_one(state: State, i: int, cost: float, first: bool) -> None:
+    """Store the cost of particle i: update p, g, w and its stagnation, and after N costs the
+    swarm's counts.
+
+    A cost that is not finite counts as the worst possible. The first cost, at the starting
+    position, does not count as stagnation.
+    """
+    state.costs[i] = cost
+    if not first:
+        state.stagnation[i] += 1
+    if math.isfinite(cost):
+        if cost < state.best_costs[i]:
+            state.best_positions[i] = state.positions[i]
+            state.best_costs[i] = cost
+            state.stagnation[i] = 0
+        _remember_best(state, cost, i)
+        if cost > state.worst_cost:
+            state.worst_cost = cost
+            state.worst_position = copied(state.positions[i])
+    state.evaluations += 1
+    state.turns.in_round += 1
+    if state.turns.in_round >= len(state.costs):
+        _end_round(state)
+
+
+def _end_round(state: State) -> None:
+    """Count a round, and whether g and the best of all improved in it."""
+    turns = state.turns
+    if state.leader_cost >= turns.leader_cost and state.age > 0:
+        state.leader_stagnation += 1
+    if state.best_cost >= turns.best_cost and state.generation > 0:
+        state.best_stagnation += 1
+    state.generation += 1
+    turns.begin_round(state)
+
+
 def copy_rows(source: Array, target: Array, rows: Bools) -> None:
     """Copy some rows, (N,) mask, of arrays without a temporary."""
     if is_tensor(target):

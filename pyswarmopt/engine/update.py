@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ class Update:
         if self._sum is not None:
             self._move_by_sum(self._sum, k)
             return
-        s = self._snapshot(self._attractors(), k)
+        s = self._snapshot(self._attractors(st), k)
         v = _fitted(self._recipe.velocity(s, k, self._generator), s.x)
         x = s.x + self._recipe.schedule(k) * v
         st.positions, st.velocities = self._walled(x, v)
@@ -130,7 +131,7 @@ class Update:
             informants = topology.informants(st, self._generator)
             g = st.leader_position[None]
         else:
-            g = self._attractors()
+            g = self._attractors(st)
         s = self._snapshot(g, k)
         weights = rule.weights(len(s.x), k, self._generator)
         step = self._recipe.schedule(k)
@@ -146,13 +147,38 @@ class Update:
             x += v if step == 1 else step * v
             self._walled(x, v, columns)
 
-    def _attractors(self) -> Array:
+    def move_one(self, i: int) -> None:
+        """Move only particle i, with the schedules of the present round's move and coefficients
+        drawn for this move; topologies renew only its links, and random ones once a round.
+        """
+        st = self.state
+        k = max(st.age - 1, 0)
+        others = np.arange(len(st.stagnation)) != i
+        seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
+        if st.turns.renewed == st.generation:
+            seen_by.leader_stagnation = 0
+        st.turns.renewed = st.generation
+        s = self._snapshot(self._attractors(seen_by), k)
+        rule = self._recipe.velocity
+        row = mine = slice(i, i + 1)
+        if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
+            g = s.g[i % len(s.g)][None]  # its own, or the one of all
+            s = s._replace(x=s.x[row], v=s.v[row], p=s.p[row], g=g, fx=s.fx[row], fp=s.fp[row])
+            if s.links is not None:
+                s = s._replace(links=s.links[row])
+            mine = EVERY
+        v = _fitted(rule(s, k, self._generator), s.x)[mine]
+        x, v = self._walled(s.x[mine] + self._recipe.schedule(k) * v, v)
+        st.positions[row] = beside(x, st.positions)
+        st.velocities[row] = beside(v, st.velocities)
+
+    def _attractors(self, state: State) -> Array:
         """The topology's g, (N, D) or (1, D).
 
         Raises:
             ValueError: g has another shape.
         """
-        g = self._recipe.topology(self.state, self._generator)
+        g = self._recipe.topology(state, self._generator)
         require_shape("the output of the topology", g, self.state.positions.shape)
         return g
 
@@ -236,20 +262,33 @@ class Update:
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
-        iterations.
+        iterations; those being evaluated stay.
         """
         st = self.state
+        rows = self._at_rest(rows)
         steps.copy_rows(st.best_positions, st.positions, rows)
         st.velocities[beside(rows, st.velocities)] = 0.0
 
     def scatter(self, rows: Bools) -> None:
-        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p."""
+        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p;
+        those being evaluated stay.
+        """
+        rows = self._at_rest(rows)
         count = int(np.count_nonzero(rows))
         if count == 0:
             return
         drawn = self._drawn(count)
         self.state.positions[rows] = drawn.positions
         self.state.velocities[rows] = drawn.velocities
+
+    def _at_rest(self, rows: Bools) -> Bools:
+        """The particles of a mask, (N,), that are not being evaluated."""
+        turns = self.state.turns
+        if turns is None:
+            return rows
+        waiting = np.zeros(len(rows), np.bool_)
+        waiting[turns.waiting] = True
+        return rows & waiting
 
     def _drawn(self, count: int) -> State:
         """The first state of `count` particles, as started by the recipe."""
@@ -259,8 +298,17 @@ class Update:
         return steps.first_state(self._recipe, x, self._box, self._generator, None, None, maximize)
 
     def repopulate(self, count: int) -> None:
-        """Replace the population by a new one; the best and the worst of all are kept."""
-        self.state.repopulate(self._drawn(count))
+        """Replace the population by a new one; the best and the worst of all are kept.
+
+        While evaluations are pending, only further moves are paused: the policy is called again
+        after each of them.
+        """
+        st = self.state
+        fresh = self._drawn(count)  # this draw counts, for repeatable runs
+        if st.turns is not None and len(st.turns.waiting) < len(st.positions):
+            st.turns.paused = True
+            return
+        st.repopulate(fresh)
         self._begin_population()
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Array, Floats, beside
-from pyswarmopt.base.inputs import as_costs, as_count, as_limit, as_points
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.inputs import as_costs, as_count, as_limit, as_points, as_values
+from pyswarmopt.base.optimizer import Optimizer, Point, Ticket, UnderWay
 from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -44,7 +44,7 @@ def one_at_a_time(name: str) -> bool:
     return bool(_registry[name].no_parallelization)
 
 
-class NevergradOptimizer:
+class NevergradOptimizer(Optimizer):
     """Any of nevergrad's optimisers as a `pyswarmopt.Optimizer`.
 
     Args:
@@ -90,11 +90,14 @@ class NevergradOptimizer:
             start = as_points("positions", positions)
         self._population = as_count("population", population, 1)
         budget = as_limit("budget", budget, 1)
-        self._most = budget or np.inf
+        self._budget = budget
         self._sign = -1.0 if maximize else 1.0
         self._given = positions
         self._told = 0
-        self._pending: tuple[list[Any], Floats] | None = None  # a round that was not told
+        self._rounds = 0
+        self._candidates: list[Any] = []  # nevergrad's, of a round that was not told
+        self._asked = np.empty((0, 0))  # their positions
+        self._under_way = UnderWay()
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():  # a space draws, too
             space = _space(bounds, start)
@@ -121,52 +124,86 @@ class NevergradOptimizer:
         """The best point so far."""
         return Point(beside(self._best.x.copy(), self._given), self._sign * self._best.value)
 
-    def ask(self) -> Array:
+    @property
+    def rounds(self) -> int:
+        """Completed rounds."""
+        return self._rounds
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a value, oldest first."""
+        return list(self._under_way.pending.values())
+
+    def ask(self, n: int | None = None) -> Any:
         """Positions to evaluate, (N, D) float64; unchanged until `tell`. The last round may be
         smaller.
+
+        Args:
+            n: for at most so many tickets of the round instead; it is told when all of them are.
+
+        Raises:
+            ValueError: n is below 1.
         """
-        if self._pending is None:
-            count = int(min(self._population, max(self._most - self._told, 1)))
+        most = as_limit("n", n, 1)
+        if not self._candidates:
+            count = self._population
+            if self._budget is not None:
+                count = min(count, max(self._budget - self._told, 1))
             with self._own_global_state():
-                candidates = [self._optimizer.ask() for _ in range(count)]
-            self._pending = candidates, np.array([each.value for each in candidates], np.float64)
-        return beside(self._pending[1].copy(), self._given)
+                self._candidates = [self._optimizer.ask() for _ in range(count)]
+            self._asked = np.array([each.value for each in self._candidates], np.float64)
+        positions = beside(self._asked.copy(), self._given)
+        if most is None:
+            return positions
+        return self._under_way.hand_out(positions, most)
 
     def tell(
         self,
-        positions: Array,
+        positions: Any,
         values: Array | npt.ArrayLike,
         dropped: Array | npt.ArrayLike | None = None,
     ) -> None:
-        """Record the values, (N,), of the requested positions; non-finite ones count as the worst
-        possible.
+        """Record the values, (N,), of the requested positions, or the value of a ticket; non-finite
+        ones count as the worst possible.
 
         Raises:
             ValueError: `ask` was not called, the positions differ, there is not one value for each,
-                or some are `dropped`.
+                some are `dropped`, or a ticket is not pending.
         """
         if dropped is not None:
             raise ValueError(
                 "dropped= is not supported; call tell() with a value for every position"
             )
-        candidates, asked = self._pending or ([], np.empty((0, 0)))
-        costs = as_costs(asked, positions, values, self._sign)
+        if isinstance(positions, Ticket):
+            value = float(as_values(values, ()))
+            told = self._under_way.receive(positions, [value], len(self._asked))
+            if told is None:
+                return
+            positions = self._asked
+            values = [value for [value] in told]
+        self._tell_round(as_costs(self._asked, positions, values, self._sign))
+
+    def _tell_round(self, costs: Floats) -> None:
+        """Record the costs of the round, (N,)."""
         i = costs.argmin()
         if costs[i] < self._best.value:
-            self._best = Point(asked[i].copy(), float(costs[i]))
+            self._best = Point(self._asked[i].copy(), float(costs[i]))
         with self._own_global_state():
-            for candidate, cost in zip(candidates, costs, strict=True):
+            for candidate, cost in zip(self._candidates, costs, strict=True):
                 # Some optimisers cannot use starting positions that they did not propose.
                 with suppress(ng.errors.TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
         self._told += len(costs)
-        self._pending = None
+        self._rounds += 1
+        self._candidates = []
+        self._asked = np.empty((0, 0))
+        self._under_way.end_round()
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent."""
-        if self._told >= self._most:
-            return {"max_evals": self._told}
-        return {}
+        if self._budget is None or self._told < self._budget:
+            return {}
+        return {"max_evals": self._told}
 
     def close(self) -> None:
         """Release nevergrad's optimiser, which then can no longer be used.
@@ -176,7 +213,7 @@ class NevergradOptimizer:
         optimiser.
         """
         self._optimizer = None
-        self._pending = None
+        self._candidates = []
         gc.collect()
 
 

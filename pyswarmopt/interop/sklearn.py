@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 
-from pyswarmopt.study import Study
+from pyswarmopt.study import Study, Trial
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -113,7 +112,7 @@ class SwarmSearchCV(BaseSearchCV):
             seed=seed, space=self.param_distributions,
         )  # fmt: skip
         failure = None
-        while trials := list(islice(iter(study.ask, None), self.population or 1)):
+        while trials := _candidates(study, self.population or 1):
             scores: Any = [self.error_score] * len(trials)
             try:
                 scores = self._scores(evaluate_candidates([t.params or {} for t in trials]))
@@ -136,6 +135,17 @@ class SwarmSearchCV(BaseSearchCV):
                 f"refit={self.refit!r}: with several metrics, use the name of the one to maximise"
             )
         return mean
+
+
+def _candidates(study: Study, most: int) -> list[Trial]:
+    """The study's next trials, at most so many; none at its end."""
+    trials: list[Trial] = []
+    while len(trials) < most:
+        trial = study.ask()
+        if trial is None:
+            break
+        trials.append(trial)
+    return trials
 
 
 __all__ = ["SwarmSearchCV"]

@@ -35,11 +35,11 @@ class Restartable(Protocol):
     """
 
     def send_back(self, rows: Bools) -> None:
-        """Set x <- p and v <- 0 for the particles in a mask, (N,)."""
+        """Set x <- p and v <- 0 for the particles in a mask, (N,); those being evaluated stay."""
 
     def scatter(self, rows: Bools) -> None:
         """Draw new x and v, as at the recipe's start, for the particles in a mask, (N,), which keep
-        their p.
+        their p; those being evaluated stay.
         """
 
     def repopulate(self, count: int) -> None:

@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 
 if TYPE_CHECKING:
-    from pyswarmopt_groups.context import Verdict
+    from pyswarmopt_groups.context import GroupVerdict
     from pyswarmopt_groups.run import OnStep
 
 Prompt = Annotated[
@@ -95,7 +95,7 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
     print_either(record, _lines(verdicts, members), as_json)
 
 
-def _lines(verdicts: Mapping[str, Verdict], members: Sequence[str]) -> Iterator[str]:
+def _lines(verdicts: Mapping[str, GroupVerdict], members: Sequence[str]) -> Iterator[str]:
     """Each strategy's answer, who agrees, and each member's vote."""
     width = max(map(len, members))
     for name, verdict in verdicts.items():

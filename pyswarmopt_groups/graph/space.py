@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.members import (
-    Member,
+    TokenMember,
     load_members,
     open_members,
     pool_of,
@@ -46,7 +46,7 @@ class GraphSpace:
 
     name = "graph"
 
-    def __init__(self, members: Sequence[Member], seed: int = 0) -> None:
+    def __init__(self, members: Sequence[TokenMember], seed: int = 0) -> None:
         self._members = tuple(members)
         self._seed = seed
         self.expert_names = tuple(member.name for member in members)
@@ -110,7 +110,7 @@ class GraphSpace:
         return Patch(graph=called(readers))
 
 
-def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
+def read_graph(folder: str | Path) -> tuple[tuple[TokenMember, ...], Patch]:
     """The members of a saved graph, and the graph; the members' files are checked, not loaded.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import NoReturn
 from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_groups.responses import read_ballot
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item
 
 ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns its weight
 
@@ -45,10 +45,10 @@ class LyingMember(Member):
         self.count = member.count  # type: ignore[method-assign]
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """See `Member`; items without options are answered truthfully."""
-        truth = self.member.answer(items, scoring, template)
+        truth = self.member.answer(items, answer_format, template)
         answers = []
         for item, answer in zip(items, truth, strict=True):
             if item.choices is not None and item.question not in self._truthful:
@@ -124,10 +124,10 @@ class PrivateMember(Member):
         self._seed = seed
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """See `Member`; without scores. All items must have options."""
-        truth = self._member.answer(items, scoring, template)
+        truth = self._member.answer(items, answer_format, template)
         pairs = zip(items, truth, strict=True)
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
 

@@ -18,7 +18,7 @@ from pyswarmopt_groups.members.protocol import (
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import digest
 from pyswarmopt_llm.run.record import Store
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item
 
 Unit = TypeVar("Unit")
 Response = TypeVar("Response")
@@ -44,15 +44,15 @@ class CachedMember(Member):
         self.count = member.count  # type: ignore[method-assign]
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """See `Member`."""
         requests = [
-            ["answer", i.question, i.choices, i.plain, scoring, template, *i.meta.items()]
+            ["answer", i.question, i.choices, i.plain, answer_format, template, *i.meta.items()]
             for i in items
         ]
         return self._cached(
-            items, requests, lambda some: self.member.answer(some, scoring, template), Answer
+            items, requests, lambda some: self.member.answer(some, answer_format, template), Answer
         )
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.external.classifiers import Classifier
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item
 from pyswarmopt_llm.scores.tasks.items import normalise
 
 
@@ -54,9 +54,9 @@ class ClassifierMember(Member):
         self.labels = {normalise(str(label)): label for label in labels.values()}
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
-        """The option with the most probable label; `scoring` and `template` are ignored.
+        """The option with the most probable label; `answer_format` and `template` are ignored.
 
         Raises:
             UserError: an item has no options, or an option without a label.

@@ -85,7 +85,7 @@ class _Loader:
             return partial(ClassifierMember, source=classifier, device=self.device)
         return partial(self._model, token_members.find_members([spec], base)[0])
 
-    def _model(self, found: token_members.Member, name: str) -> Member:
+    def _model(self, found: token_members.TokenMember, name: str) -> Member:
         key = found.base.fingerprint
         if key not in self.bases:
             engine = load_engine(found.base, self.dtype, self.device, self.threads)

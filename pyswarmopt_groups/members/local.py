@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt
 
 
 class SharedBase:
@@ -68,16 +68,16 @@ class LocalMember(Member):
         return model.window - max(model.count_tokens(model.chat(turn)) for turn in turns)
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """The option with the highest score, or a written text."""
-        if scoring == "generate":
-            return super().answer(items, scoring, template)
+        if answer_format == "generate":
+            return super().answer(items, answer_format, template)
         engine = self.base.load(self._patch)
         answers = []
-        accuracy = Accuracy(items, scoring, engine.chat, template)
+        accuracy = Accuracy(items, answer_format, engine.chat, template)
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
-            tokens = tokens_read(engine, item, scoring, template)
+            tokens = tokens_read(engine, item, answer_format, template)
             answer = Answer("", tokens)  # it abstains after an overflow, as in float16
             if all(map(math.isfinite, scores.values())):
                 best = max(scores, key=lambda letter: scores[letter])
@@ -125,11 +125,11 @@ def _seeds(prompts: Sequence[str], seed: int, sample: int) -> tuple[int, ...]:
 
 
 def tokens_read(
-    model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
+    model: TransformersEngine, item: Item, answer_format: AnswerFormat, template: str | None = None
 ) -> int:
     """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
-    turn = model.count_tokens(chat_prompt(item, scoring, model.chat, template))
-    texts = item.options if scoring == "likelihood" else ()
+    turn = model.count_tokens(chat_prompt(item, answer_format, model.chat, template))
+    texts = item.options if answer_format == "likelihood" else ()
     return turn + sum(count_tokens(model, text) for text in texts)
 
 

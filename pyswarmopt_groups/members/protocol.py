@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, render_prompt
 
 Pair = tuple[str, str]  # user turn and reply
 
@@ -120,7 +120,7 @@ class Member:
         return min(how.max_new_tokens or self.reply_tokens, self.reply_tokens)
 
     def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+        self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
         """Answers to items; a member without likelihoods writes text, whatever the scoring. Choices
         are then shown with letters.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
@@ -25,7 +25,7 @@ Jobs = Mapping[str, int]
 """Job -> number of its member."""
 
 
-def coalition(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def coalition(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """Assign the jobs on dev, by the accuracy of the whole pipeline.
 
     With up to four members every assignment is tried, since a bad choice for one job hides good

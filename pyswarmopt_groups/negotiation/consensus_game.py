@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdicts_for
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.reranking import candidates
@@ -22,7 +22,7 @@ from pyswarmopt_llm.scores.tasks import Item
 Table = tuple[Floats, int]  # log-likelihoods, and their cost in tokens
 
 
-def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single
     member plays both parts.
 

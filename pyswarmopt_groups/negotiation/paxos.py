@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.responses import Responses
@@ -65,7 +65,7 @@ class Voter:
 
 
 @dataclass(frozen=True)
-class Round:
+class PaxosRound:
     """One leader's attempt. No two leaders have rounds of the same number.
 
     Attributes:
@@ -154,7 +154,7 @@ def agree(
         candidate = answers[leader]
         if candidate is None:
             continue
-        attempt = Round(number, leader, voters, reaches)
+        attempt = PaxosRound(number, leader, voters, reaches)
         proposed = attempt.prepare(candidate, approves)
         if proposed is not None and attempt.propose(proposed):
             return Decision(proposed, leader, number + 1)
@@ -164,7 +164,7 @@ def agree(
 # Among a group's members
 
 
-def consensus(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def consensus(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """Let members lead rounds in turn, the first-listed first; an answer accepted by a quorum is
     decided, else there is none.
 
@@ -176,7 +176,7 @@ def consensus(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     return [_consensus_on(i, context, responses) for i in range(len(items))]
 
 
-def _consensus_on(i: int, context: GroupContext, responses: Responses) -> Verdict:
+def _consensus_on(i: int, context: GroupContext, responses: Responses) -> GroupVerdict:
     """The verdict on one item."""
     item = responses.items[i]
     ballots = cluster(responses.ballots[i])

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_of
 from pyswarmopt_groups.negotiation.debate import (
     Argument,
     Debate,
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 def refine(
     context: GroupContext, items: Sequence[Item], rounds: int, passed: str, budget: int
-) -> list[Verdict]:
+) -> list[GroupVerdict]:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
     Every member answers with reasons. While answers differ and rounds are left, each member reads

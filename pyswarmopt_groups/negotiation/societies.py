@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -32,7 +32,7 @@ Ballots = list[str | None]
 
 def society(
     context: GroupContext, items: Sequence[Item], traits: str, patterns: str
-) -> list[Verdict]:
+) -> list[GroupVerdict]:
     """One society; agent k is member k modulo the number of members.
 
     The answer with the most votes wins; a tie means no answer, as in the paper.
@@ -55,7 +55,7 @@ def society(
     return [_verdict(debate) for debate in debates]
 
 
-def measures(verdicts: Sequence[Verdict], traits: str, patterns: str) -> dict[str, Any]:
+def measures(verdicts: Sequence[GroupVerdict], traits: str, patterns: str) -> dict[str, Any]:
     """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
 
     An agent conforms in a round of debate if it gives a `leading` answer of the previous round.
@@ -90,7 +90,7 @@ def leading(ballots: Sequence[str | None]) -> set[str | None]:
     return set()
 
 
-def _verdict(debate: Debate) -> Verdict:
+def _verdict(debate: Debate) -> GroupVerdict:
     # of all rounds together: an answer may be worded otherwise in the next one
     together = iter(voting.cluster([ballot for ballots in debate.ballots for ballot in ballots]))
     rounds = [[next(together) for _ in ballots] for ballots in debate.ballots]

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdicts_for
 from pyswarmopt_llm.scores.tasks import Item
 
 # share of a player's belief in the delivered answer as its payoff, if another was announced
 DISAGREEMENT = 0.5
 
 
-def leader_and_follower(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def leader_and_follower(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """The best member on dev leads, the mean of the others follows: see `bargain`."""
     leader = context.order[0]
     others = [k for k in range(context.n) if k != leader] or [leader]

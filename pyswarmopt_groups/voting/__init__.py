@@ -1,6 +1,6 @@
 """Voting: one answer from several members' answers or rankings.
 
-Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if
+Every rule returns an `ElectionOutcome`. A member abstains with None, a blank text or an empty ranking; if
 all do, the answer is None. A tie goes to the answer given first, by the first-listed member.
 Invalid input is a `ValueError`.
 
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyswarmopt_groups.voting.ballots import (
-    Outcome,
+    ElectionOutcome,
     cluster,
     confidence,
     equivalent,
@@ -29,12 +29,14 @@ from pyswarmopt_groups.voting.ballots import (
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
 from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
 
-_RULES: dict[str, Callable[..., Outcome]] = {
+_RULES: dict[str, Callable[..., ElectionOutcome]] = {
     rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet)
 }
 
 
-def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any) -> Outcome:
+def vote(
+    ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any
+) -> ElectionOutcome:
     """One answer from the members' answers or rankings, by the named rule.
 
     Args:
@@ -58,7 +60,7 @@ def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: 
 
 
 __all__ = [
-    "Outcome",
+    "ElectionOutcome",
     "borda",
     "calibrated",
     "cluster",

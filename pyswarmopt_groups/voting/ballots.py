@@ -67,7 +67,7 @@ def cluster(answers: Answers) -> list[str | None]:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ElectionOutcome:
     """The result of a vote.
 
     Attributes:
@@ -87,7 +87,9 @@ class Outcome:
     agreement: float
 
 
-def settle(ballots: Sequence[str | None], scores: Mapping[str, float], scale: float) -> Outcome:
+def settle(
+    ballots: Sequence[str | None], scores: Mapping[str, float], scale: float
+) -> ElectionOutcome:
     """The outcome in which the best score wins; a tie goes to the answer given first.
 
     Args:
@@ -101,14 +103,14 @@ def settle(ballots: Sequence[str | None], scores: Mapping[str, float], scale: fl
         'b'
     """
     if not scores:
-        return Outcome(None, tuple(ballots), {}, (), 0.0)
+        return ElectionOutcome(None, tuple(ballots), {}, (), 0.0)
     best = max(scores.values())
     tied = tuple(answer for answer, score in scores.items() if score >= best - _TIE * scale)
     agreement = sum(ballot == tied[0] for ballot in ballots) / len(ballots)
-    return Outcome(tied[0], tuple(ballots), dict(scores), tied, agreement)
+    return ElectionOutcome(tied[0], tuple(ballots), dict(scores), tied, agreement)
 
 
-def majority(answers: Answers) -> Outcome:
+def majority(answers: Answers) -> ElectionOutcome:
     """The answer given by most members (plurality vote; self-consistency if the members are samples
     of one model).
 
@@ -128,7 +130,7 @@ def majority(answers: Answers) -> Outcome:
     return weighted(answers, [1.0] * len(answers))
 
 
-def weighted(answers: Answers, weights: Sequence[float]) -> Outcome:
+def weighted(answers: Answers, weights: Sequence[float]) -> ElectionOutcome:
     """The answer with the greatest sum of its members' weights.
 
     `log_odds` gives the optimal weights for members with independent errors. A negative weight
@@ -152,7 +154,7 @@ def weighted(answers: Answers, weights: Sequence[float]) -> Outcome:
     return settle(ballots, scores, scale=math.fsum(abs(w) for w in weights))
 
 
-def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
+def confidence(answers: Answers, confidences: Sequence[float]) -> ElectionOutcome:
     """The answer with the greatest sum of its members' confidences, that is, the expected number of
     right members.
 

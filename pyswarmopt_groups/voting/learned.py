@@ -21,7 +21,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of, verdicts_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_of, verdicts_for
 from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
@@ -29,7 +29,7 @@ from pyswarmopt_llm.scores.tasks import Item
 MEMORY = 50  # items after which the influence of an answer has fallen to 1 / e
 
 
-def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def stacked(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """The option o with the greatest sum over members k of w_k log p_k(o); `fit_weights` fits w on
     dev.
 
@@ -105,7 +105,7 @@ def best_options(items: Sequence[Item], values: Floats) -> list[str]:
     return [item.letters[index] for item, index in pairs]
 
 
-def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> list[Verdict]:
+def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> list[GroupVerdict]:
     """The option o with the greatest sum over members k of a_k(q) p_k(o), where p_k are calibrated
     probabilities and a(q) is the softmax over members of W (1, e(q)).
 
@@ -164,7 +164,7 @@ def fit_attention(features: Floats, right: Floats, strength: float) -> Floats:
     return least(loss, n * d).reshape(n, d)
 
 
-def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def trusted(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """A vote weighted by the log-odds of running accuracies, over items in order.
 
     Source: Dawid and Skene 1979 (observers' errors without the truth), one step per item, with the

@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from pyswarmopt_groups.voting.ballots import Outcome, settle
+from pyswarmopt_groups.voting.ballots import ElectionOutcome, settle
 
 Ranking = tuple[str, ...]
 Rankings = Sequence[Sequence[str]]
 Duel = tuple[str, str]
 
 
-def borda(rankings: Rankings) -> Outcome:
+def borda(rankings: Rankings) -> ElectionOutcome:
     """The candidate with the most wins over others, summed over all members.
 
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
@@ -49,7 +49,7 @@ def borda(rankings: Rankings) -> Outcome:
     return settle(_first(ballots), scores, max(scores.values(), default=0.0))
 
 
-def condorcet(rankings: Rankings) -> Outcome:
+def condorcet(rankings: Rankings) -> ElectionOutcome:
     """The candidate that wins every duel; if there is none, the winner by Schulze's method.
 
     Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and

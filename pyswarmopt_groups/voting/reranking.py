@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for, verdict_of
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, Texts, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
-from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
+from pyswarmopt_groups.voting.ballots import ElectionOutcome, cluster, settle
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks.types import Item, with_options
 from pyswarmopt_llm.scores.tasks.verdicts import preferred
@@ -23,7 +23,7 @@ TOP = 3  # candidates to fuse (LLM-Blender's K)
 _SIDES = {"A": 1.0, "B": -1.0}
 
 
-def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Verdict]:
+def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[GroupVerdict]:
     """The candidate with the highest reward from `model`; the tokens are the first member's."""
     from pyswarmopt_llm.external.classifiers import RewardModel
 
@@ -43,7 +43,7 @@ def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Ver
     return verdicts
 
 
-def fuse(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def fuse(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """The best member on dev reads its `TOP` preferred candidates and writes its own answer.
 
     If that is unreadable, the preferred candidate wins. Unanimous answers are not fused.
@@ -68,7 +68,7 @@ def fuse(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     return verdicts
 
 
-def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
+def _with_text(item: Item, verdict: GroupVerdict, written: Texts) -> GroupVerdict:
     """The ballots with the answer stated in a text, if readable."""
     tokens = verdict.tokens + written.tokens
     fused = read_ballot(item, written.text)
@@ -98,7 +98,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
     return list((m.sum(axis=1) - m.sum(axis=0)).tolist())
 
 
-def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]]:
+def compare_all(judge: Member, responses: Responses) -> list[tuple[ElectionOutcome, int]]:
     """For each item the outcome by `max_logits` of the judge's preferences, and the tokens of the
     comparisons.
     """
@@ -132,7 +132,7 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
     return [(_SIDES.get(preferred(reply.text) or "", 0.0), reply.tokens) for reply in replies]
 
 
-def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome:
+def _settled(responses: Responses, i: int, scores: dict[str, float]) -> ElectionOutcome:
     ballots = cluster(responses.ballots[i])
     return settle(ballots, scores, scale=max(map(abs, scores.values()), default=0.0))
 

@@ -12,7 +12,7 @@ from transformers import BatchEncoding
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for
 from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.tasks import Item
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
+def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[GroupVerdict]:
     """KNORA-U: a member's votes are its right answers on the nearest dev items; without any it is
     not queried.
 
@@ -45,7 +45,7 @@ def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> li
     return verdicts
 
 
-def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def cascade(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """Members answer one after another, the best on dev first, until the group is sure enough.
 
     The belief in an option is proportional to the product of the members' calibrated probabilities.
@@ -123,7 +123,9 @@ def run_cascade(
     return beliefs, used
 
 
-def by_neighbours(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
+def by_neighbours(
+    context: GroupContext, items: Sequence[Item], neighbours: int
+) -> list[GroupVerdict]:
     """Each item goes to the member that is right on most of its nearest dev items; ties go to the
     better on dev, then the first-listed.
     """

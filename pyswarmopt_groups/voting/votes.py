@@ -7,25 +7,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 
-def by_vote(responses: Responses, vote: Callable[[int], voting.Outcome]) -> list[Verdict]:
+def by_vote(
+    responses: Responses, vote: Callable[[int], voting.ElectionOutcome]
+) -> list[GroupVerdict]:
     """Decide each item by a vote over all members' answers: `vote(index of the item)`."""
     return [verdict_of(vote(i), cost) for i, cost in enumerate(responses.costs)]
 
 
-def majority(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def majority(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """See `voting.majority`."""
     responses = context.collect(items)
     return by_vote(responses, lambda i: voting.majority(responses.ballots[i]))
 
 
-def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def weighted(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """See `voting.weighted`; the weights are the log-odds of the members' accuracies on dev.
 
     An open question counts as one with two options, the correct answer and another.
@@ -34,14 +36,14 @@ def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     n = len(context.dev.items)
     responses = context.collect(items)
 
-    def vote(i: int) -> voting.Outcome:
+    def vote(i: int) -> voting.ElectionOutcome:
         options = len(items[i].choices or "ab")
         return voting.weighted(responses.ballots[i], voting.log_odds(accuracies, n, options))
 
     return by_vote(responses, vote)
 
 
-def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[Verdict]:
+def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[GroupVerdict]:
     """Each member ranks the options by its scores; a member without scores names only its choice."""
     responses = context.collect(items)
     return by_vote(responses, lambda i: voting.vote(rankings_of(responses, i), rule=rule))
@@ -61,12 +63,12 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
     return rankings
 
 
-def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+def confidence(context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
     """See `voting.confidence`, with the calibrated probability of the chosen option."""
     responses = context.collect(items)
     p = context.probabilities(responses)
 
-    def vote(i: int) -> voting.Outcome:
+    def vote(i: int) -> voting.ElectionOutcome:
         letters = items[i].letters
         ballots = responses.ballots[i]
         sure = [
@@ -80,7 +82,7 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 def self_consistency(
     context: GroupContext, items: Sequence[Item], samples: int, temperature: float
-) -> list[Verdict]:
+) -> list[GroupVerdict]:
     """Samples of all members, one vote each; a member's ballot is the majority of its samples.
 
     Source: Wang et al. 2022, arXiv 2203.11171, with independent samples. So each member has its own

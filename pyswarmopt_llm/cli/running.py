@@ -118,9 +118,9 @@ def print_result(found: SearchResult, as_json: bool) -> None:
         return
     from pyswarmopt_llm.report.findings import findings, print_findings
     from pyswarmopt_llm.run.directory import read_about
-    from pyswarmopt_llm.run.result import Result
+    from pyswarmopt_llm.run.result import RunResult
 
-    shown = findings(read_about(found.run), Result.from_json(found.result))
+    shown = findings(read_about(found.run), RunResult.from_json(found.result))
     print_findings(open_console(), found.run, shown)
 
 

@@ -266,7 +266,7 @@ class Utility(Protocol):
         """
 
 
-class Space(Protocol):
+class MixtureSpace(Protocol):
     """Turns positions, moved by an optimizer, into patches for an engine, or into files.
 
     Example:

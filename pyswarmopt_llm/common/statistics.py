@@ -286,7 +286,7 @@ def score_interval(
     return error.interval(scale=bounds_of([score.value, *score.whole.resampled]))
 
 
-def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Comparison | None:
+def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> PairedComparison | None:
     """Compare two scores of all items together, by their differences on the same samples.
 
     Simulated with macro-F1 of three classes (70%, 20%, 10%) on 20, 60 and 200 items: the test of
@@ -312,7 +312,7 @@ def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Compar
     if error == 0 and difference:
         return None
     found = Estimate(difference, [error], [first.whole.n - 1])
-    return Comparison(difference, found.interval(level), found.p_value(), first.whole.n, 0, 0)
+    return PairedComparison(difference, found.interval(level), found.p_value(), first.whole.n, 0, 0)
 
 
 def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
@@ -474,7 +474,7 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same items.
 
     Attributes:
@@ -508,7 +508,7 @@ def compare_paired(
     scale: Ends | None = None,
     questions: Questions | None = None,
     level: float = LEVEL,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models item by item.
 
     Args:
@@ -535,12 +535,12 @@ def compare_paired(
     p_value, interval = paired_test(d, level, high - low, questions)
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
-    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost)
+    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost)
 
 
 def corrected(
-    tests: Mapping[str, Comparison], at_level: Callable[[str, float], Comparison]
-) -> dict[str, Comparison]:
+    tests: Mapping[str, PairedComparison], at_level: Callable[[str, float], PairedComparison]
+) -> dict[str, PairedComparison]:
     """Several comparisons read together, corrected for their number (Holm 1979).
 
     The probability that any is wrong is at most 5%. Each interval has the level of its own step, or
@@ -556,7 +556,7 @@ def corrected(
         >>> one.p_value, [pair.p_value for pair in both.values()]
         (0.03125, [0.0625, 0.0625])
     """
-    found: dict[str, Comparison] = {}
+    found: dict[str, PairedComparison] = {}
     p_value = 0.0
     level = LEVEL
     for done, name in enumerate(sorted(tests, key=lambda name: tests[name].p_value)):

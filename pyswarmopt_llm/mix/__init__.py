@@ -8,7 +8,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Space
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
@@ -72,7 +72,7 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
     return None
 
 
-def build_space(name: str, experts: Sequence[Adapter]) -> Space:
+def build_space(name: str, experts: Sequence[Adapter]) -> MixtureSpace:
     """The space with this name over these adapters.
 
     Args:

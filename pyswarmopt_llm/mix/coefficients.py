@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SUMS
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import MixtureSpace, Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.files import write_adapter
 
@@ -79,7 +79,7 @@ def save_patch(
     write_adapter(out, factors, base_model_name=next(filter(None, bases), ""), card=card)
 
 
-def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
+def starting_points(space: MixtureSpace, start: str, count: int, seed: int) -> Tensor:
     """Starting positions, the experts first; an optimizer may add the rest of the population.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Engine, Space
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace
 from pyswarmopt_llm.experts.adapter import Adapter
 
 OF_ONE_BASE = ("system", "thinking", "workers")  # settings
@@ -29,7 +29,7 @@ class Pool:
         notes: topic -> note on the base.
     """
 
-    space: Space
+    space: MixtureSpace
     fingerprints: Mapping[str, Any]
     base_name: str = ""
     experts: Sequence[Any] = ()
@@ -56,7 +56,7 @@ class SpaceKind:
     """
 
     name: str
-    over: Callable[[Sequence[Adapter]], Space] | None = None
+    over: Callable[[Sequence[Adapter]], MixtureSpace] | None = None
     make: Callable[[SpaceKind, SearchConfig], tuple[Pool, Engine]] | None = None
     library: str = "peft"
     linear: bool = False

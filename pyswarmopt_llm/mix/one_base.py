@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, Space
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
@@ -30,7 +30,7 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engin
     notes = {text: text for text in map(str, report.warnings)}
     changed = changed_weights(experts)
 
-    def space(engine: Engine) -> Space:
+    def space(engine: Engine) -> MixtureSpace:
         return over([Adapter(info) for info in experts])
 
     return loaded(config, base, experts, space, notes, changed=changed)
@@ -40,7 +40,7 @@ def loaded(
     config: SearchConfig,
     base: BaseModel,
     experts: Sequence[Any],
-    space: Callable[[Engine], Space],
+    space: Callable[[Engine], MixtureSpace],
     notes: Mapping[str, str] = {},
     **how: Any,
 ) -> tuple[Pool, Engine]:

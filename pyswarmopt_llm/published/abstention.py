@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
 from pyswarmopt_llm.scores.metrics.metric import Chat
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
@@ -23,7 +23,7 @@ class Abstention:
     """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 for an abstention.
 
     The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
-    paper, as in the Model Swarms reference). With `scoring` ``generate`` it writes both, as in the
+    paper, as in the Model Swarms reference). With `answer_format` ``generate`` it writes both, as in the
     reference, and abstains if it says "false" in 10 tokens (`spoken_verdict`; in the reference
     anywhere in them); an answer may have 128 tokens, in the reference 10. With the other, cheaper
     formats the answer is the best option's text, and the model abstains if "False" is likelier than
@@ -31,18 +31,22 @@ class Abstention:
 
     Args:
         items: questions with choices.
-        scoring: answer format.
+        answer_format: answer format.
         chat: formats a user turn with the model's chat template.
         template: prompt of the task.
     """
 
     def __init__(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
+        self,
+        items: Sequence[Item],
+        answer_format: AnswerFormat,
+        chat: Chat,
+        template: str | None = None,
     ) -> None:
         self.items = tuple(items)
         self._chat = chat
         self._template = template
-        self._accuracy = Accuracy(items, scoring, chat, template)
+        self._accuracy = Accuracy(items, answer_format, chat, template)
         self._writes = self._accuracy.scoring == "generate"
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
@@ -80,8 +84,8 @@ class Abstention:
         return [not false <= true for true, false in verdicts]  # also if one is NaN
 
     def _reflection(self, item: Item, answer: str) -> str:
-        scoring: Scoring = "letter" if item.choices else "generate"
-        question = render_prompt(item, scoring, self._template)
+        answer_format: AnswerFormat = "letter" if item.choices else "generate"
+        question = render_prompt(item, answer_format, self._template)
         doubted = (
             f"{question}\nProposed answer: {answer}\n"
             "Is the proposed answer true or false? Directly answer with True or False."

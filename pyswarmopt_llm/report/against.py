@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import Comparison
+from pyswarmopt_llm.common.statistics import PairedComparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
@@ -41,7 +41,7 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
 
 
 def between(
-    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+    names: tuple[str, str], scores: tuple[float, float], pair: PairedComparison, split: str
 ) -> Verdict:
     """The verdict on two models on the same items.
 
@@ -52,7 +52,7 @@ def between(
         split: dev or test.
 
     Example:
-        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
+        >>> pair = PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
         >>> between(("the base", "x"), (0.7, 0.6), pair, "test").sentence
         'The base is better than x: 0.700 vs. 0.600 on 90 test examples, +0.100 [+0.020, +0.180], p = 0.014.'
     """

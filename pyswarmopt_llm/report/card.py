@@ -12,13 +12,13 @@ from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.run.cards import may_be_on_hub
 from pyswarmopt_llm.run.directory import About
-from pyswarmopt_llm.run.result import Result
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.run.result import RunResult
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Item
 
 
-def model_card(about: About, result: Result, library: str = "") -> str:
+def model_card(about: About, result: RunResult, library: str = "") -> str:
     """The README.md of ``best/``, or of its export.
 
     Args:
@@ -64,20 +64,20 @@ def _origin(found: Findings) -> str:
     return found.about.kind.description.format(base=code(found.about.base), experts=search)
 
 
-def _use(about: About, result: Result) -> dict[str, Any] | None:
+def _use(about: About, result: RunResult) -> dict[str, Any] | None:
     """How to ask the model, with column names in braces for the parts of a question; None where it
     does not compare options.
     """
     if (found := labelled(about, result)) is None:
         return None
     task, form = found
-    scoring: Scoring = result.objectives[task].answer_format or "likelihood"
+    answer_format: AnswerFormat = result.objectives[task].answer_format or "likelihood"
     choices = form.choices or {"A": "{option A}", "B": "{option B}"}
     columns = {name: f"{{{name}}}" for name in placeholders(form.prompt or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
     return {
         "task": task,
         "choices": list((form.choices or {}).values()),
-        "scoring": scoring,
-        "turn": render_prompt(item, scoring, form.prompt),
+        "scoring": answer_format,
+        "turn": render_prompt(item, answer_format, form.prompt),
     }

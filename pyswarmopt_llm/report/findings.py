@@ -15,8 +15,8 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
-from pyswarmopt_llm.run.result import CONTROLS, Model, Result
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Form
+from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
+from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +59,7 @@ class Findings:
     """
 
     about: About
-    result: Result
+    result: RunResult
     verdict: Verdict
     rows: dict[str, Model]
     notes: list[str]
@@ -67,7 +67,7 @@ class Findings:
     command: str
 
 
-def findings(about: About, result: Result) -> Findings:
+def findings(about: About, result: RunResult) -> Findings:
     """The findings of a run, from its ``run.json`` and its ``result.json``."""
     judged = verdict(result)
     return Findings(
@@ -81,7 +81,7 @@ def findings(about: About, result: Result) -> Findings:
     )
 
 
-def verdict(result: Result) -> Verdict:
+def verdict(result: RunResult) -> Verdict:
     """Whether the search was worth it: the result against the strongest control on test."""
     known = names(result)
     best = known["best"]
@@ -136,7 +136,7 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
     return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
 
 
-def strongest(result: Result) -> tuple[str, float]:
+def strongest(result: RunResult) -> tuple[str, float]:
     """The control with the best score on test, and this score; "" if none has one."""
     scored = [
         (name, model.test.value)
@@ -146,7 +146,7 @@ def strongest(result: Result) -> tuple[str, float]:
     return max(scored, key=itemgetter(1), default=("", 0.0))
 
 
-def names(result: Result) -> dict[str, str]:
+def names(result: RunResult) -> dict[str, str]:
     """Model -> its name in a sentence."""
     single = f"best expert {cut(one_line(result.best_single), _NAME)}"
     mixture = _mixture_name(result)
@@ -164,7 +164,7 @@ def names(result: Result) -> dict[str, str]:
     }
 
 
-def _mixture_name(result: Result) -> str:
+def _mixture_name(result: RunResult) -> str:
     """The result before training, named by its weights."""
     if result.space == "graph":
         return "graph"
@@ -176,7 +176,7 @@ def _mixture_name(result: Result) -> str:
     return "mixture"
 
 
-def score_rows(result: Result) -> dict[str, Model]:
+def score_rows(result: RunResult) -> dict[str, Model]:
     """Name -> scored model, by score on test, else on dev, the best first; a control that is also
     the result appears once.
     """
@@ -196,7 +196,7 @@ def score_rows(result: Result) -> dict[str, Model]:
     return dict(sorted(rows.items(), key=rank))
 
 
-def notes(result: Result, kind: str) -> Iterator[str]:
+def notes(result: RunResult, kind: str) -> Iterator[str]:
     """What a reader of the scores should know besides a verdict of this kind: one fact each, the most
     important first.
     """
@@ -220,7 +220,7 @@ def notes(result: Result, kind: str) -> Iterator[str]:
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
 
 
-def _note_on_rounding(result: Result) -> str:
+def _note_on_rounding(result: RunResult) -> str:
     """What the scores of a search for a file of few bits are of."""
     scores = f"All scores are of the merged model as {result.quantize} holds it"
     strength = result.best.strength or 1.0
@@ -229,7 +229,7 @@ def _note_on_rounding(result: Result) -> str:
     return f"{scores}; for that, the result is {strength:g} times as strong as the model found."
 
 
-def _notes_on_training(result: Result) -> Iterator[str]:
+def _notes_on_training(result: RunResult) -> Iterator[str]:
     if not result.best.trained:
         yield "Training lowered the dev score, so the result is the model before training."
     elif gain := result.leads["test"].get("mixture"):
@@ -240,7 +240,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 
 
-def combination(result: Result) -> str:
+def combination(result: RunResult) -> str:
     """The combination of several tasks' scores; "" for one task."""
     if not result.several_tasks:
         return ""
@@ -258,7 +258,7 @@ def method(about: About) -> str:
     return one_line(f"{name}, space {config.space} ({size})")
 
 
-def next_steps(about: About, result: Result) -> dict[str, str]:
+def next_steps(about: About, result: RunResult) -> dict[str, str]:
     """Purpose -> command, for what can be done with a result."""
     run = about.config.out.rstrip("/")
     labelling = labelled(about, result)
@@ -276,7 +276,7 @@ def next_steps(about: About, result: Result) -> dict[str, str]:
     return found
 
 
-def labelled(about: About, result: Result) -> tuple[str, Form] | None:
+def labelled(about: About, result: RunResult) -> tuple[str, TaskForm] | None:
     """The first task whose options are compared, and the form of its questions; None without one."""
     for name, form in about.forms.items():
         objective = result.objective_of(name)

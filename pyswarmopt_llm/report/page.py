@@ -13,7 +13,7 @@ from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.scores.tasks import Task
 
 WIDTH = 480  # of the picture, in viewBox units
@@ -23,7 +23,7 @@ _EDGE = 24  # free units around the picture
 
 def render_report(
     about: About,
-    result: Result,
+    result: RunResult,
     history: Iterable[Row],
     tasks: Mapping[str, Task] = {},
 ) -> str:
@@ -57,7 +57,7 @@ def render_report(
     )
 
 
-def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
+def _changed_tasks(result: RunResult, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
     """Of each task whose items have scores, the places of the dev items on which the result differs
     from the best expert, and the items, if their texts are known.
     """
@@ -74,7 +74,7 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
         }
 
 
-def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
+def picture(rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
     """The candidates, the experts and the base: the first two principal components of all
     candidates' weights.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.common.statistics import Comparison, Ends
+    from pyswarmopt_llm.common.statistics import Ends, PairedComparison
     from pyswarmopt_llm.run.result import Scores
 
 
@@ -44,12 +44,12 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.2f}"
 
 
-def tested(pair: Comparison) -> str:
+def tested(pair: PairedComparison) -> str:
     """A difference with its 95% interval and p-value.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
-        >>> tested(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
+        >>> tested(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
     low, high = pair.interval

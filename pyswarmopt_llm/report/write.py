@@ -11,8 +11,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.page import render_report
-from pyswarmopt_llm.run.directory import Run
-from pyswarmopt_llm.run.result import Result, read_result
+from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.result import RunResult, read_result
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 
@@ -22,7 +22,7 @@ CARD = "best/README.md"
 PAGE = "report.html"
 
 
-def unchanged_tasks(run: Run) -> dict[str, Task]:
+def unchanged_tasks(run: RunDirectory) -> dict[str, Task]:
     """The run's tasks; none if a file has changed."""
     stored = run.about.fingerprints.get("tasks", {})
     with suppress(UserError):
@@ -33,13 +33,13 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
     return {}
 
 
-def read_run(path: Path) -> tuple[Run, Result]:
+def read_run(path: Path) -> tuple[RunDirectory, RunResult]:
     """A finished run and its result.
 
     Raises:
         UserError: the directory is not a finished run.
     """
-    run = Run(path)
+    run = RunDirectory(path)
     result = read_result(path)
     if result is None:
         raise UserError(f"{path} is not finished; continue it with: {command('resume', str(path))}")

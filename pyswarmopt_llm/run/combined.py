@@ -17,9 +17,9 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
     PSEUDO,
-    Comparison,
     Ends,
     Estimate,
+    PairedComparison,
     Questions,
     Scored,
     assumed_scale,
@@ -90,7 +90,7 @@ def combined_difference(
     scales: Mapping[str, Ends | None] = {},
     questions: Mapping[str, Questions] = {},
     level: float = LEVEL,
-) -> Comparison | None:
+) -> PairedComparison | None:
     """Compare two models' combined scores by Student's test of the items' effects; of a single task,
     see `compare_paired`.
 
@@ -149,7 +149,7 @@ def combined_difference(
     gain = combine.value([score.value for score in first.values()])
     gain -= combine.value([score.value for score in second.values()])
     signs = np.sign(np.concatenate(changes))
-    return Comparison(
+    return PairedComparison(
         gain,
         _around(gain, found.interval(level)),
         found.p_value(),

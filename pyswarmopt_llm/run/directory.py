@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.run.record import REMEDY, RESULTS, Row, Store, has_rows
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import TaskForm
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.mix.kind import SpaceKind
@@ -86,7 +86,7 @@ class Journal:
         self._history.append(asdict(row), kept=not known)
 
 
-class Run(Journal):
+class RunDirectory(Journal):
     """An open run directory.
 
     Args:
@@ -106,7 +106,7 @@ class Run(Journal):
         self.about = read_about(path)
 
     @classmethod
-    def create(cls, path: Path, about: About) -> Run:
+    def create(cls, path: Path, about: About) -> RunDirectory:
         """Make the directory and its ``run.json``, or neither. A run without a score starts over.
 
         Raises:
@@ -286,7 +286,7 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
-    forms: dict[str, Form] = field(default_factory=dict)
+    forms: dict[str, TaskForm] = field(default_factory=dict)
     command: str = ""
     format: int = FORMAT
 

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, Whole, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Ends, PairedComparison, Whole, corrected
 from pyswarmopt_llm.run.combined import combined_difference
 from pyswarmopt_llm.run.record import Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
+from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat
 
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
@@ -109,7 +109,7 @@ class Objective:
         return "lower" if self.lower else "higher"
 
     @property
-    def answer_format(self) -> Scoring | None:
+    def answer_format(self) -> AnswerFormat | None:
         """Answer format; None for a harness task."""
         if self.scoring == "own":
             return None
@@ -117,7 +117,7 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class RunResult:
     """The outcome of a search.
 
     Attributes:
@@ -174,13 +174,13 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Result:
+    def from_json(cls, data: Mapping[str, Any]) -> RunResult:
         """Read a result from ``result.json``; other keys are dropped.
 
         Raises:
             WrongType: names the part that `to_json` would not write.
         """
-        result: Result = typed(data, cls)
+        result: RunResult = typed(data, cls)
         if "best" not in result.models:
             raise WrongType("models best")
         return result
@@ -191,7 +191,7 @@ class Result:
         """
         from pydantic import TypeAdapter
 
-        content: dict[str, Any] = TypeAdapter(Result).dump_python(
+        content: dict[str, Any] = TypeAdapter(RunResult).dump_python(
             self, mode="json", exclude_none=True
         )
         scores = {
@@ -248,7 +248,7 @@ class Result:
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
     @cached_property
-    def leads(self) -> dict[str, dict[str, Comparison]]:
+    def leads(self) -> dict[str, dict[str, PairedComparison]]:
         """Split -> another model -> the result minus this model on the same items: the source of every
         statement on two models.
 
@@ -257,8 +257,8 @@ class Result:
         """
         return {split: self._corrected(split) for split in SPLITS}
 
-    def _corrected(self, split: str) -> dict[str, Comparison]:
-        tests: dict[str, Comparison] = {}
+    def _corrected(self, split: str) -> dict[str, PairedComparison]:
+        tests: dict[str, PairedComparison] = {}
         for name in (*CONTROLS, "mixture"):
             pair = self._difference(name, split)
             if pair and (name == "best_single" or not self.models[name].same(self.best)):
@@ -267,7 +267,7 @@ class Result:
             tests, lambda name, level: self._difference(name, split, level) or tests[name]
         )
 
-    def _difference(self, over: str, split: str, level: float = LEVEL) -> Comparison | None:
+    def _difference(self, over: str, split: str, level: float = LEVEL) -> PairedComparison | None:
         """The result minus another model."""
         ours = getattr(self.best, split)
         theirs = getattr(self.models.get(over), split, None)
@@ -279,7 +279,7 @@ class Result:
         return combined_difference(ours.tasks, theirs.tasks, combine, scales, asked, level)
 
 
-def read_result(path: Path) -> Result | None:
+def read_result(path: Path) -> RunResult | None:
     """The result of the run at `path`; None while the run or its adapter is incomplete.
 
     Raises:
@@ -289,6 +289,6 @@ def read_result(path: Path) -> Result | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        return Result.from_json(read_json(file))
+        return RunResult.from_json(read_json(file))
     except (UserError, WrongType) as error:
         raise UserError(f"{file} is damaged ({error}); remove it and resume the run") from error

@@ -213,7 +213,7 @@ def seconds_per_pass(job: Job) -> float:
             written.add(task.name)
         ordered = sorted(task.dev, key=lambda item: len(item.question))
         sample = ordered[:: -(-len(ordered) // SAMPLE)]
-        *_, slowest = job.objectives.scorings(name, job.config.scoring)
+        *_, slowest = job.objectives.answer_formats(name, job.config.scoring)
         score = metric.on(sample, slowest, job.engine.chat, task.prompt)
         seconds = 0.0
         for vertex in job.pool.space.vertices()[:2]:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
-from pyswarmopt_llm.run.directory import Checkpoint, Run
+from pyswarmopt_llm.run.directory import Checkpoint, RunDirectory
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
-    choose_scoring,
+    choose_answer_format,
     option_counts,
     trial_of,
 )
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class Explored:
     """What a search found on dev, before any training.
 
     Attributes:
@@ -38,7 +38,7 @@ class Found:
         value: its value in the search.
         experts: a row for each expert.
         single: number of the best expert.
-        scorings: how each task is scored.
+        answer_formats: how each task is scored.
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the proposals.
         scorer: dev scorer, whose workers have ended.
@@ -49,7 +49,7 @@ class Found:
     value: float
     experts: Sequence[Row]
     single: int
-    scorings: Mapping[str, Scoring]
+    answer_formats: Mapping[str, AnswerFormat]
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
@@ -82,7 +82,7 @@ class Trained:
     fittings: Mapping[str, Fitting] = field(default_factory=dict)
 
 
-def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
+def find(job: Job, run: RunDirectory, checkpoint: str = "swarm") -> Explored:
     """Score experts and candidates, starting points first, and choose one.
 
     Args:
@@ -91,26 +91,29 @@ def find(job: Job, run: Run, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path))
-    scorings = choose_scorings(job, run)
+    answer_formats = choose_answer_formats(job, run)
     with ExitStack() as stack:
         crew = None
         if not job.alone:
             from pyswarmopt_llm.searching.workers import open_crew
 
-            crew = stack.enter_context(open_crew(job, scorings))
-        scorer = Scorer(run, job.evaluator("dev", scorings), listener=job.tell, crew=crew)
-        return explored(job, scorer, scorings, run.checkpoint(checkpoint))
+            crew = stack.enter_context(open_crew(job, answer_formats))
+        scorer = Scorer(run, job.evaluator("dev", answer_formats), listener=job.tell, crew=crew)
+        return explored(job, scorer, answer_formats, run.checkpoint(checkpoint))
 
 
 def explored(
-    job: Job, scorer: Scorer, scorings: Mapping[str, Scoring], saved: Checkpoint | None = None
-) -> Found:
+    job: Job,
+    scorer: Scorer,
+    answer_formats: Mapping[str, AnswerFormat],
+    saved: Checkpoint | None = None,
+) -> Explored:
     """Score the experts, explore, and choose the best.
 
     Args:
         job: the search.
         scorer: dev scorer.
-        scorings: how each task is scored.
+        answer_formats: how each task is scored.
         saved: keeps a swarm's state; None: it is not kept.
     """
     experts = _score_experts(job, scorer)
@@ -141,7 +144,7 @@ def explored(
     for text in remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
-    return Found(chosen, best.value, experts, single, scorings, stop, remarks, scorer)
+    return Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
 
 
 def scored_together(row: Row) -> list[str]:
@@ -194,25 +197,27 @@ def over_budget(config: SearchConfig, scorer: Scorer, more: int) -> dict[str, fl
     return {}
 
 
-def choose_scorings(job: Job, run: Run) -> dict[str, Scoring]:
+def choose_answer_formats(job: Job, run: RunDirectory) -> dict[str, AnswerFormat]:
     """The scoring of each task; ``auto`` tries letters on the first experts."""
     possible = {
-        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
+        name: job.objectives.answer_formats(name, job.config.scoring, job.engine.likelihoods)
         for name in job.tasks
     }
-    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    answer_formats: dict[str, AnswerFormat] = {
+        name: allowed[0] for name, allowed in possible.items()
+    }
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if not tried:
-        return scorings
+        return answer_formats
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
-    evaluator = Evaluator(job.pool.space, job.engine, trials, harmonic)
+    evaluator = CandidateEvaluator(job.pool.space, job.engine, trials, harmonic)
     trial = Scorer(run, evaluator, "letter", job.tell)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores = [row.tasks[name] for row in rows]
-        scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores)
-        job.tell(note(f"{name}: {scorings[name]} scoring is used"))
-    return scorings
+        answer_formats[name] = choose_answer_format(possible[name], job.tasks[name].dev, scores)
+        job.tell(note(f"{name}: {answer_formats[name]} scoring is used"))
+    return answer_formats
 
 
 def _score_experts(job: Job, scorer: Scorer) -> list[Row]:

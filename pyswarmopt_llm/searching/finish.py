@@ -16,18 +16,20 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.run.combined import combined_interval
-from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.record import Row, pack
-from pyswarmopt_llm.run.result import Model, Objective, Outcome, Result, Scores
+from pyswarmopt_llm.run.result import Model, Objective, Outcome, RunResult, Scores
 from pyswarmopt_llm.scores.by_label import errors_by_label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, form_of
-from pyswarmopt_llm.searching.find import Found, Trained
+from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, form_of
+from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 
 
-def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> Result:
+def finish(
+    job: Job, run: RunDirectory, found: Explored, trained: Trained, start: float
+) -> RunResult:
     """Write ``best/``, read it back and score it; score its baselines on test.
 
     All scores are of the written files, except a trained model's on dev, which are cross-fitted.
@@ -63,9 +65,9 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
         errors = tested and errors_by_label(task.test, tested.tasks[name].answers)
         if errors:
             by_label[name] = errors
-    return Result(
+    return RunResult(
         models=models,
-        objectives=_objectives(objectives, found.scorings),
+        objectives=_objectives(objectives, found.answer_formats),
         best_single=names[found.single],
         evaluations=found.searched + len(found.scorer.rows),
         item_evaluations=items,
@@ -89,7 +91,7 @@ def finish(job: Job, run: Run, found: Found, trained: Trained, start: float) -> 
     )
 
 
-def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
+def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
     """The patch read back from the files in ``best/``."""
     space = job.pool.space
     folder = run.path / "best"
@@ -101,9 +103,13 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     return space.read(folder)
 
 
-def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) -> dict[str, Model]:
+def _models(
+    job: Job, run: RunDirectory, found: Explored, trained: Trained, files: Patch
+) -> dict[str, Model]:
     """The scored models, by name."""
-    evaluators = {split: job.evaluator(split, found.scorings, rounded=True) for split in SPLITS}
+    evaluators = {
+        split: job.evaluator(split, found.answer_formats, rounded=True) for split in SPLITS
+    }
     contestants = _contestants(job, found, trained, files)
     models: dict[str, Model] = {}
     for name, contestant in contestants.items():
@@ -115,7 +121,9 @@ def _models(job: Job, run: Run, found: Found, trained: Trained, files: Patch) ->
     return models
 
 
-def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict[str, Contestant]:
+def _contestants(
+    job: Job, found: Explored, trained: Trained, files: Patch
+) -> dict[str, Contestant]:
     """The models to score, by name: the result, as its files have it, what it was made from, and
     baselines, which `no_rivals` drops.
 
@@ -145,11 +153,11 @@ def _contestants(job: Job, found: Found, trained: Trained, files: Patch) -> dict
 
 def measured(
     job: Job,
-    run: Run,
-    found: Found,
+    run: RunDirectory,
+    found: Explored,
     name: str,
     contestant: Contestant,
-    evaluators: Mapping[str, Evaluator],
+    evaluators: Mapping[str, CandidateEvaluator],
 ) -> Model:
     """A model with its scores, those of the store or of the search where they are known. A model that
     was trained without being kept has no scores on test.
@@ -222,13 +230,15 @@ def commonest_label(objectives: Objectives) -> Model | None:
     return Model({}, found["dev"], found.get("test"))
 
 
-def _objectives(objectives: Objectives, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
+def _objectives(
+    objectives: Objectives, answer_formats: Mapping[str, AnswerFormat]
+) -> dict[str, Objective]:
     """How each task is scored."""
     scored = {}
     for name, metric in objectives.metrics.items():
         task = objectives.tasks[name].name
         scored[name] = Objective(
-            scorings[name],
+            answer_formats[name],
             metric.name,
             metric.scale,
             "" if task == name else task,

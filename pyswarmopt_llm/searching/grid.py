@@ -13,13 +13,13 @@ from typing import Any
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.files.regular import write_json
-from pyswarmopt_llm.run.directory import GRID, Run
+from pyswarmopt_llm.run.directory import GRID, RunDirectory
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.plan import draws_of
 from pyswarmopt_llm.searching.prepare import Job
 
 
-def choose_draw(job: Job, run: Run) -> Job:
+def choose_draw(job: Job, run: RunDirectory) -> Job:
     """Explore with each draw in turn; return the job of the best draw (among equals the first).
 
     Args:

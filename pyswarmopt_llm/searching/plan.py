@@ -100,7 +100,7 @@ class Plan:
     def without_options(self) -> str:
         """A task that is not decided by option scores; "" if there is none."""
         for name, metric in self.objectives.metrics.items():
-            possible = self.objectives.scorings(name, self.config.scoring)
+            possible = self.objectives.answer_formats(name, self.config.scoring)
             if metric.name != "accuracy" or "generate" in possible:
                 return name
         return next(iter(self.objectives.externals), "")
@@ -162,7 +162,7 @@ class Plan:
         both = self.items + self.test_items
         searched = self.items * self.evaluations
         for name, task in self.tasks.items():
-            if len(self.objectives.scorings(name, self.config.scoring)) > 1:
+            if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
         rounded = {"rounded": self.items * self.rounded_models} if self.config.quantize else {}
         return {

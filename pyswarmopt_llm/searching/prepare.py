@@ -13,7 +13,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.events import OnEvent, ignore
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Format, Patch, Score, Space, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Score, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
@@ -24,10 +24,10 @@ from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window, task_print
-from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Task, render_prompt
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +65,21 @@ class Job(Plan):
             prints["custom code"] = {optimizer: fingerprint(optimizer)}
         return {kind: value for kind, value in prints.items() if value}
 
-    def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
+    def utilities(
+        self, split: str, answer_formats: Mapping[str, AnswerFormat]
+    ) -> dict[str, Utility]:
         """Name -> scoring function on a split; see `Objectives.utilities`."""
-        return self.objectives.utilities(split, scorings, self.engine.chat)
+        return self.objectives.utilities(split, answer_formats, self.engine.chat)
 
     def evaluator(
-        self, split: str, scorings: Mapping[str, Scoring], rounded: bool = False
-    ) -> Evaluator:
+        self, split: str, answer_formats: Mapping[str, AnswerFormat], rounded: bool = False
+    ) -> CandidateEvaluator:
         """The evaluator of models on a split; of rounded ones if wanted, and if the search has a format."""
-        utilities = self.utilities(split, scorings)
+        utilities = self.utilities(split, answer_formats)
         form = self.format if rounded else None
-        return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, form)
+        return CandidateEvaluator(
+            self.pool.space, self.engine, utilities, self.objectives.combine, form
+        )
 
     @cached_property
     def format(self) -> Format | None:
@@ -86,11 +90,11 @@ class Job(Plan):
         """Load a model as it would be shipped."""
         self.engine.load(replace(patch, format=self.format))
 
-    def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
+    def choices(self, answer_formats: Mapping[str, AnswerFormat]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
         return [
             choice
-            for utility in self.utilities("dev", scorings).values()
+            for utility in self.utilities("dev", answer_formats).values()
             if isinstance(utility, Accuracy)
             for choice in utility.choices()
         ]
@@ -133,7 +137,7 @@ class Contestant:
     dev: Row | None = None
     strength: float | None = None
 
-    def realise(self, space: Space) -> Patch:
+    def realise(self, space: MixtureSpace) -> Patch:
         """The patch for an engine."""
         if self.patch is None:
             return space.realise(self.position)
@@ -201,7 +205,7 @@ def learnt_items(adapter: Path, tasks: Iterable[Task]) -> int:
     count = 0
     for task in tasks:
         for item in task.dev:
-            scoring: Scoring = "likelihood" if item.choices else "generate"
+            scoring: AnswerFormat = "likelihood" if item.choices else "generate"
             asked = render_prompt(item, scoring, task.prompt)
             count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
     return count

@@ -16,16 +16,18 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
-from pyswarmopt_llm.run.directory import Run
-from pyswarmopt_llm.searching.find import Found, Trained
+from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.plan import FINALISTS, STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 PHASE = "rounded"  # of the rows
 
 
-def choose_rounded(job: Job, run: Run, found: Found, trained: Trained) -> tuple[Found, Trained]:
+def choose_rounded(
+    job: Job, run: RunDirectory, found: Explored, trained: Trained
+) -> tuple[Explored, Trained]:
     """Score the finalists as the format holds them, and choose the best.
 
     Args:
@@ -38,10 +40,12 @@ def choose_rounded(job: Job, run: Run, found: Found, trained: Trained) -> tuple[
         The same with rounded models, and scores of these.
     """
     job.tell(note(f"the best models are scored as {job.config.quantize} holds them"))
-    evaluator = job.evaluator("dev", found.scorings, rounded=True)
+    evaluator = job.evaluator("dev", found.answer_formats, rounded=True)
     stage = _Stage(job, evaluator, Scorer(run, evaluator, PHASE, job.tell), trained)
-    experts = stage.scorer.score(list(job.pool.space.vertices()), 0)
-    mixture = _best(stage.mixtures(finalists(found)))
+    vertices = list(job.pool.space.vertices())
+    experts = stage.scorer.score(vertices, 0)
+    alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
+    mixture = _best([*stage.mixtures(finalists(found)), *alone])
     models = stage.models()
     best = mixture
     if trained.best.trained:
@@ -59,7 +63,7 @@ def choose_rounded(job: Job, run: Run, found: Found, trained: Trained) -> tuple[
     return rounded, replace(trained, best=best, models=models)
 
 
-def finalists(found: Found) -> list[Tensor]:
+def finalists(found: Explored) -> list[Tensor]:
     """The positions of the best mixtures, (D,) each: the chosen one, then those of the highest values."""
     rows = sorted(found.scorer.rows, key=lambda row: -row.value)
     positions = [found.chosen.position]
@@ -87,7 +91,7 @@ class _Stage:
     """
 
     job: Job
-    evaluator: Evaluator
+    evaluator: CandidateEvaluator
     scorer: Scorer
     trained: Trained
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
-from pyswarmopt_llm.common.interfaces import Engine, Format, Patch, Space, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Utility
 from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import Journal
 from pyswarmopt_llm.run.record import TRAINED, Row
@@ -43,7 +43,7 @@ def position_key(position: Tensor) -> str:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ProposedBatch:
     """Candidates scored side by side.
 
     Attributes:
@@ -58,7 +58,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Evaluator:
+class CandidateEvaluator:
     """Scores candidates on a set of tasks: `space` builds them, `engine` runs them.
 
     Attributes:
@@ -67,7 +67,7 @@ class Evaluator:
         format: of the models' weights; None: they are not rounded.
     """
 
-    space: Space
+    space: MixtureSpace
     engine: Engine
     utilities: Mapping[str, Utility]
     combine: Combine
@@ -129,7 +129,7 @@ class Scorer:
     """
 
     run: Journal
-    evaluator: Evaluator
+    evaluator: CandidateEvaluator
     phase: str = "search"
     listener: OnEvent = ignore
     crew: Crew | None = None

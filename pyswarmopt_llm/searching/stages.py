@@ -14,9 +14,9 @@ from dataclasses import asdict, replace
 from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import digest, versions
-from pyswarmopt_llm.run.directory import About, Run
+from pyswarmopt_llm.run.directory import About, RunDirectory
 from pyswarmopt_llm.run.record import TRAINED
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.find import Trained, find
 from pyswarmopt_llm.searching.finish import finish
@@ -26,7 +26,7 @@ from pyswarmopt_llm.searching.prepare import Job
 FREE = {"base", "experts", "tasks", "out", "workers", "device", "threads"}
 
 
-def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> Result:
+def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> RunResult:
     """Search, train, and write the result; with a grid of coefficients, first search with each
     draw. Known results are taken from the run.
     """

@@ -26,7 +26,7 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.scorer import Batch
+from pyswarmopt_llm.searching.scorer import ProposedBatch
 from pyswarmopt_llm.searching.shared_kernel import (
     Kernel,
     box_around,
@@ -272,14 +272,14 @@ class Surrogate:
     _seen: dict[str, Candidate] = field(default_factory=dict, init=False)
     _started: int = field(default=0, init=False)  # candidates scored before any proposal
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ProposedBatch]:
         """The batches in turn; each is scored and told before the next is proposed.
 
         Where some experts are left out, the first proposal is the sum of the others. In the history
         all proposals form one more iteration, with particle numbers after the starting points.
         """
         first = len(self.starts)
-        yield Batch(self.starts, range(first), 0)
+        yield ProposedBatch(self.starts, range(first), 0)
         self._started = len(self._seen)
         if not self.most or self._started < LEAST:
             return
@@ -288,7 +288,7 @@ class Surrogate:
         active[list(self.left_out)] = 0.0
         done = 0
         if self.left_out:
-            yield Batch(active[None], [first], 1)
+            yield ProposedBatch(active[None], [first], 1)
             done = 1
         learnt = len(self.scored)  # a model of the scores stays near these
         while done < self.most:
@@ -302,7 +302,7 @@ class Surrogate:
                 found = proposed(model, region, self.seed + done, count)
             positions = [active.masked_scatter(active > 0, position) for position in found]
             numbers = range(first + done, first + done + len(found))
-            yield Batch(torch.stack(positions), numbers, 1)
+            yield ProposedBatch(torch.stack(positions), numbers, 1)
             done += len(found)
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:

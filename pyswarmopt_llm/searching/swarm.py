@@ -21,7 +21,7 @@ from pyswarmopt_llm.run.directory import Checkpoint
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scorer import Batch
+from pyswarmopt_llm.searching.scorer import ProposedBatch
 
 
 @dataclass
@@ -56,7 +56,7 @@ class SwarmProposer:
     def __post_init__(self) -> None:
         self._random = np.random.default_rng([self.seed, 1])
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ProposedBatch]:
         """The positions of each iteration in turn, until the optimizer stops; each is scored and
         told before the next.
         """
@@ -67,7 +67,7 @@ class SwarmProposer:
                 whole = self._random.random() < self.drop_k
                 self._dropped = (self._random.random(len(self._asked)) < self.drop_n) | whole
             numbers = np.flatnonzero(~self._dropped).tolist()
-            yield Batch(self._asked[numbers], numbers, self.iteration)
+            yield ProposedBatch(self._asked[numbers], numbers, self.iteration)
 
     def _ask(self) -> Tensor:
         """The positions that the optimizer asks for.

@@ -30,9 +30,9 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_epochs, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.searching.find import Found, Trained
+from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scorer import Evaluator
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 from pyswarmopt_llm.searching.surrogate import SOFTNESS, Margins
 from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
 
@@ -71,7 +71,7 @@ def softened(margins: Margins) -> Score:
 
 
 def train_on_labels(
-    job: Job, found: Found, folder: Path | None = None, most: int = MOST_STARTS
+    job: Job, found: Explored, folder: Path | None = None, most: int = MOST_STARTS
 ) -> Trained:
     """Train models on the right options, and choose the one with the best expected score.
 
@@ -137,7 +137,7 @@ def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> 
     return {best, ahead, *close}
 
 
-def _untrained(job: Job, found: Found) -> Tensor:
+def _untrained(job: Job, found: Explored) -> Tensor:
     """The position to use without training: the best expert's, unless a mixture is ahead of it by
     more than a standard error.
     """
@@ -161,15 +161,15 @@ def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
 
 
 def _cross_fitted(
-    job: Job, found: Found, starts: Mapping[str, Tensor], folder: Path | None
+    job: Job, found: Explored, starts: Mapping[str, Tensor], folder: Path | None
 ) -> tuple[dict[str, Fitting], dict[str, Row]]:
     """The training of each start, and its row after training, cross-fitted on dev; some will also be
     trained on all items.
     """
-    items = job.choices(found.scorings)
+    items = job.choices(found.answer_formats)
     folds = len(starts) * fold_passes(len(items))
     meter = Meter(folds + training_passes(len(items)), job.tell)
-    evaluator = job.evaluator("dev", found.scorings)
+    evaluator = job.evaluator("dev", found.answer_formats)
     fittings = {}
     rows = {}
     for name, position in starts.items():
@@ -201,7 +201,7 @@ def best_start(values: Mapping[str, Score]) -> str:
 
 
 def by_folds(
-    fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int], strength: float = 1.0
+    fitting: Fitting, evaluator: CandidateEvaluator, items: Mapping[str, int], strength: float = 1.0
 ) -> Row:
     """Cross-fitted scores on dev.
 

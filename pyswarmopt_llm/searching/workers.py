@@ -25,10 +25,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scorer import Answer, Crew, Evaluator
+from pyswarmopt_llm.searching.scorer import Answer, CandidateEvaluator, Crew
 
 ENDED = "a worker ended; scores are kept, so fix the cause (often too little memory) and resume"
 
@@ -40,15 +40,15 @@ class Worker:
     Attributes:
         config: decided settings of the search.
         fingerprints: those of the search's files.
-        scorings: answer format of each task.
+        answer_formats: answer format of each task.
     """
 
     config: SearchConfig
     fingerprints: Mapping[str, Any]
-    scorings: Mapping[str, Scoring]
+    answer_formats: Mapping[str, AnswerFormat]
 
     @cached_property
-    def evaluator(self) -> Evaluator:
+    def evaluator(self) -> CandidateEvaluator:
         """The loaded search.
 
         Raises:
@@ -59,7 +59,7 @@ class Worker:
             raise UserError(
                 "the base model, experts or tasks changed before a worker loaded them; restore them and resume"
             )
-        return job.evaluator("dev", self.scorings)
+        return job.evaluator("dev", self.answer_formats)
 
     def answer(self, position: Tensor) -> Answer:
         """Evaluate a candidate."""
@@ -152,7 +152,7 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     if config.device != "cpu":
         gpus = int(room.get("GPU", 0))
     kind = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0))(Worker)
-    given = (config, worker.fingerprints, worker.scorings)
+    given = (config, worker.fingerprints, worker.answer_formats)
     size = max(gpus or int(room.get("CPU", 0) // cores), 1)
     actors = [kind.remote(*given) for _ in range(size)]
     try:
@@ -191,17 +191,17 @@ def _ask(ray: Any, free: list[Any], requests: Sequence[Tensor]) -> list[Answer]:
     return [answers[number] for number in range(len(requests))]
 
 
-def open_crew(job: Job, scorings: Mapping[str, Scoring]) -> AbstractContextManager[Crew]:
+def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractContextManager[Crew]:
     """The workers of a search, which end with the context.
 
     Args:
         job: the search.
-        scorings: answer format of each task.
+        answer_formats: answer format of each task.
     """
     # decided here: another process or machine might choose differently
     job = job.with_settings(dtype=str(job.engine.dtype).removeprefix("torch."))
     config = job.config
     if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
-    worker = Worker(config, job.fingerprints, scorings)
+    worker = Worker(config, job.fingerprints, answer_formats)
     return _processes(worker) if config.processes else _actors(worker)

@@ -15,7 +15,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path, write_json
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_config
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
@@ -29,7 +29,7 @@ _BATCH = 1024  # tokens: several models share the device's memory
 
 
 @dataclass(frozen=True)
-class Member:
+class TokenMember:
     """An expert of a token swarm, not yet loaded.
 
     Attributes:
@@ -79,7 +79,7 @@ class SeveralModels(Engine):
         return user
 
 
-def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
+def find_members(specs: Sequence[str], base: str | None = None) -> tuple[TokenMember, ...]:
     """Find the experts: a directory with adapter_config.json is an adapter, anything else a model.
 
     Args:
@@ -98,9 +98,9 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
             report = inspect_experts([spec], own)
             report.require("delta")
             info = replace(report.experts[0], name=name)
-            members.append(Member(name, _absolute(spec), own, info))
+            members.append(TokenMember(name, _absolute(spec), own, info))
         else:
-            members.append(Member(name, _absolute(spec), resolve_base(spec)))
+            members.append(TokenMember(name, _absolute(spec), resolve_base(spec)))
     return tuple(members)
 
 
@@ -112,7 +112,10 @@ def _stated_base(name: str, settings: Path) -> BaseModel:
 
 
 def load_members(
-    members: Sequence[Member], dtype: str = "auto", device: str = "auto", threads: int | None = None
+    members: Sequence[TokenMember],
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
 ) -> dict[str, TransformersEngine]:
     """Load all members: name -> engine with the member's weights.
 
@@ -177,7 +180,9 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
         engine.loglikelihood([(engine.chat(_PROBE), _PROBE)])
 
 
-def open_members(config: SearchConfig) -> tuple[Sequence[Member], dict[str, TransformersEngine]]:
+def open_members(
+    config: SearchConfig,
+) -> tuple[Sequence[TokenMember], dict[str, TransformersEngine]]:
     """The models and adapters of a search, of any bases; and all of them loaded.
 
     Raises:
@@ -187,7 +192,7 @@ def open_members(config: SearchConfig) -> tuple[Sequence[Member], dict[str, Tran
     return members, load_members(members, config.dtype, config.device, config.threads)
 
 
-def pool_of(space: Space, members: Sequence[Member]) -> Pool:
+def pool_of(space: MixtureSpace, members: Sequence[TokenMember]) -> Pool:
     """The pool of a space over members."""
     bases = {member.base.name for member in members}
     prints = {"experts": {member.name: member.fingerprint for member in members}}
@@ -195,7 +200,7 @@ def pool_of(space: Space, members: Sequence[Member]) -> Pool:
 
 
 def write_members(
-    file: Path, members: Sequence[Member], weights: Sequence[float] = (), **more: Any
+    file: Path, members: Sequence[TokenMember], weights: Sequence[float] = (), **more: Any
 ) -> None:
     """Write a directory with one file, completely or not at all: the members, optional `weights`,
     and `more`.
@@ -218,7 +223,7 @@ def _absolute(spec: str) -> str:
     return spec
 
 
-def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
+def read_members(file: Path) -> tuple[dict[str, Any], tuple[TokenMember, ...]]:
     """The content of a file written by `write_members`, and its members.
 
     Raises:

@@ -16,7 +16,7 @@ from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
-    Member,
+    TokenMember,
     load_members,
     open_members,
     pool_of,
@@ -37,7 +37,7 @@ class TokenSpace(CoefficientSpace):
 
     name = "token"
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[TokenMember]) -> None:
         super().__init__([member.name for member in members])
         self._members = tuple(members)
 
@@ -67,7 +67,7 @@ class TokenSpace(CoefficientSpace):
         return read_mixture(folder)[1]
 
 
-def read_mixture(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
+def read_mixture(folder: str | Path) -> tuple[tuple[TokenMember, ...], Patch]:
     """The members of a saved mixture, and the mixture; the members' files are checked, not loaded.
 
     Raises:

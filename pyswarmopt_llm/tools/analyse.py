@@ -10,11 +10,11 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import digests
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import MixtureSpace, Patch
 from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.run.directory import check_fingerprints
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.searching.prepare import reopen
 
 
@@ -53,7 +53,7 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]
     }
 
 
-def _without(expert: str, space: Space, result: Result, best: Path) -> Patch:
+def _without(expert: str, space: MixtureSpace, result: RunResult, best: Path) -> Patch:
     """The result in `best` without an expert; mixtures are linear where they were trained."""
     names = space.expert_names
     weights = torch.tensor([result.coefficients[name] for name in names], dtype=torch.float64)

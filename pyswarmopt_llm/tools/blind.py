@@ -25,7 +25,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval
+from pyswarmopt_llm.common.statistics import PairedComparison, compare_paired, interval
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
@@ -66,7 +66,7 @@ class Votes:
     names: tuple[str, str]
     value: float
     interval: tuple[float, float]
-    paired: Comparison
+    paired: PairedComparison
     verdict: Verdict
 
 

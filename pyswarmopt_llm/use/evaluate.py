@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import (
-    Comparison,
+    PairedComparison,
     assumed_scale,
     compare_paired,
     compare_whole,
@@ -27,11 +27,11 @@ from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.run.result import read_result
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
-from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
+from pyswarmopt_llm.scores.metrics.accuracy import choose_answer_format, trial_of
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of
 from pyswarmopt_llm.scores.metrics.metric import Metric, Written
-from pyswarmopt_llm.scores.metrics.objectives import check_answers, check_window, scorings_of
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.metrics.objectives import answer_formats_of, check_answers, check_window
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
@@ -39,11 +39,11 @@ from pyswarmopt_llm.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.use.opening import (
     NOT_OF_HARNESS,
     Model,
+    answer_format_of_run,
     check_unchanged,
     model_of,
     open_model,
     run_of,
-    run_scoring,
     with_run,
 )
 
@@ -131,7 +131,7 @@ class Exam:
             self._base = base
         return self._engine
 
-    def scoring(self) -> Scoring:
+    def scoring(self) -> AnswerFormat:
         """One answer format for all models: that of a run's result among them, or chosen by a trial
         of all.
         """
@@ -139,45 +139,47 @@ class Exam:
         scoring = self._config.scoring
         for run in filter(None, map(run_of, self._models)):
             if scoring == "auto":
-                scoring = run_scoring(run, task.name, self.metric.name) or scoring
-        possible = scorings_of(self.metric, scoring, task)
+                scoring = answer_format_of_run(run, task.name, self.metric.name) or scoring
+        possible = answer_formats_of(self.metric, scoring, task)
         scores: list[Score] = []
         if len(possible) > 1:
             for number in reversed(range(len(self._models))):  # the first is scored next
                 engine = self.engine(number)
                 scores.append(trial_of(task, engine.chat)(engine))
-        return choose_scoring(possible, task.dev, scores)
+        return choose_answer_format(possible, task.dev, scores)
 
     def replies(self, number: int) -> list[str]:
         """A model's replies, for a metric of written ones, without thoughts."""
         utility, engine = self._asked(number, "generate")
         return list(map(without_thoughts, cast(Written, utility).answers(engine)))
 
-    def _asked(self, number: int, scoring: Scoring) -> tuple[Utility, Engine]:
+    def _asked(self, number: int, answer_format: AnswerFormat) -> tuple[Utility, Engine]:
         """The metric on the items and the engine, which reports the items as it reads batches."""
         engine = self.engine(number)
-        check_window(self.task, scoring, engine, (self._config.split,), self.metric)
+        check_window(self.task, answer_format, engine, (self._config.split,), self.metric)
         count = len(self.items)
         on_items = self._on_items
         if on_items is not None:  # not a method: an engine that refers to the exam would outlive it
             engine.progress = lambda done, texts: on_items(count * done // texts, count)
-        return self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
+        return self.metric.on(self.items, answer_format, engine.chat, self.task.prompt), engine
 
     def results(self) -> list[EvalResult]:
         """The scores of the models, in one answer format."""
         scoring = self.scoring()
         return [self._result(number, scoring) for number in range(len(self._models))]
 
-    def _result(self, number: int, scoring: Scoring) -> EvalResult:
+    def _result(self, number: int, answer_format: AnswerFormat) -> EvalResult:
         """The score of a model with its interval."""
-        utility, engine = self._asked(number, scoring)
+        utility, engine = self._asked(number, answer_format)
         score = utility(engine)
         metric = self.metric.name
         ends = score_interval(score, self.metric.scale, repeated(self.items))
         errors = None
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
-        return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
+        return EvalResult(
+            self.task.name, score, ends, answer_format, metric, self.task.note, errors
+        )
 
 
 def formats_of(config: EvalConfig, models: Sequence[Model]) -> list[str | None]:
@@ -284,7 +286,7 @@ class Against:
     names: tuple[str, str]
     models: Sequence[Model]
     results: Sequence[EvalResult]
-    paired: Comparison | None
+    paired: PairedComparison | None
     gained: Sequence[dict[str, Any]]
     lost: Sequence[dict[str, Any]]
 

@@ -12,7 +12,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.use.config import Machine
-from pyswarmopt_llm.use.opening import Model, named_task, open_model, run_scoring
+from pyswarmopt_llm.use.opening import Model, answer_format_of_run, named_task, open_model
 
 
 def worded(run: str | Path | None, question: str, task: str | None = None) -> str:
@@ -46,7 +46,7 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
             f"{run}: the prompt of {name} also needs {', '.join(sorted(more))}; use `base` and "
             "`adapter` with the whole prompt"
         )
-    scoring = run_scoring(user_path(run), name) or "likelihood"
+    scoring = answer_format_of_run(user_path(run), name) or "likelihood"
     return render_prompt(Item("", question, dict(form.choices or {}), ""), scoring, form.prompt)
 
 

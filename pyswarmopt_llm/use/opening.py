@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.run.directory import About, check_fingerprints, read_about
 from pyswarmopt_llm.run.result import read_result
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.scores.tasks.types import per_task
 from pyswarmopt_llm.use.config import EvalConfig, Machine, check_run
 
@@ -200,7 +200,7 @@ def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str])
     return replace(config, **{name: getattr(stored, name) for name in left})
 
 
-def run_scoring(run: Path, task: str, metric: str = "") -> Scoring | None:
+def answer_format_of_run(run: Path, task: str, metric: str = "") -> AnswerFormat | None:
     """The answer format that the search of a run used for a task, and this metric; None if unknown.
 
     A search tries letters on several experts. A trial of the adapter alone might decide otherwise

@@ -23,15 +23,15 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.run.directory import About, read_about
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task
 from pyswarmopt_llm.scores.tasks.columns import find_columns, parse_reading
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.rows import parse_rows
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.templates import placeholders
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import TaskForm
 from pyswarmopt_llm.use.config import Machine, OnItems, check_table_out
-from pyswarmopt_llm.use.opening import named_task, open_model, result_of, run_scoring
+from pyswarmopt_llm.use.opening import answer_format_of_run, named_task, open_model, result_of
 
 _NOT_ASKED = ("prompt", "id", "answer", "answers")
 LABEL = "predicted"  # a new column
@@ -121,7 +121,7 @@ def predict(
     return found
 
 
-def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | None]:
+def _new_items(form: TaskForm, table: Table, specs: Sequence[str]) -> list[Item | None]:
     """The rows of a new file as questions in this form, without answers; None for blank rows.
 
     Args:
@@ -153,7 +153,7 @@ def _new_items(form: Form, table: Table, specs: Sequence[str]) -> list[Item | No
     return parse_rows(table, parse)
 
 
-def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
+def _form_of(run: Path, about: About, task: str | None) -> tuple[TaskForm, AnswerFormat]:
     """The form of a run's questions, and how its search scored them.
 
     Raises:
@@ -161,7 +161,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     """
     name = named_task(about, task)
     form = about.forms.get(name)
-    scoring = run_scoring(run, name)
+    scoring = answer_format_of_run(run, name)
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         raise UserError(
             f"{run}: the answers of {name} are free-form, without choices to predict; use "
@@ -170,7 +170,7 @@ def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
     return form, scoring
 
 
-def _table(questions: Questions, form: Form) -> Table:
+def _table(questions: Questions, form: TaskForm) -> Table:
     """The rows of a file, or of a list of texts or rows."""
     if isinstance(questions, str | Path):
         return read_table(user_path(questions))
@@ -179,14 +179,18 @@ def _table(questions: Questions, form: Form) -> Table:
 
 
 def _answered(
-    asked: Task, scoring: Scoring, engine: Engine, done: AppendLog, on_items: OnItems | None
+    asked: Task,
+    answer_format: AnswerFormat,
+    engine: Engine,
+    done: AppendLog,
+    on_items: OnItems | None,
 ) -> list[list[float]]:
     """The probabilities of each question's choices; chunks in the log are not computed again."""
-    check_window(asked, scoring, engine, ("test",))
+    check_window(asked, answer_format, engine, ("test",))
     rows = [row for chunk in done.read(repair=True) for row in chunk[PROBABILITIES]]
     for start in range(len(rows), len(asked.test), CHUNK):
         part = asked.test[start : start + CHUNK]
-        found = probabilities_of(part, scoring, engine, asked.prompt)
+        found = probabilities_of(part, answer_format, engine, asked.prompt)
         done.append({PROBABILITIES: found})
         rows += found
         if on_items is not None:
@@ -222,7 +226,7 @@ def _progress(out: str | Path | None, taken: Set[str], inputs: str) -> Iterator[
 
 
 def probabilities_of(
-    items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
+    items: Sequence[Item], answer_format: AnswerFormat, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
     """The probabilities of each item's choices: the softmax of the scores that the search compares.
 
@@ -232,11 +236,11 @@ def probabilities_of(
     Raises:
         UndefinedModelError: the model's numbers overflow.
     """
-    scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
+    scores = Accuracy(items, answer_format, engine.chat, prompt).option_scores(engine)
     rows: list[list[float]] = []
     for item, values in zip(items, scores, strict=True):
         scale = 1.0
-        if scoring == "likelihood":
+        if answer_format == "likelihood":
             scale = float(np.mean([len(text.encode()) for text in item.options]))
         rows.append(softmax(np.array(list(values.values())) * scale).tolist())
     if np.isnan(np.concatenate(rows)).any():

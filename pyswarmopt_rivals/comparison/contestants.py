@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.run.record import pack
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.optimizers import is_swarm, optimizer_names
-from pyswarmopt_rivals.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, BudgetedBench
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_rivals.methods.method import DELTA, ITEM_MODEL, RANDOM, WITH_DEV, Kind, Method
 from pyswarmopt_rivals.methods.own import own_method
@@ -154,7 +154,7 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
             model; ``relative_error`` of truncation to that rank, else 0.
     """
     experts = bench.experts
-    trial = Trial(bench, budget)
+    trial = BudgetedBench(bench, budget)
     replayed = bench.replayed_seconds
     start = time.perf_counter()
     if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev

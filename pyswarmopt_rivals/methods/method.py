@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyswarmopt_llm.common.interfaces import Patch, Score
     from pyswarmopt_llm.experts.adapter import Adapter
-    from pyswarmopt_rivals.bench import Bench, Trial
+    from pyswarmopt_rivals.bench import Bench, BudgetedBench
 
 # Needs besides the experts: random draws; scored candidates on dev (an ensemble: every expert
 # answers dev); training or dev texts.
@@ -41,7 +41,7 @@ class Settings:
     density: float = 1.0  # fraction of entries to keep, in (0, 1]
     seed: int = 0
     experts: Sequence[Adapter] = ()
-    trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
+    trial: BudgetedBench = None  # type: ignore[assignment]  # of methods that need more than a seed
 
     def generator(self) -> torch.Generator:
         """A new generator, so that the same settings give the same result."""

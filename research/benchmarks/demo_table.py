@@ -56,25 +56,26 @@ def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> dict[
     the search left out since it was clearly behind.
     """
     job = prepare(replace(config, out=f"{config.out}-alone"))
-    scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
+    answer_formats: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
     single = job.pool.space.expert_names.index(result["best_single"])
     start = job.pool.space.realise(job.pool.space.vertices()[single] * (name != "base_tuned"))
-    choices = job.choices(scorings)
+    choices = job.choices(answer_formats)
     lora = fit(job.engine, start, choices, job.pool.experts[0], config.seed)
     job.engine.load(start.with_low_rank(lora.low_rank))
     return {
         task: "".join(str(int(value)) for value in utility(job.engine).per_item)
-        for task, utility in job.utilities("test", scorings).items()
+        for task, utility in job.utilities("test", answer_formats).items()
     }
 
 
 def of_sum(config: SearchConfig) -> tuple[str, float]:
     """1 or 0 for each test item that the sum of all experts answers, and its score on dev."""
     job = prepare(replace(config, out=f"{config.out}-alone"))
-    scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
+    answer_formats: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
     job.engine.load(job.pool.space.realise(torch.ones(job.pool.space.size, dtype=torch.float64)))
     dev, test = (
-        next(iter(job.utilities(split, scorings).values()))(job.engine) for split in ("dev", "test")
+        next(iter(job.utilities(split, answer_formats).values()))(job.engine)
+        for split in ("dev", "test")
     )
     return "".join(str(int(value)) for value in test.per_item), dev.value
 

@@ -98,10 +98,10 @@ class Study:
             seed=seed,
         )
         self.job = prepare(config)
-        scorings = dict.fromkeys(self.job.tasks, "likelihood")
-        (self.dev,) = self.job.utilities("dev", scorings).values()
-        (self.test,) = self.job.utilities("test", scorings).values()
-        self.choices = self.job.choices(scorings)
+        answer_formats = dict.fromkeys(self.job.tasks, "likelihood")
+        (self.dev,) = self.job.utilities("dev", answer_formats).values()
+        (self.test,) = self.job.utilities("test", answer_formats).values()
+        self.choices = self.job.choices(answer_formats)
         self.seed, self.folder = seed, file.with_suffix("")
 
     def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:

@@ -142,10 +142,10 @@ def paper(config: SearchConfig, place: Place) -> Outcomes:
 def soups(config: SearchConfig, place: Place) -> Outcomes:
     """Fine-tuned once on top of the uniform average, the sum and the greedy soup."""
     job = prepare(config)
-    scorings = dict.fromkeys(job.tasks, "likelihood")
-    dev = job.evaluator("dev", scorings)
-    tests = job.utilities("test", scorings)
-    choices = job.choices(scorings)
+    answer_formats = dict.fromkeys(job.tasks, "likelihood")
+    dev = job.evaluator("dev", answer_formats)
+    tests = job.utilities("test", answer_formats)
+    choices = job.choices(answer_formats)
     vertices = job.pool.space.vertices()
     n = len(vertices)
 

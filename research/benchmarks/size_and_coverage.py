@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    Comparison,
+    PairedComparison,
     compare_paired,
     corrected,
     interval,
@@ -254,7 +254,7 @@ def several_baselines(samples: int) -> Iterator[Row]:
                 for _ in range(5)
             ]
 
-            def at_level(name: str, level: float) -> Comparison:
+            def at_level(name: str, level: float) -> PairedComparison:
                 return compare_paired(models[0], models[int(name)], level=level)
 
             tests = {str(k): at_level(str(k), LEVEL) for k in range(1, 5)}

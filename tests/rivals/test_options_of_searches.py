@@ -41,6 +41,7 @@ CHOSEN: dict[str, Json] = {
     "settings": {"settings": ("step=0.1",)},
     "space": {"space": "delta"},
     "seed": {"seed": 9},
+    "quantize": {"quantize": "q4_0"},
     "drop_k": {"drop_k": 0.9},
 }
 WRITTEN: dict[str, Json] = {

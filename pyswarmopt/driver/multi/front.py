@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.call import Objective, Value
+from pyswarmopt.base.spelling import suggesting
+from pyswarmopt.driver.algorithm import phased_search
+from pyswarmopt.driver.call import Objective, OnError, Value
 from pyswarmopt.driver.history import History, imported_pandas
 from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import FrontSwarm
-from pyswarmopt.driver.options import CallArguments, Options, Problem
+from pyswarmopt.driver.options import Callback, Options, Start
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
-from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.search import Reasons, Search
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
@@ -71,13 +77,26 @@ class MultiResult(Result):
         return lines({name: self[name] for name in ("message", "status", "nfev", "x", "fun")})
 
 
-@answered(CallArguments)
+@suggesting
 def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
     population: int | None = None,
-    **options: Unpack[CallArguments],
+    *,
+    max_evals: int | None = None,
+    seed: int | np.random.Generator | None = None,
+    workers: int | Executor = 1,
+    vectorized: bool = False,
+    callback: Callback | None = None,
+    x0: Start | None = None,
+    on_error: OnError = "raise",
+    integrality: npt.ArrayLike | None = None,
+    constraints: Any = None,
+    categorical: npt.ArrayLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    space: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
 ) -> MultiResult:
     """Find the Pareto front of several objectives in a box.
 
@@ -135,9 +154,13 @@ def minimize_multi(
         {'a'}
     """
 
-    given = Options(fun, bounds, population=population, **options)
-    found: MultiResult = FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
-    return found
+    given = Options(
+        fun, bounds, population=population, max_evals=max_evals, seed=seed, workers=workers,
+        vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
+        integrality=integrality, constraints=constraints, categorical=categorical,
+        checkpoint=checkpoint, space=space, timeout=timeout,
+    )  # fmt: skip
+    return FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
 
 
 class FrontJudge(Judge):
@@ -197,10 +220,9 @@ class FrontJudge(Judge):
         return self.found()
 
 
-class FrontSearch(Search):
+class FrontSearch(Search[MultiResult]):
     """One search for a front; all options are checked before the first evaluation."""
 
-    _kind = MultiResult
     _algorithm = MODELLED_SMPSO
     _swarm: FrontSwarm
     _judge: FrontJudge
@@ -217,18 +239,29 @@ class FrontSearch(Search):
                 raise ValueError(f"{name}= is not supported with several objectives; omit it")
         limit = arguments.max_evals or MAX_EVALS
         super().__init__(replace(arguments, max_evals=limit, history="particles"), told=told)
-        self._identity["objectives"] = objectives
+
+    def _make(self, maximize: bool) -> None:
+        options = self._options
+        self.evaluator = self._make_evaluator(self._objectives, confirms=False)
+        self._history = self._make_history(self._objectives)
+        share = PARTICLE_SHARE
+        if self.problem.constraints:
+            share = CONSTRAINED_SHARE
+        kind = partial(FrontSwarm, share=share, objectives=self._objectives)
+        self._swarm = phased_search(kind, options, self.problem, maximize)
+        self._judge = FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
+        self._identity |= {
+            "maximize": maximize,
+            "noisy": options.noisy,
+            "recipe": self._algorithm,
+            "population": options.population,
+            "objectives": self._objectives,
+        }
         if not self._swarm.model.due():
             self._algorithm = SMPSO
 
-    def _search_for(self, options: Options, problem: Problem) -> Callable[..., FrontSwarm]:
-        share = PARTICLE_SHARE
-        if problem.constraints:
-            share = CONSTRAINED_SHARE
-        return partial(FrontSwarm, share=share, objectives=self._objectives)
-
-    def _make_judge(self) -> FrontJudge:
-        return FrontJudge(self._history, self._swarm, self.problem, self.evaluator)
+    def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
+        return MultiResult(**self._fields(self._judge.found(), stop))
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

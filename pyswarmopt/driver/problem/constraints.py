@@ -108,7 +108,7 @@ class Constraints:
 
     Example:
         >>> inside = Constraints(lambda x: x[0] ** 2 + x[1] ** 2 - 1.0, dim=2)
-        >>> inside.outside(np.array([0.0, 0.5]))[2], inside.outside(np.array([2.0, 0.0]))[2]
+        >>> inside.violation(np.array([0.0, 0.5])), inside.violation(np.array([2.0, 0.0]))
         (0.0, 3.0)
     """
 
@@ -157,14 +157,23 @@ class Constraints:
             x[which[move]] += steps[move]
         return x
 
-    def outside(self, x: Floats) -> tuple[Floats, Floats, float]:
-        """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; the allowed distance,
-        (K,), above 0 only for equalities; and the total violation, 0 if feasible.
+    def outside(self, x: Floats) -> tuple[Floats, Floats]:
+        """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
+        distance, (K,), above 0 only for equalities.
         """
         pairs = [constraint.outside(x) for constraint in self._constraints]
         columns = zip((NONE, NONE), *pairs, strict=True)
         amounts, slack = map(np.concatenate, columns)
-        return amounts, slack, float(np.maximum(amounts - slack, 0.0).sum())
+        return amounts, slack
+
+    def violation(self, x: Floats) -> float:
+        """The total violation at x, (D,), 0 if feasible."""
+        return total_violation(*self.outside(x))
+
+
+def total_violation(amounts: Floats, slack: Floats) -> float:
+    """The sum of the amounts, (K,), beyond their slack."""
+    return float(np.maximum(amounts - slack, 0.0).sum())
 
 
 def _stacked(constraints: list[_Constraint]) -> tuple[Floats, Floats, Floats] | None:

@@ -32,7 +32,9 @@ class Real:
 
     def __post_init__(self) -> None:
         numbers = _is_number(self.low) and _is_number(self.high)
-        least = 0.0 if self.log else -math.inf
+        least = -math.inf
+        if self.log:
+            least = 0.0
         if not (numbers and least < self.low < self.high < math.inf):
             raise ValueError(
                 f"({self.low}, {self.high}): bounds must be finite numbers, low below high, and above "

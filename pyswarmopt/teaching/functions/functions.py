@@ -271,4 +271,20 @@ def easom(x: Any) -> Any:
     return -lib.cos(x).prod(-1) * lib.exp(-((x - math.pi) ** 2).sum(-1))
 
 
-__all__ = ["ALL", "ToyFunction", *ALL]
+__all__ = [
+    "ALL",
+    "ToyFunction",
+    "ackley",
+    "beale",
+    "easom",
+    "ellipsoid",
+    "goldstein_price",
+    "griewank",
+    "himmelblau",
+    "lunacek",
+    "rastrigin",
+    "rosenbrock",
+    "schwefel",
+    "six_hump_camel",
+    "sphere",
+]

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import LEVEL, chance_bound, score_of
 from pyswarmopt_llm.scores.choices import UNKNOWN, Choices
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task, chat_prompt
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Accuracy:
 
     Args:
         items: the questions.
-        scoring: answer format.
+        answer_format: answer format.
         chat: formats a user turn with the model's chat template (`Engine.chat`).
         template: prompt of the task, see `render_prompt`.
 
@@ -62,14 +62,14 @@ class Accuracy:
     def __init__(
         self,
         items: Sequence[Item],
-        scoring: Scoring,
+        answer_format: AnswerFormat,
         chat: Callable[..., str],
         template: str | None = None,
     ) -> None:
         self.items = tuple(items)
-        self.scoring = scoring
+        self.scoring = answer_format
         self.template = template
-        self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
+        self.prompts = [chat_prompt(item, answer_format, chat, template) for item in self.items]
         self.rows = list(map(self._row, self.items, self.prompts))
         self._warned = False
 
@@ -215,21 +215,21 @@ def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     return beats_chance(items, scores) and max(score.value for score in scores) > constant
 
 
-def choose_scoring(
-    possible: Sequence[Scoring], items: Sequence[Item], scores: Sequence[Score]
-) -> Scoring:
+def choose_answer_format(
+    possible: Sequence[AnswerFormat], items: Sequence[Item], scores: Sequence[Score]
+) -> AnswerFormat:
     """The answer format to use: of ``auto``'s two, letters if the experts know them, else
     likelihood.
 
     Args:
-        possible: see `possible_scorings`.
+        possible: see `possible_answer_formats`.
         items: dev items.
         scores: of the trial, if there is a choice: by letters on the first `TRIAL` items, one per
             model; empty if no model gives likelihoods, so that answers can only be written.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "AB"[i % 2]) for i in range(50)]
-        >>> [choose_scoring(("letter", "likelihood"), items, scores)
+        >>> [choose_answer_format(("letter", "likelihood"), items, scores)
         ...  for scores in ([Score(0.9, (), 50, 0.0)], [Score(0.5, (), 50, 0.0)], [])]
         ['letter', 'likelihood', 'generate']
     """
@@ -242,17 +242,17 @@ def choose_scoring(
     return "likelihood"
 
 
-def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
+def possible_answer_formats(scoring: str, items: Sequence[Item]) -> tuple[AnswerFormat, ...]:
     """The answer formats that a setting allows; two if ``auto`` leaves the choice to
-    `choose_scoring`.
+    `choose_answer_format`.
 
     Raises:
         InvalidOption: there are more options than letters.
 
     Example:
-        >>> possible_scorings("auto", [Item("1", "?", {"A": "x", "B": "y"}, "A")])
+        >>> possible_answer_formats("auto", [Item("1", "?", {"A": "x", "B": "y"}, "A")])
         ('letter', 'likelihood')
-        >>> possible_scorings("auto", [Item("1", "?", None, "x")])
+        >>> possible_answer_formats("auto", [Item("1", "?", None, "x")])
         ('generate',)
     """
     most = max(option_counts(items), default=0)
@@ -260,7 +260,7 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
         why = f": {most} options, but only {LETTERS} can have letters; use likelihood"
         raise InvalidOption("scoring", scoring, why)
     if scoring != "auto":
-        return (cast(Scoring, scoring),)
+        return (cast(AnswerFormat, scoring),)
     if not most:
         return ("generate",)
     if most <= LETTERS:

@@ -14,7 +14,7 @@ from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.metric import Chat
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt
 
 
 class Drift:
@@ -26,13 +26,17 @@ class Drift:
 
     Args:
         items: prompts; answers are ignored.
-        scoring: answer format, ignored.
+        answer_format: answer format, ignored.
         chat: formats a user turn with the model's chat template.
         template: prompt of the task.
     """
 
     def __init__(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
+        self,
+        items: Sequence[Item],
+        answer_format: AnswerFormat,
+        chat: Chat,
+        template: str | None = None,
     ) -> None:
         self.items = tuple(items)
         self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import Whole, resample, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at, warn_of
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
@@ -74,7 +74,7 @@ class Metric:
     rate: Any = None
     _: KW_ONLY
     question: Callable[..., ItemsUtility] = Accuracy
-    scoring: Scoring | None = None
+    scoring: AnswerFormat | None = None
     needs: Needs = "nothing"
     signed: bool = False
     module: str | None = None
@@ -91,11 +91,11 @@ class Metric:
     depends: str = ""
 
     def on(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+        self, items: Sequence[Item], answer_format: AnswerFormat, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The metric prepared for these items, to score many models."""
         if self.new_tokens is None:
-            return self.question(items, scoring, chat, template)
+            return self.question(items, answer_format, chat, template)
         spoken = None if self.plain else chat
         written = self.written or Written
         utility: ItemsUtility = written(
@@ -261,7 +261,7 @@ class OfModel:
     def __init__(
         self,
         items: Sequence[Item],
-        _: Scoring,
+        _: AnswerFormat,
         __: Chat,
         template: str | None = None,
         *,

@@ -19,14 +19,14 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
-from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import possible_answer_formats
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.rows import LEAST_ROWS
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task, per_task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, Task, per_task
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,25 @@ class Objectives:
         return self.written and all(task.spare for task in self.tasks.values())
 
     def utilities(
-        self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
+        self, split: str, answer_formats: Mapping[str, AnswerFormat], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
         """Name -> scoring function on ``dev``, ``test`` or ``spare``, if the split exists."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             if items := task.split(split):
-                utilities[name] = self.metrics[name].on(items, scorings[name], chat, task.prompt)
+                utilities[name] = self.metrics[name].on(
+                    items, answer_formats[name], chat, task.prompt
+                )
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and self.tested):
                 utilities[name] = partial(external, split=split)
         return utilities
 
-    def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
-        """See `scorings_of`; without `likelihood` if the engine has none (see `Engine`)."""
-        possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
+    def answer_formats(
+        self, name: str, scoring: str, likelihoods: bool = True
+    ) -> tuple[AnswerFormat, ...]:
+        """See `answer_formats_of`; without `likelihood` if the engine has none (see `Engine`)."""
+        possible = answer_formats_of(self.metrics[name], scoring, self.tasks[name])
         return tuple(how for how in possible if likelihoods or how != "likelihood")
 
 
@@ -224,10 +228,10 @@ def task_print(task: Task) -> str:
     return digest(parts)
 
 
-def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
+def answer_formats_of(metric: Metric, scoring: str, task: Task) -> tuple[AnswerFormat, ...]:
     """The possible answer formats of a task; two if ``auto`` has to try letters first."""
     if metric.scoring is None:
-        return possible_scorings(scoring, task.dev)
+        return possible_answer_formats(scoring, task.dev)
     return (metric.scoring,)
 
 
@@ -241,7 +245,9 @@ def check_answers(
 
     """
     used = {
-        how for name, metric in metrics.items() for how in scorings_of(metric, scoring, tasks[name])
+        how
+        for name, metric in metrics.items()
+        for how in answer_formats_of(metric, scoring, tasks[name])
     }
     if scoring not in ("auto", *used):
         names = ", ".join(metric.name for metric in metrics.values()) or "a harness task"
@@ -318,7 +324,7 @@ def check_window(
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
     window = engine.window or math.inf
-    for how, split in product(scorings_of(metric, scoring, task), splits):
+    for how, split in product(answer_formats_of(metric, scoring, task), splits):
         questions = metric.on(task.split(split), how, engine.chat, task.prompt)
         for item, text, written in questions.texts():
             new = max(written and written + engine.thinking, room)

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, at
 from pyswarmopt_llm.scores.metrics.metric import Chat
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item
 from pyswarmopt_llm.scores.words import comparable, same_words
 
 
@@ -93,7 +93,7 @@ class InversePerplexity:
     """
 
     def __init__(
-        self, items: Sequence[Item], _: Scoring, chat: Chat, template: str | None = None
+        self, items: Sequence[Item], _: AnswerFormat, chat: Chat, template: str | None = None
     ) -> None:
         self._asked = Accuracy(items, "generate", chat, template)
         self.items = self._asked.items

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.scores.tasks.templates import chat_prompt, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.types import AnswerFormat, Item, Task
 
 __all__ = [
+    "AnswerFormat",
     "Item",
-    "Scoring",
     "Task",
     "chat_prompt",
     "load_task",

@@ -14,7 +14,14 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, per_task, with_options
+from pyswarmopt_llm.scores.tasks.types import (
+    AnswerFormat,
+    Item,
+    Task,
+    lettered,
+    per_task,
+    with_options,
+)
 
 log = logging.getLogger(__name__)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -105,12 +112,12 @@ def fill(template: str, item: Item, where: str = "prompt template") -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0][0]), template)
 
 
-def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
+def render_prompt(item: Item, answer_format: AnswerFormat, template: str | None = None) -> str:
     """The user turn for an item.
 
     Args:
         item: question.
-        scoring: ``letter`` shows lettered options and ends with ``The answer is``; ``likelihood``
+        answer_format: ``letter`` shows lettered options and ends with ``The answer is``; ``likelihood``
             shows only the question, since each option's text is scored as the reply; ``generate``
             is ``letter`` if there are choices, else ``likelihood``. A plain prompt is used
             verbatim.
@@ -135,23 +142,23 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         >>> render_prompt(item, "generate", "{question} Think, then answer.")
         'What is two plus two? Think, then answer.'
     """
-    if item.choices is None and scoring != "generate":
+    if item.choices is None and answer_format != "generate":
         raise UserError(
-            f"{item.location or item.id}: no choices, which {scoring} scoring needs; set `scoring` "
+            f"{item.location or item.id}: no choices, which {answer_format} scoring needs; set `scoring` "
             "to generate, or name a column of labels (`columns` label=COLUMN)"
         )
     if template is not None:
         return fill(template, item)
     if item.plain and item.choices is None:
         return item.question
-    if scoring == "likelihood" or item.choices is None:
+    if answer_format == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
     instruction = "Answer the question with the letter of the right option."
     return f"{instruction}\n{with_options(item)}\nThe answer is"
 
 
 def chat_prompt(
-    item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
+    item: Item, answer_format: AnswerFormat, chat: Callable[..., str], template: str | None
 ) -> str:
     """The user turn of an item in a chat template, after its earlier turns."""
-    return chat(render_prompt(item, scoring, template), item.earlier)
+    return chat(render_prompt(item, answer_format, template), item.earlier)

@@ -1,4 +1,4 @@
-"""`Item`, a question with its answer; `Task`, a dev and a test set of items; `Form`; and the items'
+"""`Item`, a question with its answer; `Task`, a dev and a test set of items; `TaskForm`; and the items'
 prompts, by default or from a template (`templates`).
 """
 
@@ -126,7 +126,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Form:
+class TaskForm:
     """How a task asks.
 
     Attributes:
@@ -142,7 +142,7 @@ class Form:
     written: bool = False
 
 
-def form_of(task: Task) -> Form:
+def form_of(task: Task) -> TaskForm:
     """The form of a task's questions; a task has only one.
 
     Example:
@@ -161,7 +161,7 @@ def form_of(task: Task) -> Form:
     if written and not prompt:
         prompt = "{question}" if plain else "Question: {question}"
     column = "prompt" if plain else task.column
-    return Form(column, first.choices if alike else None, prompt, written)
+    return TaskForm(column, first.choices if alike else None, prompt, written)
 
 
 def per_task(option: str, specs: Sequence[str], tasks: Collection[str]) -> dict[str, str]:
@@ -192,7 +192,7 @@ def per_task(option: str, specs: Sequence[str], tasks: Collection[str]) -> dict[
     return general | own
 
 
-Scoring = Literal["letter", "likelihood", "generate"]
+AnswerFormat = Literal["letter", "likelihood", "generate"]
 
 
 def with_options(item: Item) -> str:

@@ -39,22 +39,22 @@ from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.record import TRAINED, Row, Store
 from pyswarmopt_llm.scores.choices import EPOCHS, Choices, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.metric import Written
-from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.find import Found, Trained
+from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.train_on_labels import BASE, announce
-from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog, best_replies
+from pyswarmopt_llm.searching.written.reply_log import Replies, ReplyLog, ReplyWriter, best_replies
 from pyswarmopt_llm.searching.written.samples import BARE, ROUNDS, TEACHERS, samples_of
 from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
 
 START = "start"  # name of the mixture in the store; the base has its own name
 
 
-def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
+def train_on_replies(job: Job, run: RunDirectory, found: Explored) -> Trained:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
     both have too few.
     """
@@ -67,7 +67,7 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
         announce(job, starts)
     (before,) = found.scorer.score([mixture], 0)
     teachers = {START: complementary(found.scorer.rows, before, job.objectives.names)}
-    iteration = ExpertIteration(job, found.scorings, run.store, folder)
+    iteration = ExpertIteration(job, found.answer_formats, run.store, folder)
     rounds = {}
     rows = {}
     trained = {}
@@ -81,7 +81,7 @@ def train_on_replies(job: Job, run: Run, found: Found) -> Trained:
         return Trained(found.chosen)
     own = max(reversed(rows), key=lambda name: rows[name].value)  # the mixture wins a tie
     kept = not_worse(job.total(rows[own]), job.total(before))
-    plain = iteration.measured(Answerer(BASE, Patch())).row
+    plain = iteration.measured(ReplyWriter(BASE, Patch())).row
     models = {"base": Contestant(starts[BASE], Patch(), dev=plain), "trained": trained[own]}
     models["mixture"] = models["base"]
     if not kept or own == START:
@@ -104,7 +104,7 @@ class Round:
         row: their scores.
     """
 
-    model: Answerer
+    model: ReplyWriter
     replies: Replies
     row: Row
 
@@ -115,7 +115,7 @@ class ExpertIteration:
 
     Args:
         job: search whose tasks have written replies.
-        scorings: how each task is scored.
+        answer_formats: how each task is scored.
         store: keeps replies and their scores.
         folder: keeps the LoRAs of each round, see `Round`.
         samples: replies to a prompt in a round; None: see `samples_of`.
@@ -129,7 +129,7 @@ class ExpertIteration:
     def __init__(
         self,
         job: Job,
-        scorings: Mapping[str, Scoring],
+        answer_formats: Mapping[str, AnswerFormat],
         store: Store,
         folder: Path,
         samples: int | None = None,
@@ -138,7 +138,7 @@ class ExpertIteration:
         self._folder = folder
 
         def log_of(split: str, what: str) -> ReplyLog:
-            tasks = cast(Mapping[str, Written], job.utilities(split, scorings))
+            tasks = cast(Mapping[str, Written], job.utilities(split, answer_formats))
             seed = job.config.seed
             return ReplyLog(job.engine, tasks, job.objectives.combine, store, seed, what)
 
@@ -168,8 +168,8 @@ class ExpertIteration:
             The rounds; none if too few replies were kept.
         """
         tell = self._job.tell
-        first = Answerer(start, self._job.pool.space.realise(position))
-        replies = [self.log.greedy(Answerer(BASE, Patch())), self.log.greedy(first)]
+        first = ReplyWriter(start, self._job.pool.space.realise(position))
+        replies = [self.log.greedy(ReplyWriter(BASE, Patch())), self.log.greedy(first)]
         floor = np.minimum(replies[0].scores, replies[1].scores)
         rounds = [self.measured(first)]
         for number in range(1, ROUNDS + 1):
@@ -200,14 +200,14 @@ class ExpertIteration:
         """A round's replies, sample by sample: of the teachers, and of the latest model."""
         replies = []
         for number, position in enumerate(teachers, start=1):
-            teacher = Answerer(f"teacher-{number}", self._job.pool.space.realise(position))
+            teacher = ReplyWriter(f"teacher-{number}", self._job.pool.space.realise(position))
             replies.append(self.log.greedy(teacher))
         count = self._samples - len(teachers)
         if latest.model.name == BASE:
             count *= BARE
         return replies + self.log.samples(latest.model, range(1, count + 1))
 
-    def _trained(self, name: str, start: Patch, items: Mapping[int, Choices]) -> Answerer:
+    def _trained(self, name: str, start: Patch, items: Mapping[int, Choices]) -> ReplyWriter:
         """A new LoRA on a start, trained on these items by prompt number."""
         numbers = list(items)
         self._folder.mkdir(exist_ok=True)
@@ -223,9 +223,9 @@ class ExpertIteration:
             self._meter.spend,
         )
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
-        return Answerer(name, fitting.whole(), unseen)
+        return ReplyWriter(name, fitting.whole(), unseen)
 
-    def measured(self, model: Answerer) -> Round:
+    def measured(self, model: ReplyWriter) -> Round:
         """A model with its replies to the dev prompts."""
         replies = self.dev.greedy(model)
         return Round(model, replies, self.dev.row(replies))

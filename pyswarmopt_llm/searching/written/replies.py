@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.run.result import Model
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.find import Explored
 from pyswarmopt_llm.searching.prepare import Job
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _GAMED = "the result's replies repeat themselves, which the metric rewards"
 
 
 def shown_replies(
-    job: Job, best: Patch, found: Found, models: Mapping[str, Model]
+    job: Job, best: Patch, found: Explored, models: Mapping[str, Model]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Replies, for tasks with written replies whose scoring costs nothing but time.
 
@@ -62,7 +62,7 @@ def shown_replies(
         metric = job.objectives.metrics[name]
         before, after = (models[model].dev.tasks[name] for model in ("best_single", "best"))
         items = [task.dev[k] for k in changed_most(before.per_item, after.per_item)]
-        utility = metric.on(items, found.scorings[name], job.engine.chat, task.prompt)
+        utility = metric.on(items, found.answer_formats[name], job.engine.chat, task.prompt)
         if items and metric.usage is None and isinstance(utility, Written):
             prompts, repetitive = _answered(job, utility, shown)
             tasks.append({"task": name, "prompts": prompts})

@@ -66,7 +66,7 @@ def best_replies(samples: Sequence[Replies], least: Floats) -> dict[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Answerer:
+class ReplyWriter:
     """A model that answers prompts. Prompts held out from a training are answered by the model that was
     trained without them.
 
@@ -144,11 +144,11 @@ class ReplyLog:
                 self._asked[name] = (range(start, len(self.prompts)), most)
         self._read = set[tuple[str, str]]()  # names of lines requested so far
 
-    def greedy(self, model: Answerer) -> Replies:
+    def greedy(self, model: ReplyWriter) -> Replies:
         """The greedy reply to each prompt, as `samples`."""
         return self.samples(model, [GREEDY])[0]
 
-    def samples(self, model: Answerer, numbers: Sequence[int]) -> list[Replies]:
+    def samples(self, model: ReplyWriter, numbers: Sequence[int]) -> list[Replies]:
         """Samples of replies to all prompts; missing ones are written together.
 
         Args:
@@ -164,7 +164,7 @@ class ReplyLog:
         self._read.update(names.values())
         return [self.store.read(*name, Replies) for name in names.values()]
 
-    def _written(self, model: Answerer, samples: Sequence[int]) -> list[list[Continuation]]:
+    def _written(self, model: ReplyWriter, samples: Sequence[int]) -> list[list[Continuation]]:
         """The model's replies, sample by sample and prompt by prompt."""
         found: dict[tuple[int, int], Continuation] = {}
         for share, patch in model.shares(len(self.prompts)):

@@ -29,7 +29,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.optimizers import released
-from pyswarmopt_rivals.bench import Trial
+from pyswarmopt_rivals.bench import BudgetedBench
 from pyswarmopt_rivals.methods.changes import combine
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge
@@ -41,7 +41,7 @@ SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
 
 def best_found(
     optimizer: pso.Optimizer,
-    trial: Trial,
+    trial: BudgetedBench,
     realise: Callable[[Tensor], Patch],
     value: Callable[[Tensor], float] | None = None,
 ) -> Patch:

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.config import (
     SUMS,
     SearchConfig,
 )
-from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.interfaces import MixtureSpace
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.kind import Pool
@@ -24,7 +24,7 @@ from pyswarmopt_llm.run.directory import Journal
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.find import explored
 from pyswarmopt_llm.searching.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.searching.prepare import Job
@@ -80,7 +80,7 @@ def optimise(name: str, settings: Settings) -> Merged:
     return Merged(best_found(optimizer, trial, space.realise))
 
 
-def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merged:
+def searched(settings: Settings, space: MixtureSpace, kind: str, trains: bool) -> Merged:
     """The default search's result within a trial's budget.
 
     Scores are kept in the comparison's store, by `kind` and position: a space over other adapters
@@ -101,9 +101,9 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     job = job_of(settings, space, trial.items_left - most * training(bench), trains)
     journal = Journal()
     journal.store = bench.store
-    scorings: dict[str, Scoring] = {task: bench.scoring}
-    scorer = Scorer(journal, job.evaluator("dev", scorings), phase=f"{task} {kind}")
-    found = explored(job, scorer, scorings)
+    answer_formats: dict[str, AnswerFormat] = {task: bench.scoring}
+    scorer = Scorer(journal, job.evaluator("dev", answer_formats), phase=f"{task} {kind}")
+    found = explored(job, scorer, answer_formats)
     result = Merged(space.realise(found.chosen.position))
     spent = 0
     if trains:
@@ -117,7 +117,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     return result
 
 
-def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
+def job_of(settings: Settings, space: MixtureSpace, budget: int, trains: bool) -> Job:
     """The job of the default search on a trial's task and experts.
 
     Args:

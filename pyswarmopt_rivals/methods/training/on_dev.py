@@ -35,14 +35,14 @@ from pyswarmopt_llm.training.trainer import (
     shuffled,
     train,
 )
-from pyswarmopt_rivals.bench import Trial
+from pyswarmopt_rivals.bench import BudgetedBench
 from pyswarmopt_rivals.methods.changes import mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.searching.soups import best_single
 
 
 def train_on_dev(
-    trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int
+    trial: BudgetedBench, make: Callable[[], Trainable], rates: Sequence[float], seed: int
 ) -> Patch:
     """Train on all of dev, with the learning rate and number of epochs that are best on held-out
     halves.
@@ -75,7 +75,7 @@ def train_on_dev(
 
 
 def _held_out(
-    trial: Trial,
+    trial: BudgetedBench,
     items: Sequence[Choices],
     make: Callable[[], Trainable],
     rate: float,

@@ -38,7 +38,7 @@ import pyswarmopt as pso
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
-from pyswarmopt_llm.run.directory import About, Run
+from pyswarmopt_llm.run.directory import About, RunDirectory
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
@@ -140,7 +140,7 @@ class Bench:
         # (n,) on dev
         self.experts = np.array([self._dev.answer(x).value for x in self.vertices])
 
-    def scorer(self, run: Run) -> Scorer:
+    def scorer(self, run: RunDirectory) -> Scorer:
         """Scores positions on dev."""
         return Scorer(run, self._dev)
 
@@ -200,7 +200,9 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     search` does, but for the item model's proposals.
     """
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.config, {})))
+        scorer = bench.scorer(
+            RunDirectory.create(Path(folder) / "run", About(bench.job.config, {}))
+        )
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         scorer.score(experts, 0)
 

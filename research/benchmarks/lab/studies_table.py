@@ -13,14 +13,14 @@ from scipy import stats
 
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.run.result import Model, Objective, Result, Scores
+from pyswarmopt_llm.run.result import Model, Objective, RunResult, Scores
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed
 FULL, EVERY_ITEM = "full", "full, every item"
 
 
-def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
+def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> RunResult:
     """The result of a search of `studies.py` for one task, as far as `analysed` reads it."""
     [task] = rows[0].tasks
 
@@ -32,7 +32,7 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
     experts = {name: started[number] for number, name in enumerate(coefficients)}
     best = next(row for row in rows if list(row.coefficients) == list(coefficients.values()))
     single = max(experts, key=lambda name: experts[name].dev.value)
-    return Result(
+    return RunResult(
         models={"best": model(best), "best_single": experts[single]},
         objectives={task: Objective("letter")},
         best_single=single,
@@ -46,7 +46,7 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
     )
 
 
-def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
+def analysed(task: str, rows: Sequence[Row], result: RunResult) -> dict[str, Any]:
     """Where the best particle started, and which items emerged: those that the result answers and no
     expert does (Feng et al. 2024).
     """

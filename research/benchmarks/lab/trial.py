@@ -52,7 +52,7 @@ from pyswarmopt_llm.run.record import pack, unpack
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_rivals.bench import Bench, Trial, as_patch, load_pool
+from pyswarmopt_rivals.bench import Bench, BudgetedBench, as_patch, load_pool
 from pyswarmopt_rivals.methods import load_method
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
@@ -274,7 +274,7 @@ def scaled(bench: Bench) -> Iterator[dict[str, Any]]:
 
 def baseline(bench: Bench, method: str, seed: int) -> dict[str, Any]:
     """A baseline of `compare` that searches."""
-    trial = Trial(bench, EVALUATIONS * bench.dev_items)
+    trial = BudgetedBench(bench, EVALUATIONS * bench.dev_items)
     rule = load_method(method)
     drawn = {} if method == "greedy-soup" else {"seed": seed}
     settings = rule.settings(len(bench.experts), None, **drawn)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.run.record import RESULTS, Store
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.written.expert_iteration import START, ExpertIteration, greedy_cover
 from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
@@ -87,13 +87,13 @@ def iterated(
         seed: of samples and training.
         teachers: positions of other models that write replies.
     """
-    scorings: dict[str, Scoring] = {job.objectives.names[0]: "generate"}
-    dev = job.utilities("dev", scorings)
+    answer_formats: dict[str, AnswerFormat] = {job.objectives.names[0]: "generate"}
+    dev = job.utilities("dev", answer_formats)
     folder.mkdir(parents=True, exist_ok=True)
     spare = job.trained_items if job.objectives.spare else 0
     settings = replace(job.with_settings(seed=seed), tell=_print_note)
     most = samples(spent, job.items, spare)
-    iteration = ExpertIteration(settings, scorings, Store(folder / RESULTS), folder, most)
+    iteration = ExpertIteration(settings, answer_formats, Store(folder / RESULTS), folder, most)
     rounds = iteration.run(START, position, teachers)
     patch = job.pool.space.realise(position)
     if rounds:
@@ -104,5 +104,5 @@ def iterated(
         if not_worse(after, job.objectives.combine(before)):
             patch = best.model.patch
     job.engine.load(patch)
-    (utility,) = job.utilities("test", scorings).values()
+    (utility,) = job.utilities("test", answer_formats).values()
     return list(utility(job.engine).per_item)

@@ -35,14 +35,14 @@ from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.scores.words import words as words_of
-from pyswarmopt_rivals.bench import Bench, Trial, as_patch
+from pyswarmopt_rivals.bench import Bench, BudgetedBench, as_patch
 from pyswarmopt_rivals.methods import load_method
 
 VOTES = 8  # replies to a test item that vote
-Run = Callable[[Trial, int], Sequence[float]]
+Run = Callable[[BudgetedBench, int], Sequence[float]]
 """The dev items under a budget, and a seed -> the score of each test item."""
 
-Start = Callable[[Trial], Patch]
+Start = Callable[[BudgetedBench], Patch]
 """The model that a method starts from."""
 
 
@@ -54,41 +54,41 @@ class Rival:
     chance: bool = True
 
 
-def the_base(trial: Trial) -> Patch:
+def the_base(trial: BudgetedBench) -> Patch:
     """The base as it is."""
     return Patch()
 
 
-def the_best(trial: Trial) -> Patch:
+def the_best(trial: BudgetedBench) -> Patch:
     """The expert that is best on dev, the first on a tie; it takes an evaluation of each."""
     experts = [as_patch(expert) for expert in trial.bench.experts]
     return max(experts, key=lambda expert: trial.score(expert).value)
 
 
-def the_sum(trial: Trial) -> Patch:
+def the_sum(trial: BudgetedBench) -> Patch:
     """All experts with weight 1."""
     space = DeltaSpace(trial.bench.experts)
     return space.realise(torch.ones(len(trial.bench.experts), dtype=torch.float64))
 
 
-def scored(trial: Trial, patch: Patch) -> Sequence[float]:
+def scored(trial: BudgetedBench, patch: Patch) -> Sequence[float]:
     """A model on the test items."""
     return trial.bench.score(patch, "test").per_item
 
 
-def as_it_is(start: Start, trial: Trial, seed: int) -> Sequence[float]:
+def as_it_is(start: Start, trial: BudgetedBench, seed: int) -> Sequence[float]:
     """A model that is only looked up."""
     return scored(trial, start(trial))
 
 
-def merged(method: str, trial: Trial, seed: int) -> Sequence[float]:
+def merged(method: str, trial: BudgetedBench, seed: int) -> Sequence[float]:
     """A searching method of `compare`, with its own defaults."""
     experts, rule = trial.bench.experts, load_method(method)
     settings = rule.settings(len(experts), None, seed=seed)
     return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
 
 
-def majority(start: Start, trial: Trial, seed: int) -> Sequence[float]:
+def majority(start: Start, trial: BudgetedBench, seed: int) -> Sequence[float]:
     """The most frequent of several sampled replies (self-consistency, Wang et al. 2023)."""
     bench = trial.bench
     bench.engine.load(start(trial))
@@ -150,7 +150,7 @@ def main() -> None:
             for seed in options.seeds if methods[name].chance else [0]:
                 if (name, task, seed) in done:
                     continue
-                trial = Trial(bench, EVALUATIONS * bench.dev_items)
+                trial = BudgetedBench(bench, EVALUATIONS * bench.dev_items)
                 values = methods[name].run(trial, seed)
                 test = "".join(str(int(value)) for value in values)
                 row = {"method": name, "task": task, "seed": seed, "test": test}

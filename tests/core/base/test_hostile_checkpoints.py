@@ -50,7 +50,7 @@ def write(kind: str, path: Path) -> None:
         driven(pso.Swarm(bounds=BOX, population=5, recipe=RECIPES[kind], seed=1)).save(path)
     elif kind == "ring one by one":
         swarm = driven(pso.Swarm(bounds=BOX, population=5, seed=1))
-        for ticket in swarm.tickets()[:3]:
+        for ticket in swarm.ask(3):
             swarm.tell(ticket, float((ticket.x**2).sum()))
         swarm.save(path)
     else:
@@ -69,7 +69,7 @@ def read(kind: str, path: Path) -> None:
         search(path, max_evals=500)
     elif kind == "ring one by one":
         swarm = pso.Swarm.load(path)
-        swarm.tell(swarm.tickets()[0], 1.0)
+        swarm.tell(swarm.ask(1)[0], 1.0)
     else:
         driven(pso.Swarm.load(path), 2)
 

@@ -67,11 +67,11 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
 def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
     """Nine of ten workers never answer: nobody gets the same point, and the tenth gets on."""
     search = pso.DefaultSearch([(-3, 4)] * dim, seed=0)
-    never = [search.ask_one() for _ in range(9)]
+    never = search.ask(9)
     points = [ticket.x for ticket in never]
     for _ in range(60):
-        ticket = search.ask_one()
+        [ticket] = search.ask(1)
         points.append(ticket.x)
         search.tell(ticket, valley(ticket.x))
     assert len(np.unique(points, axis=0)) == len(points)
-    assert search.best.value < valley(points[0]) and len(search.tickets()) == 9
+    assert search.best.value < valley(points[0]) and len(search.pending) == 9

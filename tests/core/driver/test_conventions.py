@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from executors import Bare, Client
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
 
@@ -62,17 +63,19 @@ def test_progress_is_one_line(capsys):
 # ---- workers ----
 
 
-def test_asynchronous_searches_take_any_future():
+@pytest.mark.parametrize("how", [{}, {"recipe": "fips"}])
+def test_asynchronous_searches_take_any_future(how):
     def search(workers):
-        return pso.minimize(bowl, BOX, max_evals=80, seed=0, workers=workers, asynchronous=True)
+        options = {"max_evals": 80, "seed": 0, "workers": workers, "asynchronous": True}
+        return pso.minimize(bowl, BOX, **options, **how)
 
     assert search(Client()).nfev == search(Bare()).nfev == 80
 
 
-@pytest.mark.parametrize("how", [{"recipe": "fips"}, {"constraints": STRICT}])
-def test_a_swarm_that_moves_in_rounds_is_not_asynchronous(how):
-    with pytest.raises(ValueError, match="omit asynchronous=True"):
-        pso.minimize(lambda x: 1 / 0, BOX, asynchronous=True, **how)
+def test_particles_that_move_one_by_one_are_not_called_where_that_is_forbidden():
+    watched = Watched(bowl)
+    pso.minimize(watched, BOX, max_evals=80, seed=0, asynchronous=True, constraints=STRICT)
+    assert watched.points and all(x[0] >= 0 for x in watched.points)
 
 
 # ---- SciPy's constraints and arguments ----

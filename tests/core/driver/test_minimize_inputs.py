@@ -4,7 +4,9 @@ functions.
 
 from __future__ import annotations
 
+import inspect
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,8 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
+from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
+
+# --- the signatures ---
+
+
+@pytest.mark.parametrize("search", [pso.minimize, pso.maximize])
+def test_the_signature_shows_every_argument_and_its_default(search):
+    shown = {p.name: p.default for p in inspect.signature(search).parameters.values()}
+    assert shown.pop("fun") is inspect.Parameter.empty
+    assert shown == {f.name: f.default for f in fields(Options) if f.name != "fun"}
+
 
 # --- integers and categories ---
 

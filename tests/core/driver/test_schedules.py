@@ -146,9 +146,12 @@ class Death(BaseException):
     """Ends the search at once."""
 
 
-def test_a_search_that_dies_under_a_schedule_goes_on_to_the_bit(simulated, tmp_path):
+@pytest.mark.parametrize("recipe", [None, "constriction"])
+def test_a_search_that_dies_under_a_schedule_goes_on_to_the_bit(simulated, tmp_path, recipe):
     """Each call that was under way when the checkpoint was written is made again."""
     options = {"asynchronous": True, "max_evals": 40, "seed": 3, "history": "particles"}
+    if recipe is not None:
+        options |= {"recipe": recipe, "population": 6}
 
     def run(fun, seed, **more):
         executor = simulated(ByPoint(seed, ("lost", "twice")))

@@ -135,23 +135,18 @@ class Drawn:
         return (pso.maximize if self.maximize else pso.minimize)(
             log, self.sides, recipe=self.recipe, population=self.population,
             max_evals=self.max_evals, seed=self.seed, workers=self.workers,
-            asynchronous=self.one_by_one, vectorized=self.in_batches, x0=self.start(),
+            asynchronous=self.asynchronous, vectorized=self.in_batches, x0=self.start(),
             on_error="worst", constraints=self.constraints(), **masks, **more,
         )  # fmt: skip
 
     @property
     def in_batches(self) -> bool:
-        return self.vectorized and not self.one_by_one and self.missing != "error"
-
-    @property
-    def one_by_one(self) -> bool:
-        """Whether it is asynchronous, which swarms are not."""
-        return self.asynchronous and self.recipe is None and self.rule != "strict"
+        return self.vectorized and not self.asynchronous and self.missing != "error"
 
     @property
     def repeatable(self) -> bool:
         """Whether the order of the answers is always the same."""
-        return self.workers == 1 or not self.one_by_one
+        return self.workers == 1 or not self.asynchronous
 
 
 @dataclass

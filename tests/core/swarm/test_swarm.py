@@ -74,7 +74,7 @@ def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
     single = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)
     for permutation in order:
         drive(whole, bowls, 1)
-        tickets = single.tickets()
+        tickets = single.ask(5)
         for i in permutation:
             single.tell(tickets[i], float(bowls(tickets[i].x)))
     assert np.array_equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
@@ -82,13 +82,13 @@ def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
 
 def test_a_ticket_is_good_for_one_value_of_its_round():
     swarm = pso.Swarm(bounds=[(-5, 5)], population=2, seed=0)
-    first, second = swarm.tickets()
+    first, second = swarm.ask(2)
     swarm.tell(first, 1.0)
     with pytest.raises(ValueError, match="already told"):
         swarm.tell(first, 1.0)
     with pytest.raises(ValueError, match="by ticket"):
         swarm.tell(swarm.ask(), [1.0, 2.0])
-    assert [t.particle for t in swarm.tickets()] == [1]
+    assert [t.particle for t in swarm.pending] == [1] and not swarm.ask(9)
     swarm.tell(second, 2.0)
     swarm.ask()
     with pytest.raises(ValueError, match="belongs to another round"):

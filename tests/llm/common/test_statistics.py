@@ -13,7 +13,7 @@ from scipy import stats
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.statistics import (
-    Comparison,
+    PairedComparison,
     by_question,
     compare_paired,
     corrected,
@@ -137,11 +137,11 @@ def test_several_tests_are_corrected_as_holm_says() -> None:
     p_values = {"a": 0.03, "b": 0.001, "c": 0.04, "d": 0.015}
     levels: dict[str, float] = {}
 
-    def at_level(name: str, level: float) -> Comparison:
+    def at_level(name: str, level: float) -> PairedComparison:
         levels[name] = level
         return tests[name]
 
-    tests = {name: Comparison(0.1, (0.0, 0.2), p, 9, 1, 0) for name, p in p_values.items()}
+    tests = {name: PairedComparison(0.1, (0.0, 0.2), p, 9, 1, 0) for name, p in p_values.items()}
     found = {name: pair.p_value for name, pair in corrected(tests, at_level).items()}
     assert found == pytest.approx({"a": 0.06, "b": 0.004, "c": 0.06, "d": 0.045})
     assert levels == pytest.approx({"a": 0.025, "b": 0.0125, "c": 0.025, "d": 0.05 / 3})

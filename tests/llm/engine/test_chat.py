@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
-from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
+from pyswarmopt_llm.scores.metrics.objectives import answer_formats_of, check_window
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.scores.tasks.answers import check
 from pyswarmopt_llm.searching.prepare import prepare
@@ -126,7 +126,7 @@ def test_every_score_of_written_replies_is_that_of_what_comes_after_the_thoughts
             metric = find_metric(name)
         except (UserError, OSError):  # it needs an argument, a file, a model or a server
             continue
-        if scorings_of(metric, "generate", Task("t", (item,), (item,))) != ("generate",):
+        if answer_formats_of(metric, "generate", Task("t", (item,), (item,))) != ("generate",):
             continue
         utility = metric.on([item], "generate", lambda user, earlier=(): user, None)
         scores = [utility(Thinker(thinks)) for thinks in (True, False)]  # type: ignore[arg-type]

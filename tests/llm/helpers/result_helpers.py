@@ -7,7 +7,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.run.directory import About
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 
 CONFIG: dict[str, Any] = {
     **{"base": "org/base", "experts": ("e/x", "e/y"), "tasks": ("t.json",), "out": "r"},
@@ -35,14 +35,14 @@ def about_of(more: dict[str, Any] | None = None, **config: Any) -> About:
     return About(decided, **fields | (more or {}))
 
 
-def result_of(**changes: Any) -> Result:
+def result_of(**changes: Any) -> RunResult:
     """A result of the names on which readers of ``result.json`` rely.
 
     Args:
         changes: MODEL_SPLIT, ``items``: MODEL_SPLIT -> packed items, ``experts``: name -> score on
-            dev or packed items, and fields of `Result`.
+            dev or packed items, and fields of `RunResult`.
     """
-    return Result.from_json(nested({**RESULT, **changes}))
+    return RunResult.from_json(nested({**RESULT, **changes}))
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -35,9 +35,9 @@ class NearTo:
         seen: what was scored, in order.
     """
 
-    def __init__(self, target: torch.Tensor, scorings: int, items: int = 20) -> None:
+    def __init__(self, target: torch.Tensor, answer_formats: int, items: int = 20) -> None:
         self.target, self.items, self.spent = target, items, 0
-        self.budget = scorings * items
+        self.budget = answer_formats * items
         self.seen: list[torch.Tensor] = []
         self.model: Any = None
         self.tokenizer: Any = None

@@ -20,8 +20,8 @@ from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.run.directory import Run
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.result import RunResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "extend.md"
 CONVEX = "convex"
@@ -78,6 +78,8 @@ def test_it_is_searched_saved_and_described(
     assert f"--space {CONVEX}" in card and "library_name: peft" in card
     # of a mixture, whichever won here
     weights = dict(zip(result["coefficients"], (0.5, 0.25, 0.25), strict=True))
-    found = Result.from_json(result)
+    found = RunResult.from_json(result)
     mixed = {**found.models, "best": replace(found.best, weights=weights)}
-    assert "an average of" in model_card(Run(tmp_path / "run").about, replace(found, models=mixed))
+    assert "an average of" in model_card(
+        RunDirectory(tmp_path / "run").about, replace(found, models=mixed)
+    )

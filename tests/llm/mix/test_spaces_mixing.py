@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import MixtureSpace, Patch
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
@@ -155,7 +155,7 @@ def test_factor_refuses_unequal_experts(
 COEFFICIENTS = torch.tensor([0.317, 0.9101, -0.2271], dtype=torch.float64)
 
 
-def position_of(space: Space) -> torch.Tensor:
+def position_of(space: MixtureSpace) -> torch.Tensor:
     return COEFFICIENTS.to(space.vertices().dtype) @ space.vertices()
 
 

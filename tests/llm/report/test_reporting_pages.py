@@ -27,7 +27,7 @@ from pyswarmopt_llm.report.pages import plain
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import TaskForm
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
 TEXT = st.text(
@@ -184,7 +184,7 @@ def test_the_card_holds_the_prompt_and_needs_nothing_of_the_authors_disk(scoring
     """The prompt is the one of the search, with {question} for the question."""
     choices = {"A": "card", "B": "loan"}
     for prompt in (None, "{question} ({part})\nTeam:"):
-        form = Form("body", choices, prompt)
+        form = TaskForm("body", choices, prompt)
         about = about_of({"forms": {"t": form}}, tasks=("t.csv",), out="/home/anna/runs/secret")
         card = model_card(about, result_of(scoring=scoring))
         use = card.partition("## Use")[2].partition("## Scores")[0]

@@ -17,8 +17,8 @@ from search_helpers import parse
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import findings, print_findings, score_rows, strongest, verdict
 from pyswarmopt_llm.run.record import Packed, pack
-from pyswarmopt_llm.run.result import Result
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.run.result import RunResult
+from pyswarmopt_llm.scores.tasks.types import TaskForm
 
 N = 100  # items of a split
 MODELS = ("best", "best_single", "base", "base_tuned", "expert_tuned")
@@ -62,7 +62,7 @@ def scores(counts: Mapping[str, int]) -> dict[str, list[float]]:
     return found
 
 
-def result(task: Invented) -> Result:
+def result(task: Invented) -> RunResult:
     items: dict[str, Packed] = {}
     values = {}
     for split, counts in (("dev", task.dev), ("test", task.test)):
@@ -71,7 +71,7 @@ def result(task: Invented) -> Result:
             values[f"{model}_{split}"] = sum(row) / N
     weights = dict(zip("xy", task.weights, strict=True))
     more = {"items": items, "coefficients": weights, "trained": task.trained}
-    return Result.from_json(nested({**RESULT, **values, **more}))
+    return RunResult.from_json(nested({**RESULT, **values, **more}))
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -154,7 +154,7 @@ def test_what_had_learnt_examples_is_named_if_it_is_in_the_result() -> None:
 @pytest.mark.parametrize("name", SAID)
 def test_a_terminal_shows_a_screen_and_commands_that_parse(name: str) -> None:
     out = io.StringIO()
-    about = about_of({"forms": {"t": Form("q", {"A": "a", "B": "b"}, None)}}, out="runs/a b")
+    about = about_of({"forms": {"t": TaskForm("q", {"A": "a", "B": "b"}, None)}}, out="runs/a b")
     found = findings(about, SAID[name])
     print_findings(Console(file=out, width=100), Path("runs/a b"), found)
     lines = out.getvalue().splitlines()

@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.statistics import chance_bound, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters
 from pyswarmopt_llm.scores.metrics.combine import find_combine, harmonic
-from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, chat_prompt
 
 
 def item(answer: str = "A", **choices: str) -> Item:
@@ -84,7 +84,7 @@ def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) 
 
 
 @pytest.mark.parametrize(
-    ("scoring", "options", "lengths", "right"),
+    ("answer_format", "options", "lengths", "right"),
     [
         ("letter", ("A", "B"), (1.0, 1.0), 1),
         ("likelihood", ("red", "blue!"), (3.0, 5.0), 1),
@@ -92,13 +92,13 @@ def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) 
     ],
 )
 def test_items_are_trained_on_as_they_are_scored_and_those_without_a_right_answer_are_not(
-    scoring: Scoring, options: tuple[str, ...], lengths: tuple[float, ...], right: int
+    answer_format: AnswerFormat, options: tuple[str, ...], lengths: tuple[float, ...], right: int
 ) -> None:
     engine = FakeEngine({})
     items = [item("", A="red", B="blue!"), item("B", A="red", B="blue!")]
-    turn = chat_prompt(items[1], scoring, engine.chat, None)
+    turn = chat_prompt(items[1], answer_format, engine.chat, None)
     expected = Choices(tuple((turn, option) for option in options), lengths, right)
-    assert Accuracy(items, scoring, engine.chat).choices() == [expected]
+    assert Accuracy(items, answer_format, engine.chat).choices() == [expected]
 
 
 # Choice of the scoring

@@ -18,7 +18,7 @@ import pyswarmopt
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.run.directory import About, Run
+from pyswarmopt_llm.run.directory import About, RunDirectory
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def sprung(trap: Path) -> bool:
 
 def stopped(config: SearchConfig, path: Path) -> Path:
     """A run that a stranger made: begun, and never scored."""
-    Run.create(path, About(config, {"base": "0", "experts": {}, "tasks": {}}))
+    RunDirectory.create(path, About(config, {"base": "0", "experts": {}, "tasks": {}}))
     return path
 
 

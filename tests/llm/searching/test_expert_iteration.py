@@ -36,7 +36,7 @@ from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.written.reply_log import Answerer, Replies, ReplyLog
+from pyswarmopt_llm.searching.written.reply_log import Replies, ReplyLog, ReplyWriter
 from pyswarmopt_llm.training import trainer
 
 DEV, SAMPLES = 10, 8
@@ -153,10 +153,10 @@ def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
     more = metric.on(few.items[:4], "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    whole = log.samples(Answerer("start", Patch()), (1, 2))
+    whole = log.samples(ReplyWriter("start", Patch()), (1, 2))
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
-    samples = log.samples(Answerer("start", Patch()), (1, 2))
+    samples = log.samples(ReplyWriter("start", Patch()), (1, 2))
     assert samples == whole and log.count == 2 * (DEV + 4)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["what"] for row in rows] == ["replies 1", "replies 2"]
@@ -164,7 +164,7 @@ def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
     (tmp_path / "wrong").write_text(json.dumps({**rows[0], "cut": 1}) + "\n")
     log = ReplyLog(engine, tasks, arithmetic, Store(tmp_path / "wrong"), seed=0)
     with pytest.raises(UserError, match="cut is missing or has the wrong type"):
-        log.samples(Answerer("start", Patch()), (1,))
+        log.samples(ReplyWriter("start", Patch()), (1,))
     for sample, row in zip(samples, rows, strict=True):
         assert sample.replies == row["replies"]
         letters = [len({*text}) for text in row["replies"]]

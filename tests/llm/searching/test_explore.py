@@ -23,7 +23,7 @@ from pyswarmopt_llm.run.directory import Checkpoint, Journal
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.optimizers import make_optimizer
-from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
@@ -37,7 +37,7 @@ def near(engine: Any, indices: Sequence[int] | None = None) -> Score:
 
 
 def scorer() -> Scorer:
-    return Scorer(Journal(), Evaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
+    return Scorer(Journal(), CandidateEvaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
 
 
 def moved(seed: int = 0, **recipe: Any) -> pso.Swarm:

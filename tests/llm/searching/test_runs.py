@@ -17,9 +17,9 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.run.directory import About, Run, check_fingerprints
+from pyswarmopt_llm.run.directory import About, RunDirectory, check_fingerprints
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.run.result import Result, read_result
+from pyswarmopt_llm.run.result import RunResult, read_result
 from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.opening import with_run
 
@@ -34,17 +34,17 @@ ROW: dict[str, Any] = {
 RESULT = nested({**FLAT, "items": {"best_dev": "10"}})
 
 
-def new_run(path: Path) -> Run:
-    return Run.create(path, About(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
+def new_run(path: Path) -> RunDirectory:
+    return RunDirectory.create(path, About(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
 
 
 def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        Run.create(tmp_path / "r", About(CONFIG, FINGERPRINTS, versions={"odd": object()}))
+        RunDirectory.create(tmp_path / "r", About(CONFIG, FINGERPRINTS, versions={"odd": object()}))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "r").mkdir()
     with new_run(tmp_path / "r").locked():  # it was empty
-        Run(tmp_path / "r").store.add("search", "k", {})
+        RunDirectory(tmp_path / "r").store.add("search", "k", {})
     with pytest.raises(UserError, match="already contains a run"):
         new_run(tmp_path / "r")
     (tmp_path / "hidden").mkdir()
@@ -61,7 +61,7 @@ def test_a_run_without_a_score_starts_over_unless_it_is_at_work(tmp_path: Path) 
         new_run(path)
     with pytest.raises(UserError, match=r"metrics changed .* repeat the search .* starts over"):
         check_fingerprints(path, run.about, {"metrics": "mended"})
-    again = Run.create(path, About(replace(CONFIG, seed=6), {"metrics": "mended"}))
+    again = RunDirectory.create(path, About(replace(CONFIG, seed=6), {"metrics": "mended"}))
     assert (again.about.config.seed, dict(again.about.fingerprints)) == (6, {"metrics": "mended"})
     with again.locked():
         again.store.add("search", "k", {})
@@ -91,7 +91,7 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     with run.locked():
         for each in rows:
             run.append(each)
-    again = Run(tmp_path / "r")
+    again = RunDirectory(tmp_path / "r")
     assert again.rows == run.rows == rows
     assert str(again.rows[0].coefficients) == str(odd)  # -0.0 too
 
@@ -110,13 +110,13 @@ def test_a_store_is_good_up_to_its_last_whole_line(
     file.write_bytes(text[:cut])
     names = [("search", str(i)) for i in range(text[:cut].count(b"\n"))]
 
-    opened = Run(run.path)
+    opened = RunDirectory(run.path)
     assert {*opened.store.known} == set(names)
     assert file.read_bytes() == text[:cut]  # someone else may be writing that line
     with opened.locked():
         assert {*opened.store.known} == set(names)
         opened.store.add("search", "new", {"x": "y"})
-    again = Run(run.path).store
+    again = RunDirectory(run.path).store
     assert {*again.known} == {*names, ("search", "new")}
     assert again.get("search", "new", dict)["x"] == "y"
 
@@ -132,13 +132,13 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
         UserError,
         match=rf"history\.jsonl: line 1: {column}( t( .*)?)? is missing or has the wrong type; restore",
     ):
-        _ = Run(run.path).rows
+        _ = RunDirectory(run.path).rows
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(
         UserError, match=rf"results\.jsonl: search row of k: {column}( t( .*)?)? is missing"
     ):
-        Run(run.path).store.find_row("search", "k")
+        RunDirectory(run.path).store.find_row("search", "k")
 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     best.rmdir()
     assert read_result(run.path) is None
     best.mkdir()
-    result = Result.from_json(RESULT)
-    assert read_result(run.path) == result == Result.from_json(result.to_json())
+    result = RunResult.from_json(RESULT)
+    assert read_result(run.path) == result == RunResult.from_json(result.to_json())
     for damaged in ("{", json.dumps({**RESULT, "models": {}})):
         (run.path / "result.json").write_text(damaged)
         with pytest.raises(UserError, match=r"result\.json is damaged.*remove it and resume"):
@@ -159,7 +159,7 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
 
 def test_a_task_of_a_run_is_known_by_the_name_in_its_file(tmp_path: Path) -> None:
     config = replace(CONFIG, tasks=("lm-eval:a", "t.json"), metrics=("quiz=f1",))
-    run = Run.create(tmp_path / "r", About(config, {"tasks": {"quiz": "4", "a": "5"}}))
+    run = RunDirectory.create(tmp_path / "r", About(config, {"tasks": {"quiz": "4", "a": "5"}}))
     (run.path / "best").mkdir()
     (run.path / "result.json").touch()
     asked = with_run(EvalConfig(run=str(run.path), task="quiz"))

@@ -32,7 +32,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.directory import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("here")
 OUT = "run"  # relative, so that two runs are asked for with the same words
@@ -249,5 +249,5 @@ def test_a_second_process_is_kept_off(config: SearchConfig, shell: Shell) -> Non
     assert "another process" in err
     assert files(Path(OUT)) == before
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
-    assert all((row["what"], row["who"]) in Run(Path(OUT)).store.known for row in whole)
+    assert all((row["what"], row["who"]) in RunDirectory(Path(OUT)).store.known for row in whole)
     resume(OUT)  # the lock died with its holder

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.run.record import unpack
-from pyswarmopt_llm.run.result import Result
+from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -88,7 +88,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
         "base_tuned": Patch(),
         "expert_tuned": job.pool.space.realise(job.pool.space.vertices()[number]),
     }
-    models, found = result["models"], Result.from_json(result)
+    models, found = result["models"], RunResult.from_json(result)
     ours = unpack(models["best"]["test"]["tasks"]["words"]["items"])
     for name, start in starts.items():
         rival = models[name]
@@ -141,9 +141,9 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     assert "base_dev" in result and "base_test" not in result
     assert (
         "base_tuned" not in result["models"]
-        and "base" not in Result.from_json(result).leads["test"]
+        and "base" not in RunResult.from_json(result).leads["test"]
     )
-    assert verdict(Result.from_json(result)).kind == "untested"
+    assert verdict(RunResult.from_json(result)).kind == "untested"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from search_helpers import keep_trained, questions, small, stopped, swarm_llm, w
 
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.use.config import Machine
 from pyswarmopt_llm.use.opening import model_of, open_model
@@ -56,7 +56,7 @@ def run(done: Path, tmp_path: Path) -> Path:
 
 def test_every_command_tells_a_template_the_same_day(done: Path, dated: Path) -> None:
     """The default of Llama 3's templates, whenever the search began."""
-    stored = Run(done).about.config
+    stored = RunDirectory(done).about.config
     model = model_of(stored.base, str(done))
     assert open_model(model, Machine()).chat("Why?").startswith("26 Jul 2024\n")
     assert prepare(stored).engine.chat("Why?").startswith("26 Jul 2024\n")

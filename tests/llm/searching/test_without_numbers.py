@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.directory import Journal
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 
 class Overflowing:
@@ -31,7 +31,7 @@ class Overflowing:
 
 
 def scored(broken: int) -> tuple[list[Row], Scorer]:
-    evaluator = Evaluator(Hull(3), Position(), {"t": Overflowing(broken)}, harmonic)  # type: ignore[arg-type]
+    evaluator = CandidateEvaluator(Hull(3), Position(), {"t": Overflowing(broken)}, harmonic)  # type: ignore[arg-type]
     scorer = Scorer(Journal(), evaluator)
     return scorer.score(list(torch.eye(3, dtype=torch.float64)), 0), scorer
 

@@ -15,7 +15,7 @@ from search_helpers import louder, questions, search_words, small, swarm_llm, wr
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.api import search
-from pyswarmopt_llm.run.directory import Run
+from pyswarmopt_llm.run.directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert sum(weights) == pytest.approx(1.0)
     assert min(weights) >= 0.0
     assert weights == list(result["coefficients"].values())
-    assert result["best_dev"] == max(row.value for row in Run(done).rows)
+    assert result["best_dev"] == max(row.value for row in RunDirectory(done).rows)
     card = (done / "best" / "README.md").read_text()
     assert "# A model found by swarm-llm" in card
     assert "swarm-llm search --experts" in card

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, quiz
 
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext, GroupVerdict
 from pyswarmopt_groups.members.protocol import Answer, MemberDown, Texts
 from pyswarmopt_groups.negotiation import coalition, consensus_game, refinement
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
@@ -34,7 +34,7 @@ def context(members: Sequence[Scripted], right: str = "AB") -> GroupContext:
     return GroupContext(members, Task("quiz", items[:1], items[1:]), "letter", tolerant=True)
 
 
-def verdict_of(members: Sequence[Scripted], strategy: str) -> Verdict:
+def verdict_of(members: Sequence[Scripted], strategy: str) -> GroupVerdict:
     """The verdict on a single question with three options."""
     (verdict,) = load_strategy(strategy).decide(context(members), quiz("B", 0, 3))
     return verdict

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import TEXT, Scripted, quiz
 
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext, GroupVerdict
 from pyswarmopt_groups.negotiation import societies
 from pyswarmopt_groups.registry import find_names, load_strategy, society_names
 from pyswarmopt_llm.scores.tasks import Task
@@ -25,7 +25,7 @@ def group() -> list[Scripted]:
     return [Scripted(name, writes=lambda prompt, said=said: said) for name, said in says.items()]
 
 
-def decided(strategy: str, members: list[Scripted]) -> Verdict:
+def decided(strategy: str, members: list[Scripted]) -> GroupVerdict:
     items = quiz("AB", 1, 3)
     context = GroupContext(members, Task("quiz", items[:1], items[1:]), "letter")
     (verdict,) = load_strategy(strategy).decide(context, items[1:])
@@ -65,7 +65,7 @@ def test_all_societies_of_the_paper() -> None:
 def test_the_measures_by_a_literal_reading(
     cases: list[list[list[str | None]]], patterns: str
 ) -> None:
-    verdicts = [Verdict(None, (), 0.0, 0, notes={"rounds": rounds}) for rounds in cases]
+    verdicts = [GroupVerdict(None, (), 0.0, 0, notes={"rounds": rounds}) for rounds in cases]
     found = societies.measures(verdicts, "ccc", patterns)
     conforming = debates = 0
     for rounds in cases:

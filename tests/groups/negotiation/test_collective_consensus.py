@@ -9,7 +9,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyswarmopt_groups.negotiation.paxos import Round, Voter, agree
+from pyswarmopt_groups.negotiation.paxos import PaxosRound, Voter, agree
 
 ANSWERS = st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=5)
 
@@ -41,8 +41,8 @@ def test_never_two_decisions_only_what_a_quorum_approves_of_and_one_after_any_tr
     quorum = n // 2 + 1
     seen: dict[tuple[int, str], int] = {}
     voters = [Observer(seen) for _ in answers]
-    begun: list[Round] = []  # prepared at any later time, and proposed at any later still
-    waiting: list[tuple[Round, str]] = []
+    begun: list[PaxosRound] = []  # prepared at any later time, and proposed at any later still
+    waiting: list[tuple[PaxosRound, str]] = []
     known = set()
 
     def approves(member: int, answer: str) -> bool:
@@ -52,7 +52,7 @@ def test_never_two_decisions_only_what_a_quorum_approves_of_and_one_after_any_tr
         return draws.random() >= lost
 
     for number in range(15):
-        begun.append(Round(number, number % n, voters, reaches))
+        begun.append(PaxosRound(number, number % n, voters, reaches))
         while begun and draws.random() < 0.5:
             attempt = begun.pop(draws.randrange(len(begun)))
             proposed = attempt.prepare(answers[attempt.leader], approves)
@@ -67,7 +67,7 @@ def test_never_two_decisions_only_what_a_quorum_approves_of_and_one_after_any_tr
     for answer in decided:
         assert answer in answers and sum(approves(k, answer) for k in range(n)) >= quorum
     alive = draws.sample(range(n), quorum)  # the others have stopped for good
-    last = Round(15, alive[0], voters, lambda *ends: {*ends} <= {*alive})
+    last = PaxosRound(15, alive[0], voters, lambda *ends: {*ends} <= {*alive})
     proposed = last.prepare(answers[alive[0]], lambda member, answer: True)
     assert proposed is not None and last.propose(proposed)
     assert not decided or {proposed} == decided

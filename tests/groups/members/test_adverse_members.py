@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.scores.tasks import Item
 
 N = 4000
-SCRIPT = str(Path(__file__).parents[2] / "examples" / "leave_one_out.py")
+SCRIPT = str(Path(__file__).parents[3] / "examples" / "leave_one_out.py")
 
 
 def items(n: int, options: int = 4) -> list[Item]:
