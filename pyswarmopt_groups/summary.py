@@ -8,7 +8,7 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.responses import rights
 from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, compare_paired, corrected
-from pyswarmopt_llm.report.phrases import p_text
+from pyswarmopt_llm.report.phrases import more_examples, p_text
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 
@@ -39,7 +39,8 @@ def compared(
     rows = {}
     for each in decided:
         name = each["who"]
-        against = {"difference": tests[name].difference, **_found(tests[name])}
+        size = {"n": tests[name].n, "needed": tests[name].needed}
+        against = {"difference": tests[name].difference, **_found(tests[name]), **size}
         against["corrected"] = _found(together[name])
         rows[name] = each["row"] | {"against_single": against}
     return rows
@@ -77,10 +78,12 @@ def verdict(result: Mapping[str, Any]) -> str:
     difference = f"{row['against_single']['difference']:+.3f}"
     p = p_text(row["against_single"]["corrected"]["p"])
     if low <= 0:
+        against = row["against_single"]
+        more = " ".join(more_examples(against.get("needed"), against.get("n", 0)))
         return (
             f"No strategy is significantly better than the best member, {single} "
-            f"({name}: {difference}, {p}); use that member."
-        )
+            f"({name}: {difference}, {p}); use that member. {more}"
+        ).rstrip()
     return (
         f"{name} is better than the best member, {single}: {row['test']:.3f} against "
         f"{member['test']:.3f}, {difference} [{low:+.3f}, {high:+.3f}] ({p}, "

@@ -5,7 +5,6 @@ runs it.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -46,10 +45,6 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         ValueError: an unknown recipe.
     """
     recipe = options.recipe
-    if recipe == "surrogate":
-        said = "recipe='surrogate' was removed; the default search runs instead (recipe=None)"
-        warnings.warn(said, FutureWarning, stacklevel=6)  # the line that calls minimize
-        recipe = None
     if recipe is None and _suits_default(options, problem):
         return None
     # imported on use, for a faster start of searches without one

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from pyswarmopt.cli.terminal import complain, run_app, version_option
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, with_flags
-from pyswarmopt_llm.cli.options import SwarmCommand, refuse_removed
+from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
 
@@ -49,7 +49,6 @@ class Commands(TyperGroup):
             UserError: there is none; suggests the nearest name.
         """
         if cmd_name not in COMMANDS:
-            refuse_removed([cmd_name], COMMANDS)
             raise unknown("the command", cmd_name, COMMANDS)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
         function = as_command(load(COMMANDS[cmd_name]))

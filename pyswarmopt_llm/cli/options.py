@@ -16,55 +16,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, Option, Texts
 
-# What the command line no longer has: command, or option with its dashes -> what to use instead.
-REMOVED = {
-    "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
-    "perturb": "see examples/perturb.py, which scores a model on questions with typos",
-    "blind": "use swarm-llm eval --blind FILE",
-    "votes": "use swarm-llm eval --votes FILE",
-    "--preset": "use --paper or --reference, with --draws 1 for a single swarm",
-    "--compat": "use --paper or --reference",
-    "--method": "use --max-iter for a swarm; otherwise the tasks determine the method",
-    "--start": "the procedure determines the starting points",
-    "--grid": "use --paper for its grid, or --draws 1 for a single set of coefficients",
-    "--forgetting": "use --against base --task builtin:everyday",
-    "--fail-if-worse": "use --json and compare the interval in paired with 0",
-    "--fusion": "use open_mixture(..., fusion=) in Python",
-    "--columns": "rename the columns as in the search",
-    "--skip-bad-rows": "fix the rows that the message lists",
-    "--text": "use a file with one row, or predict(run, [text]) in Python",
-    "--engine": "docs/how-to/served-models.md shows how to serve a result",
-    "--prompts": "use --task prompts:FILE",
-    "--format": "compare.json contains all figures; see docs/how-to/baselines.md",
-    "--soft": "distill trains on the group's answers",
-    "--temperature": "replies are greedy; swarm-llm ensemble --strategy self-consistency samples them",
-    "--samples": "replies are greedy, so one per prompt is enough",
-    "--json-lines": "read RUN/history.jsonl, or pass on_event= to pyswarmopt_llm.search",
-    "--spare": "up to four prompts beyond each dev prompt are used",
-    "--split-seed": "the split is fixed; to change it, add a column named split",
-}
-
-
-def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
-    """Refuse commands and options that were removed.
-
-    Args:
-        words: commands or options as typed.
-        known: existing names, which are never refused.
-
-    Raises:
-        UserError: names what to use instead.
-
-    Example:
-        >>> refuse_removed(["--compat=paper"], ["--seed"])
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --compat was removed; use --paper or --reference
-    """
-    for word in words:
-        name = word.partition("=")[0]
-        if name in REMOVED and name not in known:
-            raise UserError(f"{name} was removed; {REMOVED[name]}")
-
 
 def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
     """Repeat a variadic option before each of its values, as the parser requires.
@@ -151,8 +102,7 @@ class SwarmCommand(TyperCommand):
             for param in flags.values():
                 param.hidden = False
             args = ["--help"]
-        words = spell_set([*from_file(args), *args], {*flags, *REMOVED})
-        refuse_removed([word for word in words if word.startswith("-")], flags)
+        words = spell_set([*from_file(args), *args], flags)
         valued = {name: param for name, param in flags.items() if not param.is_flag}
         refuse_unclear(words, valued)
         variadic = [name for name in valued if (valued[name].metavar or "").endswith("...")]

@@ -35,6 +35,7 @@ PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
 LARGEST = 1e100  # size of a score: sums of squares stay finite
+POWER = 0.8  # with which a difference would be found
 RESAMPLES = 200  # bootstrap samples: enough for a standard error (Efron & Tibshirani 1993, 6.4)
 _LEAST = 1e-12  # least p-value in a search
 
@@ -311,8 +312,10 @@ def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Paired
     error = float(np.std(changes, ddof=1))
     if error == 0 and difference:
         return None
-    found = Estimate(difference, [error], [first.whole.n - 1])
-    return PairedComparison(difference, found.interval(level), found.p_value(), first.whole.n, 0, 0)
+    n = first.whole.n
+    found = Estimate(difference, [error], [n - 1])
+    needed = needed_for(difference, error, n)
+    return PairedComparison(difference, found.interval(level), found.p_value(), n, 0, 0, needed)
 
 
 def _share(hits: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Ends:
@@ -486,6 +489,8 @@ class PairedComparison:
         n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.
+        needed: number of items with which a difference of this size would be found, see
+            `items_needed`; None if there is no difference.
     """
 
     difference: float
@@ -494,6 +499,7 @@ class PairedComparison:
     n: int
     gained: int
     lost: int
+    needed: int | None = None
 
     @property
     def sign(self) -> int:
@@ -535,7 +541,46 @@ def compare_paired(
     p_value, interval = paired_test(d, level, high - low, questions)
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
-    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost)
+    needed = items_needed(d, questions)
+    return PairedComparison(float(d.mean()), interval, p_value, d.size, gained, lost, needed)
+
+
+def items_needed(differences: Values, questions: Questions | None = None) -> int | None:
+    """The number of items with which a test of paired differences like these would find their mean,
+    with 80% power at the two-sided 5% level; see `needed_for`.
+
+    Args:
+        differences: one per item.
+        questions: question of each item; repeated ones count as one piece of evidence.
+
+    Example:
+        >>> items_needed([1.0] * 2 + [-1.0] + [0.0] * 97)  # 2 wins and 1 loss in 100
+        2353
+        >>> items_needed([1.0, -1.0]) is None
+        True
+    """
+    d = by_question(differences, questions)
+    found = needed_for(float(d.mean()), float(d.std()) / math.sqrt(d.size), d.size)
+    return found and math.ceil(found * len(differences) / d.size)
+
+
+def needed_for(difference: float, error: float, n: int) -> int | None:
+    """The number of items with which a difference would be found, with 80% power at the two-sided 5%
+    level; None if there is no difference.
+
+    For right and wrong answers it is Connor's (1987, Biometrics 43, eq. 2) of McNemar's test; without
+    a difference the variance is larger by its square.
+
+    Args:
+        difference: difference of the means.
+        error: its standard error, with `n` items.
+        n: number of items.
+    """
+    if not difference or not math.isfinite(error):
+        return None
+    level, power = scipy.stats.norm.isf([LEVEL / 2, 1 - POWER])
+    spread = level * math.hypot(error, difference / math.sqrt(n)) + power * error
+    return math.ceil(n * (spread / difference) ** 2)
 
 
 def corrected(

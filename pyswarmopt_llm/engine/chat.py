@@ -24,6 +24,10 @@ _MOST_PAIRS = 2**15  # encoded pairs that an engine keeps
 # Today in every chat template, as Llama 3's have it by default: a reply depends on no calendar.
 DAY = datetime(2024, 7, 26, 12)
 _MARK = "\ue000"  # in no template
+_OPEN_THOUGHT = re.compile(r"<think>\s*\Z")
+_EMPTY_THOUGHT_AT_END = re.compile(r"<think>\s*</think>\s*\Z")
+_EMPTY_THOUGHT_AT_START = re.compile(r"\A<think>\s*</think>\s*")
+_BYTE_ORDER_MARK = "\ufeff"
 _TODAY = re.compile(r"strftime_now\(\s*(['\"])(?P<form>.*?)\1\s*\)")
 _TAKEN: dict[tuple[str, int], bool] = {}  # template, turn of `_TRIAL` -> whether it renders that
 
@@ -44,7 +48,8 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         tokenizer: transformers tokenizer, which runs templates in a sandbox.
         messages: the turns.
         options: variables of the template, and `add_generation_prompt`. Models do not think before
-            they answer, unless `enable_thinking` is set.
+            they answer, unless `enable_thinking` is set: a thought that the template begins is
+            ended.
 
     Raises:
         UserError: the template fails, or leaves out the last turn.
@@ -61,7 +66,27 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         ) from error
     if turns[-1]["content"].strip() not in text and not _takes(tokenizer, 1):
         raise UserError(f"{where} omits the user's text; correct it, or use another one")
+    if options.get("add_generation_prompt") and not options.get("enable_thinking"):
+        text = _without_open_thought(text)
     return text
+
+
+def open_thought(prompt: str) -> str:
+    """The mark at a prompt's end that begins a thought; "" if there is none.
+
+    Example:
+        >>> open_thought("<|assistant|><think>\\n"), open_thought("<|assistant|>")
+        ('<think>\\n', '')
+    """
+    found = _OPEN_THOUGHT.search(prompt)
+    return found[0] if found else ""
+
+
+def _without_open_thought(prompt: str) -> str:
+    """A prompt after which the reply begins: a thought that the template has begun is empty."""
+    if not open_thought(prompt):
+        return prompt
+    return f"{prompt.rstrip()}\n\n</think>\n\n"
 
 
 def _render(tokenizer: Any, turns: Turns, **variables: Any) -> str:
@@ -109,6 +134,7 @@ class PromptTokenizer(Engine):
     Attributes:
         tokenizer, window: as given.
         system: first turn of a conversation without its own; "" for none.
+        verbatim_start: the text of the tokenizer's leading special tokens.
         rows: tokens that the model knows.
     """
 
@@ -119,6 +145,7 @@ class PromptTokenizer(Engine):
         self.window = window
         self.system = ""
         self._lead = leading_specials(tokenizer)
+        self.verbatim_start = "".join(tokenizer.convert_ids_to_tokens(self._lead))
         # A race scores a different subset of the same pairs each time.
         # By a proxy: an engine that refers to itself, and its model, would outlive its use.
         self._pair = lru_cache(_MOST_PAIRS)(
@@ -136,11 +163,16 @@ class PromptTokenizer(Engine):
         """A user turn after earlier ones, up to the start of the assistant's.
 
         Earlier turns may have a system turn of their own. Without a chat template: the texts, each
-        followed by a line break.
+        followed by a line break. A user turn that is a whole conversation in the template is
+        returned as is.
 
         Raises:
             UserError: the chat template fails.
         """
+        user = user.removeprefix(_BYTE_ORDER_MARK)
+        if not earlier and self._is_written_out(user):
+            return user
+        user = user.removeprefix(self.verbatim_start)  # it comes once, before the first turn
         messages = [*earlier, {"role": "user", "content": user}]
         if self.system and not any(message["role"] == "system" for message in earlier):
             messages.insert(0, {"role": "system", "content": self.system})
@@ -150,6 +182,23 @@ class PromptTokenizer(Engine):
         return rendered(
             self.tokenizer, messages, add_generation_prompt=True, enable_thinking=thinking
         )
+
+    def _is_written_out(self, user: str) -> bool:
+        """Whether a user turn begins as a conversation does, with a special token of the template."""
+        turn = user.removeprefix(self.verbatim_start)
+        heads = self._heads(str(self.tokenizer.chat_template), self.system)
+        starts = tuple(filter(None, (head.removeprefix(self.verbatim_start) for head in heads)))
+        return turn.startswith(starts) and turn.startswith(
+            tuple(special_tokens(self.tokenizer).values())
+        )
+
+    def verbatim(self, text: str) -> str:
+        """A text that no chat template rendered, with its leading special tokens written out if
+        `encode` would take it for a conversation.
+        """
+        if self._is_chat(text) and not text.startswith(self.verbatim_start):
+            return self.verbatim_start + text
+        return text
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones.
@@ -263,11 +312,15 @@ def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
     """
     prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
     whole = rendered(tokenizer, messages)
-    if not whole.startswith(prompt):
+    if whole.startswith(prompt):
+        return prompt, whole[len(prompt) :].rstrip("\n")
+    head = _EMPTY_THOUGHT_AT_END.sub("", prompt)
+    if not whole.startswith(head):
         raise UserError(
             "the base model's chat template rewrites earlier turns; use another base model"
         )
-    return prompt, whole[len(prompt) :].rstrip("\n")
+    turn = _EMPTY_THOUGHT_AT_START.sub("", whole[len(head) :])
+    return prompt, turn.rstrip("\n")
 
 
 def reply_frame(tokenizer: Any) -> tuple[str, str]:
@@ -284,3 +337,17 @@ def reply_frame(tokenizer: Any) -> tuple[str, str]:
     if before.strip():  # thoughts around it are the model's
         before = ""
     return before, after
+
+
+def turn_ends(tokenizer: Any) -> set[int]:
+    """The special token that ends a reply in the chat template, if any."""
+    _, ending = reply_frame(tokenizer)
+    ids = tokenizer(ending, add_special_tokens=False)["input_ids"]
+    special = special_tokens(tokenizer)
+    return {*[number for number in ids if number in special][:1]}
+
+
+def special_tokens(tokenizer: Any) -> dict[int, str]:
+    """The special tokens of a tokenizer: id -> text."""
+    added = tokenizer.added_tokens_decoder.items()
+    return {number: token.content for number, token in added if token.special}

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, Prompts, longest_first
+from pyswarmopt_llm.engine.chat import open_thought
 from pyswarmopt_llm.engine.packed_attention import Packing
 from pyswarmopt_llm.engine.passes import Passes, PrefixCache, additive_mask
 
@@ -72,7 +73,7 @@ class Continuation:
     """A model's text after a prompt.
 
     Attributes:
-        text: text without special tokens.
+        text: text without special tokens; a thought that the prompt begins is part of it.
         cut: whether the length limit ended it. The token ids decide, not the text, which may
             retokenise into fewer tokens.
     """
@@ -89,8 +90,9 @@ def write_replies(
     encoded = [engine.encode_prompt(prompt, max_new_tokens) for prompt in prompts]
     choose = draw.chooser() if draw else _most_probable
     written = []
-    for ids in write([engine], [encoded], max_new_tokens, choose):
-        text = engine.tokenizer.decode(ids, skip_special_tokens=True)
+    texts = write([engine], [encoded], max_new_tokens, choose)
+    for prompt, ids in zip(prompts, texts, strict=True):
+        text = open_thought(prompt) + engine.tokenizer.decode(ids, skip_special_tokens=True)
         written.append(Continuation(text, cut=len(ids) == max_new_tokens))
     cut = sum(reply.cut for reply in written)
     if not engine.told_of_cuts and max_new_tokens >= _WHOLE and 10 * cut >= len(written) >= 4:

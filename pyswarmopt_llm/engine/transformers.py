@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Pairs, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
-from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
+from pyswarmopt_llm.engine.chat import PromptTokenizer, turn_ends, window_of
 from pyswarmopt_llm.engine.choose import passes_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
@@ -95,6 +95,7 @@ class TransformersEngine(PromptTokenizer):
         self._plan = lru_cache(_MOST_PLANS)(partial(type(self)._planned, proxy(self)))
         self._replies: dict[Any, list[Continuation]] = {}
         self.told_of_cuts = False
+        self._turn_ends = turn_ends(tokenizer)
         self.patch = Patch()
 
     def load(self, patch: Patch) -> None:
@@ -182,11 +183,13 @@ class TransformersEngine(PromptTokenizer):
         return list(self._replies[key])
 
     def stops(self) -> frozenset[int]:
-        """Tokens that end a turn, from the tokenizer and the model's generation config."""
+        """Tokens that end a turn, from the tokenizer, its chat template and the model's generation
+        config.
+        """
         named = self.model.generation_config.eos_token_id
         if not isinstance(named, list):
             named = [named]
-        return frozenset({self.tokenizer.eos_token_id, *named} - {None})
+        return frozenset({self.tokenizer.eos_token_id, *named, *self._turn_ends} - {None})
 
 
 def load_engine(

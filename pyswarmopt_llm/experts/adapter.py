@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
+
+from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
@@ -20,7 +22,14 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import ADAPTER_FILES, local_directory, read_json
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, opened, read_header
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
+from pyswarmopt_llm.experts.safetensors_file import (
+    DTYPES,
+    TensorHeader,
+    opened,
+    read_header,
+    require_finite,
+)
 
 T = TypeVar("T")
 # Options of adapters that are more than changes of linear layers' weights.
@@ -41,11 +50,31 @@ _MORE = (
     "megatron_config",
     "fan_in_fan_out",
 )
+# Settings that PEFT writes into most files and that change no weights.
+_COMMON = (
+    "peft_type",
+    "task_type",
+    "auto_mapping",
+    "peft_version",
+    "revision",
+    "inference_mode",
+    "lora_dropout",
+    "init_lora_weights",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "megatron_core",
+    "qalora_group_size",
+)
 # Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
 # those of the second line on loading, by the base alone; all others need numbers that no file holds.
 KEEPS_BASE = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
 CHANGES_BASE = frozenset({"pissa", "olora"})
 _WEIGHTS = "adapter_model.safetensors"
+_TRAIN_AGAIN = "train or export the adapter again"
+_SCALE = "correct lora_alpha in its adapter_config.json"
+# Settings that no version of PEFT has, and that change nothing.
+_MARKS = frozenset({"unsloth_fixed"})
 _KEY = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 # Added to names by torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
 _WRAPPERS = re.compile(
@@ -75,7 +104,9 @@ class NotPlain(UserError):
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The settings of an adapter, with PEFT's names, defaults and rules."""
+    """The settings of an adapter, with PEFT's names, defaults and rules; `unknown` names those that
+    are on and that this version of PEFT does not know.
+    """
 
     base_model_name_or_path: str | None = None
     r: int = 8
@@ -84,6 +115,7 @@ class AdapterConfig:
     target_modules: str | list[str] | None = None
     rank_pattern: dict[str, int] | None = None
     alpha_pattern: dict[str, float] | None = None
+    unknown: tuple[str, ...] = ()
 
     def selects(self, module: str) -> bool:
         """Whether `target_modules` selects a linear layer."""
@@ -132,7 +164,28 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         raise UserError(
             f"{path}: base_model_name_or_path contains control characters; set it to the base model"
         )
-    return config
+    return replace(config, unknown=_unknown(content))
+
+
+def _unknown(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings that are on, and that this version of PEFT ignores."""
+    ours = {*AdapterConfig.__annotations__, *_MORE, *_MARKS, *_COMMON} - {"unknown"}
+    on = sorted(name for name, value in content.items() if value and name not in ours)
+    if not on:  # PEFT's import takes seconds
+        return ()
+    quiet_bitsandbytes()
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, LoraConfig
+
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(content.get("peft_type"), LoraConfig)
+    known = {setting.name for setting in fields(kind)}
+    return tuple(name for name in on if name not in known)
+
+
+def read_whole(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Name and values of each tensor in an adapter's file, of any kind."""
+    with opened(folder / _WEIGHTS) as stored:
+        for name in stored.keys():  # noqa: SIM118
+            yield name, stored.get_tensor(name)
 
 
 def _refuse(path: Path, config: Mapping[str, Any], start: str) -> None:
@@ -370,12 +423,10 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     with opened(file) as stored:
         for module, shape in info.modules.items():
             b, a = (stored.get_tensor(key).float() for key in shape.keys)
-            if not (b.isfinite().all() and a.isfinite().all()):
-                raise UserError(
-                    f"{file}: the weights for {module} are NaN or infinite; train or export the "
-                    "adapter again"
-                )
-            factors[module] = LowRank(b=b * shape.scale, a=a)
+            require_finite(str(file), zip(shape.keys, (b, a), strict=True), _TRAIN_AGAIN)
+            scaled = b * shape.scale
+            require_finite(f"{file} times its scale {shape.scale:g}", [(module, scaled)], _SCALE)
+            factors[module] = LowRank(b=scaled, a=a)
     return Adapter(info, factors)
 
 

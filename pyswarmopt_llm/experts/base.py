@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +14,14 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
-from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, NF4, local_directory, read_json
+from pyswarmopt_llm.experts.files import (
+    EMBEDDED,
+    GGUF,
+    NF4,
+    local_directory,
+    model_files,
+    read_json,
+)
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
     NO_CODE,
@@ -146,8 +154,8 @@ def refuse_quantised(base: BaseModel) -> None:
 
 
 def _fingerprint(path: Path) -> str:
-    files = sorted(file for file in path.iterdir() if file.suffix in _PARTS and file.is_file())
-    return digest({file.name: sample_digest(file) for file in files})
+    files = [file for file in model_files(path) if file.suffix in _PARTS]
+    return digest({str(file.relative_to(path)): sample_digest(file) for file in files})
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -214,11 +222,11 @@ def linear_layers(base: BaseModel) -> Mapping[str, tuple[int, ...]]:
     `empty_model`.
     """
     model = empty_model(base)
-    own = {name for name, _ in model.named_parameters()}  # a shared weight has its first name
+    owners = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
     return {
         name: tuple(module.weight.shape)
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and f"{name}.weight" in own
+        if isinstance(module, torch.nn.Linear) and owners[id(module.weight)] == 1
     }
 
 

@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, linear_layers
+from pyswarmopt_llm.experts.files import chat_template_in
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
@@ -156,6 +157,28 @@ def base_problems(info: AdapterInfo, base: BaseModel) -> Iterator[ExpertProblem]
             f"help less or add noise, so score it ({command('eval', **models, task='TASK.json')})"
         )
         yield ExpertProblem(info.name, text, "warning")
+    for text in prompt_problems(info, base):
+        yield ExpertProblem(info.name, text, "warning")
+
+
+def prompt_problems(info: AdapterInfo, base: BaseModel) -> Iterator[str]:
+    """Warnings that an expert may not be prompted or applied as it was trained."""
+    theirs, ours = chat_template_in(info.path), chat_template_in(base.path)
+    if theirs is not None and ours is None:
+        yield (
+            f"its tokenizer has a chat template, but {base.spec} has none, so prompts are plain text; "
+            "add the template to the base model's tokenizer"
+        )
+    elif theirs is not None and theirs != ours:
+        yield (
+            f"its tokenizer has another chat template than {base.spec}, whose template is used; if it "
+            "was trained with its own, put that into the base model's tokenizer"
+        )
+    if unknown := info.config.unknown:
+        yield (
+            f"adapter_config.json sets {', '.join(unknown)}, which the installed PEFT does not know, so "
+            "it has no effect here; install the version of PEFT that wrote the adapter, and compare"
+        )
 
 
 def _misfit(info: AdapterInfo, base: BaseModel) -> str:

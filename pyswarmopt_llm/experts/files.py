@@ -25,8 +25,10 @@ ADAPTER_FILES = (
     "adapter_config.json",
     "adapter_model.safetensors",
     "tokenizer*.json",
+    "*.jinja",
     "README.md",
 )
+_NAMED_TEMPLATES = "additional_chat_templates"
 PREFIX = "base_model.model."  # peft's prefix of module names in a causal language model
 # of adapter_config.json: what PEFT, vLLM and llama.cpp take for a plain LoRA
 _PLAIN = {
@@ -71,6 +73,25 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
             f"{spec}: no such directory, and loading it from the hub failed "
             f"({type(error).__name__}: {first_line(error)}); check the name"
         ) from error
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model's directory, named chat templates included."""
+    files = [*folder.iterdir(), *folder.glob(f"{_NAMED_TEMPLATES}/*.jinja")]
+    return sorted(file for file in files if file.is_file())
+
+
+def chat_template_in(folder: Path) -> str | None:
+    """The default chat template in the files of a tokenizer; None if there is none."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return regular.read_text(file).strip()
+    settings = folder / "tokenizer_config.json"
+    template = read_json(settings).get("chat_template") if settings.is_file() else None
+    if isinstance(template, list):  # of named ones
+        named = [each for each in template if isinstance(each, dict)]
+        template = {each.get("name"): each.get("template") for each in named}.get("default")
+    return template.strip() if isinstance(template, str) else None
 
 
 def require_inputs(adapters: Iterable[str | Path], base: str | None = None) -> None:
@@ -140,9 +161,11 @@ def write_adapter(
         card: text of README.md; default: no card.
 
     Raises:
-        UserError: `out` already exists or cannot be created.
+        UserError: `out` already exists or cannot be created, or a tensor is not finite.
     """
     from safetensors.torch import save_file
+
+    from pyswarmopt_llm.experts.safetensors_file import require_finite
 
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
     rank = mode(ranks.values())
@@ -160,6 +183,7 @@ def write_adapter(
     for module, (b, a) in factors.items():
         tensors[f"{PREFIX}{module}.lora_A.weight"] = a.contiguous()
         tensors[f"{PREFIX}{module}.lora_B.weight"] = b.contiguous()
+    require_finite(str(out), tensors.items(), "check the weights of the adapters it was made from")
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     with atomic_directory(out) as folder:
         (folder / "adapter_config.json").write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.experts.safetensors_file import StoredTensors, read_header
+from pyswarmopt_llm.experts.files import model_files
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors, read_header, require_finite
 
+_DAMAGED = "check the models' weights; one is damaged, or the sum is too large for the base's dtype"
 # Files beside the weights that make a loadable model.
 _COMPANIONS = frozenset({".json", ".jinja", ".model", ".txt"})
 
@@ -66,6 +69,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
             )
         tensors = StoredTensors(model.weight_files)
         _check_weights(name, tensors, base, expected)
+        _check_tokens(name, model, base)
         found.append(ModelInfo(name, model.path, tensors, model.fingerprint))
     return found
 
@@ -83,6 +87,33 @@ def _check_weights(
                 f"{here or 'missing'} in the base model {base.spec}; "
                 "use only models fine-tuned from that base model"
             )
+
+
+def _check_tokens(name: str, model: BaseModel, base: BaseModel) -> None:
+    """Refuse a model whose tokenizer gives a token of the base another number: its rows of embeddings
+    are of other tokens, whatever their shape.
+    """
+    if not (_has_tokenizer(model) and _has_tokenizer(base)) or _same_tokenizer(model, base):
+        return
+    theirs = load_tokenizer(model).get_vocab()
+    for token, number in load_tokenizer(base).get_vocab().items():
+        if theirs.get(token, number) != number:
+            raise UserError(
+                f"{name}: its tokenizer gives {token!r} the number {theirs[token]}, but that of "
+                f"{base.spec} {number}, so their embeddings are of different tokens; use only models "
+                "fine-tuned from that base model"
+            )
+
+
+def _has_tokenizer(model: BaseModel) -> bool:
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+    return any((model.path / name).is_file() for name in names)
+
+
+def _same_tokenizer(model: BaseModel, base: BaseModel) -> bool:
+    """Whether both have the same tokenizer.json."""
+    theirs, ours = (each.path / "tokenizer.json" for each in (model, base))
+    return theirs.is_file() and ours.is_file() and filecmp.cmp(theirs, ours, shallow=False)
 
 
 def _is_copy(tensors: StoredTensors, name: str, expected: Mapping[str, Sequence[int]]) -> bool:
@@ -111,6 +142,7 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         names = [name for name in read_header(file) if name in values]
         if names:
             part = {name: values[name].contiguous() for name in names}
+            require_finite(f"the mixture for {base.spec}", part.items(), _DAMAGED)
             save_file(part, folder / file.name, {"format": "pt"})
             files |= dict.fromkeys(names, file.name)
     text = json.dumps({"metadata": {}, "weight_map": files}, indent=2)
@@ -127,7 +159,7 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
     home = base.path.resolve()
     if home.parent.name == "snapshots":  # the hub's cache, whose files are links to blobs/
         home = home.parent.parent
-    for file in base.path.iterdir():
+    for file in model_files(base.path):
         if file.suffix not in _COMPANIONS or file.name.endswith(".index.json"):
             continue
         if not file.resolve().is_relative_to(home):
@@ -135,4 +167,6 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
                 f"{file} is a link to a file outside {base.spec}, which would be copied; replace "
                 "the link with the file, or remove it"
             )
-        shutil.copyfile(file, folder / file.name)
+        copy = folder / file.relative_to(base.path)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,27 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
             part = stored.get_slice(name)
             found[name] = TensorHeader(tuple(part.get_shape()), part.get_dtype())
     return found
+
+
+def require_finite(where: str, tensors: Iterable[tuple[str, Tensor]], remedy: str) -> None:
+    """Refuse tensors that are not finite.
+
+    Args:
+        where: file or model, for the message.
+        tensors: name and values of each; read one at a time.
+        remedy: end of the message.
+
+    Raises:
+        UserError: names the first such tensor.
+
+    Example:
+        >>> require_finite("a.safetensors", [("b", torch.tensor([1.0, float("nan")]))], "export it again")
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: a.safetensors: the values of b are NaN or infinite; export it again
+    """
+    for name, values in tensors:
+        if not bool(values.isfinite().all()):
+            raise UserError(f"{where}: the values of {name} are NaN or infinite; {remedy}")
 
 
 class StoredTensors(Computed[Tensor]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from pyswarmopt_llm.common.interfaces import Engine, Format, Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.compatibility import inspect_experts, prompt_problems
 from pyswarmopt_llm.mix import saved_kind
+
+log = logging.getLogger(__name__)
 
 
 def open_model(
@@ -99,6 +102,10 @@ def adapter_patch(base: str, adapter: str) -> Patch:
         >>> engine = open_model("my/base")  # doctest: +SKIP
         >>> engine.load(adapter_patch("my/base", "adapters/math"))  # doctest: +SKIP
     """
-    report = inspect_experts([adapter], resolve_base(base))
+    resolved = resolve_base(base)
+    report = inspect_experts([adapter], resolved)
     report.require("delta")
-    return Patch(low_rank=load_factors(report.experts[0]))
+    (info,) = report.experts
+    for text in prompt_problems(info, resolved):
+        log.warning("%s: %s", info.name, text)
+    return Patch(low_rank=load_factors(info))

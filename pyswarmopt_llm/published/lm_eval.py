@@ -169,11 +169,12 @@ def _harness_model(engine: Engine) -> Any:
     nothing = ""
     if tokenizer is not None:
         nothing = tokenizer.bos_token or tokenizer.eos_token or ""
+    verbatim = getattr(engine, "verbatim", str)
 
     def split(context: str, continuation: str) -> tuple[str, str]:
         # White space goes with the following text, and the first token of a text has no context.
         kept = context.rstrip()
-        return kept or nothing, context[len(kept) :] + continuation
+        return verbatim(kept or nothing), context[len(kept) :] + continuation
 
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
@@ -185,7 +186,7 @@ def _harness_model(engine: Engine) -> Any:
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
             how = normalize_gen_kwargs(requests[0].args[1])  # the task's, for all documents
-            prompts = [request.args[0] for request in requests]
+            prompts = [verbatim(request.args[0]) for request in requests]
             texts = engine.generate(prompts, max_new_tokens=how["max_gen_toks"])
             return [postprocess_generated_text(text, how["until"], None) for text in texts]
 

@@ -9,7 +9,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import PairedComparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
-from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
+from pyswarmopt_llm.report.phrases import more_examples, one_line, p_text, score_text, tested
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
@@ -62,6 +62,8 @@ def between(
     if split == "dev":
         reasons = ("Searches and training use the dev examples; also compare on test.",)
     kind = KINDS[pair.sign]
+    if kind == "level" and split == "test":
+        reasons = more_examples(pair.needed, pair.n)
     said = f"{upper_first(first)} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
     return Verdict(kind, sentence, reasons)

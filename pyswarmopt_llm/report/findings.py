@@ -4,16 +4,16 @@ next steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
-from pyswarmopt_llm.report.phrases import one_line, score, score_text, tested
+from pyswarmopt_llm.report.phrases import more_examples, one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
 from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
@@ -21,6 +21,12 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, TaskForm
 if TYPE_CHECKING:
     from rich.console import Console
 
+ENDED = {
+    "proposals": "after {} proposals",
+    "max_iter": "after {} iterations, the limit",
+    "patience": "no better candidate for {} iterations",
+    "max_evals": "after {} evaluations, the limit",
+}
 KINDS = {1: "better", 0: "level", -1: "worse"}
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 FEW = 20  # dev examples below which one of them moves a score by more than 0.05
@@ -35,7 +41,7 @@ class Verdict:
         kind: ``better``, ``level`` or ``worse`` than the strongest control, ``same`` (the result is
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
-        sentence: the answer, in at most 20 words with one number.
+        sentence: the answer, in at most 20 words with one score, or two if it is no.
         reasons: the reasons for it, one sentence each.
     """
 
@@ -112,7 +118,8 @@ def verdict(result: RunResult) -> Verdict:
     scores = f"{ours:.3f} vs. {theirs:.3f} on {pair.n:,} test examples"
     reason = f"Compared with {other}: {scores}, {tested(pair)}."
     kind = KINDS[pair.sign]
-    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
+    more = more_examples(pair.needed, pair.n) if kind == "level" else ()
+    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason, *more))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
@@ -127,13 +134,13 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the mixture is not significantly better than the fine-tuned base model, which scores 0.850 on test.'
+        'No: the mixture (0.840 on test) is not significantly better than the fine-tuned base model (0.850).'
     """
     if kind == "better":
         return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
     if kind == "level":
-        return f"No: {best} is not significantly better than {other}, which scores {theirs:.3f} on test."
-    return f"No: {other} scores {theirs:.3f} on test, significantly better than {best}."
+        return f"No: {best} ({ours:.3f} on test) is not significantly better than {other} ({theirs:.3f})."
+    return f"No: {other} ({theirs:.3f} on test) is significantly better than {best} ({ours:.3f})."
 
 
 def strongest(result: RunResult) -> tuple[str, float]:
@@ -252,10 +259,27 @@ def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
     if config.method in MODELS:
-        return f"a surrogate model ({config.method}), space {one_line(config.space)}"
+        told = "each example's score" if config.method == "items" else "the mean score"
+        return f"a Gaussian process of {told} proposes, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
+
+
+def ended(stop: Mapping[str, Any]) -> str:
+    """Why a search ended, in words.
+
+    Args:
+        stop: reason -> value, as in ``result.json``.
+
+    Example:
+        >>> ended({"proposals": 6}), ended({"patience": 3, "wall_clock": 9})
+        ('after 6 proposals', 'no better candidate for 3 iterations; wall clock: 9')
+    """
+    return "; ".join(
+        ENDED.get(reason, reason.replace("_", " ") + ": {}").format(value)
+        for reason, value in stop.items()
+    )
 
 
 def next_steps(about: About, result: RunResult) -> dict[str, str]:
@@ -305,7 +329,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
     for part in (
         found.verdict.sentence,
         table,
-        *found.verdict.reasons[:1],
+        *found.verdict.reasons[:2],
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",

@@ -56,6 +56,20 @@ def tested(pair: PairedComparison) -> str:
     return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(pair.p_value)}"
 
 
+def more_examples(needed: int | None, n: int) -> tuple[str, ...]:
+    """How many test examples a difference that was not found would need, as one sentence; nothing if
+    no more than the `n` there are.
+
+    Example:
+        >>> more_examples(2353, 100)
+        ('A difference of this size would need about 2,400 test examples (80% power).',)
+    """
+    if needed is None or needed <= n:
+        return ()
+    rounded = round(needed, 2 - len(str(needed)))
+    return (f"A difference of this size would need about {rounded:,} test examples (80% power).",)
+
+
 def one_line(value: object) -> str:
     """`value` with single spaces and no line breaks."""
     return " ".join(str(value).split())

@@ -28,6 +28,7 @@ from pyswarmopt_llm.common.statistics import (
     compare_paired,
     compare_whole,
     estimate,
+    needed_for,
     score_interval,
     without_rounding,
 )
@@ -156,6 +157,7 @@ def combined_difference(
         signs.size,
         int((signs > 0).sum()),
         int((signs < 0).sum()),
+        needed_for(gain, found.error, signs.size),
     )
 
 

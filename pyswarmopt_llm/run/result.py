@@ -30,12 +30,15 @@ class Outcome:
         value: its score.
         items: packed scores of the items; empty if they have none.
         named: further numbers from a score function.
+        answers: the letter or text chosen for each item; empty if no options are compared, and on
+            dev.
         whole: of a score of all items together.
     """
 
     value: float
     items: Packed = ""
     named: dict[str, float] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
     whole: Whole | None = None
 
     @property

@@ -193,7 +193,10 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     outcomes = {}
     asked = {}
     for name, score in scores.items():
-        outcomes[name] = Outcome(score.value, pack(score.per_item), dict(score.named), score.whole)
+        answers = list(score.answers) if score.margins and split == "test" else []
+        outcomes[name] = Outcome(
+            score.value, pack(score.per_item), dict(score.named), answers, score.whole
+        )
         asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}

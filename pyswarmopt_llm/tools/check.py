@@ -7,6 +7,7 @@ is compared with PEFT's; log-probabilities show that it reaches the model.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.tools.export import load_by_peft
 
+log = logging.getLogger(__name__)
 PROMPTS = ("What is the capital of France?", "Name three colours.")
 ROUNDING = 1e-5  # rounding in float32, relative to an adapter's norm
 
@@ -53,6 +55,8 @@ def check(
     """
     resolved = resolve_base(base)
     report = inspect_experts(adapters, resolved)
+    for problem in report.warnings:
+        log.warning("%s", problem)
     faults = dict.fromkeys(report.names, "")
     faults |= {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if not faults[info.name]]

@@ -7,10 +7,13 @@ DoRA's magnitudes and what PiSSA takes from the base.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,13 @@ from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import Format
 from pyswarmopt_llm.common.options import FORMATS
 from pyswarmopt_llm.engine.mixing import PatchedWeights
-from pyswarmopt_llm.experts.adapter import NotPlain, adapter_folder, read_adapter, read_config
+from pyswarmopt_llm.experts.adapter import (
+    NotPlain,
+    adapter_folder,
+    read_adapter,
+    read_config,
+    read_whole,
+)
 from pyswarmopt_llm.experts.base import (
     BaseModel,
     linear_layers,
@@ -37,13 +46,21 @@ from pyswarmopt_llm.experts.files import PREFIX, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions
 from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
 from pyswarmopt_llm.experts.quantised import type_of_file
-from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors, require_finite
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.use.opening import check_unchanged, model_of
 
+log = logging.getLogger(__name__)
+_TOO_LARGE = (
+    "its change is too large for this dtype; use a base model stored in float32 or bfloat16"
+)
+_LENGTH = 16  # tokens of the text on which a flat adapter is compared
+# What the logits of a flat adapter may differ by: rounding in float32, and a share of its effect.
+_LOGIT_ROUNDING = 1e-3
+_LOGIT_SHARE = 0.01
 _LIBRARY = {"merged": "transformers", "peft": "peft"}  # format -> library that loads it
 # Missing tensors that PEFT does not need: of towers, such as for images, and VB-LoRA's shared bank.
 _UNNEEDED = re.compile("tower|vision|visual|image|audio|_bank")
@@ -173,8 +190,9 @@ def flatten(spec: str, base: BaseModel, rank: int) -> dict[str, Truncated]:
         UserError: PEFT cannot merge the adapter, or it changes no linear layers, or other parts.
     """
     linear = linear_layers(base)
-    merged = _merged_by_peft(base, spec)
-    before = dict(load_model(base, torch.float32)[0].named_parameters(remove_duplicate=False))
+    merged, expected = _merged_by_peft(base, spec)
+    plain, _ = load_model(base, torch.float32)
+    before = dict(plain.named_parameters(remove_duplicate=False))
     parts = {}
     for name, value in merged.named_parameters():
         change = value - before.get(name, torch.zeros(()))
@@ -187,7 +205,48 @@ def flatten(spec: str, base: BaseModel, rank: int) -> dict[str, Truncated]:
             parts[name] = truncate_dense(change, rank)
     if not parts:
         raise UserError(f"{spec} does not change {base.spec}; train it, or export it again")
+    _check_logits(spec, plain, merged, parts, expected)
     return parts
+
+
+def _check_logits(
+    spec: str, plain: Any, merged: Any, changed: Iterable[str], expected: Tensor
+) -> None:
+    """Check that the changes of these weights, each in its own layer, are the adapter's.
+
+    Args:
+        spec: adapter.
+        plain: base; its layers get hooks.
+        merged: base with the adapter merged into its weights.
+        changed: names of the changed weights.
+        expected: logits of the base with the adapter, not merged.
+
+    Raises:
+        UserError: the logits differ, as with layers that share a weight.
+    """
+    bare = logits_of(plain)
+    for name in changed:
+        layer = plain.get_submodule(name.removesuffix(".weight"))
+        layer.register_forward_hook(partial(_by_weight, merged.get_parameter(name)))
+    apart = (logits_of(plain) - expected).abs().max()
+    if not apart <= _LOGIT_ROUNDING + _LOGIT_SHARE * (expected - bare).abs().max():
+        raise UserError(
+            f"{spec}: as a plain LoRA it would give other logits than in PEFT (by {apart:.2g}), for "
+            "example because layers share a weight; use it with PEFT"
+        )
+
+
+def _by_weight(weight: Tensor, layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """The output of a linear layer with another weight."""
+    return torch.nn.functional.linear(inputs[0], weight, layer.bias)
+
+
+def logits_of(model: Any) -> Tensor:
+    """A model's logits for a short text of its first tokens, (L, V)."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(min(_LENGTH, rows))[None]
+    logits: Tensor = model(input_ids=ids).logits[0]
+    return logits
 
 
 def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | None) -> None:
@@ -201,6 +260,8 @@ def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | Non
     model, _ = load_model(base, "auto" if form is None else torch.float32)
     mixing = PatchedWeights(model, StoredTensors(base.weight_files))
     mixing.load(replace(patch, format=form))
+    changed = ((name, model.get_parameter(name)) for name in patch.low_rank)
+    require_finite(f"{adapter} merged into {base.spec} ({model.dtype})", changed, _TOO_LARGE)
     # save_pretrained refuses some bases' own, which is copied below
     model.generation_config = GenerationConfig()
     with loading(base.spec, "transformers cannot save the merged model"):
@@ -208,15 +269,20 @@ def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | Non
     copy_companions(base, folder)
 
 
-def _merged_by_peft(base: BaseModel, spec: str) -> Any:
-    """The base with an adapter merged into it by PEFT, in float32.
+def _merged_by_peft(base: BaseModel, spec: str) -> tuple[Any, Tensor]:
+    """The base with an adapter merged into it by PEFT, in float32, and its logits before merging.
 
     Raises:
-        UserError: the base is packed, or PEFT does not merge the adapter or ignores part of it.
+        UserError: the base is packed, weights are not finite, or PEFT does not merge the adapter or
+            ignores part of it.
     """
     refuse_quantised(base)
     folder = adapter_folder(spec)
-    read_config(folder / "adapter_config.json", plain=False)
+    config = read_config(folder / "adapter_config.json", plain=False)
+    if config.unknown:
+        names = ", ".join(config.unknown)
+        log.warning("%s: the installed PEFT does not know %s, and ignores it", spec, names)
+    require_finite(str(folder), read_whole(folder), "train or export the adapter again")
     model, _ = load_model(base, torch.float32)
     adapted, ignored, missing = load_by_peft(model, folder)
     if wrong := [*missing, *ignored]:
@@ -225,7 +291,8 @@ def _merged_by_peft(base: BaseModel, spec: str) -> Any:
             "model it was trained on, or export it again"
         )
     with loading(str(folder), "PEFT cannot merge it; use the library that wrote it"):
-        return adapted.merge_and_unload()
+        expected = logits_of(adapted)
+        return adapted.merge_and_unload(), expected
 
 
 def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str], list[str]]:

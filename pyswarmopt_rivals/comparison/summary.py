@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.statistics import (
     by_question,
     estimate,
     interval,
+    items_needed,
     paired_test,
     without_rounding,
 )
@@ -166,6 +167,8 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
         "difference": difference,
         "interval": list(ends),
         "p": p_value,
+        "n": ours.shape[1],
+        "needed": items_needed((ours - theirs).mean(0), first.asked["test"]),
         "corrected": {
             "rivals": rivals,
             "interval": list(test(level=LEVEL / rivals).interval),

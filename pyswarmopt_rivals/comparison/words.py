@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.report.phrases import p_text
+from pyswarmopt_llm.report.phrases import more_examples, p_text
 from pyswarmopt_rivals.comparison.contestants import TRAINED
 from pyswarmopt_rivals.comparison.summary import SINGLE
 from pyswarmopt_rivals.methods.method import RANDOM, WITH_DEV
@@ -128,4 +128,5 @@ def first_on(name: str, scores: str, against: Json) -> str:
     )
     if low > 0:
         return f"{name} ranks first and is significantly better than the best expert: {seen}."
-    return f"{name} ranks first, but is not significantly better than the best expert: {seen}."
+    more = " ".join(more_examples(against.get("needed"), against.get("n", 0)))
+    return f"{name} ranks first, but is not significantly better than the best expert: {seen}. {more}".rstrip()

@@ -16,7 +16,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.files.regular import storable
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.chat import reply_frame
+from pyswarmopt_llm.engine.chat import open_thought, reply_frame
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.run.record import Row, Store
@@ -220,7 +220,8 @@ class ReplyLog:
             counts = weights(np.array([samples[best[k]].scores[k] for k in there]))
             for number, count in zip(there, counts, strict=True):
                 chosen = samples[best[number]]
-                text = opening + chosen.replies[number]
+                reply = chosen.replies[number].removeprefix(open_thought(self.prompts[number]))
+                text = opening + reply
                 if not chosen.cut[number]:
                     text += ending
                 if text:

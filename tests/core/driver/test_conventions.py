@@ -131,10 +131,3 @@ def test_vectorized_is_told_and_not_guessed():
         pso.minimize(lambda x: x**2, BOX, max_evals=9)
     with pytest.raises(ValueError, match="vectorized='auto'"):
         pso.minimize(bowl, BOX, vectorized="auto", max_evals=9)
-
-
-def test_the_removed_surrogate_runs_the_default_and_warns():
-    with pytest.warns(FutureWarning, match="surrogate") as met:
-        old = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0, recipe="surrogate")
-    assert met[0].filename == __file__
-    assert old.x.tolist() == pso.minimize(bowl, [(-5, 5)] * 2, max_evals=30, seed=0).x.tolist()

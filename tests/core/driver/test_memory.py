@@ -109,6 +109,21 @@ def test_starting_and_best_known_points_together_are_one_population():
     assert first == [*start, [1.0, 1.0], [2.0, 1.0]]
 
 
+@pytest.mark.parametrize("known", ["repeated", "almost equal", "on a line"])
+@pytest.mark.parametrize("recipe", ["covariant", "constriction"])
+def test_known_points_that_are_alike_do_not_make_a_swarm_that_has_collapsed(recipe, known):
+    """The least of the ellipse is at (.7, -.2), which no known point is near."""
+    noise = np.random.default_rng(0).standard_normal((60, 2))
+    line = np.column_stack([np.linspace(-1, 1, 60), np.zeros(60)])
+    far = {"repeated": -0.5 + 0 * noise, "almost equal": -0.5 + 1e-9 * noise, "on a line": line}
+    ellipse = lambda x: float((x[0] - 0.7) ** 2 + 10 * (x[1] + 0.2) ** 2)  # noqa: E731
+    values = [ellipse(x) for x in far[known]]
+    r = pso.minimize(
+        ellipse, [(-1, 1)] * 2, recipe=recipe, known=(far[known], values), max_evals=150, seed=0
+    )
+    assert r.fun < 0.05 < min(values)
+
+
 def test_known_points_may_be_a_data_frame():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1, 3], "b": [0, 1], "c": ["x", "y"]})

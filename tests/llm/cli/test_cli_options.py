@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.cli.options import REMOVED, spread
+from pyswarmopt_llm.cli.options import spread
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 
@@ -82,15 +82,3 @@ def test_a_config_file_of_wrong_types_is_refused(
     (tmp_path / "c.toml").write_text(f'experts = ["x", "y"]\nout = "r"\n{line}\n')
     code, _, error = swarm_llm(capsys, "search", "--config", tmp_path / "c.toml")
     assert code == 2 and wrong in error and not seen
-
-
-@pytest.mark.parametrize(
-    "words", [("sketch",), ("search", "--gone", "x"), ("search", "--set=gone=x")]
-)
-def test_what_is_gone_says_what_to_use(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("sketch", "--gone"):
-        monkeypatch.setitem(REMOVED, name, "use the other one")
-    code, _, error = swarm_llm(capsys, *words)
-    assert code == 2 and error.count("\n") == 1 and "use the other one" in error

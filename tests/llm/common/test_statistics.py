@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.statistics import (
     compare_paired,
     corrected,
     interval,
+    items_needed,
     paired_test,
 )
 
@@ -40,6 +41,32 @@ def test_of_grades_it_is_students_test_of_the_items_and_two_more() -> None:
     found = paired_test(d)
     assert found.p_value == pytest.approx(theirs.pvalue)
     assert found.interval == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+@pytest.mark.parametrize(("wins", "losses", "n"), [(2, 1, 100), (12, 4, 60), (30, 20, 200)])
+def test_the_items_needed_give_four_fifths_power(wins: int, losses: int, n: int) -> None:
+    """The exact power of McNemar's test at that number, summed over all outcomes."""
+    needed = items_needed([1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses))
+    assert needed is not None
+    differ = (wins + losses) / n
+    power = 0.0
+    counts = np.arange(needed + 1)
+    likely = stats.binom.pmf(counts, needed, differ)
+    for count in counts[likely > 1e-6]:
+        won = np.arange(count + 1)
+        p = 2 * np.minimum(stats.binom.cdf(won, count, 0.5), stats.binom.sf(won - 1, count, 0.5))
+        chances = stats.binom.pmf(won, count, wins / (wins + losses))
+        power += likely[count] * chances[p < 0.05].sum()
+    assert 0.74 < power < 0.82
+
+
+def test_the_items_needed_of_repeated_questions_are_more() -> None:
+    d = [1.0, 0.0, -1.0, 1.0, 0.0]
+    once = items_needed(d)
+    twice = items_needed(d * 2, [*range(5)] * 2)
+    assert once is not None and twice is not None
+    assert twice == 2 * once
+    assert items_needed([0.0] * 5) is None
 
 
 def test_what_rounding_leaves_is_no_difference() -> None:

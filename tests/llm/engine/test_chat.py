@@ -14,18 +14,23 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered
+from pyswarmopt_llm.engine.chat import PromptTokenizer, rendered, reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import answer_formats_of, check_window
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.scores.tasks.answers import check
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.prepare import prepare
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% if enable_thinking is false %}<no>{% endif %}"
     "{% endif %}"
+)
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 TALK = [
     {"role": "user", "content": "I have a cat."},
@@ -78,6 +83,45 @@ def test_models_that_can_think_first_do_where_that_is_asked_for(
     assert "reached max_new_tokens (36)" in caplog.text
 
 
+OPENS = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+
+
+def test_a_thought_that_the_template_begins_is_closed_before_an_answer(tokenizer: Any) -> None:
+    """As Qwen 3's template does where no thought is asked for."""
+    tokenizer.chat_template = OPENS
+    head = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    closed = f"{head}\n</think>\n\n"
+    assert prompt_of(tokenizer, "", "Hi") == closed
+    assert prompt_of(tokenizer, "", "Hi", thinking=1) == head
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes."}]
+    assert split_chat(tokenizer, turns) == (closed, "Yes.<|im_end|>")
+    assert reply_frame(tokenizer) == ("", "<|im_end|>")
+
+
+def test_a_reply_that_never_ends_its_thought_answers_nothing(
+    tiny_base: Path, tokenizer: Any
+) -> None:
+    """The thought begins in the prompt, so that the model does not write its mark."""
+    tokenizer.chat_template = OPENS
+    engine = TransformersEngine(load_tiny(tiny_base)[0], tokenizer)
+    engine.thinking = 4
+    (text,) = engine.generate([engine.chat("Which one?")], 4)
+    assert text.startswith("<think>\n") and len(text) > len("<think>\n")
+    assert without_thoughts(text) == ""
+
+
+def test_a_reply_ends_where_the_template_ends_a_turn(tiny_base: Path, tokenizer: Any) -> None:
+    """The tokenizer and the configuration name another end."""
+    tokenizer.chat_template = CHATML
+    model, _ = load_tiny(tiny_base)
+    ends = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert ends in TransformersEngine(model, tokenizer).stops()
+    model.generation_config.eos_token_id = tokenizer.eos_token_id = 5
+    assert TransformersEngine(model, tokenizer).stops() == {5, ends}
+    tokenizer.chat_template = None
+    assert TransformersEngine(model, tokenizer).stops() == {5}
+
+
 def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
     file = write_task(tmp_path / "t.json", questions(4, 1), questions(4, 2))
     config = small(tiny_base, [tiny_base], [file], tmp_path / "run")
@@ -119,7 +163,8 @@ def test_every_score_of_written_replies_is_that_of_what_comes_after_the_thoughts
         "def all_words(replies):\n    return [len(reply.split()) for reply in replies]\n"
     )
     item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
-    plain = [name for name in METRICS if ":" not in name and name != "judge"]
+    others = ("judge", "tokens")  # which counts thoughts, too
+    plain = [name for name in METRICS if ":" not in name and name not in others]
     specs = [*plain, *(f"{tmp_path}/mine.py:{name}" for name in ("words", "all_words"))]
     for name in specs:
         try:

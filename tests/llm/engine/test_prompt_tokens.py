@@ -57,6 +57,7 @@ CONTEXTS = [
     "the answer is  ",
     " is the answer",
     "<s>the answer",
+    "<|im_start|>user\nthe answer",  # as a conversation begins, but given as is
     "a",
 ]
 
@@ -111,6 +112,7 @@ def test_a_text_has_the_tokens_that_the_harness_feeds(tokenizer: Any, harness: A
     ours, theirs = PromptTokenizer(tokenizer, None), harness(tokenizer)
     for context in CONTEXTS:
         ids = theirs.tok_encode(context)
+        context = ours.verbatim(context)
         closed = "</s>" in tokenizer.convert_ids_to_tokens(ids[-1:])
         assert ours.encode_prompt(context) == tuple(ids[:-1] if closed else ids)
         assert ours.count_tokens(context) == len(ids) - closed
@@ -143,6 +145,30 @@ def test_a_conversation_has_the_tokens_that_transformers_gives(kind: str) -> Non
         head, _ = encode_pair(engine.encode, prompt, "yes")
         assert list(head) == expected[: len(head)]
         assert engine.count_tokens(prompt) == len(expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("start", ["\ufeff", "<s>"])
+def test_what_stands_before_a_text_is_there_once(kind: str, start: str) -> None:
+    """A byte order mark is no text, and BOS begins the conversation, not its question."""
+    engine = PromptTokenizer(tokenizer_of(kind), None)
+    for template in (None, KINDS[kind][2]):
+        engine.tokenizer.chat_template = template
+        with_start, without = (
+            engine.encode_prompt(engine.chat(f"{before}yes or no?")) for before in (start, "")
+        )
+        if start in (engine.verbatim_start, "\ufeff"):
+            assert with_start == without
+        assert with_start.count(0) <= 1
+
+
+def test_a_conversation_that_is_written_out_is_not_put_into_another() -> None:
+    tokenizer = tokenizer_of("Qwen")
+    tokenizer.chat_template = CHATML
+    engine = PromptTokenizer(tokenizer, None)
+    prompt = engine.chat("yes or no?")
+    assert engine.chat(prompt) == prompt
+    assert engine.chat("user: yes or no?") == prompt.replace("yes", "user: yes")
 
 
 def test_a_token_that_the_model_does_not_have_is_named() -> None:

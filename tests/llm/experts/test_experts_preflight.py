@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,43 @@ def test_missing_and_extra_modules_block_factor_only(
     odd = make_expert("odd", 9, target_modules=["q_proj", "k_proj", "v_proj", "up_proj"])
     _, severity, spaces = only_problem(inspect_experts([tiny_experts[0], odd]))
     assert (severity, spaces) == ("error", {"factor"})
+
+
+@pytest.mark.parametrize("stored", ["file", "settings"])
+def test_another_chat_template_is_told(
+    stored: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    def put(template: str) -> None:
+        if stored == "file":
+            (expert / "chat_template.jinja").write_text(template)
+        else:
+            (expert / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+
+    expert = changed_copy(tiny_experts[0], tmp_path / "ant")
+    own = (tiny_base / "chat_template.jinja").read_text()
+    put(f"{own}\n")
+    base = resolve_base(str(tiny_base))
+    assert not inspect_experts([expert], base).problems
+    put("another")
+    text, severity, _ = only_problem(inspect_experts([expert], base))
+    assert "has another chat template than" in text and severity == "warning"
+    bare = Path(shutil.copytree(tiny_base, tmp_path / tiny_base.name))
+    (bare / "chat_template.jinja").unlink()
+    text, severity, _ = only_problem(inspect_experts([expert], resolve_base(str(bare))))
+    assert "has none, so prompts are plain text" in text and severity == "warning"
+
+
+def test_settings_that_are_on_and_that_peft_does_not_know_are_named(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    base = resolve_base(str(tiny_base))
+    off = {"use_hydra_lora": False, "heads": None, "new_list": [], "unsloth_fixed": True}
+    known = {"peft_version": "99.0", "megatron_core": "megatron.core", "ensure_weight_tying": True}
+    same = changed_copy(tiny_experts[0], tmp_path / "same", **off, **known)
+    assert not inspect_experts([same], base).problems
+    odd = changed_copy(tiny_experts[0], tmp_path / "odd", use_hydra_lora=True, heads=3)
+    text, severity, _ = only_problem(inspect_experts([odd], base))
+    assert "sets heads, use_hydra_lora, which the installed PEFT" in text and severity == "warning"
 
 
 def test_other_base_by_shape(tiny_base: Path, by_hand: Callable[..., Path]) -> None:

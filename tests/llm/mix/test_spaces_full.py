@@ -54,6 +54,21 @@ def models(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     ]
 
 
+def test_a_model_whose_tokens_have_other_numbers_is_refused(
+    tiny_base: Path, models: list[Path], tmp_path: Path
+) -> None:
+    """All shapes are alike."""
+    base = resolve_base(str(tiny_base))
+    other = Path(shutil.copytree(models[0], tmp_path / "other"))
+    content = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (other / "tokenizer.json").write_text(json.dumps(content))
+    inspect_models([str(models[1])], base)
+    with pytest.raises(UserError, match=r"other: its tokenizer gives '[ab]' the number \d+, but"):
+        inspect_models([str(models[1]), str(other)], base)
+
+
 def weights_of(path: Path, dtype: torch.dtype = torch.bfloat16) -> Tensors:
     return {name: p.detach().clone() for name, p in load_tiny(path, dtype)[0].named_parameters()}
 

@@ -10,20 +10,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from result_helpers import about_of, result_of
-from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.page import HEIGHT, WIDTH, picture, render_report
+from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.report.pages import plain
+from pyswarmopt_llm.report.pictures import HEIGHT, WIDTH, changes, kind_of, score_picture
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
@@ -195,16 +194,65 @@ def test_the_card_holds_the_prompt_and_needs_nothing_of_the_authors_disk(scoring
         assert "/home/anna" not in use and "--run" not in use
 
 
-@given(st.integers(3, 9), st.integers(3, 30), st.integers(0, 99))
-def test_the_picture_is_the_projection_of_scikit_learn(n: int, count: int, seed: int) -> None:
-    mixtures = np.random.default_rng(seed).dirichlet(np.ones(n), count)
-    names = [chr(97 + i) for i in range(n)]
-    rows = [row(i, 0, list(mixture), "10") for i, mixture in enumerate(mixtures)]
-    given = {"coefficients": dict(zip(names, mixtures[0], strict=True)), "best_single": "a"}
-    found = picture(rows, result_of(**given))
-    reference = PCA(2).fit(mixtures)
-    places = np.array([*(dot[:2] for dot in found["dots"]), *found["experts"].values()])
-    assert (places >= 0).all() and (places <= (WIDTH, HEIGHT)).all()
-    real = np.vstack([reference.transform(mixtures), reference.transform(np.eye(n))])
-    ours, theirs = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, real))
-    assert np.allclose(ours / ours.max(), theirs / theirs.max(), atol=0.01)
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40))
+def test_the_picture_of_scores_by_hand(values: list[float]) -> None:
+    """Every mark lies at its score, every step at the best so far, in units of the axes' ticks."""
+    rows = [replace(HISTORY[0], value=value, iteration=i > 2) for i, value in enumerate(values)]
+    picture = score_picture(rows)
+    (low, bottom), (high, top) = min(picture.up.items()), max(picture.up.items(), key=by_number)
+    unit = (bottom - top) / (float(high) - float(low))
+    places = [bottom - (value - float(low)) * unit for value in values]
+    assert [mark.y for mark in picture.marks] == pytest.approx(places, abs=0.2)
+    assert all(0 <= mark.x <= WIDTH and 0 <= mark.y <= HEIGHT for mark in picture.marks)
+    steps = [float(y) for y in re.findall(r"V([\d.]+)", picture.best)]
+    best = [bottom - (max(values[: i + 1]) - float(low)) * unit for i in range(1, len(values))]
+    assert steps == pytest.approx(best, abs=0.2)
+    assert picture.across["1"] == picture.marks[0].x
+
+
+def by_number(pair: tuple[str, float]) -> float:
+    return float(pair[0])
+
+
+@pytest.mark.parametrize(
+    ("iteration", "coefficients", "kind"),
+    [
+        (0, [0.0, 1.0], "expert"),
+        (0, [0.5, 0.5], "start"),
+        (0, [0.0, 0.0], "start"),
+        (0, [1.0, 1.0], "start"),
+        (0, [1.0, -1.0], "start"),
+        (2, [0.0, 1.0], "proposal"),
+    ],
+)
+def test_what_a_candidate_is(iteration: int, coefficients: list[float], kind: str) -> None:
+    assert kind_of(row(0, iteration, coefficients, "10")) == kind
+
+
+def test_won_and_lost_are_those_on_test_with_what_each_model_answered() -> None:
+    """The uniform average is the strongest control on test: right on items 1 to 6, the result on 1,
+    2 and 5 to 10.
+    """
+    result = result_of(
+        items={**ITEMS, "best_test": "1100111111", "uniform_test": "1111110000"},
+        **{
+            "experts": EXPERTS,
+            "best_test": 0.8,
+            "best_single_test": 0.3,
+            "uniform_test": 0.6,
+            "uniform_dev": 0.4,
+        },
+    )
+    answers = {"best": list("AABBAAAAAA"), "uniform": list("AAAAAABBBB")}
+    models = dict(result.models)
+    for name, letters in answers.items():
+        test = models[name].test
+        assert test is not None
+        outcome = replace(test.tasks["t"], answers=letters)
+        models[name] = replace(models[name], test=replace(test, tasks={"t": outcome}))
+    (found,) = changes(replace(result, models=models), {"t": Task("t", (), DEV)})
+    assert (found.split, found.control) == ("test", "the uniform average")
+    assert [one.item.id for one in found.won if one.item] == ["7", "8", "9", "10"]
+    assert [one.item.id for one in found.lost if one.item] == ["3", "4"]
+    assert {(one.ours, one.theirs) for one in found.won} == {("yes", "no")}
+    assert {(one.ours, one.theirs) for one in found.lost} == {("no", "yes")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,38 @@ def test_the_verdict_is_about_the_strongest_control(
     else:
         assert said.kind == "level"
     numbers = [f"{abs(task.test[name]) / N:.3f}" for name in ("best", control)]
-    assert numbers[said.kind != "better"] in said.sentence
+    assert numbers[0] in said.sentence
+    assert (numbers[1] in said.sentence) or said.kind == "better"
     assert f"{numbers[0]} vs. {numbers[1]}" in said.reasons[0]
+
+
+def test_a_difference_that_was_not_found_says_how_many_examples_it_needs() -> None:
+    """Two won and one lost of 100: at 5% and 80% McNemar's test needs 2,353 (Connor 1987)."""
+    found = result(TASKS["all alike"])
+    known = found.models["best_single"].test
+    assert known and found.best.test
+    right = [1.0] * 50 + [0.0] * 50
+    changed = [0.0, *right[1:50], 1.0, 1.0, *right[52:]]
+    for name, model in found.models.items():
+        row = changed if name == "best" else right
+        scores = replace(
+            known, value=sum(row) / N, tasks={"t": replace(known.tasks["t"], items=pack(row))}
+        )
+        found.models[name] = replace(model, test=scores)
+    said = verdict(found)
+    assert said.kind == "level" and len(said.reasons) == 2
+    assert said.reasons[1] == (
+        "A difference of this size would need about 2,400 test examples (80% power)."
+    )
+    assert len(verdict(result(TASKS["ahead of all"])).reasons) == 1
+    assert len(verdict(result(TASKS["all alike"])).reasons) == 1
 
 
 def test_of_equal_controls_the_simplest_is_named() -> None:
     found = result(TASKS["all alike"])
     found.models["commonest"] = found.models["base"]
     assert strongest(found)[0] == "commonest"
-    assert verdict(found).sentence.endswith("than the majority class, which scores 0.500 on test.")
+    assert verdict(found).sentence.endswith("better than the majority class (0.500).")
 
 
 def test_a_model_with_two_names_has_one_row() -> None:
@@ -124,11 +147,12 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_verdict_is_a_short_sentence_with_one_number(name: str) -> None:
-    sentence = verdict(SAID[name]).sentence
-    assert len(sentence.split()) <= 20 and sentence.endswith(".")
-    assert len(re.findall(r"\d\.\d{3}", sentence)) == 1
-    assert sentence.startswith(("Yes: ", "No: ", "Not known: "))
+def test_a_verdict_is_a_short_sentence_with_one_score_or_both(name: str) -> None:
+    said = verdict(SAID[name])
+    assert len(said.sentence.split()) <= 20 and said.sentence.endswith(".")
+    both = said.kind in ("level", "worse")
+    assert len(re.findall(r"\d\.\d{3}", said.sentence)) == 1 + both
+    assert said.sentence.startswith(("Yes: ", "No: ", "Not known: "))
 
 
 def test_an_alarm_is_the_verdict_and_nothing_is_published() -> None:

@@ -17,13 +17,13 @@ import numpy as np
 import peft
 import pytest
 import torch
-from changed_copies import edited
+from changed_copies import changed_copy, edited
 from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tools.export import export_model
+from pyswarmopt_llm.tools.export import _check_logits, export_model, logits_of
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 
@@ -68,6 +68,31 @@ def test_links_out_of_the_base_are_not_copied_into_a_merged_model(
     (base / "merges.txt").symlink_to(secret)
     with pytest.raises(UserError, match=r"merges\.txt is a link to a file outside"):
         export_model(str(tiny_experts[0]), tmp_path / "out", base=str(base))
+    assert not (tmp_path / "out").exists()
+
+
+def test_named_chat_templates_stay_with_a_merged_model(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    base = Path(shutil.copytree(tiny_base, tmp_path / "named"))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    templates = {"default": tokenizer.chat_template, "tool_use": "tools"}
+    tokenizer.chat_template = dict(templates)
+    tokenizer.save_pretrained(base)
+    export_model(str(tiny_experts[0]), tmp_path / "out", base=str(base))
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template == templates
+
+
+def test_a_merged_model_that_overflows_is_not_written(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "half"))
+    load_tiny(tiny_base, torch.float16)[0].save_pretrained(base)
+    big = changed_copy(tiny_experts[0], tmp_path / "big", lora_alpha=1e8)
+    with pytest.raises(UserError, match=r"big merged into .*float16.* are NaN or infinite"):
+        export_model(str(big), tmp_path / "out", base=str(base))
     assert not (tmp_path / "out").exists()
 
 
@@ -198,6 +223,41 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", tiny_base)[0] == 0
     edited(adapter, dict.popitem)  # peft would draw this tensor at random
     refused(capsys, tmp_path / "out", *words[1:])
+
+
+def test_an_adapter_of_another_kind_that_is_not_finite_is_refused(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
+    edited(adapter, lambda tensors: tensors[min(tensors)].view(-1)[3:4].fill_(torch.nan))
+    words = [adapter, "--base", tiny_base, "--format", "peft", "--rank", 4]
+    said = refused(capsys, tmp_path / "flat", *words)
+    assert "layers.0" in said and "are NaN or infinite" in said
+
+
+def test_changes_that_add_up_in_a_shared_weight_are_not_flattened(tiny_base: Path) -> None:
+    """peft changes the outputs of both layers; its merged weight has both changes."""
+
+    def shared() -> Any:
+        model = load_tiny(tiny_base)[0]
+        first, second = (layer.self_attn for layer in model.model.layers)
+        second.q_proj.weight = first.q_proj.weight
+        return model
+
+    config = peft.LoraConfig(
+        r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False
+    )
+    for layers, fits in (([0], True), ([0, 1], False)):
+        config.layers_to_transform = layers
+        with torch.no_grad():
+            adapted = peft.get_peft_model(shared(), config).eval()
+            expected = logits_of(adapted)
+            merged = adapted.merge_and_unload()
+            if fits:
+                _check_logits("ant", shared(), merged, [Q], expected)
+                continue
+            with pytest.raises(UserError, match="layers share a weight"):
+                _check_logits("ant", shared(), merged, [Q], expected)
 
 
 def test_a_changed_embedding_is_not_dropped_silently(
