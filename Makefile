@@ -1,5 +1,5 @@
-# make setup | demo | test | test-core | test-dtype | test-slow | test-wheel | test-all | fuzz | lint | docs | dist | checksums | bench |
-# bench-default | canary | clean
+# make setup | demo | test | test-core | test-dtype | test-slow | test-wheel | test-all | coverage | fuzz | lint | docs | dist |
+# checksums | bench | bench-default | canary | clean
 # Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test), DTYPE (of test-dtype).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 # Without it every process, of which the tests start many, would compile all that it imports, and pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-dtype test-slow test-wheel test-all fuzz lint docs dist checksums check-tag bench bench-default canary clean
+.PHONY: setup demo test test-core test-dtype test-slow test-wheel test-all coverage fuzz lint docs dist checksums check-tag bench bench-default canary clean
 
 setup: $(STAMP)
 
@@ -58,11 +58,15 @@ test-core: $(BIN)/python
 
 test-dtype: setup
 	@# The tests that load an engine, as on a machine whose automatic dtype is DTYPE; ARGS="-m slow": of the second tier.
-	AUTOMATIC_DTYPE=$(DTYPE) $(PYTEST) -m "not slow" $(addprefix tests/llm/,engine mix searching tokens tools) $(ARGS)
+	AUTOMATIC_DTYPE=$(DTYPE) $(PYTEST) -m "not slow" $(addprefix tests/llm/,engine mix searching tokens tools training use) $(ARGS)
 
 test-wheel: setup
 	@# README's Python, a search and both commands, from the wheel in an environment of its own.
 	$(PYTEST) tests/docs/test_wheel.py $(ARGS)
+
+coverage: setup
+	@# Lines and branches that the first tier does not reach; about twice the time of make test before Python 3.12.
+	$(PYTEST) -m "not slow" --ignore=research --cov --cov-report=term $(ARGS)
 
 test-all: setup
 	$(PYTEST) $(ARGS)

@@ -99,10 +99,11 @@ def minimize(
             adds the rest of the population.
         progress: show the number of evaluations and the best value on standard error.
         on_error: what to do if `fun` fails: "raise" its error, or count it as the "worst" value.
-        checkpoint: a file, written after each iteration (unless writing would take more than a
-            tenth of the time) and at the end. If it exists, the search continues from it, bit for
-            bit. Its best point is then evaluated once more, uncounted, to reject a file from a
-            different objective (except with noise).
+        checkpoint: a file, written now and then, in at most a tenth of the time, and at the end.
+            Until then `fun`'s latest values are in a file beside it, with ``.journal`` after its
+            name, so an error, Ctrl-C or a killed process loses none. If the file exists, the search
+            continues from it, bit for bit. Its best point is then evaluated once more, uncounted,
+            to reject a file from a different objective (except with noise).
         integrality: (D,) mask of the coordinates that are integers, or one boolean for all; they
             are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 at feasible x, SciPy's

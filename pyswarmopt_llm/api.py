@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import refuse_links, user_path
 from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.write import CARD, PAGE, write_report
-from pyswarmopt_llm.run.directory import RunDirectory, check_fingerprints, check_new
-from pyswarmopt_llm.run.result import RunResult, read_result
+from pyswarmopt_llm.report.write import CARD, PAGE, read_run, write_report
+from pyswarmopt_llm.run.directory import RunDirectory, check_fingerprints, check_new, exclusive
+from pyswarmopt_llm.run.result import FRONT, RunResult, read_result
 from pyswarmopt_llm.searching.prepare import prepare, reopen
 from pyswarmopt_llm.searching.stages import about, complete
 
@@ -105,3 +107,41 @@ def _shown(run: RunDirectory, result: RunResult, on_event: OnEvent | None = None
     if not all((run.path / name).is_file() for name in (CARD, PAGE)):
         write_report(run.path)
     return SearchResult(run.path, content, verdict(result).sentence)
+
+
+def choose(path: Path, number: int) -> SearchResult:
+    """Make a point of the front the result: its files become ``best/``, with card and report.
+
+    Args:
+        path: finished run of a search for a front.
+        number: the point, from 1.
+
+    Returns:
+        The run with its new result.
+
+    Raises:
+        UserError: the run is not finished, or has no such point.
+        OSError: the directory cannot be written to.
+
+    Example:
+        >>> choose(Path("runs/front"), 3).run  # doctest: +SKIP
+        PosixPath('runs/front')
+    """
+    run, result = read_run(path)
+    if not result.chosen:
+        raise UserError(f"{path} has no front to choose from; search with `front`")
+    if not 1 <= number <= len(result.front):
+        raise UserError(f"{path} has no point {number}; choose one of 1 to {len(result.front)}")
+    with exclusive(path):
+        for folder in (path / "best", path / FRONT):
+            refuse_links(folder)
+        fresh = path / "best.new"
+        shutil.rmtree(fresh, ignore_errors=True)  # of an earlier, interrupted call
+        shutil.copytree(path / FRONT / str(number), fresh)
+        (fresh / "README.md").unlink(missing_ok=True)
+        shutil.rmtree(path / "best")
+        fresh.rename(path / "best")
+        content = result.with_point(number)
+        run.finish(content.to_json())
+    write_report(path)
+    return SearchResult(path, content.to_json(), verdict(content).sentence)

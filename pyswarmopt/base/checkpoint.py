@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pyswarmopt.base.words import cut, one_line
 
 FORMAT = 4
 HEADER = "header.json"
-WRITING = 0.1  # most share of a search's time
+WRITING = 0.05  # most share of a search's time
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -63,10 +63,10 @@ def _temporary(path: Path) -> Path:
 
 
 class Writer:
-    """Keeps a search's checkpoint up to date, in at most a tenth of its time.
+    """Keeps a search's checkpoint up to date, in a small share of its time.
 
-    A state that comes too soon is not written unless it is the last. A killed search thus loses at
-    most nine times the duration of a write, however large its history grows.
+    A state that comes too soon is not even built: a journal beside the file has what is new
+    (`pyswarmopt.driver.journal`).
 
     Args:
         path: file.
@@ -78,21 +78,16 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = checked_path(path)
         self._due = -math.inf
-        self._waiting: Mapping[str, Any] | None = None
 
-    def keep(self, state: Mapping[str, Any]) -> None:
-        """Write a state now or later; it must not change."""
-        self._waiting = state
-        if time.monotonic() >= self._due:
-            self.flush()
+    @property
+    def due(self) -> bool:
+        """Whether another state may be written."""
+        return time.monotonic() >= self._due
 
-    def flush(self) -> None:
-        """Write the latest state if it has not been written."""
-        if self._waiting is None:
-            return
+    def write(self, make_state: Callable[[], Mapping[str, Any]]) -> None:
+        """Build and write a state now."""
         began = time.monotonic()
-        write(self.path, self._waiting)
-        self._waiting = None
+        write(self.path, make_state())
         ended = time.monotonic()
         self._due = ended + (ended - began) * (1 / WRITING - 1)
 

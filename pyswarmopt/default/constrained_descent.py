@@ -33,6 +33,7 @@ MARGIN = 1e-11  # target distance from a constraint, as a share of the box
 FAR = 0.1  # of the box: no step may break a constraint by more, unless it started farther outside
 BESIDE = 0.05  # distance, as a share of the box, within which slopes should not jump
 JUMP = 0.5  # a larger change is a jump, as a share of both sizes
+BENT = 0.05  # largest error of the trapezoidal rule for smooth functions, as a share of the bend
 STRAIGHT = 0.01  # change of slopes, as a share of the first Hessian's, of next to linear functions
 FLATTEST = 1e-4  # least share of the first Hessian that such functions leave
 ENOUGH_GAIN = 1e-4  # least share of the first-order gain (equation 18.28)
@@ -64,6 +65,7 @@ class ConstrainedDescent(Run):
     weights: Floats = array()  # (J,): of the penalty
     farthest: float = math.inf  # a constraint may be broken by this share of the box
     measured: Floats = array()  # (S,): the moving coordinates where the slopes hold
+    measured_values: Floats = array()  # (R,): the values there
     scaled: bool = False  # whether the Hessian has the curvature's scale
     mode: Mode = "gradient"
     direction: Floats = array()  # (S,)
@@ -173,6 +175,7 @@ class ConstrainedDescent(Run):
             self._update(here - self.measured, slopes)
         self.slopes = slopes
         self.measured = here
+        self.measured_values = self.values
         self._head()
 
     def _look_for_kinks(self, slopes: Floats, distance: float) -> None:
@@ -181,7 +184,15 @@ class ConstrainedDescent(Run):
             return
         change = np.linalg.norm(slopes - self.slopes, axis=1)
         sizes = np.linalg.norm(slopes, axis=1) + np.linalg.norm(self.slopes, axis=1)
-        self.kinked = np.maximum(self.kinked, (change > JUMP * sizes)[1:])
+        # far inside, slopes next to nothing are rounding
+        sizes = np.maximum(sizes, np.abs(self.values))
+        # without a kink the mean of both slopes gives the rise between the points
+        step = self.x[self.smooth] - self.measured
+        rise = self.values - self.measured_values
+        bend = np.abs(rise - 0.5 * (slopes + self.slopes) @ step)
+        clear = BENT * np.abs((slopes - self.slopes) @ step)
+        jumps = (change > JUMP * sizes) & (bend > clear)
+        self.kinked = np.maximum(self.kinked, jumps[1:])
 
     def _lacking(self) -> Ints:
         """The moving coordinates without slopes at x."""

@@ -79,6 +79,7 @@ SEPARABLE_DESCENT = 10
 MOST_PROBED = 3 * PROBED  # evaluations for detecting errors
 NOISE = 1e-6  # errors that many coordinates do not bear, as a share of the slope along a side
 MEANT = 10_000  # roundings of a double; a larger error belongs to the values
+IDLE_AXES = 10  # points on each axis without a gain after which the swarm has its share
 SCANNED = 16  # points on each axis through the best point, once the swarm is narrow
 NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the box
 LEAST_DESCENT = 3  # with fewer evaluations per dimension gradients are useless
@@ -309,14 +310,21 @@ class Descent(Phase["DefaultSearch"]):
 
 
 class Axes(Phase["DefaultSearch"]):
-    """A search along each axis, if the function is separable."""
+    """A search along each axis, if the function is separable. It ends if the axes' gains do not add
+    up; without gains it has as many evaluations as the swarm.
+    """
 
     name = "axes"
 
     def due(self) -> bool:
         s = self.search
-        unsearched = self.run is None or not self.run.done
-        return s.has_slopes and s.test.separable and unsearched
+        if not (s.has_slopes and s.test.separable):
+            return False
+        if self.run is None:
+            return True
+        if self.run.done or self.run.missed:
+            return False
+        return self.run.idle < IDLE_AXES * s.box.dim or self.spent < s.swarm.spent
 
     def begin(self) -> AxisSearch:
         return AxisSearch(self.search.best_unit(), self.search.known_cost)

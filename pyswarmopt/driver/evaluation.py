@@ -21,6 +21,7 @@ from pyswarmopt.driver.call import CallOutcome, Form, Value, call
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
+    from pyswarmopt.driver.journal import Journal
     from pyswarmopt.driver.options import Options, Problem
 
 NUMBERS = 2**16  # most coordinates and values remembered
@@ -61,8 +62,10 @@ class Memory:
 
     def state_dict(self) -> dict[str, Any]:
         """Keys and values for `load_state_dict`."""
-        keys = np.array([np.frombuffer(key) for key in self.known])
-        values = [np.ravel(value).tolist() for value in self.known.values()]
+        keys = np.empty((0, 0))
+        if self.known:
+            keys = np.frombuffer(b"".join(self.known)).reshape(len(self.known), -1)
+        values = [_numbers(value) for value in self.known.values()]
         return {"memory.keys": keys, "memory.values": values}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -74,6 +77,14 @@ class Memory:
         keys = [x.tobytes() for x in saved["memory.keys"]]
         values = [row[0] if len(row) == 1 else np.array(row) for row in saved["memory.values"]]
         self.known = dict(zip(keys, values, strict=True))
+
+
+def _numbers(value: Value) -> list[float]:
+    """A value's numbers."""
+    if isinstance(value, float):
+        return [float(value)]
+    numbers: list[float] = np.ravel(value).tolist()
+    return numbers
 
 
 class Evaluator(StateRecord):
@@ -94,6 +105,7 @@ class Evaluator(StateRecord):
         skipped: points that used up budget without a call, because they break a constraint.
         idle: known points in a row, without a new one.
         failures: type of error, "nan" or "inf" -> number of failed calls.
+        journal: keeps and replays the answers, if the search is saved.
 
     Raises:
         ValueError: an option is unknown.
@@ -120,6 +132,7 @@ class Evaluator(StateRecord):
         if options.on_error not in ("raise", "worst"):
             raise ValueError(f"on_error={options.on_error!r}: use 'raise' or 'worst'")
         self._forgives = options.on_error == "worst"
+        self.journal: Journal | None = None
         self._call = functools.partial(call, options.fun)
         self.workers = Workers(options.workers, self._call)
         # workers may be handed more points than they are
@@ -211,12 +224,28 @@ class Evaluator(StateRecord):
         if not keys or self.late:
             return {}, None
         rows = np.array([points[key] for key in keys])
+        values = self._replay_many(rows)
         self.calls += len(keys)
-        try:
-            values = self._read_many(self._call(rows), rows)
-        except Exception as error:
-            return {}, error
+        if values is None:
+            try:
+                values = self._read_many(self._call(rows), rows)
+            except Exception as error:
+                return {}, error
+        if self.journal is not None:
+            numbers = range(self.calls - len(keys) + 1, self.calls + 1)
+            for number, x, value in zip(numbers, rows, values, strict=True):
+                self.journal.keep(number, x, value)
         return dict(zip(keys, values, strict=True)), None
+
+    def _replay_many(self, rows: Floats) -> list[Value] | None:
+        """The replayed values of points, (m, D); None unless there is one for each."""
+        values: list[Value] = []
+        for x in rows:
+            heard = self._replay(x)
+            if heard is None:
+                return None
+            values.append(self.value(heard, forgives=True))
+        return values
 
     def _read_many(self, outcome: CallOutcome, rows: Floats, forgives: bool = False) -> list[Value]:
         if outcome.error is not None:
@@ -259,7 +288,10 @@ class Evaluator(StateRecord):
                 f"fun receives one point of shape {x.shape}; if it accepts many points of shape "
                 "(m, D), pass vectorized=True"
             )
-        return key, x, self.value(outcome)
+        value = self.value(outcome)
+        if self.journal is not None:
+            self.journal.keep(self.calls, x, value, outcome.error)
+        return key, x, value
 
     def value(self, outcome: CallOutcome, forgives: bool = False) -> Value:
         """The value of a call; NaN if it failed and `forgives` or `on_error` allows that.
@@ -306,8 +338,14 @@ class Evaluator(StateRecord):
         """
         if (known and not self._reserved) or self.calls >= self.max_evals or self.late:
             return value
-        now = self.recheck(x)
+        heard = self._replay(x)
+        if heard is None:
+            now = self.recheck(x)
+        else:
+            now = self.value(heard, forgives=True)
         self.calls += 1
+        if self.journal is not None:
+            self.journal.keep(self.calls, x, now)
         first = float(np.ravel(now)[0])
         if math.isfinite(first):
             return first
@@ -322,3 +360,18 @@ class Evaluator(StateRecord):
         if self.vectorized:
             return self._read_many(self._call(x[None]), x[None], forgives=True)[0]
         return self.value(self._call(x), forgives=True)
+
+    # ---- answers of an interrupted search ----
+
+    def replay_from(self, journal: Journal) -> None:
+        """Keep the answers in this journal, and hear those that it replays."""
+        self.journal = self.workers.journal = journal
+
+    def _replay(self, x: Floats) -> CallOutcome | None:
+        """The replayed answer at x, (D,), if it is the next."""
+        if self.journal is None:
+            return None
+        heard = self.journal.hear([x])
+        if heard is None:
+            return None
+        return heard[1]

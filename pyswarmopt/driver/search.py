@@ -45,10 +45,12 @@ if TYPE_CHECKING:
 
     from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.base.checkpoint import Writer
+    from pyswarmopt.driver.journal import Journal
 
 Reasons = dict[str, float]
 R = TypeVar("R", bound=Result)
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
+ANSWERS = "answers"  # entry of a saved search: of the final evaluations
 IDLE = 1000  # after this many known points in a row nothing new is expected
 
 
@@ -84,14 +86,20 @@ class Search(ABC, Generic[R]):
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
         self._checkpoint: Writer | None = None
+        journal: Journal | None = None
         if self._options.checkpoint is not None:
             # imported on use: it takes as long as a short search
             from pyswarmopt.base.checkpoint import Writer
+            from pyswarmopt.driver.journal import Journal
 
             self._checkpoint = Writer(self._options.checkpoint)
+            path = self._checkpoint.path
+            journal = Journal(path.with_name(f"{path.name}.journal"))
         self._gains = Gains()
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self._make(maximize)
+        if journal is not None:
+            self.evaluator.replay_from(journal)
         if told:
             self._identity["study"] = True
         if self._options.asynchronous:
@@ -144,9 +152,8 @@ class Search(ABC, Generic[R]):
         """Search until there is a reason to stop, Ctrl-C included; the result."""
         interrupts = Interrupts()
         try:
-            if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
-                self.load(self._checkpoint.path)
-                self._check_objective(self._checkpoint.path)
+            if self._checkpoint is not None:
+                self._resume(self._checkpoint)
             return self._run()
         except KeyboardInterrupt:
             self._show_progress(end="\n")
@@ -156,8 +163,8 @@ class Search(ABC, Generic[R]):
             return self._result({INTERRUPTED: 1.0})
         finally:
             interrupts.close()
-            if self._checkpoint is not None:
-                self._checkpoint.flush()
+            if self.evaluator.journal is not None:
+                self.evaluator.journal.flush()
 
     def _run(self) -> R:
         callback = self._options.callback
@@ -169,13 +176,24 @@ class Search(ABC, Generic[R]):
                     stop = self.reasons()
                     if callback is not None and wants_to_stop(callback, self._result(stop)):
                         stop = {**stop, "callback": 1.0}
-                result = self._result(self._finish(stop), final=True)
+                result = self._end(self._finish(stop))
                 self._show_progress(end="\n")
                 return result
         except Exception as error:
             self._write_record(self._swarm.rounds)
             keep_in(error, self._result({FAILED: 1.0}))
             raise
+
+    def _end(self, stop: Reasons) -> R:
+        """The result after the final evaluations, whose answers are saved with the state before
+        them: the search can be continued from there, or ended once more without a call.
+        """
+        if self._checkpoint is None:
+            return self._result(stop, final=True)
+        state = self._state()
+        result = self._result(stop, final=True)
+        self._save(self._checkpoint, state)
+        return result
 
     def _iterate(self) -> None:
         """One iteration."""
@@ -237,9 +255,14 @@ class Search(ABC, Generic[R]):
 
     def _write_down(self) -> None:
         """Save and show an iteration."""
-        if self._checkpoint is not None:
-            self._checkpoint.keep(self._state())
+        if self._checkpoint is not None and self._checkpoint.due and not self._replays():
+            self._save(self._checkpoint)
         self._show_progress()
+
+    def _replays(self) -> bool:
+        """Whether it still hears the answers of an interrupted search."""
+        journal = self.evaluator.journal
+        return journal is not None and bool(journal.replayed)
 
     def _show_progress(self, end: str = "") -> None:
         """Show the evaluations and the best value on standard error, on one line."""
@@ -302,11 +325,30 @@ class Search(ABC, Generic[R]):
 
     def _state(self) -> dict[str, Any]:
         """Everything needed for resuming."""
-        state: dict[str, Any] = {"problem": self._identity}
+        state: dict[str, Any] = {"problem": self._identity, ANSWERS: []}
         state |= self.evaluator.state_dict("evaluator.") | self._gains.state_dict("gains.")
         for part in self._parts():
             state |= part.state_dict()
         return state
+
+    def _resume(self, checkpoint: Writer) -> None:
+        """Continue from the checkpoint if there is one, else write the first."""
+        if os.path.lexists(checkpoint.path):
+            self.load(checkpoint.path)
+            self._check_objective(checkpoint.path)
+        else:
+            self._save(checkpoint)
+
+    def _save(self, checkpoint: Writer, state: dict[str, Any] | None = None) -> None:
+        """Write the present state; or an earlier one, and the answers since then."""
+        journal = self.evaluator.journal
+        if journal is None:
+            return
+        if state is None:
+            checkpoint.write(self._state)
+        else:
+            checkpoint.write(lambda: state | {ANSWERS: journal.kept()})
+        journal.clear()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed for resuming."""
@@ -328,6 +370,8 @@ class Search(ABC, Generic[R]):
         for part in self._parts():
             part.load_state_dict(saved)
         self.loop.resume()
+        if self.evaluator.journal is not None:
+            self.evaluator.journal.load(self.evaluator.calls, saved[ANSWERS])
 
 
 class ValueSearch(Search[Result]):

@@ -14,6 +14,8 @@ from pyswarmopt.driver.call import CallOutcome
 if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
     from concurrent.futures import Executor
 
+    from pyswarmopt.driver.journal import Journal
+
 UNPICKLED = (
     "processes receive fun by its name: define it at the top of a module, not as a lambda or inside "
     "a function; or use threads (workers=4) or joblib's loky executor"
@@ -43,6 +45,8 @@ class Workers:
         self._made: deque[tuple[Any, Floats, CallOutcome]] = deque()  # by this thread
         self._sent: dict[Any, tuple[Any, Floats]] = {}  # calls under way, by their futures
         self._answered: Any = None  # a queue of finished futures; a `Study` has none, and pickles
+        self.journal: Journal | None = None  # of a search that is saved
+        self._waiting: list[tuple[Any, Floats]] = []  # points for replayed answers
         self._owned = isinstance(spec, int)
         if not self._owned:
             self._executor = spec
@@ -52,10 +56,24 @@ class Workers:
     @property
     def busy(self) -> int:
         """Number of calls under way."""
-        return len(self._made) + len(self._sent)
+        return len(self._made) + len(self._sent) + len(self._waiting)
 
     def send(self, key: Any, x: Floats) -> None:
         """Start a call for a point with this key; this thread makes it at once."""
+        if self.journal is not None and self.journal.replayed:
+            self._waiting.append((key, x))
+            return
+        self._start_waiting()
+        self._start(key, x)
+
+    def _start_waiting(self) -> None:
+        """Call the points for which there is no answer to replay."""
+        waiting = self._waiting
+        self._waiting = []
+        for key, x in waiting:
+            self._start(key, x)
+
+    def _start(self, key: Any, x: Floats) -> None:
         if self.serial:
             self._made.append((key, x, self._call(x)))
             return
@@ -75,6 +93,12 @@ class Workers:
         Raises:
             ValueError: the worker returned something else.
         """
+        if self.journal is not None and self._waiting:
+            heard = self.journal.hear([x for _, x in self._waiting])
+            if heard is not None:
+                row, outcome = heard
+                return *self._waiting.pop(row), outcome
+            self._start_waiting()
         if self.serial:
             return self._made.popleft()
         while True:
@@ -104,6 +128,7 @@ class Workers:
 
     def take_back(self) -> None:
         """Cancel the calls that have not begun."""
+        self._waiting.clear()
         for future in list(self._sent):
             if future.cancel():
                 del self._sent[future]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.cli.running import items_bar, loading, print_either
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -14,8 +14,9 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy
     weighted --out student
     """
-    from pyswarmopt_groups.distillation import distill
-    from pyswarmopt_llm.report.phrases import score_text
+    with loading(quiet):
+        from pyswarmopt_groups.distillation import distill
+        from pyswarmopt_llm.report.phrases import score_text
 
     with items_bar(quiet, "loss -") as show:
         result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))

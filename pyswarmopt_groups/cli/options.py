@@ -20,6 +20,7 @@ from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import (
     interruptible,
     items_bar,
+    loading,
     nothing_written,
     print_either,
     repeating,
@@ -79,8 +80,8 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
     if prompt is not None:
         _answer(config, prompt, as_json)
         return
-    from pyswarmopt_groups.run import decide_task
-
+    with loading(quiet):
+        from pyswarmopt_groups.run import decide_task
     advice = nothing_written if config.out is None else repeating
     with following(quiet, _scores, advice) as on_step:
         result = decide_task(config, on_step)

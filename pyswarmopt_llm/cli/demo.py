@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import print_result, watched
+from pyswarmopt_llm.cli.running import loading, print_result, watched
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
@@ -28,6 +28,7 @@ def command(
     quick: Annotated[
         bool, Option("Use a tiny model; takes half a minute and needs no clone.")
     ] = False,
+    full: Annotated[bool, Option("Use 100 labels instead of 32, and 200 test examples.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +36,8 @@ def command(
 
     Example: swarm-llm demo --quick
     """
-    chosen = [name for name, on in (("score", score), ("token", token), ("quick", quick)) if on]
+    kinds = {"score": score, "token": token, "quick": quick, "full": full}
+    chosen = [name for name, on in kinds.items() if on]
     if len(chosen) > 1:
         raise UserError(f"--{' and --'.join(chosen)} are different demos; choose one")
     run = out or Path("runs", "-".join(["demo", *chosen]))
@@ -44,20 +46,21 @@ def command(
     elif score or quick:
         config = letters_search(seed, run)
     else:
-        config = demo_search(seed, run)
+        config = demo_search(seed, run, full)
     if quick:
         config = replace(config, train="off")
-    from pyswarmopt_llm.api import search
-
+    with loading(quiet):
+        from pyswarmopt_llm.api import search
     with watched(run, quiet) as on_event:
         found = search(config, on_event)
     print_result(found, as_json)
 
 
-def demo_search(seed: int, out: Path) -> SearchConfig:
+def demo_search(seed: int, out: Path, full: bool = False) -> SearchConfig:
     """The demo's search, with one seed for the questions and the search.
 
     The base is the embedded model if it is installed; otherwise its hub id, a download of 270 MB.
+    There are 32 labels and 100 test examples; if `full`, 100 and 200.
     """
     from pyswarmopt_llm.experts.quantised import NAME, spec_of
 
@@ -66,8 +69,8 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
         experts=adapters("experts", "others"),
         tasks=(f"builtin:five-desks:{seed}",),
         out=str(out),
-        dev=100,
-        test=200,
+        dev=100 if full else 32,
+        test=200 if full else 100,
         scoring="likelihood",
         seed=seed,
     )

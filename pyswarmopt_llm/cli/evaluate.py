@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, print_either
+from pyswarmopt_llm.cli.running import check_files, check_model, items_bar, loading, print_either
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.use.config import EvalConfig, OnItems, check_run
@@ -39,7 +39,7 @@ def command(
     if votes:
         _count(votes, as_json)
         return
-    config = _with_run(options)
+    config = _with_run(options, quiet or as_json)
     with items_bar(quiet or as_json) as on_items:
         if blind is not None:
             lines, record, note = _pairs(blind, config, on_items)
@@ -54,7 +54,7 @@ def command(
     print_either(record, lines, as_json, note)
 
 
-def _with_run(options: EvalConfig) -> EvalConfig:
+def _with_run(options: EvalConfig, quiet: bool) -> EvalConfig:
     """The options and those of the run, which knows how to read its tasks; paths are checked first."""
     if options.run is not None:
         check_run(user_path(options.run))
@@ -62,8 +62,8 @@ def _with_run(options: EvalConfig) -> EvalConfig:
         check_files(options, [options.task])
     for name in (options.base, options.adapter, options.against):
         check_model(name)
-    from pyswarmopt_llm.use.opening import with_run
-
+    with loading(quiet):
+        from pyswarmopt_llm.use.opening import with_run
     return with_run(options)
 
 

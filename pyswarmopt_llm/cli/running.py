@@ -84,6 +84,19 @@ def repeating() -> str:
 
 
 @contextmanager
+def loading(quiet: bool = False) -> Iterator[None]:
+    """Tell on stderr that a command has begun, while it imports torch and more, which takes seconds."""
+    if "torch" in sys.modules or quiet:
+        yield
+        return
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+        echo("loading libraries", err=True)
+    with bar(console, "loading libraries"):
+        yield
+
+
+@contextmanager
 def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal; its function takes the numbers done and in total, and their unit."""
     with bar(open_console(stderr=True, quiet=quiet), waiting) as update:

@@ -11,7 +11,14 @@ from typing import Annotated
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet, RunFolder
-from pyswarmopt_llm.cli.running import check_files, check_model, print_either, print_result, watched
+from pyswarmopt_llm.cli.running import (
+    check_files,
+    check_model,
+    loading,
+    print_either,
+    print_result,
+    watched,
+)
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import Rare
@@ -40,7 +47,8 @@ def command(
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     if memory is not None:
-        from pyswarmopt_llm.searching.dry_run import fit_of
+        with loading(as_json or quiet):
+            from pyswarmopt_llm.searching.dry_run import fit_of
 
         if (fit := fit_of(settings, memory)) is not None:
             print_either({"fits": fit.fits, **asdict(fit)}, [fit.line], as_json)
@@ -49,13 +57,13 @@ def command(
     for name in (settings.base, *settings.experts):
         check_model(name)
     if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_search
-
+        with loading(as_json or quiet):
+            from pyswarmopt_llm.searching.dry_run import dry_run_search
         plan = dry_run_search(settings)
         print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
         return
-    from pyswarmopt_llm.api import search
-
+    with loading(quiet):
+        from pyswarmopt_llm.api import search
     with watched(Path(settings.out), quiet) as on_event:
         found = search(settings, on_event)
     print_result(found, as_json)
@@ -75,8 +83,8 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.api import resume as go_on
-
+    with loading(quiet):
+        from pyswarmopt_llm.api import resume as go_on
     with watched(run, quiet) as on_event:
         found = go_on(run, on_event, allow)
     print_result(found, as_json)

@@ -8,7 +8,13 @@ import typer
 
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Json, RunFolder
-from pyswarmopt_llm.cli.running import check_model, interruptible, nothing_written, print_either
+from pyswarmopt_llm.cli.running import (
+    check_model,
+    interruptible,
+    loading,
+    nothing_written,
+    print_either,
+)
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
@@ -26,8 +32,8 @@ def analyse(
     """
     if not (run / "run.json").is_file():
         raise UserError(f"{run} is not a run directory; check the path")
-    from pyswarmopt_llm.tools.analyse import analyse
-
+    with loading(as_json):
+        from pyswarmopt_llm.tools.analyse import analyse
     record = analyse(run, allow)
     lines = (
         f"{name} adds {difference:+.3f} to {task}"
@@ -75,8 +81,8 @@ def export(
         if base is None:
             raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)
-    from pyswarmopt_llm.tools.export import export_model, lines_on_rounding
-
+    with loading(as_json):
+        from pyswarmopt_llm.tools.export import export_model, lines_on_rounding
     with interruptible(nothing_written):
         error = export_model(source, out, form, base=base, rank=rank)
     lines = [f"wrote {out}"]

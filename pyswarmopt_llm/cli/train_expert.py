@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
+from pyswarmopt_llm.cli.running import (
+    interruptible,
+    items_bar,
+    loading,
+    nothing_written,
+    print_either,
+)
 from pyswarmopt_llm.common.config import command as typed
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Device, Dtype, Option
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
@@ -52,8 +58,9 @@ def command(
     # read before a model is loaded
     reading = parse_reading(columns)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
-    from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.training.expert import train_expert
+    with loading(quiet):
+        from pyswarmopt_llm.experts.base import resolve_base
+        from pyswarmopt_llm.training.expert import train_expert
 
     rows = [example for source in sources.values() for example in source]
     counts = [f"{spec}, {len(source)} examples" for spec, source in sources.items()]

@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.options import Json, Quiet, RunFolder
 from pyswarmopt_llm.cli.running import (
     check_model,
     interruptible,
     items_bar,
+    loading,
     print_either,
+    print_result,
     repeating,
 )
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -24,6 +26,22 @@ from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.use.config import Machine, check_run, check_table_out
 
 OneTask = Annotated[str | None, Option("Task to use, if the run has several.", "T", TASK)]
+
+
+def choose(
+    run: RunFolder,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Point of the front, from 1.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make another point of a front the result, which `predict`, `generate` and `export` then use.
+
+    Example: swarm-llm choose runs/front 3
+    """
+    check_run(user_path(run))
+    from pyswarmopt_llm.api import choose
+
+    print_result(choose(user_path(run), number), as_json)
 
 
 def predict(
@@ -51,9 +69,9 @@ def predict(
     check_table_out(user_path(out))
     if not user_path(file).exists():
         raise UserError(f"{file}: no such file; check the path")
-    from pyswarmopt_llm.use.predict import predict
-
-    with interruptible(repeating), items_bar(quiet or as_json) as on_items:
+    with loading(quiet or as_json):
+        from pyswarmopt_llm.use.predict import predict
+    with interruptible(repeating), items_bar(quiet or as_json, "labelling rows") as on_items:
         where = (machine.dtype, machine.device, machine.threads)
         found = predict(run, file, out, task, *where, on_items, machine.quantize)
     labels = Counter(prediction.label for prediction in found if prediction.label)

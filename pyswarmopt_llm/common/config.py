@@ -113,6 +113,16 @@ class SearchConfig:
             "C",
         ),
     ] = "auto"
+    front: Annotated[
+        bool,
+        Option(
+            "Search for the trade-offs between several scores; write RUN/front/1, ...", group=TASK
+        ),
+    ] = False
+    floor: Annotated[
+        Texts,
+        Option("Limit of a score in the choice of a point, such as tokens=40.", "NAME=X", TASK),
+    ] = ()
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
     max_new_tokens: NewTokens = None
     # The method.
@@ -286,6 +296,7 @@ CHOICES = (
     "max_iter",
     "patience",
     "settings",
+    "front",
     "draws",
     "proposals",
     "drop_k",

@@ -12,13 +12,15 @@ class Event:
     """An event for a listener to show.
 
     Attributes:
-        kind: ``start``, ``note``, ``training``, ``trial``, ``replayed``, ``evaluation``,
-            ``iteration``, ``closing`` or ``done``.
+        kind: ``start``, ``note``, ``training``, ``fitting``, ``scoring``, ``reading``, ``trial``,
+            ``replayed``, ``evaluation``, ``iteration``, ``closing`` or ``done``.
         data: see below for each kind.
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), training (in
     words), dev_items, evaluations_planned.
-    ``note``: text. ``training``: share of the training that is done, in 0..1.
+    ``note``: text. ``training``: share of the training that is done, in 0..1. ``fitting``: the model
+    that is trained, and part, its fold and step in words. ``scoring``: model, split. ``reading``: done
+    and texts, the texts of the model under way that are scored, and their number.
     ``trial``: an evaluation outside the search: phase (``letter``), iteration, particle, value, n,
     seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
     ``replayed``: the same for one from a resumed run's journal. ``iteration``: iteration, best,

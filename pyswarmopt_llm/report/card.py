@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
+from pyswarmopt_llm.report.front import score_lines
 from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.run.cards import may_be_on_hub
@@ -38,6 +39,7 @@ def model_card(about: About, result: RunResult, library: str = "") -> str:
         exported=library,
         use=_use(about, result),
         score=score,
+        each_score=score_lines(result),
     )
     if not about.kind.library:
         return text

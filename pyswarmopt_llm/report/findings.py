@@ -98,6 +98,10 @@ def verdict(result: RunResult) -> Verdict:
             f"No: the replies that score {on_dev} seem to game the metric; read them in the report.",
             tuple(result.alarms),
         )
+    if result.chosen:
+        from pyswarmopt_llm.report.front import front_verdict
+
+        return Verdict(*front_verdict(result))
     if result.best.test is None:
         return Verdict(
             "untested", f"Not known: there is no test split; on dev, {best} scores {on_dev}."
@@ -223,7 +227,7 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
             "least 100."
         )
     tests = len(result.leads["test"])
-    if tests > 1 and kind != "same":
+    if tests > 1 and kind != "same" and not result.chosen:
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
 
 
@@ -251,6 +255,8 @@ def combination(result: RunResult) -> str:
     """The combination of several tasks' scores; "" for one task."""
     if not result.several_tasks:
         return ""
+    if result.chosen:
+        return one_line(next(iter(result.objectives)))
     mean = {"harmonic": "harmonic mean", "arithmetic": "mean"}.get(result.combine, result.combine)
     return one_line(f"{mean} of {', '.join(result.objectives)}")
 
@@ -309,6 +315,19 @@ def labelled(about: About, result: RunResult) -> tuple[str, TaskForm] | None:
     return None
 
 
+def _by_score(result: RunResult) -> Iterator[str]:
+    """Each of several scores of the result, with its unit, beside the best expert's."""
+    from pyswarmopt_llm.report.front import cell, heading
+
+    split = "dev" if result.best.test is None else "test"
+    ours, theirs = (getattr(result.models[name], split) for name in ("best", "best_single"))
+    if not result.several_tasks or result.chosen:
+        return
+    for name, objective in result.objectives.items():
+        both = (cell(name, objective, scores) for scores in (ours, theirs))
+        yield "{}: {} (best expert {}) on {}".format(heading(name, objective), *both, split)
+
+
 def print_findings(console: Console, run: Path, found: Findings) -> None:
     """Print verdict, scores, the first notes, mixture and cost, file locations and next steps.
 
@@ -326,10 +345,17 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         table.add_column(heading, overflow="fold")
     for label, model in found.rows.items():
         table.add_row(label, score_text(model.dev.value), score(model.test))
+    reasons = found.verdict.reasons[:1]
+    if result.chosen:
+        from pyswarmopt_llm.report.front import front_table
+
+        table = front_table(result)
+        reasons = found.verdict.reasons
     for part in (
         found.verdict.sentence,
         table,
-        *found.verdict.reasons[:2],
+        *reasons,
+        *_by_score(result),
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pyswarmopt_llm.report.findings import combination, ended, findings, method
+from pyswarmopt_llm.report.front import figure, heading, pictures, table
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score
 from pyswarmopt_llm.report.pictures import HEIGHT, LEFT, RIGHT, WIDTH, bars, changes, score_picture
@@ -50,6 +52,17 @@ def render_report(
         edges=(LEFT, RIGHT),
         bars=bars(result.coefficients),
         changes=list(changes(result, tasks)),
+        front=_front(result),
+        figure=figure,
+        heading=heading,
         method=method(about),
         stopped=ended(result.stop),
     )
+
+
+def _front(result: RunResult) -> dict[str, Any]:
+    """Table and pictures of a front; empty if none was searched for."""
+    if not result.chosen:
+        return {}
+    headings, rows = table(result)
+    return {"headings": headings, "rows": rows, "pictures": pictures(result)}

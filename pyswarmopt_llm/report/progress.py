@@ -1,7 +1,9 @@
-"""The progress of a search: one bar with one clock on a terminal, lines in a log, JSON for programs."""
+"""The progress of a search: one bar with one clock on a terminal, lines in a log, at least one a minute."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,17 +20,94 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
 
 
+Update = Callable[..., None]
+"""Changes what a bar shows: ``completed``, ``advance``, ``total`` or ``description``."""
+PERIOD = 60.0  # seconds between two lines in a log
+
+
+class Pulse:
+    """What a bar would show, as a line for a log.
+
+    Args:
+        description: what is under way.
+        clock: seconds, for the time that is left.
+    """
+
+    def __init__(self, description: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._description = description
+        self._total: float | None = None
+        self._completed = 0.0
+        self._began = clock(), 0.0  # when the present count began, and where
+
+    def update(
+        self,
+        *,
+        completed: float | None = None,
+        advance: float = 0,
+        total: float | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Change it, like a task of `rich.progress`; a new total starts a new count."""
+        if completed is not None:
+            self._completed = completed
+        self._completed += advance
+        if total is not None and total != self._total:
+            self._total = total
+            self._began = self._clock(), self._completed
+        self._description = description or self._description
+
+    def line(self) -> str:
+        """What is under way, and, if that is counted, the share that is done and the time left."""
+        if not self._total or self._completed >= self._total:
+            return self._description
+        line = f"{self._description}, {self._completed / self._total:.0%}"
+        began, first = self._began
+        done = self._completed - first
+        if not done > 0:
+            return line
+        left = (self._clock() - began) / done * (self._total - self._completed)
+        return f"{line}, about {duration(left)} left"
+
+
 @contextmanager
-def bar(console: Console, waiting: str) -> Iterator[Callable[..., None]]:
-    """A bar with one clock, on a terminal.
+def pulse(console: Console, waiting: str, period: float = PERIOD) -> Iterator[Update]:
+    """Print what is under way once a `period`, in seconds; nothing before it has passed once.
+
+    Yields:
+        `Pulse.update`.
+    """
+    state = Pulse(waiting)
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(period):
+            console.print(state.line(), markup=False, highlight=False, soft_wrap=True)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield state.update
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def bar(console: Console, waiting: str) -> Iterator[Update]:
+    """A bar with one clock on a terminal; elsewhere a line a minute.
 
     Args:
         console: where to show it.
         waiting: description until the first update.
 
     Yields:
-        A function that updates it: ``completed``, ``advance``, ``total`` or ``description``.
+        The function that updates it.
     """
+    if not (console.is_terminal or console.quiet):
+        with pulse(console, waiting) as update:
+            yield update
+        return
     with Progress(
         BarColumn(10),
         TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
@@ -36,7 +115,7 @@ def bar(console: Console, waiting: str) -> Iterator[Callable[..., None]]:
         console=console,
         expand=True,
         transient=True,
-        disable=not console.is_terminal,
+        disable=console.quiet,
         speed_estimate_period=3600,
     ) as bars:
         yield partial(bars.update, bars.add_task(waiting, total=None))
@@ -55,10 +134,11 @@ def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[On
     """
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     best: float | None = None
+    doing = ""
     with bar(console, "getting ready") as update:
 
         def on_event(event: Event) -> None:
-            nonlocal best
+            nonlocal best, doing
             data = event.data
             match event.kind:
                 case "start":  # a grid runs several searches in turn
@@ -70,14 +150,27 @@ def progress(console: Console, spell: Callable[[str], str] = str) -> Iterator[On
                 case "note":
                     say(spell(data["text"]))
                 case "replayed" | "evaluation":
-                    update(advance=1, description=best_so_far(data))
+                    doing = best_so_far(data)
+                    update(advance=1, description=doing)
+                case "reading" if data["done"] < data["texts"]:
+                    texts = f"text {data['done']:,} of {data['texts']:,}"
+                    update(description=f"{doing}, {texts}".removeprefix(", "))
                 case "iteration" if data["best"] != best and not console.is_terminal:
                     best = data["best"]
                     say(best_so_far(data))
                 case "training":
-                    update(description=f"training, {data['share']:.0%}")
+                    update(completed=data["share"], total=1)
+                case "fitting":
+                    doing = f"training {data['model']}, {data['part']}"
+                    update(description=doing)
                 case "closing":
                     say("scoring the result")
+                    doing = "scoring the result"
+                    update(description=doing)
+                case "scoring":
+                    model = data["model"].replace("_", " ")
+                    doing = f"scoring the result: {model} on {data['split']}"
+                    update(description=doing)
 
         yield on_event
 

@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.run.directory import RunDirectory
-from pyswarmopt_llm.run.result import RunResult, read_result
+from pyswarmopt_llm.run.result import FRONT, RunResult, read_result
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 
@@ -59,6 +59,11 @@ def write_report(path: Path) -> Path:
     if not (path / CARD).is_file():
         refuse_link(path / "best")
         write_text(path / CARD, model_card(run.about, result))
+    for number in range(1, result.chosen and len(result.front) + 1):
+        card = path / FRONT / str(number) / "README.md"
+        if card.parent.is_dir() and not card.is_file():
+            refuse_link(card.parent)
+            write_text(card, model_card(run.about, result.with_point(number)))
     page = render_report(run.about, result, run.rows, unchanged_tasks(run))
     write_text(path / PAGE, page)
     return path / PAGE

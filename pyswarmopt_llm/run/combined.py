@@ -32,7 +32,7 @@ from pyswarmopt_llm.common.statistics import (
     score_interval,
     without_rounding,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic
 
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
@@ -159,6 +159,18 @@ def combined_difference(
         int((signs < 0).sum()),
         needed_for(gain, found.error, signs.size),
     )
+
+
+def difference(
+    first: Scored,
+    second: Scored,
+    scale: Ends | None = None,
+    questions: Questions | None = None,
+    level: float = LEVEL,
+) -> PairedComparison | None:
+    """Compare two models' scores of one task; see `combined_difference`."""
+    named = {"": scale}, {"": questions or ()}
+    return combined_difference({"": first}, {"": second}, arithmetic, *named, level)
 
 
 def _by_errors(scores: Sequence[Score], combine: Combine) -> Ends | None:

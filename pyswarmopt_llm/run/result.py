@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,11 @@ from pyswarmopt_llm.common.statistics import LEVEL, Ends, PairedComparison, Whol
 from pyswarmopt_llm.run.combined import combined_difference
 from pyswarmopt_llm.run.record import Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors
-from pyswarmopt_llm.scores.metrics.combine import find_combine
+from pyswarmopt_llm.scores.metrics.combine import FIRST, find_combine
 from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat
 
+FRONT = "front"  # folder of a front's points; with a number the name of one
+KNOB = "knob"  # the best expert at one strength
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
 
@@ -144,8 +146,11 @@ class RunResult:
         quantize: format whose rounding all scores include.
         expert_iteration: if the search used it: number of training ``rounds`` of the result, and of
             ``replies`` written and scored.
-        front: the Pareto front of several tasks: ``dev``, task -> score, and ``coefficients``,
-            expert -> weight, of each mixture that no other dominates.
+        front: the Pareto front of several scores: ``dev`` and ``coefficients``, expert -> weight, of
+            each mixture that no other dominates; of a search for a front also its ``folder``, ``test``
+            and intervals.
+        chosen: number of the front's point that is ``best``, from 1; 0: no front was searched for.
+        rule: why it was chosen.
         by_label: task -> errors of ``best`` on test, where options are compared.
         replies: of each task with written replies, the ``prompts`` on dev whose scores changed most,
             with the replies of base, best expert and result.
@@ -170,7 +175,9 @@ class RunResult:
     space: str | None = None
     quantize: str | None = None
     expert_iteration: dict[str, int] | None = None
-    front: list[dict[str, dict[str, float]]] = field(default_factory=list)
+    front: list[dict[str, Any]] = field(default_factory=list)
+    chosen: int = 0
+    rule: str = ""
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
@@ -201,7 +208,7 @@ class RunResult:
             f"{name}_{split}": model[split]
             for name, model in content["models"].items()
             for split in SPLITS
-            if split in model
+            if split in model and not name.startswith((f"{FRONT}/", f"{KNOB}/"))
         }
         content |= {key: found["value"] for key, found in scores.items()}
         content |= {
@@ -231,6 +238,23 @@ class RunResult:
     def coefficients(self) -> dict[str, float]:
         """The experts' weights in the result."""
         return self.best.weights
+
+    def with_point(self, number: int) -> RunResult:
+        """The result with another point of the front as ``best``; what is shown of the replies of the
+        former one is left out.
+        """
+        if number == self.chosen:
+            return self
+        models = {**self.models, "best": self.models[f"{FRONT}/{number}"]}
+        return replace(
+            self,
+            models=models,
+            chosen=number,
+            rule="chosen by hand",
+            replies=[],
+            by_label={},
+            alarms=[],
+        )
 
     def objective_of(self, task: str, metric: str = "") -> Objective | None:
         """How a task is scored, by the first of its scores, or that of a metric; None if unknown."""
@@ -276,10 +300,13 @@ class RunResult:
         theirs = getattr(self.models.get(over), split, None)
         if not ours or not theirs:
             return None
+        tasks = ours.tasks
+        if self.combine == FIRST:
+            tasks = dict([*tasks.items()][:1])
         scales = {name: objective.scale for name, objective in self.objectives.items()}
         asked = {name: one.questions.get(split, []) for name, one in self.objectives.items()}
         combine = find_combine(self.combine, len(self.objectives))
-        return combined_difference(ours.tasks, theirs.tasks, combine, scales, asked, level)
+        return combined_difference(tasks, theirs.tasks, combine, scales, asked, level)
 
 
 def read_result(path: Path) -> RunResult | None:

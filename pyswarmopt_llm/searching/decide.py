@@ -90,6 +90,7 @@ def make_plan(config: SearchConfig) -> Plan:
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     plan = _chosen(Plan(asked, objectives, given))
     _refuse(plan.config, _unsuited(plan))
+    _ = plan.floors  # raises if one is wrong
     return plan
 
 
@@ -144,9 +145,13 @@ def _chosen(request: Plan) -> Plan:
         chosen["train"] = _training(request, why)
     asked = chosen.keys() & request.given.keys() - {"settings"}  # a procedure adds to these
     chosen |= {name: request.given[name] for name in asked}
-    if config.combine == "auto" and objectives.combined_by != "harmonic":
+    if config.combine == "auto" and objectives.combined_by == "arithmetic":
         chosen["combine"] = objectives.combined_by
         why["combine"] = "the mean of the scores is maximised, because they may be negative"
+    if len(objectives.names) > 1 and not (config.front or config.published):
+        why["front"] = (
+            "one combined score is searched; `front` searches for the trade-offs between them"
+        )
     if 0 < request.test_items < FEW_TEST and not objectives.externals:
         few = counted(request.test_items, "test example")
         why["test"] = f"{few} can only show large differences; add rows"
@@ -183,7 +188,7 @@ def _proposing(request: Plan) -> dict[str, Any]:
     config = request.config
     linear = request.kind.linear
     cheap = request.kind.several_models and not request.objectives.writes
-    method = config.method
+    method = "scores" if config.front else config.method
     if method == "auto":
         method = "swarm"
         if not (cheap or iterations_given(request.given)):
@@ -283,12 +288,23 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "paper", "contradicts `reference`; remove one of them"
     if config.published and config.quick:
         yield "quick", "is not part of the published procedures; remove it"
+    if config.front and (config.published or config.quick):
+        yield "front", "is not part of this procedure; remove it"
+    if config.front and (iterations or config.method not in ("auto", "scores")):
+        yield "front", "proposes candidates by models of the scores; remove the other method"
+    if config.front and config.combine != "auto":
+        yield "combine", "has no part in a front; remove it"
+    if config.floor and not config.front:
+        why = "limits a score in the choice from a front; add `front`, or remove it"
+        raise InvalidOption("floor", config.floor[0], why)
     if by_model and iterations:
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
     if config.quantize and config.mix == "runtime":
         yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.quantize and config.front:
+        yield "quantize", "scores one result, not a front; remove it, or remove `front`"
     if config.quantize and not space_kind(config.space).linear:
         yield "quantize", f"works only with `space` delta, not with {config.space}; remove it"
     if not (config.processes or re.fullmatch(r"ray(://.+)?", config.workers)):
@@ -307,6 +323,11 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "quick", f"fine-tunes a model, but training {untrained}"
     if config.train == "on" and untrained:
         yield "train", untrained
+    if config.front:
+        if len(plan.objectives.names) < 2:
+            yield "front", "needs two scores or more; add a `metric`, such as tokens, or a `task`"
+        if plan.kind.size(len(config.experts)) > MOST_COEFFICIENTS:
+            yield "front", f"mixes at most {MOST_COEFFICIENTS} experts; leave some out"
     if config.method in MODELS:
         if not learns(config.method, plan):
             yield "method", "cannot learn from this task in this space; remove it"
@@ -329,6 +350,8 @@ def why_no_training(request: Plan) -> str:
     requested.
     """
     config = request.config
+    if config.front:
+        return "moves a point off the front; remove it, and fine-tune the result with train-expert"
     if len(request.objectives.different_tasks) < len(request.tasks):
         return "works only with one score for each task; remove it"
     if not request.kind.linear:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
@@ -24,6 +26,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.front import FrontProposer
     from pyswarmopt_llm.searching.surrogate import Surrogate
     from pyswarmopt_llm.searching.swarm import SwarmProposer
     from pyswarmopt_llm.training.fitting import Fitting
@@ -42,6 +45,8 @@ class Explored:
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the proposals.
         scorer: dev scorer, whose workers have ended.
+        front: positions of the candidates that no other dominates, if a front was searched for.
+        rule: why the chosen one was chosen.
         searched: candidates of an earlier scorer, before rounding.
     """
 
@@ -53,6 +58,8 @@ class Explored:
     stop: Mapping[str, Any]
     remarks: Sequence[str]
     scorer: Scorer
+    front: Sequence[Tensor] = ()
+    rule: str = ""
     searched: int = 0
 
     @property
@@ -119,9 +126,14 @@ def explored(
     experts = _score_experts(job, scorer)
     single = max(range(len(experts)), key=lambda number: experts[number].value)
     config = job.config
+    front: FrontProposer | None = None
     with ExitStack() as stack:
         proposer: Surrogate | SwarmProposer
-        if config.method == "swarm":
+        if config.front:
+            from pyswarmopt_llm.searching.front import front_proposer
+
+            proposer = front = front_proposer(job)
+        elif config.method == "swarm":
             from pyswarmopt_llm.searching.swarm import swarm_proposer
 
             proposer = swarm_proposer(job, saved, stack)
@@ -144,7 +156,10 @@ def explored(
     for text in remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
-    return Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
+    found = Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
+    if front is not None:
+        return replace(found, front=front.front(), rule=front.rule)
+    return found
 
 
 def scored_together(row: Row) -> list[str]:

@@ -10,7 +10,9 @@ from statistics import mode
 from typing import Any
 
 import numpy as np
+import torch
 
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import score_of
@@ -20,6 +22,7 @@ from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.record import Row, pack
 from pyswarmopt_llm.run.result import Model, Objective, Outcome, RunResult, Scores
 from pyswarmopt_llm.scores.by_label import errors_by_label
+from pyswarmopt_llm.scores.metrics.combine import FIRST
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, form_of
 from pyswarmopt_llm.searching.find import Explored, Trained
@@ -47,6 +50,7 @@ def finish(
     seconds = run.replayed_seconds / job.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, trained.best)
     models = _models(job, run, found, trained, files)
+    lower = {name: metric.lower for name, metric in objectives.metrics.items()}
     replies: list[dict[str, Any]] = []
     alarms: list[str] = []
     if objectives.writes:
@@ -83,7 +87,7 @@ def finish(
         space=job.kind.name,
         quantize=job.config.quantize,
         expert_iteration=trained.iteration,
-        front=front_of(found.scorer.rows, objectives.names, names),
+        front=front_of(found.scorer.rows, objectives.names, names, lower),
         by_label=by_label,
         replies=replies,
         alarms=alarms,
@@ -111,10 +115,11 @@ def _models(
         split: job.evaluator(split, found.answer_formats, rounded=True) for split in SPLITS
     }
     contestants = _contestants(job, found, trained, files)
-    models: dict[str, Model] = {}
+    known: dict[Contestant, Model] = {}
     for name, contestant in contestants.items():
-        first = next(other for other in contestants if contestants[other] is contestant)
-        models[name] = models.get(first) or measured(job, run, found, name, contestant, evaluators)
+        if contestant not in known:
+            known[contestant] = measured(job, run, found, name, contestant, evaluators)
+    models = {name: known[contestant] for name, contestant in contestants.items()}
     commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest
@@ -136,7 +141,7 @@ def _contestants(
     best = replace(trained.best, patch=files)
     if not best.trained:
         best = replace(best, dev=None)
-    base = Contestant(0 * vertices[0])
+    base = Contestant(torch.zeros_like(vertices[0]))
     contestants = {
         "best": best,
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),
@@ -144,11 +149,11 @@ def _contestants(
     }
     if vertices.shape[0] == vertices.shape[1]:  # positions are coefficients
         contestants["uniform"] = Contestant(vertices.mean(0))
-    if job.rivals:
+    if job.compares_base:
         contestants["base"] = made.get("base", base)
-    if job.rivals > 1:
+    if job.compares_tuned:
         contestants |= {n: made[n] for n in ("base_tuned", "expert_tuned") if n in made}
-    return {name: best if one is trained.best else one for name, one in contestants.items()}
+    return {name: best if one == trained.best else one for name, one in contestants.items()}
 
 
 def measured(
@@ -178,6 +183,7 @@ def measured(
             if not loaded:
                 job.load(contestant.realise(job.pool.space))
                 loaded = True
+            job.tell(Event("scoring", {"model": name, "split": split}))
             row = replace(evaluator.row(), phase=what, key=name)
             run.store.add(what, name, asdict(row))
         rows[split] = row
@@ -200,7 +206,10 @@ def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
         asked[name] = objectives.questions[name].get(split, [])
     total = objectives.combine(list(scores.values()))
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
-    interval = combined_interval(scores, objectives.combine, scales, asked)
+    combined = scores
+    if objectives.combined_by == FIRST:
+        combined = dict([*scores.items()][:1])
+    interval = combined_interval(combined, objectives.combine, scales, asked)
     return Scores(total.value, outcomes, interval)
 
 
@@ -253,8 +262,11 @@ def _objectives(
 
 
 def front_of(
-    rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
-) -> list[dict[str, dict[str, float]]]:
+    rows: Iterable[Row],
+    tasks: Sequence[str],
+    experts: Sequence[str],
+    lower: Mapping[str, bool] = {},
+) -> list[dict[str, Any]]:
     """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
     task.
 
@@ -262,6 +274,7 @@ def front_of(
         rows: scored candidates.
         tasks: names of the tasks.
         experts: names of the experts.
+        lower: task -> whether lower is better, so that it is told with the other sign.
     """
     if len(tasks) < 2:
         return []
@@ -273,7 +286,8 @@ def front_of(
     scores = np.array(sorted(points))
     front = []
     for values in map(tuple, scores[non_dominated(-scores)].tolist()):
-        dev = dict(zip(tasks, values, strict=True))
+        named = zip(tasks, values, strict=True)
+        dev = {name: -value if lower.get(name) else value for name, value in named}
         weights = dict(zip(experts, points[values], strict=True))
         front.append({"dev": dev, "coefficients": weights})
     return front

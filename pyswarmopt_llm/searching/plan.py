@@ -7,6 +7,7 @@ analyses read it and decide nothing again.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_count, fold_passes, training_passes
@@ -22,6 +24,7 @@ from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.optimizers import recipe_options
 
+MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
 # With `quantize`: factors of a model's change that are tried, and mixtures that reach this stage.
 STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
 FINALISTS = 3
@@ -66,6 +69,30 @@ class Plan:
     def side_by_side(self) -> int:
         """Number of candidates scored at the same time, as far as known."""
         return max(self.config.processes, 1)
+
+    @cached_property
+    def knob(self) -> bool:
+        """Whether a share of an expert is its strength: candidates change a base."""
+        return not self.kind.several_models
+
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """Score -> least value in the choice from a front, higher is better.
+
+        Raises:
+            InvalidOption: there is no such score, or the limit is not a number.
+        """
+        names = self.objectives.names
+        metrics = self.objectives.metrics
+        found: dict[str, float] = {}
+        for floor in self.config.floor:
+            name, _, text = floor.rpartition("=")
+            limit = number_in(text)
+            if name not in names or name in found or not math.isfinite(limit):
+                why = f": use NAME=X with a number, once for each of: {', '.join(names)}"
+                raise InvalidOption("floor", floor, why)
+            found[name] = -limit if name in metrics and metrics[name].lower else limit
+        return found
 
     @cached_property
     def trains(self) -> bool:
@@ -145,16 +172,27 @@ class Plan:
         kind = "training" if self.objectives.spare else "dev"
         return f"training on the best replies to the {self.trained_items:,} {kind} prompts"
 
+    @property
+    def compares_base(self) -> bool:
+        """Whether the base is scored beside the result."""
+        return not (self.config.no_rivals or self.kind.several_models)
+
+    @property
+    def compares_tuned(self) -> bool:
+        """Whether models that are trained without a search are scored on test beside the result."""
+        trains = self.trains and self.test_items > 0 and not self.config.quick
+        return self.compares_base and trains
+
     @cached_property
     def rivals(self) -> int:
         """The most models that the result is compared with."""
-        if self.config.no_rivals or self.kind.several_models:
+        if not self.compares_base:
             return 0
-        if self.config.quick or not (self.trains and self.test_items):
+        if not self.compares_tuned:
             return 1
         if self.objectives.written:
-            return 2
-        return 3
+            return 2  # the base, as it is and trained
+        return 3  # and the best expert, trained
 
     @cached_property
     def passes(self) -> dict[str, int]:
@@ -170,6 +208,7 @@ class Plan:
             "training": self._training_passes,
             **rounded,
             "controls": both * self.rivals,
+            "front": self.test_items * MOST_ON_FRONT * self.config.front,
             "result": both * (2 + self.trains) + self.test_items,
         }
 
@@ -194,6 +233,19 @@ class Plan:
         starts = 1 if self.config.quick else MOST_STARTS
         whole = max(self.rivals, 1)  # with base and best expert, if they are rivals
         return starts * fold_passes(self.items) + whole * training_passes(self.items)
+
+
+def number_in(text: str) -> float:
+    """The number that a text is; NaN if it is none.
+
+    Example:
+        >>> number_in("0.5"), number_in("few")
+        (0.5, nan)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:

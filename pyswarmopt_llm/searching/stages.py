@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from functools import partial
 
 from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -32,6 +33,7 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
     """
     if on_event is not None:
         job = replace(job, tell=on_event)
+        job.engine.progress = partial(_reading, on_event)
     with run.locked():
         if job.config.is_grid:
             from pyswarmopt_llm.searching.grid import choose_draw
@@ -56,8 +58,17 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             found, trained = choose_rounded(job, run, found, trained)
         job.tell(Event("closing"))
         result = finish(job, run, found, trained, start)
+        if job.config.front:
+            from pyswarmopt_llm.searching.points import with_front
+
+            result = with_front(job, run, found, result)
         run.finish(result.to_json())
     return result
+
+
+def _reading(tell: OnEvent, done: int, texts: int) -> None:
+    """Report the texts that the engine has read of those it was given."""
+    tell(Event("reading", {"done": done, "texts": texts}))
 
 
 def about(job: Job) -> About:

@@ -60,6 +60,7 @@ class Candidate:
         error: its standard error; NaN: unknown.
         items: scores of the items of all tasks.
         margins: margins of the items of all tasks, if options are compared.
+        parts: each score as a candidate of its own, for a front.
     """
 
     position: Floats
@@ -67,6 +68,7 @@ class Candidate:
     error: float = math.nan
     items: Sequence[float] = ()
     margins: Margins = ()
+    parts: Sequence[Candidate] = ()
 
 
 class MarginProcess:
@@ -235,7 +237,7 @@ def proposed(
     starts = model.positions[np.argsort(-model.expected(), kind="stable")]
     bounds = box_around(region, model.beyond)
     batch = [highest(model.gain, starts, bounds, seed)]
-    while isinstance(model, ScoreProcess) and len(batch) < count:
+    while not isinstance(model, MarginProcess) and len(batch) < count:
         model.believe(batch[-1].numpy())
         batch.append(highest(model.gain, starts, bounds, seed + len(batch)))
     return batch
@@ -287,9 +289,9 @@ class Surrogate:
         active = torch.ones(self.starts.shape[1], dtype=torch.float64)
         active[list(self.left_out)] = 0.0
         done = 0
-        if self.left_out:
-            yield ProposedBatch(active[None], [first], 1)
-            done = 1
+        for position in self._simple(active)[: self.most]:
+            yield ProposedBatch(position[None], [first + done], 1)
+            done += 1
         learnt = len(self.scored)  # a model of the scores stays near these
         while done < self.most:
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
@@ -349,6 +351,10 @@ class Surrogate:
             return ScoreProcess(seen)
         return MarginProcess(seen)
 
+    def _simple(self, active: Tensor) -> list[Tensor]:
+        """Candidates before the model's: the sum of the others where experts are left out."""
+        return [active] if self.left_out else []
+
     @property
     def _alone(self) -> list[Candidate]:
         """The experts."""
@@ -362,13 +368,17 @@ class Surrogate:
             self.remarks.append(
                 f"only the best {MOST_COEFFICIENTS} of {len(values)} experts are mixed"
             )
-        found = harmful(self._alone, list(self._seen.values()))
+        found = self._harmful()
         self.left_out = sorted({*worse, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
                 f"clearly worse than the base model, and excluded from mixtures: {names}"
             )
+
+    def _harmful(self) -> list[int]:
+        """Numbers of the harmful experts."""
+        return harmful(self._alone, list(self._seen.values()))
 
 
 def harmful(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int]:
@@ -388,13 +398,22 @@ def harmful(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int
         >>> harmful(seen[:3], [*seen, *[Candidate(bee + cat, 0.3, 0.05)] * 4])  # most contain bee
         []
     """
+    return left_out_by(below_base(experts, seen), seen)
+
+
+def below_base(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int]:
+    """Numbers of the experts clearly worse than the base; see `harmful`."""
     nothing = Candidate(seen[0].position, -math.inf)
     base = next((one for one in seen if not one.position.any()), nothing)
-    worse = [
+    return [
         number
         for number, one in enumerate(experts)
         if base.value - one.value > ERRORS * math.hypot(base.error, one.error)
     ]
+
+
+def left_out_by(worse: list[int], seen: Sequence[Candidate]) -> list[int]:
+    """These experts, if most candidates contain none of them."""
     without = [one for one in seen if not one.position[worse].any()]
     if 2 * len(without) > len(seen):
         return worse

@@ -88,8 +88,7 @@ def train_on_labels(
         most = 1
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single].to(untrained), most)
-    if folder is None or not folder.exists():
-        announce(job, starts)
+    announce(job, starts)
     fittings, rows = _cross_fitted(job, found, starts, folder)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
@@ -99,7 +98,7 @@ def train_on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
-    whole = trained_whole(values, best, job.rivals == 3)
+    whole = trained_whole(values, best, job.compares_tuned)
     tuned = {}
     for name, row in rows.items():
         patch = fittings[name].whole() if name in whole else None
@@ -173,10 +172,17 @@ def _cross_fitted(
     fittings = {}
     rows = {}
     for name, position in starts.items():
-        start = job.pool.space.realise(position)
-        own = folder and folder / name
-        kind = (items, job.pool.experts[0], job.config.seed, own, fold_epochs(len(items)))
-        fittings[name] = Fitting(job.engine, start, *kind, spend=meter.spend)
+        fittings[name] = Fitting(
+            job.engine,
+            job.pool.space.realise(position),
+            items,
+            pattern=job.pool.experts[0],
+            seed=job.config.seed,
+            folder=folder and folder / name,
+            fold_epochs=fold_epochs(len(items)),
+            spend=meter.spend,
+            at=partial(meter.at, name),
+        )
         compute = partial(by_folds, fittings[name], evaluator, job.objectives.items)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows

@@ -18,6 +18,7 @@ from pyswarmopt_llm.training.trainer import fit, folds
 ALL = "all"  # the LoRA trained on all items
 
 Spend = Callable[[float], None]  # called with the forward passes per item just made
+At = Callable[[str], None]  # called with what is being done, in words
 
 
 @dataclass
@@ -39,6 +40,10 @@ class Meter:
         self.passes += passes
         self.tell(Event("training", {"share": min(self.passes / self.most, 1.0)}))
 
+    def at(self, model: str, part: str) -> None:
+        """Report what is being done with a model."""
+        self.tell(Event("fitting", {"model": model, "part": part}))
+
 
 @dataclass
 class Fitting:
@@ -55,6 +60,7 @@ class Fitting:
         fold_epochs: epochs without each fold; 0 if other items are scored, without folds.
         identities: identity of each item, see `folds`.
         spend: called with the passes of each epoch, those found in `folder` included.
+        at: called with fold and step, such as ``fold 2 of 5, step 3 of 12``.
     """
 
     engine: Engine
@@ -66,6 +72,7 @@ class Fitting:
     fold_epochs: int = EPOCHS
     identities: Sequence[Hashable] | None = None
     spend: Spend = lambda passes: None
+    at: At = lambda part: None
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
         """The indices of each fold's items, and the model trained without them; nothing if
@@ -73,26 +80,35 @@ class Fitting:
         """
         if not self.fold_epochs:
             return
-        for number, fold in enumerate(folds(self.items, self.seed, self.identities), start=1):
+        parts = folds(self.items, self.seed, self.identities)
+        for number, fold in enumerate(parts, start=1):
             held_out = set(fold)
             rest = [item for index, item in enumerate(self.items) if index not in held_out]
-            yield fold, self._fitted(f"without-{number}", rest, self.fold_epochs)
+            part = f"fold {number} of {len(parts)}"
+            patch = self._fitted(f"without-{number}", rest, self.fold_epochs, part)
+            self.at(f"{part}, scoring")
+            yield fold, patch
 
     def whole(self) -> Patch:
         """The model trained on all items."""
-        return self._fitted(ALL, self.items, EPOCHS)
+        return self._fitted(ALL, self.items, EPOCHS, "all examples")
 
-    def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
-        """The model after training on items."""
+    def _fitted(self, name: str, items: Sequence[Choices], epochs: int, part: str) -> Patch:
+        """The model after training on items; `part`: which items these are, in words."""
         folder = self.folder and self.folder / name
 
         def spend(*_: object) -> None:
             self.spend(PASSES * len(items))
 
+        def at(step: int, steps: int) -> None:
+            self.at(f"{part}, step {step} of {steps}")
+
         if folder and folder.exists():
+            self.at(f"{part}, already trained")
             self.spend(epochs * PASSES * len(items))
         else:
-            change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs)
+            kind = (items, self.pattern, self.seed)
+            change = fit(self.engine, self.start, *kind, spend, epochs, at)
             if not folder:
                 return self.start.with_low_rank(change.low_rank)
             save_patch(change, [self.pattern], folder)

@@ -49,6 +49,8 @@ OnRound = Callable[[int, int, float], None]
 """Called with the number of finished rounds, the number of all rounds, and the last round's mean
 loss.
 """
+OnStep = Callable[[int, int], None]
+"""Called with the number of the step that begins, and the number of all steps."""
 
 
 def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list[Choices]]]:
@@ -174,6 +176,7 @@ def train(
     lr: float,
     last: int | None = None,
     on_round: OnRound | None = None,
+    on_step: OnStep | None = None,
 ) -> list[float]:
     """Minimise the mean loss by AdamW (Loshchilov & Hutter 2019) with warm-up and cosine decay.
 
@@ -184,6 +187,7 @@ def train(
         lr: peak learning rate.
         last: stop after this round; None: after all.
         on_round: called after each round, with the change in place.
+        on_step: called before each step.
 
     Returns:
         The mean loss of each round, measured during it.
@@ -193,7 +197,8 @@ def train(
     """
     tensors = list(change.tensors)
     optimizer = torch.optim.AdamW(tensors, lr, betas=(0.9, 0.98), weight_decay=0.0)
-    factor = partial(warmup_cosine, steps=sum(map(len, rounds)))
+    count = sum(map(len, rounds))
+    factor = partial(warmup_cosine, steps=count)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     history = []
     savings = _less_memory(engine)
@@ -201,6 +206,8 @@ def train(
         for number, steps in enumerate(rounds[:last], start=1):
             sums = []
             for items in steps:
+                if on_step is not None:
+                    on_step(schedule.last_epoch + 1, count)
                 sums += _gradients(engine, tensors, items, savings)
                 torch.nn.utils.clip_grad_norm_(tensors, _CLIP)
                 optimizer.step()
@@ -383,6 +390,7 @@ def fit(
     seed: int,
     after_epoch: OnRound | None = None,
     epochs: int = EPOCHS,
+    on_step: OnStep | None = None,
 ) -> Patch:
     """Train a new LoRA on top of `start` at `RATE`; the trained model is both together.
 
@@ -394,9 +402,10 @@ def fit(
         seed: seed of the initial LoRA and the order.
         after_epoch: see `on_round` of `train`.
         epochs: number of epochs; the learning rate is planned for them.
+        on_step: see `train`.
     """
     trainable = cast(TransformersEngine, engine)
     trainable.load(start)
     lora = Lora.like(pattern, seed, trainable.model.device)
-    train(trainable, lora, shuffled(items, epochs, seed), RATE, on_round=after_epoch)
+    train(trainable, lora, shuffled(items, epochs, seed), RATE, None, after_epoch, on_step)
     return lora.patch()

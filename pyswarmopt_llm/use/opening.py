@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.run.directory import About, check_fingerprints, read_about
-from pyswarmopt_llm.run.result import read_result
+from pyswarmopt_llm.run.result import FRONT, read_result
 from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.scores.tasks.types import per_task
 from pyswarmopt_llm.use.config import EvalConfig, Machine, check_run
@@ -110,13 +110,15 @@ def check_unchanged(model: Model) -> None:
 
 
 def run_of(model: Model) -> Path | None:
-    """The run whose result a model is; None if there is none."""
+    """The run whose result, or point of a front, a model is; None if there is none."""
     base, adapter = model
-    best = user_path(adapter or base)
-    run = best.resolve().parent
-    if best.name == "best" and (run / "run.json").is_file():
-        return run
-    return None
+    folder = user_path(adapter or base).resolve()
+    run = folder.parent
+    if run.name == FRONT:
+        run = run.parent
+    elif folder.name != "best":
+        return None
+    return run if (run / "run.json").is_file() else None
 
 
 def with_run(config: EvalConfig) -> EvalConfig:

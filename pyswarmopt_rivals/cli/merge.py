@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.options import Json, names_block
-from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
+from pyswarmopt_llm.cli.running import interruptible, loading, nothing_written, print_either
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.experts.files import require_inputs
 from pyswarmopt_rivals.merge_config import MergeConfig
@@ -14,8 +14,8 @@ from pyswarmopt_rivals.methods import METHODS, SEARCHING
 def command(config: MergeConfig, as_json: Json = False) -> None:
     check_free(user_path(config.out))
     require_inputs(config.experts, config.base)
-    from pyswarmopt_rivals.merge import merge
-
+    with loading(as_json):
+        from pyswarmopt_rivals.merge import merge
     with interruptible(nothing_written):
         done = merge(config)
     record = {

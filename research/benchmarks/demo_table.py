@@ -88,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = []
     for seed in options.seeds:
-        config = demo_search(seed, options.folder / f"seed-{seed}")
+        config = demo_search(seed, options.folder / f"seed-{seed}", full=True)
         for method, values, dev in outcomes(config):
             line = {"method": method, "task": "five-desks", "seed": seed, "dev": round(dev, 4)}
             lines.append(json.dumps({**line, "test": values}))

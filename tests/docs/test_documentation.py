@@ -87,6 +87,8 @@ def stage(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
         )
     shutil.copy(ROOT / "examples" / "new_requests.csv", folder / "examples")
+    (folder / ".venv" / "bin").mkdir(parents=True)  # `make` is a stand-in
+    (folder / ".venv" / "bin" / "activate").write_text("")
     (folder / ".ci").mkdir()  # named by its path, so no stand-in is found for it
     shutil.copy("/bin/true", folder / ".ci" / "run")
     write_task(folder / "questions.json", questions(8, 1), questions(6, 2))

@@ -37,6 +37,8 @@ CHOSEN: dict[str, Json] = {
     "tasks": {"tasks": ("others.csv",)},
     "metrics": {"metrics": ("abstain",)},
     "keep": {"keep": "labels.csv"},
+    "front": {"front": True},
+    "floor": {"floor": ("labels=0.5",)},
     "combine": {"tasks": ("labels.csv", "others.csv"), "combine": "arithmetic"},
     "settings": {"settings": ("step=0.1",)},
     "space": {"space": "delta"},

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import mul
+from operator import itemgetter, mul
 from statistics import fmean
 
 import numpy as np
@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 
+FIRST = "first"
 SHORT = 10.0  # penalty, in points of the value, for each point below the floor
 _STEP = 1e-6  # of a difference that stands for a slope
 
@@ -62,8 +63,8 @@ class Combine:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``weighted:1,0.01`` with a weight for each task, or ``keep:0.62``
-    with a floor for the last one.
+    """``harmonic``, ``arithmetic``, ``weighted:1,0.01`` with a weight for each task, ``keep:0.62``
+    with a floor for the last one, or ``first``, which a search for a front has.
 
     Raises:
         UserError: the name is unknown, the floor or a weight is not a number, or there is only one
@@ -75,6 +76,8 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     """
     if spec in (named := {"harmonic": harmonic, "arithmetic": arithmetic}):
         return named[spec]
+    if spec == FIRST:
+        return first
     kind, _, text = spec.partition(":")
     if kind == "weighted":
         return Combine(partial(weighted, weights=_weights(spec, text, n_tasks)))
@@ -145,4 +148,5 @@ def keeping(values: Sequence[float], floor: float) -> float:
 
 
 harmonic = Combine(harmonic_mean)
+first = Combine(itemgetter(0))
 arithmetic = Combine(fmean)  # one task can compensate for another

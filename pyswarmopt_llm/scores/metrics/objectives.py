@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_answer_formats
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.scores.metrics.combine import FIRST, Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
@@ -147,7 +147,9 @@ def load_objectives(config: SearchConfig) -> Objectives:
         tasks, metrics = by_score(config, tasks, found)
     else:
         metrics = found(tasks, config.metrics)
-    by = combination_of(config.combine, metrics, len(metrics) + len(externals))
+    by = FIRST
+    if not config.front:
+        by = combination_of(config.combine, metrics, len(metrics) + len(externals))
     combine = find_combine(by, len(metrics) + len(externals))
     return Objectives(tasks, metrics, externals, combine, by, config.test != 0)
 
@@ -161,7 +163,10 @@ def combination_of(combine: str, metrics: Mapping[str, Metric], count: int) -> s
     signed = [metric for metric in metrics.values() if count > 1 and metric.signed]
     units = [metric for metric in signed if metric.unit]
     if units and combine in ("auto", "harmonic", "arithmetic"):
-        why = f": a mean of {units[0].unit} and other scores has no meaning; set `combine` to weighted:1,0.01"
+        why = (
+            f": a mean of {units[0].unit} and other scores has no meaning; add `front`, or set "
+            "`combine` to weighted:1,0.01"
+        )
         raise InvalidOption("metric", units[0].name, why)
     if combine == "auto":
         return "arithmetic" if signed else "harmonic"

@@ -62,8 +62,8 @@ def entry_of(
 def by_score(
     config: SearchConfig, tasks: Mapping[str, Task], found: FindMetrics
 ) -> tuple[dict[str, Task], dict[str, Metric]]:
-    """The tasks and metrics by the names of the scores: the task's name, or, of several scores of a
-    task, each metric's own. `drift` has the task of its own prompts.
+    """The tasks and metrics by the names of the scores: those of the tasks, of the metrics if there is
+    one task, and both of several scores of one of several tasks. `drift` has the task of its own prompts.
 
     Replies are written once for all metrics of a task, and are as long as the longest needs.
 
@@ -76,9 +76,10 @@ def by_score(
     for name, task in tasks.items():
         own = given[name]
         labels = [name]
-        if len(own) > 1:
-            prefix = "" if len(tasks) == 1 else f"{name} "
-            labels = [f"{prefix}{label_of(spec)}" for spec in own]
+        if own and len(tasks) == 1:
+            labels = list(map(label_of, own))
+        elif len(own) > 1:
+            labels = [f"{name} {label_of(spec)}" for spec in own]
         for label, spec in zip(labels, own or [""], strict=True):
             if label in scored:
                 raise InvalidOption("metric", spec, f": there are two scores {label}; remove one")

@@ -63,8 +63,7 @@ def train_on_replies(job: Job, run: RunDirectory, found: Explored) -> Trained:
     if mixture.any():
         starts[START] = mixture
     folder = run.path / TRAINED
-    if not folder.exists():
-        announce(job, starts)
+    announce(job, starts)
     (before,) = found.scorer.score([mixture], 0)
     teachers = {START: complementary(found.scorer.rows, before, job.objectives.names)}
     iteration = ExpertIteration(job, found.answer_formats, run.store, folder)
@@ -198,6 +197,7 @@ class ExpertIteration:
 
     def _written(self, latest: Round, teachers: Sequence[Tensor]) -> list[Replies]:
         """A round's replies, sample by sample: of the teachers, and of the latest model."""
+        self._meter.at(latest.model.name, "writing replies")
         replies = []
         for number, position in enumerate(teachers, start=1):
             teacher = ReplyWriter(f"teacher-{number}", self._job.pool.space.realise(position))
@@ -215,12 +215,13 @@ class ExpertIteration:
             self._job.engine,
             start,
             list(items.values()),
-            self._job.pool.experts[0],
-            self._job.config.seed,
-            self._folder / name,
-            self.fold_epochs,
-            [self.log.prompts[number] for number in numbers],
-            self._meter.spend,
+            pattern=self._job.pool.experts[0],
+            seed=self._job.config.seed,
+            folder=self._folder / name,
+            fold_epochs=self.fold_epochs,
+            identities=[self.log.prompts[number] for number in numbers],
+            spend=self._meter.spend,
+            at=partial(self._meter.at, name),
         )
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         return ReplyWriter(name, fitting.whole(), unseen)

@@ -70,6 +70,16 @@ def test_limits_folded_by_max_change_the_method_and_the_message_says_so(folded):
     assert r.feasible and r.fun < (0.1 if folded else 0.999) * best
 
 
+@pytest.mark.parametrize("low", [-10, 0])
+def test_slopes_that_vanish_without_a_jump_are_no_kinks(low):
+    """Where they are next to nothing, they turn round within a short step."""
+    r = pso.minimize(
+        lambda x: float(x @ x), [(low, 10 if low else 3)] * 2,
+        constraints=lambda x: float(x @ x) - 2, max_evals=150, seed=0,
+    )  # fmt: skip
+    assert "kinks" not in r.message
+
+
 def test_a_descent_slightly_outside_the_limits_goes_on():
     """A store with losses; it ended at -19.17."""
     r = pso.minimize(

@@ -59,3 +59,35 @@ def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: 
     )
     assert done.returncode == 2 and wrong in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "search --base base --experts base base --task t.csv --out new",
+        "search --base base --experts base base --task t.csv --out new --dry-run",
+        "resume run",
+        "demo --quick --out new",
+        "predict --run run t.csv --out new.csv",
+        "eval --base base --task t.csv",
+        "train-expert --base base --data t.csv --out new",
+        "compare --base base --experts base base --task t.csv --out new",
+        "ensemble --base base --members base base --task t.csv",
+    ],
+)
+def test_a_log_has_a_line_before_torch_is_imported(words: str, tmp_path: Path) -> None:
+    rows = "".join(f"text {i},{'xy'[i % 2]}\n" for i in range(12))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    for name in ("run.json", "result.json"):
+        (tmp_path / "run" / name).write_text("{}")
+    for quiet in (False, True):
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT, *words.split(), *["--quiet"] * quiet],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert "torch is imported" in done.stderr, done.stderr
+        assert done.stderr.startswith("loading libraries\n") != quiet

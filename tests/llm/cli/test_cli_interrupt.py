@@ -38,7 +38,7 @@ except BaseException:
     ("script", "words", "module"),
     [
         ("swarm-llm", "--help", "typer"),
-        ("swarm-llm", "eval --base org/B --task builtin:kinship", "torch"),
+        ("swarm-llm", "eval --base org/B --task builtin:kinship --quiet", "torch"),
         ("pyswarmopt", "compare sphere", "typer"),
     ],
 )

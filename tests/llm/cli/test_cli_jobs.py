@@ -82,3 +82,10 @@ def test_demo_searches_over_the_experts_of_the_checkout(
         3,
     )
     assert config.out == str(tmp_path / "run")
+    assert (config.dev, config.test) == (32, 100)
+
+
+def test_the_full_demo_has_more_labels(checkout: list[Any], tmp_path: Path) -> None:
+    assert exit_code("demo", "--full", "--out", str(tmp_path / "run")) == 0
+    (config,) = checkout
+    assert (config.dev, config.test) == (100, 200)

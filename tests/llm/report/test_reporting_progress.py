@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.report.progress import progress
+from pyswarmopt_llm.report.progress import Pulse, progress, pulse
 
 SETTINGS = {"paper": True, "reference": False, "space": "delta", "max_iter": 2, "proposals": None}
 START = Event(
@@ -62,3 +63,43 @@ def test_the_authors_scripts_are_named_and_unknown_examples_are_not_counted() ->
     with progress(Console(file=out, width=200)) as on_event:
         on_event(Event("start", {**START.data, "settings": settings, "dev_items": 0}))
     assert "authors' scripts" in out.getvalue() and "dev examples" not in out.getvalue()
+
+
+def test_a_log_tells_what_is_under_way_again_and_again() -> None:
+    out = io.StringIO()
+    with pulse(Console(file=out, width=40), "loading", period=0.001) as update:
+        update(total=12, advance=3, description="best dev score 0.500")
+        until = time.monotonic() + 60
+        while out.getvalue().count("0.500") < 3 and time.monotonic() < until:
+            time.sleep(0.001)
+    lines = [line for line in out.getvalue().splitlines() if line != "loading"]
+    assert len(lines) >= 3 and {line[:25] for line in lines} == {"best dev score 0.500, 25%"}
+
+
+def test_the_time_left_is_that_of_the_present_count() -> None:
+    """Of 12 evaluations, 2 of them known, 5 in 50 s; then a quarter of the training in 30 s."""
+    now = [0.0]
+    state = Pulse("getting ready", clock=lambda: now[0])
+    assert state.line() == "getting ready"
+    state.update(completed=2, total=12)
+    assert state.line() == "getting ready, 17%"
+    now[0] = 50.0
+    state.update(advance=5, description="best dev score 0.500")
+    assert state.line() == "best dev score 0.500, 58%, about 0:50 left"
+    state.update(completed=0, total=1, description="training base, fold 1 of 5, step 1 of 9")
+    now[0] = 80.0
+    state.update(completed=0.25, total=1)
+    assert state.line() == "training base, fold 1 of 5, step 1 of 9, 25%, about 1:30 left"
+    state.update(completed=1, total=1, description="scoring the result")
+    assert state.line() == "scoring the result"
+
+
+def test_a_terminal_tells_model_fold_step_and_text() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=90, force_terminal=True, color_system=None)
+    with progress(console) as on_event:
+        on_event(START)
+        on_event(Event("training", {"share": 0.5}))
+        on_event(Event("fitting", {"model": "base", "part": "fold 2 of 5, scoring"}))
+        on_event(Event("reading", {"done": 3, "texts": 8}))
+    assert "training base, fold 2 of 5, scoring, text 3 of 8" in out.getvalue()

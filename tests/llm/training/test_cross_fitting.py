@@ -32,12 +32,21 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
 ) -> None:
     """`without_fold` epochs without each of five folds, and four on all."""
     engine, spent = TransformersEngine(*load_tiny(tiny_base)), list[float]()
+    told: list[str] = []
     pattern, folder = read_adapter(tiny_experts[0]), tmp_path / "dev"
     epochs = 5 * without_fold + 4
 
     def trained() -> tuple[dict[int, float], dict[str, bytes]]:
         fitting = Fitting(
-            engine, Patch(), CHOICES, pattern, 0, folder, without_fold, spend=spent.append
+            engine,
+            Patch(),
+            CHOICES,
+            pattern,
+            0,
+            folder,
+            without_fold,
+            spend=spent.append,
+            at=told.append,
         )
         values: dict[int, float] = {}
         for fold, patch in fitting.without_folds():
@@ -49,7 +58,16 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
 
     first, passes = trained(), training_passes(10) + fold_passes(10, without_fold)
     assert len(spent) == epochs and sum(spent) == passes
+    whole = [f"all examples, step {step} of 4" for step in range(1, 5)]
+    rest = [f"fold 2 of 5, step {step} of {without_fold}" for step in range(1, without_fold + 1)]
+    assert told[-4:] == whole and {*rest, "fold 2 of 5, scoring"} <= {*told}
+    assert len(told) == epochs + 5
     assert trained() == first and len(spent) == epochs + 6  # a call for each that is there
+    assert told[-3:] == [
+        "fold 5 of 5, already trained",
+        "fold 5 of 5, scoring",
+        "all examples, already trained",
+    ]
     assert sum(spent) == 2 * passes
     spent.clear()
     for name in ("without-2", "all"):
