@@ -45,6 +45,7 @@ CHOSEN: dict[str, Json] = {
     "seed": {"seed": 9},
     "quantize": {"quantize": "q4_0"},
     "drop_k": {"drop_k": 0.9},
+    "batch": {"batch": 2},
 }
 WRITTEN: dict[str, Json] = {
     "max_new_tokens": {"max_new_tokens": 2},
