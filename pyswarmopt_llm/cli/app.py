@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pyswarmopt.cli.terminal import complain, run_app, version_option
-from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, with_flags
+from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, Command, with_flags
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load, unknown
@@ -51,7 +51,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             raise unknown("the command", cmd_name, COMMANDS)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
-        function = as_command(load(COMMANDS[cmd_name]))
+        function = Command(load(COMMANDS[cmd_name]))
         single = typer.Typer(add_completion=False)
         single.command(cmd_name, cls=SwarmCommand, rich_help_panel=section, epilog=MORE)(function)
         return typer.main.get_command(single)

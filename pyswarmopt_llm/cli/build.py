@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from inspect import Parameter
@@ -44,28 +45,39 @@ COMMANDS = {name: target for commands in SECTIONS.values() for name, target in c
 EMPTY = Parameter.empty
 
 
-def as_command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with a parameter for each option, for Typer.
+class Command:
+    """A function with a parameter for each option, as Typer reads it.
+
+    Typer, like `inspect.signature`, takes the parameters of a callable object from its attribute
+    ``__signature__`` (PEP 362).
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's.
     """
-    inputs = _parameters(function)
-    parts = {each.name: _parts(each) for each in inputs}
 
-    def command(**values: Any) -> None:
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        self._inputs = _parameters(function)
+        self._options = {each.name: _options(each) for each in self._inputs}
+        every = itertools.chain.from_iterable(self._options.values())
+        self.__doc__ = function.__doc__
+        self.__signature__ = inspect.Signature([_for_typer(option) for option in every])
+        self.__annotations__ = {}  # types are in the signature
+
+    def __call__(self, **values: Any) -> None:
+        """Call the function with the values that Typer has read.
+
+        Raises:
+            InvalidOption: a value is out of range.
+        """
         arguments = {}
-        for each in inputs:
-            read = {part.name: _read(part, values[part.name]) for part in parts[each.name]}
+        for each in self._inputs:
+            options = self._options[each.name]
+            read = {option.name: _read(option, values[option.name]) for option in options}
             arguments[each.name] = read.get(each.name)
             if is_dataclass(each.annotation):
                 arguments[each.name] = each.annotation(**read)  # type: ignore[operator]
-        function(**arguments)
-
-    every = [_for_typer(part) for options in parts.values() for part in options]
-    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-    command.__doc__ = function.__doc__
-    return command
+        self._function(**arguments)
 
 
 def _parameters(of: Callable[..., Any]) -> list[Parameter]:
@@ -75,7 +87,7 @@ def _parameters(of: Callable[..., Any]) -> list[Parameter]:
     return [parameters[name].replace(annotation=hints[name]) for name in parameters]
 
 
-def _parts(parameter: Parameter) -> list[Parameter]:
+def _options(parameter: Parameter) -> list[Parameter]:
     """The parameter, or a configuration's fields that have options."""
     if not is_dataclass(parameter.annotation):
         return [parameter]

@@ -10,6 +10,7 @@ from statistics import mode
 from typing import Any
 
 import numpy as np
+import torch
 
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.hardware import peak_memory
@@ -111,10 +112,11 @@ def _models(
     """The scored models, by name."""
     evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
     contestants = _contestants(job, found, trained, files)
-    models: dict[str, Model] = {}
+    known: dict[Contestant, Model] = {}
     for name, contestant in contestants.items():
-        first = next(other for other in contestants if contestants[other] is contestant)
-        models[name] = models.get(first) or measured(job, run, found, name, contestant, evaluators)
+        if contestant not in known:
+            known[contestant] = measured(job, run, found, name, contestant, evaluators)
+    models = {name: known[contestant] for name, contestant in contestants.items()}
     commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest
@@ -136,7 +138,7 @@ def _contestants(
     best = replace(trained.best, patch=files)
     if not best.trained:
         best = replace(best, dev=None)
-    base = Contestant(0 * vertices[0])
+    base = Contestant(torch.zeros_like(vertices[0]))
     contestants = {
         "best": best,
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),
@@ -144,11 +146,11 @@ def _contestants(
     }
     if vertices.shape[0] == vertices.shape[1]:  # positions are coefficients
         contestants["uniform"] = Contestant(vertices.mean(0))
-    if job.rivals:
+    if job.compares_base:
         contestants["base"] = made.get("base", base)
-    if job.rivals > 1:
+    if job.compares_tuned:
         contestants |= {n: made[n] for n in ("base_tuned", "expert_tuned") if n in made}
-    return {name: best if one is trained.best else one for name, one in contestants.items()}
+    return {name: best if one == trained.best else one for name, one in contestants.items()}
 
 
 def measured(

@@ -151,16 +151,27 @@ class Plan:
         kind = "training" if self.objectives.spare else "dev"
         return f"training on the best replies to the {self.trained_items:,} {kind} prompts"
 
+    @property
+    def compares_base(self) -> bool:
+        """Whether the base is scored beside the result."""
+        return not (self.config.no_rivals or self.kind.several_models)
+
+    @property
+    def compares_tuned(self) -> bool:
+        """Whether models that are trained without a search are scored on test beside the result."""
+        trains = self.trains and self.test_items > 0 and not self.config.quick
+        return self.compares_base and trains
+
     @cached_property
     def rivals(self) -> int:
         """The most models that the result is compared with."""
-        if self.config.no_rivals or self.kind.several_models:
+        if not self.compares_base:
             return 0
-        if self.config.quick or not (self.trains and self.test_items):
+        if not self.compares_tuned:
             return 1
         if self.objectives.written:
-            return 2
-        return 3
+            return 2  # the base, as it is and trained
+        return 3  # and the best expert, trained
 
     @cached_property
     def passes(self) -> dict[str, int]:

@@ -105,9 +105,10 @@ class Job(Plan):
         return starts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contestant:
-    """A model that a search compares: a mixture, possibly trained further.
+    """A model that a search compares: a mixture, possibly trained further. One model may have several
+    names; objects that differ are models that differ.
 
     Attributes:
         position: coefficients of the mixture, (D,).

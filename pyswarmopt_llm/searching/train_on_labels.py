@@ -98,7 +98,7 @@ def train_on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
-    whole = trained_whole(values, best, job.rivals == 3)
+    whole = trained_whole(values, best, job.compares_tuned)
     tuned = {}
     for name, row in rows.items():
         patch = fittings[name].whole() if name in whole else None
@@ -170,11 +170,17 @@ def _cross_fitted(
     fittings = {}
     rows = {}
     for name, position in starts.items():
-        start = job.pool.space.realise(position)
-        own = folder and folder / name
-        kind = (items, job.pool.experts[0], job.config.seed, own, fold_epochs(len(items)))
-        at = partial(meter.at, name)
-        fittings[name] = Fitting(job.engine, start, *kind, spend=meter.spend, at=at)
+        fittings[name] = Fitting(
+            job.engine,
+            job.pool.space.realise(position),
+            items,
+            pattern=job.pool.experts[0],
+            seed=job.config.seed,
+            folder=folder and folder / name,
+            fold_epochs=fold_epochs(len(items)),
+            spend=meter.spend,
+            at=partial(meter.at, name),
+        )
         compute = partial(_by_folds, fittings[name], evaluator, job.objectives.items)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows

@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.statistics import compare_paired
 
 chart = script("chart")
 evidence = script("outcomes")
+few_tables = script("few_tables")
 tables = script("tables")
 trial_tables = script("trial_tables")
 
@@ -71,3 +72,15 @@ def test_the_front_leaves_no_stronger_control_out(form: str) -> None:
     assert {"best expert", "greedy-soup", "swarm delta segments", "data-merge"} <= set(controls)
     shown = float(trial_tables.beside_strongest(form)[1].split(",")[0])
     assert shown == pytest.approx(max(controls.values()), abs=0.0005)
+
+
+def test_a_difference_over_draws_is_that_of_a_normal_approximation() -> None:
+    """Of one draw, the bootstrap's interval is the mean plus and minus 1.96 standard errors."""
+    ours, theirs = np.random.default_rng(0).integers(0, 2, (2, 1, 400)).astype(float)
+    middle, low, high = map(
+        float, re.findall(r"[+-][\d.]+", few_tables.difference([*ours], [*theirs]))
+    )
+    pair = 100 * (ours - theirs)[0]
+    error = 1.96 * pair.std() / pair.size**0.5
+    assert middle == pytest.approx(pair.mean(), abs=0.06)
+    assert [low, high] == pytest.approx([middle - error, middle + error], abs=0.4)

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
 
+import few_tables
 import numpy as np
 import several_tables
 import studies_tables
@@ -262,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     **trial_tables.TABLES,
+    **few_tables.TABLES,
 }
 
 

@@ -16,39 +16,10 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from pyswarmopt_llm.scores.tasks.number_forms import FACTORS, FLAGS, NUMBER, PATTERN, value_of
 from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
 from pyswarmopt_llm.scores.words import MONTHS, typography
 
-# Letters before a number make it a name (H2O), signs an exponent or a root.
-_NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?<![0-9]:)
-    (?P<sign>-|(?<![0-9][ ])(?:minus|negative)\s+)?
-    (?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?(?:
-    (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
-      (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
-    |(?:(?P<comma>
-      [0-9]{1,3}(?:[ '.][0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}         # 1.234,50
-      |[0-9]{1,3}\.[0-9]{3}(?=\s?(?:€|Euros?\b))                              # 1.500 Euro
-      |(?![1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,]))
-       (?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9]))                           # 3,5
-    |(?P<digits>
-      [0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:\.[0-9]+)?                       # 10 000
-      |(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?       # 1,234.50
-      |(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+|\.[0-9]++))             # not 1990s
-      (?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
-      |\s?[×x*]\s?10(?:\^|\*\*)\{?(?P<ten>-?[0-9]{1,3})\}?                  # 2 × 10^6
-      |(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?                           # 10^6
-      |(?!e[+-]?[0-9]))
-    )(?:\s?(?P<factor>%|(?:dozen|hundred|thousand|million|billion|trillion|(?(money)[kmb]|(?-i:[kKM])))(?![^\W\d_])))?
-    (?:\s?(?P<unit>[$€£¥₹元円](?!\s?-?\.?[0-9])|(?:
-      (?:yen|pound|rupee|yuan|ro?uble|peso|franc|cent|pence|bit|byte|watt|joule|pascal|newton|volt|hertz|ohm
-        |calorie|day|week|month|year|foot|feet|inch|yard|mile|acre|hectare|gallon|quart|pint|ounce|tonne
-        |lb|[ap]\.?m|square|cubic)(?=e?s?(?![^\W\d_]))
-      |(?-i:°[CF]?|[A-Z]{2,3}|(?:[kcmμnMG]?(?:m|g|l|L|s|t|Wh?|J|Pa|N|V|Hz|B|b|bit|Ω|bar|cal)|mcg|к?[мг]
-        |公里|公斤|min|h|yr|ft|mi|oz|ha|gal|mph|kph|kmh|in(?=\W*\Z))[23]?)(?![^\W\d_])
-      )(?:/[^\W\d_]+)?))?""",
-    re.VERBOSE | re.IGNORECASE,
-)
 # a multiple of a symbol is no number, nor are a date, a time and a bound
 _NO_NUMBER = re.compile(
     rf"\s*(?:[π√‰百千万萬億亿]|(?:pi|[xyn]|[mbt]n|lakh|crore|{MONTHS})(?![^\W\d]))"
@@ -68,8 +39,8 @@ _MORE = re.compile(
 _OTHER = re.compile(
     r"(?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}?"
     r"|\b(?:than|at\s+(?:least|most)|nearly|almost|over|under|above|below|up\s+to|question|exercise|problem|step))"
-    rf"[\s*]+{_NUMBER.pattern}",
-    _NUMBER.flags,
+    rf"[\s*]+{PATTERN}",
+    FLAGS,
 )
 # a last "3 or 4", "3-4", "3 ≈ 4", "between 3 and 4", "5 h 30 min", or "3 + 4 ="
 _UNCLEAR = re.compile(
@@ -95,18 +66,6 @@ _REWRITTEN = {
     r"(?i)(?<![^\W\d_])h(?:ou)?rs?\b": "h",
     r"(?i)(?<![^\W\d_])(?:dollars?|USD)\b": "$",
     r"(?i)(?<![^\W\d_])(?:euros?|EUR)\b": "€",
-}
-_FACTORS = {
-    "%": "0.01",
-    "dozen": "12",
-    "hundred": "100",
-    "k": "1e3",
-    "thousand": "1e3",
-    "m": "1e6",
-    "million": "1e6",
-    "b": "1e9",
-    "billion": "1e9",
-    "trillion": "1e12",
 }
 
 
@@ -146,7 +105,7 @@ def stated_quantity(text: str) -> Quantity | None:
     """
     *marked, own = candidates(text)
     for shown in map(_readable, map(statement, marked)):
-        if _NUMBER.search(shown):
+        if NUMBER.search(shown):
             return _of_phrase(shown)
     if marked:
         return None
@@ -163,7 +122,7 @@ def quantities(text: str) -> list[Quantity]:
         >>> [str(found.value) for found in quantities("12 boxes of 2.5 kg")]
         ['12', '5/2']
     """
-    return list(filter(None, map(_quantity, _NUMBER.finditer(_readable(text)))))
+    return list(filter(None, map(_quantity, NUMBER.finditer(_readable(text)))))
 
 
 def written_quantity(text: str) -> Quantity | None:
@@ -175,8 +134,8 @@ def written_quantity(text: str) -> Quantity | None:
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
     *terms, result = map(str.strip, _EQUALS.split(shown))
-    match = _NUMBER.match(result)
-    if match and _REST.fullmatch(result, match.end()) and all(map(_NUMBER.search, terms)):
+    match = NUMBER.match(result)
+    if match and _REST.fullmatch(result, match.end()) and all(map(NUMBER.search, terms)):
         return _quantity(match)
     return None
 
@@ -194,7 +153,7 @@ def _of_phrase(text: str) -> Quantity | None:
     starts a calculation, a list or a range.
     """
     result = _EQUALS.split(text.partition("≈")[0])[-1]
-    match = _NUMBER.search(result)
+    match = NUMBER.search(result)
     if match and not _MORE.match(result, match.end()):
         return _quantity(match)
     return None
@@ -205,22 +164,9 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     if _NO_NUMBER.match(match.string, match.end()):
         return None
     try:
-        value = _value(match)
+        value = value_of(match)
     except ZeroDivisionError:
         return None
     factor = (match["factor"] or "").casefold()
     unit = match["money"] or match["unit"] or "%" * (factor == "%")
-    return Quantity(value, Fraction(_FACTORS.get(factor, 1)), unit)
-
-
-def _value(match: re.Match[str]) -> Fraction:
-    """The number of a match; ZeroDivisionError for a division by 0."""
-    if match["top"]:
-        value = int(match["whole"] or 0) + Fraction(f"{match['top']}/{match['bottom']}")
-    else:
-        digits = match["digits"] or match["comma"].replace(".", "").replace(",", ".")
-        exponent = match["exponent"] or match["ten"] or 0
-        value = Fraction(re.sub("[ ',]", "", f"{digits}e{exponent}")) ** int(match["power"] or 1)
-    if match["sign"] or match["minus"]:
-        return -value
-    return value
+    return Quantity(value, Fraction(FACTORS.get(factor, 1)), unit)

@@ -215,13 +215,13 @@ class ExpertIteration:
             self._job.engine,
             start,
             list(items.values()),
-            self._job.pool.experts[0],
-            self._job.config.seed,
-            self._folder / name,
-            self.fold_epochs,
-            [self.log.prompts[number] for number in numbers],
-            self._meter.spend,
-            partial(self._meter.at, name),
+            pattern=self._job.pool.experts[0],
+            seed=self._job.config.seed,
+            folder=self._folder / name,
+            fold_epochs=self.fold_epochs,
+            identities=[self.log.prompts[number] for number in numbers],
+            spend=self._meter.spend,
+            at=partial(self._meter.at, name),
         )
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         return ReplyWriter(name, fitting.whole(), unseen)

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from pyswarmopt_llm.cli.app import COMMANDS
-from pyswarmopt_llm.cli.build import as_command, with_flags
+from pyswarmopt_llm.cli.build import Command, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -51,7 +51,7 @@ def call(
     monkeypatch.setitem(COMMANDS, "search", f"{__name__}:search")
     seen.clear()
     program = typer.Typer()
-    program.command("search", cls=SwarmCommand)(as_command(search))
+    program.command("search", cls=SwarmCommand)(Command(search))
     program.callback()(lambda: None)
 
     def run(*words: str) -> tuple[list[Longer], str]:
