@@ -33,19 +33,23 @@ def with_typos(text: str, rng: random.Random, share: float) -> str:
 
 
 def main(share: float, base: str, adapter: str, file: str) -> None:
-    rows = [
-        {
-            "question": with_typos(item.question, random.Random(item.question), share),
-            "choices": item.choices,
-            "answer": item.answer,
-        }
-        for item in sl.load_task(file).test
-    ]
+    task = sl.load_task(file)
+    splits = {
+        split: [
+            {
+                "question": with_typos(item.question, random.Random(item.question), amount),
+                "choices": item.choices,
+                "answer": item.answer,
+            }
+            for item in items
+        ]
+        for split, items, amount in (("dev", task.dev, 0.0), ("test", task.test, share))
+    }
     with tempfile.TemporaryDirectory() as folder:
         changed = Path(folder) / "typos.json"
-        changed.write_text(json.dumps({"dev": rows, "test": rows}), encoding="utf-8")
+        changed.write_text(json.dumps(splits), encoding="utf-8")
         plain = sl.evaluate(base, adapter, file).score
-        typos = sl.evaluate(base, adapter, str(changed), allow_overlap=True).score
+        typos = sl.evaluate(base, adapter, str(changed)).score
     lost = sum(a > b for a, b in zip(plain.per_item, typos.per_item, strict=True))
     gained = sum(a < b for a, b in zip(plain.per_item, typos.per_item, strict=True))
     print(

@@ -107,6 +107,7 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "split": config.split,
         "against": _record(other, result.models[1]),
         "paired": result.paired and asdict(result.paired),
+        "wins": result.wins and asdict(result.wins),
         "gained": result.gained,
         "lost": result.lost,
     }

@@ -82,7 +82,7 @@ def export(
             raise InvalidOption("base", None, f"is missing; set it to the base model of {source}")
         require_inputs([source], base)
     with loading(as_json):
-        from pyswarmopt_llm.tools.export import export_model, lines_on_rounding
+        from pyswarmopt_llm.tools.export import export_model, lines_on_rounding, scoring_command
     with interruptible(nothing_written):
         error = export_model(source, out, form, base=base, rank=rank)
     lines = [f"wrote {out}"]
@@ -92,4 +92,5 @@ def export(
         lines.append(
             f"Truncation to rank {rank} changes the weight updates by {error:.1%} (Frobenius norm)"
         )
+        lines.append(f"To score it: {scoring_command(source, out, base)}")
     print_either({"out": out, "relative_error": error}, lines, as_json)

@@ -228,6 +228,14 @@ class SearchConfig:
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
     ] = "1"
+    batch: Annotated[
+        int | None,
+        Option(
+            "Candidates proposed at once (default: 1), so that as many workers are busy.",
+            "Q",
+            least=1,
+        ),
+    ] = None
     mix: Annotated[
         str,
         Rare(

@@ -22,6 +22,7 @@ EXTRAS = {
     "profanity_check": "toxicity",
     "pyarrow": "hub",
     "ray": "ray",
+    "rouge_score": "text",
     "sacrebleu": "text",
     "sklearn": "scikit-learn",
 }

@@ -64,7 +64,8 @@ def between(
     kind = KINDS[pair.sign]
     if kind == "level" and split == "test":
         reasons = more_examples(pair.needed, pair.n)
-    said = f"{upper_first(first)} {_SAID[kind]} {second}"
+    subject = upper_first(first) if first.startswith("the ") else first  # a path stays as it is
+    said = f"{subject} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
     return Verdict(kind, sentence, reasons)
 
@@ -116,5 +117,10 @@ def against_lines(against: Against, split: str) -> Iterator[str]:
         yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):
         yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
-    if pair is not None and not against.results[0].score.whole:
-        yield f"The first model is better on {pair.gained} examples and worse on {pair.lost}; --json lists them."
+    if against.wins is not None:
+        wins = against.wins
+        rate = score_text(wins.rate, wins.interval)
+        yield (
+            f"The first model wins {wins.won}, ties {wins.tied} and loses {wins.lost}: win rate {rate} "
+            "(ties count as half); --json lists them."
+        )

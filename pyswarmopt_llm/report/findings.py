@@ -258,7 +258,7 @@ def method(about: About) -> str:
         return f"a Gaussian process of {told} proposes, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
-    return one_line(f"{name}, space {config.space} ({size})")
+    return one_line(f"{name}, space {config.space} ({', '.join([size, *config.settings])})")
 
 
 def ended(stop: Mapping[str, Any]) -> str:
@@ -299,6 +299,21 @@ def labelled(about: About, result: RunResult) -> tuple[str, TaskForm] | None:
         if objective and objective.scoring in ("letter", "likelihood") and not form.written:
             return name, form
     return None
+
+
+def _components(result: RunResult) -> Iterator[str]:
+    """The named numbers of each score on test, beside the best expert's."""
+    single = result.models["best_single"].test
+    if result.best.test is None or single is None:
+        return
+    for task, outcome in result.best.test.tasks.items():
+        theirs = single.tasks[task].named
+        parts = [
+            f"{one_line(name)} {value:.3f} ({score_text(theirs.get(name))})"
+            for name, value in outcome.named.items()
+        ]
+        if parts:
+            yield f"On test, {one_line(task)} (best expert): {', '.join(parts)}"
 
 
 def _by_score(result: RunResult) -> Iterator[str]:
@@ -345,6 +360,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
         *found.notes[:2],
         f"Mixture: {mixture_text(result.coefficients)}; {result.evaluations:,} evaluations, "
         f"{duration(result.seconds)}",
+        *_components(result),
         f"Files: {run}/best; report: {run}/report.html",
         *(f"To {purpose}: {line}" for purpose, line in list(found.steps.items())[:1]),
     ):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -156,6 +157,8 @@ def _chosen(request: Plan) -> Plan:
         why["test"] = f"{few} can only show large differences; add rows"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
+    if chosen.get("optimizer") == MODEL_SWARMS and not config.is_grid:
+        chosen["settings"] = _with_defaults(chosen.get("settings", config.settings))
     if config.threads is None and config.processes != 1:
         # stored, since the last bits of a score may depend on it; Ray's workers have one each
         threads = torch.get_num_threads()
@@ -173,6 +176,22 @@ def _published(config: SearchConfig) -> dict[str, Any]:
     names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
     added = [f"{name}={value}" for name, value in values.items() if name not in names]
     return {**_SWARM, "max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
+
+
+def _with_defaults(settings: Sequence[str]) -> tuple[str, ...]:
+    """Settings of Model Swarms, with the default of each coefficient that they do not set, so that the
+    run's record has them all.
+
+    Example:
+        >>> _with_defaults(["inertia=.3", "step=1"])
+        ('cognitive=0.3', 'social=0.4', 'repel=0.05', 'inertia=.3', 'step=1')
+    """
+    from pyswarmopt.algorithms.model_swarms import GRID, model_swarms
+
+    named = {setting.partition("=")[0].replace("-", "_") for setting in settings}
+    defaults = signature(model_swarms).parameters
+    added = [f"{name}={defaults[name].default}" for name in GRID if name not in named]
+    return (*added, *settings)
 
 
 def _proposing(request: Plan) -> dict[str, Any]:
@@ -325,6 +344,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
             yield "method", "cannot learn from this task in this space; remove it"
     elif config.proposals:
         yield "proposals", ": a swarm proposes its own candidates; remove it"
+    elif config.batch:
+        yield "batch", ": a swarm moves all its particles at once; remove it, and set `particles`"
     if plan.paid_metric and not plan.alone:
         yield "workers", ": a paid metric counts its requests in a single process; remove it"
     if plan.kind.several_models and config.keep:

@@ -163,7 +163,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         if not fit.fits:
             raise NoRoomError(fit.line)
     job = prepare(config)
-    notes += [*job.notes.values(), *job.prices]
+    notes += [*job.notes.values(), *job.prices, *job.idle]
     for name in job.objectives.externals:
         notes.append(f"the harness reads the examples of {name}, so their time is not included")
     per_pass = seconds_per_pass(job)

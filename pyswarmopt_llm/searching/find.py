@@ -143,7 +143,7 @@ def explored(
                 job.objectives.combine,
                 config.proposals or 0,
                 config.seed,
-                job.side_by_side,
+                config.batch or 1,
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()
@@ -253,5 +253,5 @@ def tell_start(job: Job, run: str) -> None:
         "evaluations_planned": job.evaluations,
     }
     job.tell(Event("start", start))
-    for text in (*job.notes.values(), *job.prices):
+    for text in (*job.notes.values(), *job.prices, *job.idle):
         job.tell(note(text))

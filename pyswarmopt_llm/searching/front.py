@@ -253,7 +253,7 @@ def front_proposer(job: Job) -> FrontProposer:
         objectives.combine,
         config.proposals or 0,
         config.seed,
-        job.side_by_side,
+        config.batch or 1,
         floors=job.floors,
         limits={name: limit_of(metric) for name, metric in objectives.metrics.items()},
         lower=[name for name, metric in objectives.metrics.items() if metric.lower],

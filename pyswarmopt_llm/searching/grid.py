@@ -51,4 +51,5 @@ def choose_draw(job: Job, run: RunDirectory) -> Job:
         f"The coefficients {' '.join(draws[best])} are the best of {len(draws)} draws "
         f"({GRID}); all draws together scored {items:,} examples."
     )
-    return replace(jobs[best], notes={**job.notes, "grid": text})
+    # a resumed run's plan decides nothing again, so its reasons are those of the record
+    return replace(jobs[best], notes={**run.about.notes, **job.notes, "grid": text})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
@@ -196,6 +196,17 @@ class Plan:
             return []
         requests = f"at most {sum(self.passes.values()):,} requests, one per distinct reply"
         return [f"{self.paid_metric}: {requests}"]
+
+    @cached_property
+    def idle(self) -> list[str]:
+        """What to do where workers outnumber the candidates that are proposed at once."""
+        batch = self.config.batch or 1
+        if self.config.method not in MODELS or self.config.processes <= batch:
+            return []
+        return [
+            f"{batch} candidate{'s' * (batch > 1)} proposed at once for {self.config.processes} "
+            f"workers: batch {self.config.processes} keeps all busy after the starting points"
+        ]
 
     @cached_property
     def _training_passes(self) -> int:

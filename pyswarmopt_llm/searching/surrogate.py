@@ -43,6 +43,7 @@ ERRORS = 2.5  # a harmful expert is worse than the base by this many standard er
 Margins = Sequence[Sequence[float]]  # items' margins, see `Score`
 LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes
 SOFTNESS = 0.4  # unit of margins, as a share of their standard deviation
+NEAR = 0.03  # radius around a position about to be scored, as a share of the kernel's length
 MARGIN_NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SCORE_NOISES = (1e-4, 1e-2, 0.1, 0.3)  # outcomes of written answers jump
 # shortest lengths tried; with longer ones a few surprises pass for noise and the model is a plane
@@ -108,6 +109,7 @@ class MarginProcess:
         self.kernel = self._posterior.kernel
         self._seen = self._closest(columns)
         self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
+        self._taken: list[Floats] = []
 
     def margins(self, points: Floats) -> Floats:
         """Expected closest margin of each item, (M, I), at points (M, D)."""
@@ -117,9 +119,21 @@ class MarginProcess:
         """The width of each candidate, (N,)."""
         return self._width(self._seen)
 
+    def believe(self, position: Floats) -> None:
+        """Keep later proposals away from a position, (D,), that is about to be scored.
+
+        Local penalisation (González et al. 2016, arXiv 1505.08052) with a fixed radius. The width
+        does not reward uncertainty, so a believed value would not move the next proposal.
+        """
+        self._taken.append(position)
+
     def gain(self, points: Floats) -> Floats:
-        """The expected widths, (M,), at points (M, D)."""
-        return self._width(self.margins(points))
+        """The expected widths, (M,), at points (M, D); less near positions about to be scored."""
+        widths = self._width(self.margins(points))
+        for place in self._taken:
+            apart = np.linalg.norm(points - place, axis=1) / (NEAR * self.kernel.length)
+            widths = widths * (1 - np.exp(-0.5 * apart**2))
+        return widths
 
     def _width(self, closest: Floats) -> Floats:
         """The widths, (N,), from the closest margins, (N, I)."""
@@ -224,9 +238,8 @@ def proposed(
 ) -> list[Tensor]:
     """The positions, (D,) float64, with the greatest gain.
 
-    With a model of the scores, each is chosen as if earlier predictions had come true. A model of
-    the margins proposes only one, whatever `count` is: the width does not reward uncertainty, so a
-    second one would lie beside the first.
+    Each is chosen as if the earlier ones were known: with a model of the scores, as if its
+    predictions had come true; with a model of the margins, at a distance from them.
 
     Args:
         model: learnt from the candidates.
@@ -237,7 +250,7 @@ def proposed(
     starts = model.positions[np.argsort(-model.expected(), kind="stable")]
     bounds = box_around(region, model.beyond)
     batch = [highest(model.gain, starts, bounds, seed)]
-    while not isinstance(model, MarginProcess) and len(batch) < count:
+    while len(batch) < count:
         model.believe(batch[-1].numpy())
         batch.append(highest(model.gain, starts, bounds, seed + len(batch)))
     return batch
@@ -255,7 +268,7 @@ class Surrogate:
         combine: combines the tasks' scores into the value.
         most: maximum number of candidates that the model proposes.
         seed: seed of the proposals.
-        at_once: candidates scored side by side, and so proposed together.
+        at_once: candidates proposed together.
         left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
             and those clearly worse than the base. The model ignores candidates that contain them.
         remarks: what a user should know about the proposals.

@@ -19,11 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.options import FORMATS
+from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import (
     NotPlain,
@@ -46,9 +48,11 @@ from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
 from pyswarmopt_llm.experts.quantised import type_of_file
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors, require_finite
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.write import read_run
+from pyswarmopt_llm.run.directory import read_about
 from pyswarmopt_llm.use.opening import check_unchanged, model_of
 
 log = logging.getLogger(__name__)
@@ -128,6 +132,22 @@ def lines_on_rounding(source: str, base: str | None = None) -> list[str]:
     return list(survival_lines("the adapter", survival(model, info, [find_format(name)])))
 
 
+def scoring_command(source: str, out: str, base: str | None = None) -> str:
+    """The command that compares a truncated adapter with its source on test.
+
+    Args:
+        source: a finished run, or an adapter.
+        out: the truncated adapter.
+        base: base of an adapter.
+    """
+    if not _is_run(source):
+        return command("eval", base=base, adapter=out, against=source, task="TASK.json")
+    about = read_about(user_path(source))
+    task = about.task_names[0] if len(about.task_names) > 1 else None
+    own = next(filter(is_function, about.config.metrics), None)  # needs the user's consent again
+    return command("eval", run=source, adapter=out, against=f"{source}/best", task=task, metric=own)
+
+
 def _is_run(source: str) -> bool:
     return (user_path(source) / "run.json").is_file()
 
@@ -140,6 +160,11 @@ def _adapter_of(source: str, base: str | None) -> tuple[BaseModel, str]:
     model = model_of(base or "", source)
     check_unchanged(model)
     name, adapter = model
+    if saved_kind(name) is not None:
+        raise UserError(
+            f"{source} is a mixture of several models, which no single file can hold; run it with: "
+            f"{command('generate', 'YOUR QUESTION', **{'run' if _is_run(source) else 'base': source})}"
+        )
     if adapter is None:
         raise UserError(f"{source} is a whole model, not an adapter; use it (RUN/best) as is")
     return resolve_base(name), adapter

@@ -255,6 +255,42 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
 
 
 @dataclass(frozen=True)
+class Wins:
+    """How often the first of two models has the better score.
+
+    Attributes:
+        won, tied, lost: numbers of items.
+        rate: share of items won; ties count as half.
+        interval: its 95% interval.
+    """
+
+    won: int
+    tied: int
+    lost: int
+    rate: float
+    interval: tuple[float, float]
+
+
+def wins_of(gains: Floats, questions: Sequence[int]) -> Wins:
+    """The wins of one model over another.
+
+    Args:
+        gains: first minus second, per item.
+        questions: question number of each item; empty: all differ.
+
+    Example:
+        >>> wins = wins_of(np.array([0.5, 0.0, -2.0, 1.0]), [])
+        >>> wins.won, wins.tied, wins.lost, wins.rate
+        (2, 1, 1, 0.625)
+    """
+    signs = np.sign(gains)
+    halves = ((signs + 1) / 2).tolist()
+    won, tied, lost = (int((signs == sign).sum()) for sign in (1, 0, -1))
+    ends = interval(halves, (0.0, 1.0), questions)
+    return Wins(won, tied, lost, float(np.mean(halves)), ends)
+
+
+@dataclass(frozen=True)
 class Against:
     """The result of `evaluate_against`: a model compared with another.
 
@@ -264,6 +300,7 @@ class Against:
         results: their scores.
         paired: the first minus the second, item by item, or on samples of the items; None if their
             score of all items together was not resampled.
+        wins: the first model's wins by item; None if items have no scores.
         gained, lost: items on which the first model is better or worse, largest differences first:
             each with its ``id``, ``question``, ``right`` answer, the models' ``values`` and, in
             words, their ``answers``, None for metrics without answers.
@@ -273,6 +310,7 @@ class Against:
     models: Sequence[Model]
     results: Sequence[EvalResult]
     paired: PairedComparison | None
+    wins: Wins | None
     gained: Sequence[dict[str, Any]]
     lost: Sequence[dict[str, Any]]
 
@@ -294,17 +332,20 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     scores = [result.score for result in results]
     first, second = (score.per_item for score in scores)
     gains = np.empty(0)
+    wins = None
     if scores[0].whole:
         paired = compare_whole(scores[0], scores[1])
     else:
         low, high = exam.metric.scale or assumed_scale([*first, *second])
         gains = without_rounding(np.subtract(first, second), high - low)
         paired = compare_paired(first, second, exam.metric.scale, repeated(exam.items))
+        wins = wins_of(gains, repeated(exam.items))
     return Against(
         names=(ours, theirs),
         models=models,
         results=results,
         paired=paired,
+        wins=wins,
         gained=_changed(exam.items, scores, gains),
         lost=_changed(exam.items, scores, -gains),
     )

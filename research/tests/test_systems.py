@@ -159,6 +159,21 @@ def test_each_figure_is_or_was_written_from_outcomes() -> None:
     assert {row[0]: lost for row in ROWS if (lost := missing(row))} == {}
 
 
+def test_a_commit_that_a_page_names_has_a_tag_in_the_release_page() -> None:
+    """A wheel or a shallow clone has no commits."""
+    release = (ROOT / "docs" / "how-to" / "release.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([\w.-]+)` \| `([0-9a-f]{8})` \|", release, re.MULTILINE))
+    assert len(listed) == len({*listed.values()})
+    pages = [*NOTES.glob("*.md"), ROOT / "research" / "README.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        commit
+        for page in pages
+        for commit in re.findall(r"`([0-9a-f]{8})`", page.read_text(encoding="utf-8"))
+        if re.search(r"\d", commit) and re.search("[a-f]", commit)
+    }
+    assert named <= {*listed.values()}
+
+
 PAGES = sorted({page for row in ROWS for _, page, _ in figures(row[4]) if ".." not in page.parts})
 
 
@@ -202,6 +217,11 @@ def test_the_page_lists_the_rows_that_lack_something() -> None:
     assert all(f"`{commit}`" in TEXT for commit in REMOVED)
     untested = len([row for row in standing if not named(row[3])])
     assert f"tests of {untested} of them" in TEXT
+    away = [row for row in ROWS if not named(row[2])]
+    assert f"code of {len(away)} rows is not in\nthis tree" in TEXT
+    assert all(
+        re.search(r"; (its code is not in this tree|there is no code)$", row[6]) for row in away
+    )
     places = Counter(figures(row[4])[0][1:] for row in standing)
     shared = sum(count for count in places.values() if count > 1)
     assert f"{shared} of the {count} have" in TEXT

@@ -44,6 +44,7 @@ CHOSEN: dict[str, Json] = {
     "space": {"space": "delta"},
     "seed": {"seed": 9},
     "drop_k": {"drop_k": 0.9},
+    "batch": {"batch": 2},
 }
 WRITTEN: dict[str, Json] = {
     "max_new_tokens": {"max_new_tokens": 2},

@@ -93,6 +93,8 @@ _METRICS = (
     ReplyMetric("graph"),
     ReplyMetric("f1", text.token_f1),
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
+    ReplyMetric("chrf", text.chrf, module="sacrebleu"),
+    ReplyMetric("rouge", text.rouge, module="rouge_score"),
     Metric("drift", scoring="likelihood", signed=True, lower=True, unit="nats"),
     ReplyMetric("tokens", needs="nothing", signed=True, lower=True, unit="tokens"),
     ReplyMetric(

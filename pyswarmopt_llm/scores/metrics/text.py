@@ -1,4 +1,4 @@
-"""Scores against references: exact match, number, token F1, BLEU; and the likelihood of
+"""Scores against references: exact match, number, token F1, BLEU, chrF, ROUGE; and the likelihood of
 reference texts (perplexity).
 
 All but perplexity are functions of items and texts. They return a value between 0 and 1 for each
@@ -60,6 +60,21 @@ def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     scorer = optional("sacrebleu.metrics", "BLEU").BLEU(effective_order=True)
     pairs = zip(items, texts, strict=True)
     return [scorer.sentence_score(text, item.references).score / 100 for item, text in pairs]
+
+
+def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """chrF of each text: F-score of its character n-grams (Popović 2015; by sacreBLEU)."""
+    scorer = optional("sacrebleu.metrics", "chrF").CHRF()
+    pairs = zip(items, texts, strict=True)
+    return [scorer.sentence_score(text, item.references).score / 100 for item, text in pairs]
+
+
+def rouge(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """ROUGE-L of each text: F-score of the longest common subsequence of words (Lin 2004; by
+    rouge-score, which knows words of Latin letters and digits only).
+    """
+    scorer = optional("rouge_score.rouge_scorer", "ROUGE").RougeScorer(["rougeL"])
+    return _best(items, texts, lambda right, text: scorer.score(right, text)["rougeL"].fmeasure)
 
 
 def _best(

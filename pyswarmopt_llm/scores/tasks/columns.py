@@ -90,8 +90,8 @@ class Columns:
         """The table's name of a column."""
         return self.names.get(name, name)
 
-    def item(self, row: FileRow) -> Item:
-        """The item of a row.
+    def item(self, row: FileRow, answered: bool = True) -> Item:
+        """The item of a row; `answered`: whether it must have an answer.
 
         Raises:
             UserError: what is wrong with it.
@@ -99,7 +99,7 @@ class Columns:
         split = row.values.get(self.header("split"))
         if "split" in self.names and split not in SPLITS:
             raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
-        return parse_item(self.record(row), row.location, row.id)
+        return parse_item(self.record(row), row.location, row.id, answered)
 
     def record(self, row: FileRow) -> dict[str, Any]:
         """A row as a record for `parse_item`, without missing values."""

@@ -49,6 +49,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     if prompts:
         rows = [row._replace(values={**row.values, "choices": None}) for row in table.rows]
         table = replace(table, rows=rows)
+    table, set_aside = _labelled(table, columns)
     items = parse_rows(table, columns.item)
     options = any(item.choices for item in items)
     if options and reading.labels:
@@ -58,6 +59,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     plain = options or columns.question == "prompt"
     if not plain and (columns.labels or reading.labels):
         items, note = label_choices(items, reading.labels, str(path))
+    note = "; ".join(filter(None, [note, set_aside]))
     size = len(items) // 2 if prompts else dev_size(len(items))  # no one has to answer prompts
     dev, test = _splits(table, columns, items, max(size, 1))
     return Task(
@@ -85,6 +87,37 @@ def _splits(
         for split in SPLITS
     )
     return dev, test
+
+
+def _labelled(table: Table, columns: Columns) -> tuple[Table, str]:
+    """A table of labels without the rows that lack nothing but a label, and a note on them; the table
+    as it is if no row has one.
+    """
+    if not columns.labels:
+        return table, ""
+    unlabelled = [lacks_label(row, columns) for row in table.rows]
+    if not any(unlabelled) or all(unlabelled):
+        return table, ""
+    kept = [row for row, lacks in zip(table.rows, unlabelled, strict=True) if not lacks]
+    lacking = [row for row, lacks in zip(table.rows, unlabelled, strict=True) if lacks]
+    places = [row.location.removeprefix(f"{table.path}: ") for row in lacking]
+    told = ", ".join(places[:FAULTS] + ["..."] * (len(places) > FAULTS))
+    return replace(
+        table, rows=kept
+    ), f"{counted(len(lacking), 'row')} without a label set aside: {told}"
+
+
+def lacks_label(row: FileRow, columns: Columns) -> bool:
+    """Whether a row is right but for an empty label; one that ends early may be broken."""
+    header = columns.header("answer")
+    label = row.values.get(header)
+    if row.short or (label is not None and str(label).strip()):
+        return False
+    try:
+        columns.item(row._replace(values={**row.values, header: None}), answered=False)
+    except UserError:  # told with all faults
+        return False
+    return True
 
 
 def parse_rows(table: Table, parse: Callable[[FileRow], T]) -> list[T]:

@@ -34,11 +34,14 @@ class Turn(TypedDict):
 
 
 class FileRow(NamedTuple):
-    """A row of a file: location for messages, default id, and values by column."""
+    """A row of a file: location for messages, default id, values by column, and whether it has fewer
+    values than there are columns.
+    """
 
     location: str
     id: str
     values: Mapping[str, Any]
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,17 @@ def _delimited(path: Path) -> Table:
     if path.suffix.lower() == ".tsv" and not text.startswith('"'):
         quoting = csv.QUOTE_NONE
     lines = io.StringIO(text, newline="")
-    reader = csv.DictReader(lines, restval="", strict=True, delimiter=separator, quoting=quoting)
+    reader = csv.DictReader(lines, strict=True, delimiter=separator, quoting=quoting)
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = names
         rows = [
-            FileRow(f"{path}: line {reader.line_num}", f"row-{number}", values)
+            FileRow(
+                f"{path}: line {reader.line_num}",
+                f"row-{number}",
+                {name: "" if value is None else value for name, value in values.items()},
+                None in values.values(),
+            )
             for number, values in enumerate(reader, 1)
         ]
     except csv.Error as error:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from search_helpers import Shell, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
@@ -81,6 +82,34 @@ def test_f1_by_removing_common_words_one_by_one(wanted: list[str], found: list[s
             common += 1
     (score,) = text_scores.token_f1(question(" ".join(wanted)), [" ".join(found)])
     assert score == 2 * common / (len(found) + len(wanted))
+
+
+def test_chrf_by_hand() -> None:
+    """Of letters 1/2, of pairs 0; both orders count alike, precision and recall are equal."""
+    pytest.importorskip("sacrebleu")
+    assert text_scores.chrf(question("ab"), ["ac"]) == [pytest.approx(0.25)]
+    assert text_scores.chrf(question("xy", "ab"), ["ab"]) == [pytest.approx(1.0)]
+
+
+def test_rouge_by_hand() -> None:
+    """The cat on mat: 4 of 5 words, 4 of 6 wanted."""
+    pytest.importorskip("rouge_score")
+    items = question("A dog", "the cat sat on the mat")
+    assert text_scores.rouge(items, ["The cat on a mat."]) == [pytest.approx(8 / 11)]
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "rouge"])
+def test_a_missing_package_is_named_before_any_model(
+    name: str, here: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base would be refused: its folder is empty."""
+    monkeypatch.setattr("pyswarmopt_llm.common.extras.find_spec", lambda module: None)
+    write_task(here / "task.json", questions(12, 1), questions(12, 2))
+    for folder in ("base", "x", "y"):
+        Path(folder).mkdir()
+    words = "--base base --experts x y --task task.json --out run --metric"
+    said = shell.refused("search", *words.split(), name)
+    assert f"--metric {name} needs " in said and 'install the extra "text"' in said
 
 
 def test_bleu_by_hand() -> None:

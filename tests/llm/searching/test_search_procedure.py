@@ -73,7 +73,11 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
     reference = planned(reference=True)
     assert (paper.draws, paper.settings) == (10, ())
     assert (reference.draws, reference.settings) == (10, ("restart_patience=7",))
-    assert planned(paper=True, draws=1) == replace(paper, draws=1)
+    # without a grid the record has the defaults of the recipe
+    plain = ("inertia=0.2", "cognitive=0.3", "social=0.4", "repel=0.05", "step=0.8")
+    assert planned(paper=True, draws=1) == replace(paper, draws=1, settings=plain)
+    changed = planned(paper=True, draws=1, settings=("repel=0",))
+    assert changed.settings == (*plain[:3], plain[4], "repel=0")
     assert not planned(paper=True, optimizer="constriction").is_grid
     two = make_plan(replace(config, paper=True, draws=2))
     assert two.evaluations == two.config.population * (1 + 2)

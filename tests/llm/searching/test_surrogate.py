@@ -128,13 +128,22 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
-    _, asked = learnt(margins(x)[..., None], x, at_once=4)
+    _, asked = learnt(margins(x)[..., None], x)
     (found,) = next(asked)
     assert np.abs(found - grid[width.argmax()]).max() < 0.02
     assert [len(positions) for positions in asked] == [1] * 5
+    # In a batch the first is the same, the others lie apart, and all are wide.
+    _, asked = learnt(margins(x)[..., None], x, at_once=4)
+    batch = next(asked)
+    assert len(batch) == 4
+    np.testing.assert_array_equal(batch[0], found)
+    distances = [np.linalg.norm(one - other) for one, other in itertools.combinations(batch, 2)]
+    assert min(distances) > 0.02
+    at = [int(((grid - one) ** 2).sum(1).argmin()) for one in batch]
+    assert width[at].min() > 0.9 * width.max()
 
 
-@pytest.mark.parametrize(("of", "sizes"), [("items", [1] * 5), ("scores", [2, 2, 1])])
+@pytest.mark.parametrize(("of", "sizes"), [("items", [2, 2, 1]), ("scores", [2, 2, 1])])
 def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -> None:
     starts = torch.cat([torch.eye(6), torch.tensor([[0.0], [1 / 6], [1.0]]).expand(3, 6)]).double()
     names = [f"e{number}" for number in range(6)]

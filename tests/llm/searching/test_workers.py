@@ -35,6 +35,26 @@ def test_two_find_the_same_with_drops_and_after_a_death(fragile: SearchConfig, h
     same_end("war", "peace")
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+def test_proposals_depend_on_the_batch_and_not_on_the_workers(
+    batch: int | None, fragile: SearchConfig, here: Path
+) -> None:
+    """Of a model of scores, which once proposed as many candidates as there were workers."""
+    plan(fragile, {})
+    settings = replace(
+        fragile, **{"method": "scores", "particles": None, "max_iter": None, "proposals": 4}
+    )
+    lines: list[str] = []
+    search(replace(settings, out="one", batch=batch))
+    search(
+        replace(settings, out="two", batch=batch, workers="2"),
+        lambda event: lines.append(str(event.data.get("text", ""))),
+    )
+    same_end("two", "one")
+    idle = [line for line in lines if "batch 2 keeps all busy" in line]
+    assert len(idle) == (batch is None)
+
+
 def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
     job = prepare(replace(crew_config, scoring="likelihood"))
     request = job.pool.space.vertices()[0]

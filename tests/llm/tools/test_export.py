@@ -5,6 +5,7 @@ gguf package.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 import torch
 from changed_copies import changed_copy, edited
 from engine_reference import load_tiny
-from search_helpers import files, louder, questions, small, swarm_llm, write_task
+from search_helpers import Shell, files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
@@ -156,6 +157,27 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     bare = dict(load_tiny(tiny_base)[0].named_parameters())
     lost = [nearest(whole[name] - base, cut[name] - base, 3) for name, base in bare.items()]
     assert record["relative_error"] == pytest.approx(share_of(lost), rel=1e-3)
+
+
+def test_the_printed_command_scores_a_truncated_adapter_against_the_run(
+    run: Path, tmp_path: Path, shell: Shell
+) -> None:
+    out = tmp_path / "out"
+    said = shell("export", run, "--format", "peft", "--rank", 1, "--out", out)
+    (line,) = [line for line in said.splitlines() if line.startswith("To score it: ")]
+    _, *words = shlex.split(line.removeprefix("To score it: "))
+    found = shell.json(*words, "--threads", 1)
+    result = json.loads((run / "result.json").read_text())
+    assert found["against"]["value"] == result["best_test"] and found["adapter"] == str(out)
+
+
+def test_a_mixture_of_models_is_no_file_but_says_what_runs_it(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "mixture.json").write_text("{}")
+    mixed = tmp_path / "mixed"
+    said = shell.refused("export", mixed, "--base", mixed, "--out", tmp_path / "out")
+    assert "mixture of several models" in said
+    assert f"swarm-llm generate 'YOUR QUESTION' --base {mixed}" in said
 
 
 def test_after_a_search_on_4_bits_only_merging_is_refused(

@@ -59,6 +59,11 @@ def test_items_gained_and_lost_are_those_of_two_separate_evaluations(
     differences = [a - b for _, a, b in rows]
     assert found["paired"]["difference"] == pytest.approx(sum(differences) / 40)
     assert found["paired"]["p_value"] == paired_test(differences).p_value
+    wins = found["wins"]
+    counts = [sum(a > b for _, a, b in rows), sum(a == b for _, a, b in rows)]
+    assert [wins["won"], wins["tied"], wins["lost"]] == [*counts, 40 - sum(counts)]
+    assert wins["rate"] == pytest.approx((counts[0] + counts[1] / 2) / 40)
+    assert wins["interval"][0] < wins["rate"] < wins["interval"][1]
     for row, right in [(row, 0) for row in found["gained"]] + [(row, 1) for row in found["lost"]]:
         assert row["answers"][right] == row["right"] != row["answers"][1 - right]
 
