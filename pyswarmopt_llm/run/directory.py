@@ -43,7 +43,7 @@ FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 
 
-class Journal:
+class RunJournal:
     """A search's store and history, in the files of a directory or only in memory.
 
     Before the search begins, `rows` come from ``history.jsonl``. Then the search replays the store
@@ -86,7 +86,7 @@ class Journal:
         self._history.append(asdict(row), kept=not known)
 
 
-class RunDirectory(Journal):
+class RunDirectory(RunJournal):
     """An open run directory.
 
     Args:

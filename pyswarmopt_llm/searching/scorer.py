@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, Us
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
 from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Utility
 from pyswarmopt_llm.common.statistics import LARGEST
-from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
 
@@ -128,7 +128,7 @@ class Scorer:
         seconds: seconds of all evaluations, over all workers.
     """
 
-    run: Journal
+    run: RunJournal
     evaluator: CandidateEvaluator
     phase: str = "search"
     listener: OnEvent = ignore

@@ -48,8 +48,15 @@ def open_model(model: Model, machine: Machine | EvalConfig) -> Engine:
     """
     base, adapter = model
     check_unchanged(model)
-    where = (machine.dtype, machine.device, machine.threads)
-    engine = load.open_model(base, adapter, *where, machine.system, machine.quantize)
+    engine = load.open_model(
+        base,
+        adapter,
+        machine.dtype,
+        machine.device,
+        machine.threads,
+        machine.system,
+        machine.quantize,
+    )
     engine.thinking = machine.thinking
     return engine
 
