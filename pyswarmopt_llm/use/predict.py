@@ -71,6 +71,7 @@ def predict(
     device: str = "auto",
     threads: int | None = None,
     on_items: OnItems | None = None,
+    quantize: str | None = None,
 ) -> list[Prediction]:
     """Label new questions, with the same prompt, labels and scoring as the search.
 
@@ -86,6 +87,7 @@ def predict(
         device: where the model runs.
         threads: CPU threads.
         on_items: called with the number of questions labelled so far, and the total.
+        quantize: format of the merged weights; None: that of the search, if any.
 
     Returns:
         A prediction for each row, in order.
@@ -107,9 +109,10 @@ def predict(
     items = _new_items(form, table, stored.columns)
     if dtype == "auto":
         dtype = stored.dtype
-    machine = Machine(dtype, device, threads, stored.system, stored.thinking)
+    quantize = quantize or stored.quantize
+    machine = Machine(dtype, device, threads, stored.system, stored.thinking, quantize)
     values = [row.values for row in table.rows]
-    inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, values])
+    inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, quantize, values])
     asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
     named = [item.options if form.choices else item.letters for item in asked.test]
     columns = {label: f"p({label})" for label in chain.from_iterable(named)}
