@@ -60,8 +60,14 @@ def check_model(name: str | None) -> None:
 
 @contextmanager
 def interruptible(advice: Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into exit code 130 and advice."""
-    ends = (signal.SIGTERM, signal.SIGHUP)
+    """Turn Ctrl-C, SIGTERM and SIGHUP into exit code 130 and advice, but those that are ignored, as
+    `nohup` ignores SIGHUP.
+    """
+    ends = [
+        end
+        for end in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(end) is not signal.SIG_IGN
+    ]
     before = [signal.signal(end, signal.default_int_handler) for end in ends]
     try:
         yield

@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Prompts,
+    Quantize,
     Rare,
     Scoring,
     System,
@@ -216,6 +217,7 @@ class SearchConfig:
         int | None, Rare("Maximum number of scored dev examples.", "N", least=1)
     ] = None
     scoring: Scoring = "auto"
+    quantize: Quantize = None
     allow_overlap: Overlap = False
     # The machine.
     dtype: Dtype = "auto"

@@ -62,6 +62,7 @@ def loaded(
         config.batch_tokens,
         mix=config.mix,
         system=config.system,
+        rounded=config.quantize is not None,
         **how,
     )
     prints = {info.name: info.fingerprint for info in experts}

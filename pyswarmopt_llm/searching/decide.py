@@ -38,6 +38,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.mix.load import format_of
 from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
@@ -237,7 +238,8 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        return _by_model(method, particles, "even" if linear else "segments", proposals)
+        even = linear or (config.front and request.knob)
+        return _by_model(method, particles, "even" if even else "segments", proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
@@ -303,6 +305,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
             "experts", None, f"{why}; add more, or train one with swarm-llm train-expert"
         )
     check_options(config)
+    format_of(config.quantize)
     kind.check(config)
     _refuse(config, _conflicts(config, iterations_given(given)))
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
@@ -339,6 +342,12 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
+    if config.quantize and config.mix == "runtime":
+        yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.quantize and config.front:
+        yield "quantize", "scores one result, not a front; remove it, or remove `front`"
+    if config.quantize and not space_kind(config.space).linear:
+        yield "quantize", f"works only with `space` delta, not with {config.space}; remove it"
     if not (config.processes or re.fullmatch(r"ray(://.+)?", config.workers)):
         yield "workers", ": use a number, ray or ray://HOST"
     if config.is_grid and not config.published:
@@ -395,6 +404,8 @@ def why_no_training(request: Plan) -> str:
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs questions whose options are scored, unlike those of {why}; remove it"
+    if config.quantize and request.objectives.written:
+        return "works with `quantize` only where options are compared; remove one of them"
     asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
         return f"needs at least {LEAST_TRAINED} dev examples, got {request.items}; add some, or remove it"

@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import TaskForm
 
-HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
+HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}\x1b[2J\u202e"
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30
 )
@@ -176,6 +176,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     assert found.tags.count("pre") == page.count("<pre")
     assert not [link for link in found.links if "javascript:" in link]
     assert found.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
+    assert "\x1b" not in page and "\u202e" not in page and r"\x1b[2J\u202e" in page
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])

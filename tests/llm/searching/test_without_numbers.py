@@ -44,5 +44,5 @@ def test_it_counts_as_the_worst_before_it_and_none_of_its_items_are_counted() ->
 
 
 def test_the_first_of_all_has_nothing_to_count_as() -> None:
-    with pytest.raises(UserError, match="particle 0, iteration 0: gives NaN"):
+    with pytest.raises(UserError, match=r"particle 0, iteration 0 \(the expert .*\): gives NaN"):
         scored(0)
