@@ -48,7 +48,7 @@ def tested(pair: PairedComparison) -> str:
     """A difference with its 95% interval and p-value.
 
     Example:
-        >>> from pyswarmopt_llm.common.statistics import Comparison
+        >>> from pyswarmopt_llm.common.statistics import PairedComparison
         >>> tested(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
