@@ -217,7 +217,7 @@ class Study:
                 "tell: constraints= is required with constraints='returned', and only then"
             )
         if constraints is not None:
-            told = row_of((told, constraints))
+            told = row_of((told, constraints), search.evaluator.form.values)
         try:
             return search.evaluator.value(CallOutcome(told, None))
         except ValueError as error:

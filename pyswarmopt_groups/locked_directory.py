@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import canonical, read_json, versions, write_json
+from pyswarmopt_llm.common.files.regular import (
+    TEMPORARY,
+    canonical,
+    read_json,
+    versions,
+    write_json,
+)
 from pyswarmopt_llm.run.directory import LOCK, exclusive
 from pyswarmopt_llm.run.record import RESULTS, Store, has_rows
 
@@ -33,7 +39,7 @@ def check_directory(
     if path is None or not path.exists():
         return
     # An earlier call that was killed at its beginning may have left these.
-    if path.is_dir() and all(f.name == LOCK or f.suffix == ".part" for f in path.iterdir()):
+    if path.is_dir() and all(f.name == LOCK or f.suffix in TEMPORARY for f in path.iterdir()):
         return
     file = path / ABOUT
     try:

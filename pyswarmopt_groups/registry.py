@@ -1,7 +1,7 @@
 """All strategies by name; importing this module loads no model code.
 
 To add one: a function of `GroupContext`, items and settings that returns verdicts, in a file of
-`voting/` or `negotiation/`, and an entry in `VOTES` or `NEGOTIATIONS`.
+`voting/` or `negotiation/`, a line in `strategies`, and an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
     >>> VOTES["borda"].source
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.common.registry import load, lookup, unknown
+from pyswarmopt_llm.common.registry import lookup, unknown
 
 if TYPE_CHECKING:
     from pyswarmopt_groups.context import GroupContext, GroupVerdict
@@ -68,14 +68,13 @@ class Strategy:
     Attributes:
         name: name for users.
         source: author, year, arXiv number or journal.
-        function: ``module:function`` within this package; imported on use.
+        function: name of its function in `strategies`, which is imported on use.
         needs: requirements; ``embeddings``: a model in this process, ``texts``: members that do
             more than vote, ``reward``: a reward model.
         arguments: arguments of the function after the context and the items.
         settings: hyperparameters, passed after `arguments`. A user appends them to the name:
             ``refine:rounds=2:pass=different``; the first one needs no name: ``nearest:4``.
         tolerant: whether the strategy continues when members fail.
-        measure: function for further metrics of a split; also takes the arguments.
     """
 
     name: str
@@ -85,7 +84,6 @@ class Strategy:
     arguments: tuple[Value, ...] = ()
     settings: tuple[Hyperparameter, ...] = ()
     tolerant: bool = False
-    measure: str | None = None
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -122,17 +120,18 @@ class Strategy:
 
     def decide(self, context: GroupContext, items: Sequence[Item]) -> list[GroupVerdict]:
         """A verdict on each item, after fitting on dev where needed."""
-        function = load(f"pyswarmopt_groups.{self.function}")
-        verdicts: list[GroupVerdict] = function(context, items, *self.values)
+        from pyswarmopt_groups.strategies import FUNCTIONS
+
+        verdicts: list[GroupVerdict] = FUNCTIONS[self.function](context, items, *self.values)
         return verdicts
 
     def measures(self, verdicts: Sequence[GroupVerdict]) -> dict[str, Any]:
         """Further metrics for the strategy's row of ``result.json``."""
-        if self.measure is None:
+        from pyswarmopt_groups.strategies import MEASURES
+
+        if self.function not in MEASURES:
             return {}
-        function = load(f"pyswarmopt_groups.{self.measure}")
-        metrics: dict[str, Any] = function(verdicts, *self.values)
-        return metrics
+        return MEASURES[self.function](verdicts, *self.values)
 
 
 def _table(*strategies: Strategy) -> dict[str, Strategy]:
@@ -143,48 +142,47 @@ _NEIGHBOURS = Hyperparameter("neighbours", 15, _AT_LEAST_1)
 
 # fmt: off
 VOTES = _table(
-    Strategy("majority", "Wang et al. 2023, arXiv 2203.11171", "voting.votes:majority"),
-    Strategy("weighted", "Nitzan and Paroush 1982", "voting.votes:weighted", {"dev"}),
-    Strategy("confidence", "Taubenfeld et al. 2025, arXiv 2502.06233", "voting.votes:confidence",
+    Strategy("majority", "Wang et al. 2023, arXiv 2203.11171", "majority"),
+    Strategy("weighted", "Nitzan and Paroush 1982", "weighted", {"dev"}),
+    Strategy("confidence", "Taubenfeld et al. 2025, arXiv 2502.06233", "confidence",
              {"dev", "choices"}),
     Strategy("stacked", "Wolpert 1992; Ting and Witten 1999, arXiv 1105.5466",
-             "voting.learned:stacked", {"dev", "choices"}),
-    Strategy("trust", "Dawid and Skene 1979", "voting.learned:trusted", {"dev"}),
-    Strategy("borda", "de Borda 1784", "voting.votes:ranked", arguments=("borda",)),
-    Strategy("condorcet", "Schulze 2011", "voting.votes:ranked", arguments=("condorcet",)),
-    Strategy("nearest", "Ko, Sabourin and Britto 2008", "voting.selection:nearest",
+             "stacked", {"dev", "choices"}),
+    Strategy("trust", "Dawid and Skene 1979", "trusted", {"dev"}),
+    Strategy("borda", "de Borda 1784", "ranked", arguments=("borda",)),
+    Strategy("condorcet", "Schulze 2011", "ranked", arguments=("condorcet",)),
+    Strategy("nearest", "Ko, Sabourin and Britto 2008", "nearest",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("attention", "Jacobs et al. 1991", "voting.learned:attentive",
+    Strategy("attention", "Jacobs et al. 1991", "attentive",
              {"dev", "choices", "embeddings"},
              settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
-    Strategy("cascade", "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
+    Strategy("cascade", "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "cascade",
              {"dev", "choices"}),
-    Strategy("route-neighbours", "Woods, Kegelmeyer and Bowyer 1997", "voting.selection:by_neighbours",
+    Strategy("route-neighbours", "Woods, Kegelmeyer and Bowyer 1997", "by_neighbours",
              {"dev", "embeddings"}, settings=(_NEIGHBOURS,)),
-    Strategy("fuse", "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"}),
+    Strategy("fuse", "Jiang, Ren and Lin 2023, arXiv 2306.02561", "fuse", {"texts"}),
     Strategy("self-consistency", "Wang et al. 2023, arXiv 2203.11171",
-             "voting.votes:self_consistency", {"texts"},
+             "self_consistency", {"texts"},
              settings=(Hyperparameter("samples", 5, _AT_LEAST_1),
                        Hyperparameter("temperature", 0.7, Option("", above=0, below=100)))),
-    Strategy("reward", "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"},
+    Strategy("reward", "Cobbe et al. 2021, arXiv 2110.14168", "reward", {"reward"},
              settings=(Hyperparameter("model", ""),)),
 )
 
 NEGOTIATIONS = _table(
-    Strategy("refine", "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine", {"texts"},
+    Strategy("refine", "Du et al. 2023, arXiv 2305.14325", "refine", {"texts"},
              settings=(Hyperparameter("rounds", 3, _AT_LEAST_1),
                        Hyperparameter("pass", "supported", Option("", choices=("supported", "different"))),
                        Hyperparameter("budget", 256, Option("", least=0)))),
-    Strategy("consensus", "Lamport 1998", "negotiation.paxos:consensus", {"texts"}, tolerant=True),
-    Strategy("game", "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game",
+    Strategy("consensus", "Lamport 1998", "consensus", {"texts"}, tolerant=True),
+    Strategy("game", "Jacob et al. 2023, arXiv 2310.09139", "consensus_game",
              {"likelihoods"}),
-    Strategy("stackelberg", "Conitzer and Sandholm 2006", "negotiation.stackelberg:leader_and_follower",
+    Strategy("stackelberg", "Conitzer and Sandholm 2006", "leader_and_follower",
              {"dev", "choices"}),
-    Strategy("coalition", "Mangal et al. 2024, arXiv 2408.01380", "negotiation.coalition:coalition",
+    Strategy("coalition", "Mangal et al. 2024, arXiv 2408.01380", "coalition",
              {"dev", "texts"}),
-    Strategy("societies", "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
-             settings=(Hyperparameter("agents", 3, _AT_LEAST_1), Hyperparameter("rounds", 3, _AT_LEAST_1)),
-             measure="negotiation.societies:measures"),
+    Strategy("societies", "Zhang et al. 2023, arXiv 2310.02124", "society", {"texts"},
+             settings=(Hyperparameter("agents", 3, _AT_LEAST_1), Hyperparameter("rounds", 3, _AT_LEAST_1))),
 )
 # fmt: on
 

@@ -164,8 +164,9 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     Returns:
         The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``,
             ``tokens``, ...; ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean
-            per item), ``agreement``, ``against_single`` (``corrected`` for the number of
-            strategies) and the strategy's further metrics; ``best_single``: the best member on dev;
+            per item), ``agreement``, ``against_single`` and ``against_strongest`` (``corrected``
+            for the number of strategies) and the strategy's further metrics; ``best_single``: the
+            best member on dev; ``strongest``: the best on test, with which the verdict compares;
             ``verdict``: which to use, in sentences; ``left_out``.
 
     Raises:
@@ -204,7 +205,12 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
     task = group.task
     responses = context.collect(task.test)
     single = context.order[0]
-    right = responses.right[single].astype(float).tolist()
+    # of equals the one that dev trusts most
+    strongest = max(context.order, key=lambda number: float(responses.right[number].mean()))
+    right = {
+        "single": responses.right[single].astype(float).tolist(),
+        "strongest": responses.right[strongest].astype(float).tolist(),
+    }
     result: dict[str, Any] = {
         "task": task.name,
         "scoring": context.scoring,
@@ -212,6 +218,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         "test_items": len(task.test),
         "members": _member_rows(context, responses),
         "best_single": context.members[single].name,
+        "strongest": context.members[strongest].name,
         "left_out": group.left_out,
         "strategies": {},
         "note": task.note,

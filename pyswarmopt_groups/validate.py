@@ -18,7 +18,7 @@ from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Task
 from pyswarmopt_llm.tokens.members import check_templates, has_template
 
-DEBATES = ("negotiation.refinement:refine", "negotiation.societies:society")
+DEBATES = ("refine", "society")
 SHORTEST = 8  # tokens of a reply that can hold an answer
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.regular import refuse_links, user_path
+from pyswarmopt_llm.common.files.regular import digests, refuse_links, user_path
 from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.write import CARD, PAGE, read_run, write_report
@@ -86,7 +86,7 @@ def resume(
 
     Raises:
         UserError: the directory is not a run, it would execute code that is not allowed, or the
-            base model, experts or data have changed.
+            base model, experts, data or a finished result's files have changed.
     """
     opened = RunDirectory(user_path(run))
     result = read_result(opened.path)
@@ -96,6 +96,9 @@ def resume(
         job = reopen(config, opened.about.given)
         check_fingerprints(opened.path, opened.about, about(job).fingerprints)
         result = complete(job, opened, on_event)
+    elif "best" in opened.about.fingerprints:
+        there = {"best": digests(opened.path / "best")}
+        check_fingerprints(opened.path, opened.about, there)
     return _shown(opened, result, on_event)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import as_array, dtype_name, is_tensor
-from pyswarmopt.base.files import is_running
+from pyswarmopt.base.files import is_running, machine
 from pyswarmopt.base.words import cut, one_line
 
 FORMAT = 4
@@ -51,15 +51,15 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by killed processes
-            process = left.name[len(path.name) + 2 : -4]
-            if process.isdecimal() and not is_running(int(process)):
+            where, _, process = left.name[len(path.name) + 2 : -4].partition("-")
+            if where == machine() and process.isdecimal() and not is_running(int(process)):
                 left.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{machine()}-{os.getpid()}.tmp")
 
 
 class Writer:

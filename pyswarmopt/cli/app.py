@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.base.words import COUNT, SEED, counted
 from pyswarmopt.cli.terminal import complain, echo, run_app, version_option
 
+if TYPE_CHECKING:
+    from pyswarmopt.teaching.functions.functions import ToyFunction
+
 DEFAULT = "default"  # recipe=None of `minimize`
+OF_DEFAULT = f"{DEFAULT}: a Gaussian process, descents and a swarm in turns (no recipe)."
 LARGE = 10**6  # most dimensions, particles and seeds
 
 Function = Annotated[
@@ -150,21 +156,48 @@ def compare(
 
 
 @app.command(name="list")
-def show_list() -> None:
+def show_list(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One function or recipe (default: all).")
+    ] = None,
+) -> None:
     """List the test functions (formula, optimum, domain, source) and recipes (equation, source)."""
     from pyswarmopt.algorithms.registry import RECIPES
     from pyswarmopt.teaching.functions.functions import ALL
 
-    for function in ALL.values():
-        dim = max(function.min_dim, 2)
-        optimum = f"{function.optimal_value(dim)} at {function.optimum(dim).tolist()}"
-        echo(f"{function.name}: {function.formula}")
-        echo(f"  dimensions {function.dimensions()}, domain {function.domain}, optimum {optimum}")
-        echo(f"  {function.source}")
-    for name, make in RECIPES.items():
-        # title with source, and equation
-        title, equation, *_ = (inspect.getdoc(make) or "").replace("``", "").split("\n\n")
-        echo(f"{name}: {' '.join(title.split())}\n  {' '.join(equation.split())}")
+    functions = {each: _of_function(function) for each, function in ALL.items()}
+    recipes = {DEFAULT: OF_DEFAULT} | {each: _of_recipe(each, RECIPES[each]) for each in RECIPES}
+    if name is not None:
+        known = functions | recipes
+        wanted = name.replace("-", "_").lower()
+        if wanted not in known:
+            hint = did_you_mean(wanted, known, "see pyswarmopt list")
+            raise ValueError(f"there is no function or recipe named {name!r}; {hint}")
+        echo(known[wanted])
+        return
+    echo("FUNCTIONS\n")
+    for text in functions.values():
+        echo(text)
+    echo("\nRECIPES\n")
+    for text in recipes.values():
+        echo(text)
+
+
+def _of_function(function: ToyFunction) -> str:
+    """Formula, domain, optimum and source."""
+    dim = max(function.min_dim, 2)
+    optimum = f"{function.optimal_value(dim)} at {function.optimum(dim).tolist()}"
+    return (
+        f"{function.name}: {function.formula}\n"
+        f"  dimensions {function.dimensions()}, domain {function.domain}, optimum {optimum}\n"
+        f"  {function.source}"
+    )
+
+
+def _of_recipe(name: str, make: Callable[..., Any]) -> str:
+    """Title with source, and equation."""
+    title, equation, *_ = (inspect.getdoc(make) or "").replace("``", "").split("\n\n")
+    return f"{name}: {' '.join(title.split())}\n  {' '.join(equation.split())}"
 
 
 def run_line(arguments: list[str]) -> int:

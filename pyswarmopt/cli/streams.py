@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 
@@ -30,6 +31,36 @@ class Enduring(io.TextIOWrapper):
             silence(self)
 
 
+class Outlet(io.TextIOWrapper):
+    """Standard output: text whose reader has gone is dropped; any other fault, such as a full disk, is
+    raised once.
+    """
+
+    def write(self, text: str, /) -> int:
+        """Write text; return its length.
+
+        Raises:
+            OSError: it cannot be written; names standard output.
+        """
+        with self._reader_may_go():
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush written text; see `write`."""
+        with self._reader_may_go():
+            super().flush()
+
+    @contextmanager
+    def _reader_may_go(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            silence(self)
+            if not isinstance(error, BrokenPipeError):
+                raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def silence(stream: TextIO) -> None:
     """Discard everything still written to a stream, its buffer included."""
     with suppress(OSError):
@@ -43,7 +74,8 @@ def prepare() -> None:
     """Prepare this process's streams for a long computation.
 
     A closed stream is redirected to the null device, so that no file takes its number. Text that
-    stderr cannot take is dropped, and characters missing in stdout's encoding become escapes.
+    stderr cannot take is dropped, as is text of stdout whose reader has gone, and characters missing
+    in stdout's encoding become escapes.
     """
     for number in range(3):
         try:
@@ -52,8 +84,12 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout.flush()
+    errors = sys.stdout.errors or "strict"
+    if errors == "strict":
+        errors = "backslashreplace"
+    shown = open(1, "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = Outlet(shown, sys.stdout.encoding, errors, line_buffering=sys.stdout.isatty())
     encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
     binary = open(2, "wb", closefd=False)  # noqa: SIM115
     sys.stderr = Enduring(binary, encoding, "backslashreplace", line_buffering=True)

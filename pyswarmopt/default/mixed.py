@@ -19,6 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.record import array
 from pyswarmopt.default.continuous import (
     MODELLED_NOISY,
     SHARE_BEHIND,
@@ -107,21 +108,28 @@ class NoisyProposals(Proposals):
     """Like `Proposals`, but using expectations at known points."""
 
     fills = False
+    positions: Floats = array()  # (k, D): the points as they were evaluated
+
+    def take_draws(self, positions: Floats, points: Floats, costs: Floats) -> None:
+        """Learn draws, (n,), at points, (n, M), and their positions, (n, D)."""
+        self.take_in(points, costs)
+        self.positions = np.concatenate([self.positions.reshape(-1, positions.shape[1]), positions])
 
     def _scores(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         return process.predict(points)[0]
 
     def bests(self) -> Floats:
-        """The points with the best expectations, (n, M), best first."""
+        """The positions with the best expectations, (n, D), best first."""
         finite = np.isfinite(self.costs)
         if not finite.any():
-            return self.points[:BESTS]
+            return self.positions[:BESTS]
         process = GaussianProcess(self.kinds)
         if len(self.thetas):
             process.theta = self.thetas[0]
         process.fit(self.points, on_log_scale(self.costs))
-        points = np.unique(self.points[finite], axis=0)
-        return points[np.argsort(process.predict(points)[0], kind="stable")[:BESTS]]
+        points, rows = np.unique(self.points[finite], axis=0, return_index=True)
+        order = np.argsort(process.predict(points)[0], kind="stable")[:BESTS]
+        return self.positions[finite][rows[order]]
 
 
 class NoisyModel(ModelPhase["NoisySearch"]):
@@ -154,7 +162,7 @@ class NoisySearch(PhasedSearch):
         """Record draws at points, (n, D)."""
         if self.model.run is None:
             self.model.run = self.model.begin()
-        self.model.run.take_in(self.box.encode(positions), bounded(costs))
+        self.model.run.take_draws(positions, self.box.encode(positions), bounded(costs))
 
     @property
     def personal_bests(self) -> Floats:
@@ -165,7 +173,7 @@ class NoisySearch(PhasedSearch):
         known = run, len(run.points), run.fitted
         if known != self._known:
             self._known = known
-            self._bests = self.box.decode(run.bests())
+            self._bests = run.bests()
         return self._bests
 
     @property

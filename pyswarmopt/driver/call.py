@@ -46,11 +46,13 @@ class Form:
 
     Attributes:
         shape: shape of a value: () or (outputs,); with constraints () before the first is known.
+        values: number of values before the constraints.
     """
 
     def __init__(self, outputs: int, returned: bool) -> None:
         self.shape: tuple[int, ...] = ()
-        if outputs:
+        self.values = outputs or 1
+        if outputs and not returned:
             self.shape = (outputs,)
         self.returned = returned
 
@@ -89,7 +91,7 @@ class Form:
         if shape is None or not holds_numbers(np.asarray(value)):
             return False
         if self.returned and not self.shape:
-            return isinstance(value, np.ndarray) and value.size > 1
+            return isinstance(value, np.ndarray) and value.size > self.values
         if self.shape:
             return shape == self.shape
         return math.prod(shape) == 1
@@ -119,8 +121,11 @@ class Form:
             return "a number"
         as_before = ""
         if self.shape:
-            as_before = f" with {self.shape[0] - 1} constraints, as before"
-        return f"(value, constraints){as_before}"
+            as_before = f" with {self.shape[0] - self.values} constraints, as before"
+        pair = "(value, constraints)"
+        if self.values > 1:
+            pair = f"({self.values} values, constraints)"
+        return f"{pair}{as_before}"
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

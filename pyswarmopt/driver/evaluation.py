@@ -315,7 +315,7 @@ class Evaluator(StateRecord):
             return
         numbers = np.ravel(value)
         if self.form.returned:  # without the constraints
-            numbers = numbers[:1]
+            numbers = numbers[: self.form.values]
         if not np.isfinite(numbers).all():
             kind = "nan"
             if np.isinf(numbers).any():

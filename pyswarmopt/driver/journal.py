@@ -102,9 +102,9 @@ class Journal:
         if time.monotonic() >= self._due:
             self.flush()
 
-    def kept(self) -> list[Answer]:
-        """The answers since the latest saved state, as for a file."""
-        return [answer.plain() for answer in self._kept]
+    def kept(self, after: int) -> list[Answer]:
+        """The answers to calls after that number, as for a file."""
+        return [answer.plain() for answer in self._kept if answer.number > after]
 
     def flush(self) -> None:
         """Write the answers that have not been written."""

@@ -75,6 +75,7 @@ class Options:
     timeout: float | None = None
     known: Known | None = None
     patience: int | None = None
+    objectives: int = 0  # numbers that fun returns for a point, if several are minimised
 
     def __post_init__(self) -> None:
         self.bounds = listed(self.bounds)
@@ -229,11 +230,13 @@ def _with_returned(options: Options) -> Options:
         raise ValueError(
             "constraints='returned' requires fun to take one point; remove vectorized=True"
         )
-    return replace(options, fun=functools.partial(_row_returned, options.fun))
+    return replace(
+        options, fun=functools.partial(_row_returned, options.fun, options.objectives or 1)
+    )
 
 
-def _row_returned(fun: Objective, x: Any) -> Any:
-    return row_of(fun(x))
+def _row_returned(fun: Objective, outputs: int, x: Any) -> Any:
+    return row_of(fun(x), outputs)
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:

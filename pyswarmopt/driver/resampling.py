@@ -193,10 +193,14 @@ class ByMeans(Judge):
         if self.best.violation > 0:
             return super().final(scale)
         chosen = self.sample(self.best.x)
-        self._samples = {}
+        self._forget()
         self._take_again(np.tile(chosen.x, (self._final_draws(), 1)))
         fresh = self.sample(chosen.x)
         return self._by_mean(fresh if fresh.n > 1 else chosen)
+
+    def _forget(self) -> None:
+        """Begin the samples anew."""
+        self._samples = {}
 
     def _choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky."""
@@ -230,7 +234,10 @@ class ByMeans(Judge):
 
     def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         for x, cost in zip(points, costs, strict=True):
-            self._samples[x.tobytes()] = self.sample(x).add(float(cost))
+            self._store(self.sample(x).add(float(cost)))
+
+    def _store(self, sample: Sample) -> None:
+        self._samples[sample.x.tobytes()] = sample
 
     def _take_again(self, points: Floats) -> None:
         """Draw known points once more; a failed draw says nothing about the mean of the others."""
@@ -280,11 +287,48 @@ class ByMeans(Judge):
 
 
 class ByProcess(ByMeans):
-    """Like `ByMeans`, for a search whose Gaussian process learns every draw and ranks the points."""
+    """Like `ByMeans`, for a search whose Gaussian process learns every draw and ranks the points.
+
+    A point that was among the best before may be so again, so all draws are kept.
+    """
+
+    def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
+        self._all: dict[bytes, Sample] = {}
+        super().__init__(swarm, *more, target=target)
+
+    def sample(self, x: Floats) -> Sample:
+        return self._all.get(x.tobytes()) or Sample(x.copy())
+
+    def keep(self, judged: Sequence[Evaluated]) -> None:
+        super().keep(judged)
+        self._look_up_bests()
+
+    def _look_up_bests(self) -> None:
+        """Consider the best points, with all their draws."""
+        bests = [x.tobytes() for x in self._bests()]
+        self._samples = {key: self._all[key] for key in bests if key in self._all}
 
     def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         super()._take(points, costs)
         self._search.take_draws(self._coding.encode(points), np.asarray(costs))
 
+    def _store(self, sample: Sample) -> None:
+        super()._store(sample)
+        self._all[sample.x.tobytes()] = sample
+
     def _revise(self) -> None:
         """Do nothing: the search knows the draws."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best point, and the samples."""
+        return super().state_dict() | columns(self._all.values(), Sample, "noise.")
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        super().load_state_dict(saved)
+        self._all = self._samples
+        self._look_up_bests()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._all = {}

@@ -347,7 +347,8 @@ class Search(ABC, Generic[R]):
         if state is None:
             checkpoint.write(self._state)
         else:
-            checkpoint.write(lambda: state | {ANSWERS: journal.kept()})
+            answers = journal.kept(after=state["evaluator.calls"])
+            checkpoint.write(lambda: state | {ANSWERS: answers})
         journal.clear()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -370,8 +371,13 @@ class Search(ABC, Generic[R]):
         for part in self._parts():
             part.load_state_dict(saved)
         self.loop.resume()
+        answers = saved[ANSWERS]
+        if answers and not self.reasons():  # it goes on instead of ending once more
+            if self._options.noisy:  # draws that were made
+                self.evaluator.calls += len(answers)
+            answers = []
         if self.evaluator.journal is not None:
-            self.evaluator.journal.load(self.evaluator.calls, saved[ANSWERS])
+            self.evaluator.journal.load(self.evaluator.calls, answers)
 
 
 class ValueSearch(Search[Result]):

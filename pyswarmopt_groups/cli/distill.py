@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import items_bar, loading, print_either
+from pyswarmopt_llm.cli.running import check_adapters, items_bar, loading, print_either
+from pyswarmopt_llm.common.files.regular import check_free, user_path
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -14,7 +15,9 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     Example: swarm-llm distill --base B --members adapters/* --task questions.json --strategy
     weighted --out student
     """
+    check_free(user_path(config.out))
     with loading(quiet):
+        check_adapters(config.members)
         from pyswarmopt_groups.distillation import distill
         from pyswarmopt_llm.report.phrases import score_text
 

@@ -18,6 +18,7 @@ from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import (
+    check_adapters,
     interruptible,
     items_bar,
     loading,
@@ -81,6 +82,7 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
         _answer(config, prompt, as_json)
         return
     with loading(quiet):
+        check_adapters(config.members)
         from pyswarmopt_groups.run import decide_task
     advice = nothing_written if config.out is None else repeating
     with following(quiet, _scores, advice) as on_step:
@@ -148,7 +150,8 @@ def _report(result: Mapping[str, Any], out: str | None) -> Iterator[str]:
     yield (
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')} and "
         f"scored on {counted(result['test_items'], 'test example')} "
-        f"({result['scoring']} scoring); best member on dev: {result['best_single']}"
+        f"({result['scoring']} scoring); best member on dev: {result['best_single']}, "
+        f"strongest on test: {result['strongest']}"
     )
     if result["note"]:
         yield with_flags(result["note"])
@@ -177,7 +180,7 @@ def _tables(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
         strategies[name] = {
             **_scored(row),
             "agree": f"{row['agreement']:.2f}",
-            "against best member": against_text(row["against_single"]),
+            "against strongest member": against_text(row["against_strongest"]),
         }
     return {"member": members, "strategy": strategies}
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.cli.terminal import complain, run_app, version_option
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, Command, with_flags
 from pyswarmopt_llm.cli.options import SwarmCommand
@@ -49,7 +50,8 @@ class Commands(TyperGroup):
             UserError: there is none; suggests the nearest name.
         """
         if cmd_name not in COMMANDS:
-            raise unknown("the command", cmd_name, COMMANDS)
+            advice = did_you_mean(cmd_name, COMMANDS, f"use one of: {', '.join(COMMANDS)}")
+            raise unknown("the command", cmd_name, COMMANDS, advice)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
         function = Command(load(COMMANDS[cmd_name]))
         single = typer.Typer(add_completion=False)

@@ -80,14 +80,17 @@ def _one(config: EvalConfig, on_items: OnItems) -> Shown:
 def _record(result: EvalResult, model: tuple[str, str | None]) -> dict[str, Any]:
     """A score and what it is of, as JSON."""
     base, adapter = model
+    value, interval = result.shown
     return {
         "base": base,
         "adapter": adapter,
         "task": result.task,
         "metric": result.metric,
         "scoring": result.scoring,
-        "value": result.score.value,
-        "interval": result.interval,
+        "value": value,
+        "interval": interval,
+        "better": "lower" if result.lower else "higher",
+        "unit": result.unit,
         "stderr": result.score.stderr,
         "n": result.n,
         "named": result.score.named,

@@ -60,8 +60,14 @@ def check_model(name: str | None) -> None:
 
 @contextmanager
 def interruptible(advice: Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into exit code 130 and advice."""
-    ends = (signal.SIGTERM, signal.SIGHUP)
+    """Turn Ctrl-C, SIGTERM and SIGHUP into exit code 130 and advice, but those that are ignored, as
+    `nohup` ignores SIGHUP.
+    """
+    ends = [
+        end
+        for end in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(end) is not signal.SIG_IGN
+    ]
     before = [signal.signal(end, signal.default_int_handler) for end in ends]
     try:
         yield
@@ -81,6 +87,20 @@ def nothing_written() -> str:
 def repeating() -> str:
     """The hint on how to continue an interrupted command."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+
+
+def check_adapters(specs: Sequence[str]) -> None:
+    """Read the headers of adapters on this disk, to report faults before transformers is imported.
+
+    Raises:
+        UserError: an adapter is damaged, or of a type that cannot be read.
+    """
+    here = [spec for spec in specs if (user_path(spec) / "adapter_config.json").is_file()]
+    if here:
+        from pyswarmopt_llm.experts.adapter import read_adapter
+
+        for spec in here:
+            read_adapter(spec)
 
 
 @contextmanager

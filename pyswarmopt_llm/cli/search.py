@@ -12,6 +12,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, Quiet, RunFolder
 from pyswarmopt_llm.cli.running import (
+    check_adapters,
     check_files,
     check_model,
     loading,
@@ -46,6 +47,8 @@ def command(
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
+    from pyswarmopt_llm.run.directory import check_new
+
     if memory is not None:
         with loading(as_json or quiet):
             from pyswarmopt_llm.searching.dry_run import fit_of
@@ -56,13 +59,16 @@ def command(
     check_files(settings, settings.tasks)
     for name in (settings.base, *settings.experts):
         check_model(name)
+    check_new(user_path(settings.out))
     if dry_run:
         with loading(as_json or quiet):
+            check_adapters(settings.experts)
             from pyswarmopt_llm.searching.dry_run import dry_run_search
         plan = dry_run_search(settings)
         print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
         return
     with loading(quiet):
+        check_adapters(settings.experts)
         from pyswarmopt_llm.api import search
     with watched(Path(settings.out), quiet) as on_event:
         found = search(settings, on_event)

@@ -15,6 +15,7 @@ from pyswarmopt_llm.cli.running import (
     print_either,
 )
 from pyswarmopt_llm.common.config import command as typed
+from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Base, Columns, Device, Dtype, Option
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.training.examples import BUILTIN_EXAMPLES, TrainingOptions, load_examples
@@ -55,6 +56,7 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
+    check_free(user_path(out))
     # read before a model is loaded
     reading = parse_reading(columns)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}

@@ -72,9 +72,8 @@ def predict(
     with loading(quiet or as_json):
         from pyswarmopt_llm.use.predict import predict
     with interruptible(repeating), items_bar(quiet or as_json, "labelling rows") as on_items:
-        found = predict(
-            run, file, out, task, machine.dtype, machine.device, machine.threads, on_items
-        )
+        where = (machine.dtype, machine.device, machine.threads)
+        found = predict(run, file, out, task, *where, on_items, machine.quantize)
     labels = Counter(prediction.label for prediction in found if prediction.label)
     counts = ", ".join(f"{count} {label}" for label, count in labels.most_common())
     line = f"{labels.total():,} of {len(found):,} rows labelled in {out}: {counts}"

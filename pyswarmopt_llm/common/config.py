@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.options import (
     Option,
     Overlap,
     Prompts,
+    Quantize,
     Rare,
     Scoring,
     System,
@@ -128,7 +129,7 @@ class SearchConfig:
     settings: Annotated[
         Texts,
         Rare(
-            "Swarm coefficients, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
+            "A swarm coefficient, such as inertia=0.1; with a grid also several values, as in inertia=0.1,0.2.",
             "NAME=VALUE",
         ),
     ] = ()
@@ -216,6 +217,7 @@ class SearchConfig:
         int | None, Rare("Maximum number of scored dev examples.", "N", least=1)
     ] = None
     scoring: Scoring = "auto"
+    quantize: Quantize = None
     allow_overlap: Overlap = False
     # The machine.
     dtype: Dtype = "auto"

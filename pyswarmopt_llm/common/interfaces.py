@@ -106,6 +106,24 @@ class Computed(Mapping[str, T]):
         return len(self.shapes)
 
 
+class Format(Protocol):
+    """How a file holds weights in few bits; see the room `formats`.
+
+    Attributes:
+        name: such as ``q4_1``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the format."""
+
+    def layout(self, model: Any) -> Mapping[str, str]:
+        """Parameter of a model -> type that holds it, for the weights that the format changes."""
+
+    def rounded(self, value: Tensor, kind: str) -> Tensor:
+        """The values that a type holds for these, float32."""
+
+
 @dataclass(frozen=True)
 class Patch:
     """A candidate: how it differs from the loaded base.
@@ -117,7 +135,8 @@ class Patch:
     An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` and
     `graph` are for an engine with several loaded models. `mixture` holds the weights of their
     next-token distributions, which sum to 1; `graph` says who reads whose message, in calling
-    order, and its last node answers.
+    order, and its last node answers. With a `format`, all weights of the merged model are as the
+    format holds them.
 
     Example:
         >>> patch = sl.adapter_patch("my/base", "adapters/math")  # doctest: +SKIP
@@ -130,6 +149,22 @@ class Patch:
     mixture: tuple[float, ...] = ()
     graph: tuple[Any, ...] = ()
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
+    format: Format | None = None
+
+    def scaled(self, strength: float) -> Patch:
+        """The patch with its low-rank changes times a number, computed on access.
+
+        Example:
+            >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
+            >>> Patch(change).scaled(3.0).low_rank["w"].dense().tolist()
+            [[3.0, 3.0], [3.0, 3.0]]
+        """
+
+        def times(name: str) -> LowRank:
+            change = self.low_rank[name]
+            return LowRank(b=change.b * strength, a=change.a)
+
+        return replace(self, low_rank=Computed(shapes_of(self.low_rank), times))
 
     def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:
         """The patch with further low-rank changes, added on access to existing ones.

@@ -183,6 +183,15 @@ Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[
     int | None, Option("CPU threads (default: PyTorch's choice).", "N", MACHINE, least=1)
 ]
+Quantize = Annotated[
+    str | None,
+    Option(
+        f"Score the merged model as this format holds it: {', '.join(FORMATS)}.",
+        "F",
+        MACHINE,
+        choices=FORMATS,
+    ),
+]
 
 # Options of commands other than the search.
 Base = Annotated[str, BASE]

@@ -40,8 +40,13 @@ class AddedOutputs:
         """See `Mixing.load`.
 
         Raises:
-            InvalidOption: the patch replaces weights, or has changes of full rank.
+            InvalidOption: the patch replaces weights, has changes of full rank, or a format.
         """
+        if patch.format is not None:
+            why = (
+                "leaves the weights apart, so `quantize` cannot round their sum; remove one of them"
+            )
+            raise InvalidOption("mix", "runtime", why)
         if patch.dense or patch.full_rank:
             why = "adds only low-rank changes; use an unquantised model and set `mix` to merged"
             raise InvalidOption("mix", "runtime", why)

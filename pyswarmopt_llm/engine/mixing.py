@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
+from pyswarmopt_llm.common.interfaces import Format, LowRank, Patch, shapes_of
 
 
 class Mixing(Protocol):
@@ -56,6 +56,9 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
 class PatchedWeights:
     """Candidates merged into a model in place, and removed again exactly.
 
+    Where a patch has a format, all weights that the format changes are rounded; those that the patch does
+    not change are rounded once for all candidates of the same format.
+
     The base's values are read from `stored` if available, so that memory holds the base only once;
     otherwise they are copied before their first change.
 
@@ -69,6 +72,7 @@ class PatchedWeights:
     """
 
     def __init__(self, model: Any, stored: Mapping[str, Tensor] = {}) -> None:
+        self._model = model
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
         self.parameter_names = tuple(self._parameters)
         self._shapes = {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -76,10 +80,13 @@ class PatchedWeights:
         # name of a parameter that was changed -> the base's value; None: as stored
         self._backups: dict[str, Tensor | None] = {}
         self._patched: set[str] = set()
+        self._format = ""  # of the weights at rest: rounded, and not changed by the patch
+        self._at_rest: Set[str] = set()
 
     @torch.inference_mode()
     def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch`` (float32 sum, one rounding to the model's dtype).
+        """Make the model ``base + patch`` (float32 sum, rounded to the patch's format if it has one, then
+        to the model's dtype).
 
         Raises:
             KeyError: the base has no parameter of that name.
@@ -87,23 +94,44 @@ class PatchedWeights:
                 changed.
         """
         check_fits(patch, self._shapes)
-        changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        held = {} if patch.format is None else patch.format.layout(self._model)
+        own = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        changed = own | held.keys()
         for name in self._patched - changed:
             self._parameters[name].copy_(self._base(name))
         for name in changed - self._backups.keys():
             self._back_up(name)
         # before the first change, so that an interrupted load can be undone
         self._patched = changed
-        for name, value in patch.dense.items():
-            self._parameters[name].copy_(value)
+        rested = self._rested(patch.format)
+        for name in held.keys() - own - rested:
+            self._put(name, self._base(name), patch.format, held)
+        for name, value in self._values(patch):
+            self._put(name, value, patch.format, held)
+        self._at_rest = held.keys() - own
+
+    def _rested(self, form: Format | None) -> Set[str]:
+        """The weights that are the base's in this format already; none until a load has ended."""
+        name = "" if form is None else form.name
+        known: Set[str] = self._at_rest if name == self._format else set()
+        self._format, self._at_rest = name, set()
+        return known
+
+    def _values(self, patch: Patch) -> Iterator[tuple[str, Tensor]]:
+        """The weights that a patch changes, one float32 sum at a time."""
+        yield from patch.dense.items()
         for name, low_rank in patch.low_rank.items():
-            parameter = self._parameters[name]
-            factors = LowRank(b=low_rank.b.to(parameter.device), a=low_rank.a.to(parameter.device))
-            # in place: one float32 weight at a time
-            parameter.copy_(factors.dense().add_(self._base(name)))
+            device = self._parameters[name].device
+            factors = LowRank(b=low_rank.b.to(device), a=low_rank.a.to(device))
+            yield name, factors.dense().add_(self._base(name))
         for name, change in patch.full_rank.items():
-            parameter = self._parameters[name]
-            parameter.copy_(self._base(name) + change.to(parameter.device))
+            yield name, self._base(name) + change.to(self._parameters[name].device)
+
+    def _put(self, name: str, value: Tensor, form: Format | None, held: Mapping[str, str]) -> None:
+        """Set a parameter to a value, or to what a format holds of it."""
+        if form is not None and name in held:
+            value = form.rounded(value, held[name])
+        self._parameters[name].copy_(value)
 
     def _back_up(self, name: str) -> None:
         """Make sure that the parameter's present value, the base's, can be restored."""

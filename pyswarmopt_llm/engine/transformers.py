@@ -103,7 +103,7 @@ class TransformersEngine(PromptTokenizer):
         self._replies.clear()
         self.patch = patch
         self.passes.name = self.name
-        if patch.low_rank or patch.full_rank or patch.dense:
+        if patch.low_rank or patch.full_rank or patch.dense or patch.format:
             self.passes.name += " with changed weights"
         self._mixing.load(patch)
 
@@ -202,6 +202,7 @@ def load_engine(
     mix: str = "auto",
     system: str = "",
     changed: Collection[str] = (),
+    rounded: bool = False,
 ) -> TransformersEngine:
     """Load the base, and choose how candidates are put into it.
 
@@ -209,13 +210,16 @@ def load_engine(
     place, unless `mix` says otherwise or the device cannot hold a copy of the `changed` ones. On a
     CPU the base's values are read again from its files when needed. On a GPU, where that would be
     slow, the values of changed weights are kept beside the base, unless candidates are
-    `whole_models`, which replace all weights. By default a batch has 1,024 tokens on a CPU, and as
-    many as fit on a GPU. Each question comes after the turn `system`, if given.
+    `whole_models`, which replace all weights, or may be `rounded`, which changes all of them. By
+    default a batch has 1,024 tokens on a CPU, and as many as fit on a GPU. Each question comes
+    after the turn `system`, if given.
 
     Raises:
         UserError: there is no such device or dtype, the model cannot be loaded, or its weights
             cannot be changed.
     """
+    if rounded:
+        mix, whole_models = "merged", True
     if mix == "merged":
         refuse_quantised(base)
     if threads is not None:

@@ -65,9 +65,15 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     if not _HUB_ID.fullmatch(str(spec)) or str(spec).startswith("."):
         raise UserError(f"{spec}: no such directory; check the path")
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(str(spec), allow_patterns=list(patterns)))
+    except LocalEntryNotFoundError as error:
+        raise UserError(
+            f"{spec}: no such directory, and the hub cannot be reached; check the path, or download "
+            "it where there is a network"
+        ) from error
     except Exception as error:  # network, access, no such repository: all have the same remedy
         raise UserError(
             f"{spec}: no such directory, and loading it from the hub failed "

@@ -4,10 +4,12 @@ parallel, retries, a cache, and a key that is never shown or stored.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,20 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import AppendLog, digest
 
 TIMEOUT = 300.0  # seconds for one request
+MOST_BYTES = 1_000_000  # of one answer
+# Headers of a request; no other leaves this machine.
+_SENT = frozenset(
+    {
+        "host",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-type",
+        "content-length",
+        "user-agent",
+        "authorization",
+    }
+)
 # The client waits at most 8 seconds between two attempts: these last for five minutes, enough to
 # restart a server.
 RETRIES = 40
@@ -95,7 +111,9 @@ class ChatClient:
             )
         self._where = f"{who} at {self._url}"
         self._when_down = when_down
-        self._client = self._openai.OpenAI(base_url=self._url, api_key=self._key, timeout=TIMEOUT)
+        self._client = self._openai.OpenAI(
+            base_url=self._url, api_key=self._key, http_client=self._http_client()
+        )
         self._cache = AppendLog(cache, shape=_Cached)
         self._lock = threading.Lock()
         self._known = {
@@ -145,9 +163,11 @@ class ChatClient:
             client = client.with_options(max_retries=RETRIES)
         try:
             reply = client.chat.completions.create(**body)
-            content = reply.choices[0].message.content or ""  # "" for thoughts alone
-            tokens = max(int(getattr(reply.usage, "total_tokens", None) or 0), 0)
+            content = _text_of(reply.choices[0].message.content)
+            tokens = _count_of(getattr(reply.usage, "total_tokens", 0))
             return Completion(content.encode(errors="replace").decode(), tokens)  # no surrogates
+        except UserError:
+            raise
         except (self._openai.APIConnectionError, self._openai.APIStatusError) as error:
             why = f"gave no answer: {error.__cause__ or error}; {self._when_down}"
             raise self._error(why) from error
@@ -155,7 +175,84 @@ class ChatClient:
             why = f"returned no text in choices[0].message.content ({type(error).__name__})"
             raise self._error(f"{why}; use a server with the OpenAI API") from error
 
+    def _http_client(self) -> Any:
+        """An HTTP client that follows no redirect, sends no header but `_SENT`, and takes neither a
+        proxy nor a password from the environment.
+        """
+        verify: Any = True
+        if {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
+            verify = ssl.create_default_context()
+        return _bounded_client(self._openai, self._key, self._error)(
+            timeout=TIMEOUT, follow_redirects=False, trust_env=False, verify=verify
+        )
+
     def _error(self, problem: str) -> UserError:
         """An error without the key, which some servers repeat."""
         shown = " ".join(problem.replace(self._key, "***").split())[:300]
         return UserError(f"{self._where} {shown}".replace("`", "'"))
+
+
+def _bounded_client(openai: Any, key: str, error: Callable[[str], UserError]) -> Any:
+    """The class of the HTTP client that sends only `_SENT` and reads at most `MOST_BYTES`."""
+
+    class Bounded(openai.DefaultHttpxClient):
+        def send(self, request: Any, **options: Any) -> Any:
+            for name in [*request.headers]:
+                if name.lower() not in _SENT:
+                    del request.headers[name]
+            request.headers["Authorization"] = f"Bearer {key}"
+            request.headers["Accept-Encoding"] = "identity"
+            response = super().send(request, **{**options, "stream": True})
+            try:
+                data = _read(response, error)
+            finally:
+                response.close()
+            return type(response)(
+                response.status_code, headers=response.headers, content=data, request=request
+            )
+
+    return Bounded
+
+
+def _read(response: Any, error: Callable[[str], UserError]) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        UserError: it redirects, is compressed, or is too large.
+    """
+    if 300 <= response.status_code < 400:
+        raise error("redirects to another address; if you trust that one, use it instead")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise error("sent a compressed answer, which was not asked for; switch compression off")
+    data = bytearray()
+    for part in response.iter_raw():
+        data += part
+        if len(data) > MOST_BYTES:
+            raise error(f"sent an answer of more than {MOST_BYTES:,} bytes; use another server")
+    return bytes(data)
+
+
+def _text_of(content: Any) -> str:
+    """A message's text, whole or in parts; "" for thoughts alone.
+
+    Raises:
+        TypeError: the content is no text.
+
+    Example:
+        >>> _text_of([{"type": "text", "text": "Rating: "}, {"type": "text", "text": "7/10"}])
+        'Rating: 7/10'
+    """
+    if not content:
+        return ""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    if not isinstance(content, str):
+        raise TypeError(f"{type(content).__name__} is no text")
+    return content
+
+
+def _count_of(tokens: Any) -> int:
+    """The number of tokens that a server reports, 0 if it is none."""
+    if isinstance(tokens, int | float) and 0 <= tokens < math.inf:
+        return int(tokens)
+    return 0

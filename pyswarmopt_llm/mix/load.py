@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine, Format, Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
@@ -23,6 +24,7 @@ def open_model(
     device: str = "auto",
     threads: int | None = None,
     system: str = "",
+    quantize: str | None = None,
 ) -> Engine:
     """A base model, optionally with an adapter merged into it; or the several models in a directory
     such as RUN/best.
@@ -34,6 +36,7 @@ def open_model(
         device: where the model runs.
         threads: CPU threads; None: PyTorch's choice.
         system: system turn before every question.
+        quantize: format of the merged weights, such as ``q4_1``; None: they are not rounded.
 
     Returns:
         An engine with the model loaded.
@@ -48,6 +51,7 @@ def open_model(
     """
     kind = saved_kind(base)
     if kind is None or kind.open is None:
+        form = format_of(quantize)
         patch = Patch()
         if adapter is not None:
             patch = adapter_patch(base, adapter)
@@ -58,12 +62,27 @@ def open_model(
             threads,
             system=system,
             changed=patch.low_rank.keys(),
+            rounded=form is not None,
         )
-        engine.load(patch)
+        engine.load(replace(patch, format=form))
         return engine
-    if adapter or system:
-        raise UserError(f"{base} contains several models; remove `adapter` and `system`")
+    if adapter or system or quantize:
+        why = "remove `adapter`, `system` and `quantize`"
+        raise UserError(f"{base} contains several models; {why}")
     return kind.open(Path(base), dtype, device, threads)
+
+
+def format_of(quantize: str | None) -> Format | None:
+    """The format of a name; None for None.
+
+    Raises:
+        UserError: there is no such format, or its package is not installed.
+    """
+    if quantize is None:
+        return None
+    from pyswarmopt_llm.formats import find_format
+
+    return find_format(quantize)
 
 
 def adapter_patch(base: str, adapter: str) -> Patch:

@@ -54,8 +54,17 @@ def loaded(
         notes: topic -> note.
         **how: what candidates change; see `load_engine`.
     """
-    machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-    engine = load_engine(base, *machine, mix=config.mix, system=config.system, **how)
+    engine = load_engine(
+        base,
+        config.dtype,
+        config.device,
+        config.threads,
+        config.batch_tokens,
+        mix=config.mix,
+        system=config.system,
+        rounded=config.quantize is not None,
+        **how,
+    )
     prints = {info.name: info.fingerprint for info in experts}
     fingerprints = {"base": base.fingerprint, "experts": prints}
     notes = {**notes, **engine.notes}

@@ -9,7 +9,14 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import PairedComparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
-from pyswarmopt_llm.report.phrases import more_examples, one_line, p_text, score_text, tested
+from pyswarmopt_llm.report.phrases import (
+    more_examples,
+    one_line,
+    p_text,
+    score_text,
+    tested,
+    turned,
+)
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
@@ -41,7 +48,11 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
 
 
 def between(
-    names: tuple[str, str], scores: tuple[float, float], pair: PairedComparison, split: str
+    names: tuple[str, str],
+    scores: tuple[float, float],
+    pair: PairedComparison,
+    split: str,
+    lower: bool = False,
 ) -> Verdict:
     """The verdict on two models on the same items.
 
@@ -50,6 +61,7 @@ def between(
         scores: scores of both models.
         pair: comparison, first minus second.
         split: dev or test.
+        lower: whether lower is better; the scores are as people read them, the pair is not.
 
     Example:
         >>> pair = PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
@@ -66,15 +78,18 @@ def between(
         reasons = more_examples(pair.needed, pair.n)
     subject = upper_first(first) if first.startswith("the ") else first  # a path stays as it is
     said = f"{subject} {_SAID[kind]} {second}"
-    sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
+    change = tested(turned(pair) if lower else pair)
+    sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {change}."
     return Verdict(kind, sentence, reasons)
 
 
 def score_lines(result: EvalResult, split: str) -> Iterator[str]:
     """A model's score and its errors by label."""
-    value = score_text(result.score.value, result.interval)
+    value = score_text(*result.shown)
     items = counted(result.n, "example")
     how = f"{items}, {result.scoring} scoring"
+    if result.lower:
+        how = f"{result.unit}, lower is better; {how}"
     yield f"{one_line(result.task)} {split}: {result.metric} {value} ({how})"
     if result.score.named:
         named = result.score.named.items()
@@ -104,7 +119,8 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
 
 def against_lines(against: Against, split: str) -> Iterator[str]:
     """Two models on the same items: verdict and scores."""
-    one, other = (result.score.value for result in against.results)
+    one, other = (result.shown[0] for result in against.results)
+    lower = against.results[0].lower
     pair = against.paired
     if pair is None:
         yield (
@@ -112,11 +128,11 @@ def against_lines(against: Against, split: str) -> Iterator[str]:
             "for all replies, which was not resampled."
         )
     else:
-        verdict = between(against.names, (one, other), pair, split)
+        verdict = between(against.names, (one, other), pair, split, lower)
         yield verdict.sentence
         yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):
-        yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
+        yield f"  {name}: {result.metric} {score_text(*result.shown)}"
     if against.wins is not None:
         wins = against.wins
         rate = score_text(wins.rate, wins.interval)

@@ -211,6 +211,8 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
     """What a reader of the scores should know besides a verdict of this kind: one fact each, the most
     important first.
     """
+    if result.quantize:
+        yield _note_on_rounding(result)
     if "trained" in result.models:
         yield from _notes_on_training(result)
     dev, test = (result.leads[split].get("best_single") for split in SPLITS)
@@ -227,6 +229,15 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
     tests = len(result.leads["test"])
     if tests > 1 and kind != "same" and not result.chosen:
         yield f"Intervals and p-values of the differences are corrected for {tests} tests (Holm)."
+
+
+def _note_on_rounding(result: RunResult) -> str:
+    """What the scores of a search for a file of few bits are of."""
+    scores = f"All scores are of the merged model as {result.quantize} holds it"
+    strength = result.best.strength or 1.0
+    if strength == 1.0:
+        return f"{scores}."
+    return f"{scores}; for that, the result is {strength:g} times as strong as the model found."
 
 
 def _notes_on_training(result: RunResult) -> Iterator[str]:
@@ -288,7 +299,10 @@ def next_steps(about: About, result: RunResult) -> dict[str, str]:
         labels = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
         found = {"label new rows": labels}
     if about.kind.adapters:
-        found["merge it for Ollama or vLLM"] = command("export", run, out=f"{run}-merged")
+        purpose = "merge it for Ollama or vLLM"
+        if result.quantize:
+            purpose = f"merge it, ready for {result.quantize}"
+        found[purpose] = command("export", run, out=f"{run}-merged")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, score_interval
-from pyswarmopt_llm.report.phrases import one_line, tested
+from pyswarmopt_llm.report.phrases import one_line, tested, turned
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 16, 44  # room for the axes
+TOKENS = "tokens"  # unit
 _NAME = 40  # most characters of an adapter's name
 
 
@@ -29,7 +30,7 @@ def figure(objective: Objective, value: float | None) -> str:
     if value is None:
         return "-"
     shown = objective.shown(value)
-    if objective.unit == "tokens":
+    if objective.unit == TOKENS:
         return f"{shown:.1f}"
     return f"{shown + 0.0:.3f}"
 
@@ -77,13 +78,16 @@ def front_rows(result: RunResult) -> dict[str, Model]:
     """Label -> model of a front's table: its points, then what it is compared with."""
     rows = {}
     for number in range(1, len(result.front) + 1):
+        model = result.models[f"{FRONT}/{number}"]
+        knob = next((name for name in _knobs(result) if result.models[name].same(model)), "")
+        called = f", {_knob_name(result, knob)}" if knob else ""
         mark = " (result)" if number == result.chosen else ""
-        rows[f"{number}{mark}"] = result.models[f"{FRONT}/{number}"]
+        rows[f"{number}{called}{mark}"] = model
     for name, label in (("base", "base model"), ("best_single", f"expert {result.best_single}")):
         if name in result.models and not any(map(result.models[name].same, rows.values())):
             rows[one_line(label)] = result.models[name]
     name, strongest = strongest_knob(result)
-    if strongest is not None and not any(map(strongest.same, rows.values())):
+    if not any(map(strongest.same, rows.values())):
         rows[name] = strongest
     return rows
 
@@ -120,17 +124,15 @@ def front_table(result: RunResult) -> Table:
     return shown
 
 
-def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
+def strongest_knob(result: RunResult) -> tuple[str, Model]:
     """The best expert at one strength that a person would choose beside the result: of those whose
     first score on dev is no lower than the result's, the one with the best second score; if there
-    is none, the one with the best first score.
+    is none, the one with the best first score. Where no strength was scored, the best expert.
 
     Returns:
-        Its name in words, and the model; None if none was scored.
+        Its name in words, and the model.
     """
-    knobs = {name: model for name, model in result.models.items() if name.startswith(f"{KNOB}/")}
-    if not knobs:
-        return "", None
+    knobs = {name: result.models[name] for name in _knobs(result) or ["best_single"]}
     first, second = list(result.objectives)[:2]
 
     def scores(name: str) -> tuple[float, float]:
@@ -146,15 +148,20 @@ def strongest_knob(result: RunResult) -> tuple[str, Model | None]:
     return _knob_name(result, best), knobs[best]
 
 
+def _knobs(result: RunResult) -> list[str]:
+    """The names of the best expert's strengths among the models."""
+    return [name for name in result.models if name.startswith(f"{KNOB}/")]
+
+
 def _knob_name(result: RunResult, name: str) -> str:
     """A single knob in words."""
     strength = name.partition("/")[2]
     expert = one_line(result.best_single)[:_NAME]
     if strength == "0":
         return "base model"
-    if strength == "1":
+    if strength in ("1", ""):
         return f"expert {expert}"
-    return f"{strength} of expert {expert}"
+    return f"expert {expert} at strength {strength}"
 
 
 def compared(result: RunResult, other: Model) -> dict[str, PairedComparison]:
@@ -183,10 +190,10 @@ def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
     point = f"Point {result.chosen} of {len(result.front)}: {result.rule}."
     if result.best.test is None:
         return "untested", "Not known: there is no test split to compare the front on.", (point,)
-    if knob is None:
-        return "unpaired", "Not known: the front was compared with no single knob.", (point,)
-    if knob.same(result.best):
-        return "same", f"No: the chosen point is a single knob, the {name}.", (point,)
+    for own in (*_knobs(result), "best_single"):
+        if result.models[own].same(result.best):
+            called = _knob_name(result, own)
+            return "same", f"No: the chosen point is a single knob, the {called}.", (point,)
     pairs = compared(result, knob)
     reasons = [point, f"The strongest single knob is the {name}."]
     reasons += [
@@ -218,7 +225,10 @@ def _gain(result: RunResult, knob: Model, gained: Sequence[str], first: str) -> 
         change = f"{abs(ours - theirs):.3f}"
         if objective.unit and theirs:
             change = f"{100 * abs(ours - theirs) / abs(theirs):.0f}%"
-        parts.append(f"{task} is {change} {objective.direction}")
+        if objective.unit == TOKENS:
+            parts.append(f"replies are {change} shorter")
+        else:
+            parts.append(f"{task} is {change} {objective.direction}")
     same = "" if first in gained else f"at the same {first} "
     return f"{same}{' and '.join(parts)} than with the {name}"
 
@@ -239,11 +249,7 @@ def _two(result: RunResult, task: str, knob: Model) -> str:
 
 def _tested(objective: Objective, pair: PairedComparison) -> str:
     """A paired difference, as people read it."""
-    if not objective.lower:
-        return tested(pair)
-    low, high = pair.interval
-    turned = PairedComparison(-pair.difference, (-high, -low), pair.p_value, pair.n, 0, 0)
-    return tested(turned)
+    return tested(turned(pair) if objective.lower else pair)
 
 
 # The picture
@@ -297,9 +303,9 @@ def _marks(result: RunResult, split: str, names: tuple[str, str]) -> list[dict[s
         model = result.models[f"{FRONT}/{number}"]
         mark = _mark(result, getattr(model, split), names)
         marks.append({**mark, "kind": "point", "label": number, "text": f"point {number}"})
-    for name, model in result.models.items():
-        scores = getattr(model, split)
-        if name.startswith(f"{KNOB}/") and scores is not None:
+    for name in _knobs(result):
+        scores = getattr(result.models[name], split)
+        if scores is not None:
             text = _knob_name(result, name)
             mark = _mark(result, scores, names)
             marks.append({**mark, "kind": "knob", "label": name.partition("/")[2], "text": text})

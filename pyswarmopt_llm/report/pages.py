@@ -54,13 +54,10 @@ def render(template: str, **content: Any) -> str:
 
     Args:
         template: package and path, for example ``pyswarmopt_llm/report/report.html.j2``.
-        content: variables; HTML escapes all but `Markup`. A card is also read with `cat`, so unsafe
-            characters are shown as escapes.
+        content: variables; HTML escapes all but `Markup`. A card is also read with `cat`, and the
+            order of a page's text can be reversed, so unsafe characters are shown as escapes.
     """
-    text = _PAGES.get_template(template).render(**content)
-    if template.endswith(".md.j2"):
-        return visible(text)
-    return text
+    return visible(_PAGES.get_template(template).render(**content))
 
 
 def front_matter(content: Mapping[str, Any]) -> str:

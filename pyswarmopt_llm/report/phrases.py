@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ def more_examples(needed: int | None, n: int) -> tuple[str, ...]:
         return ()
     rounded = round(needed, 2 - len(str(needed)))
     return (f"A difference of this size would need about {rounded:,} test examples (80% power).",)
+
+
+def turned(pair: PairedComparison) -> PairedComparison:
+    """A difference of scores of which lower is better, as people read it.
+
+    Example:
+        >>> from pyswarmopt_llm.common.statistics import PairedComparison
+        >>> turned(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)).interval
+        (-0.18, -0.02)
+    """
+    low, high = pair.interval
+    return replace(pair, difference=-pair.difference, interval=(-high, -low))
 
 
 def one_line(value: object) -> str:

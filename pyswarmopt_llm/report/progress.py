@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from pyswarmopt_llm.common.config import MODEL_SWARMS
 from pyswarmopt_llm.common.events import Event, OnEvent, duration
 from pyswarmopt_llm.report.phrases import one_line, score_text
 
@@ -202,6 +203,8 @@ def decided(start: Mapping[str, Any]) -> str:
         procedure = "the paper's procedure"
     elif settings["reference"]:
         procedure = "the procedure of the authors' scripts"
+    if procedure != "this search" and settings.get("optimizer", MODEL_SWARMS) != MODEL_SWARMS:
+        procedure += f" with {settings['optimizer']} instead of Algorithm 1"
     chosen = [f"space {settings['space']}"]
     if settings["max_iter"]:
         chosen.append(f"{start['particles']} particles, at most {settings['max_iter']} iterations")

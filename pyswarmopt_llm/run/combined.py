@@ -131,8 +131,8 @@ def combined_difference(
         if not len(score.per_item) == len(second[name].per_item) > 1:
             return None
     if len(first) == 1:
-        both = (score.per_item, second[name].per_item)
-        return compare_paired(*both, scales.get(name), questions.get(name), level)
+        scale, asked = scales.get(name), questions.get(name)
+        return compare_paired(score.per_item, second[name].per_item, scale, asked, level)
     ours = {}
     theirs = {}
     changes = []
@@ -169,8 +169,9 @@ def difference(
     level: float = LEVEL,
 ) -> PairedComparison | None:
     """Compare two models' scores of one task; see `combined_difference`."""
-    named = {"": scale}, {"": questions or ()}
-    return combined_difference({"": first}, {"": second}, arithmetic, *named, level)
+    return combined_difference(
+        {"": first}, {"": second}, arithmetic, {"": scale}, {"": questions or ()}, level
+    )
 
 
 def _by_errors(scores: Sequence[Score], combine: Combine) -> Ends | None:

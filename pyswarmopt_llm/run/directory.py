@@ -19,9 +19,10 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
+    TEMPORARY,
     AppendLog,
     atomic_directory,
-    check_free,
+    check_empty,
     digests,
     locked,
     read_json,
@@ -43,7 +44,7 @@ FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
 
 
-class Journal:
+class RunJournal:
     """A search's store and history, in the files of a directory or only in memory.
 
     Before the search begins, `rows` come from ``history.jsonl``. Then the search replays the store
@@ -86,7 +87,7 @@ class Journal:
         self._history.append(asdict(row), kept=not known)
 
 
-class RunDirectory(Journal):
+class RunDirectory(RunJournal):
     """An open run directory.
 
     Args:
@@ -227,7 +228,9 @@ def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
         remedy = "undo the change, or start a new run"
-        if not has_rows(run):
+        if kind == "best":
+            remedy = f"remove {run / 'best'}, and {command('resume', str(run))} writes it again"
+        elif not has_rows(run):
             remedy = "nothing is scored yet, so repeat the search instead, which starts over"
         raise UserError(f"{run}: {kind}{names} changed since the run began; {remedy}")
 
@@ -247,13 +250,15 @@ def check_new(path: Path) -> None:
             f"{path} already contains a run; continue it with `{command('resume', str(path))}` or "
             "choose another `out`"
         )
-    check_free(path)
+    check_empty(path)  # its files are written one by one, so it may be a mount point
 
 
 def _is_unscored(path: Path) -> bool:
     """Whether a directory is a run that has scored nothing, and contains nothing else."""
-    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    if has_rows(path) or names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
+    if not (path / "run.json").is_file() or has_rows(path):
+        return False
+    names = {entry.name for entry in path.iterdir() if entry.suffix not in TEMPORARY}
+    if names - {"run.json", HISTORY, RESULTS, "checkpoint", LOCK}:
         return False
     try:
         read_about(path)

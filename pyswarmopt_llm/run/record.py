@@ -64,7 +64,17 @@ class Row:
         tasks = {}
         for name, score in scores.items():
             tasks[name] = replace(score, answers=score.answers if score.margins else ())
-        return cls("", 0, 0, "", (), total.value, total.n, round(seconds, 4), tasks)
+        return cls(
+            phase="",
+            iteration=0,
+            particle=0,
+            key="",
+            coefficients=(),
+            value=total.value,
+            n=total.n,
+            seconds=round(seconds, 4),
+            tasks=tasks,
+        )
 
 
 def pack(per_item: Sequence[float]) -> Packed:

@@ -67,16 +67,19 @@ class Model:
         dev: scores on dev, cross-fitted if the model was trained on dev.
         test: scores on test; None if not scored.
         trained: whether a LoRA was trained on dev, on top of this mixture.
+        strength: factor of mixture and LoRA that rounding asked for, in `weights` and the files already.
     """
 
     weights: dict[str, float]
     dev: Scores
     test: Scores | None = None
     trained: bool = False
+    strength: float | None = None
 
     def same(self, other: Model) -> bool:
         """Whether both are the same model."""
-        return (self.weights, self.trained) == (other.weights, other.trained)
+        ours = (self.weights, self.trained, self.strength or 1.0)
+        return ours == (other.weights, other.trained, other.strength or 1.0)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class RunResult:
         experts: name -> expert on dev.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
+        quantize: format whose rounding all scores include.
         expert_iteration: if the search used it: number of training ``rounds`` of the result, and of
             ``replies`` written and scored.
         front: the Pareto front of several scores: ``dev`` and ``coefficients``, expert -> weight, of
@@ -169,6 +173,7 @@ class RunResult:
     experts: dict[str, Model] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
+    quantize: str | None = None
     expert_iteration: dict[str, int] | None = None
     front: list[dict[str, Any]] = field(default_factory=list)
     chosen: int = 0

@@ -10,7 +10,7 @@ authors' released scripts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -38,6 +38,8 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.mix.load import format_of
+from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.searching.plan import Plan, draws_of
@@ -69,6 +71,12 @@ _SWARM = {
 FEW_TEST = 30  # fewer test items get a note
 # Why nothing is trained by default with a score that costs money.
 UNPAID = "nothing is trained, because every reply would be a paid request; use `train on` to train anyway"
+# What another optimizer leaves of a published procedure.
+REPLACES = (
+    "replaces Algorithm 1 with its own rule, topology, schedule and restarts, and no grid of "
+    "coefficients is searched; the space, the particles, their interpolated starting points, the "
+    "iterations and the patience stay the procedure's"
+)
 # Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may exploit its errors; on synthetic statements the rating "
@@ -137,6 +145,8 @@ def _chosen(request: Plan) -> Plan:
     why: dict[str, str] = {}
     if config.published:
         chosen = _published(config)
+        if config.optimizer not in ("auto", MODEL_SWARMS):
+            why["optimizer"] = f"{config.optimizer} {REPLACES}"
     elif config.quick:
         chosen = _by_model("items", len(config.experts) + SUMS["base"], "base", 0)
         chosen["train"] = "on"
@@ -147,7 +157,7 @@ def _chosen(request: Plan) -> Plan:
     chosen |= {name: request.given[name] for name in asked}
     if config.combine == "auto" and objectives.combined_by == "arithmetic":
         chosen["combine"] = objectives.combined_by
-        why["combine"] = "the mean of the scores is maximised, because they may be negative"
+        why["combine"] = _why_mean(objectives.metrics.values())
     if len(objectives.names) > 1 and not (config.front or config.published):
         why["front"] = (
             "one combined score is searched; `front` searches for the trade-offs between them"
@@ -164,6 +174,18 @@ def _chosen(request: Plan) -> Plan:
         threads = torch.get_num_threads()
         chosen["threads"] = max(threads // (config.processes or threads), 1)
     return replace(request, config=replace(config, **chosen), why=why)
+
+
+def _why_mean(metrics: Collection[Metric]) -> str:
+    """Why the arithmetic mean stands for the harmonic one."""
+    signed = [metric for metric in metrics if metric.signed]
+    negative = {metric.name for metric in signed if metric.lower or metric.scale}
+    if negative:
+        cause = f"those of {', '.join(sorted(negative))} may be negative"
+    else:
+        unknown = {metric.name for metric in signed}
+        cause = f"those of {', '.join(sorted(unknown))} have no known range"
+    return f"the mean of the scores is maximised, because {cause}"
 
 
 def _published(config: SearchConfig) -> dict[str, Any]:
@@ -216,7 +238,8 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        return _by_model(method, particles, "even" if linear else "segments", proposals)
+        even = linear or (config.front and request.knob)
+        return _by_model(method, particles, "even" if even else "segments", proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
@@ -282,6 +305,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
             "experts", None, f"{why}; add more, or train one with swarm-llm train-expert"
         )
     check_options(config)
+    format_of(config.quantize)
     kind.check(config)
     _refuse(config, _conflicts(config, iterations_given(given)))
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
@@ -318,6 +342,12 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
+    if config.quantize and config.mix == "runtime":
+        yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.quantize and config.front:
+        yield "quantize", "scores one result, not a front; remove it, or remove `front`"
+    if config.quantize and not space_kind(config.space).linear:
+        yield "quantize", f"works only with `space` delta, not with {config.space}; remove it"
     if not (config.processes or re.fullmatch(r"ray(://.+)?", config.workers)):
         yield "workers", ": use a number, ray or ray://HOST"
     if config.is_grid and not config.published:
@@ -374,6 +404,8 @@ def why_no_training(request: Plan) -> str:
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs questions whose options are scored, unlike those of {why}; remove it"
+    if config.quantize and request.objectives.written:
+        return "works with `quantize` only where options are compared; remove one of them"
     asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
         return f"needs at least {LEAST_TRAINED} dev examples, got {request.items}; add some, or remove it"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.front import FrontProposer
     from pyswarmopt_llm.searching.surrogate import Surrogate
     from pyswarmopt_llm.searching.swarm import SwarmProposer
+    from pyswarmopt_llm.training.fitting import Fitting
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Explored:
         scorer: dev scorer, whose workers have ended.
         front: positions of the candidates that no other dominates, if a front was searched for.
         rule: why the chosen one was chosen.
+        searched: candidates of an earlier scorer, before rounding.
     """
 
     chosen: Contestant
@@ -58,6 +60,7 @@ class Explored:
     scorer: Scorer
     front: Sequence[Tensor] = ()
     rule: str = ""
+    searched: int = 0
 
     @property
     def together(self) -> list[str]:
@@ -76,12 +79,14 @@ class Trained:
             baselines.
         passes: forward passes per item of training (a backward pass counts as measured).
         iteration: outcome of expert iteration, as in `Result`.
+        fittings: trainings of the models trained on labels, by the same names.
     """
 
     best: Contestant
     models: Mapping[str, Contestant] = field(default_factory=dict)
     passes: int = 0
     iteration: dict[str, int] | None = None
+    fittings: Mapping[str, Fitting] = field(default_factory=dict)
 
 
 def find(job: Job, run: RunDirectory, checkpoint: str = "swarm") -> Explored:

@@ -60,7 +60,7 @@ def finish(
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
     experts = {
-        name: Model(job.weights(vertex), scores_of(objectives, row, "dev"))
+        name: Model(_nonzero(job.weights(vertex)), scores_of(objectives, row, "dev"))
         for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True)
     }
     tested = run.store.find_row("model test", "best")
@@ -73,7 +73,7 @@ def finish(
         models=models,
         objectives=_objectives(objectives, found.answer_formats),
         best_single=names[found.single],
-        evaluations=len(found.scorer.rows),
+        evaluations=found.searched + len(found.scorer.rows),
         item_evaluations=items,
         passes=items + trained.passes,
         seconds=round(seconds, 3),
@@ -85,6 +85,7 @@ def finish(
         experts=experts,
         learnt=job.learnt,
         space=job.kind.name,
+        quantize=job.config.quantize,
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.rows, objectives.names, names, lower),
         by_label=by_label,
@@ -92,6 +93,11 @@ def finish(
         alarms=alarms,
         notes=[*run.about.notes.values(), *found.remarks],
     )
+
+
+def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:
+    """The experts with a weight: of an expert by itself, one, however many there are."""
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
@@ -110,7 +116,9 @@ def _models(
     job: Job, run: RunDirectory, found: Explored, trained: Trained, files: Patch
 ) -> dict[str, Model]:
     """The scored models, by name."""
-    evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
+    evaluators = {
+        split: job.evaluator(split, found.answer_formats, rounded=True) for split in SPLITS
+    }
     contestants = _contestants(job, found, trained, files)
     known: dict[Contestant, Model] = {}
     for name, contestant in contestants.items():
@@ -139,6 +147,8 @@ def _contestants(
     if not best.trained:
         best = replace(best, dev=None)
     base = Contestant(torch.zeros_like(vertices[0]))
+    if not job.kind.adapters:  # no whole model is no model
+        base = replace(base, patch=Patch())
     contestants = {
         "best": best,
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),
@@ -178,7 +188,7 @@ def measured(
             row = found.scorer.known(contestant.position)
         if row is None:
             if not loaded:
-                job.engine.load(contestant.realise(job.pool.space))
+                job.load(contestant.realise(job.pool.space))
                 loaded = True
             job.tell(Event("scoring", {"model": name, "split": split}))
             row = replace(evaluator.row(), phase=what, key=name)
@@ -186,7 +196,8 @@ def measured(
         rows[split] = row
     scores = {split: scores_of(job.objectives, row, split) for split, row in rows.items()}
     weights = job.weights(contestant.position)
-    return Model(weights, scores["dev"], scores.get("test"), contestant.trained)
+    trained, strength = contestant.trained, contestant.strength
+    return Model(weights, scores["dev"], scores.get("test"), trained, strength)
 
 
 def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:

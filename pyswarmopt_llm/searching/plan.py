@@ -18,13 +18,16 @@ from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
-from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
+from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_count, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
+# With `quantize`: factors of a model's change that are tried, and mixtures that reach this stage.
+STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
+FINALISTS = 3
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Plan:
 
     @cached_property
     def knob(self) -> bool:
-        """Whether a share of an expert is its strength: candidates change a base."""
-        return not self.kind.several_models
+        """Whether a share of an expert is its strength, and nothing of any is the base."""
+        return self.kind.adapters
 
     @cached_property
     def floors(self) -> dict[str, float]:
@@ -142,6 +145,24 @@ class Plan:
         return most
 
     @cached_property
+    def rounded_models(self) -> int:
+        """The most models that are scored on dev as a format holds them, before the result is."""
+        trained = len(STRENGTHS) + 2 if self.trains else 0
+        return FINALISTS * len(STRENGTHS) + len(self.config.experts) + trained
+
+    @cached_property
+    def roundings(self) -> int:
+        """The most models that are rounded: on dev, one a fold where they are trained, and in the end."""
+        trained = len(STRENGTHS) + 2 if self.trains else 0
+        return (
+            self.rounded_models
+            + trained * (fold_count(self.items) - 1)
+            + self.rivals
+            + 2
+            + self.trains
+        )
+
+    @cached_property
     def training(self) -> str:
         """The training at the end, in words; "" if there is none."""
         if not self.trains:
@@ -181,9 +202,11 @@ class Plan:
         for name, task in self.tasks.items():
             if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
+        rounded = {"rounded": self.items * self.rounded_models} if self.config.quantize else {}
         return {
             "search": searched,
             "training": self._training_passes,
+            **rounded,
             "controls": both * self.rivals,
             "front": self.test_items * MOST_ON_FRONT * self.config.front,
             "result": both * (2 + self.trains) + self.test_items,

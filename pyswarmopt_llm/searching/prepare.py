@@ -12,12 +12,14 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.events import OnEvent, ignore
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Patch, Score, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Score, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.mix.kind import Pool
+from pyswarmopt_llm.mix.load import format_of
 from pyswarmopt_llm.run.cards import QUESTIONS, digest_of
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import Choices
@@ -71,11 +73,23 @@ class Job(Plan):
         return self.objectives.utilities(split, answer_formats, self.engine.chat)
 
     def evaluator(
-        self, split: str, answer_formats: Mapping[str, AnswerFormat]
+        self, split: str, answer_formats: Mapping[str, AnswerFormat], rounded: bool = False
     ) -> CandidateEvaluator:
-        """The evaluator of models on a split."""
+        """The evaluator of models on a split; of rounded ones if wanted, and if the search has a format."""
         utilities = self.utilities(split, answer_formats)
-        return CandidateEvaluator(self.pool.space, self.engine, utilities, self.objectives.combine)
+        form = self.format if rounded else None
+        return CandidateEvaluator(
+            self.pool.space, self.engine, utilities, self.objectives.combine, form
+        )
+
+    @cached_property
+    def format(self) -> Format | None:
+        """The format of the file that the result is for, if any."""
+        return format_of(self.config.quantize)
+
+    def load(self, patch: Patch) -> None:
+        """Load a model as it would be shipped."""
+        self.engine.load(replace(patch, format=self.format))
 
     def choices(self, answer_formats: Mapping[str, AnswerFormat]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
@@ -116,12 +130,14 @@ class Contestant:
         trained: True if trained on dev. Without a patch only its cross-validation fits exist,
             because another model is the result.
         dev: scores on dev, if known.
+        strength: factor of the mixture, and of the LoRA trained on it; None: it was not chosen.
     """
 
     position: Tensor
     patch: Patch | None = None
     trained: bool = False
     dev: Row | None = None
+    strength: float | None = None
 
     def realise(self, space: MixtureSpace) -> Patch:
         """The patch for an engine."""
@@ -134,6 +150,8 @@ def prepare(config: SearchConfig) -> Job:
     """Plan a search and load its tasks, experts and base; the first fault raises a `UserError`, and
     nothing is written.
     """
+    if not config.processes:
+        need_extra("ray", f"`workers` {config.workers}")
     return _opened(make_plan(config))
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
-from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Utility
 from pyswarmopt_llm.common.statistics import LARGEST
-from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
 
@@ -64,12 +64,18 @@ class CandidateEvaluator:
     Attributes:
         utilities: task name -> its scoring function.
         combine: combines the tasks' scores into one number.
+        format: of the models' weights; None: they are not rounded.
     """
 
     space: MixtureSpace
     engine: Engine
     utilities: Mapping[str, Utility]
     combine: Combine
+    format: Format | None = None
+
+    def load(self, patch: Patch) -> None:
+        """Load a model in the format."""
+        self.engine.load(replace(patch, format=self.format))
 
     def coefficients(self, position: Tensor) -> list[float]:
         """The experts' weights at a position."""
@@ -81,7 +87,7 @@ class CandidateEvaluator:
         """
         start = time.perf_counter()
         try:
-            self.engine.load(self.space.realise(position))
+            self.load(self.space.realise(position))
             row = self.row()
         except NotFiniteError as error:
             return error
@@ -114,7 +120,7 @@ class Scorer:
     Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
-        phase: separates rows of different questions (``search``, ``letter``).
+        phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same answers.
         item_evaluations: items scored so far.
@@ -122,7 +128,7 @@ class Scorer:
         seconds: seconds of all evaluations, over all workers.
     """
 
-    run: Journal
+    run: RunJournal
     evaluator: CandidateEvaluator
     phase: str = "search"
     listener: OnEvent = ignore
@@ -179,9 +185,15 @@ class Scorer:
         """The row of a position, if it has been scored."""
         return self._rows.get(position_key(position))
 
-    def trained(self, position: Tensor, compute: Callable[[], Row]) -> Row:
-        """The row of the model trained from a position, which is computed unless it is stored."""
-        coefficients = [*self.evaluator.coefficients(position), 1.0]  # the last: the LoRA
+    def trained(self, position: Tensor, compute: Callable[[], Row], strength: float = 1.0) -> Row:
+        """The row of the model trained from a position, which is computed unless it is stored.
+
+        Args:
+            position: the mixture's, times the strength.
+            compute: computes the row.
+            strength: factor of the mixture and of the LoRA trained on it.
+        """
+        coefficients = [*self.evaluator.coefficients(position), strength]  # the last: the LoRA
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = f"{self.phase} {TRAINED}"
         known = self.run.store.find_row(what, key)
@@ -200,6 +212,7 @@ class Scorer:
     def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
         """The row of an evaluated candidate, now in the store; `where` names it in messages."""
         if isinstance(answer, UndefinedModelError):
+            where += self._expert_alone(position)
             row = self._as_the_worst(position, f"{where}: {answer.text}")
         elif isinstance(answer, NotFiniteError):
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
@@ -207,6 +220,13 @@ class Scorer:
             row = replace(answer, phase=self.phase)
         self.run.store.add(self.phase, row.key, asdict(row))
         return row
+
+    def _expert_alone(self, position: Tensor) -> str:
+        """The expert that a position consists of, for messages; "" for a mixture."""
+        weights = self.evaluator.coefficients(position)
+        names = self.evaluator.space.expert_names
+        used = [name for name, weight in zip(names, weights, strict=True) if weight]
+        return f" (the expert {used[0]})" if len(used) == 1 else ""
 
     def _take_in(self, row: Row, known: bool) -> None:
         """Count a row."""

@@ -1,9 +1,9 @@
 """The main job: a search for a better combination of experts.
 
-A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and
-finished (`finish`). `api` begins and resumes it, and writes its card and report. The run
-directory stores everything expensive, so resuming means repeating: known results are replayed, then
-the search continues.
+A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`), rounded if
+its result is for a file of few bits (`rounded`), and finished (`finish`). `api` begins and resumes
+it, and writes its card and report. The run directory stores everything expensive, so resuming means
+repeating: known results are replayed, then the search continues.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             from pyswarmopt_llm.searching.train_on_labels import train_on_labels
 
             trained = train_on_labels(job, found, run.path / TRAINED)
+        if job.config.quantize:
+            from pyswarmopt_llm.searching.rounded import choose_rounded
+
+            found, trained = choose_rounded(job, run, found, trained)
         job.tell(Event("closing"))
         result = finish(job, run, found, trained, start)
         if job.config.front:

@@ -119,5 +119,11 @@ def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> Swar
         settings=config.settings,
     )
     optimizer = stack.enter_context(released(optimizer))
-    drops = (config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
-    return SwarmProposer(optimizer, *drops, saved, config.optimizer)
+    return SwarmProposer(
+        optimizer,
+        config.drop_k or 0.0,
+        config.drop_n or 0.0,
+        config.seed,
+        saved,
+        config.optimizer,
+    )

@@ -108,7 +108,9 @@ def train_on_labels(
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
     items = len(fittings[best].items)
     passes = len(starts) * fold_passes(items) + len(whole) * training_passes(items)
-    return Trained(tuned[best] if kept else mixture, models, passes)
+    of_models = {"trained": fittings[best]}
+    of_models |= {f"{name}_tuned": fittings[name] for name in (BASE, EXPERT) if name in tuned}
+    return Trained(tuned[best] if kept else mixture, models, passes, fittings=of_models)
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
@@ -181,7 +183,7 @@ def _cross_fitted(
             spend=meter.spend,
             at=partial(meter.at, name),
         )
-        compute = partial(_by_folds, fittings[name], evaluator, job.objectives.items)
+        compute = partial(by_folds, fittings[name], evaluator, job.objectives.items)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows
 
@@ -204,19 +206,22 @@ def best_start(values: Mapping[str, Score]) -> str:
     return best
 
 
-def _by_folds(fitting: Fitting, evaluator: CandidateEvaluator, items: Mapping[str, int]) -> Row:
+def by_folds(
+    fitting: Fitting, evaluator: CandidateEvaluator, items: Mapping[str, int], strength: float = 1.0
+) -> Row:
     """Cross-fitted scores on dev.
 
     Args:
         fitting: training on the items of all tasks, in the tasks' order.
         evaluator: dev evaluator.
         items: task name -> number of items.
+        strength: factor of each trained model's change of the base.
     """
     places = [(name, index) for name, count in items.items() for index in range(count)]
     known: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}
     seconds = 0.0
     for fold, patch in fitting.without_folds():
-        fitting.engine.load(patch)
+        evaluator.load(patch if strength == 1.0 else patch.scaled(strength))
         start = time.perf_counter()
         for name, utility in evaluator.utilities.items():
             of_task = [places[number] for number in fold if places[number][0] == name]

@@ -142,7 +142,9 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     if ours:
         address = None if config.workers == RAY else config.workers
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            # Ray's own text, by its core in C++ too, would stand before our one line.
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             why = f": the cluster does not respond ({first_line(error)}); check its address"
             raise InvalidOption("workers", config.workers, why) from error

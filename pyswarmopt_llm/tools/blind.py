@@ -95,7 +95,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    replies = [[text.strip() for text in exam.replies(one)] for one in models.values()]
+    replies = [[text.strip() for text in exam.replies(number)] for number in range(len(models))]
     both = zip(exam.items, *replies, strict=True)
     for number, (item, reply, rival) in enumerate(both, start=1):
         if reply == rival:

@@ -12,18 +12,21 @@ import math
 import re
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.common.interfaces import Format
 from pyswarmopt_llm.common.options import FORMATS
 from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.engine.mixing import PatchedWeights
@@ -44,12 +47,12 @@ from pyswarmopt_llm.experts.base import (
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import PREFIX, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions
-from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes
+from pyswarmopt_llm.experts.pretrained import loading, quiet_bitsandbytes, quiet_transformers
 from pyswarmopt_llm.experts.quantised import type_of_file
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors, require_finite
 from pyswarmopt_llm.experts.truncate import Truncated, truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.run.directory import read_about
@@ -96,13 +99,15 @@ def export_model(
     """
     model, adapter = _adapter_of(source, base)
     card = None
+    quantize = None
     if _is_run(source):
         run, result = read_run(user_path(source))
         card = model_card(run.about, result, _LIBRARY[form])
+        quantize = run.about.config.quantize
     folder = user_path(out)
     if form == "merged":
         with atomic_directory(folder) as part:  # completely or not at all
-            _save_merged(model, adapter, part)
+            _save_merged(model, adapter, part, format_of(quantize))
             if card is not None:
                 (part / "README.md").write_text(card, encoding="utf-8")
         return None
@@ -119,9 +124,12 @@ def lines_on_rounding(source: str, base: str | None = None) -> list[str]:
         base: base of an adapter.
 
     Returns:
-        Nothing unless the base comes from a GGUF file of a type that can be written here.
+        Nothing unless the base comes from a GGUF file of a type that can be written here; nothing for a
+        search with `quantize` either, whose scores say it.
     """
     model, adapter = _adapter_of(source, base)
+    if _is_run(source) and read_run(user_path(source))[0].about.config.quantize:
+        return []
     name = type_of_file(model.spec)
     if name not in FORMATS or (name == "q4_k_m" and missing_extra("llama_cpp")):
         return []
@@ -267,20 +275,29 @@ def logits_of(model: Any) -> Tensor:
     return logits
 
 
-def _save_merged(base: BaseModel, adapter: str, folder: Path) -> None:
-    """Write the base with the adapter merged into it, in the base's dtype."""
+def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | None) -> None:
+    """Write the base with the adapter merged into it, in the base's dtype; or as a format holds it, in
+    float32, which alone keeps all values of a format, so that its own tool finds the same codes.
+    """
     from transformers import GenerationConfig
 
     refuse_quantised(base)
     patch = adapter_patch(base.spec, adapter)
-    model, _ = load_model(base, "auto")
-    PatchedWeights(model, StoredTensors(base.weight_files)).load(patch)
+    model, _ = load_model(base, "auto" if form is None else torch.float32)
+    mixing = PatchedWeights(model, StoredTensors(base.weight_files))
+    mixing.load(replace(patch, format=form))
     changed = ((name, model.get_parameter(name)) for name in patch.low_rank)
     require_finite(f"{adapter} merged into {base.spec} ({model.dtype})", changed, _TOO_LARGE)
     # save_pretrained refuses some bases' own, which is copied below
     model.generation_config = GenerationConfig()
-    with loading(base.spec, "transformers cannot save the merged model"):
-        model.save_pretrained(folder)
+    try:
+        with quiet_transformers():
+            model.save_pretrained(folder)
+    except (OSError, SafetensorError):  # of the disk: `atomic_directory` names the output
+        raise
+    except Exception as error:
+        why = f"transformers cannot save the merged model ({first_line(error)})"
+        raise UserError(f"{base.spec}: {why}") from error
     copy_companions(base, folder)
 
 

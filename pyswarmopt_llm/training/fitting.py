@@ -107,8 +107,7 @@ class Fitting:
             self.at(f"{part}, already trained")
             self.spend(epochs * PASSES * len(items))
         else:
-            kind = (items, self.pattern, self.seed)
-            change = fit(self.engine, self.start, *kind, spend, epochs, at)
+            change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs, at)
             if not folder:
                 return self.start.with_low_rank(change.low_rank)
             save_patch(change, [self.pattern], folder)

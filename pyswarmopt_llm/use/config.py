@@ -26,6 +26,7 @@ class Machine:
     threads: opt.Threads = None
     system: str = ""  # turn before every question
     thinking: int = 0  # most tokens of thoughts before an answer
+    quantize: opt.Quantize = None  # None: as in the run's search
 
 
 @documented
@@ -73,6 +74,7 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+    quantize: opt.Quantize = None
 
     def __post_init__(self) -> None:
         """Turn paths into texts."""

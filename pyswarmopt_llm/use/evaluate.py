@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import (
+    Ends,
     PairedComparison,
     assumed_scale,
     compare_paired,
@@ -24,7 +25,7 @@ from pyswarmopt_llm.common.statistics import (
     without_rounding,
 )
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.run.result import read_result
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_answer_format, trial_of
@@ -65,6 +66,16 @@ class EvalResult:
     metric: str = "accuracy"
     note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
     by_label: LabelErrors | None = None  # errors, for accuracy where all items share their labels
+    lower: bool = False  # whether lower is better; `score` and `interval` then have the other sign
+    unit: str = ""  # unit of the score
+
+    @property
+    def shown(self) -> tuple[float, Ends | None]:
+        """The value and its interval, as people read them."""
+        if not self.lower:
+            return self.score.value, self.interval
+        ends = self.interval and (max(-self.interval[1], 0.0), max(-self.interval[0], 0.0))
+        return -self.score.value + 0.0, ends
 
     @property
     def n(self) -> int:
@@ -99,12 +110,16 @@ class Exam:
     ) -> None:
         self._config = config
         self._on_items = on_items
-        self._patches = dict.fromkeys(models, Patch())
-        for model in models:
-            base, adapter = model
+        self._models = list(models)
+        self._formats = formats_of(config, models)
+        self._patches: list[Patch] = []
+        for model, name in zip(models, self._formats, strict=True):
             check_unchanged(model)
+            patch = Patch(format=format_of(name))
+            base, adapter = model
             if adapter is not None:
-                self._patches[model] = adapter_patch(base, adapter)
+                patch = replace(adapter_patch(base, adapter), format=patch.format)
+            self._patches.append(patch)
         check_options(config)
         task = load_task_of(config, config.task)
         notes = filter(None, (task.note, *_of_training(config, models, task)))
@@ -114,14 +129,16 @@ class Exam:
         self._base = ""
         self._engine: Engine | None = None
 
-    def engine(self, model: Model) -> Engine:
-        """The engine with this model loaded; it is reopened if the base differs."""
+    def engine(self, number: int) -> Engine:
+        """The engine with the model of this number loaded; it is reopened if the base differs."""
+        model = self._models[number]
         base, _ = model
         if self._engine is not None and self._base == base:
-            self._engine.load(self._patches[model])
+            self._engine.load(self._patches[number])
         else:
             self._engine = None  # two bases may not fit into memory together
-            self._engine = open_model(model, self._config)
+            config = replace(self._config, quantize=self._formats[number])
+            self._engine = open_model(model, config)
             self._base = base
         return self._engine
 
@@ -131,25 +148,25 @@ class Exam:
         """
         task = self.task
         scoring = self._config.scoring
-        for run in filter(None, map(run_of, self._patches)):
+        for run in filter(None, map(run_of, self._models)):
             if scoring == "auto":
                 scoring = answer_format_of_run(run, task.name, self.metric.name) or scoring
         possible = answer_formats_of(self.metric, scoring, task)
         scores: list[Score] = []
         if len(possible) > 1:
-            for model in reversed(self._patches):  # the first is scored next
-                engine = self.engine(model)
+            for number in reversed(range(len(self._models))):  # the first is scored next
+                engine = self.engine(number)
                 scores.append(trial_of(task, engine.chat)(engine))
         return choose_answer_format(possible, task.dev, scores)
 
-    def replies(self, model: Model) -> list[str]:
+    def replies(self, number: int) -> list[str]:
         """A model's replies, for a metric of written ones, without thoughts."""
-        utility, engine = self._asked(model, "generate")
+        utility, engine = self._asked(number, "generate")
         return list(map(without_thoughts, cast(Written, utility).answers(engine)))
 
-    def _asked(self, model: Model, answer_format: AnswerFormat) -> tuple[Utility, Engine]:
+    def _asked(self, number: int, answer_format: AnswerFormat) -> tuple[Utility, Engine]:
         """The metric on the items and the engine, which reports the items as it reads batches."""
-        engine = self.engine(model)
+        engine = self.engine(number)
         check_window(self.task, answer_format, engine, (self._config.split,), self.metric)
         count = len(self.items)
         on_items = self._on_items
@@ -160,11 +177,11 @@ class Exam:
     def results(self) -> list[EvalResult]:
         """The scores of the models, in one answer format."""
         scoring = self.scoring()
-        return [self._result(model, scoring) for model in self._patches]
+        return [self._result(number, scoring) for number in range(len(self._models))]
 
-    def _result(self, model: Model, answer_format: AnswerFormat) -> EvalResult:
+    def _result(self, number: int, answer_format: AnswerFormat) -> EvalResult:
         """The score of a model with its interval."""
-        utility, engine = self._asked(model, answer_format)
+        utility, engine = self._asked(number, answer_format)
         score = utility(engine)
         metric = self.metric.name
         ends = score_interval(score, self.metric.scale, repeated(self.items))
@@ -172,8 +189,24 @@ class Exam:
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
         return EvalResult(
-            self.task.name, score, ends, answer_format, metric, self.task.note, errors
+            self.task.name,
+            score,
+            ends,
+            answer_format,
+            metric,
+            self.task.note,
+            errors,
+            self.metric.lower,
+            self.metric.unit,
         )
+
+
+def formats_of(config: EvalConfig, models: Sequence[Model]) -> list[str | None]:
+    """The format of each model: the configuration's, but a model that is compared with itself is the second
+    time not rounded, which shows what its format costs.
+    """
+    first, *others = models
+    return [config.quantize, *(None if one == first else config.quantize for one in others)]
 
 
 def _metric_of(config: EvalConfig, task: Task) -> Metric:
@@ -355,7 +388,7 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
     """The scored model and the model it is compared with, by their names in words.
 
     Raises:
-        UserError: a model cannot be found, or both are the same.
+        UserError: a model cannot be found, or both are the same and neither is rounded.
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption("task", config.task, "has no examples to compare; use a task file")
@@ -365,6 +398,9 @@ def two_models(config: EvalConfig) -> dict[str, Model]:
         if name is None or model == (config.base, None):
             name = "the base"
         models[name] = model
+    if len({*models.values()}) < 2 and config.quantize:
+        rounded = f"{name} in {config.quantize}"
+        return {rounded: model, f"{name} before rounding": model}
     if len({*models.values()}) < 2:
         raise InvalidOption(
             "against", config.against, "is the scored model itself; use a different model"

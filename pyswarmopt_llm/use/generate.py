@@ -62,7 +62,9 @@ def answered(
     turn = worded(run, prompt, task)
     if run is not None:
         stored = read_about(user_path(run)).config
+        quantize = machine.quantize or stored.quantize
         machine = replace(machine, system=stored.system, thinking=stored.thinking)
+        machine = replace(machine, quantize=quantize)
     engine = open_model(model, machine)
     return turn, engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()
 
@@ -77,6 +79,7 @@ def generate_text(
     threads: int | None = None,
     run: str | Path | None = None,
     task: str | None = None,
+    quantize: str | None = None,
 ) -> str:
     """The greedy answer to a user turn.
 
@@ -91,6 +94,7 @@ def generate_text(
         threads: CPU threads.
         run: the model's run, if any.
         task: task whose prompt to use, if the run has several.
+        quantize: format of the merged weights; None: that of the run's search, if any.
 
     Returns:
         The text.
@@ -102,5 +106,5 @@ def generate_text(
         >>> generate_text("my/base", "runs/first/best", "Hello!")  # doctest: +SKIP
         'Hello! How can I help you?'
     """
-    machine = Machine(dtype, device, threads)
+    machine = Machine(dtype, device, threads, quantize=quantize)
     return answered((base, adapter), prompt, machine, max_new_tokens, run, task)[1]

@@ -25,7 +25,7 @@ from pyswarmopt_llm.use.config import EvalConfig, Machine, check_run
 
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
-_OF_MODEL = ("system", "thinking")  # for every task
+_OF_MODEL = ("system", "thinking", "quantize")  # for every task
 # Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
 NOT_OF_HARNESS = (
     "scoring",
@@ -48,8 +48,15 @@ def open_model(model: Model, machine: Machine | EvalConfig) -> Engine:
     """
     base, adapter = model
     check_unchanged(model)
-    where = (machine.dtype, machine.device, machine.threads)
-    engine = load.open_model(base, adapter, *where, machine.system)
+    engine = load.open_model(
+        base,
+        adapter,
+        machine.dtype,
+        machine.device,
+        machine.threads,
+        machine.system,
+        machine.quantize,
+    )
     engine.thinking = machine.thinking
     return engine
 

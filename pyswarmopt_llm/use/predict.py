@@ -6,6 +6,7 @@ Until the file is complete, a log beside it keeps finished answers.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import softmax
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
+from pyswarmopt_llm.common.files.json_types import as_written
 from pyswarmopt_llm.common.files.regular import AppendLog, digest, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.run.directory import About, read_about
@@ -27,7 +28,14 @@ from pyswarmopt_llm.scores.tasks import AnswerFormat, Item, Task
 from pyswarmopt_llm.scores.tasks.columns import find_columns, parse_reading
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.rows import parse_rows
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.table import (
+    DELIMITED,
+    FileRow,
+    Table,
+    delimited_text,
+    read_table,
+    table_of,
+)
 from pyswarmopt_llm.scores.tasks.templates import placeholders
 from pyswarmopt_llm.scores.tasks.types import TaskForm
 from pyswarmopt_llm.use.config import Machine, OnItems, check_table_out
@@ -63,6 +71,7 @@ def predict(
     device: str = "auto",
     threads: int | None = None,
     on_items: OnItems | None = None,
+    quantize: str | None = None,
 ) -> list[Prediction]:
     """Label new questions, with the same prompt, labels and scoring as the search.
 
@@ -78,6 +87,7 @@ def predict(
         device: where the model runs.
         threads: CPU threads.
         on_items: called with the number of questions labelled so far, and the total.
+        quantize: format of the merged weights; None: that of the search, if any.
 
     Returns:
         A prediction for each row, in order.
@@ -99,9 +109,10 @@ def predict(
     items = _new_items(form, table, stored.columns)
     if dtype == "auto":
         dtype = stored.dtype
-    machine = Machine(dtype, device, threads, stored.system, stored.thinking)
+    quantize = quantize or stored.quantize
+    machine = Machine(dtype, device, threads, stored.system, stored.thinking, quantize)
     values = [row.values for row in table.rows]
-    inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, values])
+    inputs = digest([about.fingerprints, asdict(form), scoring, dtype, device, quantize, values])
     asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
     named = [item.options if form.choices else item.letters for item in asked.test]
     columns = {label: f"p({label})" for label in chain.from_iterable(named)}
@@ -257,16 +268,47 @@ def write_predictions(
         columns: label -> name of the column with its probability.
     """
     check_table_out(out)
-    rows = [row.values for row in table.rows]
-    frame = pd.DataFrame(rows, columns=[*table.names], dtype=object)
-    frame[LABEL] = [one.label for one in predictions]
-    shares = pd.DataFrame([one.probabilities for one in predictions], columns=[*columns])
-    frame = frame.join(shares.rename(columns=columns))
     suffix = out.suffix.lower()
+    added = [_added(one, columns) for one in predictions]
     if suffix in DELIMITED:
-        sep = "\t" if suffix == ".tsv" else ","
-        text = frame.to_csv(index=False, sep=sep, lineterminator="\n")
+        names = [*table.names, LABEL, *columns.values()]
+        rows = ({**row.values, **new} for row, new in zip(table.rows, added, strict=True))
+        cells = ([_cell(row.get(name)) for name in names] for row in rows)
+        text = delimited_text(names, cells, table, suffix)
+        if _has_mark(table.path):
+            text = f"\ufeff{text}"
     else:
-        lines = suffix == ".jsonl"
-        text = frame.to_json(orient="records", double_precision=15, force_ascii=False, lines=lines)
+        whole = (row.record or row.values for row in table.rows)
+        records = [as_written({**row, **new}) for row, new in zip(whole, added, strict=True)]
+        text = "".join(f"{record}\n" for record in records)
+        if suffix == ".json":
+            text = "[\n{}\n]\n".format(",\n".join(records))
     write_text(out, text)
+
+
+def _added(prediction: Prediction, columns: Mapping[str, str]) -> dict[str, Any]:
+    """The new columns of a row, with probabilities of 6 digits."""
+    shares = {
+        column: round(prediction.probabilities[label], 6)
+        if label in prediction.probabilities
+        else None
+        for label, column in columns.items()
+    }
+    return {LABEL: prediction.label, **shares}
+
+
+def _cell(value: Any) -> str:
+    """A value in a CSV or TSV file: a text as is, nothing for a missing one."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return as_written(value)
+
+
+def _has_mark(path: Path) -> bool:
+    """Whether a file begins with a byte order mark, by which some programs know UTF-8."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(3) == codecs.BOM_UTF8

@@ -11,7 +11,7 @@ from typing import Any
 from pyswarmopt_groups.cli.options import following
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.cli.running import check_files, loading, print_either
+from pyswarmopt_llm.cli.running import check_adapters, check_files, loading, print_either
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
@@ -25,6 +25,7 @@ def command(
 ) -> None:
     check_files(settings, settings.tasks)
     with loading(quiet):
+        check_adapters(settings.experts)
         from pyswarmopt_rivals.comparison.contest import compare
     with following(quiet, _scores) as on_step:
         result = compare(settings, on_step)

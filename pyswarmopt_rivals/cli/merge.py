@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.options import Json, names_block
-from pyswarmopt_llm.cli.running import interruptible, loading, nothing_written, print_either
+from pyswarmopt_llm.cli.running import (
+    check_adapters,
+    interruptible,
+    loading,
+    nothing_written,
+    print_either,
+)
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.experts.files import require_inputs
 from pyswarmopt_rivals.merge_config import MergeConfig
@@ -15,6 +21,7 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
     check_free(user_path(config.out))
     require_inputs(config.experts, config.base)
     with loading(as_json):
+        check_adapters(config.experts)
         from pyswarmopt_rivals.merge import merge
     with interruptible(nothing_written):
         done = merge(config)
@@ -28,11 +35,13 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
         "items": done.items,
     }
     of = counted(len(config.experts), "expert")
+    named = config.method
+    if config.weights is not None:
+        named += f" with weights {config.weights}"
+        if config.method == MergeConfig.method:
+            named = f"sum with weights {config.weights}"
     ranks = ", ".join(map(str, done.ranks))
-    text = (
-        f"wrote {config.out}: {config.method} of {of} ({done.space} space), rank {ranks}; "
-        f"{done.loss()}"
-    )
+    text = f"wrote {config.out}: {named} of {of} ({done.space} space), rank {ranks}; {done.loss()}"
     print_either(record, [text], as_json, done.note)
 
 

@@ -64,8 +64,7 @@ def contestant(name: str) -> Method:
     if name in table:
         return table[name]
     if (rule := METHODS.get(name.removesuffix(ADAPTER))) is not None:
-        cut = "methods.changes:cut_to_adapter"
-        return replace(rule, name=name, function=cut, arguments=(rule,))
+        return replace(rule, name=name, function="cut_to_adapter", arguments=(rule,))
     if (mine := own_method(name)) is not None:
         return mine
     known = (*MODELLED, *optimizer_names())
@@ -73,7 +72,7 @@ def contestant(name: str) -> Method:
         return Method(
             name,
             "",
-            "methods.searching.optimizers:optimise",
+            "optimise",
             (name,),
             spaces=DELTA,
             needs=frozenset({"dev", "seed"}),

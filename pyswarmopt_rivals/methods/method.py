@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.registry import load, unknown
+from pyswarmopt_llm.common.registry import unknown
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ FACTOR_FIRST = ("factor", "delta")
 BOTH = ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
-WITH_DEV = f"{ITEM_MODEL}+dev"  # methods whose result is trained on dev; see `searching.train`
+WITH_DEV = f"{ITEM_MODEL}+dev"  # methods whose result is trained on dev; see `train_on_labels`
 RANDOM = "random-adapters"  # item-model on random adapters
 
 
@@ -81,8 +81,7 @@ class Method:
     Attributes:
         name: name in ``--methods``.
         paper: author, year, arXiv number or journal.
-        function: ``module:function`` in this package, imported on use: settings -> `Merged`, or
-            `Answerer` for an ensemble.
+        function: name of its function in `functions`, which is imported on use.
         arguments: arguments of the function before settings.
         spaces: spaces where it is defined, the default first: ``factor`` (on A and B each) and
             ``delta`` (on dW = s B A).
@@ -111,8 +110,9 @@ class Method:
 
     def execute(self, experts: Sequence[Adapter], settings: Settings) -> Any:
         """Apply the method to these experts; returns a `Merged`, or an `Answerer` for an ensemble."""
-        function = load(f"pyswarmopt_rivals.{self.function}")
-        return function(*self.arguments, replace(settings, experts=experts))
+        from pyswarmopt_rivals.methods.functions import FUNCTIONS
+
+        return FUNCTIONS[self.function](*self.arguments, replace(settings, experts=experts))
 
     @property
     def chance(self) -> bool:
@@ -129,7 +129,7 @@ class Method:
                 ``seed``; None stands for the method's default.
 
         Example:
-            >>> method = Method("sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
+            >>> method = Method("sum", "me", "sum", spaces=("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
             >>> method.settings(2, density=0.2)

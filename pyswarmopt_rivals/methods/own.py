@@ -29,7 +29,7 @@ def own_method(name: str) -> Method | None:
     return Method(
         name,
         "",
-        "methods.own:execute",
+        "own",
         (name,),
         spaces=DELTA,
         needs=frozenset({"dev", "seed"}),

@@ -151,6 +151,8 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     more = CHEAPER.get((program, words[0] if words else ""), "").split()
     if "--max-new-tokens" in words:
         more += ["--max-new-tokens", "4"]
+    if "--front" in words:  # it has no iterations
+        more[more.index("--max-iter") : more.index("--dev")] = ["--proposals", "2"]
     if words[:1] == ["merge"] and "--task" in words:
         more += ["--budget-items", "24"]
     if "all" in words and "--methods" in words:

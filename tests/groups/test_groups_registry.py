@@ -11,11 +11,16 @@ from member_helpers import Scripted, quiz
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
+from pyswarmopt_groups.strategies import FUNCTIONS
 from pyswarmopt_groups.validate import check_task, usable
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
+
+
+def test_the_tables_and_the_functions_name_each_other() -> None:
+    assert {strategy.function for strategy in EVERY} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("table", [VOTES, NEGOTIATIONS, {**VOTES, **NEGOTIATIONS}])

@@ -29,7 +29,7 @@ def test_weights_are_in_the_order_of_the_experts(
     merged = swarm_llm(
         capsys, "merge", *given, "--weights", "0.75,0,-0.25", "--out", tmp_path / "merged"
     )
-    assert merged[0] == 0
+    assert merged[0] == 0 and "task-arithmetic with weights 0.75,0,-0.25 of 3 experts" in merged[1]
     first, third = (
         changes(path, read_adapter(path).modules[MODULE].scale) for path in experts[::2]
     )
@@ -39,3 +39,7 @@ def test_weights_are_in_the_order_of_the_experts(
     card = (tmp_path / "merged" / "README.md").read_text()
     assert "--weights 0.75,0,-0.25" in card
     assert "base_model:" not in card  # a folder is no id of the hub
+    summed = swarm_llm(
+        capsys, "merge", *given[:-2], "--weights", "0.75,0,-0.25", "--out", tmp_path / "summed"
+    )
+    assert "sum with weights 0.75,0,-0.25 of 3 experts" in summed[1] and "soup" not in summed[1]

@@ -50,6 +50,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "scoring": {"scoring": "letter"},
     "metric": {"metric": "abstain"},
     "thinking": {"thinking": 3},
+    "quantize": {"quantize": "q4_0"},
     "max_new_tokens": {"max_new_tokens": 2},
 }
 WRITTEN: dict[str, dict[str, Any]] = {

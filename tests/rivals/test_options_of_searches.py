@@ -43,6 +43,7 @@ CHOSEN: dict[str, Json] = {
     "settings": {"settings": ("step=0.1",)},
     "space": {"space": "delta"},
     "seed": {"seed": 9},
+    "quantize": {"quantize": "q4_0"},
     "drop_k": {"drop_k": 0.9},
     "batch": {"batch": 2},
 }

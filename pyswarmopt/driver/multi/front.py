@@ -122,7 +122,8 @@ def minimize_multi(
         x0: starting points, (D,) or (n, D).
         on_error: what to do when `fun` raises.
         integrality: mask of the integer coordinates.
-        constraints: see `pyswarmopt.driver.problem.constraints`.
+        constraints: see `pyswarmopt.driver.problem.constraints`; with "returned", `fun` returns
+            ``(values, constraints)``.
         categorical: mask of the categorical coordinates.
         checkpoint: as in `pyswarmopt.minimize`.
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` contains
@@ -182,7 +183,16 @@ class FrontJudge(Judge):
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
         if value is None:
             return draft
-        return draft._replace(cost=np.broadcast_to(value, self._objectives), counts=True)
+        row = np.atleast_1d(value)
+        if len(row) <= self._objectives:  # without constraints, or a call that failed
+            violation = draft.violation
+            if self._returned:
+                violation = math.inf
+            cost = np.broadcast_to(row, self._objectives)
+            return draft._replace(cost=cost, violation=violation, counts=True)
+        amounts = np.nan_to_num(row[self._objectives :], nan=math.inf, posinf=math.inf)
+        violation = float(np.maximum(amounts, 0.0).sum())
+        return draft._replace(cost=row[: self._objectives], violation=violation, counts=True)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """The violation of each point, (N,), infinite if objectives are missing."""
@@ -229,16 +239,12 @@ class FrontSearch(Search[MultiResult]):
 
     def __init__(self, arguments: Options, objectives: int, told: bool = False) -> None:
         self._objectives = objectives
-        if isinstance(arguments.constraints, str):
-            raise ValueError(
-                f"constraints={arguments.constraints!r}: with several objectives, pass "
-                "functions that are at most 0 at feasible x"
-            )
         for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is not supported with several objectives; omit it")
         limit = arguments.max_evals or MAX_EVALS
-        super().__init__(replace(arguments, max_evals=limit, history="particles"), told=told)
+        given = replace(arguments, max_evals=limit, history="particles", objectives=objectives)
+        super().__init__(given, told=told)
 
     def _make(self, maximize: bool) -> None:
         options = self._options
@@ -268,7 +274,8 @@ class FrontSearch(Search[MultiResult]):
         x, values = self._judge.front()
         if len(x):
             scale = np.abs(values).max(axis=0)
-            check_value(path, values[0], self.evaluator.recheck(x[0]), scale)
+            now = np.atleast_1d(self.evaluator.recheck(x[0]))[: self._objectives]
+            check_value(path, values[0], now, scale)
 
 
 __all__ = ["MultiResult", "minimize_multi"]

@@ -195,8 +195,9 @@ def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
     return total
 
 
-def row_of(answer: Any) -> Any:
-    """A pair of value and constraints as one array, (1 + K,); any other answer unchanged.
+def row_of(answer: Any, outputs: int = 1) -> Any:
+    """A pair of value and constraints as one array, (1 + K,), or of several values, (outputs + K,);
+    any other answer unchanged.
 
     Example:
         >>> row_of((2.0, [0.5, -1.0])).tolist()
@@ -206,7 +207,7 @@ def row_of(answer: Any) -> Any:
     if not (isinstance(pair, list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))):
         return answer
     amounts = np.asarray(pair[1])
-    if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):
+    if np.size(pair[0]) != outputs or amounts.ndim > 1 or not holds_numbers(amounts):
         return answer
     return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
 

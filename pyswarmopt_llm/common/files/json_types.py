@@ -7,6 +7,7 @@ Dataclasses are read from objects, tuples from lists.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -89,6 +90,23 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def as_written(value: Any) -> str:
+    """The JSON of a value, with the numbers of `parse_json` as they were written.
+
+    Example:
+        >>> as_written(parse_json('{"a": [1.10, -0.0, null]}', unique=True))
+        '{"a": [1.10, -0.0, null]}'
+    """
+    if isinstance(value, _Number):
+        return value.text
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(k, ensure_ascii=False)}: {as_written(v)}" for k, v in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_written, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Number(float):

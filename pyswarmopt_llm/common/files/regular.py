@@ -17,7 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from pyswarmopt.base.files import is_running
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_types import parse_json, typed
 
@@ -26,7 +25,9 @@ log = logging.getLogger(__name__)
 JSON_LIMIT = 2**26  # most bytes of a run's file that is parsed as one JSON value
 INPUT_LIMIT = 2**29  # most bytes of a task file or a tokenizer
 LINES_LIMIT = 2**30  # most bytes of a file of lines
-_PART = re.compile(r"\.(\d+)-[0-9a-f]{8}\.part")  # a temporary name: process and random number
+_MARK = ".writing"  # suffix of the locked file beside a temporary one
+TEMPORARY = (".part", _MARK)  # suffixes of what a killed writer may leave
+_NAME = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(_MARK)}")
 
 
 # Reading
@@ -101,18 +102,55 @@ def refuse_links(folder: Path) -> None:
         refuse_link(entry)
 
 
-def temporary(path: Path) -> Path:
-    """A free name beside `path` for its replacement; leftovers of killed processes are removed."""
-    for left in path.parent.iterdir():
-        found = _PART.fullmatch(left.name)
-        if found is None or is_running(int(found[1])):
+@contextmanager
+def temporary(path: Path) -> Iterator[Path]:
+    """A free name beside `path` for its replacement, removed at the end.
+
+    A locked file beside it says that it is being written, to processes of other containers and hosts,
+    too. Leftovers of killed processes, whose locks nobody holds, are removed.
+    """
+    _remove_leftovers(path.parent)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    mark = part.with_suffix(_MARK)
+    with open(mark, "xb") as held:
+        try:
+            _hold(held)
+            yield part
+        finally:
+            _remove(part)
+            mark.unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in a folder."""
+    for mark in folder.glob(f".*{_MARK}"):
+        part = mark.with_suffix(".part")
+        if not _NAME.fullmatch(mark.name) or mark.is_symlink():
             continue
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-            log.warning("removed %s, which an interrupted command left behind", left)
-        else:
-            left.unlink(missing_ok=True)
-    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+        with suppress(OSError), open(mark, "rb") as held:
+            if not _hold(held):
+                continue
+            if part.is_dir() and not part.is_symlink():
+                log.warning("removed %s, which an interrupted command left behind", part)
+            _remove(part)
+            mark.unlink(missing_ok=True)
+
+
+def _hold(file: IO[bytes]) -> bool:
+    """Lock an open file unless another process holds it; where a file system has no locks: False."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(part: Path) -> None:
+    """Remove a temporary file or directory, if it is there."""
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -123,17 +161,21 @@ def write_text(path: Path, text: str) -> None:
         OSError: the file cannot be written; it names `path`.
     """
     refuse_link(path)
-    part = temporary(path)
-    try:
+    with _naming(path), temporary(path) as part:
         with open(part, "xb") as file:  # which follows no link
             file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the operating system name this path, which some of its calls do not."""
+    try:
+        yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def storable(text: str) -> str:
@@ -151,11 +193,35 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def check_free(out: Path) -> None:
+def check_empty(out: Path) -> None:
     """Raise `UserError` if `out` already exists and is not an empty directory."""
     empty = out.is_dir() and not any(out.iterdir())
     if out.is_symlink() or (out.exists() and not empty):
         raise UserError(f"{out} already exists; choose another name, or remove it")
+
+
+def check_free(out: Path) -> None:
+    """Refuse a directory that could not be written in the end.
+
+    Raises:
+        UserError: `out` exists and is not an empty directory, is one that cannot be replaced, such as
+            a mount point, or nothing may be written where it would be.
+    """
+    check_empty(out)
+    parent = next(each for each in Path(os.path.abspath(out)).parents if each.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+        raise UserError(f"{out} cannot be written; check that {parent} is a directory of yours")
+    if not out.exists():
+        return
+    try:
+        with temporary(out) as probe:
+            probe.mkdir()
+            os.replace(probe, out)
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be replaced ({error.strerror}), as a mount point cannot; use a new "
+            f"directory inside it, such as {out / 'result'}"
+        ) from error
 
 
 @contextmanager
@@ -180,23 +246,19 @@ def atomic_directory(out: Path) -> Iterator[Path]:
 
     out = Path(os.path.abspath(out))
     check_free(out)
-    folder = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        folder = temporary(out)
-        folder.mkdir()
-        yield folder
-        _share(folder)
-        check_free(out)
-        os.replace(folder, out)
+        with temporary(out) as folder:
+            folder.mkdir()
+            yield folder
+            _share(folder)
+            check_free(out)
+            os.replace(folder, out)
     except (OSError, SafetensorError) as error:  # such as a full disk
         why = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
             f"{out} cannot be written ({why}); check the path and free space"
         ) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _share(folder: Path) -> None:
@@ -218,9 +280,10 @@ def appending(path: Path, kept: bool = True) -> Iterator[IO[bytes]]:
     refuse_link(path)
     with open(path, "ab") as file:
         yield file
-        if kept:
+        with _naming(path):
             file.flush()
-            os.fsync(file.fileno())
+            if kept:
+                os.fsync(file.fileno())
 
 
 @contextmanager

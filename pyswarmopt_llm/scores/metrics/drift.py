@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
@@ -52,6 +53,7 @@ class Drift:
 
         Raises:
             UserError: the engine runs several models, which have no common base.
+            NotFiniteError: the model excludes a token that the base does not.
         """
         if not isinstance(engine, TransformersEngine):
             raise UserError("`metric drift` needs a single base model; remove it")
@@ -61,7 +63,10 @@ class Drift:
         if indices is not None:
             base = base[list(indices)]
         ours = next_token_logprobs(engine, at(self._prompts, indices))
-        return score_of([-max(divergence(*rows), 0.0) for rows in zip(base, ours, strict=True)])
+        drifts = [max(divergence(*rows), 0.0) for rows in zip(base, ours, strict=True)]
+        if not all(map(math.isfinite, drifts)):
+            raise NotFiniteError("the drift is infinite")
+        return score_of([-drift for drift in drifts])
 
 
 def base_logprobs(engine: TransformersEngine, prompts: Sequence[str]) -> Tensor:

@@ -35,9 +35,12 @@ class ReplyLength(Written):
         return replace(score_of(self.judge(answers)), answers=tuple(answers))
 
     def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The length of each answer, by the tokenizer of the model that wrote it."""
-        nothing = self._engine.count_tokens("")
-        return [{"": float(nothing - self._engine.count_tokens(text))} for text in answers]
+        """The length of each answer, by the tokenizer of the model that wrote it; of several models,
+        the mean.
+        """
+        count = self._engine.count_tokens
+        models = max(len(self._engine.members), 1)
+        return [{"": (count("") - count(text)) / models} for text in answers]
 
 
 def entry_of(

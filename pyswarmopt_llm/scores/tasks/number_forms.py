@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 
-class Form(NamedTuple):
+class NumberForm(NamedTuple):
     """A way to write digits.
 
     Attributes:
@@ -30,20 +30,22 @@ class Form(NamedTuple):
 # The first form that fits is the number's. A comma and a point are ambiguous: the rows with a decimal
 # comma come first, and fit only what cannot be groups of thousands.
 FORMS = (
-    Form("grouped_comma", "1.234,50", r"[0-9]{1,3}(?:[ '.][0-9]{3})+,[0-9]+", ","),
-    Form("points", "1.234.567", r"[0-9]{1,3}(?:\.[0-9]{3}){2,}", ","),
-    Form("point_of_euros", "1.500 Euro", r"[0-9]{1,3}\.[0-9]{3}(?=\s?(?:€|Euros?\b))", ","),
-    Form(
+    NumberForm("grouped_comma", "1.234,50", r"[0-9]{1,3}(?:[ '.][0-9]{3})+,[0-9]+", ","),
+    NumberForm("points", "1.234.567", r"[0-9]{1,3}(?:\.[0-9]{3}){2,}", ","),
+    NumberForm("point_of_euros", "1.500 Euro", r"[0-9]{1,3}\.[0-9]{3}(?=\s?(?:€|Euros?\b))", ","),
+    NumberForm(
         "comma",
         "3,5",
         r"""(?![1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,]))  # not 1,234
         (?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9])                  # not a list""",
         ",",
     ),
-    Form("spaces", "10 000", r"[0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:\.[0-9]+)?"),
-    Form("commas", "1,234.50", r"(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?"),
-    Form("plain", "2.5", r"(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+"),  # not 1990s
-    Form("fraction_only", ".5", r"\.[0-9]++"),
+    NumberForm("spaces", "10 000", r"[0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:\.[0-9]+)?"),
+    NumberForm(
+        "commas", "1,234.50", r"(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?"
+    ),
+    NumberForm("plain", "2.5", r"(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+"),  # not 1990s
+    NumberForm("fraction_only", ".5", r"\.[0-9]++"),
 )
 # 2 1/2; not a date, nor 1/2/3
 _RATIO = r"""(?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})

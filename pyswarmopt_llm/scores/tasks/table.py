@@ -34,14 +34,15 @@ class Turn(TypedDict):
 
 
 class FileRow(NamedTuple):
-    """A row of a file: location for messages, default id, values by column, and whether it has fewer
-    values than there are columns.
+    """A row of a file: location for messages, default id, values by column, whether it has fewer values
+    than there are columns, and the record in the file if it was taken apart.
     """
 
     location: str
     id: str
     values: Mapping[str, Any]
     short: bool = False
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Table:
         path: file.
         rows: the rows.
         name, prompt, metric: the task's, if given.
+        separator: what stands between the values of a CSV or TSV file.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Table:
     name: str = ""
     prompt: str | None = None
     metric: str | None = None
+    separator: str = ","
 
     @cached_property
     def names(self) -> list[str]:
@@ -104,7 +107,9 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
     for i, (location, record) in enumerate(records, 1):
         if text and isinstance(record, str):
             record = {text: record}
-        rows.append(FileRow(location, f"row-{i}", _values(record, location)))
+        values = _values(record, location)
+        whole = record if isinstance(record, Mapping) else None
+        rows.append(FileRow(location, f"row-{i}", values, record=whole))
     return Table(path, rows)
 
 
@@ -142,7 +147,7 @@ def _delimited(path: Path) -> Table:
     """
     text = read_text(path).lstrip("\r\n")
     header = text.partition("\n")[0]
-    separator = "," if "," in header else max(",;\t", key=header.count)
+    separator = separator_of(header, path.suffix)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     if path.suffix.lower() == ".tsv" and not text.startswith('"'):
         quoting = csv.QUOTE_NONE
@@ -164,7 +169,55 @@ def _delimited(path: Path) -> Table:
         line = reader.reader.line_num
         raise UserError(f"{path}: line {line}: {error}; check the quotes") from error
     _check_shape(path, names, rows)
-    return Table(path, rows)
+    return Table(path, rows, separator=separator)
+
+
+def separator_of(header: str, suffix: str) -> str:
+    """What stands between the names in the first line of a CSV or TSV file.
+
+    Example:
+        >>> separator_of("a;b;c", ".csv"), separator_of("a, or b\tc", ".tsv")
+        (';', '\t')
+    """
+    if suffix.lower() == ".tsv" and "\t" in header:
+        return "\t"
+    if "," in header:
+        return ","
+    return max(",;\t", key=header.count)
+
+
+def delimited_text(
+    names: Sequence[str], rows: Iterable[Sequence[str]], like: Table, suffix: str
+) -> str:
+    """The text of a CSV or TSV file, from which `read_table` reads the same values.
+
+    Args:
+        names: names of the columns.
+        rows: values of each row, in their order.
+        like: table whose separator is used if the names allow it.
+        suffix: of the file.
+    """
+    lines = [names, *rows]
+    separator = "\t"
+    quoting: Literal[0, 1, 3] = csv.QUOTE_MINIMAL
+    if suffix.lower() == ".tsv":
+        # quotation marks are part of values unless the file begins with one
+        plain = not any(sign in value for line in lines for value in line for sign in "\t\r\n")
+        quoting = csv.QUOTE_NONE if plain and not names[0].startswith('"') else csv.QUOTE_ALL
+    else:
+        separator = like.separator if like.path.suffix.lower() == suffix.lower() else ","
+        if separator_of(separator.join(names), suffix) != separator:
+            separator = ","
+    mark = None if quoting == csv.QUOTE_NONE else '"'
+    written = []
+    for line in lines:
+        buffer = io.StringIO()
+        # With this terminator, values with either of its signs are quoted.
+        csv.writer(
+            buffer, delimiter=separator, quoting=quoting, quotechar=mark, lineterminator="\r\n"
+        ).writerow(line)
+        written.append(buffer.getvalue().removesuffix("\r\n"))
+    return "".join(f"{line}\n" for line in written)
 
 
 def _check_shape(path: Path, names: Sequence[str], rows: Sequence[FileRow]) -> None:

@@ -123,7 +123,7 @@ def _answered(
     ]
     repetitive = []
     for model, patch in models.items():
-        job.engine.load(patch)
+        job.load(patch)
         replies = utility.answers(job.engine)
         for row, text, named in zip(rows, replies, utility.parts(replies), strict=True):
             reply = {

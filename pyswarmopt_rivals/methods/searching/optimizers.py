@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import MixtureSpace
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.kind import Pool
-from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
@@ -99,7 +99,7 @@ def searched(settings: Settings, space: MixtureSpace, kind: str, trains: bool) -
     if trains:
         most = most_trained(bench, trial.items_left, len(space.expert_names))
     job = job_of(settings, space, trial.items_left - most * training(bench), trains)
-    journal = Journal()
+    journal = RunJournal()
     journal.store = bench.store
     answer_formats: dict[str, AnswerFormat] = {task: bench.scoring}
     scorer = Scorer(journal, job.evaluator("dev", answer_formats), phase=f"{task} {kind}")

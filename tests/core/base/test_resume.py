@@ -16,6 +16,7 @@ from swarm_runs import drive, same_state
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
+from pyswarmopt.base.files import machine
 
 
 def ripples(x: np.ndarray) -> np.ndarray:
@@ -77,11 +78,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
 def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    (tmp_path / f".c.npz.{gone.pid}.tmp").write_bytes(b"half of it")
+    here = machine()
+    (tmp_path / f".c.npz.{here}-{gone.pid}.tmp").write_bytes(b"half of it")
     kept = [
-        f".other.npz.{gone.pid}.tmp",
-        f".c.npz.{os.getppid()}.tmp",  # of a process that still writes
-        f".c.npz.npz.{gone.pid}.tmp",  # of the checkpoint c.npz.npz
+        f".other.npz.{here}-{gone.pid}.tmp",
+        f".c.npz.{here}-{os.getppid()}.tmp",  # of a process that still writes
+        f".c.npz.0123abcd-{gone.pid}.tmp",  # of one in another container
+        f".c.npz.npz.{here}-{gone.pid}.tmp",  # of the checkpoint c.npz.npz
         "c.npz.tmp",  # the user's
     ]
     for name in kept:

@@ -89,3 +89,19 @@ def test_bad_input_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and reason in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_has_headings_names_the_default_and_shows_one(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["list"])
+    out = capsys.readouterr().out
+    assert out.index("FUNCTIONS") < out.index("rastrigin:") < out.index("RECIPES")
+    assert out.index("RECIPES") < out.index("default:") < out.index("constriction:")
+    for name in "constriction", "Bare-Bones", "sphere", "default":
+        with pytest.raises(SystemExit, match="0"):
+            main(["list", name])
+        shown = capsys.readouterr().out
+        assert shown.startswith(name.replace("-", "_").lower() + ":") and shown.count("\n") < 6
+    with pytest.raises(SystemExit, match="2"):
+        main(["list", "spere"])
+    assert "did you mean sphere?" in capsys.readouterr().err

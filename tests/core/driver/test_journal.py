@@ -125,6 +125,16 @@ def test_a_finished_noisy_search_ends_once_more_without_a_call(tmp_path, how):
     assert np.array_equal(again.x, first.x)
 
 
+@pytest.mark.parametrize("how", [{}, {"recipe": "constriction", "population": 6}])
+def test_a_noisy_search_that_goes_on_counts_every_draw(tmp_path, how):
+    random = np.random.default_rng(0)
+    noisy = Watched(lambda x: bowl(x) + random.normal())
+    options = {"noisy": True, "seed": 3, "checkpoint": tmp_path / "c", **how}
+    pso.minimize(noisy, BOX, max_evals=60, **options)
+    further = pso.minimize(noisy, BOX, max_evals=120, **options)
+    assert len(noisy.points) == 120 == further.nfev
+
+
 def test_the_state_is_not_built_at_every_iteration(tmp_path, monkeypatch):
     built = []
     state = searches.Search._state
@@ -151,4 +161,4 @@ def test_a_torn_line_and_answers_that_a_state_has_are_left_out(tmp_path: Path):
     assert [answer.number for answer in again.replayed] == [2]
     assert again.hear([np.zeros(2)]) is None and not again.replayed  # another search
     again.keep(2, np.zeros(2), 1.0)
-    assert len(Journal(journal.path).kept()) == 0
+    assert [answer.value for answer in again.kept(after=0)] == [1.0]

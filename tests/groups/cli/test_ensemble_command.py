@@ -57,9 +57,16 @@ def test_all_votes_from_one_asking(
     assert costs["cascade"] <= costs["majority"] < costs["fuse"]
     assert max(costs["route-neighbours"], costs["nearest"]) < costs["majority"] + 40
     best = max(members, key=lambda name: result["members"][name]["dev"])
+    strongest = result["strongest"]
     assert result["best_single"] == best
     first = text.splitlines()[0]
-    assert first == result["verdict"][0] and f"best member, {best}" in first
+    assert first == result["verdict"][0] and f"strongest member on test, {strongest}" in first
+    test = {name: row["test"] for name, row in result["members"].items()}
+    assert test[strongest] == max(test.values())
+    for row in result["strategies"].values():
+        for who, member in (("single", best), ("strongest", strongest)):
+            found = row[f"against_{who}"]["difference"]
+            assert found == pytest.approx(row["test"] - test[member])
 
 
 def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pyswarmopt_llm.cli.running import interruptible
+from pyswarmopt_llm.cli.running import interruptible, nothing_written
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,3 +74,16 @@ def test_sigterm_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.exit_code == 130
     assert capsys.readouterr().err == "\ninterrupted; resume with: R\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_hang_up_that_was_ignored_stays_ignored() -> None:
+    """`nohup` ignores it, so that a job outlives its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible(nothing_written):
+            signal.raise_signal(signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -54,3 +54,31 @@ def test_a_stream_that_is_closed_or_full_ends_nothing(redirect: str, tmp_path: P
     assert code == 0 and "Traceback" not in shown and "Exception ignored" not in shown
     # nothing that is shown lands in a file that was opened where a closed stream was
     assert (tmp_path / "done").read_text() == "the result"
+
+
+LIST = (
+    "from pyswarmopt.cli.start import pyswarmopt; import sys; sys.argv[1:] = ['list']; pyswarmopt()"
+)
+
+
+def test_a_reader_of_the_result_that_has_gone_makes_no_exit_code(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        for code in (JOB, LIST):
+            own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                env=os.environ | own,
+                stdout=write,
+                stderr=subprocess.PIPE,
+                cwd=tmp_path,
+            )
+            assert done.returncode == 0 and b"Errno" not in done.stderr
+    finally:
+        os.close(write)
+
+
+def test_a_result_that_cannot_be_written_names_the_stream(tmp_path: Path) -> None:
+    code, shown = shell(tmp_path, LIST, "> /dev/full")
+    assert code == 2 and shown.count("\n") == 1 and "'standard output'" in shown

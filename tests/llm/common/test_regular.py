@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
+    check_empty,
+    check_free,
     locked,
     temporary,
+    write_json,
     write_text,
 )
 
@@ -60,11 +66,81 @@ os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
 write_text(Path("file"), "half")
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path)
-    (killed,) = tmp_path.iterdir()
-    other = temporary(tmp_path / "file")
-    other.write_text("another thread's")
-    write_text(tmp_path / "file", "whole")
-    assert {path.name for path in tmp_path.iterdir()} == {"file", other.name} != {killed.name}
+    killed = {path.name for path in tmp_path.iterdir()}
+    assert len(killed) == 2  # half of the file, and the mark of its writer
+    with temporary(tmp_path / "file") as other:
+        other.write_text("another thread's")
+        write_text(tmp_path / "file", "whole")
+        left = {path.name for path in tmp_path.iterdir()}
+        assert {"file", other.name} < left and not killed & left
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pyswarmopt_llm.common.files.regular import atomic_directory
+with atomic_directory(Path("theirs")) as folder:
+    print("writing", flush=True)
+    sys.stdin.read()
+    (folder / "file").write_text("whole")
+"""
+
+
+def test_what_is_written_in_another_container_is_left_alone(tmp_path: Path) -> None:
+    """There the writer's number is that of no process here, or of another one."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*unshare, "true"], capture_output=True).returncode
+    ):
+        unshare = []  # no containers here: another process
+    command = [*unshare, sys.executable, "-c", WRITER]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdin is not None and writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+        with atomic_directory(tmp_path / "ours"):
+            pass
+        writer.stdin.close()
+        assert writer.wait(60) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "theirs"]
+    assert (tmp_path / "theirs" / "file").read_text() == "whole"
+
+
+def test_what_cannot_be_replaced_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty directory may be a mount point, which no rename replaces."""
+    out = tmp_path / "out"
+    out.mkdir()
+    check_free(out)
+    check_free(tmp_path / "new" / "out")
+
+    def busy(source: object, target: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(os, "replace", busy)
+    check_empty(out)  # a run, whose files are written one by one, may be there
+    with pytest.raises(UserError, match=r"cannot be replaced .*busy.*such as .*result"):
+        check_free(out)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"check that .*file is a directory"):
+        check_free(tmp_path / "file" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
+
+
+def test_an_error_of_the_disk_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(number: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    for write in (AppendLog(tmp_path / "log.jsonl").append, partial(write_json, tmp_path / "file")):
+        with pytest.raises(OSError, match=r"Input/output error: '.*(log\.jsonl|file)'"):
+            write({"a": 1})
 
 
 def test_a_lock_is_held_once(tmp_path: Path) -> None:

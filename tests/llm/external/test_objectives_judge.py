@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -105,6 +106,57 @@ def test_other_protocols(serve: Serve, reply: Answer, message: str) -> None:
     with pytest.raises(UserError, match=message):
         client(server.url)(["x"])
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(serve: Serve, status: int) -> None:
+    """The other address is the same server's, which would answer there."""
+    server = serve(lambda prompt, n: answer("", status, Location=server.url))
+    with pytest.raises(UserError, match="redirects to another address"):
+        client(server.url)(["x"])
+    assert len(server.requests) == 1
+
+
+def test_nothing_of_the_environment_but_the_key_is_sent(
+    serve: Serve, environ: MutableMapping[str, str], tmp_path: Path
+) -> None:
+    server = serve(lambda prompt, n: GOOD)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password hush")
+    environ |= {
+        KEY: "mine",
+        "NETRC": str(tmp_path / "netrc"),
+        "HTTP_PROXY": "http://me:hush@127.0.0.1:9",
+        "ALL_PROXY": "http://me:hush@127.0.0.1:9",
+        "OPENAI_ORG_ID": "hush",
+        "OPENAI_PROJECT_ID": "hush",
+        "OPENAI_CUSTOM_HEADERS": "X-Gateway-Token: hush\nAuthorization: hush",
+    }
+    assert client(server.url)(["x"])[0].text == "Rating: 5/10"
+    (sent,) = server.headers
+    assert sent.pop("Authorization") == "Bearer mine"
+    assert "hush" not in str(sent) and not any(
+        name.lower().startswith(("x-", "openai")) for name in sent
+    )
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_answer_has_a_limit(serve: Serve, zipped: bool) -> None:
+    *_, data = answer("Rating: 5/10" + " " * 1_000_000)
+    headers = {"Content-Encoding": "gzip"} if zipped else {}
+    sent = gzip.compress(data) if zipped else data
+    server = serve(lambda prompt, n: (200, headers, sent))
+    with pytest.raises(UserError, match="compressed" if zipped else "more than 1,000,000 bytes"):
+        client(server.url)(["x"])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("tokens", ["NaN", "1e400", '"many"', "-3"])
+def test_text_in_parts_is_read_whatever_the_server_counts(serve: Serve, tokens: str) -> None:
+    parts = '[{"type": "text", "text": "Rating: "}, {"type": "text", "text": "7/10"}]'
+    body = f'{{"choices": [{{"message": {{"content": {parts}}}}}], "usage": {{"total_tokens": {tokens}}}}}'
+    headers = {"Content-Type": "application/json"}
+    complete = client(serve(lambda prompt, n: (200, headers, body.encode())).url)
+    assert complete(["x"]) == [Completion("Rating: 7/10", 0)]
 
 
 @pytest.mark.parametrize(

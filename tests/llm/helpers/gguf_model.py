@@ -19,10 +19,10 @@ PERMUTED = {"llama": True}
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 
 
-def write_quantised(base: Path, out: Path) -> Path:
+def write_quantised(base: Path, out: Path, kind: gguf.GGMLQuantizationType = Q4_0) -> Path:
     """Write the model of a directory, with tied output weights and a byte-level tokenizer.
 
-    Matrices whose rows are whole blocks of 32 are Q4_0, everything else is float32.
+    Matrices whose rows are whole blocks of 32 are of this type, everything else is float32.
     """
     config = AutoConfig.from_pretrained(base)
     writer = gguf.GGUFWriter(out, "llama")
@@ -33,7 +33,7 @@ def write_quantised(base: Path, out: Path) -> Path:
             continue
         values = reordered(config, name, weight.float()).contiguous().numpy()
         if values.ndim == 2 and values.shape[1] % 32 == 0:
-            writer.add_tensor(gguf_name(config, name), gguf.quantize(values, Q4_0), raw_dtype=Q4_0)
+            writer.add_tensor(gguf_name(config, name), gguf.quantize(values, kind), raw_dtype=kind)
         else:
             writer.add_tensor(gguf_name(config, name), np.ascontiguousarray(values, np.float32))
     writer.write_header_to_file()

@@ -22,6 +22,7 @@ class Server:
 
     def __init__(self, reply: Callable[[str, int], Answer]) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,6 +31,7 @@ class Server:
                 outer.requests.append(
                     {"path": self.path, "key": self.headers.get("Authorization"), **body}
                 )
+                outer.headers.append(dict(self.headers))
                 status, headers, data = reply(body["messages"][0]["content"], len(outer.requests))
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():

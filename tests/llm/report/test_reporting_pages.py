@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import TaskForm
 
-HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
+HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}\x1b[2J\u202e"
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30
 )
@@ -176,6 +176,7 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     assert found.tags.count("pre") == page.count("<pre")
     assert not [link for link in found.links if "javascript:" in link]
     assert found.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
+    assert "\x1b" not in page and "\u202e" not in page and r"\x1b[2J\u202e" in page
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])
@@ -256,3 +257,10 @@ def test_won_and_lost_are_those_on_test_with_what_each_model_answered() -> None:
     assert [one.item.id for one in found.lost if one.item] == ["3", "4"]
     assert {(one.ours, one.theirs) for one in found.won} == {("yes", "no")}
     assert {(one.ours, one.theirs) for one in found.lost} == {("no", "yes")}
+
+
+def test_a_card_says_when_the_base_was_a_file_of_four_bits() -> None:
+    embedded = about_of({"base_name": "org/small"}, base="embedded:small")
+    card = model_card(embedded, result_of())
+    assert "4-bit file of the base model" in card and "`org/small` they may differ" in card
+    assert "4-bit" not in model_card(about_of(), result_of())

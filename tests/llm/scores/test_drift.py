@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft import PeftModel
 from scipy.special import rel_entr
-from search_helpers import Json, louder, questions, small, write_task
+from search_helpers import Json, Shell, louder, questions, small, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pyswarmopt_llm.api import search
@@ -54,6 +54,21 @@ def test_drift_is_the_divergence_that_transformers_gives(
     assert min(map(abs, expected)) > 1e-4
     assert found.score.per_item == pytest.approx(expected, rel=1e-3, abs=1e-7)
     assert found.scoring == "likelihood"
+
+
+def test_less_drift_is_better_in_words_and_in_json(
+    tiny_base: Path, tiny_experts: list[Path], kept: Path, tmp_path: Path, shell: Shell
+) -> None:
+    adapter = louder(tiny_experts, tmp_path)[0]
+    how = ("--base", tiny_base, "--task", f"prompts:{kept}", "--metric", "drift")
+    how += ("--dtype", "float32", "--threads", "1")
+    found = shell.json("eval", *how, "--adapter", adapter)
+    assert 0 < found["interval"][0] < found["value"] < found["interval"][1]
+    assert (found["better"], found["unit"]) == ("lower", "nats")
+    said = shell("eval", *how, "--adapter", adapter)
+    assert f"drift {found['value']:.3f} [" in said and "(nats, lower is better; 3" in said
+    both = shell("eval", *how, "--adapter", adapter, "--against", "base")
+    assert f": {found['value']:.3f} vs. 0.000 on 3 test examples, +{found['value']:.3f} [" in both
 
 
 def test_the_base_has_not_moved(tiny_base: Path, kept: Path) -> None:

@@ -13,7 +13,7 @@ from pyswarmopt_llm.scores.tasks.number_forms import (
     PREFIXED,
     SYMBOLS,
     UNIT_WORDS,
-    Form,
+    NumberForm,
     value_of,
 )
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, written_quantity
@@ -31,7 +31,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_an_example_is_read_in_its_form(form: Form) -> None:
+def test_an_example_is_read_in_its_form(form: NumberForm) -> None:
     match = NUMBER.match(form.example)
     assert match is not None
     assert [each.name for each in FORMS if match[each.name]] == [form.name]

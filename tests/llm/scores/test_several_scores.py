@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fake_engine import FakeEngine
@@ -108,6 +108,8 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
 
 class Counting(FakeEngine):
     """One special token, then a token for each word."""
+
+    members: ClassVar[Mapping[str, Any]] = {}
 
     def count_tokens(self, text: str) -> int:
         return 1 + len(text.split())

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.run.directory import Checkpoint, Journal
+from pyswarmopt_llm.run.directory import Checkpoint, RunJournal
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.optimizers import make_optimizer
@@ -37,7 +37,7 @@ def near(engine: Any, indices: Sequence[int] | None = None) -> Score:
 
 
 def scorer() -> Scorer:
-    return Scorer(Journal(), CandidateEvaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
+    return Scorer(RunJournal(), CandidateEvaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
 
 
 def moved(seed: int = 0, **recipe: Any) -> pso.Swarm:

@@ -41,16 +41,18 @@ def test_the_free_boxes_are_what_a_point_would_add(scores: int) -> None:
     """For points without a spread, the gain in the core's hypervolume; else its mean over draws."""
     rng = np.random.default_rng(scores)
     front, corner = rng.random((6, scores)), np.full(scores, 1.1)
-    lower, upper = free_boxes(front, corner, np.full(scores, -1e6))
+    ideal = -0.1 * np.arange(1, scores + 1)
+    lower, upper = free_boxes(front, corner, ideal)
     before = hypervolume(front, corner)
 
     def added(point: Any) -> float:
         return hypervolume(np.vstack([front, point]), corner) - before
 
-    for point in rng.random((20, scores)) * 1.3:
+    for point in np.maximum(rng.random((30, scores)) * 1.7 - 0.4, ideal):
         width = np.maximum(upper - np.maximum(lower, point), 0.0)
         assert width.prod(axis=1).sum() == pytest.approx(added(point), abs=1e-12)
     mean, spread = np.full(scores, 0.4), np.full(scores, 0.2)
+    lower, upper = free_boxes(front, corner, np.full(scores, -1e6))
     sides = [ahead(ends, mean[None, None], spread[None, None]) for ends in (upper, lower)]
     expected = float((sides[0] - sides[1]).prod(axis=2).sum())
     drawn = [added(point) for point in rng.normal(mean, spread, (500, scores))]

@@ -14,11 +14,15 @@ import pytest
 from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history, swarm_llm
 
 from pyswarmopt_llm.api import resume, search
+from pyswarmopt_llm.common import extras
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
-from pyswarmopt_llm.searching.decide import make_plan, stored_plan
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, ReplyMetric
+from pyswarmopt_llm.searching.decide import _why_mean, make_plan, stored_plan
+from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.prepare import prepare
 
 
 @pytest.fixture
@@ -56,6 +60,39 @@ def test_few_examples_are_told_with_what_to_do(config: SearchConfig) -> None:
     assert "split column" in why["train"]
     assert why["test"].startswith("6 test examples can only show large differences")
     assert not {"train", "test"} & make_plan(replace(default, test=0)).why.keys()
+
+
+def test_the_cluster_is_looked_for_before_anything_is_loaded(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda module: None)
+    for start in (prepare, dry_run_search):
+        with pytest.raises(UserError, match='needs ray: install the extra "ray"'):
+            start(replace(config, workers="ray", experts=("gone", "gone")))
+
+
+def test_why_the_mean_of_scores_is_taken() -> None:
+    """By the metrics: abstentions score -1, a function's range is unknown."""
+    own = ReplyMetric("mine.py:score", signed=True)
+    below = Metric("abstain", signed=True, scale=(-1.0, 1.0))
+    said = "the mean of the scores is maximised, because those of {}"
+    assert _why_mean([ACCURACY, own]) == said.format("mine.py:score have no known range")
+    assert _why_mean([own, below]) == said.format("abstain may be negative")
+
+
+def test_what_remains_of_the_paper_with_another_recipe_is_told(config: SearchConfig) -> None:
+    default = replace(config, max_iter=None, particles=None, paper=True)
+    other = make_plan(replace(default, optimizer="constriction"))
+    assert other.why["optimizer"].startswith("constriction replaces Algorithm 1")
+    assert "no grid" in other.why["optimizer"] and not other.config.is_grid
+    kept = make_plan(default).config
+    for name in ("space", "population", "start", "max_iter", "patience"):
+        assert getattr(other.config, name) == getattr(kept, name)
+    assert "optimizer" not in make_plan(default).why
+    start = {"settings": vars(other.config), "training": "", "particles": 20}
+    assert "procedure with constriction instead of Algorithm 1: space delta" in words_of_start(
+        start
+    )
 
 
 def tuples(found: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,20 @@ def unfinished(reference: Path) -> Path:
     return run
 
 
+def test_a_damaged_result_is_told_with_what_works(reference: Path) -> None:
+    run = copy(reference)
+    weights = run / "best" / "adapter_model.safetensors"
+    whole = files(run / "best")
+    weights.write_bytes(weights.read_bytes()[:-9])
+    told = "best (adapter_model.safetensors) changed since the run began; remove run/best, and"
+    with pytest.raises(UserError) as error:
+        resume(run)
+    assert told in error.value.text
+    shutil.rmtree(run / "best")
+    resume(run)
+    assert files(run / "best") == whole
+
+
 def test_a_run_stopped_at_every_second_evaluation(config: SearchConfig, reference: Path) -> None:
     rows = history(reference)
     searched = [row for row in rows if row["phase"] == "search"]

@@ -12,7 +12,7 @@ from search_helpers import Hull, Position
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.run.directory import Journal
+from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
@@ -32,7 +32,7 @@ class Overflowing:
 
 def scored(broken: int) -> tuple[list[Row], Scorer]:
     evaluator = CandidateEvaluator(Hull(3), Position(), {"t": Overflowing(broken)}, harmonic)  # type: ignore[arg-type]
-    scorer = Scorer(Journal(), evaluator)
+    scorer = Scorer(RunJournal(), evaluator)
     return scorer.score(list(torch.eye(3, dtype=torch.float64)), 0), scorer
 
 
@@ -44,5 +44,5 @@ def test_it_counts_as_the_worst_before_it_and_none_of_its_items_are_counted() ->
 
 
 def test_the_first_of_all_has_nothing_to_count_as() -> None:
-    with pytest.raises(UserError, match="particle 0, iteration 0: gives NaN"):
+    with pytest.raises(UserError, match=r"particle 0, iteration 0 \(the expert .*\): gives NaN"):
         scored(0)

@@ -5,6 +5,7 @@ one by one.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import random
 import shutil
@@ -20,7 +21,9 @@ from search_helpers import WORDS, MakeSearch, Shell
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.tasks.table import read_table
 from pyswarmopt_llm.use import predict as job
+from pyswarmopt_llm.use.predict import Prediction, write_predictions
 
 LABELS = ("card lost", "loan", "öffnen")
 
@@ -36,7 +39,7 @@ def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
     return path
 
 
-def read(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
+def read(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter=delimiter))
 
@@ -213,9 +216,27 @@ def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [{k: row[k] for k in wanted} for row, wanted in zip(found, rows, strict=True)] == rows
     assert [row["predicted"] for row in found] == [one.label for one in predictions]
-    assert all(sum(row[f"p({label})"] for label in LABELS) == pytest.approx(1) for row in found)
+    assert all(
+        sum(row[f"p({label})"] for label in LABELS) == pytest.approx(1, abs=1e-5) for row in found
+    )
     alone = sl.predict(runs["letter"], [rows[0], "north"])
     assert [one.label for one in alone] == [row["predicted"] for row in found]
+
+
+def test_a_table_for_excel_stays_one_and_probabilities_have_six_digits(
+    runs: dict[str, Path], new: Path
+) -> None:
+    marked, out = new.with_name("marked.csv"), new.with_name("out.csv")
+    marked.write_bytes(b"\xef\xbb\xbf" + new.read_bytes())
+    predictions = sl.predict(runs["letter"], marked, out)
+    plain = sl.predict(runs["letter"], new, new.with_name("plain.csv"))
+    assert out.read_bytes() == b"\xef\xbb\xbf" + new.with_name("plain.csv").read_bytes()
+    assert predictions == plain
+    for row, one in zip(read(new.with_name("plain.csv")), plain, strict=True):
+        for label in LABELS:
+            text = row[f"p({label})"]
+            assert len(text.partition(".")[2]) <= 6
+            assert abs(float(text) - one.probabilities[label]) <= 0.5000001e-6
 
 
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
@@ -230,6 +251,66 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
     assert [row["p(loan)"] for row in rows][::2] == ["", ""]
     assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
+
+
+HARD = [
+    'say "hi" now',
+    "a\rb",
+    "a\nb",
+    "a\r\nb",
+    "1.10",
+    "1e400",
+    "-0.0",
+    "",
+    " x ",
+    "ü;,|",
+    '"',
+    "NaN",
+]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_rows_are_written_by_the_rule_by_which_they_are_read(
+    name: str, separator: str, start: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / name, tmp_path / f"out{Path(name).suffix}"
+    values = HARD if name == "t.csv" else [text for text in HARD if not set("\t\r\n") & set(text)]
+    lines = [["nr", "body"], *([str(number), text] for number, text in enumerate(values))]
+    buffer = io.StringIO()
+    for line in lines:
+        if name == "t.tsv" and separator == "\t":  # as GLUE writes it
+            buffer.write("\t".join(line) + "\n")
+        else:
+            csv.writer(buffer, delimiter=separator, quoting=csv.QUOTE_ALL).writerow(line)
+    source.write_text(start + buffer.getvalue(), encoding="utf-8", newline="")
+    table = read_table(source)
+    assert [row.values["body"] for row in table.rows] == values
+    labels = {"yes, no": "p(yes, no)"} if separator == "," else {"yes": "p(yes)"}
+    found = [Prediction("yes", dict.fromkeys(labels, 1 / 3)) for _ in values]
+    write_predictions(out, table, found, labels)
+    assert out.read_bytes().startswith(b"\xef\xbb\xbf") == bool(start)
+    again = read_table(out).rows
+    added = {"predicted": "yes", **dict.fromkeys(labels.values(), "0.333333")}
+    assert [dict(row.values) for row in again] == [{**row.values, **added} for row in table.rows]
+
+
+def test_records_are_written_as_they_were(tmp_path: Path) -> None:
+    """Numbers by their digits, missing keys, and conversations as such."""
+    records = [
+        '{"body": "a", "x": 0.12345678901234567, "y": [123456789.123456789, -0.0]}',
+        '{"body": "b", "x": 1e400}',
+        '{"messages": [{"role": "user", "content": "c"}], "id": 12345678901234567890}',
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(records))
+    found = [Prediction("yes", {"yes": 1.0}) for _ in records]
+    for out in (tmp_path / "out.jsonl", tmp_path / "out.json"):
+        write_predictions(out, read_table(tmp_path / "t.jsonl"), found, {"yes": "p(yes)"})
+        expected = [f'{record[:-1]}, "predicted": "yes", "p(yes)": 1.0}}' for record in records]
+        lines = [line.rstrip(",") for line in out.read_text().splitlines()]
+        assert [line for line in lines if line not in "[]"] == expected
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 3
 
 
 def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> None:

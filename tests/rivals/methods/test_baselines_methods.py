@@ -10,11 +10,20 @@ import torch
 from trials import dense as dense_changes
 
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_rivals.methods import METHODS, load_method
+from pyswarmopt_rivals.comparison.contestants import contestant
+from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
+from pyswarmopt_rivals.methods.functions import FUNCTIONS
 from pyswarmopt_rivals.methods.method import Merged
 
 EACH = [(name, space) for name in METHODS for space in load_method(name).spaces]
+
+
+def test_the_tables_and_the_functions_name_each_other() -> None:
+    tables = [*METHODS.values(), *SEARCHING.values(), *ENSEMBLES.values()]
+    made = [contestant("ties:adapter"), contestant("nevergrad:PSO")]
+    named = {method.function for method in (*tables, *made)}
+    assert named | {"own"} == set(FUNCTIONS)  # own: functions of users
 
 
 def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:

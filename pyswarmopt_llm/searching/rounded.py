@@ -1,0 +1,132 @@
+"""The last stage of a search for a file of few bits (`quantize`): its best models are scored as the format
+holds them, at several strengths, and the best of these is the result.
+
+Candidates are compared before rounding. On a base that lies on the format's grid every expert alone
+rounds to about the base, so rounded candidates would all score alike, and a search could learn nothing
+from them. Times two or three, the same mixture crosses the steps of the format and most of it is kept.
+No gradient shows this, since rounding is flat almost everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.events import note
+from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.searching.find import Explored, Trained
+from pyswarmopt_llm.searching.plan import FINALISTS, STRENGTHS
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
+
+PHASE = "rounded"  # of the rows
+
+
+def choose_rounded(
+    job: Job, run: RunDirectory, found: Explored, trained: Trained
+) -> tuple[Explored, Trained]:
+    """Score the finalists as the format holds them, and choose the best.
+
+    Args:
+        job: the search, with a format.
+        run: run directory.
+        found: outcome of exploring, before rounding.
+        trained: outcome of training, before rounding.
+
+    Returns:
+        The same with rounded models, and scores of these.
+    """
+    job.tell(note(f"the best models are scored as {job.config.quantize} holds them"))
+    evaluator = job.evaluator("dev", found.answer_formats, rounded=True)
+    stage = _Stage(job, evaluator, Scorer(run, evaluator, PHASE, job.tell), trained)
+    vertices = list(job.pool.space.vertices())
+    experts = stage.scorer.score(vertices, 0)
+    alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
+    mixture = _best([*stage.mixtures(finalists(found)), *alone])
+    models = stage.models()
+    best = mixture
+    if trained.best.trained:
+        models["trained"] = _best(stage.strengths("trained"))
+        best = _best([models["trained"], mixture])
+    if trained.models:
+        models["mixture"] = mixture
+    rounded = replace(
+        found,
+        chosen=mixture,
+        experts=experts,
+        scorer=stage.scorer,
+        searched=len(found.scorer.rows),
+    )
+    return rounded, replace(trained, best=best, models=models)
+
+
+def finalists(found: Explored) -> list[Tensor]:
+    """The positions of the best mixtures, (D,) each: the chosen one, then those of the highest values."""
+    rows = sorted(found.scorer.rows, key=lambda row: -row.value)
+    positions = [found.chosen.position]
+    for row in rows:
+        position = torch.tensor(row.coefficients, dtype=torch.float64)
+        if len(positions) < FINALISTS and not any(map(position.equal, positions)):
+            positions.append(position)
+    return positions
+
+
+def _best(contestants: list[Contestant]) -> Contestant:
+    """The contestant with the best score on dev; of equal ones the first."""
+    return max(contestants, key=lambda one: one.dev.value if one.dev else 0.0)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What scores rounded models.
+
+    Attributes:
+        job: the search.
+        evaluator: of rounded models on dev.
+        scorer: keeps their rows.
+        trained: outcome of training.
+    """
+
+    job: Job
+    evaluator: CandidateEvaluator
+    scorer: Scorer
+    trained: Trained
+
+    def mixtures(self, positions: list[Tensor]) -> list[Contestant]:
+        """Mixtures at each strength."""
+        stronger = [(p * strength, strength) for p in positions for strength in STRENGTHS]
+        rows = self.scorer.score([position for position, _ in stronger], 0)
+        return [
+            Contestant(position, dev=row, strength=strength)
+            for (position, strength), row in zip(stronger, rows, strict=True)
+        ]
+
+    def strengths(self, name: str) -> list[Contestant]:
+        """A trained model at each strength."""
+        return [self._at(name, strength) for strength in STRENGTHS]
+
+    def models(self) -> dict[str, Contestant]:
+        """The trained models at their own strength, each once."""
+        made: dict[str, Contestant] = {}
+        for name, contestant in self.trained.models.items():
+            alike = (other for other in made if self.trained.models[other] is contestant)
+            first = next(alike, "")
+            if contestant.trained:
+                made[name] = made[first] if first else self._at(name, 1.0)
+        return made
+
+    def _at(self, name: str, strength: float) -> Contestant:
+        """A trained model at a strength, with its cross-fitted row."""
+        from pyswarmopt_llm.searching.train_on_labels import by_folds
+
+        before = self.trained.models[name]
+        position = before.position * strength
+        fitting = self.trained.fittings[name]
+        items = self.job.objectives.items
+        compute = partial(by_folds, fitting, self.evaluator, items, strength)
+        row = self.scorer.trained(position, compute, strength)
+        patch = before.patch and before.patch.scaled(strength)
+        return Contestant(position, patch, True, row, strength)

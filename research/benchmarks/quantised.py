@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""What rounding to a file of few bits costs a search's result, and what `search --quantize` wins back.
+
+    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
+        --tasks demo --seeds 0 1 2 --formats q4_1 q4_0 q8_0 nf4
+    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
+        --tasks DATA/tasks/intent.json --experts EXPERTS/* --seeds 0 1 2 --formats q4_1 nf4
+    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl --table
+
+A line for each task, seed, format and method, with 1 or 0 for each test item:
+
+- ``base``: the base, rounded;
+- ``full``: the result of a search without a format, as it is served apart from its base (the ceiling);
+- ``rounded``: the same, merged and rounded;
+- ``strength``: the same at the one strength that is best on dev after rounding;
+- ``search``: the result of `search --quantize`.
+
+``slope`` is the forecast of `inspect --quantize` for ``full``. Lines that are there already are not computed
+again, and a run that was interrupted is resumed: the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from pyswarmopt_llm.api import resume, search
+from pyswarmopt_llm.cli.demo import demo_search
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.interfaces import Engine
+from pyswarmopt_llm.experts.adapter import read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.formats import find_format
+from pyswarmopt_llm.formats.survival import survival
+from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.searching.plan import STRENGTHS
+from pyswarmopt_llm.searching.prepare import Job, prepare
+
+METHODS = ("base", "full", "rounded", "strength", "search")
+
+
+@dataclass(frozen=True)
+class Line:
+    """An outcome.
+
+    Attributes:
+        task, seed, format, method: what was scored.
+        train: whether the searches trained on dev.
+        items: 1 or 0 for each test item, as text.
+        strength: factor of the model, if it was chosen.
+        slope: forecast for ``rounded``.
+    """
+
+    task: str
+    seed: int
+    format: str
+    method: str
+    train: str
+    items: str
+    strength: float | None = None
+    slope: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int, str, str, str]:
+        """What a line is of."""
+        return (self.task, self.seed, self.format, self.method, self.train)
+
+    @property
+    def score(self) -> float:
+        """Share of right answers."""
+        return self.items.count("1") / len(self.items)
+
+
+def result_of(config: SearchConfig) -> Mapping[str, Any]:
+    """The result of a finished, begun or new run."""
+    run = Path(config.out)
+    return (resume(run) if (run / "run.json").exists() else search(config)).result
+
+
+def test_items(result: Mapping[str, Any], name: str = "best") -> str:
+    """1 or 0 for each test item of a model in a result."""
+    (task,) = result["models"][name]["test"]["tasks"].values()
+    return "".join(str(round(value)) for value in unpack(task["items"]))
+
+
+class Rounded:
+    """Scores the result of a run, merged and rounded.
+
+    Args:
+        config: the search without a format.
+        name: the format.
+    """
+
+    def __init__(self, config: SearchConfig, name: str) -> None:
+        self._job: Job = prepare(replace(config, out=f"{config.out}-again", quantize=name))
+        self._patch = adapter_patch(config.base, f"{config.out}/best")
+
+    def items(self, split: str, strength: float) -> list[float]:
+        """The scores of the items of a split."""
+        engine: Engine = self._job.engine
+        self._job.load(self._patch.scaled(strength))
+        formats: dict[str, Any] = dict.fromkeys(self._job.tasks, "likelihood")
+        (utility,) = self._job.utilities(split, formats).values()
+        return list(utility(engine).per_item)
+
+    def strongest(self) -> float:
+        """The strength that is best on dev; of equal ones the least."""
+        return max(STRENGTHS, key=lambda strength: mean(self.items("dev", strength)))
+
+
+def forecast(config: SearchConfig, name: str) -> float:
+    """The slope that `inspect --quantize` prints for a run's result."""
+    adapter = read_adapter(f"{config.out}/best")
+    (found,) = survival(resolve_base(config.base), adapter, [find_format(name)])
+    return found.whole.slope
+
+
+def lines(config: SearchConfig, task: str, name: str, done: set[Any]) -> Iterator[Line]:
+    """The lines of a task, a seed and a format that are not there yet."""
+    asked = Line(task, config.seed, name, "", config.train, "")
+    left = [method for method in METHODS if replace(asked, method=method).key not in done]
+    if not left:
+        return
+    full = result_of(config)
+    if "full" in left:
+        yield replace(asked, method="full", items=test_items(full))
+    if {"rounded", "strength"} & set(left):
+        model = Rounded(config, name)
+        found = {"rounded": 1.0, "strength": model.strongest()}
+        for method in filter(left.__contains__, found):
+            items = "".join(str(round(v)) for v in model.items("test", found[method]))
+            slope = forecast(config, name) if method == "rounded" else None
+            line = replace(asked, method=method, items=items, slope=slope)
+            yield replace(line, strength=found[method])
+    if {"base", "search"} & set(left):
+        best = result_of(replace(config, quantize=name, out=f"{config.out}-{name}"))
+        strength = best["models"]["best"].get("strength")
+        yield replace(asked, method="search", items=test_items(best), strength=strength)
+        yield replace(asked, method="base", items=test_items(best, "base"))
+
+
+def config_of(task: str, seed: int, train: str, options: argparse.Namespace) -> SearchConfig:
+    """The search of a task and a seed, without a format."""
+    name = Path(task).stem
+    out = str(options.folder / f"{name}-{seed}-{train}")
+    if task == "demo":
+        return replace(demo_search(seed, Path(out)), train=train)
+    return SearchConfig(
+        base=options.base,
+        experts=tuple(options.experts),
+        tasks=(task,),
+        out=out,
+        dev=options.dev,
+        test=options.test,
+        scoring="likelihood",
+        seed=seed,
+        train=train,
+    )
+
+
+def read(file: Path) -> dict[Any, Line]:
+    """The lines of a file by key; none if it is not there."""
+    texts = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    found = [Line(**json.loads(text)) for text in texts]
+    return {line.key: line for line in found}
+
+
+def table(found: Mapping[Any, Line]) -> Iterator[str]:
+    """A row for each task, format and way of training: mean scores over seeds, and the share of the loss that
+    came back.
+    """
+    yield "| task | format | trained | seeds | " + " | ".join(METHODS) + " | back |"
+    yield "|---|---|---|---:|" + "---:|" * (len(METHODS) + 1)
+    for task, name, train in sorted({(one.task, one.format, one.train) for one in found.values()}):
+        rows = [
+            one
+            for one in found.values()
+            if (one.task, one.format, one.train) == (task, name, train)
+        ]
+        seeds = {one.seed for one in rows}
+        scores = {m: mean(one.score for one in rows if one.method == m) for m in METHODS}
+        lost = scores["full"] - scores["rounded"]
+        back = f"{(scores['search'] - scores['rounded']) / lost:.0%}" if lost > 0.01 else "-"
+        cells = [f"{scores[method]:.3f}" for method in METHODS]
+        yield f"| {task} | {name} | {train} | {len(seeds)} | {' | '.join(cells)} | {back} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--outcomes", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=["demo"])
+    parser.add_argument("--base", default="embedded:smollm2-135m")
+    parser.add_argument("--experts", nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--formats", nargs="+", default=["q4_1", "q4_0", "q8_0", "nf4"])
+    parser.add_argument("--train", nargs="+", default=["off"], choices=["off", "on"])
+    parser.add_argument("--dev", type=int, default=200)
+    parser.add_argument("--test", type=int, default=500)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.table:
+        print("\n".join(table(read(options.outcomes))))
+        return
+    for task in options.tasks:
+        for seed in options.seeds:
+            for train in options.train:
+                config = config_of(task, seed, train, options)
+                for name in options.formats:
+                    done = set(read(options.outcomes))
+                    for line in lines(config, Path(task).stem, name, done):
+                        if line.key in done:
+                            continue
+                        with options.outcomes.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(asdict(line)) + "\n")
+                        print(*line.key, f"{line.score:.3f}", line.strength or "", flush=True)
+
+
+if __name__ == "__main__":
+    main()
