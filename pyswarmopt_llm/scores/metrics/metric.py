@@ -62,7 +62,7 @@ class Metric:
             of each item or of all together, as a user's function does.
         plain: whether replies continue plain text, without a chat template.
         alone: whether each reply has a score of its own, without the model; not so for a function
-            that reads the model.
+            that reads the model, and for tokens, which are the model's.
         written: class of the `ItemsUtility` of written replies, like `Written`; None: that one.
         lower: whether lower is better, so that scores are stored and searched with the other sign.
         unit: unit of a score, in words; "" without one.

@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.use.evaluate import evaluate_model
 
 BOTH = "def both(reply):\n    return {'first': len(reply), 'last': reply.count('e')}\n"
@@ -104,6 +105,21 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
         evaluate_model("", str(run), "", run=str(run))
     found = evaluate_model("", None, "", run=str(run), metric="tokens")
     assert found.score.value < 0
+
+
+def test_tokens_alone_train_nothing_and_are_told_with_their_sign(
+    setting: Callable[..., SearchConfig], tmp_path: Path
+) -> None:
+    """A reply has no length without its model's tokenizer; training scores replies by themselves."""
+    items: list[Json] = [{"question": f"Tell {k}", "answer": "7"} for k in range(60)]
+    write_task(tmp_path / "a.json", items[:50], items[50:])
+    plan = make_plan(setting("tokens", train="auto"))
+    assert plan.config.train == "off"
+    assert plan.why["lower"] == "tokens: lower is better, so the scores have a minus sign"
+    with pytest.raises(UserError, match="unlike those of a; remove it"):
+        make_plan(setting("tokens", train="on"))
+    other = make_plan(setting("f1", train="auto"))
+    assert (other.config.train, "lower" in other.why) == ("on", False)
 
 
 class Counting(FakeEngine):
