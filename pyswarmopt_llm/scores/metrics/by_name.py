@@ -96,7 +96,7 @@ _METRICS = (
     ReplyMetric("chrf", text.chrf, module="sacrebleu"),
     ReplyMetric("rouge", text.rouge, module="rouge_score"),
     Metric("drift", scoring="likelihood", signed=True, lower=True, unit="nats"),
-    ReplyMetric("tokens", needs="nothing", signed=True, lower=True, unit="tokens", alone=False),
+    ReplyMetric("tokens", needs="nothing", signed=True, lower=True, unit="tokens"),
     ReplyMetric(
         "toxicity",
         needs="nothing",

@@ -62,7 +62,7 @@ class Metric:
             of each item or of all together, as a user's function does.
         plain: whether replies continue plain text, without a chat template.
         alone: whether each reply has a score of its own, without the model; not so for a function
-            that reads the model, and for tokens, which are the model's.
+            that reads the model.
         written: class of the `ItemsUtility` of written replies, like `Written`; None: that one.
         lower: whether lower is better, so that scores are stored and searched with the other sign.
         unit: unit of a score, in words; "" without one.
@@ -205,9 +205,16 @@ class Written:
             score = mean_of(found)
         return replace(score, answers=tuple(answers))
 
-    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The named numbers of each answer, if it has a score of its own."""
-        found = self._rated(answers, indices)
+    def parts(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> Parts:
+        """The named numbers of each answer, if it has a score of its own; `engine`: with the model that
+        wrote the answers, for a metric that needs it.
+        """
+        found = self._rated(answers, indices, engine)
         if isinstance(found, dict):
             raise TypeError("the metric gives one number for all answers")
         return found
@@ -244,9 +251,14 @@ class Written:
             values.append(float(f"{fmean(cast(Named, found).values()):.6g}"))
         return Whole(len(places), tuple(values))
 
-    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
-        """The value of each answer: the mean of its named numbers."""
-        return [fmean(row.values()) for row in self.parts(answers, indices)]
+    def judge(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> list[float]:
+        """The value of each answer: the mean of its named numbers; see `parts`."""
+        return [fmean(row.values()) for row in self.parts(answers, indices, engine)]
 
 
 class OfModel:

@@ -107,19 +107,12 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
     assert found.score.value < 0
 
 
-def test_tokens_alone_train_nothing_and_are_told_with_their_sign(
-    setting: Callable[..., SearchConfig], tmp_path: Path
-) -> None:
-    """A reply has no length without its model's tokenizer; training scores replies by themselves."""
-    items: list[Json] = [{"question": f"Tell {k}", "answer": "7"} for k in range(60)]
-    write_task(tmp_path / "a.json", items[:50], items[50:])
-    plan = make_plan(setting("tokens", train="auto"))
-    assert plan.config.train == "off"
+def test_a_minus_sign_is_explained(setting: Callable[..., SearchConfig]) -> None:
+    plan = make_plan(setting("tokens"))
     assert plan.why["lower"] == "tokens: lower is better, so the scores have a minus sign"
-    with pytest.raises(UserError, match="unlike those of a; remove it"):
-        make_plan(setting("tokens", train="on"))
-    other = make_plan(setting("f1", train="auto"))
-    assert (other.config.train, "lower" in other.why) == ("on", False)
+    for metrics in (("f1",), ("f1", "tokens")):
+        more: Json = {"combine": "weighted:1,1"} if len(metrics) > 1 else {}
+        assert "lower" not in make_plan(setting(*metrics, **more)).why
 
 
 class Counting(FakeEngine):
