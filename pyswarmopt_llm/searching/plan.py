@@ -25,9 +25,7 @@ from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
-# With `quantize`: factors of a model's change that are tried, and mixtures that reach this stage.
-STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
-FINALISTS = 3
+STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)  # with `quantize`: factors of a model's change that are tried
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ class Plan:
     def rounded_models(self) -> int:
         """The most models that are scored on dev as a format holds them, before the result is."""
         trained = len(STRENGTHS) + 2 if self.trains else 0
-        return FINALISTS * len(STRENGTHS) + len(self.config.experts) + trained
+        return len(STRENGTHS) + len(self.config.experts) + trained
 
     @cached_property
     def roundings(self) -> int:

@@ -1,5 +1,5 @@
-"""The last stage of a search for a file of few bits (`quantize`): its best models are scored as the format
-holds them, at several strengths, and the best of these is the result.
+"""The last stage of a search for a file of few bits (`quantize`): its result is scored as the format holds
+it, at several strengths, and the best strength is kept.
 
 Candidates are compared before rounding. On a base that lies on the format's grid every expert alone
 rounds to about the base, so rounded candidates would all score alike, and a search could learn nothing
@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.searching.find import Explored, Trained
-from pyswarmopt_llm.searching.plan import FINALISTS, STRENGTHS
+from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
@@ -28,7 +27,7 @@ PHASE = "rounded"  # of the rows
 def choose_rounded(
     job: Job, run: RunDirectory, found: Explored, trained: Trained
 ) -> tuple[Explored, Trained]:
-    """Score the finalists as the format holds them, and choose the best.
+    """Score the result as the format holds it at each strength, and keep the best.
 
     Args:
         job: the search, with a format.
@@ -39,13 +38,13 @@ def choose_rounded(
     Returns:
         The same with rounded models, and scores of these.
     """
-    job.tell(note(f"the best models are scored as {job.config.quantize} holds them"))
+    job.tell(note(f"the result is scored as {job.config.quantize} holds it, at several strengths"))
     evaluator = job.evaluator("dev", found.answer_formats, rounded=True)
     stage = _Stage(job, evaluator, Scorer(run, evaluator, PHASE, job.tell), trained)
     vertices = list(job.pool.space.vertices())
     experts = stage.scorer.score(vertices, 0)
     alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
-    mixture = _best([*stage.mixtures(finalists(found)), *alone])
+    mixture = _best([*stage.mixtures(found.chosen.position), *alone])
     models = stage.models()
     best = mixture
     if trained.best.trained:
@@ -61,17 +60,6 @@ def choose_rounded(
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
-
-
-def finalists(found: Explored) -> list[Tensor]:
-    """The positions of the best mixtures, (D,) each: the chosen one, then those of the highest values."""
-    rows = sorted(found.scorer.rows, key=lambda row: -row.value)
-    positions = [found.chosen.position]
-    for row in rows:
-        position = torch.tensor(row.coefficients, dtype=torch.float64)
-        if len(positions) < FINALISTS and not any(map(position.equal, positions)):
-            positions.append(position)
-    return positions
 
 
 def _best(contestants: list[Contestant]) -> Contestant:
@@ -95,13 +83,13 @@ class _Stage:
     scorer: Scorer
     trained: Trained
 
-    def mixtures(self, positions: list[Tensor]) -> list[Contestant]:
-        """Mixtures at each strength."""
-        stronger = [(p * strength, strength) for p in positions for strength in STRENGTHS]
-        rows = self.scorer.score([position for position, _ in stronger], 0)
+    def mixtures(self, position: Tensor) -> list[Contestant]:
+        """The mixture at each strength."""
+        stronger = [position * strength for strength in STRENGTHS]
+        rows = self.scorer.score(stronger, 0)
         return [
             Contestant(position, dev=row, strength=strength)
-            for (position, strength), row in zip(stronger, rows, strict=True)
+            for position, row, strength in zip(stronger, rows, STRENGTHS, strict=True)
         ]
 
     def strengths(self, name: str) -> list[Contestant]:

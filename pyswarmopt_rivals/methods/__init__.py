@@ -1,11 +1,11 @@
 """Baselines: the published ways to combine LoRA experts, in three tables.
 
 `METHODS` are fixed rules, which need no more than a seed. `SEARCHING` methods score candidates or
-read texts through a `method.Trial`, provided by `swarm-llm compare` and `merge`. `ENSEMBLES` run
-all experts on every item instead of merging them.
+read texts through a `bench.BudgetedBench`, provided by `swarm-llm compare` and `merge`. `ENSEMBLES`
+run all experts on every item instead of merging them.
 
-To add one: a function ``settings -> Merged`` (for an ensemble ``-> Answerer``) in a file, a
-line in `functions`, and one in a table. Importing this package loads no torch, so ``--help`` can show the tables.
+To add one: a function ``settings -> Merged`` (for an ensemble ``-> Answerer``) in a file, a line in
+`functions`, and one in a table. Importing this package loads no torch, so ``--help`` can show the tables.
 
 Example:
     >>> load_method("ties").density

@@ -205,9 +205,16 @@ class Written:
             score = mean_of(found)
         return replace(score, answers=tuple(answers))
 
-    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The named numbers of each answer, if it has a score of its own."""
-        found = self._rated(answers, indices)
+    def parts(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> Parts:
+        """The named numbers of each answer, if it has a score of its own; `engine`: with the model that
+        wrote the answers, for a metric that needs it.
+        """
+        found = self._rated(answers, indices, engine)
         if isinstance(found, dict):
             raise TypeError("the metric gives one number for all answers")
         return found
@@ -244,9 +251,14 @@ class Written:
             values.append(float(f"{fmean(cast(Named, found).values()):.6g}"))
         return Whole(len(places), tuple(values))
 
-    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
-        """The value of each answer: the mean of its named numbers."""
-        return [fmean(row.values()) for row in self.parts(answers, indices)]
+    def judge(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> list[float]:
+        """The value of each answer: the mean of its named numbers; see `parts`."""
+        return [fmean(row.values()) for row in self.parts(answers, indices, engine)]
 
 
 class OfModel:

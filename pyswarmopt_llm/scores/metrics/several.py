@@ -10,9 +10,8 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, PROMPTS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.own import is_function
-from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.metric import Metric, Named, Parts, Written
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.load import load_task
@@ -22,25 +21,22 @@ FindMetrics = Callable[..., dict[str, Metric]]  # see `objectives.find_metrics`
 
 
 class ReplyLength(Written):
-    """A `Utility`: the tokens of each reply, thoughts included, with a negative sign."""
+    """A `Utility`: the tokens of each reply, thoughts included, with a negative sign; by the tokenizer of
+    the model that wrote it, of several models the mean.
+    """
 
-    def answers(self, engine: Engine, indices: Sequence[int] | None = None) -> list[str]:
-        """The model's greedy answers; from here on its tokenizer counts."""
-        self._engine = engine
-        return super().answers(engine, indices)
-
-    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at `indices`; see `Utility`."""
-        answers = self.answers(engine, indices)
-        return replace(score_of(self.judge(answers)), answers=tuple(answers))
-
-    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The length of each answer, by the tokenizer of the model that wrote it; of several models,
-        the mean.
-        """
-        count = self._engine.count_tokens
-        models = max(len(self._engine.members), 1)
-        return [{"": (count("") - count(text)) / models} for text in answers]
+    def _rated(
+        self,
+        answers: Sequence[str],
+        indices: Sequence[int] | None = None,
+        engine: Engine | None = None,
+    ) -> Parts:
+        """See `Written`."""
+        if engine is None:
+            raise TypeError("the length of a reply depends on the engine; pass it")
+        models = max(len(engine.members), 1)
+        nothing = engine.count_tokens("")
+        return [{"": (nothing - engine.count_tokens(text)) / models} for text in answers]
 
 
 def entry_of(

@@ -173,7 +173,7 @@ def _delimited(path: Path) -> Table:
 
 
 def separator_of(header: str, suffix: str) -> str:
-    """What stands between the names in the first line of a CSV or TSV file.
+    r"""What stands between the names in the first line of a CSV or TSV file.
 
     Example:
         >>> separator_of("a;b;c", ".csv"), separator_of("a, or b\tc", ".tsv")

@@ -125,7 +125,8 @@ def _answered(
     for model, patch in models.items():
         job.load(patch)
         replies = utility.answers(job.engine)
-        for row, text, named in zip(rows, replies, utility.parts(replies), strict=True):
+        parts = utility.parts(replies, engine=job.engine)
+        for row, text, named in zip(rows, replies, parts, strict=True):
             reply = {
                 "model": model,
                 "text": storable(text),

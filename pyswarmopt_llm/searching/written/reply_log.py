@@ -189,7 +189,7 @@ class ReplyLog:
         scores: list[float] = []
         for task, (numbers, _) in self._asked.items():
             said = texts[numbers.start : numbers.stop]
-            for score in self.tasks[task].judge(said):
+            for score in self.tasks[task].judge(said, engine=self._engine):
                 scores.append(float(f"{round(score, 12):.12g}"))
         return Replies(texts, [reply.cut for reply in replies], scores)
 

@@ -1,6 +1,6 @@
 """Methods that look inside the loaded model: Fisher merging, RegMean and AdaMerging.
 
-Their prompts come from `Trial.prompts`: the first 200 of each expert's own data, without answers,
+Their prompts come from `BudgetedBench.prompts`: the first 200 of each expert's own data, without answers,
 where the papers use training inputs; without data the dev questions serve for all experts. A look
 at a prompt costs an item evaluation, with gradients `PASSES`.
 """

@@ -25,7 +25,7 @@ from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.searching.decide import make_plan
-from pyswarmopt_llm.searching.plan import FINALISTS, STRENGTHS
+from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.tools.export import export_model
 from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.evaluate import evaluate
@@ -73,11 +73,11 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
     assert f"as {F} holds it" in (Path(config.out) / "report.html").read_text()
 
 
-def test_the_best_rounded_finalist_is_returned(config: SearchConfig) -> None:
+def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
     found: Any = search(config).result
     rows = history(Path(config.out))
     late = [row for row in rows if row["phase"] == "rounded"]
-    assert len(late) <= len(config.experts) + FINALISTS * len(STRENGTHS)
+    assert len(late) <= len(config.experts) + len(STRENGTHS)
     assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
     mixtures = [row for row in late if found["best_dev"] == row["value"]]
     assert found["best_dev"] == max(row["value"] for row in late)
@@ -159,7 +159,7 @@ def test_the_dry_run_counts_rounded_models(
         json.loads(swarm_llm(capsys, *words, *more)[1]) for more in ((), ("--quantize", F))
     )
     assert {"rounded", "rounding"} <= planned["phases"].keys() - plain["phases"].keys()
-    most = FINALISTS * len(STRENGTHS) + len(config.experts)
+    most = len(STRENGTHS) + len(config.experts)
     assert planned["passes"] == plain["passes"] + most * planned["examples"][0]
 
 

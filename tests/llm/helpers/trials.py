@@ -28,16 +28,16 @@ def flat(patch: Patch) -> torch.Tensor:
 
 
 class NearTo:
-    """A `Trial` whose loss is the squared distance to `target`, and whose items are coordinates
+    """A `BudgetedBench` whose loss is the squared distance to `target`, and whose items are coordinates
     that are near enough.
 
     Attributes:
         seen: what was scored, in order.
     """
 
-    def __init__(self, target: torch.Tensor, answer_formats: int, items: int = 20) -> None:
+    def __init__(self, target: torch.Tensor, scores: int, items: int = 20) -> None:
         self.target, self.items, self.spent = target, items, 0
-        self.budget = answer_formats * items
+        self.budget = scores * items
         self.seen: list[torch.Tensor] = []
         self.model: Any = None
         self.tokenizer: Any = None

@@ -32,7 +32,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.run.record import Store
 from pyswarmopt_llm.scores import choices
-from pyswarmopt_llm.scores.metrics.by_name import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.prepare import prepare
@@ -170,6 +170,16 @@ def test_replies_to_two_tasks_are_kept_and_a_damaged_line_is_named(
         letters = [len({*text}) for text in row["replies"]]
         assert [*log.row(sample).tasks["few"].per_item] == [-n for n in letters[:DEV]]
         assert [*log.row(sample).tasks["more"].per_item] == [n / 2 for n in letters[DEV:]]
+
+
+def test_the_length_of_a_reply_is_a_score_to_train_on(config: SearchConfig) -> None:
+    """Its metric counts with the tokenizer of the engine that wrote the reply."""
+    engine, (few,) = opened(config)
+    tokens = find_metric("tokens", new_tokens=5).on(few.items, "generate", engine.chat, None)
+    log = ReplyLog(engine, {"tokens": tokens}, arithmetic, Store(None), seed=0)
+    replies = log.greedy(ReplyWriter("base", Patch()))
+    encoded = engine.tokenizer(replies.replies, add_special_tokens=False)["input_ids"]
+    assert replies.scores == [-len(ids) for ids in encoded] and min(replies.scores) < 0
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ NAMES = (
 
 
 class Resident:
-    """A `Trial` on a tiny model: the loss is the engine's own."""
+    """A `BudgetedBench` on a tiny model: the loss is the engine's own."""
 
     def __init__(self, engine: TransformersEngine, choices: list[Choices], budget: int) -> None:
         self.engine, self.model = engine, engine.model
