@@ -9,6 +9,7 @@ No gradient shows this, since rounding is flat almost everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -52,14 +54,23 @@ def choose_rounded(
         best = _best([models["trained"], mixture])
     if trained.models:
         models["mixture"] = mixture
+    single = _best_single(experts, found.single)
+    if single != found.single:
+        models.pop("expert_tuned", None)  # made from another expert
     rounded = replace(
         found,
         chosen=mixture,
         experts=experts,
+        single=single,
         scorer=stage.scorer,
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
+
+
+def _best_single(experts: Sequence[Row], before: int) -> int:
+    """The number of the best rounded expert; of equal ones the best before rounding, then the first."""
+    return max(range(len(experts)), key=lambda number: (experts[number].value, number == before))
 
 
 def _best(contestants: list[Contestant]) -> Contestant:
