@@ -9,9 +9,11 @@ No gradient shows this, since rounding is flat almost everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
@@ -44,11 +46,11 @@ def choose_rounded(
     vertices = list(job.pool.space.vertices())
     experts = stage.scorer.score(vertices, 0)
     alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
-    mixture = _best([*stage.mixtures(found.chosen.position), *alone])
+    mixture = _best([strongest(stage.mixtures(found.chosen.position)), *alone])
     models = stage.models()
     best = mixture
     if trained.best.trained:
-        models["trained"] = _best(stage.strengths("trained"))
+        models["trained"] = strongest(stage.strengths("trained"))
         best = _best([models["trained"], mixture])
     if trained.models:
         models["mixture"] = mixture
@@ -60,6 +62,22 @@ def choose_rounded(
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
+
+
+def strongest(contestants: Sequence[Contestant]) -> Contestant:
+    """The strength with the best score on dev, each averaged with its neighbours.
+
+    Scores change smoothly with the strength, while a few dozen items make single ones noisy. Of equal
+    ones the least strength is returned.
+
+    Args:
+        contestants: a model at each strength, in ascending order, scored on dev.
+    """
+    values = np.array([one.dev.value if one.dev else 0.0 for one in contestants])
+    near = np.convolve(values, np.ones(3), "same") / np.convolve(
+        np.ones_like(values), np.ones(3), "same"
+    )
+    return contestants[int(near.argmax())]
 
 
 def _best(contestants: list[Contestant]) -> Contestant:
