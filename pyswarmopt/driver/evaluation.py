@@ -239,13 +239,11 @@ class Evaluator(StateRecord):
 
     def _replay_many(self, rows: Floats) -> list[Value] | None:
         """The replayed values of points, (m, D); None unless there is one for each."""
-        values: list[Value] = []
-        for x in rows:
-            heard = self._replay(x)
-            if heard is None:
-                return None
-            values.append(self.value(heard, forgives=True))
-        return values
+        heard = [self._replay(x) for x in rows]
+        outcomes = [each for each in heard if each is not None]
+        if len(outcomes) < len(rows):
+            return None
+        return [self.value(each, forgives=True) for each in outcomes]
 
     def _read_many(self, outcome: CallOutcome, rows: Floats, forgives: bool = False) -> list[Value]:
         if outcome.error is not None:

@@ -18,6 +18,8 @@ from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import Evaluated, Judge
 from pyswarmopt.driver.options import Problem
 
+MOST_REPEATS = 20  # after so many known or pending points in a row it waits for a value
+
 
 class Loop:
     """Asks, has points evaluated, and tells.
@@ -76,16 +78,21 @@ class Loop:
         at once. Calls under way at the end continue into the next iteration.
         """
         began = self.optimizer.rounds
+        repeats = 0
         while self.optimizer.rounds == began and not self.optimizer.stop():
+            busy = self._evaluator.workers.busy
             ticket = None
-            if self._evaluator.free:
+            if self._evaluator.free and (repeats < MOST_REPEATS or not busy):
                 ticket = self.next_ticket()
             if ticket is not None:
                 x = self.take_up(ticket)
+                repeats += 1
                 if x is not None:
                     self._evaluator.send(x)
-            elif self._evaluator.workers.busy:
+                    repeats = 0
+            elif busy:
                 self.hear()
+                repeats = 0
             else:
                 break  # budget or time is used up
 

@@ -23,10 +23,10 @@ def steps(x):
     return float(np.floor(3 * np.abs(x)).sum())
 
 
-def searched(fun, **options):
+def searched(fun, bounds=BOX, **options):
     """The points that were evaluated, in their order, and the result."""
     watched = Watched(fun)
-    return watched.points, pso.minimize(watched, BOX, seed=1, **options)
+    return watched.points, pso.minimize(watched, bounds, seed=1, **options)
 
 
 @pytest.mark.parametrize("fun", [valley, steps])
@@ -61,6 +61,14 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
     assert events(resumed) == events(never_killed)
     # the best once more, then what was open, then the others
     assert np.array_equal(points[1:], every[len(every) - len(points) + 1 :])
+
+
+def test_where_all_other_points_are_known_it_waits_for_those_under_way():
+    """It proposed known points and the pending one for ever, and heard no answer."""
+    box = [(0, 1)] * 2
+    points, r = searched(steps, bounds=box, integrality=[1, 1], asynchronous=True, workers=InTurn())
+    assert {tuple(x) for x in points} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert r.fun == 0 and "exhausted" in r.stop
 
 
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point

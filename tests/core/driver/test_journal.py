@@ -94,6 +94,33 @@ def test_a_batch_is_kept_too(tmp_path):
 
 
 @pytest.mark.usefixtures("rarely")
+def test_a_batch_that_is_kept_in_part_is_called_again_and_counts_once(tmp_path):
+    """The failures of its kept answers counted twice."""
+
+    def half_fails(x):
+        return np.where(x[:, 0] > 0, np.nan, bowls(x))
+
+    options = {"recipe": "constriction", "population": 8, "vectorized": True, "max_evals": 41}
+    path, calls = tmp_path / "c.npz", []
+
+    def dies(x):
+        calls.append(len(x))
+        if len(calls) == 3:
+            raise Death
+        return half_fails(x)
+
+    with pytest.raises(Death):
+        pso.minimize(dies, BOX, seed=1, checkpoint=path, **options)
+    journal = Journal(path.with_name("c.npz.journal"))
+    journal.load(after=0)
+    journal._write_anew(list(journal.replayed)[:-1])
+    resumed = pso.minimize(half_fails, BOX, seed=1, checkpoint=path, **options)
+    whole = pso.minimize(half_fails, BOX, seed=1, **options)
+    assert resumed.failures == whole.failures
+    assert (resumed.fun, resumed.nfev) == (whole.fun, whole.nfev)
+
+
+@pytest.mark.usefixtures("rarely")
 def test_failures_are_kept_with_their_kind(tmp_path):
     def fails(x):
         if x[0] > 1:
