@@ -78,20 +78,22 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
 
 
 def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
+    plain = replace(config, quantize=None, out=f"{config.out}-plain")
+    mixture = np.array(list(search(plain).result["coefficients"].values()))
     found: Any = search(config).result
     rows = history(Path(config.out))
     late = [row for row in rows if row["phase"] == "rounded"]
     assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
-    alone, stronger = late[:3], late[3:]
-    assert len(stronger) == len(STRENGTHS)
+    at = {tuple(row["coefficients"]): row["value"] for row in late}
+    assert at.keys() <= {*map(tuple, np.eye(3)), *(tuple(mixture * s) for s in STRENGTHS)}
     # of the strengths the one whose score is best with its neighbours'
-    near = [mean(row["value"] for row in stronger[max(i - 1, 0) : i + 2]) for i in range(5)]
-    best = max([stronger[near.index(max(near))], *alone], key=lambda row: row["value"])
-    assert found["best_dev"] == best["value"]
-    assert list(found["coefficients"].values()) == best["coefficients"]
+    values = [at[tuple(mixture * strength)] for strength in STRENGTHS]
+    near = [mean(values[max(i - 1, 0) : i + 2]) for i in range(len(values))]
+    chosen = tuple(mixture * STRENGTHS[near.index(max(near))])
+    best = max([chosen, *map(tuple, np.eye(3))], key=at.__getitem__)
+    assert found["best_dev"] == at[best]
+    assert tuple(found["coefficients"].values()) == best
     # candidates are proposed before rounding: those of a search without a format
-    plain = replace(config, quantize=None, out=f"{config.out}-plain")
-    search(plain)
     before = [row for row in history(Path(plain.out)) if row["phase"] == "search"]
     assert [row for row in rows if row["phase"] == "search"] == before
 
