@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -54,10 +55,14 @@ def choose_rounded(
         best = _best([models["trained"], mixture])
     if trained.models:
         models["mixture"] = mixture
+    single = _best_single(experts, found.single)
+    if single != found.single:
+        models.pop("expert_tuned", None)  # made from another expert
     rounded = replace(
         found,
         chosen=mixture,
         experts=experts,
+        single=single,
         scorer=stage.scorer,
         searched=len(found.scorer.rows),
     )
@@ -74,10 +79,15 @@ def strongest(contestants: Sequence[Contestant]) -> Contestant:
         contestants: a model at each strength, in ascending order, scored on dev.
     """
     values = np.array([one.dev.value if one.dev else 0.0 for one in contestants])
-    near = np.convolve(values, np.ones(3), "same") / np.convolve(
-        np.ones_like(values), np.ones(3), "same"
-    )
-    return contestants[int(near.argmax())]
+    window = np.ones(3)
+    sums = np.convolve(values, window, "same")
+    counts = np.convolve(np.ones_like(values), window, "same")
+    return contestants[int((sums / counts).argmax())]
+
+
+def _best_single(experts: Sequence[Row], before: int) -> int:
+    """The number of the best rounded expert; of equal ones the best before rounding, then the first."""
+    return max(range(len(experts)), key=lambda number: (experts[number].value, number == before))
 
 
 def _best(contestants: list[Contestant]) -> Contestant:

@@ -98,6 +98,14 @@ def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
     assert [row for row in rows if row["phase"] == "search"] == before
 
 
+def test_the_best_expert_is_the_best_after_rounding(words_search: MakeSearch) -> None:
+    """Before rounding it is another one, on the machine that this was written on."""
+    how: dict[str, Any] = {"space": "delta", "quantize": "q4_1", "dtype": "float32"}
+    found: Any = search(words_search(23, 16, scoring="likelihood", max_iter=0, **how)).result
+    experts = {name: model["dev"]["value"] for name, model in found["experts"].items()}
+    assert experts[found["best_single"]] == max(experts.values()) == found["best_single_dev"]
+
+
 def test_baselines_are_rounded_too(config: SearchConfig) -> None:
     found: Any = search(config).result
     model, tokenizer = load_tiny(Path(config.base))

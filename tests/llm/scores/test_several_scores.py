@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.use.evaluate import evaluate_model
 
 BOTH = "def both(reply):\n    return {'first': len(reply), 'last': reply.count('e')}\n"
@@ -104,6 +105,14 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
         evaluate_model("", str(run), "", run=str(run))
     found = evaluate_model("", None, "", run=str(run), metric="tokens")
     assert found.score.value < 0
+
+
+def test_a_minus_sign_is_explained(setting: Callable[..., SearchConfig]) -> None:
+    plan = make_plan(setting("tokens"))
+    assert plan.why["lower"] == "tokens: lower is better, so the scores have a minus sign"
+    for metrics in (("f1",), ("f1", "tokens")):
+        more: Json = {"combine": "weighted:1,1"} if len(metrics) > 1 else {}
+        assert "lower" not in make_plan(setting(*metrics, **more)).why
 
 
 class Counting(FakeEngine):

@@ -22,6 +22,7 @@ from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run import directory
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.run.result import Model, Outcome, Scores
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
@@ -129,7 +130,11 @@ ENDS = np.array([[0.1, -50.0, 0.0], [0.6, -45.0, -0.3]])  # base and best expert
     ("floors", "number", "says"),
     [
         ({}, 2, "tokens at most 50 and drift at most 0.3, no worse than base or best expert"),
-        ({"drift": -0.4}, 1, "tokens at most 50 and drift at most 0.4, as given"),
+        (
+            {"drift": -0.4},
+            1,
+            "drift at most 0.4, as given; tokens no worse than base or best expert",
+        ),
         ({"drift": -1.0, "tokens": -60.0}, 0, "the best right with tokens at most 60 and drift at"),
         ({"right": 0.95}, 1, "no point has right at least 0.95 and tokens at most 50 and drift"),
         ({"right": 0.8, "tokens": -10.0}, 2, "at most 0.3; the nearest misses right by 0.3"),
@@ -233,6 +238,24 @@ def test_another_point_becomes_the_result(run: Path) -> None:
     assert choose_point(run, result["chosen"]).result["coefficients"] == result["coefficients"]
     with pytest.raises(UserError, match="has no point 17; choose one of 1 to"):
         choose_point(run, 17)
+
+
+def test_a_choice_that_is_killed_leaves_an_unfinished_run(
+    run: Path, setting: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never one point's files with another one's scores, whatever of the two was written."""
+
+    def killed(file: Path, content: Any) -> None:
+        raise KeyboardInterrupt
+
+    front = len(json.loads((run / "result.json").read_text())["front"])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(directory, "write_json", killed)
+        choose_point(run, front)
+    with pytest.raises(UserError, match="is not finished; continue it with"):
+        choose_point(run, front)
+    resume(run, allowed=setting().metrics[:2])
+    ends_as(run, Path(setting().out))
 
 
 def test_a_run_without_a_front_has_no_points(setting: Callable[..., SearchConfig]) -> None:
