@@ -150,7 +150,7 @@ def config_of(task: str, seed: int, train: str, options: argparse.Namespace) -> 
     name = Path(task).stem
     out = str(options.folder / f"{name}-{seed}-{train}")
     if task == "demo":
-        return replace(demo_search(seed, Path(out)), train=train)
+        return replace(demo_search(seed, Path(out), full=True), train=train)
     return SearchConfig(
         base=options.base,
         experts=tuple(options.experts),
