@@ -241,8 +241,7 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        even = linear or (config.front and request.knob)
-        return _by_model(method, particles, "even" if even else "segments", proposals)
+        return _by_model(method, particles, "even" if linear else "segments", proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"

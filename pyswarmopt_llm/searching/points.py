@@ -133,7 +133,7 @@ def point_of(objectives: Objectives, name: str, model: Model) -> dict[str, Any]:
             sign = -1 if metric is not None and metric.lower else 1
             ends = score_interval(outcome, *_shape(objectives, task, split))
             if ends and sign < 0:
-                ends = (max(-ends[1], 0.0), max(-ends[0], 0.0))  # tokens and nats
+                ends = (max(0.0, -ends[1]), max(0.0, -ends[0]))  # tokens and nats
             told = {"value": sign * outcome.value + 0.0, "interval": ends}
             point.setdefault(split, {})[task] = told
     return point

@@ -29,6 +29,7 @@ from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.front import FrontProcess, FrontProposer, ahead, choose, free_boxes
 from pyswarmopt_llm.searching.points import different, spread
 from pyswarmopt_llm.searching.prepare import Contestant
@@ -238,6 +239,17 @@ def test_another_point_becomes_the_result(run: Path) -> None:
     assert choose_point(run, result["chosen"]).result["coefficients"] == result["coefficients"]
     with pytest.raises(UserError, match="has no point 17; choose one of 1 to"):
         choose_point(run, 17)
+
+
+def test_half_a_position_is_half_an_expert_only_where_changes_are_linear(
+    setting: Callable[..., SearchConfig],
+) -> None:
+    """Half of both factors is a quarter of their product."""
+    assert make_plan(setting()).knob
+    found = search(setting("factor", space="factor", proposals=2))
+    assert not [name for name in found.result["models"] if name.startswith("knob/")]
+    assert found.result["chosen"]
+    assert "at strength" not in (found.run / "report.html").read_text()
 
 
 def test_a_choice_that_is_killed_leaves_an_unfinished_run(
