@@ -132,7 +132,7 @@ def main() -> None:
     items = load_task(args.task, allow_overlap=True).dev
     for size in args.sizes:
         n_particles, n_items = (int(part) for part in size.split("x"))
-        for scoring in args.answer_formats:
+        for scoring in args.scorings:
             report(engine, space, items[:n_items], scoring, n_particles, args.rounds)
 
 

@@ -142,6 +142,8 @@ def choose(path: Path, number: int) -> SearchResult:
         shutil.rmtree(fresh, ignore_errors=True)  # of an earlier, interrupted call
         shutil.copytree(path / FRONT / str(number), fresh)
         (fresh / "README.md").unlink(missing_ok=True)
+        # without it the run is unfinished: a killed call never leaves one point's files and another's scores
+        (path / "result.json").unlink()
         shutil.rmtree(path / "best")
         fresh.rename(path / "best")
         content = result.with_point(number)

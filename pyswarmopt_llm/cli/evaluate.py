@@ -101,20 +101,32 @@ def _record(result: EvalResult, model: tuple[str, str | None]) -> dict[str, Any]
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     """Two models on the same items."""
     from pyswarmopt_llm.report.against import against_lines
+    from pyswarmopt_llm.report.phrases import turned
     from pyswarmopt_llm.use.evaluate import evaluate_against
 
     result = evaluate_against(config, on_items)
     one, other = result.results
+    pair = result.paired
+    if pair is not None and one.lower:
+        pair = turned(pair)
     record = {
         **_record(one, result.models[0]),
         "split": config.split,
         "against": _record(other, result.models[1]),
-        "paired": result.paired and asdict(result.paired),
+        "paired": pair and asdict(pair),
         "wins": result.wins and asdict(result.wins),
-        "gained": result.gained,
-        "lost": result.lost,
+        "gained": _as_read(result.gained, one.lower),
+        "lost": _as_read(result.lost, one.lower),
     }
     return list(against_lines(result, config.split)), record, one.note
+
+
+def _as_read(rows: Sequence[dict[str, Any]], lower: bool) -> list[dict[str, Any]]:
+    """Examples with their values as people read them, which are stored with the other sign if lower is
+    better.
+    """
+    sign = -1.0 if lower else 1.0
+    return [row | {"values": [sign * value + 0.0 for value in row["values"]]} for row in rows]
 
 
 def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:

@@ -171,8 +171,8 @@ def prompt_problems(info: AdapterInfo, base: BaseModel) -> Iterator[str]:
         )
     elif theirs is not None and theirs != ours:
         yield (
-            f"its tokenizer has another chat template than {base.spec}, whose template is used; if it "
-            "was trained with its own, put that into the base model's tokenizer"
+            f"its chat template differs from that of {base.spec}, which is used; if it was trained with "
+            "its own, put that into the base model's tokenizer"
         )
     if unknown := info.config.unknown:
         yield (

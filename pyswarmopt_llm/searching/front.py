@@ -327,8 +327,8 @@ def choose(
     if fits.any():
         numbers = np.flatnonzero(fits)
         number = int(numbers[values[numbers, 0].argmax()])
-        whose = "as given" if floors else "no worse than base or best expert"
         stated = bounds_text(names, limits, lower)
+        whose = _whose(names, floors)
         return Choice(number, f"the best {names[0]} with {stated}, {whose}")
     wide = np.where(np.ptp(values, axis=0) > 0, np.ptp(values, axis=0), 1.0)
     short = np.maximum(limits - values, 0.0) / wide
@@ -338,6 +338,15 @@ def choose(
     return Choice(
         number, f"no point has {bounds_text(names, limits, lower)}; the nearest misses {off}"
     )
+
+
+def _whose(names: Sequence[str], floors: Mapping[str, float]) -> str:
+    """Where the limits come from, in words."""
+    own = "no worse than base or best expert"
+    if not floors:
+        return own
+    rest = [name for name in names[1:] if name not in floors]
+    return f"as given; {' and '.join(rest)} {own}" if rest else "as given"
 
 
 def bounds_text(names: Sequence[str], limits: Floats, lower: Sequence[str]) -> str:

@@ -9,13 +9,16 @@ No gradient shows this, since rounding is flat almost everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.run.directory import RunDirectory
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -44,22 +47,47 @@ def choose_rounded(
     vertices = list(job.pool.space.vertices())
     experts = stage.scorer.score(vertices, 0)
     alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
-    mixture = _best([*stage.mixtures(found.chosen.position), *alone])
+    mixture = _best([strongest(stage.mixtures(found.chosen.position)), *alone])
     models = stage.models()
     best = mixture
     if trained.best.trained:
-        models["trained"] = _best(stage.strengths("trained"))
+        models["trained"] = strongest(stage.strengths("trained"))
         best = _best([models["trained"], mixture])
     if trained.models:
         models["mixture"] = mixture
+    single = _best_single(experts, found.single)
+    if single != found.single:
+        models.pop("expert_tuned", None)  # made from another expert
     rounded = replace(
         found,
         chosen=mixture,
         experts=experts,
+        single=single,
         scorer=stage.scorer,
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
+
+
+def strongest(contestants: Sequence[Contestant]) -> Contestant:
+    """The strength with the best score on dev, each averaged with its neighbours.
+
+    Scores change smoothly with the strength, while a few dozen items make single ones noisy. Of equal
+    ones the least strength is returned.
+
+    Args:
+        contestants: a model at each strength, in ascending order, scored on dev.
+    """
+    values = np.array([one.dev.value if one.dev else 0.0 for one in contestants])
+    window = np.ones(3)
+    sums = np.convolve(values, window, "same")
+    counts = np.convolve(np.ones_like(values), window, "same")
+    return contestants[int((sums / counts).argmax())]
+
+
+def _best_single(experts: Sequence[Row], before: int) -> int:
+    """The number of the best rounded expert; of equal ones the best before rounding, then the first."""
+    return max(range(len(experts)), key=lambda number: (experts[number].value, number == before))
 
 
 def _best(contestants: list[Contestant]) -> Contestant:

@@ -296,7 +296,7 @@ def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | Non
     except (OSError, SafetensorError):  # of the disk: `atomic_directory` names the output
         raise
     except Exception as error:
-        why = f"transformers cannot save the merged model ({first_line(error)})"
+        why = f"transformers cannot save the merged model ({first_line(error)}); set `form` to peft"
         raise UserError(f"{base.spec}: {why}") from error
     copy_companions(base, folder)
 

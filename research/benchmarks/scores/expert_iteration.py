@@ -38,7 +38,7 @@ def main() -> None:
         unused = options.out / "unused"
         plain = prepare(lab_search(options.lab, file, unused))
         with_spare = prepare(lab_search(options.lab, more, unused, dev=DEV))
-        scores, experts = on_dev(plain), plain.space.vertices()
+        scores, experts = on_dev(plain), plain.pool.space.vertices()
         single = best_of(scores)
         others = [experts[number] for number in experts_beside(scores, single)]
         for method in options.methods:

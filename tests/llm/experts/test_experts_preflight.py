@@ -61,7 +61,7 @@ def test_another_chat_template_is_told(
     assert not inspect_experts([expert], base).problems
     put("another")
     text, severity, _ = only_problem(inspect_experts([expert], base))
-    assert "has another chat template than" in text and severity == "warning"
+    assert "its chat template differs from that of" in text and severity == "warning"
     bare = Path(shutil.copytree(tiny_base, tmp_path / tiny_base.name))
     (bare / "chat_template.jinja").unlink()
     text, severity, _ = only_problem(inspect_experts([expert], resolve_base(str(bare))))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import gguf
@@ -21,11 +23,13 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.gguf_types import rounded
-from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.run.record import Row, unpack
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.plan import STRENGTHS
+from pyswarmopt_llm.searching.prepare import Contestant
+from pyswarmopt_llm.searching.rounded import strongest
 from pyswarmopt_llm.tools.export import export_model
 from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.evaluate import evaluate
@@ -74,19 +78,32 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
 
 
 def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
+    plain = replace(config, quantize=None, out=f"{config.out}-plain")
+    mixture = np.array(list(search(plain).result["coefficients"].values()))
     found: Any = search(config).result
     rows = history(Path(config.out))
     late = [row for row in rows if row["phase"] == "rounded"]
-    assert len(late) <= len(config.experts) + len(STRENGTHS)
     assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
-    mixtures = [row for row in late if found["best_dev"] == row["value"]]
-    assert found["best_dev"] == max(row["value"] for row in late)
-    assert list(found["coefficients"].values()) in [row["coefficients"] for row in mixtures]
+    at = {tuple(row["coefficients"]): row["value"] for row in late}
+    assert at.keys() <= {*map(tuple, np.eye(3)), *(tuple(mixture * s) for s in STRENGTHS)}
+    # of the strengths the one whose score is best with its neighbours'
+    values = [at[tuple(mixture * strength)] for strength in STRENGTHS]
+    near = [mean(values[max(i - 1, 0) : i + 2]) for i in range(len(values))]
+    chosen = tuple(mixture * STRENGTHS[near.index(max(near))])
+    best = max([chosen, *map(tuple, np.eye(3))], key=at.__getitem__)
+    assert found["best_dev"] == at[best]
+    assert tuple(found["coefficients"].values()) == best
     # candidates are proposed before rounding: those of a search without a format
-    plain = replace(config, quantize=None, out=f"{config.out}-plain")
-    search(plain)
     before = [row for row in history(Path(plain.out)) if row["phase"] == "search"]
     assert [row for row in rows if row["phase"] == "search"] == before
+
+
+def test_the_best_expert_is_the_best_after_rounding(words_search: MakeSearch) -> None:
+    """Before rounding it is another one, on the machine that this was written on."""
+    how: dict[str, Any] = {"space": "delta", "quantize": "q4_1", "dtype": "float32"}
+    found: Any = search(words_search(23, 16, scoring="likelihood", max_iter=0, **how)).result
+    experts = {name: model["dev"]["value"] for name, model in found["experts"].items()}
+    assert experts[found["best_single"]] == max(experts.values()) == found["best_single_dev"]
 
 
 def test_baselines_are_rounded_too(config: SearchConfig) -> None:
@@ -178,3 +195,23 @@ def test_what_cannot_be_rounded_is_refused(
         make_plan(replace(config, **settings))
     assert says in refused.value.text
     assert not Path(config.out).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        ((0.34, 0.59, 0.59, 0.66, 0.41), 2.0),  # 0.66 alone is luck
+        ((0.5, 0.4, 0.3, 0.2, 0.1), 1.0),
+        ((0.1, 0.2, 0.3, 0.4, 0.5), 4.0),
+        ((0.6, 0.6, 0.6, 0.6, 0.6), 1.0),
+    ],
+)
+def test_a_strength_is_chosen_with_its_neighbours(values: Sequence[float], chosen: float) -> None:
+    position = torch.ones(1, dtype=torch.float64)
+    contestants = [
+        Contestant(
+            position, dev=Row("rounded", 0, 0, "", (), value, 32, 0.0, {}), strength=strength
+        )
+        for value, strength in zip(values, STRENGTHS, strict=True)
+    ]
+    assert strongest(contestants).strength == chosen

@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.use.evaluate import evaluate_model
 
 BOTH = "def both(reply):\n    return {'first': len(reply), 'last': reply.count('e')}\n"
@@ -104,6 +105,29 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
         evaluate_model("", str(run), "", run=str(run))
     found = evaluate_model("", None, "", run=str(run), metric="tokens")
     assert found.score.value < 0
+
+
+def test_an_evaluation_of_a_run_with_drift_is_of_its_task(
+    setting: Callable[..., SearchConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "keep.txt").write_text("\n".join(f"Keep {k}" for k in range(12)))
+    keep: Json = {"keep": str(tmp_path / "keep.txt"), "dev": 5, "test": 4}
+    run = search(setting("tokens", "drift", front=True, **keep))
+    found = evaluate_model("", None, "", run=str(run.run))
+    assert -found.score.value == run.result["tasks"]["tokens"]["best_test"]
+    # the base model does not drift, nor by -0.0
+    assert str(run.result["tasks"]["drift"]["base_test"]) == "0.0"
+    drifts = [point["test"]["drift"] for point in run.result["front"]]
+    assert "-0.0" not in map(str, [*drifts[-1]["interval"], drifts[-1]["value"]])
+
+
+def test_a_minus_sign_is_explained(setting: Callable[..., SearchConfig]) -> None:
+    told = "tokens: lower is better, so as the main score it has a minus sign"
+    for config in (setting("tokens"), setting("tokens", "f1", front=True)):
+        assert make_plan(config).why["lower"] == told
+    weighted = setting("tokens", "f1", combine="weighted:1,1")
+    for config in (setting("f1"), setting("f1", "tokens", front=True), weighted):
+        assert "lower" not in make_plan(config).why
 
 
 class Counting(FakeEngine):

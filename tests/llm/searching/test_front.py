@@ -22,12 +22,14 @@ from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run import directory
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.run.result import Model, Outcome, Scores
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.front import FrontProcess, FrontProposer, ahead, choose, free_boxes
 from pyswarmopt_llm.searching.points import different, spread
 from pyswarmopt_llm.searching.prepare import Contestant
@@ -129,7 +131,11 @@ ENDS = np.array([[0.1, -50.0, 0.0], [0.6, -45.0, -0.3]])  # base and best expert
     ("floors", "number", "says"),
     [
         ({}, 2, "tokens at most 50 and drift at most 0.3, no worse than base or best expert"),
-        ({"drift": -0.4}, 1, "tokens at most 50 and drift at most 0.4, as given"),
+        (
+            {"drift": -0.4},
+            1,
+            "drift at most 0.4, as given; tokens no worse than base or best expert",
+        ),
         ({"drift": -1.0, "tokens": -60.0}, 0, "the best right with tokens at most 60 and drift at"),
         ({"right": 0.95}, 1, "no point has right at least 0.95 and tokens at most 50 and drift"),
         ({"right": 0.8, "tokens": -10.0}, 2, "at most 0.3; the nearest misses right by 0.3"),
@@ -235,6 +241,35 @@ def test_another_point_becomes_the_result(run: Path) -> None:
         choose_point(run, 17)
 
 
+def test_half_a_position_is_half_an_expert_only_where_changes_are_linear(
+    setting: Callable[..., SearchConfig],
+) -> None:
+    """Half of both factors is a quarter of their product."""
+    assert make_plan(setting()).knob
+    found = search(setting("factor", space="factor", proposals=2))
+    assert not [name for name in found.result["models"] if name.startswith("knob/")]
+    assert found.result["chosen"]
+    assert "at strength" not in (found.run / "report.html").read_text()
+
+
+def test_a_choice_that_is_killed_leaves_an_unfinished_run(
+    run: Path, setting: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never one point's files with another one's scores, whatever of the two was written."""
+
+    def killed(file: Path, content: Any) -> None:
+        raise KeyboardInterrupt
+
+    front = len(json.loads((run / "result.json").read_text())["front"])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(directory, "write_json", killed)
+        choose_point(run, front)
+    with pytest.raises(UserError, match="is not finished; continue it with"):
+        choose_point(run, front)
+    resume(run, allowed=setting().metrics[:2])
+    ends_as(run, Path(setting().out))
+
+
 def test_a_run_without_a_front_has_no_points(setting: Callable[..., SearchConfig]) -> None:
     run = search(setting("plain", front=False, metrics=("f1",), proposals=0)).run
     with pytest.raises(UserError, match="has no front to choose from"):
@@ -285,7 +320,10 @@ class Known:
     """A scorer that knows the positions' scores."""
 
     def score(self, positions: list[torch.Tensor], iteration: int) -> list[Row]:
-        return [row(one, a=[float(one[0])] * 2, b=[float(one[1])] * 2) for one in positions]
+        return [
+            row(one, **{name: [float(x)] * 2 for name, x in zip("abcde", one, strict=False)})
+            for one in positions
+        ]
 
 
 def test_nine_spread_points_with_ends_and_result() -> None:
@@ -295,3 +333,13 @@ def test_nine_spread_points_with_ends_and_result() -> None:
     kept = [round(float(one[0]), 2) for one in spread(found, ("a", "b"))]
     assert len(kept) == 9
     assert {0.0, 0.01, 1.0} <= {*kept} and 0.02 not in kept
+
+
+def test_the_chosen_point_stays_where_every_point_is_an_end() -> None:
+    """Of five scores, ten points have the best or the worst of one."""
+    front = [*torch.eye(5, dtype=torch.float64), *-torch.eye(5, dtype=torch.float64)]
+    for chosen in front:
+        found: Any = SimpleNamespace(front=front, scorer=Known(), chosen=Contestant(chosen))
+        kept = spread(found, tuple("abcde"))
+        assert len(kept) == 9
+        assert any(map(chosen.equal, kept))

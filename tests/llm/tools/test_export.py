@@ -97,6 +97,20 @@ def test_a_merged_model_that_overflows_is_not_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_that_transformers_cannot_save_is_refused_with_a_remedy(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import PreTrainedModel
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ValueError("shared\ntensors")
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", fails)
+    with pytest.raises(UserError, match=r"cannot save .* \(shared\); set form to peft"):
+        export_model(str(tiny_experts[0]), tmp_path / "out", base=str(tiny_base))
+    assert not (tmp_path / "out").exists()
+
+
 # Runs, and a smaller rank
 
 

@@ -104,6 +104,28 @@ def open_task(folder: Path, answer: str) -> Path:
     return write_task(folder / "open.json", items[:4], items[4:])
 
 
+def test_values_and_differences_have_one_sign_where_lower_is_better(
+    pair: list[object], tmp_path: Path, shell: Shell
+) -> None:
+    words = [*pair, "--task", open_task(tmp_path, "amber"), "--metric", "tokens"]
+    found = shell.json(
+        "eval", *words, "--max-new-tokens", "6", "--threads", "1", "--dtype", "float32"
+    )
+    difference = found["value"] - found["against"]["value"]
+    assert found["better"] == "lower" and found["value"] > 0
+    assert found["paired"]["difference"] == pytest.approx(difference)
+    low, high = found["paired"]["interval"]
+    assert low <= difference <= high
+    for rows, wins in (
+        (found["gained"], found["wins"]["won"]),
+        (found["lost"], found["wins"]["lost"]),
+    ):
+        assert len(rows) == wins
+    assert found["gained"] + found["lost"]
+    assert all(0 <= row["values"][0] < row["values"][1] for row in found["gained"])
+    assert all(0 <= row["values"][1] < row["values"][0] for row in found["lost"])
+
+
 def test_graded_scores_are_compared_by_their_size(
     pair: list[object], tmp_path: Path, shell: Shell
 ) -> None:
