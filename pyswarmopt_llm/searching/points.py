@@ -62,17 +62,15 @@ def with_front(job: Job, run: RunDirectory, found: Explored, result: RunResult) 
 
 
 def spread(found: Explored, names: Sequence[str]) -> list[Tensor]:
-    """At most `MOST_POINTS` positions of a front, without the most crowded ones; its ends and the
-    chosen point stay.
+    """At most `MOST_POINTS` positions of a front, without the most crowded ones; the chosen point
+    stays, and its ends, unless there are too many.
     """
     positions = list(found.front)
     while len(positions) > MOST_POINTS:
         values = np.array([_values(found, position, names) for position in positions])
-        distances = crowding_distance(values)
-        for number, position in enumerate(positions):
-            if position.equal(found.chosen.position):
-                distances[number] = np.inf
-        del positions[int(distances.argmin())]
+        distances = crowding_distance(values).tolist()
+        others = [k for k, one in enumerate(positions) if not one.equal(found.chosen.position)]
+        del positions[min(others, key=distances.__getitem__)]
     return positions
 
 

@@ -122,11 +122,12 @@ def test_an_evaluation_of_a_run_with_drift_is_of_its_task(
 
 
 def test_a_minus_sign_is_explained(setting: Callable[..., SearchConfig]) -> None:
-    plan = make_plan(setting("tokens"))
-    assert plan.why["lower"] == "tokens: lower is better, so the scores have a minus sign"
-    for metrics in (("f1",), ("f1", "tokens")):
-        more: Json = {"combine": "weighted:1,1"} if len(metrics) > 1 else {}
-        assert "lower" not in make_plan(setting(*metrics, **more)).why
+    told = "tokens: lower is better, so as the main score it has a minus sign"
+    for config in (setting("tokens"), setting("tokens", "f1", front=True)):
+        assert make_plan(config).why["lower"] == told
+    weighted = setting("tokens", "f1", combine="weighted:1,1")
+    for config in (setting("f1"), setting("f1", "tokens", front=True), weighted):
+        assert "lower" not in make_plan(config).why
 
 
 class Counting(FakeEngine):

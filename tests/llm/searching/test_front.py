@@ -320,7 +320,10 @@ class Known:
     """A scorer that knows the positions' scores."""
 
     def score(self, positions: list[torch.Tensor], iteration: int) -> list[Row]:
-        return [row(one, a=[float(one[0])] * 2, b=[float(one[1])] * 2) for one in positions]
+        return [
+            row(one, **{name: [float(x)] * 2 for name, x in zip("abcde", one, strict=False)})
+            for one in positions
+        ]
 
 
 def test_nine_spread_points_with_ends_and_result() -> None:
@@ -330,3 +333,13 @@ def test_nine_spread_points_with_ends_and_result() -> None:
     kept = [round(float(one[0]), 2) for one in spread(found, ("a", "b"))]
     assert len(kept) == 9
     assert {0.0, 0.01, 1.0} <= {*kept} and 0.02 not in kept
+
+
+def test_the_chosen_point_stays_where_every_point_is_an_end() -> None:
+    """Of five scores, ten points have the best or the worst of one."""
+    front = [*torch.eye(5, dtype=torch.float64), *-torch.eye(5, dtype=torch.float64)]
+    for chosen in front:
+        found: Any = SimpleNamespace(front=front, scorer=Known(), chosen=Contestant(chosen))
+        kept = spread(found, tuple("abcde"))
+        assert len(kept) == 9
+        assert any(map(chosen.equal, kept))
