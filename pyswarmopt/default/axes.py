@@ -56,10 +56,13 @@ class SeparabilityTest(Run):
         spread = max(abs(self.cost - other), float(np.abs(pairs[:, 0] - pairs[:, 1]).max()))
         size = max(abs(self.cost), float(np.abs(costs).max()))
         error = np.abs(self.cost + other - pairs.sum(axis=1))
-        rounding = max(1e-14 * size, 4 * self.error)
         # an error next to the differences, such as a jump leaves, would let anything pass
-        small = rounding <= LARGEST_ERROR * spread
-        self.separable = bool(small and (error <= AGREEMENT * spread + rounding).all())
+        largest = LARGEST_ERROR * spread
+        rounding = 1e-14 * size
+        allowed = AGREEMENT * spread + rounding
+        if rounding < 4 * self.error <= largest:
+            allowed = AGREEMENT * spread + 4 * self.error
+        self.separable = bool(rounding <= largest and (error <= allowed).all())
 
 
 class AxisSearch(Run):

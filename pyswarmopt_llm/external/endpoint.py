@@ -87,8 +87,8 @@ class ChatClient:
         cache: JSONL file of responses by exact request; None: memory only.
 
     Raises:
-        UserError: the URL is invalid, there is no key, or `openai` is not installed.
-
+        UserError: the URL is invalid, the key has a character that a header cannot hold, or `openai` is
+            not installed.
     """
 
     def __init__(

@@ -49,12 +49,15 @@ class Pulse:
         total: float | None = None,
         description: str | None = None,
     ) -> None:
-        """Change it, like a task of `rich.progress`; a new total starts a new count."""
+        """Change it, like a task of `rich.progress`; a new total, or a step back, starts a new count."""
+        before = self._completed
         if completed is not None:
             self._completed = completed
         self._completed += advance
-        if total is not None and total != self._total:
+        anew = total is not None and total != self._total
+        if anew:
             self._total = total
+        if anew or self._completed < before:  # a search of a grid after another one
             self._began = self._clock(), self._completed
         self._description = description or self._description
 

@@ -106,7 +106,7 @@ class Objective:
 
     def shown(self, value: float) -> float:
         """A score of this task, as people read it."""
-        return -value if self.lower else value
+        return 0.0 - value if self.lower else value  # not -0.0
 
     @property
     def direction(self) -> str:

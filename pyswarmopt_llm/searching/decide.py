@@ -162,9 +162,9 @@ def _chosen(request: Plan) -> Plan:
         why["front"] = (
             "one combined score is searched; `front` searches for the trade-offs between them"
         )
-    lower = [metric.name for metric in objectives.metrics.values() if metric.lower]
-    if lower and len(objectives.names) == 1:
-        why["lower"] = f"{lower[0]}: lower is better, so the scores have a minus sign"
+    main = next(iter(objectives.metrics.values()), None)
+    if main is not None and main.lower and (config.front or len(objectives.names) == 1):
+        why["lower"] = f"{main.name}: lower is better, so as the main score it has a minus sign"
     if 0 < request.test_items < FEW_TEST and not objectives.externals:
         few = counted(request.test_items, "test example")
         why["test"] = f"{few} can only show large differences; add rows"
@@ -241,8 +241,7 @@ def _proposing(request: Plan) -> dict[str, Any]:
         proposals = ALONE
         if method == "scores":
             proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
-        even = linear or (config.front and request.knob)
-        return _by_model(method, particles, "even" if even else "segments", proposals)
+        return _by_model(method, particles, "even" if linear else "segments", proposals)
     chosen = dict(_SWARM)
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"

@@ -294,7 +294,7 @@ def front_of(
     front = []
     for values in map(tuple, scores[non_dominated(-scores)].tolist()):
         named = zip(tasks, values, strict=True)
-        dev = {name: -value if lower.get(name) else value for name, value in named}
+        dev = {name: 0.0 - value if lower.get(name) else value for name, value in named}
         weights = dict(zip(experts, points[values], strict=True))
         front.append({"dev": dev, "coefficients": weights})
     return front

@@ -71,7 +71,7 @@ class Plan:
     @cached_property
     def knob(self) -> bool:
         """Whether a share of an expert is its strength, and nothing of any is the base."""
-        return self.kind.adapters
+        return self.kind.linear
 
     @cached_property
     def floors(self) -> dict[str, float]:

@@ -62,17 +62,15 @@ def with_front(job: Job, run: RunDirectory, found: Explored, result: RunResult) 
 
 
 def spread(found: Explored, names: Sequence[str]) -> list[Tensor]:
-    """At most `MOST_POINTS` positions of a front, without the most crowded ones; its ends and the
-    chosen point stay.
+    """At most `MOST_POINTS` positions of a front, without the most crowded ones; the chosen point
+    stays, and its ends, unless there are too many.
     """
     positions = list(found.front)
     while len(positions) > MOST_POINTS:
         values = np.array([_values(found, position, names) for position in positions])
-        distances = crowding_distance(values)
-        for number, position in enumerate(positions):
-            if position.equal(found.chosen.position):
-                distances[number] = np.inf
-        del positions[int(distances.argmin())]
+        distances = crowding_distance(values).tolist()
+        others = [k for k, one in enumerate(positions) if not one.equal(found.chosen.position)]
+        del positions[min(others, key=distances.__getitem__)]
     return positions
 
 
@@ -133,7 +131,7 @@ def point_of(objectives: Objectives, name: str, model: Model) -> dict[str, Any]:
             sign = -1 if metric is not None and metric.lower else 1
             ends = score_interval(outcome, *_shape(objectives, task, split))
             if ends and sign < 0:
-                ends = (max(-ends[1], 0.0), max(-ends[0], 0.0))  # tokens and nats
+                ends = (max(0.0, -ends[1]), max(0.0, -ends[0]))  # tokens and nats
             told = {"value": sign * outcome.value + 0.0, "interval": ends}
             point.setdefault(split, {})[task] = told
     return point

@@ -74,7 +74,7 @@ class EvalResult:
         """The value and its interval, as people read them."""
         if not self.lower:
             return self.score.value, self.interval
-        ends = self.interval and (max(-self.interval[1], 0.0), max(-self.interval[0], 0.0))
+        ends = self.interval and (max(0.0, -self.interval[1]), max(0.0, -self.interval[0]))
         return -self.score.value + 0.0, ends
 
     @property

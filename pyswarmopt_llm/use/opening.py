@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
+from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
@@ -170,14 +170,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
 
 
 def _metric_of(about: About, task: str) -> str | None:
-    """The metric of a run's task; None if its file decides.
+    """The metric of a run's task; None if its file decides. `drift` is of other prompts.
 
     Raises:
         InvalidOption: the run has several scores of this task.
     """
     from pyswarmopt_llm.scores.metrics.several import specs_of as metrics_of
 
-    found = metrics_of(about.config.metrics, about.task_names).get(task, [])
+    metrics = [spec for spec in about.config.metrics if spec != DRIFT]
+    found = metrics_of(metrics, specs_of(about)).get(task, [])
     if len(found) > 1:
         why = f": the run has several scores of {task}; choose one of: {', '.join(found)}"
         raise InvalidOption("metric", None, why)

@@ -102,9 +102,8 @@ def _labelled(table: Table, columns: Columns) -> tuple[Table, str]:
     lacking = [row for row, lacks in zip(table.rows, unlabelled, strict=True) if lacks]
     places = [row.location.removeprefix(f"{table.path}: ") for row in lacking]
     told = ", ".join(places[:FAULTS] + ["..."] * (len(places) > FAULTS))
-    return replace(
-        table, rows=kept
-    ), f"{counted(len(lacking), 'row')} without a label set aside: {told}"
+    note = f"{counted(len(lacking), 'row')} without a label set aside: {told}"
+    return replace(table, rows=kept), note
 
 
 def lacks_label(row: FileRow, columns: Columns) -> bool:

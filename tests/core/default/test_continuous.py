@@ -190,6 +190,14 @@ def test_an_error_next_to_the_differences_lets_nothing_pass_as_separable():
     assert plain.separable
 
 
+def test_stairs_whose_costs_add_up_exactly_are_separable_although_they_jump():
+    def stairs(x):
+        return float(np.floor(40 * np.abs(x - 0.2)).sum())
+
+    x = np.full(6, 0.7)
+    assert run(SeparabilityTest(x, stairs(x), error=10.0), stairs).separable
+
+
 def test_a_jump_does_not_lock_the_search_into_the_axes():
     """It had 72% of 800 calls there and ended at 115.665; `covariant` finds 115.547."""
     search = DefaultSearch([(1, 10)] * 4, seed=2, max_evals=500)

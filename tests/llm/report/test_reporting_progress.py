@@ -94,6 +94,18 @@ def test_the_time_left_is_that_of_the_present_count() -> None:
     assert state.line() == "scoring the result"
 
 
+def test_a_second_search_of_as_many_evaluations_has_its_own_time() -> None:
+    now = [0.0]
+    state = Pulse("getting ready", clock=lambda: now[0])
+    state.update(completed=0, total=4)
+    now[0] = 100.0
+    state.update(advance=4)
+    state.update(completed=0, total=4, description="the second")
+    now[0] = 130.0
+    state.update(advance=1)
+    assert state.line() == "the second, 25%, about 1:30 left"
+
+
 def test_a_terminal_tells_model_fold_step_and_text() -> None:
     out = io.StringIO()
     console = Console(file=out, width=90, force_terminal=True, color_system=None)

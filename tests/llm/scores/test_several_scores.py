@@ -107,12 +107,27 @@ def test_an_evaluation_asks_which_of_a_runs_scores_is_meant(
     assert found.score.value < 0
 
 
+def test_an_evaluation_of_a_run_with_drift_is_of_its_task(
+    setting: Callable[..., SearchConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "keep.txt").write_text("\n".join(f"Keep {k}" for k in range(12)))
+    keep: Json = {"keep": str(tmp_path / "keep.txt"), "dev": 5, "test": 4}
+    run = search(setting("tokens", "drift", front=True, **keep))
+    found = evaluate_model("", None, "", run=str(run.run))
+    assert -found.score.value == run.result["tasks"]["tokens"]["best_test"]
+    # the base model does not drift, nor by -0.0
+    assert str(run.result["tasks"]["drift"]["base_test"]) == "0.0"
+    drifts = [point["test"]["drift"] for point in run.result["front"]]
+    assert "-0.0" not in map(str, [*drifts[-1]["interval"], drifts[-1]["value"]])
+
+
 def test_a_minus_sign_is_explained(setting: Callable[..., SearchConfig]) -> None:
-    plan = make_plan(setting("tokens"))
-    assert plan.why["lower"] == "tokens: lower is better, so the scores have a minus sign"
-    for metrics in (("f1",), ("f1", "tokens")):
-        more: Json = {"combine": "weighted:1,1"} if len(metrics) > 1 else {}
-        assert "lower" not in make_plan(setting(*metrics, **more)).why
+    told = "tokens: lower is better, so as the main score it has a minus sign"
+    for config in (setting("tokens"), setting("tokens", "f1", front=True)):
+        assert make_plan(config).why["lower"] == told
+    weighted = setting("tokens", "f1", combine="weighted:1,1")
+    for config in (setting("f1"), setting("f1", "tokens", front=True), weighted):
+        assert "lower" not in make_plan(config).why
 
 
 class Counting(FakeEngine):

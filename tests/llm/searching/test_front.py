@@ -29,6 +29,7 @@ from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.front import FrontProcess, FrontProposer, ahead, choose, free_boxes
 from pyswarmopt_llm.searching.points import different, spread
 from pyswarmopt_llm.searching.prepare import Contestant
@@ -240,6 +241,17 @@ def test_another_point_becomes_the_result(run: Path) -> None:
         choose_point(run, 17)
 
 
+def test_half_a_position_is_half_an_expert_only_where_changes_are_linear(
+    setting: Callable[..., SearchConfig],
+) -> None:
+    """Half of both factors is a quarter of their product."""
+    assert make_plan(setting()).knob
+    found = search(setting("factor", space="factor", proposals=2))
+    assert not [name for name in found.result["models"] if name.startswith("knob/")]
+    assert found.result["chosen"]
+    assert "at strength" not in (found.run / "report.html").read_text()
+
+
 def test_a_choice_that_is_killed_leaves_an_unfinished_run(
     run: Path, setting: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +320,10 @@ class Known:
     """A scorer that knows the positions' scores."""
 
     def score(self, positions: list[torch.Tensor], iteration: int) -> list[Row]:
-        return [row(one, a=[float(one[0])] * 2, b=[float(one[1])] * 2) for one in positions]
+        return [
+            row(one, **{name: [float(x)] * 2 for name, x in zip("abcde", one, strict=False)})
+            for one in positions
+        ]
 
 
 def test_nine_spread_points_with_ends_and_result() -> None:
@@ -318,3 +333,13 @@ def test_nine_spread_points_with_ends_and_result() -> None:
     kept = [round(float(one[0]), 2) for one in spread(found, ("a", "b"))]
     assert len(kept) == 9
     assert {0.0, 0.01, 1.0} <= {*kept} and 0.02 not in kept
+
+
+def test_the_chosen_point_stays_where_every_point_is_an_end() -> None:
+    """Of five scores, ten points have the best or the worst of one."""
+    front = [*torch.eye(5, dtype=torch.float64), *-torch.eye(5, dtype=torch.float64)]
+    for chosen in front:
+        found: Any = SimpleNamespace(front=front, scorer=Known(), chosen=Contestant(chosen))
+        kept = spread(found, tuple("abcde"))
+        assert len(kept) == 9
+        assert any(map(chosen.equal, kept))
