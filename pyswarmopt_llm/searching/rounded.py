@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
@@ -47,11 +46,11 @@ def choose_rounded(
     vertices = list(job.pool.space.vertices())
     experts = stage.scorer.score(vertices, 0)
     alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
-    mixture = _best([strongest(stage.mixtures(found.chosen.position)), *alone])
+    mixture = _best([*stage.mixtures(found.chosen.position), *alone])
     models = stage.models()
     best = mixture
     if trained.best.trained:
-        models["trained"] = strongest(stage.strengths("trained"))
+        models["trained"] = _best(stage.strengths("trained"))
         best = _best([models["trained"], mixture])
     if trained.models:
         models["mixture"] = mixture
@@ -67,22 +66,6 @@ def choose_rounded(
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
-
-
-def strongest(contestants: Sequence[Contestant]) -> Contestant:
-    """The strength with the best score on dev, each averaged with its neighbours.
-
-    Scores change smoothly with the strength, while a few dozen items make single ones noisy. Of equal
-    ones the least strength is returned.
-
-    Args:
-        contestants: a model at each strength, in ascending order, scored on dev.
-    """
-    values = np.array([one.dev.value if one.dev else 0.0 for one in contestants])
-    window = np.ones(3)
-    sums = np.convolve(values, window, "same")
-    counts = np.convolve(np.ones_like(values), window, "same")
-    return contestants[int((sums / counts).argmax())]
 
 
 def _best_single(experts: Sequence[Row], before: int) -> int:

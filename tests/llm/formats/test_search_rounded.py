@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import gguf
@@ -23,13 +21,11 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.gguf_types import rounded
-from pyswarmopt_llm.run.record import Row, unpack
+from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.plan import STRENGTHS
-from pyswarmopt_llm.searching.prepare import Contestant
-from pyswarmopt_llm.searching.rounded import strongest
 from pyswarmopt_llm.tools.export import export_model
 from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.evaluate import evaluate
@@ -86,11 +82,9 @@ def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
     assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
     at = {tuple(row["coefficients"]): row["value"] for row in late}
     assert at.keys() <= {*map(tuple, np.eye(3)), *(tuple(mixture * s) for s in STRENGTHS)}
-    # of the strengths the one whose score is best with its neighbours'
-    values = [at[tuple(mixture * strength)] for strength in STRENGTHS]
-    near = [mean(values[max(i - 1, 0) : i + 2]) for i in range(len(values))]
-    chosen = tuple(mixture * STRENGTHS[near.index(max(near))])
-    best = max([chosen, *map(tuple, np.eye(3))], key=at.__getitem__)
+    # of equal ones the least strength
+    stronger = [tuple(mixture * strength) for strength in STRENGTHS]
+    best = max([*stronger, *map(tuple, np.eye(3))], key=at.__getitem__)
     assert found["best_dev"] == at[best]
     assert tuple(found["coefficients"].values()) == best
     # candidates are proposed before rounding: those of a search without a format
@@ -195,23 +189,3 @@ def test_what_cannot_be_rounded_is_refused(
         make_plan(replace(config, **settings))
     assert says in refused.value.text
     assert not Path(config.out).exists()
-
-
-@pytest.mark.parametrize(
-    ("values", "chosen"),
-    [
-        ((0.34, 0.59, 0.59, 0.66, 0.41), 2.0),  # 0.66 alone is luck
-        ((0.5, 0.4, 0.3, 0.2, 0.1), 1.0),
-        ((0.1, 0.2, 0.3, 0.4, 0.5), 4.0),
-        ((0.6, 0.6, 0.6, 0.6, 0.6), 1.0),
-    ],
-)
-def test_a_strength_is_chosen_with_its_neighbours(values: Sequence[float], chosen: float) -> None:
-    position = torch.ones(1, dtype=torch.float64)
-    contestants = [
-        Contestant(
-            position, dev=Row("rounded", 0, 0, "", (), value, 32, 0.0, {}), strength=strength
-        )
-        for value, strength in zip(values, STRENGTHS, strict=True)
-    ]
-    assert strongest(contestants).strength == chosen
