@@ -60,7 +60,7 @@ LABELS = {
     "natural-niches": "natural niches",
     "data-merge": "data merge (one adapter trained on all data)",
     "default, untrained": "default search, before training",
-    "default without training": "default search, `--set train=off`",
+    "default without training": "default search, `--train off`",
     "score model": "default search, surrogate of the scores",
     "item model": "the item model of the default, as many evaluations as the swarm",
     "default": "default search",
@@ -242,7 +242,7 @@ DIFFERENCES = {
         "default",
         "default, skipping",
     ),
-    "default search, `--set train=off`, minus Model Swarms in `delta`": (
+    "default search, `--train off`, minus Model Swarms in `delta`": (
         "default without training",
         "swarm delta segments",
     ),

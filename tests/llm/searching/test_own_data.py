@@ -13,7 +13,7 @@ from search_helpers import WORDS, Shell
 
 import pyswarmopt_llm as sl
 
-NOTE = "no split, so 12 dev and 24 test examples were drawn"
+NOTE = "no split, so 24 dev and 12 test examples were drawn"
 BY_TEXTS = ["--scoring", "likelihood"]
 
 
@@ -58,13 +58,13 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
 
     left = [word for word in words if word not in words[3:6] and word != "--experts"]
     found = shell.json("eval", *left, "--adapter", run / "best", *BY_TEXTS)
-    assert (found["n"], found["value"]) == (24, result["best_test"])
+    assert (found["n"], found["value"]) == (12, result["best_test"])
     assert sl.evaluate("", None, "", run=run, threads=1).score.value == found["value"]
     assert NOTE in found["note"]
     errors = result["by_label"]["mood"]
     assert errors == found["by_label"] and errors["labels"] == ["bad", "good", "so so"]
-    assert sum(errors["counts"][k][k] for k in range(3)) / 24 == result["best_test"]
-    assert [*map(sum, errors["counts"])] == [8, 8, 8]
+    assert sum(errors["counts"][k][k] for k in range(3)) / 12 == result["best_test"]
+    assert [*map(sum, errors["counts"])] == [4, 4, 4]
     assert "errors by label" in (run / "report.html").read_text()
 
 

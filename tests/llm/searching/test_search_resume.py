@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def test_stopped_while_the_result_was_written(reference: Path) -> None:
     ],
 )
 def test_every_space_resumes(more: dict[str, Any], config: SearchConfig) -> None:
-    settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
+    settings = replace(config, **{"scoring": "likelihood", **more})
     for folder in ("a", "b"):
         Path(folder).mkdir()
     with contextlib.chdir("a"):

@@ -82,8 +82,8 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
     models = [(str(tiny_base), str(expert)) for expert in experts[:2]]
     exam, said = Exam(config, models, ReplyMetric("any", needs="nothing")), []
     items = {str(place): item for place, item in enumerate(load_task(str(prompts)).test, start=1)}
-    for model in models:
-        engine = exam.engine(model)
+    for number in range(len(models)):
+        engine = exam.engine(number)
         chats = [engine.chat(render_prompt(item, "generate")) for item in items.values()]
         texts = [text.strip() for text in engine.generate(chats, 128)]
         said.append(dict(zip(items, texts, strict=True)))
