@@ -72,7 +72,7 @@ def test_one_short_reply_to_most_prompts_is_an_alarm() -> None:
         items=[Item(turn, turn, None, "") for turn in "wxyz"],
         turns="wxyz",
         answers=lambda engine: next(replies),
-        parts=lambda texts: [{"": 1.0}] * 4,
+        parts=lambda texts, engine: [{"": 1.0}] * 4,
     )
     job: Any = Stub(engine=Stub(), load=print)
     assert _answered(job, utility, {"base": Patch(), "result": Patch()})[1] == ["result"]
