@@ -110,15 +110,30 @@ def temporary(path: Path) -> Iterator[Path]:
     too. Leftovers of killed processes, whose locks nobody holds, are removed.
     """
     _remove_leftovers(path.parent)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    mark = part.with_suffix(_MARK)
-    with open(mark, "xb") as held:
+    part, mark, held = _marked(path)
+    with held:
         try:
-            _hold(held)
             yield part
         finally:
             _remove(part)
             mark.unlink(missing_ok=True)
+
+
+def _marked(path: Path) -> tuple[Path, Path, IO[bytes]]:
+    """A free name beside `path`, its mark, and the mark as a locked file.
+
+    Between its creation and its lock another process may take the mark for a leftover, lock it and
+    remove it. Then the lock fails, or the mark is gone, and another name is taken.
+    """
+    while True:
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        mark = part.with_suffix(_MARK)
+        held = open(mark, "xb")  # noqa: SIM115 - the caller closes it
+        with suppress(BlockingIOError):
+            if not _lock(held) or mark.exists():
+                return part, mark, held
+        held.close()
+        mark.unlink(missing_ok=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -128,7 +143,7 @@ def _remove_leftovers(folder: Path) -> None:
         if not _NAME.fullmatch(mark.name) or mark.is_symlink():
             continue
         with suppress(OSError), open(mark, "rb") as held:
-            if not _hold(held):
+            if not _lock(held):
                 continue
             if part.is_dir() and not part.is_symlink():
                 log.warning("removed %s, which an interrupted command left behind", part)
@@ -136,10 +151,16 @@ def _remove_leftovers(folder: Path) -> None:
             mark.unlink(missing_ok=True)
 
 
-def _hold(file: IO[bytes]) -> bool:
-    """Lock an open file unless another process holds it; where a file system has no locks: False."""
+def _lock(file: IO[bytes]) -> bool:
+    """Lock an open file; False where a file system has no locks.
+
+    Raises:
+        BlockingIOError: another process or thread holds it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
     except OSError:
         return False
     return True

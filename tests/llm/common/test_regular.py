@@ -11,11 +11,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     atomic_directory,
@@ -55,6 +57,24 @@ def test_a_file_that_two_write_is_always_whole(tmp_path: Path) -> None:
             done.set()
         reading.result()
     assert torn == [] and [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_mark_that_another_process_sweeps_before_its_lock_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = regular._lock, []
+
+    def late(file: IO[bytes]) -> bool:
+        if not swept:
+            swept.append(file.name)
+            Path(file.name).unlink()
+        return lock(file)
+
+    monkeypatch.setattr(regular, "_lock", late)
+    with temporary(tmp_path / "file") as part:
+        mark = part.with_suffix(regular._MARK)
+        assert mark.exists() and str(mark) not in map(str, swept)
+    assert swept and not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
