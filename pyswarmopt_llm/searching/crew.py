@@ -7,36 +7,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
-
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.scorer import Answer, CandidateEvaluator
+from typing import Any, Protocol
 
 
 class Task(Protocol):
     """Work for one worker: a description that can be pickled."""
 
-    def run(self, evaluator: CandidateEvaluator) -> Any:
-        """Do it with a worker's own evaluator of models on dev; the answer can be pickled, too."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluate:
-    """Score a candidate on dev.
-
-    Attributes:
-        position: (D,).
-    """
-
-    position: Tensor
-
-    def run(self, evaluator: CandidateEvaluator) -> Answer:
-        """Its row, or its error if the score is not a number."""
-        return evaluator.answer(self.position)
+    def run(self, evaluator: Any) -> Any:
+        """Do it with a worker's own `CandidateEvaluator` on dev; the answer can be pickled, too."""
 
 
 class Crew(ABC):
@@ -82,12 +61,12 @@ class Alone(Crew):
     """This process, which does a task when its answer is asked for.
 
     Args:
-        evaluator: evaluator of models on dev.
+        evaluator: `CandidateEvaluator` on dev.
     """
 
     size = 1
 
-    def __init__(self, evaluator: CandidateEvaluator) -> None:
+    def __init__(self, evaluator: Any) -> None:
         self._evaluator = evaluator
         self._numbers = count()
         self._waiting: deque[tuple[int, Task]] = deque()

@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.crew import Alone, Crew, Evaluate
+from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
 # what an event tells of a row
@@ -109,6 +109,21 @@ class CandidateEvaluator:
 
 
 Answer = Row | NotFiniteError
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluate:
+    """Scores a candidate on dev: a task for a worker.
+
+    Attributes:
+        position: (D,).
+    """
+
+    position: Tensor
+
+    def run(self, evaluator: CandidateEvaluator) -> Answer:
+        """See `CandidateEvaluator.answer`."""
+        return evaluator.answer(self.position)
 
 
 @dataclass(eq=False)

@@ -13,8 +13,8 @@ from workers_helpers import plan, same_end
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.crew import Evaluate
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scorer import Evaluate
 from pyswarmopt_llm.searching.workers import Worker
 
 
