@@ -5,7 +5,8 @@
         --tasks demo --seeds 0 1 2 --formats q4_1 q4_0 q8_0 nf4
     python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
         --tasks DATA/tasks/intent.json --experts EXPERTS/* --seeds 0 1 2 --formats q4_1 nf4
-    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl --table
+    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
+        --base runs/dithered --dither embedded:smollm2-135m --tasks demo --seeds 0 --formats q4_1
 
 A line for each task, seed, format and method, with 1 or 0 for each test item:
 
@@ -17,7 +18,8 @@ A line for each task, seed, format and method, with 1 or 0 for each test item:
 
 ``slope`` is the forecast of `inspect --quantize` for ``full``. Lines that are there already are not computed
 again, and a run that was interrupted is resumed: the same command goes on where it stopped. A search with a
-format takes what it scores and trains before rounding from the search without one.
+format takes what it scores and trains before rounding from the search without one. ``--dither`` first writes
+a base that is off the grid of Q4_1: one that is on it, with noise of half a step of that format.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import torch
+
 from pyswarmopt_llm.api import resume
 from pyswarmopt_llm.api import search as start
 from pyswarmopt_llm.cli.demo import demo_search
@@ -39,7 +43,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.experts.adapter import read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.experts.full_model import copy_companions
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.survival import survival
 from pyswarmopt_llm.mix.load import adapter_patch
@@ -47,8 +52,8 @@ from pyswarmopt_llm.run.record import RESULTS, TRAINED, unpack
 from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Job, prepare
 
+EMBEDDED = "smollm2-135m"
 METHODS = ("base", "full", "rounded", "strength", "search")
-LEAST_LOSS = 0.01  # of which a share is told
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Line:
         task, seed, format, method: what was scored.
         train: whether the searches trained on dev.
         items: 1 or 0 for each test item, as text.
+        base: name of the base.
         strength: factor of the model, if it was chosen.
         slope: forecast for ``rounded``.
     """
@@ -69,13 +75,14 @@ class Line:
     method: str
     train: str
     items: str
+    base: str = EMBEDDED
     strength: float | None = None
     slope: float | None = None
 
     @property
-    def key(self) -> tuple[str, int, str, str, str]:
+    def key(self) -> tuple[str, int, str, str, str, str]:
         """What a line is of."""
-        return (self.task, self.seed, self.format, self.method, self.train)
+        return (self.task, self.seed, self.format, self.method, self.train, self.base)
 
     @property
     def score(self) -> float:
@@ -167,7 +174,7 @@ def lines(
     methods: Sequence[str] = METHODS,
 ) -> Iterator[Line]:
     """The lines of a task, a seed and a format that are not there yet."""
-    asked = Line(task, config.seed, name, "", config.train, "")
+    asked = Line(task, config.seed, name, "", config.train, "", name_of(config.base))
     left = [method for method in methods if replace(asked, method=method).key not in done]
     if not left:
         return
@@ -192,12 +199,34 @@ def lines(
         yield replace(asked, method="base", items=test_items(best, "base"))
 
 
+def name_of(base: str) -> str:
+    """The name of a base without its folder."""
+    return Path(base.rpartition(":")[2]).name
+
+
+@torch.no_grad()
+def dither(source: str, folder: Path) -> None:
+    """Write a base whose weights are as far from the grid of Q4_1 as those that it was made from may have been."""
+    base = resolve_base(source)
+    model, _ = load_model(base, torch.float32)
+    noise = torch.Generator().manual_seed(0)
+    for name in find_format("q4_1").layout(model):
+        value = model.get_parameter(name)
+        blocks = value.view(-1, 32)
+        steps = (blocks.amax(1, keepdim=True) - blocks.amin(1, keepdim=True)) / 15
+        blocks += steps * (torch.rand(blocks.shape, generator=noise) - 0.5)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    copy_companions(base, folder)
+
+
 def config_of(task: str, seed: int, train: str, options: argparse.Namespace) -> SearchConfig:
     """The search of a task and a seed, without a format."""
     name = Path(task).stem
-    out = str(options.folder / f"{name}-{seed}-{train}")
+    base = name_of(options.base)
+    of_base = "" if base == EMBEDDED else f"{base}-"
+    out = str(options.folder / f"{of_base}{name}-{seed}-{train}")
     if task == "demo":
-        return replace(demo_search(seed, Path(out), full=True), train=train)
+        return replace(demo_search(seed, Path(out), full=True), train=train, base=options.base)
     return SearchConfig(
         base=options.base,
         experts=tuple(options.experts),
@@ -218,31 +247,6 @@ def read(file: Path) -> dict[Any, Line]:
     return {line.key: line for line in found}
 
 
-def table(found: Mapping[Any, Line]) -> Iterator[str]:
-    """A row for each task, format and way of training: mean scores over seeds, and the share of the loss that
-    came back.
-    """
-    yield "| task | format | trained | seeds | " + " | ".join(METHODS) + " | back |"
-    yield "|---|---|---|---:|" + "---:|" * (len(METHODS) + 1)
-    for group in sorted({(one.task, one.format, one.train) for one in found.values()}):
-        rows = [one for one in found.values() if (one.task, one.format, one.train) == group]
-        seeds = {one.seed for one in rows}
-        scores = {}
-        for method in METHODS:
-            of_method = [one.score for one in rows if one.method == method]
-            scores[method] = mean(of_method) if of_method else None
-        cells = ["-" if score is None else f"{score:.3f}" for score in scores.values()]
-        yield f"| {' | '.join(group)} | {len(seeds)} | {' | '.join(cells)} | {_back(scores)} |"
-
-
-def _back(scores: Mapping[str, float | None]) -> str:
-    """The share of the loss that came back; a dash where nothing was lost or no search was made."""
-    full, rounded, search = (scores[method] for method in ("full", "rounded", "search"))
-    if full is None or rounded is None or search is None or full - rounded <= LEAST_LOSS:
-        return "-"
-    return f"{(search - rounded) / (full - rounded):.0%}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -256,11 +260,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--dev", type=int, default=200)
     parser.add_argument("--test", type=int, default=500)
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--dither", metavar="BASE", help="write --base, a folder, from this base")
     options = parser.parse_args()
-    if options.table:
-        print("\n".join(table(read(options.outcomes))))
-        return
+    if options.dither and not Path(options.base).exists():
+        dither(options.dither, Path(options.base))
     for task in options.tasks:
         stem = Path(task).stem
         for seed in options.seeds:

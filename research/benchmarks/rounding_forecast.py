@@ -3,7 +3,6 @@
 
     python research/benchmarks/rounding_forecast.py --outcomes runs/rounding-forecast.jsonl --adapters \\
         EXPERTS/intent=DATA/tasks/intent.json runs/demo/best=builtin:five-desks:40
-    python research/benchmarks/rounding_forecast.py --outcomes runs/rounding-forecast.jsonl --table
 
 A line for each adapter and model, with 1 or 0 for each test item: the model is ``base``, ``full`` (base and
 adapter apart) or a format, in which the two are merged and rounded. With a format comes the forecast: slope and
@@ -14,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from scipy.stats import spearmanr
 
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
@@ -29,7 +25,6 @@ from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.evaluate import evaluate
 
 FORMATS = ("q4_1", "q4_0", "nf4", "q8_0")
-LEAST_GAIN = 0.05  # of an adapter, for a share of it
 
 
 @dataclass(frozen=True)
@@ -47,53 +42,6 @@ class Line:
     items: str
     slope: float | None = None
     correlation: float | None = None
-
-    @property
-    def score(self) -> float:
-        """Share of right answers."""
-        return self.items.count("1") / len(self.items)
-
-
-Losses = list[tuple[Line, float, float | None]]
-
-
-def losses(found: Sequence[Line]) -> Losses:
-    """Each rounded adapter with its loss: in points, and as a share of the adapter's gain, if it has one."""
-    scores = {(line.adapter, line.model): line.score for line in found}
-    lost: Losses = []
-    for line in found:
-        if line.slope is not None and (line.adapter, "full") in scores:
-            full = scores[line.adapter, "full"]
-            gain = full - scores[line.adapter, "base"]
-            loss = full - line.score
-            lost.append((line, loss, loss / gain if gain >= LEAST_GAIN else None))
-    return lost
-
-
-def rank_correlations(lost: Losses) -> tuple[float, float]:
-    """Spearman's rank correlation of the share that the slope calls lost with the losses: points, shares."""
-    points = spearmanr([1 - (line.slope or 0.0) for line, _, _ in lost], [p for _, p, _ in lost])
-    known = [(1 - (line.slope or 0.0), share) for line, _, share in lost if share is not None]
-    shares = spearmanr(*zip(*known, strict=True))
-    return float(points.statistic), float(shares.statistic)
-
-
-def table(found: Sequence[Line]) -> Iterator[str]:
-    """A row for each format: mean slope, mean losses; the rank correlations last."""
-    lost = losses(found)
-    by_format: dict[str, Losses] = defaultdict(list)
-    for one in lost:
-        by_format[one[0].model].append(one)
-    yield "| format | adapters | slope | loss, points | loss, share of the gain |"
-    yield "|---|---:|---:|---:|---:|"
-    for name, rows in by_format.items():
-        slope = sum(line.slope or 0.0 for line, _, _ in rows) / len(rows)
-        points = sum(loss for _, loss, _ in rows) / len(rows)
-        shares = [share for _, _, share in rows if share is not None]
-        share = f"{sum(shares) / len(shares):.0%}" if shares else "-"
-        yield f"| {name} | {len(rows)} | {slope:.2f} | {100 * points:.1f} | {share} |"
-    points, share_rank = rank_correlations(lost)
-    yield f"\nRank correlation of 1 - slope with the loss: {points:.2f} in points, {share_rank:.2f} as a share."
 
 
 def name_of(adapter: str) -> str:
@@ -148,18 +96,14 @@ def main() -> None:
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--dev", type=int, default=100)
     parser.add_argument("--test", type=int, default=200)
-    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    if options.table:
-        print("\n".join(table(read(options.outcomes))))
-        return
     for pair in options.adapters:
         adapter, _, task = pair.partition("=")
         done = {(line.adapter, line.model) for line in read(options.outcomes)}
         for line in lines(adapter, task, done, options):
             with options.outcomes.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(line)) + "\n")
-            print(line.adapter, line.model, f"{line.score:.3f}", line.slope or "", flush=True)
+            print(line.adapter, line.model, line.items.count("1"), line.slope or "", flush=True)
 
 
 if __name__ == "__main__":
