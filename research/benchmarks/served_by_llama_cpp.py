@@ -97,7 +97,7 @@ def compared(run: str, folder: Path, converter: str, prompts: int) -> Iterator[d
     engine = open_model(str(merged), dtype="float32", threads=1)
     metric = Accuracy(items, "likelihood", engine.chat, None)
     ours = [list(scores.values()) for scores in metric.option_scores(engine)]
-    right = [list(item.choices).index(item.answer) for item in items]
+    right = [item.letters.index(item.answer) for item in items]
     leads = [round(float(np.diff(np.sort(scores)[-2:])[0]), 4) for scores in ours]
     for name, file in made.items():
         theirs = [list(scores.values()) for scores in metric.option_scores(LlamaCpp(file))]
