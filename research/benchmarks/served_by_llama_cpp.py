@@ -43,7 +43,7 @@ class LlamaCpp:
         import llama_cpp
 
         self._model = llama_cpp.Llama(
-            str(file), n_ctx=1024, logits_all=True, n_threads=1, verbose=False
+            str(file), n_ctx=1024, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False
         )
 
     def loglikelihood(self, pairs: Pairs) -> list[float]:
