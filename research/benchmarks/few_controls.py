@@ -15,7 +15,6 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.run.record import pack
 from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_rivals.bench import Bench, load_pool
@@ -28,6 +27,11 @@ LIKELIHOOD: AnswerFormat = "likelihood"
 
 Outcome = tuple[str, str, float]
 """Method, 1 or 0 for each test item, and score on dev."""
+
+
+def signs(score: Score) -> str:
+    """1 for a right answer, 0 for a wrong one."""
+    return "".join(str(int(value)) for value in score.per_item)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Finished:
     def outcome(self, method: str, position: Tensor) -> Outcome:
         """The outcome of a mixture."""
         dev = self.score(position, "dev")
-        return method, pack(self.score(position, "test").per_item), dev.value
+        return method, signs(self.score(position, "test")), dev.value
 
     def bench(self) -> Bench:
         """The models and items for methods of the comparison."""
@@ -89,7 +93,7 @@ def in_the_prompt(found: Finished) -> Iterator[Outcome]:
     """The base, with the first dev items as earlier turns of the chat; its score on dev is unknown."""
     bench = found.bench()
     shown = FewShot(bench.engine, bench.task.dev[:SHOWN], bench.labelled)
-    yield "in-prompt", pack(shown.score(bench, "test").per_item), float("nan")
+    yield "in-prompt", signs(shown.score(bench, "test")), float("nan")
 
 
 def by_a_method(method: str, times: int) -> Callable[[Finished], Iterator[Outcome]]:
