@@ -11,11 +11,12 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from multiprocessing import get_context, parent_process
 from typing import Any
 
@@ -105,21 +106,44 @@ def _end_with_search() -> None:
         os._exit(1)
 
 
+class Processes:
+    """A crew of processes on this machine; `threads` of the configuration are for each."""
+
+    def __init__(self, worker: Worker) -> None:
+        context = get_context("spawn")
+        given = (context.Value("i", 0), worker)
+        size = worker.config.processes
+        self._executor = ProcessPoolExecutor(size, context, _begin, given)
+        self._sent: dict[str, Future[Answer]] = {}
+
+    def send(self, key: str, position: Tensor) -> None:
+        self._sent[key] = self._executor.submit(_answer, position)
+
+    def hear(self, key: str) -> Answer:
+        return self._sent.pop(key).result()
+
+    def end(self) -> None:
+        """Kill the processes."""
+        processes = list((self._executor._processes or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+
 @contextmanager
 def _processes(worker: Worker) -> Iterator[Crew]:
-    """Processes on this machine; `threads` of the configuration are for each."""
-    context = get_context("spawn")
-    given = (context.Value("i", 0), worker)
-    executor = ProcessPoolExecutor(worker.config.processes, context, _begin, given)
+    """The crew of processes, which end with the context.
+
+    Raises:
+        UserError: one ended.
+    """
+    crew = Processes(worker)
     try:
-        yield partial(executor.map, _answer)
+        yield crew
     except BrokenExecutor as error:
         raise UserError(ENDED) from error
     finally:
-        processes = list((executor._processes or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+        crew.end()
 
 
 # Ray
@@ -158,7 +182,7 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     size = max(gpus or int(room.get("CPU", 0) // cores), 1)
     actors = [kind.remote(*given) for _ in range(size)]
     try:
-        yield partial(_ask, ray, [*actors])
+        yield Actors(ray, actors)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     finally:
@@ -168,29 +192,50 @@ def _actors(worker: Worker) -> Iterator[Crew]:
             ray.shutdown()
 
 
-def _ask(ray: Any, free: list[Any], requests: Sequence[Tensor]) -> list[Answer]:
-    """The answers of actors, in order; an actor that ends leaves the list `free`.
-
-    Raises:
-        UserError: no actor is left.
+class Actors:
+    """A crew of Ray actors. One that ends, for example with its node, leaves the crew, and its candidate
+    goes to another.
     """
-    waiting = dict(enumerate(requests))
-    pending: dict[Any, tuple[int, Any]] = {}
-    answers: dict[int, Answer] = {}
-    while len(answers) < len(requests):
-        for number in [*waiting][: len(free)]:
-            actor = free.pop()
-            pending[actor.answer.remote(waiting.pop(number))] = number, actor
-        if not pending:
+
+    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
+        self._ray = ray
+        self._free = list(actors)
+        self._waiting: deque[tuple[str, Tensor]] = deque()
+        self._sent: dict[Any, tuple[str, Tensor, Any]] = {}  # by Ray's reference, with the actor
+        self._answers: dict[str, Answer] = {}  # not yet heard
+
+    def send(self, key: str, position: Tensor) -> None:
+        self._waiting.append((key, position))
+        self._hand_out()
+
+    def hear(self, key: str) -> Answer:
+        while key not in self._answers:
+            self._await_one()
+        return self._answers.pop(key)
+
+    def _hand_out(self) -> None:
+        """Send the waiting candidates to free actors."""
+        while self._waiting and self._free:
+            actor = self._free.pop()
+            key, position = self._waiting.popleft()
+            self._sent[actor.answer.remote(position)] = key, position, actor
+
+    def _await_one(self) -> None:
+        """Keep the next answer that comes.
+
+        Raises:
+            UserError: no actor is left.
+        """
+        if not self._sent:
             raise UserError(ENDED)
-        (done, *_), _ = ray.wait([*pending])
-        number, actor = pending.pop(done)
+        (done, *_), _ = self._ray.wait([*self._sent])
+        key, position, actor = self._sent.pop(done)
         try:
-            answers[number] = ray.get(done)
-            free.append(actor)
-        except ray.exceptions.RayActorError:
-            waiting[number] = requests[number]
-    return [answers[number] for number in range(len(requests))]
+            self._answers[key] = self._ray.get(done)
+            self._free.append(actor)
+        except self._ray.exceptions.RayActorError:
+            self._waiting.appendleft((key, position))
+        self._hand_out()
 
 
 def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractContextManager[Crew]:
