@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
 # what an event tells of a row
@@ -96,35 +97,26 @@ class CandidateEvaluator:
 Answer = Row | NotFiniteError
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluate:
+    """Scores a candidate on dev: a task for a worker.
+
+    Attributes:
+        position: (D,).
+    """
+
+    position: Tensor
+
+    def run(self, evaluator: CandidateEvaluator) -> Answer:
+        """See `CandidateEvaluator.answer`."""
+        return evaluator.answer(self.position)
+
+
 class Heard(NamedTuple):
     """The answer for a candidate, and whether it is a row of the store."""
 
     answer: Answer
     stored: bool
-
-
-class Crew(Protocol):
-    """Evaluates candidates, in this process or in several."""
-
-    def send(self, key: str, position: Tensor) -> None:
-        """Begin to evaluate a candidate, (D,), as soon as a worker is free."""
-
-    def hear(self, key: str) -> Answer:
-        """The answer for the candidate with this key, which was sent."""
-
-
-class Alone:
-    """A crew of one, which evaluates in this process when it is heard."""
-
-    def __init__(self, evaluator: CandidateEvaluator) -> None:
-        self._evaluator = evaluator
-        self._waiting: dict[str, Tensor] = {}
-
-    def send(self, key: str, position: Tensor) -> None:
-        self._waiting[key] = position
-
-    def hear(self, key: str) -> Answer:
-        return self._evaluator.answer(self._waiting.pop(key))
 
 
 @dataclass(eq=False)
@@ -140,7 +132,7 @@ class Scorer:
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
-        crew: evaluates instead of `evaluator`, with the same answers.
+        crew: evaluates instead of `evaluator`, with the same answers; None: this process.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -153,9 +145,11 @@ class Scorer:
     crew: Crew | None = None
 
     def __post_init__(self) -> None:
-        self._crew: Crew = self.crew or Alone(self.evaluator)
+        self._crew = self.crew or Alone(self.evaluator)
         self._rows: dict[str, Row] = {}
         self._sent: dict[str, Tensor] = {}  # candidates under way, oldest first
+        self._tasks: dict[int, str] = {}  # of the crew, for those without a row in the store
+        self._answers: dict[str, Answer] = {}  # heard before their turn
         self.item_evaluations = 0
         self.items = 0
         self.seconds = 0.0
@@ -216,13 +210,16 @@ class Scorer:
         key = position_key(position)
         self._sent[key] = position
         if (self.phase, key) not in self.run.store:
-            self._crew.send(key, position)
+            self._tasks[self._crew.submit(Evaluate(position))] = key
 
     def hear(self) -> tuple[str, Tensor, Heard]:
         """Key, position and answer of the oldest candidate under way."""
         key = next(iter(self._sent))
         row = self.run.store.find_row(self.phase, key)
-        heard = Heard(row or self._crew.hear(key), stored=row is not None)
+        while row is None and key not in self._answers:
+            number, answer = self._crew.hear()
+            self._answers[self._tasks.pop(number)] = answer
+        heard = Heard(row or self._answers.pop(key), stored=row is not None)
         return key, self._sent.pop(key), heard
 
     def take(self, position: Tensor, heard: Heard, iteration: int, number: int) -> Row:

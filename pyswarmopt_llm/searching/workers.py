@@ -1,5 +1,5 @@
-"""Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, with one
-interface (docs/how-to/scaling.md).
+"""Workers that do the tasks of a search (`crew`): processes on this machine, or actors of a Ray cluster
+(docs/how-to/scaling.md).
 
 Results do not depend on the worker. If a process fails or ends, the search ends and can be resumed;
 if a Ray actor ends, for example with its node, the others continue.
@@ -13,30 +13,31 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from multiprocessing import get_context, parent_process
+from queue import SimpleQueue
 from typing import Any
-
-from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.crew import Crew, Task
 from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scorer import Answer, CandidateEvaluator, Crew
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 
 ENDED = "a worker ended; scores are kept, so fix the cause (often too little memory) and resume"
 
 
 @dataclass
 class Worker:
-    """Evaluates candidates on dev, with a search that it loads itself.
+    """Does tasks with a search that it loads itself.
 
     Attributes:
         config: decided settings of the search.
@@ -62,9 +63,9 @@ class Worker:
             )
         return job.evaluator("dev", self.answer_formats)
 
-    def answer(self, position: Tensor) -> Answer:
-        """Evaluate a candidate."""
-        return self.evaluator.answer(position)
+    def do(self, task: Task) -> Any:
+        """Do a task."""
+        return task.run(self.evaluator)
 
 
 # Processes
@@ -93,9 +94,9 @@ def _begin(slots: Any, worker: Worker) -> None:
     _HERE.append(worker)
 
 
-def _answer(position: Tensor) -> Answer:
+def _do(task: Task) -> Any:
     """The answer of this process's worker."""
-    return _HERE[0].answer(position)
+    return _HERE[0].do(task)
 
 
 def _end_with_search() -> None:
@@ -106,44 +107,54 @@ def _end_with_search() -> None:
         os._exit(1)
 
 
-class Processes:
-    """A crew of processes on this machine; `threads` of the configuration are for each."""
+class Processes(Crew):
+    """Processes on this machine.
 
-    def __init__(self, worker: Worker) -> None:
-        context = get_context("spawn")
-        given = (context.Value("i", 0), worker)
-        size = worker.config.processes
-        self._executor = ProcessPoolExecutor(size, context, _begin, given)
-        self._sent: dict[str, Future[Answer]] = {}
+    Args:
+        executor: makes them workers.
+        size: number of processes.
+    """
 
-    def send(self, key: str, position: Tensor) -> None:
-        self._sent[key] = self._executor.submit(_answer, position)
+    size = 0
 
-    def hear(self, key: str) -> Answer:
-        return self._sent.pop(key).result()
+    def __init__(self, executor: Executor, size: int) -> None:
+        self._executor = executor
+        self.size = size
+        self._numbers = count()
+        self._heard: SimpleQueue[tuple[int, Future[Any]]] = SimpleQueue()
 
-    def end(self) -> None:
-        """Kill the processes."""
-        processes = list((self._executor._processes or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+    def submit(self, task: Task) -> int:
+        """See `Crew.submit`."""
+        number = next(self._numbers)
+        future = self._executor.submit(_do, task)
+        future.add_done_callback(partial(self._hear, number))
+        return number
+
+    def _hear(self, number: int, future: Future[Any]) -> None:
+        self._heard.put((number, future))
+
+    def hear(self) -> tuple[int, Any]:
+        """See `Crew.hear`."""
+        number, future = self._heard.get()
+        return number, future.result()
 
 
 @contextmanager
 def _processes(worker: Worker) -> Iterator[Crew]:
-    """The crew of processes, which end with the context.
-
-    Raises:
-        UserError: one ended.
-    """
-    crew = Processes(worker)
+    """Processes on this machine; `threads` of the configuration are for each."""
+    context = get_context("spawn")
+    given = (context.Value("i", 0), worker)
+    size = worker.config.processes
+    executor = ProcessPoolExecutor(size, context, _begin, given)
     try:
-        yield crew
+        yield Processes(executor, size)
     except BrokenExecutor as error:
         raise UserError(ENDED) from error
     finally:
-        crew.end()
+        processes = list((executor._processes or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
 
 
 # Ray
@@ -183,8 +194,6 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     actors = [kind.remote(*given) for _ in range(size)]
     try:
         yield Actors(ray, actors)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
     finally:
         for actor in actors:
             ray.kill(actor)
@@ -192,50 +201,57 @@ def _actors(worker: Worker) -> Iterator[Crew]:
             ray.shutdown()
 
 
-class Actors:
-    """A crew of Ray actors. One that ends, for example with its node, leaves the crew, and its candidate
-    goes to another.
+class Actors(Crew):
+    """Actors of a Ray cluster. The task of one that ends goes to another.
+
+    Args:
+        ray: the package.
+        actors: the actors, all free.
     """
 
     def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
         self._ray = ray
-        self._free = list(actors)
-        self._waiting: deque[tuple[str, Tensor]] = deque()
-        self._sent: dict[Any, tuple[str, Tensor, Any]] = {}  # by Ray's reference, with the actor
-        self._answers: dict[str, Answer] = {}  # not yet heard
+        self._free = [*actors]
+        self._numbers = count()
+        self._waiting: deque[tuple[int, Task]] = deque()
+        self._under_way: dict[Any, tuple[int, Task, Any]] = {}
 
-    def send(self, key: str, position: Tensor) -> None:
-        self._waiting.append((key, position))
-        self._hand_out()
+    @property
+    def size(self) -> int:
+        """Number of actors that live, as far as known."""
+        return len(self._free) + len(self._under_way)
 
-    def hear(self, key: str) -> Answer:
-        while key not in self._answers:
-            self._await_one()
-        return self._answers.pop(key)
+    def submit(self, task: Task) -> int:
+        """See `Crew.submit`."""
+        number = next(self._numbers)
+        self._waiting.append((number, task))
+        self._start()
+        return number
 
-    def _hand_out(self) -> None:
-        """Send the waiting candidates to free actors."""
+    def _start(self) -> None:
+        """Give waiting tasks to free actors."""
         while self._waiting and self._free:
+            number, task = self._waiting.popleft()
             actor = self._free.pop()
-            key, position = self._waiting.popleft()
-            self._sent[actor.answer.remote(position)] = key, position, actor
+            self._under_way[actor.do.remote(task)] = number, task, actor
 
-    def _await_one(self) -> None:
-        """Keep the next answer that comes.
-
-        Raises:
-            UserError: no actor is left.
-        """
-        if not self._sent:
-            raise UserError(ENDED)
-        (done, *_), _ = self._ray.wait([*self._sent])
-        key, position, actor = self._sent.pop(done)
-        try:
-            self._answers[key] = self._ray.get(done)
+    def hear(self) -> tuple[int, Any]:
+        """See `Crew.hear`."""
+        while self._under_way:
+            (done, *_), _ = self._ray.wait([*self._under_way])
+            number, task, actor = self._under_way.pop(done)
+            try:
+                answer = self._ray.get(done)
+            except self._ray.exceptions.RayActorError:
+                self._waiting.appendleft((number, task))
+                self._start()
+                continue
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from None
             self._free.append(actor)
-        except self._ray.exceptions.RayActorError:
-            self._waiting.appendleft((key, position))
-        self._hand_out()
+            self._start()
+            return number, answer
+        raise UserError(ENDED)
 
 
 def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractContextManager[Crew]:

@@ -19,6 +19,7 @@ from textwrap import wrap
 
 import few_tables
 import numpy as np
+import quantised_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -27,7 +28,7 @@ from bbob_table import second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import written_answers, written_short
 
-from pyswarmopt_llm.common.statistics import compare_paired, paired_test
+from pyswarmopt_llm.common.paired import compare_paired, paired_test
 from pyswarmopt_llm.report.findings import answer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,6 +258,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written-short": written_short,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
+    "quantised": quantised_tables.quantised,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
     "several": several_tables.several,
