@@ -14,12 +14,11 @@ from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.paired import PairedComparison, corrected
 from pyswarmopt_llm.common.statistics import LEVEL, Ends, Whole
 from pyswarmopt_llm.run.combined import combined_difference
-from pyswarmopt_llm.run.record import Packed, unpack
+from pyswarmopt_llm.run.record import FRONT, Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import FIRST, find_combine
 from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat
 
-FRONT = "front"  # folder of a front's points; with a number the name of one
 KNOB = "knob"  # the best expert at one strength
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
@@ -327,7 +326,7 @@ class RunResult:
 
 
 def read_result(path: Path) -> RunResult | None:
-    """The result of the run at `path`; None while the run or its adapter is incomplete.
+    """The result of the run at `path`; None while the run, its adapter or its front is incomplete.
 
     Raises:
         UserError: ``result.json`` is damaged.
@@ -336,6 +335,8 @@ def read_result(path: Path) -> RunResult | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        return RunResult.from_json(read_json(file))
+        result = RunResult.from_json(read_json(file))
     except (UserError, WrongType) as error:
         raise UserError(f"{file} is damaged ({error}); remove it and resume the run") from error
+    points = [point.get("folder", "") for point in result.front]
+    return result if all((path / folder).is_dir() for folder in points) else None
