@@ -59,6 +59,14 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A training on so many labels, scored on test."""
+
+    labels: int
+    test: Scores
+
+
+@dataclass(frozen=True)
 class Model:
     """A model and its scores.
 
@@ -151,6 +159,7 @@ class RunResult:
             and intervals.
         chosen: number of the front's point that is ``best``, from 1; 0: no front was searched for.
         rule: why it was chosen.
+        curve: the result's training on a quarter, half and all of the labels, if it was asked for.
         by_label: task -> errors of ``best`` on test, where options are compared.
         replies: of each task with written replies, the ``prompts`` on dev whose scores changed most,
             with the replies of base, best expert and result.
@@ -178,6 +187,7 @@ class RunResult:
     front: list[dict[str, Any]] = field(default_factory=list)
     chosen: int = 0
     rule: str = ""
+    curve: list[Trial] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
@@ -300,6 +310,12 @@ class RunResult:
         theirs = getattr(self.models.get(over), split, None)
         if not ours or not theirs:
             return None
+        return self.compared(ours, theirs, split, level)
+
+    def compared(
+        self, ours: Scores, theirs: Scores, split: str, level: float = LEVEL
+    ) -> PairedComparison | None:
+        """Two models on the same items of a split, first minus second; None without item scores."""
         tasks = ours.tasks
         if self.combine == FIRST:
             tasks = dict([*tasks.items()][:1])
