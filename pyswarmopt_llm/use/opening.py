@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, SearchConfig
+from pyswarmopt_llm.common.config import DRIFT, LM_EVAL, PROMPTS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import digests, user_path
 from pyswarmopt_llm.common.interfaces import Engine
@@ -27,6 +27,7 @@ from pyswarmopt_llm.use.config import EvalConfig, Machine, check_run
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
 _OF_MODEL = ("system", "thinking", "quantize")  # for every task
+_OF_SPLIT = (*_OF_MODEL, "dev", "test", "dtype", "allow_overlap")
 # Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
 NOT_OF_HARNESS = (
     "scoring",
@@ -151,6 +152,10 @@ def with_run(config: EvalConfig) -> EvalConfig:
     filled = replace(config, base=base, adapter=config.adapter or str(run))
     if config.task and config.task not in (*specs, *specs.values()):
         return _completed(filled, stored, _OF_MODEL)
+    with_test = replace(stored, test=stored.test or None)  # the search may have had no test split
+    if config.metric == DRIFT and stored.keep and not config.task:
+        filled = replace(filled, task=f"{PROMPTS}{stored.keep}")
+        return _completed(filled, with_test, _OF_SPLIT)
     name = named_task(about, config.task or None)
     task = specs[name]
     harness = task.startswith(LM_EVAL)
@@ -161,14 +166,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
     tasks = tuple({task} - {config.task})
     metrics = tuple(filter(None, {metric} - {config.metric}))
     require(replace(stored, workers="1", tasks=tasks, metrics=metrics), (), run, "")
-    names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
+    names = {*_OF_SPLIT}
     if not harness:
         names |= {*NOT_OF_HARNESS} - {"metric"}
+    if metric == DRIFT:
+        names -= {"max_new_tokens"}  # of the run's replies
     filled = replace(filled, task=task, metric=metric)
     prompt = per_task("template", stored.template, about.task_names).get(name)
     template = () if prompt is None else (f"{name}={prompt}",)
-    # The search may have had no test split.
-    return _completed(filled, replace(stored, template=template, test=stored.test or None), names)
+    return _completed(filled, replace(with_test, template=template), names)
 
 
 def _metric_of(about: About, task: str) -> str | None:

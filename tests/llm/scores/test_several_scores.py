@@ -115,6 +115,8 @@ def test_an_evaluation_of_a_run_with_drift_is_of_its_task(
     run = search(setting("tokens", "drift", front=True, **keep))
     found = evaluate_model("", None, "", run=str(run.run))
     assert -found.score.value == run.result["tasks"]["tokens"]["best_test"]
+    drifted = evaluate_model("", None, "", run=str(run.run), metric="drift")
+    assert drifted.shown[0] == run.result["tasks"]["drift"]["best_test"]
     # the base model does not drift, nor by -0.0
     assert str(run.result["tasks"]["drift"]["base_test"]) == "0.0"
     drifts = [point["test"]["drift"] for point in run.result["front"]]
