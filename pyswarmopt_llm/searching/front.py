@@ -34,14 +34,16 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.prepare import Job
 
 STRENGTHS = (0.25, 0.5, 0.75)  # of the best expert: the single knob between base and expert
-EDGE = 0.1  # the hypervolume's corner is worse than every candidate by this share of their range
+EDGE = 0.1  # the hypervolume's corner is worse than the front by this share of its range
+NARROWEST = 0.25  # least range of a front, as a share of that of all candidates
 _FAR = -1e6  # below every normalised cost
 
 
 class FrontProcess:
     """Predicts several scores of new candidates.
 
-    Costs are the scores with the other sign, from 0 to 1 over the scored candidates.
+    Costs are the scores with the other sign, from 0 to 1 over the candidates that no other dominates,
+    so that nothing is gained where all of them are better.
 
     Args:
         candidates: at least three, with all scores as `parts`.
@@ -63,11 +65,12 @@ class FrontProcess:
             own = [replace(part, position=whole.position) for part, whole in placed]
             self._processes.append(ScoreProcess(own))
         scores = self._predicted(self.positions)[0]
+        front = scores[non_dominated(-scores)]
         self._best = scores.max(axis=0)
-        wide = np.ptp(scores, axis=0)
+        wide = np.maximum(np.ptp(front, axis=0), NARROWEST * np.ptp(scores, axis=0))
         self._unit = np.where(wide > 0, wide, 1.0)
         self._costs = (self._best - scores) / self._unit
-        self._corner = np.full(scores.shape[1], 1 + EDGE)
+        self._corner = (self._best - front.min(axis=0)) / self._unit + EDGE
         self._ideal = np.clip((self._best - np.array(limits)) / self._unit, _FAR, 0.0)
         self._lower, self._upper = free_boxes(self._costs, self._corner, self._ideal)
 
@@ -161,8 +164,7 @@ def _cut(front: Floats, corner: Floats, ideal: Floats) -> Iterable[tuple[list[fl
 
 @dataclass
 class FrontProposer(Surrogate):
-    """Proposes the starting points and the single knob of the best expert, then candidates from a
-    process of each score.
+    """Proposes the starting points, then candidates from a process of each score.
 
     Attributes:
         floors: score -> least value, which is above that of all others in the choice of a point.
@@ -215,14 +217,6 @@ class FrontProposer(Surrogate):
     def _model(self, seen: Sequence[Candidate]) -> FrontProcess:  # type: ignore[override]
         """A process of each score of these candidates."""
         return FrontProcess(seen, [self.limits.get(name, math.inf) for name in self.tasks])
-
-    def _simple(self, active: Tensor) -> list[Tensor]:
-        """The sum of the others where experts are left out, and strengths of the best expert."""
-        found = super()._simple(active)
-        if not self.knob:
-            return found
-        best = max(self._alone, key=lambda one: one.value)
-        return [*found, *(share * torch.from_numpy(best.position) for share in STRENGTHS)]
 
     def _harmful(self) -> list[int]:
         """Numbers of the experts that are harmful by every score."""

@@ -161,8 +161,8 @@ def chat(asked: str, said: str) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
-def new_model(tokenizer: Any) -> Any:
-    """A Llama of 0.09 million parameters with random weights."""
+def new_model(tokenizer: Any, build: int = 0) -> Any:
+    """A Llama of 0.09 million parameters with random weights, others for each build."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -180,7 +180,7 @@ def new_model(tokenizer: Any) -> Any:
         initializer_range=0.1,  # at the usual 0.02 so small a model learns next to nothing
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(build)
         return LlamaForCausalLM(config)
 
 
@@ -207,10 +207,10 @@ def replies_to_learn(half: bool, count: int, seed: int) -> list[dict[str, Any]]:
     return examples
 
 
-def make_base(out: Path) -> None:
+def make_base(out: Path, build: int = 0) -> None:
     """A model that knows both styles and a quarter of the table."""
     tokenizer = save_tokenizer(out, list(dict.fromkeys(WORDS)))
-    model = new_model(tokenizer)
+    model = new_model(tokenizer, build)
     loss = train(
         model, tokenizer, replies_to_learn(True, 4_000, 1), BASE_STEPS, 3e-3, 0, 128, BATCH
     )
@@ -232,8 +232,8 @@ def make_scholar(lab: Path, out: Path) -> None:
     print(f"scholar: loss {loss:.3f}", flush=True)
 
 
-def make_experts(lab: Path) -> None:
-    """Ten LoRA experts."""
+def make_experts(lab: Path, build: int = 0) -> None:
+    """Ten LoRA experts, which learn from other examples in each build."""
     from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.training.examples import TrainingOptions
@@ -245,7 +245,7 @@ def make_experts(lab: Path) -> None:
         out = lab / "experts" / f"{own}-{style}"
         if out.exists():
             continue
-        rng = random.Random(100 + number)
+        rng = random.Random(100 * (build + 1) + number)
         asked = [question(rng, [own]) for _ in range(EXAMPLES)]
         prompts = [engine.chat(text) for text, _ in asked]
         said = [dict(stated(text)) for text in engine.generate(prompts, max_new_tokens=LONGEST)]

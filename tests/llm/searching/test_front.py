@@ -102,6 +102,20 @@ def test_nothing_is_gained_beyond_what_a_score_can_be() -> None:
     assert (limited.gain(points) >= 0).all()
 
 
+def test_nothing_is_gained_where_the_whole_front_is_better() -> None:
+    """By more than a tenth of its range, however bad another candidate is; by hand: the front's range
+    counts as at least a quarter of that of all, (3.6, 9.0).
+    """
+    found = []
+    for x in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, -3.0):
+        position = np.array([x])
+        parts = [Candidate(position, v, 0.0, (v, v / 2)) for v in (x, -x * x)]
+        found.append(Candidate(position, x, parts=parts))
+    model = FrontProcess(found, [math.inf, math.inf])
+    corner = model._best - model._upper.max(axis=0) * model._unit
+    assert corner.tolist() == pytest.approx([0.1 - 0.09, -0.36 - 0.225], abs=0.02)
+
+
 def row(position: torch.Tensor, **scores: list[float]) -> Row:
     tasks = {name: score_of(values) for name, values in scores.items()}
     first = next(iter(tasks.values()))
@@ -116,13 +130,14 @@ def test_an_expert_that_is_bad_by_one_score_only_is_kept() -> None:
     proposer = FrontProposer("scores", starts, "xyz", ("a", "b"), find_combine("first", 2), 9)
     for ticket, (a, b) in zip(proposer.ask(9), kinds, strict=True):
         proposer.tell(ticket, row(ticket.x, a=a, b=b))
-    strengths = []
+    proposals = []
     for _ in range(4):
         [ticket] = proposer.ask(9)
         proposer.tell(ticket, row(ticket.x, a=good, b=bad))
-        strengths.append(ticket.x.tolist())
+        proposals.append(ticket.x.tolist())
     assert proposer.left_out == [2]
-    assert strengths == [[1, 1, 0], [0.25, 0, 0], [0.5, 0, 0], [0.75, 0, 0]]
+    assert proposals[0] == [1, 1, 0]
+    assert {third for _, _, third in proposals} == {0}
 
 
 NAMES = ("right", "tokens", "drift")
