@@ -48,7 +48,10 @@ def ahead(ours: Volumes, theirs: Volumes) -> tuple[float, float, float]:
     builds, seeds = ours.shape
     gains = []
     for _ in range(DRAWS):
-        chosen = rng.integers(builds, size=builds)[:, None], rng.integers(seeds, size=(builds, seeds))
+        chosen = (
+            rng.integers(builds, size=builds)[:, None],
+            rng.integers(seeds, size=(builds, seeds)),
+        )
         gains.append(ours[chosen].mean() / theirs[chosen].mean() - 1)
     low, high = np.quantile(gains, (0.025, 0.975))
     return tuple(100 * gain for gain in (ours.mean() / theirs.mean() - 1, low, high))

@@ -15,7 +15,8 @@ them dominates there are scored on 500 test prompts. Methods of one build share 
 - random: the same starting points, then Dirichlet weights times 0.5 to 1.5.
 
 The proposer was chosen on builds 0 and 4; builds 1 to 3 are to claim on, as was said before their first
-run. What is there is not made again.
+run. With `--second drift` the second score is how far the first token of a reply has moved from the
+base's, and `--experts 2` has only the first two. What is there is not made again.
 """
 
 from __future__ import annotations
@@ -41,17 +42,15 @@ from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.front import front_proposer
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scorer import Scorer
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Candidate, ScoreProcess, proposed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from records import LONGEST, facts_of, make_base, make_experts, share_right, task
 
 EVALUATIONS = 40  # of every method
-SCORES = ("facts", "tokens")
 TOKEN = 1 / LONGEST  # a token's worth, so that both scores have a range of 1
 WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the facts, in the weighted sums
-FORMATS: dict[str, Any] = dict.fromkeys(SCORES, "generate")
 Values = list[tuple[float, float]]
 
 
@@ -70,13 +69,15 @@ def made(folder: Path, build: int) -> Path:
     return lab
 
 
-def opened(lab: Path) -> Job:
+def opened(lab: Path, second: str, experts: int | None) -> Job:
     """A search of a laboratory's experts for a front, ready to run."""
+    questions = lab / "questions.jsonl"
     config = SearchConfig(
         base=str(lab / "base"),
-        experts=adapters(lab / "experts"),
-        tasks=(f"prompts:{lab / 'questions.jsonl'}",),
-        metrics=(f"{Path(__file__).resolve()}:facts", "tokens"),
+        experts=adapters(lab / "experts")[:experts],
+        tasks=(f"prompts:{questions}",),
+        metrics=(f"{Path(__file__).resolve()}:facts", second),
+        keep=str(questions) if second == "drift" else None,
         front=True,
         max_new_tokens=LONGEST,
         out=str(lab / "none"),
@@ -84,6 +85,14 @@ def opened(lab: Path) -> Job:
         dtype="float32",
     )
     return prepare(config)
+
+
+def evaluator(job: Job, split: str) -> CandidateEvaluator:
+    """Of candidates on a split."""
+    names = job.objectives.names
+    return job.evaluator(
+        split, {name: job.objectives.answer_formats(name, "auto")[0] for name in names}
+    )
 
 
 # ---- methods: each lets a scorer evaluate candidates ----
@@ -136,7 +145,7 @@ def by_optuna(job: Job, scorer: Scorer, sampler: Any) -> None:
         trial = study.ask()
         position = [trial.suggest_float(name, 0, 1) for name in names]
         (row,) = scorer.score([torch.tensor(position, dtype=torch.float64)], 0)
-        study.tell(trial, [row.tasks[name].value for name in SCORES])
+        study.tell(trial, [score.value for score in row.tasks.values()])
 
 
 def nsga(job: Job, scorer: Scorer) -> None:
@@ -177,11 +186,11 @@ METHODS: dict[str, Callable[[Job, Scorer], None]] = {
 
 def outcome(job: Job, journal: RunJournal, method: str) -> dict[str, Any]:
     """The evaluations of a method, and its front on dev and on test."""
-    scorer = Scorer(journal, job.evaluator("dev", FORMATS))
+    scorer = Scorer(journal, evaluator(job, "dev"))
     METHODS[method](job, scorer)
     values = np.array(values_of(scorer.rows))
     kept = [scorer.rows[number] for number in np.flatnonzero(non_dominated(-values))]
-    tested = Scorer(journal, job.evaluator("test", FORMATS), "test")
+    tested = Scorer(journal, evaluator(job, "test"), "test")
     positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in kept]
     rows = tested.score(positions, 0)
     return {
@@ -193,8 +202,8 @@ def outcome(job: Job, journal: RunJournal, method: str) -> dict[str, Any]:
 
 
 def values_of(rows: Sequence[Row]) -> Values:
-    """Facts and tokens of each row; of tokens the negative number."""
-    return [tuple(round(row.tasks[name].value, 6) for name in SCORES) for row in rows]
+    """Both scores of each row, higher is better."""
+    return [tuple(round(score.value, 6) for score in row.tasks.values()) for row in rows]
 
 
 def base_values(job: Job, journal: RunJournal) -> dict[str, Any]:
@@ -202,7 +211,7 @@ def base_values(job: Job, journal: RunJournal) -> dict[str, Any]:
     base = torch.zeros_like(job.starts[0])
     found = {}
     for split, phase in (("dev", "search"), ("test", "test")):
-        rows = Scorer(journal, job.evaluator(split, FORMATS), phase).score([base], 0)
+        rows = Scorer(journal, evaluator(job, split), phase).score([base], 0)
         found[split] = values_of(rows)
     return {"evaluations": 1, **found}
 
@@ -210,15 +219,18 @@ def base_values(job: Job, journal: RunJournal) -> dict[str, Any]:
 def runs(options: argparse.Namespace, done: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     """The lines that are missing."""
     lab = made(options.folder, options.build)
-    job = opened(lab)
-    journal = RunJournal(lab)
+    job = opened(lab, options.second, options.experts)
+    kept = lab / f"{options.second}-{options.experts}"
+    kept.mkdir(exist_ok=True)
+    journal = RunJournal(kept)
     for seed in options.seeds:
         own = replace(job, config=replace(job.config, seed=seed))
         for method in ["base", *options.methods]:
-            if (options.build, seed, method) in done:
+            if (options.second, options.experts, options.build, seed, method) in done:
                 continue
             found = base_values(own, journal) if method == "base" else outcome(own, journal, method)
-            yield {"build": options.build, "seed": seed, "method": method, **found}
+            key = {"build": options.build, "seed": seed, "method": method}
+            yield {"second": options.second, "experts": options.experts, **key, **found}
 
 
 def main() -> None:
@@ -229,6 +241,8 @@ def main() -> None:
     parser.add_argument("--outcomes", type=Path, required=True)
     parser.add_argument("--build", type=int, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--second", default="tokens", choices=("tokens", "drift"))
+    parser.add_argument("--experts", type=int, help="only so many of them")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -237,7 +251,8 @@ def main() -> None:
     if options.outcomes.exists():
         lines = options.outcomes.read_text(encoding="utf-8").splitlines()
     rows = map(json.loads, lines)
-    done = {(row["build"], row["seed"], row["method"]) for row in rows}
+    names = ("second", "experts", "build", "seed", "method")
+    done = {tuple(row[name] for name in names) for row in rows}
     with options.outcomes.open("a", encoding="utf-8") as file:
         for row in runs(options, done):
             file.write(json.dumps(row) + "\n")
