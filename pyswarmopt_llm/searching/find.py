@@ -127,9 +127,10 @@ def explored(
         answer_formats: how each task is scored.
         saved: keeps a swarm's state; None: it is not kept.
     """
-    experts = _score_experts(job, scorer)
-    single = max(range(len(experts)), key=lambda number: experts[number].value)
     config = job.config
+    experts: list[Row] = []
+    if not config.asynchronous:  # else no other candidate waits for them
+        experts = _score_experts(job, scorer)
     front: FrontProposer | None = None
     with ExitStack() as stack:
         proposer: Proposer
@@ -157,6 +158,8 @@ def explored(
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()
+    experts = experts or _score_experts(job, scorer)
+    single = max(range(len(experts)), key=lambda number: experts[number].value)
     remarks = [*_on_together(job, experts[0]), *proposer.remarks]
     for text in remarks:
         job.tell(note(text))
