@@ -7,7 +7,8 @@ from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_groups.responses import rights
-from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, compare_paired, corrected
+from pyswarmopt_llm.common.paired import PairedComparison, compare_paired, corrected
+from pyswarmopt_llm.common.statistics import LEVEL
 from pyswarmopt_llm.report.phrases import more_examples, p_text
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated

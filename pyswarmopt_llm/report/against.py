@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.statistics import PairedComparison
+from pyswarmopt_llm.common.paired import PairedComparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import (

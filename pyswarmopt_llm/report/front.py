@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm.common.statistics import LEVEL, PairedComparison, score_interval
+from pyswarmopt_llm.common.paired import PairedComparison
+from pyswarmopt_llm.common.statistics import LEVEL, score_interval
 from pyswarmopt_llm.report.phrases import one_line, tested, turned
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.common.statistics import Ends, PairedComparison
+    from pyswarmopt_llm.common.paired import PairedComparison
+    from pyswarmopt_llm.common.statistics import Ends
     from pyswarmopt_llm.run.result import Scores
 
 

@@ -14,23 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.paired import (
+    PSEUDO,
+    PairedComparison,
+    compare_paired,
+    compare_whole,
+    needed_for,
+    without_rounding,
+)
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    PSEUDO,
     Ends,
     Estimate,
-    PairedComparison,
     Questions,
     Scored,
     assumed_scale,
     bounds_of,
     by_question,
-    compare_paired,
-    compare_whole,
     estimate,
-    needed_for,
     score_interval,
-    without_rounding,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic
 

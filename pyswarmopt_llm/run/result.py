@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Ends, PairedComparison, Whole, corrected
+from pyswarmopt_llm.common.paired import PairedComparison, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Ends, Whole
 from pyswarmopt_llm.run.combined import combined_difference
 from pyswarmopt_llm.run.record import Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors

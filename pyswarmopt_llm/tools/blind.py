@@ -25,7 +25,8 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.statistics import PairedComparison, compare_paired, interval
+from pyswarmopt_llm.common.paired import PairedComparison, compare_paired
+from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS

@@ -14,16 +14,13 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import (
-    Ends,
+from pyswarmopt_llm.common.paired import (
     PairedComparison,
-    assumed_scale,
     compare_paired,
     compare_whole,
-    interval,
-    score_interval,
     without_rounding,
 )
+from pyswarmopt_llm.common.statistics import Ends, assumed_scale, interval, score_interval
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.run.result import read_result

@@ -13,21 +13,23 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.files.regular import versions
+from pyswarmopt_llm.common.paired import (
+    PSEUDO,
+    PairedTest,
+    items_needed,
+    paired_test,
+    without_rounding,
+)
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
-    PSEUDO,
     Ends,
     Estimate,
-    PairedTest,
     Questions,
     assumed_scale,
     bounds_of,
     by_question,
     estimate,
     interval,
-    items_needed,
-    paired_test,
-    without_rounding,
 )
 from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.scores.tasks.items import repeated

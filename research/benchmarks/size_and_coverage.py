@@ -17,15 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import (
-    LEVEL,
-    PairedComparison,
-    compare_paired,
-    corrected,
-    interval,
-    paired_test,
-    score_of,
-)
+from pyswarmopt_llm.common.paired import PairedComparison, compare_paired, corrected, paired_test
+from pyswarmopt_llm.common.statistics import LEVEL, interval, score_of
 from pyswarmopt_llm.run.combined import combined_difference, combined_interval
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds

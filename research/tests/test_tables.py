@@ -10,7 +10,7 @@ import pytest
 from laboratory import ROOT, script
 from scipy import stats
 
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 
 chart = script("chart")
 evidence = script("outcomes")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds, interval_over_tasks
 
 RESEARCH = Path(__file__).resolve().parents[1]

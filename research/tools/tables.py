@@ -27,7 +27,7 @@ from bbob_table import second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import written_answers, written_short
 
-from pyswarmopt_llm.common.statistics import compare_paired, paired_test
+from pyswarmopt_llm.common.paired import compare_paired, paired_test
 from pyswarmopt_llm.report.findings import answer
 
 ROOT = Path(__file__).resolve().parents[2]

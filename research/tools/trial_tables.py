@@ -11,7 +11,7 @@ import pandas as pd
 from outcomes import lines, markdown
 from scipy import stats
 
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 
 BEST = "best expert"
 TASKS = 6

@@ -14,7 +14,7 @@ from result_helpers import RESULT, about_of, nested, result_of
 from rich.console import Console
 from search_helpers import parse
 
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.report.findings import findings, print_findings, score_rows, strongest, verdict
 from pyswarmopt_llm.run.record import Packed, pack
 from pyswarmopt_llm.run.result import RunResult

@@ -19,7 +19,8 @@ from search_helpers import Shell, louder, questions, write_task
 from sklearn.metrics import f1_score
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.statistics import Score, compare_whole, resample, score_interval
+from pyswarmopt_llm.common.paired import compare_whole
+from pyswarmopt_llm.common.statistics import Score, resample, score_interval
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics import metric
 from pyswarmopt_llm.scores.metrics.by_name import find_metric

@@ -15,7 +15,7 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.run.result import RunResult

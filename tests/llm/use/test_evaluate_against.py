@@ -11,7 +11,7 @@ from search_helpers import Json, MakeSearch, Shell, write_task
 
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import paired_test
+from pyswarmopt_llm.common.paired import paired_test
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.use.evaluate import evaluate_model
 
