@@ -153,6 +153,9 @@ def _chosen(request: Plan) -> Plan:
     else:
         chosen = _proposing(request)
         chosen["train"] = _training(request, why)
+    chosen["screen"] = "off"
+    if not request.with_settings(**chosen).why_no_screening:
+        chosen["screen"] = "on"
     asked = chosen.keys() & request.given.keys() - {"settings"}  # a procedure adds to these
     chosen |= {name: request.given[name] for name in asked}
     if config.combine == "auto" and objectives.combined_by == "arithmetic":
@@ -366,6 +369,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "quick", f"fine-tunes a model, but training {untrained}"
     if config.train == "on" and untrained:
         yield "train", untrained
+    if plan.screens and plan.why_no_screening:
+        yield "screen", plan.why_no_screening
     if config.front:
         if len(plan.objectives.names) < 2:
             yield "front", "needs two scores or more; add a `metric`, such as tokens, or a `task`"
@@ -384,7 +389,7 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "keep", "needs a single base model to compare with; remove it, and the metric drift"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", ": a harness task scores one model, not several; use task files"
-    needed = config.population * plan.items
+    needed = plan.started_items
     if config.budget_items is not None and config.budget_items < needed:
         why = f": the starting swarm alone needs {needed} examples"
         yield "budget_items", f"{why}; raise it, or lower `particles` or `dev`"
