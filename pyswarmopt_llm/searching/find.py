@@ -44,7 +44,7 @@ class Explored:
         answer_formats: how each task is scored.
         stop: reasons to stop, as in ``result.json``.
         remarks: what a user should know about the proposals.
-        scorer: dev scorer, whose workers have ended.
+        scorer: dev scorer; its workers live until the stack given to `find` is closed.
         front: positions of the candidates that no other dominates, if a front was searched for.
         rule: why the chosen one was chosen.
         searched: candidates of an earlier scorer, before rounding.
@@ -89,24 +89,24 @@ class Trained:
     fittings: Mapping[str, Fitting] = field(default_factory=dict)
 
 
-def find(job: Job, run: RunDirectory, checkpoint: str = "swarm") -> Explored:
+def find(job: Job, run: RunDirectory, stack: ExitStack, checkpoint: str = "swarm") -> Explored:
     """Score experts and candidates, starting points first, and choose one.
 
     Args:
         job: the search.
         run: run directory, locked.
+        stack: ends the workers.
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path))
     answer_formats = choose_answer_formats(job, run)
-    with ExitStack() as stack:
-        crew = None
-        if not job.alone:
-            from pyswarmopt_llm.searching.workers import open_crew
+    crew = None
+    if not job.alone:
+        from pyswarmopt_llm.searching.workers import open_crew
 
-            crew = stack.enter_context(open_crew(job, answer_formats))
-        scorer = Scorer(run, job.evaluator("dev", answer_formats), listener=job.tell, crew=crew)
-        return explored(job, scorer, answer_formats, run.checkpoint(checkpoint))
+        crew = stack.enter_context(open_crew(job, answer_formats))
+    scorer = Scorer(run, job.evaluator("dev", answer_formats), listener=job.tell, crew=crew)
+    return explored(job, scorer, answer_formats, run.checkpoint(checkpoint))
 
 
 def explored(

@@ -10,9 +10,8 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
 # what an event tells of a row
@@ -109,8 +109,21 @@ class CandidateEvaluator:
 
 
 Answer = Row | NotFiniteError
-# evaluates candidates, in parallel or not: their answers, in order
-Crew = Callable[[Sequence[Tensor]], Iterable[Answer]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluate:
+    """Scores a candidate on dev: a task for a worker.
+
+    Attributes:
+        position: (D,).
+    """
+
+    position: Tensor
+
+    def run(self, evaluator: CandidateEvaluator) -> Answer:
+        """See `CandidateEvaluator.answer`."""
+        return evaluator.answer(self.position)
 
 
 @dataclass(eq=False)
@@ -122,7 +135,7 @@ class Scorer:
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
-        crew: evaluates instead of `evaluator`, with the same answers.
+        crew: evaluates instead of `evaluator`, with the same answers; None: this process.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -135,7 +148,7 @@ class Scorer:
     crew: Crew | None = None
 
     def __post_init__(self) -> None:
-        self._answers = self.crew or partial(map, self.evaluator.answer)
+        self._crew = self.crew or Alone(self.evaluator)
         self._rows: dict[str, Row] = {}
         self.item_evaluations = 0
         self.items = 0
@@ -173,7 +186,7 @@ class Scorer:
                 new.setdefault(key, (number, position))
         store = self.run.store
         missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
-        answers = iter(self._answers(missing))
+        answers = self._crew.map(map(Evaluate, missing))
         for key, (number, position) in new.items():
             where = f"particle {number}, iteration {iteration}"
             known = store.find_row(self.phase, key)

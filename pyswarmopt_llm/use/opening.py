@@ -170,19 +170,24 @@ def with_run(config: EvalConfig) -> EvalConfig:
 
 
 def _metric_of(about: About, task: str) -> str | None:
-    """The metric of a run's task; None if its file decides. `drift` is of other prompts.
+    """The metric of a run's task; None if its file decides.
 
     Raises:
         InvalidOption: the run has several scores of this task.
     """
-    from pyswarmopt_llm.scores.metrics.several import specs_of as metrics_of
-
-    metrics = [spec for spec in about.config.metrics if spec != DRIFT]
-    found = metrics_of(metrics, specs_of(about)).get(task, [])
+    found = metrics_of_task(about, task)
     if len(found) > 1:
         why = f": the run has several scores of {task}; choose one of: {', '.join(found)}"
         raise InvalidOption("metric", None, why)
     return next(iter(found), None)
+
+
+def metrics_of_task(about: About, task: str) -> list[str]:
+    """The metrics that a run's task was given; none if its file decides. `drift` is of other prompts."""
+    from pyswarmopt_llm.scores.metrics.several import specs_of as metrics_of
+
+    metrics = [spec for spec in about.config.metrics if spec != DRIFT]
+    return metrics_of(metrics, specs_of(about)).get(task, [])
 
 
 def named_task(about: About, name: str | None) -> str:

@@ -14,6 +14,7 @@ from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scorer import Evaluate
 from pyswarmopt_llm.searching.workers import Worker
 
 
@@ -59,9 +60,9 @@ def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> 
     job = prepare(replace(crew_config, scoring="likelihood"))
     request = job.pool.space.vertices()[0]
     worker = Worker(job.config, job.fingerprints, {"words": "likelihood"})
-    there = worker.answer(request)
+    there = worker.do(Evaluate(request))
     here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
     assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
     other = Worker(job.config, {**job.fingerprints, "base": "other files"}, {})
     with pytest.raises(UserError, match="changed before a worker loaded them"):
-        other.answer(torch.zeros(1))
+        other.do(Evaluate(torch.zeros(1)))
