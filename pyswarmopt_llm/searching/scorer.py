@@ -27,6 +27,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
+Items = Mapping[str, Sequence[int]]  # task -> numbers of its items
 # what an event tells of a row
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
@@ -81,27 +82,29 @@ class CandidateEvaluator:
         """The experts' weights at a position."""
         return list(self.space.coefficients(position).tolist())
 
-    def answer(self, position: Tensor) -> Answer:
-        """The row of a candidate, (D,), without phase, iteration and particle; or its error if the score
-        is not a number.
+    def answer(self, position: Tensor, items: Items | None = None) -> Answer:
+        """The row of a candidate, (D,), without phase, iteration and particle, on all items or only on
+        these; or its error if the score is not a number.
         """
         start = time.perf_counter()
         try:
             self.load(self.space.realise(position))
-            row = self.row()
+            row = self.row(items)
         except NotFiniteError as error:
             return error
         seconds = round(time.perf_counter() - start, 4)
         coefficients = self.coefficients(position)
         return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
 
-    def row(self) -> Row:
-        """The scores of the loaded model.
+    def row(self, items: Items | None = None) -> Row:
+        """The scores of the loaded model, on all items or only on these.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
-        scores = {name: utility(self.engine) for name, utility in self.utilities.items()}
+        scores = {}
+        for name, utility in self.utilities.items():
+            scores[name] = utility(self.engine, None if items is None else items[name])
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
@@ -117,13 +120,15 @@ class Evaluate:
 
     Attributes:
         position: (D,).
+        items: task -> numbers of the items to score; None: all.
     """
 
     position: Tensor
+    items: Items | None = None
 
     def run(self, evaluator: CandidateEvaluator) -> Answer:
         """See `CandidateEvaluator.answer`."""
-        return evaluator.answer(self.position)
+        return evaluator.answer(self.position, self.items)
 
 
 @dataclass(eq=False)
@@ -136,6 +141,7 @@ class Scorer:
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same answers; None: this process.
+        part: the only items that are scored; None: all.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -146,6 +152,7 @@ class Scorer:
     phase: str = "search"
     listener: OnEvent = ignore
     crew: Crew | None = None
+    part: Items | None = None
 
     def __post_init__(self) -> None:
         self._crew = self.crew or Alone(self.evaluator)
@@ -186,13 +193,33 @@ class Scorer:
                 new.setdefault(key, (number, position))
         store = self.run.store
         missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
-        answers = self._crew.map(map(Evaluate, missing))
+        answers = self._crew.map(Evaluate(position, self.part) for position in missing)
         for key, (number, position) in new.items():
             where = f"particle {number}, iteration {iteration}"
             known = store.find_row(self.phase, key)
             row = known or self._kept(position, where, next(answers))
             self._take_in(replace(row, iteration=iteration, particle=number), known is not None)
         return [self._rows[key] for key in keys]
+
+    def score_part(
+        self, positions: Sequence[Tensor], numbers: Sequence[int], items: Items, phase: str
+    ) -> list[Row]:
+        """Rows of positions on some of the items, in a phase of their own; see `score`."""
+        scorer = replace(self, phase=phase, part=items)
+        rows = scorer.score(positions, 0, numbers)
+        self.item_evaluations += scorer.item_evaluations
+        self.seconds += scorer.seconds
+        return rows
+
+    def take(self, row: Row, number: int) -> Row:
+        """Take in the row of a particle that was scored in parts, and return it."""
+        row = replace(row, phase=self.phase, particle=number)
+        known = (self.phase, row.key) in self.run.store
+        if not known:
+            self.run.store.add(self.phase, row.key, asdict(row))
+        self._take_in(row, known)
+        self.items = max(self.items, sum(score.n for score in row.tasks.values()))
+        return row
 
     def known(self, position: Tensor) -> Row | None:
         """The row of a position, if it has been scored."""

@@ -63,15 +63,16 @@ def screen(job: Job, scorer: Scorer) -> Screened:
     dropped: dict[int, Dropped] = {}
     for turn, (start, end) in enumerate(pairwise([0, *rounds(job.items)])):
         items = next_items(job, start, end)
-        rows = scorer.part([vertices[number] for number in left], left, items, f"{PHASE} {start}")
+        rows = scorer.score_part(
+            [vertices[number] for number in left], left, items, f"{PHASE} {start}"
+        )
         if any(score.whole for score in rows[0].tasks.values()):  # no item has a score
             return Screened(dict(enumerate(scorer.score(list(vertices), 0))))
         answers.add(items, dict(zip(left, rows, strict=True)))
         if end < job.items:
             dropped |= answers.leave(left, turn)
             left = [number for number in left if number not in dropped]
-    rows = {number: scorer.take(answers.row(number), number) for number in left}
-    screened = Screened(rows, dropped)
+    screened = Screened({n: scorer.take(answers.row(n), n) for n in left}, dropped)
     job.tell(note(screened.summary(len(vertices), job.items)))
     return screened
 
@@ -111,7 +112,10 @@ class Answers:
     def scores(self, number: int) -> dict[str, Score]:
         """Task -> an expert's score on all items that it was asked."""
         rows = self._parts[number]
-        return {name: joined([row.tasks[name] for row in rows], self._asked[name]) for name in self._asked}
+        return {
+            name: joined([row.tasks[name] for row in rows], self._asked[name])
+            for name in self._asked
+        }
 
     def value(self, number: int) -> float:
         """An expert's combined score on these items."""
@@ -174,7 +178,8 @@ def joined(parts: Sequence[Score], places: Sequence[int]) -> Score:
     margins = [own for part in parts for own in part.margins]
     answers = [answer for part in parts for answer in part.answers]
     named = {
-        name: sum(part.named[name] * part.n for part in parts) / len(items) for name in parts[0].named
+        name: sum(part.named[name] * part.n for part in parts) / len(items)
+        for name in parts[0].named
     }
     return replace(
         score_of([items[k] for k in order]),

@@ -62,7 +62,9 @@ def outcome(config: SearchConfig) -> dict[str, Any]:
         "evaluations": result["evaluations"],
         "dev": dev["items"],
         "test": test["items"],
-        "best_single": next(iter(result["models"]["best_single"]["test"]["tasks"].values()))["items"],
+        "best_single": next(iter(result["models"]["best_single"]["test"]["tasks"].values()))[
+            "items"
+        ],
         "seconds": round(time.perf_counter() - start, 1),
     }
 
@@ -100,7 +102,13 @@ def run(options: argparse.Namespace) -> None:
             found = outcome(config)
             with options.outcomes.open("a", encoding="utf-8") as out:
                 out.write(json.dumps({**line, **found}) + "\n")
-            print(*key, found["dev"].count("1"), found["test"].count("1"), found["seconds"], flush=True)
+            print(
+                *key,
+                found["dev"].count("1"),
+                found["test"].count("1"),
+                found["seconds"],
+                flush=True,
+            )
 
 
 def read(path: Path) -> list[dict[str, Any]]:
