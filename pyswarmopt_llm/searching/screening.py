@@ -72,7 +72,7 @@ def screen(job: Job, scorer: Scorer) -> Screened:
         if end < job.items:
             dropped |= answers.leave(left, turn)
             left = [number for number in left if number not in dropped]
-    screened = Screened({n: scorer.take(answers.row(n), n) for n in left}, dropped)
+    screened = Screened({n: scorer.add(answers.row(n), n) for n in left}, dropped)
     job.tell(note(screened.summary(len(vertices), job.items)))
     return screened
 
