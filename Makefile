@@ -58,7 +58,7 @@ test-core: $(BIN)/python
 
 test-dtype: setup
 	@# The tests that load an engine, as on a machine whose automatic dtype is DTYPE; ARGS="-m slow": of the second tier.
-	AUTOMATIC_DTYPE=$(DTYPE) $(PYTEST) -m "not slow" $(addprefix tests/llm/,engine mix searching tokens tools training use) $(ARGS)
+	AUTOMATIC_DTYPE=$(DTYPE) $(PYTEST) -m "not slow" $(addprefix tests/llm/,engine formats mix searching tokens tools training use) $(ARGS)
 
 test-wheel: setup
 	@# README's Python, a search and both commands, from the wheel in an environment of its own.

@@ -7,7 +7,9 @@ The phases, in order, are `DefaultSearch.PHASES`; the first one that is due runs
    `Scout`, above 100 coordinates: ten particles in opposite pairs around the first point. If a pair
    is better than that point, which is then not the bottom of a bowl, they continue for 10
    evaluations per dimension before any gradient. Policy weights are an example: if all of them are
-   small, the policy does nothing.
+   small, the policy does nothing. If doing nothing is better than doing anything wrong, the costs
+   flatten outwards, as no convex function's do; unless coordinates are separable, the swarm then
+   comes first, and each gradient has to wait for its share.
    If the first step of a descent changes the cost far less than finite differences predicted, or
    four ever shorter steps find nothing better, it proposes as many points once more.
 2. `Probe`: if the cost along a line falls far less than the slope predicts, six points close
@@ -72,6 +74,7 @@ LATE = 2000  # evaluations per dimension before mutations start
 PAIRS = 5  # of particles, if no population is given
 SCOUTED = 10  # most evaluations per dimension before gradients
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
+NEAR_MIDDLE = 0.125  # where costs flatten
 LEAST_POPULATION = 4
 GROWTH = 2  # growth of its population at a restart
 # evaluations per dimension of the first descent, if the axes can be searched next
@@ -152,6 +155,11 @@ class Scout(Phase["DefaultSearch"]):
 
     name = "scout"
 
+    @property
+    def flattens(self) -> bool:
+        """Whether costs flatten away from the first point."""
+        return self.run is not None and self.run.flattens
+
     def due(self) -> bool:
         if self.run is None:
             return self.search.box.dim > MATRIX_DIM
@@ -194,8 +202,12 @@ class Test(Phase["DefaultSearch"]):
 
     def due(self) -> bool:
         s = self.search
-        begun = self.run is None and s.descent.run is not None and s.has_slopes
-        return begun and (s.gradients_are_dear or not s.descent.alone())
+        begun = s.descent.run is not None or s.scout.flattens
+        return begun and self.run is None and s.has_slopes and self._in_time()
+
+    def _in_time(self) -> bool:
+        """Whether gradients are expensive, or the first descent has had its grant."""
+        return self.search.gradients_are_dear or not self.search.descent.alone()
 
     def begin(self) -> SeparabilityTest:
         s = self.search
@@ -220,8 +232,10 @@ class Descent(Phase["DefaultSearch"]):
     def alone(self) -> bool:
         """Whether the first descent has the search for itself: until its end, within its grant."""
         s = self.search
+        if s.swarm_first:
+            return False
         if self.run is None:
-            return s.test.run is None
+            return s.test.run is None or s.scout.flattens
         if self._others_began():
             return False
         per_dim = FIRST_DESCENT
@@ -238,7 +252,16 @@ class Descent(Phase["DefaultSearch"]):
         share = SHARE_BEHIND
         if s.progress.best_by == self.name:
             share = SHARE_AHEAD
-        return share * s.swarm.spent > self.spent - self.granted
+        return share * s.swarm.spent > self.spent - self.granted + self._saved_up()
+
+    def _saved_up(self) -> int:
+        """Evaluations that must be due before the next gradient, where the swarm comes first."""
+        if not self.search.swarm_first:
+            return 0
+        begun = self.run is not None and (self.run.searching or self.run.measured > 0)
+        if begun and not self.run.done:
+            return 0
+        return self.search.box.dim
 
     def _needs_regression(self) -> bool:
         """Whether differences are no slopes or fail, and the model is affordable."""
@@ -268,7 +291,7 @@ class Descent(Phase["DefaultSearch"]):
         if self.run is not None:
             x = s.random.random(s.box.dim)
             cost = math.inf
-        elif s.scout.run is not None and s.scout.run.done:
+        elif s.scout.run is not None and s.scout.run.done and not s.swarm_first:
             x = s.scout.run.middle
             cost = s.scout.run.level
         else:
@@ -401,13 +424,16 @@ class SwarmPhase(Phase[S]):
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        if self.population:
+        first = not self.population
+        if not first:
             mean = s.random.random(self.dim)
             self.population *= GROWTH
         else:
             mean = self.start()
             usual = s.progress.population or default_population(self.dim)
             self.population = max(usual, LEAST_POPULATION)
+        if first and s.swarm_first:
+            return SeparableSwarm(mean, NEAR_MIDDLE, self.population)
         if s.box.dim > MATRIX_DIM:
             return SeparableSwarm(mean, SIGMA, self.population)
         return CovarianceSwarm(mean, SIGMA, self.population)
@@ -476,6 +502,13 @@ class DefaultSearch(PhasedSearch):
     descent: Descent
     axes: Axes
     swarm: SwarmPhase[PhasedSearch]
+
+    @property
+    def swarm_first(self) -> bool:
+        """Whether the swarm comes before gradients: costs flatten away from the first point, and no
+        coordinate can be searched by itself.
+        """
+        return self.scout.flattens and not self.test.separable
 
     @property
     def has_slopes(self) -> bool:

@@ -435,6 +435,11 @@ class PhasedSearch(Optimizer):
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)
 
     @property
+    def swarm_first(self) -> bool:
+        """Whether the swarm comes before gradients although these are possible."""
+        return False
+
+    @property
     def gradients_are_dear(self) -> bool:
         """Whether a gradient costs a large share of the evaluations."""
         dim = self.box.dim

@@ -23,6 +23,7 @@ from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.run.directory import check_new
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.regime import regime
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
@@ -137,6 +138,7 @@ class PlannedCost:
         passes: forward passes per item in total, training and final scores included.
         seconds: for all passes.
         phases: part of the search -> its seconds.
+        notes: what to expect (see `regime`), and what else a user should know.
     """
 
     examples: tuple[int, int]
@@ -164,7 +166,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         if not fit.fits:
             raise NoRoomError(fit.line)
     job = prepare(config)
-    notes += [*job.notes.values(), *job.prices, *job.idle]
+    notes += [*regime(job), *job.notes.values(), *job.prices, *job.idle]
     for name in job.objectives.externals:
         notes.append(f"the harness reads the examples of {name}, so their time is not included")
     per_pass = seconds_per_pass(job)

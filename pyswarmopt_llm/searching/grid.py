@@ -8,6 +8,7 @@ only that draw is scored on test.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +33,8 @@ def choose_draw(job: Job, run: RunDirectory) -> Job:
     for number, drawn in enumerate(jobs, start=1):
         job.tell(note(f"draw {number} of {len(jobs)}: {' '.join(drawn.config.settings)}"))
         run.begin()
-        values.append(find(drawn, run, f"draw-{number:02d}").value)
+        with ExitStack() as stack:
+            values.append(find(drawn, run, stack, f"draw-{number:02d}").value)
     run.begin()
     best = max(range(len(jobs)), key=values.__getitem__)
     evaluated = run.store.all("search")

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
@@ -25,6 +28,7 @@ from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
 # what an event tells of a row
@@ -40,21 +44,6 @@ def position_key(position: Tensor) -> str:
     """
     data = position.detach().cpu().double().contiguous().numpy().tobytes()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True)
-class ProposedBatch:
-    """Candidates scored side by side.
-
-    Attributes:
-        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
-        numbers: particle numbers in the history, (n,).
-        iteration: 0 for the starting points.
-    """
-
-    positions: Tensor
-    numbers: Sequence[int]
-    iteration: int
 
 
 @dataclass(frozen=True)
@@ -109,20 +98,57 @@ class CandidateEvaluator:
 
 
 Answer = Row | NotFiniteError
-# evaluates candidates, in parallel or not: their answers, in order
-Crew = Callable[[Sequence[Tensor]], Iterable[Answer]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluate:
+    """Scores a candidate on dev: a task for a worker.
+
+    Attributes:
+        position: (D,).
+    """
+
+    position: Tensor
+
+    def run(self, evaluator: CandidateEvaluator) -> Answer:
+        """See `CandidateEvaluator.answer`."""
+        return evaluator.answer(self.position)
+
+
+ASKED = "asked"  # in the store, of a row that was heard asynchronously
+
+
+class _Asked(TypedDict):
+    asked: NonNegativeInt
+
+
+class Heard(NamedTuple):
+    """The answer for a candidate, and whether it is a row of the store."""
+
+    answer: Answer
+    stored: bool
 
 
 @dataclass(eq=False)
 class Scorer:
     """Scores positions on a set of tasks, and stores the results.
 
+    Candidates are evaluated side by side, as the crew can, and heard in the order in which they were
+    sent. So rows and their order in the history do not depend on which worker evaluates or finishes
+    first.
+
+    If it is asynchronous, a loop hears whichever answer comes first. The order is kept: the store has
+    the rows in it, each with the number of candidates that had been asked for by then. A search that
+    is resumed asks and hears in the same order, on any number of workers.
+
     Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
-        crew: evaluates instead of `evaluator`, with the same answers.
+        crew: evaluates instead of `evaluator`, with the same answers; None: this process.
+        asynchronous: whether a loop hears answers as they come.
+        asked: number of candidates that a loop has asked for.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -133,10 +159,20 @@ class Scorer:
     phase: str = "search"
     listener: OnEvent = ignore
     crew: Crew | None = None
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
-        self._answers = self.crew or partial(map, self.evaluator.answer)
+        self._crew = self.crew or Alone(self.evaluator)
         self._rows: dict[str, Row] = {}
+        self._sent: dict[str, Tensor] = {}  # candidates under way, oldest first
+        self._tasks: dict[int, str] = {}  # of the crew, for those without a row in the store
+        self._answers: dict[str, Answer] = {}  # heard before their turn
+        self._replays: deque[tuple[str, int]] = (
+            deque()
+        )  # of an earlier process, with what was asked
+        if self.asynchronous:
+            self._replays += self._in_order()
+        self.asked = 0
         self.item_evaluations = 0
         self.items = 0
         self.seconds = 0.0
@@ -160,26 +196,107 @@ class Scorer:
             numbers: particle numbers; None: from 0 on.
 
         Returns:
-            A row for each position, with the value for the optimizer. Rows and their order in the
-            history do not depend on which worker evaluates or finishes first.
+            A row for each position, with the value for the optimizer.
 
         Raises:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        new: dict[str, tuple[int, Tensor]] = {}
+        new: dict[str, int] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
-            if key not in self._rows:
-                new.setdefault(key, (number, position))
-        store = self.run.store
-        missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
-        answers = iter(self._answers(missing))
-        for key, (number, position) in new.items():
-            where = f"particle {number}, iteration {iteration}"
-            known = store.find_row(self.phase, key)
-            row = known or self._kept(position, where, next(answers))
-            self._take_in(replace(row, iteration=iteration, particle=number), known is not None)
+            if key not in self._rows and key not in new:
+                new[key] = number
+                self.send(position)
+        for number in new.values():
+            _, position, heard = self._hear(next(iter(self._sent)))
+            self.take(position, heard, iteration, number)
         return [self._rows[key] for key in keys]
+
+    # ---- one position at a time, for a loop ----
+
+    @property
+    def free(self) -> int:
+        """How many candidates it takes now: a round of any size; if it is asynchronous, one where a
+        worker is free, or as many as an earlier process had asked for by its next answer.
+        """
+        if not self.asynchronous:
+            return sys.maxsize
+        if self._replays and self.busy:
+            return int(self.asked < self._replays[0][1])
+        return int(self.busy < self._crew.size)
+
+    @property
+    def busy(self) -> int:
+        """Number of candidates under way."""
+        return len(self._sent)
+
+    def key(self, position: Tensor) -> str:
+        """See `position_key`."""
+        return position_key(position)
+
+    def send(self, position: Tensor) -> None:
+        """Begin to evaluate a position, (D,), unless its row is in the store."""
+        key = position_key(position)
+        self._sent[key] = position
+        if (self.phase, key) not in self.run.store:
+            self._tasks[self._crew.submit(Evaluate(position))] = key
+
+    def hear(self) -> tuple[str, Tensor, Heard]:
+        """Key, position and answer of a candidate under way: the oldest, or the first to end."""
+        if not self.asynchronous:
+            return self._hear(next(iter(self._sent)))
+        while self._replays:
+            key, _ = self._replays.popleft()
+            if key in self._sent:
+                return self._hear(key)
+        for key in self._sent:
+            if (self.phase, key) in self.run.store:
+                return self._hear(key)
+        number, answer = self._crew.hear()
+        key = self._tasks.pop(number)
+        return key, self._sent.pop(key), Heard(answer, stored=False)
+
+    def _hear(self, key: str) -> tuple[str, Tensor, Heard]:
+        """Wait for the answer for the candidate with this key."""
+        row = self.run.store.find_row(self.phase, key)
+        while row is None and key not in self._answers:
+            number, answer = self._crew.hear()
+            self._answers[self._tasks.pop(number)] = answer
+        heard = Heard(row or self._answers.pop(key), stored=row is not None)
+        return key, self._sent.pop(key), heard
+
+    def _in_order(self) -> Iterator[tuple[str, int]]:
+        """Keys of the stored rows that a loop heard, and how many candidates it had asked for."""
+        store = self.run.store
+        for row in store.all(self.phase):
+            if ASKED in row:
+                yield row["who"], store.read(self.phase, row["who"], _Asked)[ASKED]
+
+    def take(
+        self, position: Tensor, heard: Heard, iteration: int, number: int, asked: int = 0
+    ) -> Row:
+        """Count the answer for a position, (D,), and store it.
+
+        Args:
+            position: the position.
+            heard: its answer, from `hear`.
+            iteration: number of the iteration, for the history.
+            number: particle number, for the history.
+            asked: how many candidates had been asked for, if it is to be heard again in this order.
+
+        Returns:
+            Its row.
+
+        Raises:
+            UserError: the score is not a number.
+        """
+        row = self._read(position, heard, f"particle {number}, iteration {iteration}")
+        if not heard.stored:
+            order = {ASKED: asked} if asked and self.asynchronous else {}
+            self.run.store.add(self.phase, row.key, {**asdict(row), **order})
+        row = replace(row, iteration=iteration, particle=number)
+        self._take_in(row, heard.stored)
+        return row
 
     def known(self, position: Tensor) -> Row | None:
         """The row of a position, if it has been scored."""
@@ -209,8 +326,9 @@ class Scorer:
         so_far = {"best": best, "evaluations": len(self._rows)}
         self.listener(Event(kind, {**data, **so_far}))
 
-    def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
-        """The row of an evaluated candidate, now in the store; `where` names it in messages."""
+    def _read(self, position: Tensor, heard: Heard, where: str) -> Row:
+        """The row of an evaluated candidate; `where` names it in messages."""
+        answer = heard.answer
         if isinstance(answer, UndefinedModelError):
             where += self._expert_alone(position)
             row = self._as_the_worst(position, f"{where}: {answer.text}")
@@ -218,7 +336,6 @@ class Scorer:
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
         else:
             row = replace(answer, phase=self.phase)
-        self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
     def _expert_alone(self, position: Tensor) -> str:

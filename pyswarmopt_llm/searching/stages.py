@@ -9,6 +9,7 @@ repeating: known results are replayed, then the search continues.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -19,7 +20,7 @@ from pyswarmopt_llm.run.directory import About, RunDirectory
 from pyswarmopt_llm.run.record import TRAINED
 from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.scores.tasks.types import form_of
-from pyswarmopt_llm.searching.find import Trained, find
+from pyswarmopt_llm.searching.find import Explored, Trained, find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job
 
@@ -41,17 +42,9 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             job = choose_draw(job, run)
             run.write_about(about(job))  # no grid from here on
         start = time.perf_counter()
-        found = find(job, run)
-        trained = Trained(found.chosen)
-        trains = job.trains and not found.together  # else no reply has a score to choose it by
-        if trains and job.objectives.written:
-            from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
-
-            trained = train_on_replies(job, run, found)
-        elif trains:
-            from pyswarmopt_llm.searching.train_on_labels import train_on_labels
-
-            trained = train_on_labels(job, found, run.path / TRAINED)
+        with ExitStack() as stack:
+            found = find(job, run, stack)
+            trained = _trained(job, run, found)
         if job.config.quantize:
             from pyswarmopt_llm.searching.rounded import choose_rounded
 
@@ -62,8 +55,25 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             from pyswarmopt_llm.searching.points import with_front
 
             result = with_front(job, run, found, result)
+        if job.config.curve:
+            from pyswarmopt_llm.searching.curve import with_curve
+
+            result = with_curve(job, run, found, trained, result)
         run.finish(result.to_json())
     return result
+
+
+def _trained(job: Job, run: RunDirectory, found: Explored) -> Trained:
+    """What training makes of what was found."""
+    if not job.trains or found.together:  # no reply has a score of its own to choose it by
+        return Trained(found.chosen)
+    if job.objectives.written:
+        from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
+
+        return train_on_replies(job, run, found)
+    from pyswarmopt_llm.searching.train_on_labels import train_on_labels
+
+    return train_on_labels(job, found, run.path / TRAINED)
 
 
 def _reading(tell: OnEvent, done: int, texts: int) -> None:

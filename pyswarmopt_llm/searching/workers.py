@@ -1,5 +1,5 @@
-"""Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, with one
-interface (docs/how-to/scaling.md).
+"""Workers that do the tasks of a search (`crew`): processes on this machine, or actors of a Ray cluster
+(docs/how-to/scaling.md).
 
 Results do not depend on the worker. If a process fails or ends, the search ends and can be resumed;
 if a Ray actor ends, for example with its node, the others continue.
@@ -11,31 +11,33 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import count
 from multiprocessing import get_context, parent_process
+from queue import SimpleQueue
 from typing import Any
-
-from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.crew import Crew, Task
 from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scorer import Answer, CandidateEvaluator, Crew
+from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 
 ENDED = "a worker ended; scores are kept, so fix the cause (often too little memory) and resume"
 
 
 @dataclass
 class Worker:
-    """Evaluates candidates on dev, with a search that it loads itself.
+    """Does tasks with a search that it loads itself.
 
     Attributes:
         config: decided settings of the search.
@@ -61,9 +63,9 @@ class Worker:
             )
         return job.evaluator("dev", self.answer_formats)
 
-    def answer(self, position: Tensor) -> Answer:
-        """Evaluate a candidate."""
-        return self.evaluator.answer(position)
+    def do(self, task: Task) -> Any:
+        """Do a task."""
+        return task.run(self.evaluator)
 
 
 # Processes
@@ -92,9 +94,9 @@ def _begin(slots: Any, worker: Worker) -> None:
     _HERE.append(worker)
 
 
-def _answer(position: Tensor) -> Answer:
+def _do(task: Task) -> Any:
     """The answer of this process's worker."""
-    return _HERE[0].answer(position)
+    return _HERE[0].do(task)
 
 
 def _end_with_search() -> None:
@@ -105,14 +107,47 @@ def _end_with_search() -> None:
         os._exit(1)
 
 
+class Processes(Crew):
+    """Processes on this machine.
+
+    Args:
+        executor: makes them workers.
+        size: number of processes.
+    """
+
+    size = 0
+
+    def __init__(self, executor: Executor, size: int) -> None:
+        self._executor = executor
+        self.size = size
+        self._numbers = count()
+        self._heard: SimpleQueue[tuple[int, Future[Any]]] = SimpleQueue()
+
+    def submit(self, task: Task) -> int:
+        """See `Crew.submit`."""
+        number = next(self._numbers)
+        future = self._executor.submit(_do, task)
+        future.add_done_callback(partial(self._hear, number))
+        return number
+
+    def _hear(self, number: int, future: Future[Any]) -> None:
+        self._heard.put((number, future))
+
+    def hear(self) -> tuple[int, Any]:
+        """See `Crew.hear`."""
+        number, future = self._heard.get()
+        return number, future.result()
+
+
 @contextmanager
 def _processes(worker: Worker) -> Iterator[Crew]:
     """Processes on this machine; `threads` of the configuration are for each."""
     context = get_context("spawn")
     given = (context.Value("i", 0), worker)
-    executor = ProcessPoolExecutor(worker.config.processes, context, _begin, given)
+    size = worker.config.processes
+    executor = ProcessPoolExecutor(size, context, _begin, given)
     try:
-        yield partial(executor.map, _answer)
+        yield Processes(executor, size)
     except BrokenExecutor as error:
         raise UserError(ENDED) from error
     finally:
@@ -158,9 +193,7 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     size = max(gpus or int(room.get("CPU", 0) // cores), 1)
     actors = [kind.remote(*given) for _ in range(size)]
     try:
-        yield partial(_ask, ray, [*actors])
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
+        yield Actors(ray, actors)
     finally:
         for actor in actors:
             ray.kill(actor)
@@ -168,29 +201,57 @@ def _actors(worker: Worker) -> Iterator[Crew]:
             ray.shutdown()
 
 
-def _ask(ray: Any, free: list[Any], requests: Sequence[Tensor]) -> list[Answer]:
-    """The answers of actors, in order; an actor that ends leaves the list `free`.
+class Actors(Crew):
+    """Actors of a Ray cluster. The task of one that ends goes to another.
 
-    Raises:
-        UserError: no actor is left.
+    Args:
+        ray: the package.
+        actors: the actors, all free.
     """
-    waiting = dict(enumerate(requests))
-    pending: dict[Any, tuple[int, Any]] = {}
-    answers: dict[int, Answer] = {}
-    while len(answers) < len(requests):
-        for number in [*waiting][: len(free)]:
-            actor = free.pop()
-            pending[actor.answer.remote(waiting.pop(number))] = number, actor
-        if not pending:
-            raise UserError(ENDED)
-        (done, *_), _ = ray.wait([*pending])
-        number, actor = pending.pop(done)
-        try:
-            answers[number] = ray.get(done)
-            free.append(actor)
-        except ray.exceptions.RayActorError:
-            waiting[number] = requests[number]
-    return [answers[number] for number in range(len(requests))]
+
+    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
+        self._ray = ray
+        self._free = [*actors]
+        self._numbers = count()
+        self._waiting: deque[tuple[int, Task]] = deque()
+        self._under_way: dict[Any, tuple[int, Task, Any]] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of actors that live, as far as known."""
+        return len(self._free) + len(self._under_way)
+
+    def submit(self, task: Task) -> int:
+        """See `Crew.submit`."""
+        number = next(self._numbers)
+        self._waiting.append((number, task))
+        self._start()
+        return number
+
+    def _start(self) -> None:
+        """Give waiting tasks to free actors."""
+        while self._waiting and self._free:
+            number, task = self._waiting.popleft()
+            actor = self._free.pop()
+            self._under_way[actor.do.remote(task)] = number, task, actor
+
+    def hear(self) -> tuple[int, Any]:
+        """See `Crew.hear`."""
+        while self._under_way:
+            (done, *_), _ = self._ray.wait([*self._under_way])
+            number, task, actor = self._under_way.pop(done)
+            try:
+                answer = self._ray.get(done)
+            except self._ray.exceptions.RayActorError:
+                self._waiting.appendleft((number, task))
+                self._start()
+                continue
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            self._free.append(actor)
+            self._start()
+            return number, answer
+        raise UserError(ENDED)
 
 
 def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractContextManager[Crew]:

@@ -56,7 +56,7 @@ from pyswarmopt_llm.mix.load import adapter_patch, format_of
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.run.directory import read_about
-from pyswarmopt_llm.use.opening import check_unchanged, model_of
+from pyswarmopt_llm.use.opening import check_unchanged, metrics_of_task, model_of
 
 log = logging.getLogger(__name__)
 _TOO_LARGE = (
@@ -151,9 +151,17 @@ def scoring_command(source: str, out: str, base: str | None = None) -> str:
     if not _is_run(source):
         return command("eval", base=base, adapter=out, against=source, task="TASK.json")
     about = read_about(user_path(source))
-    task = about.task_names[0] if len(about.task_names) > 1 else None
-    own = next(filter(is_function, about.config.metrics), None)  # needs the user's consent again
-    return command("eval", run=source, adapter=out, against=f"{source}/best", task=task, metric=own)
+    first = about.task_names[0]
+    metrics = metrics_of_task(about, first)
+    named = len(metrics) > 1 or any(map(is_function, metrics))  # a function needs consent again
+    return command(
+        "eval",
+        run=source,
+        adapter=out,
+        against=f"{source}/best",
+        task=first if len(about.task_names) > 1 else None,
+        metric=metrics[0] if named else None,
+    )
 
 
 def _is_run(source: str) -> bool:

@@ -5,9 +5,10 @@
 
 A job is TASK:LABELS:DRAW. A draw picks the labels (and, for `desks`, the demo's questions) and seeds
 the search, which trains although there are few labels. A line for each job and method holds the
-score on dev and 1 for a right answer of a test item, 0 for a wrong one. Jobs with outcomes are
-skipped, so a run can be continued. `python research/tools/tables.py` writes the table. `--data` and
-`--experts` are the folders of real tasks and adapters; `desks` needs neither.
+name of the base, the score on dev and 1 for a right answer of a test item, 0 for a wrong one. Jobs
+with outcomes are skipped, so a run can be continued. `--controls` adds simple ways to finished runs
+(`few_controls.py`). `python research/tools/tables.py` writes the table. `--data` and `--experts` are
+the folders of real tasks and of adapters for `--base`; `desks` needs neither.
 
 `CHOOSE` is for looking and `CLAIM` for claims; both were named before the first job ran.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_table import FOUND, TUNED, trained
+from few_controls import CONTROLS, Outcome, controls
 
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.cli.demo import demo_search
@@ -31,7 +34,9 @@ from pyswarmopt_llm.common.config import SearchConfig
 CHOOSE = ("desks:LABELS:0 to 19", "banking", "graph")
 CLAIM = ("desks:LABELS:20 and above", "science", "completion", "intent")
 TEST = 300
-METHODS = {"best": "search", **FOUND, **TUNED}
+SEARCH = "search"
+METHODS = {"best": SEARCH, **FOUND, **TUNED}
+SMALL = "smollm2-135m"  # the base, where a stored line names none
 
 
 def config_of(job: str, folder: Path, options: argparse.Namespace) -> SearchConfig:
@@ -56,10 +61,8 @@ def drawn(data: Path, task: str, labels: int, draw: int) -> dict[str, Any]:
     return {"dev": dev, "test": random.Random(1).sample(splits["test"], TEST)}
 
 
-def outcomes(config: SearchConfig) -> Iterator[tuple[str, str, float]]:
-    """Method, 1 or 0 for each test item, and score on dev, of a finished or new run."""
-    run = Path(config.out)
-    result = (resume(run) if (run / "run.json").exists() else search(config)).result
+def outcomes(config: SearchConfig, result: dict[str, Any]) -> Iterator[Outcome]:
+    """What a finished search holds, by method; what it left out as clearly behind is trained here."""
     models = result["models"]
     for name, method in METHODS.items():
         test = models[name].get("test")
@@ -77,20 +80,35 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Every job's search and simple ways, where they have no outcomes yet."""
     options.folder.mkdir(parents=True, exist_ok=True)
-    done = {f"{row['task']}:{row['labels']}:{row['draw']}" for row in read(options.outcomes)}
+    base = Path(options.base).name if options.base else SMALL
     for job in options.jobs:
-        if job in done:
-            continue
         task, labels, draw = job.split(":")
-        key = {"task": task, "labels": int(labels), "draw": int(draw)}
-        rows = list(outcomes(config_of(job, options.folder, options)))
-        with options.outcomes.open("a", encoding="utf-8") as out:
-            for method, items, dev in rows:
-                line = {**key, "method": method, "dev": round(dev, 4), "test": items}
-                out.write(json.dumps(line) + "\n")
-        scores = {method: round(items.count("1") / len(items), 3) for method, items, _ in rows}
-        print(job, scores, flush=True)
+        key = {"base": base, "task": task, "labels": int(labels), "draw": int(draw)}
+        stored = [
+            row for row in read(options.outcomes) if {"base": SMALL, **row}.items() >= key.items()
+        ]
+        done = {row["method"] for row in stored}
+        config = config_of(job, options.folder, options)
+        out = Path(config.out)
+        result = (resume(out) if (out / "run.json").exists() else search(config)).result
+        if SEARCH not in done:
+            append(options.outcomes, key, outcomes(config, result))
+        for name in options.controls:
+            if name not in done:
+                append(options.outcomes, key, controls(config, result, name))
+
+
+def append(path: Path, key: dict[str, Any], rows: Iterator[Outcome]) -> None:
+    """Store outcomes, and print their scores."""
+    found = list(rows)
+    with path.open("a", encoding="utf-8") as out:
+        for method, items, dev in found:
+            known = {} if math.isnan(dev) else {"dev": round(dev, 4)}
+            out.write(json.dumps({**key, "method": method, **known, "test": items}) + "\n")
+    scores = {method: round(items.count("1") / len(items), 3) for method, items, _ in found}
+    print(*key.values(), scores, flush=True)
 
 
 def main() -> None:
@@ -101,6 +119,7 @@ def main() -> None:
     parser.add_argument("--base")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--experts", type=Path)
+    parser.add_argument("--controls", nargs="*", default=[], choices=CONTROLS)
     run(parser.parse_args())
 
 

@@ -5,7 +5,8 @@
         --tasks demo --seeds 0 1 2 --formats q4_1 q4_0 q8_0 nf4
     python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
         --tasks DATA/tasks/intent.json --experts EXPERTS/* --seeds 0 1 2 --formats q4_1 nf4
-    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl --table
+    python research/benchmarks/quantised.py runs/quantised --outcomes runs/quantised.jsonl \\
+        --base runs/dithered --dither embedded:smollm2-135m --tasks demo --seeds 0 --formats q4_1
 
 A line for each task, seed, format and method, with 1 or 0 for each test item:
 
@@ -16,32 +17,42 @@ A line for each task, seed, format and method, with 1 or 0 for each test item:
 - ``search``: the result of `search --quantize`.
 
 ``slope`` is the forecast of `inspect --quantize` for ``full``. Lines that are there already are not computed
-again, and a run that was interrupted is resumed: the same command goes on where it stopped.
+again, and a run that was interrupted is resumed: the same command goes on where it stopped. A search with a
+format takes what it scores and trains before rounding from the search without one. ``--dither`` first writes
+a base that is off the grid of Q4_1: one that is on it, with noise of half a step of that format.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from pyswarmopt_llm.api import resume, search
+import torch
+
+from pyswarmopt_llm.api import resume
+from pyswarmopt_llm.api import search as start
 from pyswarmopt_llm.cli.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.experts.adapter import read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.experts.full_model import copy_companions
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.survival import survival
 from pyswarmopt_llm.mix.load import adapter_patch
-from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.run.record import RESULTS, TRAINED, unpack
 from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Job, prepare
 
+EMBEDDED = "smollm2-135m"
 METHODS = ("base", "full", "rounded", "strength", "search")
 
 
@@ -53,6 +64,7 @@ class Line:
         task, seed, format, method: what was scored.
         train: whether the searches trained on dev.
         items: 1 or 0 for each test item, as text.
+        base: name of the base.
         strength: factor of the model, if it was chosen.
         slope: forecast for ``rounded``.
     """
@@ -63,13 +75,14 @@ class Line:
     method: str
     train: str
     items: str
+    base: str = EMBEDDED
     strength: float | None = None
     slope: float | None = None
 
     @property
-    def key(self) -> tuple[str, int, str, str, str]:
+    def key(self) -> tuple[str, int, str, str, str, str]:
         """What a line is of."""
-        return (self.task, self.seed, self.format, self.method, self.train)
+        return (self.task, self.seed, self.format, self.method, self.train, self.base)
 
     @property
     def score(self) -> float:
@@ -77,10 +90,42 @@ class Line:
         return self.items.count("1") / len(self.items)
 
 
-def result_of(config: SearchConfig) -> Mapping[str, Any]:
-    """The result of a finished, begun or new run."""
+def result_of(config: SearchConfig, like: Path | None = None) -> Mapping[str, Any]:
+    """The result of a finished, begun or new run.
+
+    Args:
+        config: its settings.
+        like: a run that differs only in its format; what it scored and trained before rounding is taken over.
+    """
     run = Path(config.out)
-    return (resume(run) if (run / "run.json").exists() else search(config)).result
+    result = run / "result.json"
+    if result.exists():
+        return dict(json.loads(result.read_text(encoding="utf-8")))
+    if not (run / "run.json").exists():
+        begin(config)
+        if like is not None:
+            take_over(like, run)
+    return resume(run).result
+
+
+def begin(config: SearchConfig) -> None:
+    """Write a run that has scored nothing yet."""
+
+    def stop(event: Event) -> None:
+        if event.kind == "start":
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        start(config, stop)
+
+
+def take_over(source: Path, run: Path) -> None:
+    """Copy the scores and the LoRAs of a finished search that are not rounded."""
+    texts = (source / RESULTS).read_text(encoding="utf-8").splitlines()
+    kept = [text for text in texts if json.loads(text)["what"] in ("search", f"search {TRAINED}")]
+    (run / RESULTS).write_text("".join(f"{text}\n" for text in kept), encoding="utf-8")
+    if (source / TRAINED).exists():
+        shutil.copytree(source / TRAINED, run / TRAINED)
 
 
 def test_items(result: Mapping[str, Any], name: str = "best") -> str:
@@ -121,10 +166,16 @@ def forecast(config: SearchConfig, name: str) -> float:
     return found.whole.slope
 
 
-def lines(config: SearchConfig, task: str, name: str, done: set[Any]) -> Iterator[Line]:
+def lines(
+    config: SearchConfig,
+    task: str,
+    name: str,
+    done: set[Any],
+    methods: Sequence[str] = METHODS,
+) -> Iterator[Line]:
     """The lines of a task, a seed and a format that are not there yet."""
-    asked = Line(task, config.seed, name, "", config.train, "")
-    left = [method for method in METHODS if replace(asked, method=method).key not in done]
+    asked = Line(task, config.seed, name, "", config.train, "", name_of(config.base))
+    left = [method for method in methods if replace(asked, method=method).key not in done]
     if not left:
         return
     full = result_of(config)
@@ -132,25 +183,50 @@ def lines(config: SearchConfig, task: str, name: str, done: set[Any]) -> Iterato
         yield replace(asked, method="full", items=test_items(full))
     if {"rounded", "strength"} & set(left):
         model = Rounded(config, name)
-        found = {"rounded": 1.0, "strength": model.strongest()}
+        found = {"rounded": 1.0}
+        if "strength" in left:
+            found["strength"] = model.strongest()
         for method in filter(left.__contains__, found):
             items = "".join(str(round(v)) for v in model.items("test", found[method]))
             slope = forecast(config, name) if method == "rounded" else None
             line = replace(asked, method=method, items=items, slope=slope)
             yield replace(line, strength=found[method])
     if {"base", "search"} & set(left):
-        best = result_of(replace(config, quantize=name, out=f"{config.out}-{name}"))
+        rounded = replace(config, quantize=name, out=f"{config.out}-{name}")
+        best = result_of(rounded, Path(config.out))
         strength = best["models"]["best"].get("strength")
         yield replace(asked, method="search", items=test_items(best), strength=strength)
         yield replace(asked, method="base", items=test_items(best, "base"))
 
 
+def name_of(base: str) -> str:
+    """The name of a base without its folder."""
+    return Path(base.rpartition(":")[2]).name
+
+
+@torch.no_grad()
+def dither(source: str, folder: Path) -> None:
+    """Write a base whose weights are as far from the grid of Q4_1 as those that it was made from may have been."""
+    base = resolve_base(source)
+    model, _ = load_model(base, torch.float32)
+    noise = torch.Generator().manual_seed(0)
+    for name in find_format("q4_1").layout(model):
+        value = model.get_parameter(name)
+        blocks = value.view(-1, 32)
+        steps = (blocks.amax(1, keepdim=True) - blocks.amin(1, keepdim=True)) / 15
+        blocks += steps * (torch.rand(blocks.shape, generator=noise) - 0.5)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    copy_companions(base, folder)
+
+
 def config_of(task: str, seed: int, train: str, options: argparse.Namespace) -> SearchConfig:
     """The search of a task and a seed, without a format."""
     name = Path(task).stem
-    out = str(options.folder / f"{name}-{seed}-{train}")
+    base = name_of(options.base)
+    of_base = "" if base == EMBEDDED else f"{base}-"
+    out = str(options.folder / f"{of_base}{name}-{seed}-{train}")
     if task == "demo":
-        return replace(demo_search(seed, Path(out), full=True), train=train)
+        return replace(demo_search(seed, Path(out), full=True), train=train, base=options.base)
     return SearchConfig(
         base=options.base,
         experts=tuple(options.experts),
@@ -171,26 +247,6 @@ def read(file: Path) -> dict[Any, Line]:
     return {line.key: line for line in found}
 
 
-def table(found: Mapping[Any, Line]) -> Iterator[str]:
-    """A row for each task, format and way of training: mean scores over seeds, and the share of the loss that
-    came back.
-    """
-    yield "| task | format | trained | seeds | " + " | ".join(METHODS) + " | back |"
-    yield "|---|---|---|---:|" + "---:|" * (len(METHODS) + 1)
-    for task, name, train in sorted({(one.task, one.format, one.train) for one in found.values()}):
-        rows = [
-            one
-            for one in found.values()
-            if (one.task, one.format, one.train) == (task, name, train)
-        ]
-        seeds = {one.seed for one in rows}
-        scores = {m: mean(one.score for one in rows if one.method == m) for m in METHODS}
-        lost = scores["full"] - scores["rounded"]
-        back = f"{(scores['search'] - scores['rounded']) / lost:.0%}" if lost > 0.01 else "-"
-        cells = [f"{scores[method]:.3f}" for method in METHODS]
-        yield f"| {task} | {name} | {train} | {len(seeds)} | {' | '.join(cells)} | {back} |"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -201,20 +257,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--formats", nargs="+", default=["q4_1", "q4_0", "q8_0", "nf4"])
     parser.add_argument("--train", nargs="+", default=["off"], choices=["off", "on"])
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--dev", type=int, default=200)
     parser.add_argument("--test", type=int, default=500)
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--dither", metavar="BASE", help="write --base, a folder, from this base")
     options = parser.parse_args()
-    if options.table:
-        print("\n".join(table(read(options.outcomes))))
-        return
+    if options.dither and not Path(options.base).exists():
+        dither(options.dither, Path(options.base))
     for task in options.tasks:
+        stem = Path(task).stem
         for seed in options.seeds:
             for train in options.train:
                 config = config_of(task, seed, train, options)
                 for name in options.formats:
                     done = set(read(options.outcomes))
-                    for line in lines(config, Path(task).stem, name, done):
+                    for line in lines(config, stem, name, done, options.methods):
                         if line.key in done:
                             continue
                         with options.outcomes.open("a", encoding="utf-8") as file:

@@ -19,6 +19,7 @@ from textwrap import wrap
 
 import few_tables
 import numpy as np
+import quantised_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -257,6 +258,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written-short": written_short,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
+    "quantised": quantised_tables.quantised,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
     "several": several_tables.several,

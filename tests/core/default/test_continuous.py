@@ -25,6 +25,7 @@ from pyswarmopt.default.continuous import DefaultSearch
 from pyswarmopt.default.descent import LimitedMemory, QuasiNewton
 from pyswarmopt.default.phases import BATCH, Run
 from pyswarmopt.default.regression import RegressionDescent
+from pyswarmopt.default.ring import Ring
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -67,6 +68,51 @@ def test_a_policy_is_found_by_particles_and_a_plane_by_gradients():
     box = [(-2, 2)] * 151
     assert pso.minimize(pendulum, box, max_evals=453, seed=0).fun < 0.3  # gradients first: 0.65
     assert pso.minimize(lambda x: float(x.sum()), box, max_evals=453, seed=0).fun == -302.0
+
+
+def hovering(weights):
+    """Mean squared distance of flights in a plane from a point; each network has 119 weights. With
+    all of them 0 it hovers where it starts, with others it mostly falls.
+    """
+    into, bias, out, rest = np.split(weights, [78, 91, 117], axis=1)
+    into, out = into.reshape(-1, 6, 13), out.reshape(-1, 13, 2)
+    starts = [[2, 1, 0, 0, 0, 0], [-1, -2, 0.1, 0, 0, 0], [1, -1, -0.1, 0.2, 0, 0]]
+    x, z, angle, vx, vz, turn = np.tile(np.transpose(starts)[:, None], (1, len(weights), 1))
+    flying, cost = np.ones(x.shape, bool), np.zeros(len(weights))
+    for _ in range(50):
+        seen = np.stack([x, z, angle, vx, vz, turn], axis=-1)
+        lift, torque = np.moveaxis(
+            np.tanh(np.tanh(seen @ into + bias[:, None]) @ out + rest[:, None]), -1, 0
+        )
+        vx = vx - 0.08 * (9.8 + 8 * lift) * np.sin(angle)
+        vz = vz + 0.08 * ((9.8 + 8 * lift) * np.cos(angle) - 9.8)
+        turn = turn + torque
+        x, z, angle = x + 0.08 * vx, z + 0.08 * vz, angle + 0.08 * turn
+        flying &= (np.abs(angle) < 1.5) & (np.hypot(x, z) < 6)
+        cost += np.where(flying, x * x + z * z, 36.0).mean(axis=1)
+    return cost / 50
+
+
+def test_where_doing_nothing_is_best_nearby_the_swarm_comes_before_gradients():
+    box = [(-2, 2)] * 119
+    r = pso.minimize(hovering, box, max_evals=5 * 119, seed=0, vectorized=True)
+    assert hovering(np.zeros((1, 119)))[0] > 4
+    assert r.fun < 2  # gradients first: 4.0
+
+
+@pytest.mark.parametrize(
+    ("fun", "flattens"),
+    [
+        (lambda x: x @ x, False),
+        (lambda x: np.abs(x).sum(), False),  # convex, but its slopes do not grow
+        (lambda x: np.log(np.cosh(3 * x)).sum(), False),
+        (lambda x: 1 - np.exp(-x @ x), True),
+        (lambda x: min(x @ x, 1.0), True),
+    ],
+)
+def test_costs_that_flatten_outwards_are_told_from_convex_ones(fun, flattens):
+    ring = run(Ring(np.full(120, 0.5)), lambda x: fun(x - 0.5))
+    assert (ring.flattens, ring.spent) == (flattens, 17)
 
 
 # --- the descent ---

@@ -23,6 +23,7 @@ from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, ReplyMetric
 from pyswarmopt_llm.searching.decide import _why_mean, make_plan, stored_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.regime import regime
 
 
 @pytest.fixture
@@ -60,6 +61,27 @@ def test_few_examples_are_told_with_what_to_do(config: SearchConfig) -> None:
     assert "split column" in why["train"]
     assert why["test"].startswith("6 test examples can only show large differences")
     assert not {"train", "test"} & make_plan(replace(default, test=0)).why.keys()
+
+
+def test_what_to_expect_depends_on_labels_scores_and_file(config: SearchConfig) -> None:
+    """By what a user has: 99 labels are few and 100 many, replies have scores, a front and a file of
+    few bits have notes of their own.
+    """
+    default = replace(config, max_iter=None, particles=None)
+    plan = make_plan(default)
+
+    def told(items: int = 40, **given: Any) -> list[str]:
+        asked = make_plan(replace(default, **given))
+        asked.__dict__["items"] = items
+        return [note.partition(":")[0] for note in regime(asked)]
+
+    assert "often gain" in next(regime(plan))
+    assert told(99) == ["99 labels"] and told(100) == ["100 labels"]
+    plan.__dict__["items"] = 100
+    assert "usually as good" in next(regime(plan))
+    assert told(metrics=("tokens",), scoring="generate") == ["scored replies"]
+    assert told(metrics=("accuracy", "tokens"), scoring="auto", front=True) == ["several scores"]
+    assert told(1, quantize="q4_1") == ["1 label", "a file of few bits"]
 
 
 def test_the_cluster_is_looked_for_before_anything_is_loaded(

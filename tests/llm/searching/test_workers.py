@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from search_helpers import history
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scorer import Evaluate
 from pyswarmopt_llm.searching.workers import Worker
 
 
@@ -55,13 +57,34 @@ def test_proposals_depend_on_the_batch_and_not_on_the_workers(
     assert len(idle) == (batch is None)
 
 
+def test_free_workers_go_on_and_a_death_costs_no_score(fragile: SearchConfig, here: Path) -> None:
+    """Without rounds: what is resumed has the rows of before, in their order."""
+    plan(fragile, {8: "die"})
+    settings = replace(
+        fragile,
+        **{"method": "scores", "particles": None, "max_iter": None, "proposals": 6},
+        asynchronous=True,
+        workers="2",
+        out="war",
+    )
+    with pytest.raises(UserError, match=re.escape("a worker ended; scores are kept")):
+        search(settings)
+    before = history(Path("war"))
+    plan(fragile, {})
+    resume("war", allowed=fragile.metrics)
+    after = history(Path("war"))
+    assert 0 < len(before) < len(after) and after[: len(before)] == before
+    keys = [row["key"] for row in after if row["phase"] == "search"]
+    assert len(keys) == len(set(keys))
+
+
 def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
     job = prepare(replace(crew_config, scoring="likelihood"))
     request = job.pool.space.vertices()[0]
     worker = Worker(job.config, job.fingerprints, {"words": "likelihood"})
-    there = worker.answer(request)
+    there = worker.do(Evaluate(request))
     here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
     assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
     other = Worker(job.config, {**job.fingerprints, "base": "other files"}, {})
     with pytest.raises(UserError, match="changed before a worker loaded them"):
-        other.answer(torch.zeros(1))
+        other.do(Evaluate(torch.zeros(1)))

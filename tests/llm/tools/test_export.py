@@ -24,7 +24,7 @@ from search_helpers import Shell, files, louder, questions, small, swarm_llm, wr
 
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tools.export import _check_logits, export_model, logits_of
+from pyswarmopt_llm.tools.export import _check_logits, export_model, logits_of, scoring_command
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 
@@ -183,6 +183,17 @@ def test_the_printed_command_scores_a_truncated_adapter_against_the_run(
     found = shell.json(*words, "--threads", 1)
     result = json.loads((run / "result.json").read_text())
     assert found["against"]["value"] == result["best_test"] and found["adapter"] == str(out)
+
+
+def test_the_printed_command_chooses_one_of_several_scores(run: Path, tmp_path: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    about["config"]["metrics"] = ["words=f1", "words=tokens"]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    said = scoring_command(str(tmp_path), "out")
+    assert shlex.split(said)[-2:] == ["--metric", "f1"]
+    about["config"]["metrics"] = ["f1"]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    assert "--metric" not in scoring_command(str(tmp_path), "out")
 
 
 def test_a_mixture_of_models_is_no_file_but_says_what_runs_it(tmp_path: Path, shell: Shell) -> None:
