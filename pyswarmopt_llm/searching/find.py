@@ -107,7 +107,13 @@ def find(job: Job, run: RunDirectory, stack: ExitStack, checkpoint: str = "swarm
         from pyswarmopt_llm.searching.workers import open_crew
 
         crew = stack.enter_context(open_crew(job, answer_formats))
-    scorer = Scorer(run, job.evaluator("dev", answer_formats), listener=job.tell, crew=crew)
+    scorer = Scorer(
+        run,
+        job.evaluator("dev", answer_formats),
+        listener=job.tell,
+        crew=crew,
+        asynchronous=job.config.asynchronous,
+    )
     return explored(job, scorer, answer_formats, run.checkpoint(checkpoint))
 
 
@@ -152,6 +158,7 @@ def explored(
                 config.proposals or 0,
                 config.seed,
                 config.batch or 1,
+                config.asynchronous,
                 sorted(screened.dropped),
             )
         stop = explore(proposer, scorer, config)
