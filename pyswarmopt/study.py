@@ -149,9 +149,10 @@ class Study:
             repeats += 1
             if search.reasons() or loop.busy >= search.evaluator.left:
                 return None
-            ticket = loop.next_ticket()
-            if ticket is None:
+            tickets = loop.next_tickets(1)
+            if not tickets:
                 return None
+            ticket = tickets[0]
             x = loop.take_up(ticket)
             if x is not None:
                 return Trial(ticket.number, x.copy(), search.problem.params(x))

@@ -144,7 +144,26 @@ class UnderWay(StateRecord):
         self.pending = {t.number: Ticket(copied(x), t.particle, t.number) for t, x in tickets}
 
 
-class Optimizer(Protocol):
+class Asked(Protocol):
+    """What a loop needs of an optimiser: points by tickets until `stop` returns a reason."""
+
+    @property
+    def rounds(self) -> int:
+        """Completed rounds."""
+
+    def ask(self, n: int) -> Any:
+        """At most so many new tickets: fewer, or none, while values are missing."""
+
+    def stop(self) -> dict[str, float]:
+        """Reasons to stop, with their values; empty if the search continues."""
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a value, oldest first."""
+        return []
+
+
+class Optimizer(Asked, Protocol):
     """The interface of an optimiser: ask, evaluate and tell until `stop` returns a reason.
 
     Points are asked for and told in whole rounds, or by tickets: the learning of a round waits for
@@ -164,10 +183,6 @@ class Optimizer(Protocol):
     def best(self) -> Point:
         """The best point evaluated so far."""
 
-    @property
-    def rounds(self) -> int:
-        """Completed rounds."""
-
     def ask(self, n: int | None = None) -> Any:
         """Positions to evaluate, (N, D), a tensor or an array; unchanged until `tell`. With n, at
         most so many new tickets: fewer, or none, while values are missing.
@@ -184,14 +199,6 @@ class Optimizer(Protocol):
         `dropped` is a mask, (N,), of positions that were not evaluated; an optimizer that needs
         every value raises a ValueError.
         """
-
-    def stop(self) -> dict[str, float]:
-        """Reasons to stop, with their values; empty if the search continues."""
-
-    @property
-    def pending(self) -> list[Ticket]:
-        """The tickets without a value, oldest first."""
-        return []
 
     def take_in(
         self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None

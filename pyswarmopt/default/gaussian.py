@@ -264,10 +264,16 @@ class Proposals(Run):
         known = len(points)
         while True:
             merit, order = self._judged(processes, points, outputs)
-            proposal = most_promising(merit, self.kinds, points, order, random)[None]
+            proposal = self._chosen(merit, points, order, random)[None]
             if len(points) + 1 == known + count:
                 return np.concatenate([points[known:], proposal])
             points, outputs = _believed(processes, points, outputs, proposal)
+
+    def _chosen(
+        self, merit: Merit, points: Floats, scores: Floats, random: np.random.Generator
+    ) -> Floats:
+        """The next point, (M,); arguments as of `most_promising`."""
+        return most_promising(merit, self.kinds, points, scores, random)
 
     def _modelled(self) -> tuple[list[GaussianProcess], list[Floats]]:
         """The process, and the scores of all points, (n,), expected ones where a call failed."""

@@ -7,8 +7,9 @@ The phases, in order, are `MixedSearch.PHASES`:
    while the best point is the swarm's.
 3. `OrderedSwarm` of the coordinates that have an order, with the best point's labels.
 
-If all numbers have two values (`BinarySearch`), `Flips` replaces the last two. If all parameters
-are permutations (`OrderSearch`), `Flips` is the only phase.
+If every parameter has a few values (`GridSearch`), the process chooses among them, without
+rounding. If all numbers have two values (`BinarySearch`), `Flips` replaces the last two. If all
+parameters are permutations (`OrderSearch`), `Flips` is the only phase.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pyswarmopt.default.continuous import (
     SwarmPhase,
 )
 from pyswarmopt.default.gaussian import GaussianProcess, Proposals, on_log_scale
+from pyswarmopt.default.grid import GridProposals
 from pyswarmopt.default.phases import PhasedSearch, S, bounded
 
 SHARE_AHEAD = 1.0  # evaluations of mutations for each of the swarm's
@@ -39,6 +41,12 @@ class LongModel(ModelPhase[PhasedSearch]):
     """Points proposed by a Gaussian process."""
 
     most = 200
+
+
+class GridModel(LongModel):
+    """Points of a grid, proposed by a Gaussian process."""
+
+    runs = GridProposals
 
 
 class EarlyMutate(Mutate):
@@ -87,6 +95,12 @@ class MixedSearch(PhasedSearch):
     """A search over real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
+
+
+class GridSearch(PhasedSearch):
+    """A search of integers and categories with a few values each."""
+
+    PHASES: ClassVar = (GridModel, EarlyMutate, OrderedSwarm)
 
 
 class OrderSearch(PhasedSearch):

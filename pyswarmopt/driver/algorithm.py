@@ -132,6 +132,7 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
     if smooth and not options.noisy:
         return DefaultSearch
     from pyswarmopt.default import mixed
+    from pyswarmopt.default.grid import is_grid
 
     if options.noisy:
         return mixed.NoisySearch
@@ -139,6 +140,8 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
         return mixed.BinarySearch
     if problem.coding.kinds.orders_only:
         return mixed.OrderSearch
+    if is_grid(problem.coding.kinds):
+        return mixed.GridSearch
     return mixed.MixedSearch
 
 

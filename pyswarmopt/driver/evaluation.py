@@ -162,10 +162,15 @@ class Evaluator(StateRecord):
         return int(min(max(left, 0), sys.maxsize))
 
     @property
-    def free(self) -> bool:
-        """Whether a call may start now."""
+    def busy(self) -> int:
+        """Number of calls under way."""
+        return self.workers.busy
+
+    @property
+    def free(self) -> int:
+        """1 if a call may start now, else 0."""
         busy = self.workers.busy
-        return busy < self._at_once and busy < self.left and not self.late
+        return int(busy < self._at_once and busy < self.left and not self.late)
 
     # ---- a round of points ----
 
@@ -254,6 +259,10 @@ class Evaluator(StateRecord):
         return values
 
     # ---- one point at a time ----
+
+    def key(self, x: Floats) -> bytes:
+        """A key of a point, (D,), equal for points that the objective cannot distinguish."""
+        return self.memory.key(x)
 
     def recall(self, x: Floats) -> Value | None:
         """The value of a known point, (D,), which counts as idle; None if it is new."""

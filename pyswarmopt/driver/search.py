@@ -24,7 +24,7 @@ from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord, plain
 from pyswarmopt.driver.interrupts import Interrupts
 from pyswarmopt.driver.judge import ROUNDING, Evaluated, Found, Gains, Judge, check_value
-from pyswarmopt.driver.loop import Loop
+from pyswarmopt.driver.loop import ObjectiveLoop
 from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
     EXHAUSTED,
@@ -104,7 +104,7 @@ class Search(ABC, Generic[R]):
             self._identity["study"] = True
         if self._options.asynchronous:
             self._check_asynchronous()
-        self.loop = Loop(
+        self.loop = ObjectiveLoop(
             self._swarm, self.problem, self.evaluator, self._judge, self._note, self._completed
         )
 
@@ -198,7 +198,7 @@ class Search(ABC, Generic[R]):
     def _iterate(self) -> None:
         """One iteration."""
         if self._options.asynchronous:
-            self.loop.one_by_one()
+            self.loop.run_round()
         else:
             self.loop.together(forgives=not self._options.noisy)  # single draws say little
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, note
 from pyswarmopt_llm.run.directory import Checkpoint, RunDirectory
 from pyswarmopt_llm.run.record import Row
@@ -22,13 +21,12 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 )
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.explore import Proposer, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.front import FrontProposer
-    from pyswarmopt_llm.searching.surrogate import Surrogate
-    from pyswarmopt_llm.searching.swarm import SwarmProposer
     from pyswarmopt_llm.training.fitting import Fitting
 
 
@@ -128,7 +126,7 @@ def explored(
     config = job.config
     front: FrontProposer | None = None
     with ExitStack() as stack:
-        proposer: Surrogate | SwarmProposer
+        proposer: Proposer
         if config.front:
             from pyswarmopt_llm.searching.front import front_proposer
 
@@ -176,40 +174,6 @@ def _on_together(job: Job, row: Row) -> Iterator[str]:
             f"{', '.join(metrics)}: one number for all replies, so candidates are proposed from these "
             f"numbers alone{trained}"
         )
-
-
-def explore(
-    proposer: Surrogate | SwarmProposer, scorer: Scorer, config: SearchConfig
-) -> dict[str, float]:
-    """Score what a proposer suggests until the proposer or the budget ends the search.
-
-    The starting points are always scored. A later batch that would exceed the budget is not started.
-
-    Returns:
-        The reasons to stop.
-    """
-    for batch in proposer.batches():
-        if batch.iteration > 0:
-            more = len(batch.positions) * scorer.items
-            if over := over_budget(config, scorer, more):
-                return over
-        rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
-        proposer.tell(batch.positions, rows)
-        scorer.report("iteration", {"iteration": batch.iteration})
-    return proposer.stop()
-
-
-def over_budget(config: SearchConfig, scorer: Scorer, more: int) -> dict[str, float]:
-    """The reason not to score more items. Seconds are those of all journalled evaluations, so a
-    resumed run ends where the interrupted one would have.
-    """
-    items = config.budget_items
-    if items is not None and scorer.item_evaluations + more > items:
-        return {"budget_items": scorer.item_evaluations}
-    minutes = scorer.seconds / 60
-    if config.budget_minutes is not None and minutes >= config.budget_minutes:
-        return {"budget_minutes": round(minutes, 3)}
-    return {}
 
 
 def choose_answer_formats(job: Job, run: RunDirectory) -> dict[str, AnswerFormat]:

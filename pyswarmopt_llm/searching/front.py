@@ -178,17 +178,11 @@ class FrontProposer(Surrogate):
     knob: bool = True
     rule: str = field(default="", init=False)
 
-    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Learn from candidates, (n, D), whose items were all scored."""
-        super().tell(positions, rows)
-        for row in rows:
-            candidate = self._seen[row.key]
-            scores = [row.tasks[name] for name in self.tasks]
-            parts = [
-                Candidate(candidate.position, score.value, score.stderr, score.per_item)
-                for score in scores
-            ]
-            self._seen[row.key] = replace(candidate, parts=parts)
+    def _candidate(self, position: Floats, row: Row) -> Candidate:
+        """What is learnt of a candidate, with each score as one of its own."""
+        scores = [row.tasks[name] for name in self.tasks]
+        parts = [Candidate(position, score.value, score.stderr, score.per_item) for score in scores]
+        return replace(super()._candidate(position, row), parts=parts)
 
     def front(self) -> list[Tensor]:
         """The positions of the candidates that no other dominates, the best first score first."""

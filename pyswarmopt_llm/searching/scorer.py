@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,21 +41,6 @@ def position_key(position: Tensor) -> str:
     """
     data = position.detach().cpu().double().contiguous().numpy().tobytes()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True)
-class ProposedBatch:
-    """Candidates scored side by side.
-
-    Attributes:
-        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
-        numbers: particle numbers in the history, (n,).
-        iteration: 0 for the starting points.
-    """
-
-    positions: Tensor
-    numbers: Sequence[int]
-    iteration: int
 
 
 @dataclass(frozen=True)
@@ -126,9 +112,20 @@ class Evaluate:
         return evaluator.answer(self.position)
 
 
+class Heard(NamedTuple):
+    """The answer for a candidate, and whether it is a row of the store."""
+
+    answer: Answer
+    stored: bool
+
+
 @dataclass(eq=False)
 class Scorer:
     """Scores positions on a set of tasks, and stores the results.
+
+    Candidates are evaluated side by side, as the crew can, and heard in the order in which they were
+    sent. So rows and their order in the history do not depend on which worker evaluates or finishes
+    first.
 
     Attributes:
         run: its store keeps every evaluation, its history every row.
@@ -150,6 +147,9 @@ class Scorer:
     def __post_init__(self) -> None:
         self._crew = self.crew or Alone(self.evaluator)
         self._rows: dict[str, Row] = {}
+        self._sent: dict[str, Tensor] = {}  # candidates under way, oldest first
+        self._tasks: dict[int, str] = {}  # of the crew, for those without a row in the store
+        self._answers: dict[str, Answer] = {}  # heard before their turn
         self.item_evaluations = 0
         self.items = 0
         self.seconds = 0.0
@@ -173,26 +173,74 @@ class Scorer:
             numbers: particle numbers; None: from 0 on.
 
         Returns:
-            A row for each position, with the value for the optimizer. Rows and their order in the
-            history do not depend on which worker evaluates or finishes first.
+            A row for each position, with the value for the optimizer.
 
         Raises:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        new: dict[str, tuple[int, Tensor]] = {}
+        new: dict[str, int] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
-            if key not in self._rows:
-                new.setdefault(key, (number, position))
-        store = self.run.store
-        missing = [position for key, (_, position) in new.items() if (self.phase, key) not in store]
-        answers = self._crew.map(map(Evaluate, missing))
-        for key, (number, position) in new.items():
-            where = f"particle {number}, iteration {iteration}"
-            known = store.find_row(self.phase, key)
-            row = known or self._kept(position, where, next(answers))
-            self._take_in(replace(row, iteration=iteration, particle=number), known is not None)
+            if key not in self._rows and key not in new:
+                new[key] = number
+                self.send(position)
+        for number in new.values():
+            _, position, heard = self.hear()
+            self.take(position, heard, iteration, number)
         return [self._rows[key] for key in keys]
+
+    # ---- one position at a time, for a loop ----
+
+    @property
+    def free(self) -> int:
+        """A round of any size is taken."""
+        return sys.maxsize
+
+    @property
+    def busy(self) -> int:
+        """Number of candidates under way."""
+        return len(self._sent)
+
+    def key(self, position: Tensor) -> str:
+        """See `position_key`."""
+        return position_key(position)
+
+    def send(self, position: Tensor) -> None:
+        """Begin to evaluate a position, (D,), unless its row is in the store."""
+        key = position_key(position)
+        self._sent[key] = position
+        if (self.phase, key) not in self.run.store:
+            self._tasks[self._crew.submit(Evaluate(position))] = key
+
+    def hear(self) -> tuple[str, Tensor, Heard]:
+        """Key, position and answer of the oldest candidate under way."""
+        key = next(iter(self._sent))
+        row = self.run.store.find_row(self.phase, key)
+        while row is None and key not in self._answers:
+            number, answer = self._crew.hear()
+            self._answers[self._tasks.pop(number)] = answer
+        heard = Heard(row or self._answers.pop(key), stored=row is not None)
+        return key, self._sent.pop(key), heard
+
+    def take(self, position: Tensor, heard: Heard, iteration: int, number: int) -> Row:
+        """Count the answer for a position, (D,), and store it.
+
+        Args:
+            position: the position.
+            heard: its answer, from `hear`.
+            iteration: number of the iteration, for the history.
+            number: particle number, for the history.
+
+        Returns:
+            Its row.
+
+        Raises:
+            UserError: the score is not a number.
+        """
+        row = self._read(position, heard, f"particle {number}, iteration {iteration}")
+        row = replace(row, iteration=iteration, particle=number)
+        self._take_in(row, heard.stored)
+        return row
 
     def known(self, position: Tensor) -> Row | None:
         """The row of a position, if it has been scored."""
@@ -222,8 +270,9 @@ class Scorer:
         so_far = {"best": best, "evaluations": len(self._rows)}
         self.listener(Event(kind, {**data, **so_far}))
 
-    def _kept(self, position: Tensor, where: str, answer: Answer) -> Row:
+    def _read(self, position: Tensor, heard: Heard, where: str) -> Row:
         """The row of an evaluated candidate, now in the store; `where` names it in messages."""
+        answer = heard.answer
         if isinstance(answer, UndefinedModelError):
             where += self._expert_alone(position)
             row = self._as_the_worst(position, f"{where}: {answer.text}")
@@ -231,7 +280,8 @@ class Scorer:
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
         else:
             row = replace(answer, phase=self.phase)
-        self.run.store.add(self.phase, row.key, asdict(row))
+        if not heard.stored:
+            self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
     def _expert_alone(self, position: Tensor) -> str:

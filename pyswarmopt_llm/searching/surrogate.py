@@ -11,7 +11,7 @@ little else, and proposes nothing useful.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,10 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from pyswarmopt.base.blas import one_thread
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.optimizer import Point, Ticket, UnderWay
 from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.scorer import ProposedBatch
 from pyswarmopt_llm.searching.shared_kernel import (
     Kernel,
     box_around,
@@ -269,6 +268,7 @@ class Surrogate:
         most: maximum number of candidates that the model proposes.
         seed: seed of the proposals.
         at_once: candidates proposed together.
+        rounds: completed rounds.
         left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
             and those clearly worse than the base. The model ignores candidates that contain them.
         remarks: what a user should know about the proposals.
@@ -284,50 +284,110 @@ class Surrogate:
     at_once: int = 1
     left_out: Sequence[int] = field(default=(), init=False)
     remarks: list[str] = field(default_factory=list, init=False)
+    rounds: int = field(default=0, init=False)
     _seen: dict[str, Candidate] = field(default_factory=dict, init=False)
     _started: int = field(default=0, init=False)  # candidates scored before any proposal
+    _first: list[Tensor] = field(default_factory=list, init=False)  # candidates before the model's
+    _learnt: int = field(default=0, init=False)  # candidates scored before the model's
+    _under_way: UnderWay = field(default_factory=UnderWay, init=False)
+    _waiting: list[Tensor] = field(
+        default_factory=list, init=False
+    )  # of the round, not yet asked for
+    _told: dict[int, tuple[str, Candidate]] = field(
+        default_factory=dict, init=False
+    )  # of the round
 
-    def batches(self) -> Iterator[ProposedBatch]:
-        """The batches in turn; each is scored and told before the next is proposed.
+    # ---- asking ----
 
-        Where some experts are left out, the first proposal is the sum of the others. In the history
-        all proposals form one more iteration, with particle numbers after the starting points.
+    @property
+    def iteration(self) -> int:
+        """The number in the history of the round under way: all proposals form one more iteration,
+        with particle numbers after the starting points.
         """
-        first = len(self.starts)
-        yield ProposedBatch(self.starts, range(first), 0)
+        return min(self.rounds, 1)
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a row, oldest first."""
+        return list(self._under_way.pending.values())
+
+    def ask(self, n: int) -> list[Ticket]:
+        """At most so many candidates of the round under way; none while rows are missing.
+
+        Where some experts are left out, the first proposal is the sum of the others.
+        """
+        if not (self._waiting or self.pending):
+            self._waiting = self._next_round()
+        positions, self._waiting = self._waiting[:n], self._waiting[n:]
+        return [self._under_way.issue(x, self._under_way.issued) for x in positions]
+
+    def _next_round(self) -> list[Tensor]:
+        """The candidates of the next round."""
+        if self.rounds == 0:
+            return list(self.starts)
+        if self._first:
+            return [self._first.pop(0)]
+        self._learnt = self._learnt or len(self.scored)
+        return self._by_model(min(self.at_once, self.most - self._proposed))
+
+    @property
+    def _proposed(self) -> int:
+        """Number of the model's candidates so far, and those before them."""
+        return self._under_way.issued - len(self.starts)
+
+    def _by_model(self, count: int) -> list[Tensor]:
+        """So many candidates of the model."""
+        inside = [replace(c, position=c.position[self._active.numpy() > 0]) for c in self.scored]
+        with one_thread():
+            model = self._model(inside)
+            region = model.positions
+            if self.method == "scores":
+                region = region[: self._learnt]
+            found = proposed(model, region, self.seed + self._proposed, count)
+        return [self._active.masked_scatter(self._active > 0, position) for position in found]
+
+    # ---- telling ----
+
+    def tell(self, ticket: Ticket, row: Row) -> None:
+        """Learn the row of a candidate, whose items were all scored; after the last one of a round,
+        the rows of all.
+        """
+        self._under_way.close(ticket)
+        self._told[ticket.number] = row.key, self._candidate(ticket.x.numpy(), row)
+        if self._waiting or self.pending:
+            return
+        self._seen |= dict(self._told[number] for number in sorted(self._told))
+        self._told = {}
+        self.rounds += 1
+        if self.rounds == 1:
+            self._end_starts()
+
+    def _candidate(self, position: Floats, row: Row) -> Candidate:
+        """What is learnt of a candidate."""
+        scores = [row.tasks[name] for name in self.tasks]
+        error = self.combine(scores).stderr
+        items = [value for score in scores for value in score.per_item]
+        margins = [own for score in scores for own in score.margins]
+        return Candidate(position, row.value, error, items, margins)
+
+    def _end_starts(self) -> None:
+        """Choose the experts for mixtures, and the candidates before the model's."""
         self._started = len(self._seen)
-        if not self.most or self._started < LEAST:
+        if self._is_over:
             return
         self._leave_out()
-        active = torch.ones(self.starts.shape[1], dtype=torch.float64)
-        active[list(self.left_out)] = 0.0
-        done = 0
-        for position in self._simple(active)[: self.most]:
-            yield ProposedBatch(position[None], [first + done], 1)
-            done += 1
-        learnt = len(self.scored)  # a model of the scores stays near these
-        while done < self.most:
-            inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
-            with one_thread():
-                model = self._model(inside)
-                region = model.positions
-                if self.method == "scores":
-                    region = region[:learnt]
-                count = min(self.at_once, self.most - done)
-                found = proposed(model, region, self.seed + done, count)
-            positions = [active.masked_scatter(active > 0, position) for position in found]
-            numbers = range(first + done, first + done + len(found))
-            yield ProposedBatch(torch.stack(positions), numbers, 1)
-            done += len(found)
+        self._active = torch.ones(self.starts.shape[1], dtype=torch.float64)
+        self._active[list(self.left_out)] = 0.0
+        self._first = self._simple(self._active)[: self.most]
 
-    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Learn from candidates, (n, D), whose items were all scored."""
-        for position, row in zip(positions.numpy(), rows, strict=True):
-            scores = [row.tasks[name] for name in self.tasks]
-            error = self.combine(scores).stderr
-            items = [value for score in scores for value in score.per_item]
-            margins = [own for score in scores for own in score.margins]
-            self._seen[row.key] = Candidate(position, row.value, error, items, margins)
+    @property
+    def _is_over(self) -> bool:
+        """Whether there are no more proposals."""
+        if self.rounds == 0:
+            return False
+        return self._started < LEAST or self._proposed >= self.most
+
+    # ---- the result ----
 
     def best(self) -> Point:
         """The candidate to return.
@@ -350,6 +410,8 @@ class Surrogate:
 
     def stop(self) -> dict[str, float]:
         """The reason to stop: the number of new proposals."""
+        if self._waiting or self.pending or not self._is_over:
+            return {}
         return {"proposals": len(self._seen) - self._started}
 
     @property

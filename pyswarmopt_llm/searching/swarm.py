@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.optimizer import Point, Ticket, UnderWay
 from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -21,7 +21,6 @@ from pyswarmopt_llm.run.directory import Checkpoint
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scorer import ProposedBatch
 
 
 @dataclass
@@ -40,7 +39,7 @@ class SwarmProposer:
         seed: seed of the search.
         saved: saves the swarm after each iteration; None: saves nothing.
         name: the optimizer's name in the settings.
-        iteration: iterations so far.
+        rounds: iterations so far.
         remarks: none.
     """
 
@@ -50,24 +49,45 @@ class SwarmProposer:
     seed: int = 0
     saved: Checkpoint | None = None
     name: str = ""
-    iteration: int = field(default=0, init=False)
-    remarks: Sequence[str] = ()
+    rounds: int = field(default=0, init=False)
+    remarks: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng([self.seed, 1])
+        self._under_way = UnderWay()  # something is told of each iteration under way
+        self._waiting: list[int] = []  # its particles without a ticket
 
-    def batches(self) -> Iterator[ProposedBatch]:
-        """The positions of each iteration in turn, until the optimizer stops; each is scored and
-        told before the next.
+    @property
+    def iteration(self) -> int:
+        """The number in the history of the round under way."""
+        return self.rounds
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a row, oldest first."""
+        return list(self._under_way.pending.values())
+
+    def ask(self, n: int) -> list[Ticket]:
+        """At most so many candidates of the iteration under way; none while values are missing, or if
+        the whole iteration is dropped.
         """
-        while not self.optimizer.stop():
-            self._asked = self._ask()
-            self._dropped = np.zeros(len(self._asked), dtype=np.bool_)
-            if self.iteration > 0:
-                whole = self._random.random() < self.drop_k
-                self._dropped = (self._random.random(len(self._asked)) < self.drop_n) | whole
-            numbers = np.flatnonzero(~self._dropped).tolist()
-            yield ProposedBatch(self._asked[numbers], numbers, self.iteration)
+        if not self._under_way.told:
+            self._begin()
+        numbers, self._waiting = self._waiting[:n], self._waiting[n:]
+        return [self._under_way.issue(self._asked[number], number) for number in numbers]
+
+    def _begin(self) -> None:
+        """Begin an iteration, and draw which candidates are dropped; without others it is over."""
+        self._asked = self._ask()
+        dropped = np.zeros(len(self._asked), dtype=np.bool_)
+        if self.rounds > 0:
+            whole = self._random.random() < self.drop_k
+            dropped = (self._random.random(len(dropped)) < self.drop_n) | whole
+        self._dropped = dropped
+        self._waiting = np.flatnonzero(~dropped).tolist()
+        self._under_way.told = [[math.nan] if gone else [] for gone in dropped]
+        if dropped.all():
+            self._end(self._under_way.told)
 
     def _ask(self) -> Tensor:
         """The positions that the optimizer asks for.
@@ -84,17 +104,22 @@ class SwarmProposer:
             why = f"raised {raised(error, file)}; fix it"
             raise InvalidOption(OPTIMIZER, self.name, why) from error
 
-    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Tell the optimizer the values, and save the swarm."""
-        values = np.full(len(self._asked), math.nan)
-        values[~self._dropped] = [row.value for row in rows]
+    def tell(self, ticket: Ticket, row: Row) -> None:
+        """Tell the value of a candidate; after the last of an iteration the optimizer learns them."""
+        told = self._under_way.receive(ticket, [row.value], len(self._asked))
+        if told is not None:
+            self._end(told)
+
+    def _end(self, told: Sequence[Sequence[float]]) -> None:
+        """Tell the optimizer the values of an iteration, and save the swarm."""
         dropped = None
         if self._dropped.any():
             dropped = self._dropped.tolist()
-        self.optimizer.tell(self._asked, values.tolist(), dropped)
+        self.optimizer.tell(self._asked, [value for (value,) in told], dropped)
         if self.saved is not None:
             self.saved.keep(self.optimizer)
-        self.iteration += 1
+        self._under_way.end_round()
+        self.rounds += 1
 
     def best(self) -> Point:
         """The optimizer's best position."""

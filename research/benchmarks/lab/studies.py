@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -231,11 +232,14 @@ def loop(proposer: SwarmProposer, scorer: Scorer) -> list[Row]:
     evaluated.
     """
     evaluated: list[Row] = []
-    for batch in proposer.batches():
-        rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
-        proposer.tell(batch.positions, rows)
-        scored = zip(batch.numbers, rows, strict=True)
-        evaluated += [replace(row, iteration=batch.iteration, particle=i) for i, row in scored]
+    while not proposer.stop():
+        iteration = proposer.iteration
+        tickets = proposer.ask(sys.maxsize)
+        numbers = [ticket.particle for ticket in tickets]
+        rows = scorer.score([ticket.x for ticket in tickets], iteration, numbers)
+        for ticket, row in zip(tickets, rows, strict=True):
+            proposer.tell(ticket, row)
+            evaluated.append(replace(row, iteration=iteration, particle=ticket.particle))
     return evaluated
 
 

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.directory import Checkpoint, RunJournal
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.find import explore
+from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.optimizers import make_optimizer
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.swarm import SwarmProposer
@@ -59,7 +59,7 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
     scored = scorer()
     stop = explore(proposer, scored, UNLIMITED)
     assert stop == by_hand.stop() == {"max_iter": 8}
-    assert proposer.best().x.equal(by_hand.best.x) and proposer.iteration == 9
+    assert proposer.best().x.equal(by_hand.best.x) and proposer.rounds == 9
     assert proposer.best().value == pytest.approx(by_hand.best.value)
     assert pso.Swarm.load(tmp_path / "swarm.npz").positions.equal(by_hand.positions)
     assert [row.particle for row in scored.rows][:6] == [0, 1, 2, 3, 4, 5]
@@ -103,6 +103,6 @@ def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers
         whole, each = drawn.random(), drawn.random(6)
         kept = [number for number in range(6) if min(each[number] - 0.4, whole - 0.3) >= 0]
         expected += [(iteration, number) for number in kept]
-    assert found == expected and proposer.iteration == 9
+    assert found == expected and proposer.rounds == 9
     assert len({iteration for iteration, _ in found}) < 9  # a whole iteration is left out
     assert not math.isnan(proposer.best().value)

@@ -113,11 +113,13 @@ def test_an_expert_that_is_bad_by_one_score_only_is_kept() -> None:
     good, bad = [1.0] * 19 + [0.0], [0.0] * 19 + [1.0]
     kinds = [(good, good), (bad, good), (bad, bad), (good, good), (good, good)]
     proposer = FrontProposer("scores", starts, "xyz", ("a", "b"), find_combine("first", 2), 9)
-    batches = proposer.batches()
-    first = next(batches)
-    rows = [row(at, a=a, b=b) for at, (a, b) in zip(first.positions, kinds, strict=True)]
-    proposer.tell(first.positions, rows)
-    strengths = [next(batches).positions.flatten().tolist() for _ in range(4)]
+    for ticket, (a, b) in zip(proposer.ask(9), kinds, strict=True):
+        proposer.tell(ticket, row(ticket.x, a=a, b=b))
+    strengths = []
+    for _ in range(4):
+        [ticket] = proposer.ask(9)
+        proposer.tell(ticket, row(ticket.x, a=good, b=bad))
+        strengths.append(ticket.x.tolist())
     assert proposer.left_out == [2]
     assert strengths == [[1, 1, 0], [0.25, 0, 0], [0.5, 0, 0], [0.75, 0, 0]]
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
+from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
@@ -72,23 +74,28 @@ def row(key: object, margins: np.ndarray) -> Row:
     return replace(Row.of({"t": score}, score), key=str(key))
 
 
-def learnt(
-    margins: np.ndarray, x: np.ndarray, **more: Any
-) -> tuple[Surrogate, Iterator[np.ndarray]]:
-    """A model that was told of candidates at `x`, (N, D), with these margins, (N, I, R); and the
-    positions that it asks for next.
-    """
+def asked(proposer: Surrogate) -> tuple[list[Ticket], np.ndarray]:
+    """The tickets of the next round, and their positions, (n, D)."""
+    tickets = proposer.ask(sys.maxsize)
+    assert proposer.ask(1) == []  # until they are told
+    return tickets, np.stack([ticket.x.numpy() for ticket in tickets])
+
+
+def learnt(margins: np.ndarray, x: np.ndarray, **more: Any) -> Surrogate:
+    """A model that was told of candidates at `x`, (N, D), with these margins, (N, I, R)."""
     proposer = Surrogate(
         "items", torch.from_numpy(x), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
     )
-    asked = (np.asarray(batch.positions) for batch in proposer.batches())
-    np.testing.assert_array_equal(next(asked), x)
-    proposer.tell(torch.from_numpy(x), [row(key, own) for key, own in enumerate(margins)])
-    return proposer, asked
+    tickets, positions = asked(proposer)
+    np.testing.assert_array_equal(positions, x)
+    told = [row(key, own) for key, own in enumerate(margins)]
+    for number in reversed(range(len(x))):  # the order makes no difference
+        proposer.tell(tickets[number], told[number])
+    return proposer
 
 
 def test_of_a_single_item_the_best_is_returned_whatever_the_error() -> None:
-    proposer, _ = learnt(np.array([[[1.0]], [[-1.0]], [[-2.0]]]), np.eye(3))
+    proposer = learnt(np.array([[[1.0]], [[-1.0]], [[-2.0]]]), np.eye(3))
     best = proposer.best()
     assert best.value == 1.0 and best.x.tolist() == [1.0, 0.0, 0.0]
 
@@ -109,7 +116,7 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     for expert in (values.argmin(), values.argmax()):  # the first
         near = [i for i in wide if values[i] >= values[expert]]
         order = [expert, *(i for i in range(12) if i != expert)]
-        proposer, _ = learnt(margins[order], np.array(order, dtype=float)[:, None])
+        proposer = learnt(margins[order], np.array(order, dtype=float)[:, None])
         found = proposer.best()
         chosen = max(near, key=wide.__getitem__)
         assert (found.x.item(), found.value) == (chosen, values[chosen])
@@ -128,13 +135,19 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
-    _, asked = learnt(margins(x)[..., None], x)
-    (found,) = next(asked)
+    alone = learnt(margins(x)[..., None], x)
+    [ticket], (found,) = asked(alone)
     assert np.abs(found - grid[width.argmax()]).max() < 0.02
-    assert [len(positions) for positions in asked] == [1] * 5
+    alone.tell(ticket, row("first", margins(found[None])[0, :, None]))
+    sizes = []
+    while not alone.stop():
+        tickets, positions = asked(alone)
+        sizes.append(len(tickets))
+        for ticket, own in zip(tickets, margins(positions), strict=True):
+            alone.tell(ticket, row(ticket.number, own[:, None]))
+    assert sizes == [1] * 5 and alone.stop() == {"proposals": 6}
     # In a batch the first is the same, the others lie apart, and all are wide.
-    _, asked = learnt(margins(x)[..., None], x, at_once=4)
-    batch = next(asked)
+    _, batch = asked(learnt(margins(x)[..., None], x, at_once=4))
     assert len(batch) == 4
     np.testing.assert_array_equal(batch[0], found)
     distances = [np.linalg.norm(one - other) for one, other in itertools.combinations(batch, 2)]
@@ -153,14 +166,15 @@ def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -
     def shared(key: object, value: float) -> Row:
         return row(key, np.where(np.arange(100) < round(100 * value), 0.5, -0.5)[:, None])
 
-    asked = proposer.batches()
-    next(asked)
-    proposer.tell(starts, [shared(key, value) for key, value in enumerate(values)])
+    tickets, _ = asked(proposer)
+    for ticket, value in zip(tickets, values, strict=True):
+        proposer.tell(ticket, shared(ticket.number, value))
     batches: list[list[list[float]]] = []
-    for batch in asked:
-        batches.append(batch.positions.tolist())
-        keys = [f"{len(batches)}-{number}" for number in range(len(batch.positions))]
-        proposer.tell(batch.positions, [shared(key, 0.4) for key in keys])
+    while not proposer.stop():
+        tickets, positions = asked(proposer)
+        batches.append(positions.tolist())
+        for ticket in tickets:
+            proposer.tell(ticket, shared(ticket.number, 0.4))
     first, *others = batches
     assert first == [[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
     assert [len(batch) for batch in others] == sizes  # six in all
