@@ -196,6 +196,10 @@ class SearchConfig:
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
+    curve: Annotated[
+        bool,
+        Rare("Also train on a quarter and on half of the labels, to see what more labels add."),
+    ] = False
     no_rivals: Annotated[
         bool,
         Rare("Skip the base-model and fine-tuned baselines."),

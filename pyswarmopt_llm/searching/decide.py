@@ -346,6 +346,8 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
     if config.quantize and config.mix == "runtime":
         yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.curve and config.quantize:
+        yield "curve", "is of models that are not rounded; remove it, or remove `quantize`"
     if config.quantize and config.front:
         yield "quantize", "scores one result, not a front; remove it, or remove `front`"
     if config.quantize and not space_kind(config.space).linear:
@@ -366,6 +368,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "quick", f"fine-tunes a model, but training {untrained}"
     if config.train == "on" and untrained:
         yield "train", untrained
+    if config.curve and not (plan.trains and plan.test_items and not plan.objectives.written):
+        yield "curve", "needs training on labels and test examples; remove it"
     if config.front:
         if len(plan.objectives.names) < 2:
             yield "front", "needs two scores or more; add a `metric`, such as tokens, or a `task`"

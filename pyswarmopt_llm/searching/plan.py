@@ -201,10 +201,12 @@ class Plan:
             if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
         rounded = {"rounded": self.items * self.rounded_models} if self.config.quantize else {}
+        curve = {"curve": self._curve_passes} if self.config.curve else {}
         return {
             "search": searched,
             "training": self._training_passes,
             **rounded,
+            **curve,
             "controls": both * self.rivals,
             "front": self.test_items * MOST_ON_FRONT * self.config.front,
             "result": both * (2 + self.trains) + self.test_items,
@@ -230,6 +232,12 @@ class Plan:
         ]
 
     @cached_property
+    def _curve_passes(self) -> int:
+        """Passes of training on parts of the labels, and of scoring that on test."""
+        trained = sum(training_passes(count) for count in parts_of(self.items))
+        return trained + self.test_items * len(parts_of(self.items))
+
+    @cached_property
     def _training_passes(self) -> int:
         """Training passes, and replies written for training."""
         if not self.trains:
@@ -242,6 +250,16 @@ class Plan:
         starts = 1 if self.config.quick else MOST_STARTS
         whole = max(self.rivals, 1)  # with base and best expert, if they are rivals
         return starts * fold_passes(self.items) + whole * training_passes(self.items)
+
+
+def parts_of(labels: int) -> list[int]:
+    """The numbers of labels on a curve below all of them: a quarter and a half.
+
+    Example:
+        >>> parts_of(101)
+        [25, 50]
+    """
+    return [labels // 4, labels // 2]
 
 
 def number_in(text: str) -> float:
