@@ -11,12 +11,19 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.regular import digests, refuse_links, user_path
+from pyswarmopt_llm.common.files.regular import refuse_links, user_path
 from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.write import CARD, PAGE, read_run, write_report
-from pyswarmopt_llm.run.directory import RunDirectory, check_fingerprints, check_new, exclusive
-from pyswarmopt_llm.run.result import FRONT, RunResult, read_result
+from pyswarmopt_llm.run.directory import (
+    RunDirectory,
+    check_fingerprints,
+    check_new,
+    exclusive,
+    result_digests,
+)
+from pyswarmopt_llm.run.record import FRONT
+from pyswarmopt_llm.run.result import RunResult, read_result
 from pyswarmopt_llm.searching.prepare import prepare, reopen
 from pyswarmopt_llm.searching.stages import about, complete
 
@@ -97,8 +104,7 @@ def resume(
         check_fingerprints(opened.path, opened.about, about(job).fingerprints)
         result = complete(job, opened, on_event)
     elif "best" in opened.about.fingerprints:
-        there = {"best": digests(opened.path / "best")}
-        check_fingerprints(opened.path, opened.about, there)
+        check_fingerprints(opened.path, opened.about, result_digests(opened.path))
     return _shown(opened, result, on_event)
 
 
@@ -123,7 +129,7 @@ def choose(path: Path, number: int) -> SearchResult:
         The run with its new result.
 
     Raises:
-        UserError: the run is not finished, or has no such point.
+        UserError: the run is not finished, it has no such point, or the point's files have changed.
         OSError: the directory cannot be written to.
 
     Example:
@@ -138,6 +144,7 @@ def choose(path: Path, number: int) -> SearchResult:
     with exclusive(path):
         for folder in (path / "best", path / FRONT):
             refuse_links(folder)
+        check_fingerprints(path, run.about, result_digests(path))
         fresh = path / "best.new"
         shutil.rmtree(fresh, ignore_errors=True)  # of an earlier, interrupted call
         shutil.copytree(path / FRONT / str(number), fresh)

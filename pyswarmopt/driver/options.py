@@ -75,7 +75,6 @@ class Options:
     timeout: float | None = None
     known: Known | None = None
     patience: int | None = None
-    objectives: int = 0  # numbers that fun returns for a point, if several are minimised
 
     def __post_init__(self) -> None:
         self.bounds = listed(self.bounds)
@@ -168,8 +167,12 @@ class Problem(NamedTuple):
         return self.space.canonical(x)
 
 
-def read_problem(arguments: Options) -> tuple[Options, Problem]:
+def read_problem(arguments: Options, outputs: int = 1) -> tuple[Options, Problem]:
     """The problem, and the options with an objective of points only.
+
+    Args:
+        arguments: the arguments.
+        outputs: numbers that `fun` returns for a point, besides constraints.
 
     Raises:
         TypeError: see `Space`.
@@ -181,7 +184,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     start, bounds = _start_and_bounds(options, space)
     constraints = Constraints(options.constraints, len(bounds[0]), space)
     if constraints.returned:
-        options = _with_returned(options)
+        options = _with_returned(options, outputs)
     known = known_points(options.known, space, bounds, constraints.returned)
     if len(known.points) and options.noisy:
         raise ValueError("known= is not supported with noisy=True; pass the points as x0=")
@@ -219,8 +222,8 @@ def _start_and_bounds(
     return start, bounds
 
 
-def _with_returned(options: Options) -> Options:
-    """The options with an objective that returns value and constraints in one array."""
+def _with_returned(options: Options, outputs: int) -> Options:
+    """The options with an objective that returns its values and constraints in one array."""
     if options.noisy:
         raise ValueError(
             "constraints='returned' is not supported with noisy=True; "
@@ -230,9 +233,7 @@ def _with_returned(options: Options) -> Options:
         raise ValueError(
             "constraints='returned' requires fun to take one point; remove vectorized=True"
         )
-    return replace(
-        options, fun=functools.partial(_row_returned, options.fun, options.objectives or 1)
-    )
+    return replace(options, fun=functools.partial(_row_returned, options.fun, outputs))
 
 
 def _row_returned(fun: Objective, outputs: int, x: Any) -> Any:

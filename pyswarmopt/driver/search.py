@@ -73,6 +73,7 @@ class Search(ABC, Generic[R]):
 
     _algorithm = "default"
     _recipe = ""
+    _objectives = 0  # of a search for a front
     evaluator: Evaluator
     _swarm: Any
     _judge: Judge
@@ -82,7 +83,7 @@ class Search(ABC, Generic[R]):
         check_target(arguments.target, maximize)
         self._began = time.monotonic()
         self._told = told
-        self._options, self.problem = read_problem(arguments)
+        self._options, self.problem = read_problem(arguments, self._objectives or 1)
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
         self._checkpoint: Writer | None = None
@@ -108,15 +109,15 @@ class Search(ABC, Generic[R]):
             self._swarm, self.problem, self.evaluator, self._judge, self._note, self._completed
         )
 
-    def _make_history(self, objectives: int) -> History:
+    def _make_history(self) -> History:
         options = self._options
         constrained = bool(self.problem.constraints)
         granularity = options.history or "iteration"
-        return History(granularity, self.problem.space, constrained, objectives)
+        return History(granularity, self.problem.space, constrained, self._objectives)
 
-    def _make_evaluator(self, objectives: int, confirms: bool) -> Evaluator:
+    def _make_evaluator(self, confirms: bool) -> Evaluator:
         deadline = self._began + (self._options.timeout or math.inf)
-        return Evaluator(self._options, self.problem, objectives, confirms, deadline)
+        return Evaluator(self._options, self.problem, self._objectives, confirms, deadline)
 
     @abstractmethod
     def _make(self, maximize: bool) -> None:
@@ -389,8 +390,8 @@ class ValueSearch(Search[Result]):
         # not for a named recipe: a swarm's last iteration would be cut
         once_more = recipe is None and not (options.noisy or self._told)
         confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
-        self.evaluator = self._make_evaluator(0, confirms)
-        self._history = self._make_history(0)
+        self.evaluator = self._make_evaluator(confirms)
+        self._history = self._make_history()
         population = options.population
         if recipe is None:
             self._swarm = default_search(options, self.problem, maximize)

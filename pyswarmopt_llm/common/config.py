@@ -196,6 +196,10 @@ class SearchConfig:
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
+    curve: Annotated[
+        bool,
+        Rare("Also train on a quarter and on half of the labels, to see what more labels add."),
+    ] = False
     no_rivals: Annotated[
         bool,
         Rare("Skip the base-model and fine-tuned baselines."),
@@ -238,6 +242,12 @@ class SearchConfig:
             least=1,
         ),
     ] = None
+    asynchronous: Annotated[
+        bool,
+        Option(
+            "Give each free worker its next candidate at once; the order of the answers then matters."
+        ),
+    ] = False
     mix: Annotated[
         str,
         Rare(

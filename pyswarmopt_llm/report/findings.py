@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command
 from pyswarmopt_llm.common.events import duration, mixture_text
+from pyswarmopt_llm.report.curve import curve_note
 from pyswarmopt_llm.report.phrases import more_examples, one_line, score, score_text, tested
 from pyswarmopt_llm.run.directory import About
 from pyswarmopt_llm.run.result import CONTROLS, Model, RunResult
@@ -213,6 +214,8 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
     """
     if result.quantize:
         yield _note_on_rounding(result)
+    if result.curve:
+        yield curve_note(result)
     if "trained" in result.models:
         yield from _notes_on_training(result)
     dev, test = (result.leads[split].get("best_single") for split in SPLITS)

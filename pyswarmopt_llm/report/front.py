@@ -9,7 +9,8 @@ from pyswarmopt_llm.common.paired import PairedComparison
 from pyswarmopt_llm.common.statistics import LEVEL, score_interval
 from pyswarmopt_llm.report.phrases import one_line, tested, turned
 from pyswarmopt_llm.run.combined import difference
-from pyswarmopt_llm.run.result import FRONT, KNOB, Model, Objective, RunResult, Scores
+from pyswarmopt_llm.run.record import FRONT
+from pyswarmopt_llm.run.result import KNOB, Model, Objective, RunResult, Scores
 
 if TYPE_CHECKING:
     from rich.table import Table

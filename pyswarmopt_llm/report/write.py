@@ -12,7 +12,8 @@ from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.run.directory import RunDirectory
-from pyswarmopt_llm.run.result import FRONT, RunResult, read_result
+from pyswarmopt_llm.run.record import FRONT
+from pyswarmopt_llm.run.result import RunResult, read_result
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 

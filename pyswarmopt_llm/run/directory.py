@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.run.record import REMEDY, RESULTS, Row, Store, has_rows
+from pyswarmopt_llm.run.record import FRONT, REMEDY, RESULTS, Row, Store, has_rows
 from pyswarmopt_llm.scores.tasks.types import TaskForm
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class RunDirectory(RunJournal):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record the digests of the result's files, and write ``result.json``."""
-        prints = {**self.about.fingerprints, "best": digests(self.path / "best")}
+        prints = {**self.about.fingerprints, **result_digests(self.path)}
         self.write_about(replace(self.about, fingerprints=prints))
         write_json(self.path / "result.json", result)
 
@@ -207,6 +207,14 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+def result_digests(run: Path) -> dict[str, dict[str, str]]:
+    """Folder within a run -> `digests` of its files: ``best`` and the points of a front."""
+    folders = [run / "best", *sorted((run / FRONT).glob("*"))]
+    return {
+        folder.relative_to(run).as_posix(): digests(folder) for folder in folders if folder.is_dir()
+    }
+
+
 def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
     """Refuse to continue if base, experts, data, metrics, settings or the result's files have
     changed.
@@ -228,8 +236,8 @@ def check_fingerprints(run: Path, about: About, now: Mapping[str, Any]) -> None:
             changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
             names = f" ({', '.join(sorted(changed))})"
         remedy = "undo the change, or start a new run"
-        if kind == "best":
-            remedy = f"remove {run / 'best'}, and {command('resume', str(run))} writes it again"
+        if kind == "best" or kind.startswith(f"{FRONT}/"):
+            remedy = f"remove {run / kind}, and {command('resume', str(run))} writes it again"
         elif not has_rows(run):
             remedy = "nothing is scored yet, so repeat the search instead, which starts over"
         raise UserError(f"{run}: {kind}{names} changed since the run began; {remedy}")
@@ -275,7 +283,8 @@ class About:
         config: the decided configuration.
         fingerprints: kind -> digest, or digests by name, of everything that the run's numbers depend
             on: base, settings, experts, tasks, scores (functions), metrics, custom code (the user's
-            own optimizer and space); at the end also of the files in best.
+            own optimizer and space); at the end also of the files in best and in each point of
+            a front.
         base_name: the base's public name; "" or None if it has none.
         versions: package -> version.
         notes: topic -> note.

@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.statistics import Score
 # values of a task's items, see `pack`
 Packed = Annotated[str, Field(pattern="^[01]*$")] | list[float]
 TRAINED = "trained"  # phase of the rows of trained models, and folder of their LoRAs
+FRONT = "front"  # folder of a front's points; with a number the name of one
 RESULTS = "results.jsonl"  # in a run directory
 REMEDY = "restore the file, or remove this line and all later ones"
 

@@ -14,12 +14,11 @@ from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.paired import PairedComparison, corrected
 from pyswarmopt_llm.common.statistics import LEVEL, Ends, Whole
 from pyswarmopt_llm.run.combined import combined_difference
-from pyswarmopt_llm.run.record import Packed, unpack
+from pyswarmopt_llm.run.record import FRONT, Packed, unpack
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import FIRST, find_combine
 from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat
 
-FRONT = "front"  # folder of a front's points; with a number the name of one
 KNOB = "knob"  # the best expert at one strength
 # What a result has to beat to be worth its search; of equal ones the simplest is named.
 CONTROLS = ("commonest", "base", "best_single", "uniform", "base_tuned", "expert_tuned")
@@ -57,6 +56,14 @@ class Scores:
     value: float
     tasks: dict[str, Outcome] = field(default_factory=dict)
     interval: Ends | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training on so many labels, scored on test."""
+
+    labels: int
+    test: Scores
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,7 @@ class RunResult:
             and intervals.
         chosen: number of the front's point that is ``best``, from 1; 0: no front was searched for.
         rule: why it was chosen.
+        curve: the result's training on a quarter, half and all of the labels, if it was asked for.
         by_label: task -> errors of ``best`` on test, where options are compared.
         replies: of each task with written replies, the ``prompts`` on dev whose scores changed most,
             with the replies of base, best expert and result.
@@ -179,6 +187,7 @@ class RunResult:
     front: list[dict[str, Any]] = field(default_factory=list)
     chosen: int = 0
     rule: str = ""
+    curve: list[Trial] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
@@ -301,6 +310,12 @@ class RunResult:
         theirs = getattr(self.models.get(over), split, None)
         if not ours or not theirs:
             return None
+        return self.compared(ours, theirs, split, level)
+
+    def compared(
+        self, ours: Scores, theirs: Scores, split: str, level: float = LEVEL
+    ) -> PairedComparison | None:
+        """Two models on the same items of a split, first minus second; None without item scores."""
         tasks = ours.tasks
         if self.combine == FIRST:
             tasks = dict([*tasks.items()][:1])
@@ -311,7 +326,7 @@ class RunResult:
 
 
 def read_result(path: Path) -> RunResult | None:
-    """The result of the run at `path`; None while the run or its adapter is incomplete.
+    """The result of the run at `path`; None while the run, its adapter or its front is incomplete.
 
     Raises:
         UserError: ``result.json`` is damaged.
@@ -320,6 +335,8 @@ def read_result(path: Path) -> RunResult | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        return RunResult.from_json(read_json(file))
+        result = RunResult.from_json(read_json(file))
     except (UserError, WrongType) as error:
         raise UserError(f"{file} is damaged ({error}); remove it and resume the run") from error
+    points = [point.get("folder", "") for point in result.front]
+    return result if all((path / folder).is_dir() for folder in points) else None

@@ -344,8 +344,12 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
+    if config.asynchronous:
+        yield from _not_asynchronous(config)
     if config.quantize and config.mix == "runtime":
         yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.curve and config.quantize:
+        yield "curve", "is of models that are not rounded; remove it, or remove `quantize`"
     if config.quantize and config.front:
         yield "quantize", "scores one result, not a front; remove it, or remove `front`"
     if config.quantize and not space_kind(config.space).linear:
@@ -358,6 +362,19 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "draws", "does not work with a budget; use `draws` 1, or remove the budget"
 
 
+def _not_asynchronous(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """The settings that need rounds, in a search without."""
+    if config.batch:
+        yield "batch", "proposes candidates in rounds; remove it, or remove `asynchronous`"
+    for name in ("drop_k", "drop_n"):
+        if getattr(config, name):
+            yield name, "leaves candidates out of rounds; remove it, or remove `asynchronous`"
+    if not is_swarm(config.optimizer):
+        yield "optimizer", "proposes candidates in rounds; remove it, or remove `asynchronous`"
+    if config.is_grid:
+        yield "draws", "does not work with `asynchronous`; use `draws` 1"
+
+
 def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
     """The settings that do not suit the tasks, and why."""
     config = plan.config
@@ -366,6 +383,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "quick", f"fine-tunes a model, but training {untrained}"
     if config.train == "on" and untrained:
         yield "train", untrained
+    if config.curve and not (plan.trains and plan.test_items and not plan.objectives.written):
+        yield "curve", "needs training on labels and test examples; remove it"
     if config.front:
         if len(plan.objectives.names) < 2:
             yield "front", "needs two scores or more; add a `metric`, such as tokens, or a `task`"

@@ -201,10 +201,12 @@ class Plan:
             if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
         rounded = {"rounded": self.items * self.rounded_models} if self.config.quantize else {}
+        curve = {"curve": self._curve_passes} if self.config.curve else {}
         return {
             "search": searched,
             "training": self._training_passes,
             **rounded,
+            **curve,
             "controls": both * self.rivals,
             "front": self.test_items * MOST_ON_FRONT * self.config.front,
             "result": both * (2 + self.trains) + self.test_items,
@@ -220,7 +222,13 @@ class Plan:
 
     @cached_property
     def idle(self) -> list[str]:
-        """What to do where workers outnumber the candidates that are proposed at once."""
+        """What to do where workers outnumber the candidates that are proposed at once, or there is one
+        without rounds.
+        """
+        if self.config.asynchronous and self.config.processes == 1:
+            return ["asynchronous: one worker scores one candidate at a time; add `workers`"]
+        if self.config.asynchronous:
+            return []
         batch = self.config.batch or 1
         if self.config.method not in MODELS or self.config.processes <= batch:
             return []
@@ -228,6 +236,12 @@ class Plan:
             f"{batch} candidate{'s' * (batch > 1)} proposed at once for {self.config.processes} "
             f"workers: batch {self.config.processes} keeps all busy after the starting points"
         ]
+
+    @cached_property
+    def _curve_passes(self) -> int:
+        """Passes of training on parts of the labels, and of scoring that on test."""
+        trained = sum(training_passes(count) for count in parts_of(self.items))
+        return trained + self.test_items * len(parts_of(self.items))
 
     @cached_property
     def _training_passes(self) -> int:
@@ -242,6 +256,16 @@ class Plan:
         starts = 1 if self.config.quick else MOST_STARTS
         whole = max(self.rivals, 1)  # with base and best expert, if they are rivals
         return starts * fold_passes(self.items) + whole * training_passes(self.items)
+
+
+def parts_of(labels: int) -> list[int]:
+    """The numbers of labels on a curve below all of them: a quarter and a half.
+
+    Example:
+        >>> parts_of(101)
+        [25, 50]
+    """
+    return [labels // 4, labels // 2]
 
 
 def number_in(text: str) -> float:

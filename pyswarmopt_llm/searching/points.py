@@ -14,7 +14,8 @@ from pyswarmopt.driver.multi.pareto import crowding_distance
 from pyswarmopt_llm.common.statistics import Ends, score_interval
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.directory import RunDirectory
-from pyswarmopt_llm.run.result import FRONT, KNOB, Model, RunResult, Scores
+from pyswarmopt_llm.run.record import FRONT
+from pyswarmopt_llm.run.result import KNOB, Model, RunResult, Scores
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_llm.searching.find import Explored

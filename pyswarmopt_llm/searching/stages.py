@@ -55,6 +55,10 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
             from pyswarmopt_llm.searching.points import with_front
 
             result = with_front(job, run, found, result)
+        if job.config.curve:
+            from pyswarmopt_llm.searching.curve import with_curve
+
+            result = with_curve(job, run, found, trained, result)
         run.finish(result.to_json())
     return result
 

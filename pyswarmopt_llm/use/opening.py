@@ -18,7 +18,8 @@ from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.run.directory import About, check_fingerprints, read_about
-from pyswarmopt_llm.run.result import FRONT, read_result
+from pyswarmopt_llm.run.record import FRONT
+from pyswarmopt_llm.run.result import read_result
 from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.scores.tasks.types import per_task
 from pyswarmopt_llm.use.config import EvalConfig, Machine, check_run
@@ -100,7 +101,7 @@ def result_of(run: Path) -> Model:
 
 
 def check_unchanged(model: Model) -> None:
-    """Refuse a run's result if its files or its base have changed.
+    """Refuse a run's result, or a point of its front, if its files or its base have changed.
 
     Raises:
         UserError: names what changed.
@@ -110,7 +111,8 @@ def check_unchanged(model: Model) -> None:
     if run is None:
         return
     about = read_about(run)
-    now: dict[str, Any] = {"best": digests(run / "best")}
+    folder = user_path(adapter or base).resolve()
+    now: dict[str, Any] = {folder.relative_to(run).as_posix(): digests(folder)}
     if adapter is not None and base == about.config.base:
         now["base"] = resolve_base(base).fingerprint
     check_fingerprints(run, about, now)

@@ -49,8 +49,11 @@ def _report(result: Mapping[str, Any], out: str) -> Iterator[str]:
 def _scores(row: Mapping[str, Any]) -> str:
     from pyswarmopt_llm.run.record import unpack
 
-    scores = [(split, unpack(row[split])) for split in SPLITS]
-    words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
+    words = []
+    for split in SPLITS:
+        values = unpack(row[split])
+        mean = sum(values) / len(values)
+        words.append(f"{split} {0.0 - mean if row['lower'] else mean:.3f}")
     return f"{', '.join(words)} ({row['items']:,} examples, {row['seconds']:.1f} s)"
 
 

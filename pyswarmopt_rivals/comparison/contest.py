@@ -259,7 +259,7 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
     if row.get("source") != source.get("source"):
         why = "has changed since it was scored here; restore it, or use another `out`"
         raise InvalidOption("methods", method.name, why)
-    on_step(done + 1, total, name, row)
+    on_step(done + 1, total, name, {**row, "lower": bench.metric.lower})
 
 
 def outcomes_in(folder: Path) -> list[Mapping[str, Any]]:

@@ -76,13 +76,17 @@ def summarise(
     left_out: Mapping[str, str],
 ) -> dict[str, Any]:
     """The content of ``compare.json``, for tasks with outcomes."""
+    tables = [_task_table(_runs_of(outcomes, bench)) for bench in benches]
+    lower = [bench.metric.lower for bench in benches]
     tasks = {
         bench.task.name: {
-            "methods": _task_table(_runs_of(outcomes, bench)),
+            "methods": as_read(table) if bench.metric.lower else table,
             "scoring": bench.scoring,
             "metric": bench.metric.name,
+            "better": "lower" if bench.metric.lower else "higher",
+            "unit": bench.metric.unit,
         }
-        for bench in benches
+        for bench, table in zip(benches, tables, strict=True)
     }
     given = asdict(config)
     result: dict[str, Any] = {
@@ -94,7 +98,8 @@ def summarise(
         "notes": [bench.task.note for bench in benches if bench.task.note],
     }
     if len(tasks) > 1:
-        return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}
+        methods = _over_tasks(tables)
+        return {**result, "methods": as_read(methods) if all(lower) else methods, "tasks": tasks}
     ((task, table),) = tasks.items()
     return {**result, **table, "task": task}
 
@@ -179,13 +184,39 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
     }
 
 
-def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
+def as_read(methods: Mapping[str, Json]) -> dict[str, Any]:
+    """A table of a score of which lower is better, as people read it: with the other sign.
+
+    Example:
+        >>> row = {"test": -30.5, "test_interval": [-32.0, -29.0], "seeds": 1}
+        >>> as_read({"ties": row})["ties"]
+        {'test': 30.5, 'test_interval': [29.0, 32.0], 'seeds': 1}
+    """
+    return {method: _turned(row) for method, row in methods.items()}
+
+
+def _turned(row: Json) -> dict[str, Any]:
+    """A row, or a part of it, with the other sign."""
+    found = dict(row)
+    for key, value in row.items():
+        if isinstance(value, dict):
+            found[key] = _turned(value)
+        elif key in (*SPLITS, "difference"):
+            found[key] = 0.0 - value
+        elif key.endswith("interval"):
+            found[key] = [0.0 - end for end in reversed(value)]
+        elif key.endswith("_seeds"):
+            found[key] = [0.0 - mean for mean in value]
+    return found
+
+
+def _over_tasks(tables: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
     """Means over tasks, for methods that took part in all; tasks count equally and are not
     resampled.
     """
     methods = {}
-    for method in tables[0]["methods"]:
-        rows = [table["methods"][method] for table in tables if method in table["methods"]]
+    for method in tables[0]:
+        rows = [table[method] for table in tables if method in table]
         if len(rows) == len(tables):
             methods[method] = _mean_row(rows)
     return dict(sorted(methods.items(), key=lambda pair: -pair[1]["test"]))

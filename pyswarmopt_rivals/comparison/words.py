@@ -47,9 +47,8 @@ def by_task(result: Json) -> dict[str, Json]:
 
 
 def first_of(result: Json) -> str:
-    """The best method on test."""
-    rows = result["methods"]
-    return max(rows, key=lambda name: float(rows[name]["test"]), default=SINGLE)
+    """The best method on test, which comes first."""
+    return next(iter(result["methods"]), SINGLE)
 
 
 def summary_lines(result: Json) -> Iterator[str]:
@@ -77,7 +76,10 @@ def summary_lines(result: Json) -> Iterator[str]:
         f"{config['budget_items']} dev examples per method, task and seed; "
         f"{counted(seeds, 'seed')} for randomised methods."
     )
-    metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
+    metrics = [
+        f"{name} by {table['metric']}" + " (lower is better)" * (table.get("better") == "lower")
+        for name, table in by_task(result).items()
+    ]
     yield f"Scores: {', '.join(metrics)}."
     yield from (f"{note}." for note in result.get("notes", ()))
     yield from (f"{name}: {what}" for name, what in _ABOUT.items() if name in methods)
@@ -98,7 +100,7 @@ def _verdict(result: Json) -> str:
     if single is None:
         return "No verdict, because the comparison does not include best-single."
     if first == SINGLE:
-        return f"No method scores higher than the best expert: {single['test']:.3f} on test."
+        return f"No method scores better than the best expert: {single['test']:.3f} on test."
     best = methods[first]
     scores = f"{best['test']:.3f} against {single['test']:.3f}"
     if "tasks" in result:
@@ -126,7 +128,7 @@ def first_on(name: str, scores: str, against: Json) -> str:
         f"{scores}, {against['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(test['p'])}, "
         f"corrected for {counted(test['rivals'], 'baseline')}"
     )
-    if low > 0:
+    if low > 0 or high < 0:  # of a score of which lower is better
         return f"{name} ranks first and is significantly better than the best expert: {seen}."
     more = " ".join(more_examples(against.get("needed"), against.get("n", 0)))
     return f"{name} ranks first, but is not significantly better than the best expert: {seen}. {more}".rstrip()

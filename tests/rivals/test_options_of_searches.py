@@ -21,7 +21,7 @@ ELSEWHERE |= {"workers", "mix", "batch_tokens"}
 OF_CODE = {"prompts"}  # another name of a task
 # What others look at: procedures and methods, what is trained, and where a search ends.
 LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
-LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals"}
+LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "curve"}
 LONGER |= {"budget_minutes", "budget_items"}
 EXPERTS = ("adapters/a", "adapters/b")
 READING: dict[str, Json] = {
@@ -46,6 +46,7 @@ CHOSEN: dict[str, Json] = {
     "quantize": {"quantize": "q4_0"},
     "drop_k": {"drop_k": 0.9},
     "batch": {"batch": 2},
+    "asynchronous": {"asynchronous": True},
 }
 WRITTEN: dict[str, Json] = {
     "max_new_tokens": {"max_new_tokens": 2},

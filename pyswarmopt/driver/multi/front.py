@@ -243,13 +243,13 @@ class FrontSearch(Search[MultiResult]):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is not supported with several objectives; omit it")
         limit = arguments.max_evals or MAX_EVALS
-        given = replace(arguments, max_evals=limit, history="particles", objectives=objectives)
+        given = replace(arguments, max_evals=limit, history="particles")
         super().__init__(given, told=told)
 
     def _make(self, maximize: bool) -> None:
         options = self._options
-        self.evaluator = self._make_evaluator(self._objectives, confirms=False)
-        self._history = self._make_history(self._objectives)
+        self.evaluator = self._make_evaluator(confirms=False)
+        self._history = self._make_history()
         share = PARTICLE_SHARE
         if self.problem.constraints:
             share = CONSTRAINED_SHARE

@@ -35,6 +35,7 @@ from pyswarmopt_llm.searching.points import different, spread
 from pyswarmopt_llm.searching.prepare import Contestant
 from pyswarmopt_llm.searching.scorer import position_key
 from pyswarmopt_llm.searching.surrogate import Candidate
+from pyswarmopt_llm.tools.export import export_model
 from pyswarmopt_llm.use.evaluate import evaluate_model
 
 
@@ -222,6 +223,31 @@ def test_an_interrupted_search_ends_as_the_whole_one(
     mine, theirs = files(broken / "front"), files(run / "front")
     assert mine.keys() == theirs.keys()
     assert all(mine[name] == theirs[name] for name in mine if not name.endswith(".md"))
+
+
+def test_a_damaged_point_is_not_used_and_written_again(
+    run: Path, setting: Callable[..., SearchConfig]
+) -> None:
+    result = json.loads((run / "result.json").read_text())
+    other = len(result["front"]) if result["chosen"] == 1 else 1
+    point = run / "front" / str(other)
+    whole = files(run / "front")
+    weights = point / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    told = f"front/{other} \\(adapter_model.safetensors\\) changed since .* remove .*front/{other}, and"
+    with pytest.raises(UserError, match=told):
+        choose_point(run, other)
+    with pytest.raises(UserError, match=told):
+        evaluate_model(setting().base, str(point), setting().tasks[0], metric="tokens")
+    with pytest.raises(UserError, match=told):
+        export_model(str(point), str(run / "out"), "peft", base=setting().base)
+    with pytest.raises(UserError, match=told):
+        resume(run)
+    evaluate_model("", None, "", run=str(run), metric="tokens")
+    shutil.rmtree(point)
+    resume(run, allowed=setting().metrics[:2])
+    assert files(run / "front") == whole
+    choose_point(run, other)
 
 
 def test_another_point_becomes_the_result(run: Path) -> None:

@@ -17,6 +17,7 @@ from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.bench import Bench
+from pyswarmopt_rivals.cli.compare import _scores
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import _fingerprints, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
@@ -325,6 +326,25 @@ def test_the_next_command_scores_as_the_comparison_did() -> None:
     assert next_command(result | {"methods": {"lorahub": {"test": 0.7}}}) is None
 
 
+def test_a_length_has_no_minus_sign_and_the_shortest_is_first(given: dict[str, Any]) -> None:
+    """As people read it: the outcomes have the other sign."""
+    steps: list[Any] = []
+    how = {"methods": ("uniform-soup", "best-single", "ties"), "metrics": ("tokens",)}
+    config = CompareConfig(**given | how | {"scoring": "auto", "max_new_tokens": 8})
+    result = compare(config, lambda *step: steps.append(step))
+    means = {row["method"]: -np.mean(row["test"]) for row in outcomes_in(Path(config.out))}
+    assert {name: row["test"] for name, row in result["methods"].items()} == means
+    assert [row["test"] for row in result["methods"].values()] == sorted(means.values())
+    low, high = result["methods"]["ties"]["test_interval"]
+    assert 0 <= low <= means["ties"] <= high
+    pair = result["methods"]["ties"]["against_single"]
+    assert pair["difference"] == pytest.approx(means["ties"] - means["best-single"])
+    assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
+    assert (result["better"], result["unit"]) == ("lower", "tokens")
+    assert "by tokens (lower is better)" in (Path(config.out) / "compare.md").read_text()
+    assert _scores(steps[-1][3]).startswith(f"dev {-np.mean(steps[-1][3]['dev']):.3f}, test ")
+
+
 def test_scores_of_another_judge_are_another_comparison(bench: Bench) -> None:
     strict = replace(bench, metric=replace(bench.metric, depends="a rubric"))
     assert _fingerprints([bench]) != _fingerprints([strict])
@@ -337,4 +357,4 @@ def test_a_score_of_0_on_test_comes_last() -> None:
         rows[name] = {"dev": dev, "test": test, "seeds": 1, "models": 1}
         rows[name] |= dict.fromkeys(("item_evaluations", "seconds"), 0.0)
         rows[name] |= dict.fromkeys(("dev_interval", "test_interval"), (0.0, 1.0))
-    assert list(_over_tasks([{"methods": rows}])) == ["solid", "lucky"]
+    assert list(_over_tasks([rows])) == ["solid", "lucky"]
