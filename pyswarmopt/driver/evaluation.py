@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.options import Options, Problem
 
 NUMBERS = 2**16  # most coordinates and values remembered
+MOST_HELD_BACK = 0.2  # share of the time limit for calls after the search
 
 
 class Memory:
@@ -103,6 +104,7 @@ class Evaluator(StateRecord):
         max_evals: maximum number of calls of `fun`; a call on m points counts m.
         calls: calls so far.
         skipped: points that used up budget without a call, because they break a constraint.
+        held_back: calls after the search, for which time is left before the deadline.
         idle: known points in a row, without a new one.
         failures: type of error, "nan" or "inf" -> number of failed calls.
         journal: keeps and replays the answers, if the search is saved.
@@ -139,6 +141,8 @@ class Evaluator(StateRecord):
         self._at_once = sys.maxsize
         if deadline < math.inf or options.asynchronous or self.workers.serial:
             self._at_once = self.workers.count
+        self.held_back = 0
+        self._began = time.monotonic()
         self._deadline = deadline
         self.vectorized = options.vectorized
         self.form = Form(outputs, problem.constraints.returned)
@@ -153,7 +157,15 @@ class Evaluator(StateRecord):
     @property
     def late(self) -> bool:
         """Whether no more calls may start."""
-        return time.monotonic() >= self._deadline
+        now = time.monotonic()
+        return now >= self._deadline - self._time_held_back(now)
+
+    def _time_held_back(self, now: float) -> float:
+        """Seconds for the calls that are held back, at the speed so far."""
+        if not self.held_back or self._deadline == math.inf:
+            return 0.0
+        needed = self.held_back * (now - self._began) / max(self.calls, 1)
+        return min(needed, MOST_HELD_BACK * (self._deadline - self._began))
 
     @property
     def left(self) -> int:

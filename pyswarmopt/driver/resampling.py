@@ -124,6 +124,7 @@ class ByMeans(Judge):
         # draws reserved for the end: half choose the result, half report it
         self._reserve = 2 * int(min(self._evaluator.max_evals / FINAL_SHARE, FINAL_DRAWS))
         self._evaluator.max_evals -= self._reserve
+        self._evaluator.held_back = self._reserve
 
     def sample(self, x: Floats) -> Sample:
         """Evaluations of the point x, (D,)."""
@@ -206,6 +207,7 @@ class ByMeans(Judge):
         """Choose among the swarm's bests by more draws: the last round's may be lucky."""
         budget = self._final_draws()
         self._evaluator.max_evals += self._reserve
+        self._evaluator.held_back = 0
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(min(stage, left))

@@ -242,6 +242,12 @@ class SearchConfig:
             least=1,
         ),
     ] = None
+    asynchronous: Annotated[
+        bool,
+        Option(
+            "Give each free worker its next candidate at once; the order of the answers then matters."
+        ),
+    ] = False
     mix: Annotated[
         str,
         Rare(

@@ -344,6 +344,8 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "method", f"does not use iterations; remove `{'`, `'.join(iterations)}`"
     if (config.drop_k or config.drop_n) and not is_swarm(config.optimizer):
         yield "optimizer", "needs a value for every candidate; remove `drop_k` and `drop_n`"
+    if config.asynchronous:
+        yield from _not_asynchronous(config)
     if config.quantize and config.mix == "runtime":
         yield "quantize", "rounds merged weights; remove it, or remove `mix`"
     if config.curve and config.quantize:
@@ -358,6 +360,19 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield "draws", "needs the grid of `paper` or `reference`; add one of them"
     if config.is_grid and (config.budget_items or config.budget_minutes):
         yield "draws", "does not work with a budget; use `draws` 1, or remove the budget"
+
+
+def _not_asynchronous(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """The settings that need rounds, in a search without."""
+    if config.batch:
+        yield "batch", "proposes candidates in rounds; remove it, or remove `asynchronous`"
+    for name in ("drop_k", "drop_n"):
+        if getattr(config, name):
+            yield name, "leaves candidates out of rounds; remove it, or remove `asynchronous`"
+    if not is_swarm(config.optimizer):
+        yield "optimizer", "proposes candidates in rounds; remove it, or remove `asynchronous`"
+    if config.is_grid:
+        yield "draws", "does not work with `asynchronous`; use `draws` 1"
 
 
 def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -103,7 +103,13 @@ def find(job: Job, run: RunDirectory, stack: ExitStack, checkpoint: str = "swarm
         from pyswarmopt_llm.searching.workers import open_crew
 
         crew = stack.enter_context(open_crew(job, answer_formats))
-    scorer = Scorer(run, job.evaluator("dev", answer_formats), listener=job.tell, crew=crew)
+    scorer = Scorer(
+        run,
+        job.evaluator("dev", answer_formats),
+        listener=job.tell,
+        crew=crew,
+        asynchronous=job.config.asynchronous,
+    )
     return explored(job, scorer, answer_formats, run.checkpoint(checkpoint))
 
 
@@ -147,6 +153,7 @@ def explored(
                 config.proposals or 0,
                 config.seed,
                 config.batch or 1,
+                config.asynchronous,
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()

@@ -248,6 +248,7 @@ def front_proposer(job: Job) -> FrontProposer:
         config.proposals or 0,
         config.seed,
         config.batch or 1,
+        config.asynchronous,
         floors=job.floors,
         limits={name: limit_of(metric) for name, metric in objectives.metrics.items()},
         lower=[name for name, metric in objectives.metrics.items() if metric.lower],

@@ -222,7 +222,13 @@ class Plan:
 
     @cached_property
     def idle(self) -> list[str]:
-        """What to do where workers outnumber the candidates that are proposed at once."""
+        """What to do where workers outnumber the candidates that are proposed at once, or there is one
+        without rounds.
+        """
+        if self.config.asynchronous and self.config.processes == 1:
+            return ["asynchronous: one worker scores one candidate at a time; add `workers`"]
+        if self.config.asynchronous:
+            return []
         batch = self.config.batch or 1
         if self.config.method not in MODELS or self.config.processes <= batch:
             return []

@@ -11,12 +11,15 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
@@ -112,6 +115,13 @@ class Evaluate:
         return evaluator.answer(self.position)
 
 
+ASKED = "asked"  # in the store, of a row that was heard asynchronously
+
+
+class _Asked(TypedDict):
+    asked: NonNegativeInt
+
+
 class Heard(NamedTuple):
     """The answer for a candidate, and whether it is a row of the store."""
 
@@ -127,12 +137,18 @@ class Scorer:
     sent. So rows and their order in the history do not depend on which worker evaluates or finishes
     first.
 
+    If it is asynchronous, a loop hears whichever answer comes first. The order is kept: the store has
+    the rows in it, each with the number of candidates that had been asked for by then. A search that
+    is resumed asks and hears in the same order, on any number of workers.
+
     Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same answers; None: this process.
+        asynchronous: whether a loop hears answers as they come.
+        asked: number of candidates that a loop has asked for.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -143,6 +159,7 @@ class Scorer:
     phase: str = "search"
     listener: OnEvent = ignore
     crew: Crew | None = None
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         self._crew = self.crew or Alone(self.evaluator)
@@ -150,6 +167,12 @@ class Scorer:
         self._sent: dict[str, Tensor] = {}  # candidates under way, oldest first
         self._tasks: dict[int, str] = {}  # of the crew, for those without a row in the store
         self._answers: dict[str, Answer] = {}  # heard before their turn
+        self._replays: deque[tuple[str, int]] = (
+            deque()
+        )  # of an earlier process, with what was asked
+        if self.asynchronous:
+            self._replays += self._in_order()
+        self.asked = 0
         self.item_evaluations = 0
         self.items = 0
         self.seconds = 0.0
@@ -185,7 +208,7 @@ class Scorer:
                 new[key] = number
                 self.send(position)
         for number in new.values():
-            _, position, heard = self.hear()
+            _, position, heard = self._hear(next(iter(self._sent)))
             self.take(position, heard, iteration, number)
         return [self._rows[key] for key in keys]
 
@@ -193,8 +216,14 @@ class Scorer:
 
     @property
     def free(self) -> int:
-        """A round of any size is taken."""
-        return sys.maxsize
+        """How many candidates it takes now: a round of any size; if it is asynchronous, one where a
+        worker is free, or as many as an earlier process had asked for by its next answer.
+        """
+        if not self.asynchronous:
+            return sys.maxsize
+        if self._replays and self.busy:
+            return int(self.asked < self._replays[0][1])
+        return int(self.busy < self._crew.size)
 
     @property
     def busy(self) -> int:
@@ -213,8 +242,22 @@ class Scorer:
             self._tasks[self._crew.submit(Evaluate(position))] = key
 
     def hear(self) -> tuple[str, Tensor, Heard]:
-        """Key, position and answer of the oldest candidate under way."""
-        key = next(iter(self._sent))
+        """Key, position and answer of a candidate under way: the oldest, or the first to end."""
+        if not self.asynchronous:
+            return self._hear(next(iter(self._sent)))
+        while self._replays:
+            key, _ = self._replays.popleft()
+            if key in self._sent:
+                return self._hear(key)
+        for key in self._sent:
+            if (self.phase, key) in self.run.store:
+                return self._hear(key)
+        number, answer = self._crew.hear()
+        key = self._tasks.pop(number)
+        return key, self._sent.pop(key), Heard(answer, stored=False)
+
+    def _hear(self, key: str) -> tuple[str, Tensor, Heard]:
+        """Wait for the answer for the candidate with this key."""
         row = self.run.store.find_row(self.phase, key)
         while row is None and key not in self._answers:
             number, answer = self._crew.hear()
@@ -222,7 +265,16 @@ class Scorer:
         heard = Heard(row or self._answers.pop(key), stored=row is not None)
         return key, self._sent.pop(key), heard
 
-    def take(self, position: Tensor, heard: Heard, iteration: int, number: int) -> Row:
+    def _in_order(self) -> Iterator[tuple[str, int]]:
+        """Keys of the stored rows that a loop heard, and how many candidates it had asked for."""
+        store = self.run.store
+        for row in store.all(self.phase):
+            if ASKED in row:
+                yield row["who"], store.read(self.phase, row["who"], _Asked)[ASKED]
+
+    def take(
+        self, position: Tensor, heard: Heard, iteration: int, number: int, asked: int = 0
+    ) -> Row:
         """Count the answer for a position, (D,), and store it.
 
         Args:
@@ -230,6 +282,7 @@ class Scorer:
             heard: its answer, from `hear`.
             iteration: number of the iteration, for the history.
             number: particle number, for the history.
+            asked: how many candidates had been asked for, if it is to be heard again in this order.
 
         Returns:
             Its row.
@@ -238,6 +291,9 @@ class Scorer:
             UserError: the score is not a number.
         """
         row = self._read(position, heard, f"particle {number}, iteration {iteration}")
+        if not heard.stored:
+            order = {ASKED: asked} if asked and self.asynchronous else {}
+            self.run.store.add(self.phase, row.key, {**asdict(row), **order})
         row = replace(row, iteration=iteration, particle=number)
         self._take_in(row, heard.stored)
         return row
@@ -271,7 +327,7 @@ class Scorer:
         self.listener(Event(kind, {**data, **so_far}))
 
     def _read(self, position: Tensor, heard: Heard, where: str) -> Row:
-        """The row of an evaluated candidate, now in the store; `where` names it in messages."""
+        """The row of an evaluated candidate; `where` names it in messages."""
         answer = heard.answer
         if isinstance(answer, UndefinedModelError):
             where += self._expert_alone(position)
@@ -280,8 +336,6 @@ class Scorer:
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
         else:
             row = replace(answer, phase=self.phase)
-        if not heard.stored:
-            self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
     def _expert_alone(self, position: Tensor) -> str:

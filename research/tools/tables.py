@@ -316,6 +316,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "quantised": quantised_tables.quantised,
+    "quantised-shipped": quantised_tables.shipped,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
     "several": several_tables.several,

@@ -113,3 +113,19 @@ def test_a_point_that_breaks_a_constraint_is_called_once_however_little_it_does(
     r = pso.minimize(fun, BOX, constraints=constraint, max_evals=300, seed=0, noisy=True)
     assert not r.success and r.maxcv == pytest.approx(least, abs=0.1)
     assert r.nfev == len(fun.points) == 1 and r.fun == fun.values[0] and r.n_best == 1
+
+
+@pytest.mark.parametrize(("timeout", "final"), [(100, 10), (1500, 100)])
+def test_time_is_left_for_the_final_draws(monkeypatch, timeout, final):
+    """A call takes a second. A fifth of the time, at most, is for the draws that choose the result
+    and report it, half each.
+    """
+    fun = with_noise(0)
+    monkeypatch.setattr("time.monotonic", lambda: float(len(fun.values)))
+    r = pso.minimize(fun, BOX, timeout=timeout, noisy=True, seed=0, recipe="constriction")
+    fresh = [np.array_equal(x, r.x) for x in fun.points[::-1]].index(False)
+    assert timeout * 0.95 <= r.nfev <= timeout
+    assert fresh >= final - 2
+    # the last draw that chose the point may be one of them
+    means = [np.mean(fun.values[-n:]) for n in range(final - 3, fresh + 1)]
+    assert np.isclose(means, r.fun).any()

@@ -5,6 +5,7 @@ one.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,20 @@ PERMUTED = {"llama": True}
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 
 
-def write_quantised(base: Path, out: Path, kind: gguf.GGMLQuantizationType = Q4_0) -> Path:
+def write_quantised(
+    base: Path, out: Path, kind: gguf.GGMLQuantizationType = Q4_0, merges: Sequence[str] = ()
+) -> Path:
     """Write the model of a directory, with tied output weights and a byte-level tokenizer.
 
-    Matrices whose rows are whole blocks of 32 are of this type, everything else is float32.
+    Matrices whose rows are whole blocks of 32 are of this type, everything else is float32. llama.cpp
+    loads no tokenizer without `merges`.
     """
     config = AutoConfig.from_pretrained(base)
     writer = gguf.GGUFWriter(out, "llama")
     _describe(writer, config)
     _add_tokenizer(writer, base, config.vocab_size)
+    if merges:
+        writer.add_token_merges(merges)
     for name, weight in load_file(base / "model.safetensors").items():
         if name == "lm_head.weight":
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from search_helpers import history
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.api import resume, search
@@ -54,6 +55,27 @@ def test_proposals_depend_on_the_batch_and_not_on_the_workers(
     same_end("two", "one")
     idle = [line for line in lines if "batch 2 keeps all busy" in line]
     assert len(idle) == (batch is None)
+
+
+def test_free_workers_go_on_and_a_death_costs_no_score(fragile: SearchConfig, here: Path) -> None:
+    """Without rounds: what is resumed has the rows of before, in their order."""
+    plan(fragile, {8: "die"})
+    settings = replace(
+        fragile,
+        **{"method": "scores", "particles": None, "max_iter": None, "proposals": 6},
+        asynchronous=True,
+        workers="2",
+        out="war",
+    )
+    with pytest.raises(UserError, match=re.escape("a worker ended; scores are kept")):
+        search(settings)
+    before = history(Path("war"))
+    plan(fragile, {})
+    resume("war", allowed=fragile.metrics)
+    after = history(Path("war"))
+    assert 0 < len(before) < len(after) and after[: len(before)] == before
+    keys = [row["key"] for row in after if row["phase"] == "search"]
+    assert len(keys) == len(set(keys))
 
 
 def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> None:
