@@ -425,8 +425,6 @@ def why_no_training(request: Plan) -> str:
         return "works only with one score for each task; remove it"
     if not request.kind.linear:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
-    if not request.alone:
-        return "works only with one worker; remove it, or remove `workers`"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs questions whose options are scored, unlike those of {why}; remove it"

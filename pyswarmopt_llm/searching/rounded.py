@@ -24,6 +24,10 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 
 PHASE = "rounded"  # of the rows
+_ON_STRENGTHS = (
+    f"the strength is the best of {len(STRENGTHS)} on the dev examples themselves, so the dev score is "
+    "optimistic; the test score is not"
+)
 
 
 def choose_rounded(
@@ -58,12 +62,14 @@ def choose_rounded(
     single = _best_single(experts, found.single)
     if single != found.single:
         models.pop("expert_tuned", None)  # made from another expert
+    job.tell(note(_ON_STRENGTHS))
     rounded = replace(
         found,
         chosen=mixture,
         experts=experts,
         single=single,
         scorer=stage.scorer,
+        remarks=[*found.remarks, _ON_STRENGTHS],
         searched=len(found.scorer.rows),
     )
     return rounded, replace(trained, best=best, models=models)
