@@ -59,9 +59,12 @@ def finish(
         replies, alarms = shown_replies(job, files, found, models)
     items = sum(row.n for row in run.rows)
     metrics = objectives.metrics.values()
+    vertices = space.vertices()
     experts = {
-        name: Model(_nonzero(job.weights(vertex)), scores_of(objectives, row, "dev"))
-        for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True)
+        names[number]: Model(
+            _nonzero(job.weights(vertices[number])), scores_of(objectives, row, "dev")
+        )
+        for number, row in found.experts.items()
     }
     tested = run.store.find_row("model test", "best")
     by_label = {}
@@ -83,6 +86,7 @@ def finish(
         judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
         combine=objectives.combined_by,
         experts=experts,
+        dropped={names[number]: why for number, why in found.dropped.items()},
         learnt=job.learnt,
         space=job.kind.name,
         quantize=job.config.quantize,
