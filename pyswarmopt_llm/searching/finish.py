@@ -67,6 +67,7 @@ def finish(
         judge=_usage(objectives),
         combine=objectives.combined_by,
         experts=_experts(job, found),
+        dropped={names[number]: why for number, why in found.dropped.items()},
         learnt=job.learnt,
         space=job.kind.name,
         quantize=job.config.quantize,
@@ -99,11 +100,12 @@ def _usage(objectives: Objectives) -> dict[str, Any]:
 def _experts(job: Job, found: Explored) -> dict[str, Model]:
     """The experts with their scores on dev."""
     space = job.pool.space
-    scored = zip(space.expert_names, space.vertices(), found.experts, strict=True)
-    return {
-        name: Model(_nonzero(job.weights(vertex)), scores_of(job.objectives, row, "dev"))
-        for name, vertex, row in scored
-    }
+    vertices = space.vertices()
+    experts = {}
+    for number, row in found.experts.items():
+        weights = _nonzero(job.weights(vertices[number]))
+        experts[space.expert_names[number]] = Model(weights, scores_of(job.objectives, row, "dev"))
+    return experts
 
 
 def _errors_by_label(job: Job, run: RunDirectory) -> dict[str, LabelErrors]:

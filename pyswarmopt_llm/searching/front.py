@@ -224,7 +224,7 @@ class FrontProposer(Surrogate):
         best = max(self._alone, key=lambda one: one.value)
         return [*found, *(share * torch.from_numpy(best.position) for share in STRENGTHS)]
 
-    def _harmful(self) -> list[int]:
+    def _harmful(self, numbers: Sequence[int]) -> list[int]:
         """Numbers of the experts that are harmful by every score."""
         experts = self._alone
         everyone = list(self._seen.values())
