@@ -59,7 +59,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CurvePoint:
     """A training on so many labels, scored on test."""
 
     labels: int
@@ -209,7 +209,7 @@ class RunResult:
     front: list[dict[str, Any]] = field(default_factory=list)
     chosen: int = 0
     rule: str = ""
-    curve: list[Trial] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
