@@ -25,6 +25,7 @@ from pyswarmopt.driver.problem.space import Space
 
 LATEST = 5  # trials that must agree on a parameter before it is searched
 RANDOM = 10  # first trials in a space with branches
+STRAYS = 10  # draws of a parameter outside the searched space before a warning
 TURN = 5  # every fifth trial there tries another branch, every tenth draws one at random
 COMPLETE = (TrialState.COMPLETE,)
 # optuna calls a sampler from all `n_jobs` threads; a lock inside it could not be pickled
@@ -70,7 +71,8 @@ class SwarmSampler(BaseSampler):
     space. Failed and pruned trials count as failed evaluations.
 
     If parameters exist only under some choices, trials with the same parameters are a branch, which
-    has a search of its own. After ten random trials, four of five trials are in the branch of the
+    has a search of its own. A parameter that keeps appearing in trials of a branch without it is drawn
+    at random, with a warning. After ten random trials, four of five trials are in the branch of the
     best one; the others are in the branch with the fewest trials or drawn at random.
 
     Args:
@@ -92,6 +94,8 @@ class SwarmSampler(BaseSampler):
         self._searches: dict[Branch, _Search] = {}
         self._pending: dict[int, tuple[Branch, _Search, ours.Trial]] = {}
         self._strays: Counter[Branch] = Counter()  # trials in a row that left their branch
+        self._outside: Counter[str] = Counter()  # draws of a parameter outside the searched space
+        self._spaces: dict[int, Distributions] = {}  # searched space of each running trial
         self._warned: set[str] = set()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
@@ -105,8 +109,9 @@ class SwarmSampler(BaseSampler):
             branch = _chosen(branches, trial.number, study.direction)
             if branch is None:
                 return {}
-            self._warn(branches[branch])
-            return _shared(branches[branch])
+            self._warn_of_ranges(branches[branch])
+            self._spaces[trial.number] = _shared(branches[branch])
+            return self._spaces[trial.number]
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Distributions
@@ -133,6 +138,7 @@ class SwarmSampler(BaseSampler):
             self._study_name = study.study_name
             self._searches = {}
             self._strays.clear()
+            self._outside.clear()
         branches: Branches = {}
         for trial in study.get_trials(deepcopy=False, states=COMPLETE):
             branches.setdefault(_branch(trial), []).append(trial)
@@ -163,25 +169,47 @@ class SwarmSampler(BaseSampler):
         started = ours.Study(space=parameters, seed=self._seed, maximize=maximize)
         return _Search(distributions, Space(parameters), started)
 
-    def _warn(self, trials: list[FrozenTrial]) -> None:
+    def _warn_of_ranges(self, trials: list[FrozenTrial]) -> None:
         """Warn of parameters that have a new range in every trial."""
         latest = trials[-LATEST:]
         for name, distribution in latest[-1].distributions.items():
             ranges = {t.distributions.get(name, distribution) for t in latest}
-            if len(ranges) > 2 and name not in self._warned:
-                self._warned.add(name)
-                warnings.warn(
-                    f"SwarmSampler draws {name!r} at random, because its range changes from trial "
-                    "to trial; suggest it in a fixed range, such as a share from 0 to 1, and scale "
-                    "it in the objective",
-                    UserWarning,
-                    stacklevel=2,
+            if len(ranges) > 2:
+                self._warn(
+                    name,
+                    "its range changes from trial to trial; suggest it in a fixed range, such as a "
+                    "share from 0 to 1, and scale it in the objective",
                 )
+
+    def _warn_outside(self, number: int, name: str) -> None:
+        """Warn of a parameter that is often drawn beside the searched ones of its trial."""
+        space = self._spaces.get(number)
+        if space and name not in space:
+            self._outside[name] += 1
+        if self._outside[name] >= STRAYS:
+            self._warn(
+                name,
+                "it appears in trials of a branch that did not have it; let an integer or a "
+                "categorical parameter decide alone whether it exists",
+            )
+
+    def _warn(self, name: str, reason: str) -> None:
+        """Warn once of a parameter that is drawn at random."""
+        if name not in self._warned:
+            self._warned.add(name)
+            warnings.warn(
+                f"SwarmSampler draws {name!r} at random, because {reason}",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
     ) -> Any:
-        """Draw the parameter at random."""
+        """Draw the parameter at random; warn if that is common."""
+        if not distribution.single():
+            with _ONE_AT_A_TIME:
+                self._warn_outside(trial.number, param_name)
         return self._random.sample_independent(study, trial, param_name, distribution)
 
     def after_trial(
@@ -189,6 +217,7 @@ class SwarmSampler(BaseSampler):
     ) -> None:
         """Tell the search the trial's value."""
         with _ONE_AT_A_TIME:
+            self._spaces.pop(trial.number, None)
             complete = state in COMPLETE
             if complete:
                 self._strays[_branch(trial)] = 0

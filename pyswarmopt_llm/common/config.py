@@ -204,6 +204,14 @@ class SearchConfig:
         bool,
         Rare("Skip the base-model and fine-tuned baselines."),
     ] = False
+    screen: Annotated[
+        str,
+        Rare(
+            "Drop experts that are clearly behind early: on, off or auto (on from 32 experts).",
+            "D",
+            choices=("auto", "on", "off"),
+        ),
+    ] = "auto"
     # Partial evaluation.
     drop_k: Annotated[
         float | None,
@@ -242,6 +250,12 @@ class SearchConfig:
             least=1,
         ),
     ] = None
+    asynchronous: Annotated[
+        bool,
+        Option(
+            "Give each free worker its next candidate at once; the order of the answers then matters."
+        ),
+    ] = False
     mix: Annotated[
         str,
         Rare(
@@ -311,6 +325,7 @@ CHOICES = (
     "front",
     "draws",
     "proposals",
+    "screen",
     "drop_k",
     "drop_n",
     "train",

@@ -20,7 +20,7 @@ class Proposer(Asked, Protocol):
     """Proposes candidates by tickets, the starting points first.
 
     A round is any number of tickets; what they say is learnt after the last of them, and the next
-    round is proposed then.
+    round is proposed then. A proposer that is asynchronous learns from each at once.
 
     Attributes:
         remarks: what a user should know about the proposals.
@@ -31,6 +31,9 @@ class Proposer(Asked, Protocol):
     @property
     def iteration(self) -> int:
         """The number in the history of the round under way."""
+
+    def is_start(self, ticket: Ticket) -> bool:
+        """Whether a ticket from the latest `ask` is one of the starting points."""
 
     def tell(self, ticket: Ticket, row: Row) -> None:
         """Learn the row of a candidate."""
@@ -68,18 +71,20 @@ class ScoringLoop(Loop[Heard, Row]):
     def next_tickets(self, most: int) -> Sequence[Ticket]:
         if self.over:
             return []
-        starts = self.optimizer.rounds == 0
         tickets = super().next_tickets(most)
-        if tickets and not starts:
+        if not all(map(self.optimizer.is_start, tickets)):
             more = (self._scorer.busy + len(tickets)) * self._scorer.items
             self.over = over_budget(self._config, self._scorer, more)
-        return [] if self.over else tickets
+        if self.over:
+            return []
+        self._scorer.asked += len(tickets)
+        return tickets
 
     def known(self, x: Tensor) -> Row | None:
         return self._scorer.known(x)
 
     def read(self, x: Tensor, answer: Heard, tickets: Sequence[Ticket]) -> Row:
-        return self._scorer.take(x, answer, self.iteration, tickets[0].particle)
+        return self._scorer.take(x, answer, self.iteration, tickets[0].particle, self._scorer.asked)
 
     def settle(self, ticket: Ticket, outcome: Row) -> None:
         self.optimizer.tell(ticket, outcome)

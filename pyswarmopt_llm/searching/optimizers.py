@@ -78,6 +78,7 @@ def make_optimizer(
     seed: int,
     compat: Any = "paper",
     settings: Sequence[str] = (),
+    asynchronous: bool = False,
 ) -> pso.Optimizer:
     """A maximiser that starts from the experts.
 
@@ -92,6 +93,7 @@ def make_optimizer(
         seed: random seed.
         compat: ``paper`` or ``reference``, for ``model-swarms``.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
+        asynchronous: whether the particles of a swarm move one by one.
     """
     if name.startswith(NEVERGRAD):
         from pyswarmopt.interop.nevergrad import NevergradOptimizer
@@ -114,6 +116,7 @@ def make_optimizer(
         maximize=True,
         seed=seed,
         dtype=vertices.dtype,
+        asynchronous=asynchronous,
     )
 
 

@@ -11,12 +11,15 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
@@ -28,6 +31,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
+Items = Mapping[str, Sequence[int]]  # task -> numbers of its items
 # what an event tells of a row
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
@@ -67,27 +71,29 @@ class CandidateEvaluator:
         """The experts' weights at a position."""
         return list(self.space.coefficients(position).tolist())
 
-    def answer(self, position: Tensor) -> Answer:
-        """The row of a candidate, (D,), without phase, iteration and particle; or its error if the score
-        is not a number.
+    def answer(self, position: Tensor, items: Items | None = None) -> Answer:
+        """The row of a candidate, (D,), without phase, iteration and particle, on all items or only on
+        these; or its error if the score is not a number.
         """
         start = time.perf_counter()
         try:
             self.load(self.space.realise(position))
-            row = self.row()
+            row = self.row(items)
         except NotFiniteError as error:
             return error
         seconds = round(time.perf_counter() - start, 4)
         coefficients = self.coefficients(position)
         return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
 
-    def row(self) -> Row:
-        """The scores of the loaded model.
+    def row(self, items: Items | None = None) -> Row:
+        """The scores of the loaded model, on all items or only on these.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
-        scores = {name: utility(self.engine) for name, utility in self.utilities.items()}
+        scores = {}
+        for name, utility in self.utilities.items():
+            scores[name] = utility(self.engine, None if items is None else items[name])
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
@@ -103,13 +109,22 @@ class Evaluate:
 
     Attributes:
         position: (D,).
+        items: task -> numbers of the items to score; None: all.
     """
 
     position: Tensor
+    items: Items | None = None
 
     def run(self, evaluator: CandidateEvaluator) -> Answer:
         """See `CandidateEvaluator.answer`."""
-        return evaluator.answer(self.position)
+        return evaluator.answer(self.position, self.items)
+
+
+ASKED = "asked"  # in the store, of a row that was heard asynchronously
+
+
+class _Asked(TypedDict):
+    asked: NonNegativeInt
 
 
 class Heard(NamedTuple):
@@ -127,12 +142,19 @@ class Scorer:
     sent. So rows and their order in the history do not depend on which worker evaluates or finishes
     first.
 
+    If it is asynchronous, a loop hears whichever answer comes first. The order is kept: the store has
+    the rows in it, each with the number of candidates that had been asked for by then. A search that
+    is resumed asks and hears in the same order, on any number of workers.
+
     Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
         phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same answers; None: this process.
+        asynchronous: whether a loop hears answers as they come.
+        asked: number of candidates that a loop has asked for.
+        part: the only items that are scored; None: all.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -143,6 +165,8 @@ class Scorer:
     phase: str = "search"
     listener: OnEvent = ignore
     crew: Crew | None = None
+    asynchronous: bool = False
+    part: Items | None = None
 
     def __post_init__(self) -> None:
         self._crew = self.crew or Alone(self.evaluator)
@@ -150,6 +174,12 @@ class Scorer:
         self._sent: dict[str, Tensor] = {}  # candidates under way, oldest first
         self._tasks: dict[int, str] = {}  # of the crew, for those without a row in the store
         self._answers: dict[str, Answer] = {}  # heard before their turn
+        self._replays: deque[tuple[str, int]] = (
+            deque()
+        )  # of an earlier process, with what was asked
+        if self.asynchronous:
+            self._replays += self._in_order()
+        self.asked = 0
         self.item_evaluations = 0
         self.items = 0
         self.seconds = 0.0
@@ -185,16 +215,42 @@ class Scorer:
                 new[key] = number
                 self.send(position)
         for number in new.values():
-            _, position, heard = self.hear()
+            _, position, heard = self._hear(next(iter(self._sent)))
             self.take(position, heard, iteration, number)
         return [self._rows[key] for key in keys]
+
+    def score_part(
+        self, positions: Sequence[Tensor], numbers: Sequence[int], items: Items, phase: str
+    ) -> list[Row]:
+        """Rows of positions on some of the items, in a phase of their own; see `score`."""
+        scorer = replace(self, phase=phase, part=items, asynchronous=False)
+        rows = scorer.score(positions, 0, numbers)
+        self.item_evaluations += scorer.item_evaluations
+        self.seconds += scorer.seconds
+        return rows
+
+    def add(self, row: Row, number: int) -> Row:
+        """Take in the row of a particle that was scored in parts, and return it."""
+        row = replace(row, phase=self.phase, particle=number)
+        known = (self.phase, row.key) in self.run.store
+        if not known:
+            self.run.store.add(self.phase, row.key, asdict(row))
+        self._take_in(row, known)
+        self.items = max(self.items, sum(score.n for score in row.tasks.values()))
+        return row
 
     # ---- one position at a time, for a loop ----
 
     @property
     def free(self) -> int:
-        """A round of any size is taken."""
-        return sys.maxsize
+        """How many candidates it takes now: a round of any size; if it is asynchronous, one where a
+        worker is free, or as many as an earlier process had asked for by its next answer.
+        """
+        if not self.asynchronous:
+            return sys.maxsize
+        if self._replays and self.busy:
+            return int(self.asked < self._replays[0][1])
+        return int(self.busy < self._crew.size)
 
     @property
     def busy(self) -> int:
@@ -210,11 +266,25 @@ class Scorer:
         key = position_key(position)
         self._sent[key] = position
         if (self.phase, key) not in self.run.store:
-            self._tasks[self._crew.submit(Evaluate(position))] = key
+            self._tasks[self._crew.submit(Evaluate(position, self.part))] = key
 
     def hear(self) -> tuple[str, Tensor, Heard]:
-        """Key, position and answer of the oldest candidate under way."""
-        key = next(iter(self._sent))
+        """Key, position and answer of a candidate under way: the oldest, or the first to end."""
+        if not self.asynchronous:
+            return self._hear(next(iter(self._sent)))
+        while self._replays:
+            key, _ = self._replays.popleft()
+            if key in self._sent:
+                return self._hear(key)
+        for key in self._sent:
+            if (self.phase, key) in self.run.store:
+                return self._hear(key)
+        number, answer = self._crew.hear()
+        key = self._tasks.pop(number)
+        return key, self._sent.pop(key), Heard(answer, stored=False)
+
+    def _hear(self, key: str) -> tuple[str, Tensor, Heard]:
+        """Wait for the answer for the candidate with this key."""
         row = self.run.store.find_row(self.phase, key)
         while row is None and key not in self._answers:
             number, answer = self._crew.hear()
@@ -222,7 +292,16 @@ class Scorer:
         heard = Heard(row or self._answers.pop(key), stored=row is not None)
         return key, self._sent.pop(key), heard
 
-    def take(self, position: Tensor, heard: Heard, iteration: int, number: int) -> Row:
+    def _in_order(self) -> Iterator[tuple[str, int]]:
+        """Keys of the stored rows that a loop heard, and how many candidates it had asked for."""
+        store = self.run.store
+        for row in store.all(self.phase):
+            if ASKED in row:
+                yield row["who"], store.read(self.phase, row["who"], _Asked)[ASKED]
+
+    def take(
+        self, position: Tensor, heard: Heard, iteration: int, number: int, asked: int = 0
+    ) -> Row:
         """Count the answer for a position, (D,), and store it.
 
         Args:
@@ -230,6 +309,7 @@ class Scorer:
             heard: its answer, from `hear`.
             iteration: number of the iteration, for the history.
             number: particle number, for the history.
+            asked: how many candidates had been asked for, if it is to be heard again in this order.
 
         Returns:
             Its row.
@@ -238,6 +318,9 @@ class Scorer:
             UserError: the score is not a number.
         """
         row = self._read(position, heard, f"particle {number}, iteration {iteration}")
+        if not heard.stored:
+            order = {ASKED: asked} if asked and self.asynchronous else {}
+            self.run.store.add(self.phase, row.key, {**asdict(row), **order})
         row = replace(row, iteration=iteration, particle=number)
         self._take_in(row, heard.stored)
         return row
@@ -271,7 +354,7 @@ class Scorer:
         self.listener(Event(kind, {**data, **so_far}))
 
     def _read(self, position: Tensor, heard: Heard, where: str) -> Row:
-        """The row of an evaluated candidate, now in the store; `where` names it in messages."""
+        """The row of an evaluated candidate; `where` names it in messages."""
         answer = heard.answer
         if isinstance(answer, UndefinedModelError):
             where += self._expert_alone(position)
@@ -280,8 +363,6 @@ class Scorer:
             raise UserError(f"{where}: {answer}; fix the metric and start a new run") from answer
         else:
             row = replace(answer, phase=self.phase)
-        if not heard.stored:
-            self.run.store.add(self.phase, row.key, asdict(row))
         return row
 
     def _expert_alone(self, position: Tensor) -> str:

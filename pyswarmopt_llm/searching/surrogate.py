@@ -233,7 +233,11 @@ class ScoreProcess:
 
 
 def proposed(
-    model: MarginProcess | ScoreProcess, region: Floats, seed: int, count: int = 1
+    model: MarginProcess | ScoreProcess,
+    region: Floats,
+    seed: int,
+    count: int = 1,
+    under_way: Sequence[Floats] = (),
 ) -> list[Tensor]:
     """The positions, (D,) float64, with the greatest gain.
 
@@ -245,7 +249,10 @@ def proposed(
         region: positions that bound the proposals, (n, D).
         seed: seed of the first proposal.
         count: proposals to score side by side.
+        under_way: positions that are being scored, (D,) each, to be taken for known, too.
     """
+    for position in under_way:
+        model.believe(position)
     starts = model.positions[np.argsort(-model.expected(), kind="stable")]
     bounds = box_around(region, model.beyond)
     batch = [highest(model.gain, starts, bounds, seed)]
@@ -268,9 +275,13 @@ class Surrogate:
         most: maximum number of candidates that the model proposes.
         seed: seed of the proposals.
         at_once: candidates proposed together.
+        asynchronous: whether the next candidate is proposed while others are being scored, as if they
+            were known; the first one as soon as all experts and the base are.
+        dropped: numbers of the experts that `starts` lacks, because screening dropped them.
         rounds: completed rounds.
-        left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
-            and those clearly worse than the base. The model ignores candidates that contain them.
+        left_out: numbers of the experts in no proposal: the dropped ones, those beyond the most that
+            a model can take, and those clearly worse than the base. The model ignores candidates that
+            contain them.
         remarks: what a user should know about the proposals.
     """
 
@@ -282,6 +293,8 @@ class Surrogate:
     most: int
     seed: int = 0
     at_once: int = 1
+    asynchronous: bool = False
+    dropped: Sequence[int] = ()
     left_out: Sequence[int] = field(default=(), init=False)
     remarks: list[str] = field(default_factory=list, init=False)
     rounds: int = field(default=0, init=False)
@@ -298,6 +311,10 @@ class Surrogate:
     )  # of the round
 
     # ---- asking ----
+
+    def is_start(self, ticket: Ticket) -> bool:
+        """Whether it is one of the starting points."""
+        return ticket.number < len(self.starts)
 
     @property
     def iteration(self) -> int:
@@ -316,15 +333,17 @@ class Surrogate:
 
         Where some experts are left out, the first proposal is the sum of the others.
         """
-        if not (self._waiting or self.pending):
+        if not self._waiting and (self.asynchronous or not self.pending):
             self._waiting = self._next_round()
         positions, self._waiting = self._waiting[:n], self._waiting[n:]
         return [self._under_way.issue(x, self._under_way.issued) for x in positions]
 
     def _next_round(self) -> list[Tensor]:
         """The candidates of the next round."""
-        if self.rounds == 0:
+        if self._under_way.issued == 0:
             return list(self.starts)
+        if self.rounds == 0 or self._is_over:
+            return []
         if self._first:
             return [self._first.pop(0)]
         self._learnt = self._learnt or len(self.scored)
@@ -337,13 +356,15 @@ class Surrogate:
 
     def _by_model(self, count: int) -> list[Tensor]:
         """So many candidates of the model."""
-        inside = [replace(c, position=c.position[self._active.numpy() > 0]) for c in self.scored]
+        active = self._active.numpy() > 0
+        inside = [replace(c, position=c.position[active]) for c in self.scored]
+        under_way = [ticket.x.numpy()[active] for ticket in self.pending]
         with one_thread():
             model = self._model(inside)
             region = model.positions
             if self.method == "scores":
                 region = region[: self._learnt]
-            found = proposed(model, region, self.seed + self._proposed, count)
+            found = proposed(model, region, self.seed + self._proposed, count, under_way)
         return [self._active.masked_scatter(self._active > 0, position) for position in found]
 
     # ---- telling ----
@@ -354,13 +375,24 @@ class Surrogate:
         """
         self._under_way.close(ticket)
         self._told[ticket.number] = row.key, self._candidate(ticket.x.numpy(), row)
-        if self._waiting or self.pending:
+        if self._waits:
             return
         self._seen |= dict(self._told[number] for number in sorted(self._told))
         self._told = {}
         self.rounds += 1
         if self.rounds == 1:
             self._end_starts()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether others are needed before the rows told are learnt."""
+        if self._waiting or not self.asynchronous:
+            return bool(self._waiting or self.pending)
+        if self.rounds or not self.pending:
+            return False
+        alone = len(self.experts) - len(self.dropped)
+        needed = [t for t in self.pending if t.number < alone or not t.x.any()]
+        return bool(needed) or len(self._told) < LEAST
 
     def _candidate(self, position: Floats, row: Row) -> Candidate:
         """What is learnt of a candidate."""
@@ -372,7 +404,7 @@ class Surrogate:
 
     def _end_starts(self) -> None:
         """Choose the experts for mixtures, and the candidates before the model's."""
-        self._started = len(self._seen)
+        self._started = len(self._seen) + len(self.pending)
         if self._is_over:
             return
         self._leave_out()
@@ -428,32 +460,34 @@ class Surrogate:
 
     def _simple(self, active: Tensor) -> list[Tensor]:
         """Candidates before the model's: the sum of the others where experts are left out."""
-        return [active] if self.left_out else []
+        return [active] if len(self.left_out) > len(self.dropped) else []
 
     @property
     def _alone(self) -> list[Candidate]:
         """The experts."""
-        return list(self._seen.values())[: len(self.experts)]
+        return list(self._seen.values())[: len(self.experts) - len(self.dropped)]
 
     def _leave_out(self) -> None:
         """Find the experts that are too many, and the harmful ones, and say so."""
-        values = [candidate.value for candidate in self._alone]
-        worse = sorted(range(len(values)), key=lambda number: -values[number])[MOST_COEFFICIENTS:]
+        numbers = [number for number in range(len(self.experts)) if number not in self.dropped]
+        values = {number: one.value for number, one in zip(numbers, self._alone, strict=True)}
+        worse = sorted(numbers, key=lambda number: -values[number])[MOST_COEFFICIENTS:]
         if worse:
             self.remarks.append(
                 f"only the best {MOST_COEFFICIENTS} of {len(values)} experts are mixed"
             )
-        found = self._harmful()
-        self.left_out = sorted({*worse, *found})
+        found = [numbers[place] for place in self._harmful(numbers)]
+        self.left_out = sorted({*self.dropped, *worse, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
                 f"clearly worse than the base model, and excluded from mixtures: {names}"
             )
 
-    def _harmful(self) -> list[int]:
-        """Numbers of the harmful experts."""
-        return harmful(self._alone, list(self._seen.values()))
+    def _harmful(self, numbers: Sequence[int]) -> list[int]:
+        """Places of the harmful experts among those with these numbers."""
+        seen = [replace(one, position=one.position[numbers]) for one in self._seen.values()]
+        return harmful(seen[: len(numbers)], seen)
 
 
 def harmful(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int]:

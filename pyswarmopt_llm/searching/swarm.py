@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -67,6 +68,10 @@ class SwarmProposer:
         """The tickets without a row, oldest first."""
         return list(self._under_way.pending.values())
 
+    def is_start(self, ticket: Ticket) -> bool:
+        """Whether it belongs to the starting swarm."""
+        return self.rounds == 0
+
     def ask(self, n: int) -> list[Ticket]:
         """At most so many candidates of the iteration under way; none while values are missing, or if
         the whole iteration is dropped.
@@ -78,7 +83,7 @@ class SwarmProposer:
 
     def _begin(self) -> None:
         """Begin an iteration, and draw which candidates are dropped; without others it is over."""
-        self._asked = self._ask()
+        self._asked: Tensor = self._ask()
         dropped = np.zeros(len(self._asked), dtype=np.bool_)
         if self.rounds > 0:
             whole = self._random.random() < self.drop_k
@@ -89,14 +94,14 @@ class SwarmProposer:
         if dropped.all():
             self._end(self._under_way.told)
 
-    def _ask(self) -> Tensor:
-        """The positions that the optimizer asks for.
+    def _ask(self, n: int | None = None) -> Any:
+        """The positions that the optimizer asks for, or at most so many tickets.
 
         Raises:
             InvalidOption: a recipe of the user's own failed; it names the line.
         """
         try:
-            return self.optimizer.ask()
+            return self.optimizer.ask(n)
         except Exception as error:
             if not is_function(self.name):
                 raise
@@ -130,6 +135,37 @@ class SwarmProposer:
         return self.optimizer.stop()
 
 
+@dataclass
+class AsynchronousSwarm(SwarmProposer):
+    """Proposes a swarm's candidates without rounds: a particle moves as soon as its own value is
+    known. The swarm is `asynchronous`, and nothing is dropped.
+    """
+
+    optimizer: pso.Swarm
+
+    @property
+    def pending(self) -> list[Ticket]:
+        """The tickets without a row, oldest first."""
+        return self.optimizer.pending
+
+    def is_start(self, ticket: Ticket) -> bool:
+        """Whether it belongs to the starting swarm."""
+        return ticket.number < len(self.optimizer.positions)
+
+    def ask(self, n: int) -> list[Ticket]:
+        """At most so many candidates, of the particles that have waited longest."""
+        tickets: list[Ticket] = self._ask(n)
+        return tickets
+
+    def tell(self, ticket: Ticket, row: Row) -> None:
+        """Tell the value of a candidate, and save the swarm after as many as it has particles."""
+        self.optimizer.tell(ticket, row.value)
+        if self.optimizer.rounds > self.rounds:
+            self.rounds = self.optimizer.rounds
+            if self.saved is not None:
+                self.saved.keep(self.optimizer)
+
+
 def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> SwarmProposer:
     """The proposer that runs iterations; the stack releases its optimizer."""
     config = job.config
@@ -142,8 +178,11 @@ def swarm_proposer(job: Job, saved: Checkpoint | None, stack: ExitStack) -> Swar
         seed=config.seed,
         compat="reference" if config.reference else "paper",
         settings=config.settings,
+        asynchronous=config.asynchronous,
     )
     optimizer = stack.enter_context(released(optimizer))
+    if config.asynchronous and isinstance(optimizer, pso.Swarm):
+        return AsynchronousSwarm(optimizer, saved=saved, name=config.optimizer)
     return SwarmProposer(
         optimizer,
         config.drop_k or 0.0,

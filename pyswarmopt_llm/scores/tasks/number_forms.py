@@ -1,12 +1,14 @@
-"""How models write numbers: a table of forms, one of factors and one of units.
+"""How models write numbers: tables of forms, factors and units, and a reader that goes by them.
 
-A number is read in pieces, in this order: what may not stand before it, a sign, a currency, one of
-`FORMS`, a factor, a unit. `NUMBER` finds the next one; `value_of` is its value.
+A number is read in pieces, in this order: what may not stand before it, a sign, a currency, a ratio
+or one of `FORMS` with its exponent, a factor, a unit. Each piece has a pattern of its own, and the
+next piece begins where the last one ended (`number_at`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ class NumberForm(NamedTuple):
     """A way to write digits.
 
     Attributes:
-        name: name of its group in `NUMBER`.
+        name: its name.
         example: a number in this form.
         pattern: verbose regular expression.
         decimal: the decimal sign; other signs between digits only group them.
@@ -47,20 +49,6 @@ FORMS = (
     NumberForm("plain", "2.5", r"(?![12][0-9]{2}0s\b)[0-9]++(?:\.[0-9]++)?+"),  # not 1990s
     NumberForm("fraction_only", ".5", r"\.[0-9]++"),
 )
-# 2 1/2; not a date, nor 1/2/3
-_RATIO = r"""(?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
-    (?![0-9]|\s?/\s?[0-9]|[.,][0-9])"""
-# 1e3, 2 × 10^6, 10^6
-_EXPONENT = r"""(?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
-    |\s?[×x*]\s?10(?:\^|\*\*)\{?(?P<ten>-?[0-9]{1,3})\}?
-    |(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?
-    |(?!e[+-]?[0-9]))"""
-
-# Letters before a number make it a name (H2O), signs an exponent or a root, a colon a time.
-_BEFORE = r"(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?<![0-9]:)"
-_SIGN = r"(?P<sign>-|(?<![0-9][ ])(?:minus|negative)\s+)?"
-_MONEY = r"(?:(?P<money>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?)?"
-_WORD_ENDS = r"(?![^\W\d_])"
 
 FACTORS = {
     "%": "0.01",
@@ -74,9 +62,6 @@ FACTORS = {
     "billion": "1e9",
     "trillion": "1e12",
 }
-# After a currency a letter is a factor in either case; alone, "5 m" is metres.
-_LETTERS = r"(?(money)[kmb]|(?-i:[kKM]))"
-
 # Units as words, without the plural's ending.
 UNIT_WORDS = {
     "currencies": ("yen", "pound", "rupee", "yuan", "ro?uble", "peso", "franc", "cent", "pence"),
@@ -98,55 +83,178 @@ SYMBOLS = (
     "mcg", "к?[мг]", "公里", "公斤", "min", "h", "yr", "ft", "mi", "oz", "ha", "gal", "mph", "kph", "kmh",
     r"in(?=\W*\Z)",
 )  # fmt: skip
-_CURRENCY_AFTER = r"[$€£¥₹元円](?!\s?-?\.?[0-9])"  # not that of a next number
+
+
+class Number(NamedTuple):
+    """A number in a text.
+
+    Attributes:
+        start, end: its place in the text, with sign, currency, factor and unit.
+        value: without its factor; None for a division by 0.
+        form: name of its row in `FORMS`; ``ratio`` for 2 1/2.
+        currency: the currency before it.
+        factor: as in `FACTORS`, in lower case.
+        unit: the unit after it.
+    """
+
+    start: int
+    end: int
+    value: Fraction | None
+    form: str
+    currency: str = ""
+    factor: str = ""
+    unit: str = ""
 
 
 def _any(patterns: tuple[str, ...]) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-def _factor() -> str:
-    words = tuple(name for name in FACTORS if len(name) > 1)
-    return rf"(?:\s?(?P<factor>%|{_any((*words, _LETTERS))}{_WORD_ENDS}))?"
+def _piece(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.VERBOSE | re.IGNORECASE)
 
 
-def _unit() -> str:
-    words = tuple(word for kind in UNIT_WORDS.values() for word in kind)
-    in_full = rf"{_any(words)}(?=e?s?{_WORD_ENDS})"
+# Letters before a number make it a name (H2O), signs an exponent or a root, a colon a time.
+_BEFORE = _piece(r"(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?<![0-9]:)")
+_SIGN = _piece(r"-|(?<![0-9][ ])(?:minus|negative)\s+")
+_CURRENCY = _piece(r"(?P<name>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?")
+# 2 1/2; not a date, nor 1/2/3
+_RATIO = _piece(
+    r"""(?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
+    (?![0-9]|\s?/\s?[0-9]|[.,][0-9])"""
+)
+_DIGITS = {form: _piece(form.pattern) for form in FORMS}
+_EXPONENT = _piece(  # 1e3, 2 × 10^6
+    r"(?:e|\s?[×x*]\s?10(?:\^|\*\*)\{?(?=-?[0-9]))(?P<ten>[+-]?[0-9]{1,3})(?![0-9])\}?"
+)
+_POWER = _piece(r"(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?")  # 10^6
+_ENDLESS = _piece(r"e[+-]?[0-9]")  # an exponent of too many digits
+_WORD_ENDS = r"(?![^\W\d_])"
+_FACTOR_WORDS = _any(tuple(name for name in FACTORS if len(name) > 1))
+# After a currency a letter is a factor in either case; alone, "5 m" is metres.
+_FACTOR = _piece(rf"\s?(?P<name>%|(?:{_FACTOR_WORDS}|(?-i:[kKM])){_WORD_ENDS})")
+_FACTOR_OF_MONEY = _piece(rf"\s?(?P<name>%|(?:{_FACTOR_WORDS}|[kmb]){_WORD_ENDS})")
+
+
+def _unit() -> re.Pattern[str]:
+    currency = r"[$€£¥₹元円](?!\s?-?\.?[0-9])"  # not that of a next number
+    words = _any(tuple(word for kind in UNIT_WORDS.values() for word in kind))
+    in_full = rf"{words}(?=e?s?{_WORD_ENDS})"
     measures = _any((_PREFIXES + _any(PREFIXED), *SYMBOLS)) + "[23]?"
     symbols = rf"(?-i:{_any(('°[CF]?', '[A-Z]{2,3}', measures))}){_WORD_ENDS}"
     each = r"(?:/[^\W\d_]+)?"
-    return rf"(?:\s?(?P<unit>{_CURRENCY_AFTER}|{_any((in_full, symbols))}{each}))?"
+    return _piece(rf"\s?(?P<name>{currency}|{_any((in_full, symbols))}{each})")
 
 
-_DIGITS = _any(tuple(f"(?P<{form.name}>{form.pattern}\n)" for form in FORMS))
-PATTERN = f"{_BEFORE}{_SIGN}{_MONEY}(?:{_RATIO}\n|{_DIGITS}{_EXPONENT}){_factor()}{_unit()}"
-FLAGS = re.VERBOSE | re.IGNORECASE
-NUMBER = re.compile(PATTERN, FLAGS)
+_UNIT = _unit()
+_BEGINS = _piece(r"[-.0-9$€£¥₹]|minus|negative|USD|EUR|GBP|JPY|INR|Rs")
 
 
-def value_of(match: re.Match[str]) -> Fraction:
-    """The number of a match of `NUMBER`, without its factor.
-
-    Raises:
-        ZeroDivisionError: a division by 0.
+def numbers(text: str) -> Iterator[Number]:
+    """The numbers of a text, in order.
 
     Example:
-        >>> str(value_of(NUMBER.search("about 2 1/2 cups"))), str(value_of(NUMBER.search("-1.234,50 €")))
-        ('5/2', '-2469/2')
+        >>> [str(number.value) for number in numbers("12 boxes of 2.5 kg")]
+        ['12', '5/2']
     """
-    if match["top"]:
-        value = int(match["whole"] or 0) + Fraction(f"{match['top']}/{match['bottom']}")
-    else:
-        exponent = match["exponent"] or match["ten"] or 0
-        value = Fraction(f"{_digits(match)}e{exponent}") ** int(match["power"] or 1)
-    if match["sign"] or match["minus"]:
-        return -value
-    return value
+    end = 0
+    for begins in _BEGINS.finditer(text):
+        if begins.start() < end:
+            continue
+        number = number_at(text, begins.start())
+        if number is not None:
+            end = number.end
+            yield number
 
 
-def _digits(match: re.Match[str]) -> str:
-    """The digits with a decimal point and without groups."""
-    form = next(form for form in FORMS if match[form.name])
+def number_at(text: str, start: int = 0) -> Number | None:
+    """The number that begins at a place of a text.
+
+    Example:
+        >>> number = number_at("about -1.234,50 €", 6)
+        >>> str(number.value), number.form, number.unit
+        ('-2469/2', 'grouped_comma', '€')
+    """
+    if not _BEFORE.match(text, start):
+        return None
+    sign = _SIGN.match(text, start)
+    at = _end(sign, start)
+    currency = _CURRENCY.match(text, at)
+    digits = _ratio(text, _end(currency, at)) or _decimal(text, _end(currency, at))
+    if digits is None:
+        return None
+    value = digits.value
+    if value is not None and (sign or (currency and currency["minus"])):
+        value = -value
+    factor = _FACTOR.match(text, digits.end)
+    if currency:
+        factor = _FACTOR_OF_MONEY.match(text, digits.end)
+    at = _end(factor, digits.end)
+    unit = _UNIT.match(text, at)
+    return Number(
+        start,
+        _end(unit, at),
+        value,
+        digits.form,
+        _name(currency),
+        _name(factor).casefold(),
+        _name(unit),
+    )
+
+
+def _ratio(text: str, start: int) -> Number | None:
+    """A ratio of two whole numbers, such as 1/2 and 2 1/2."""
+    match = _RATIO.match(text, start)
+    if match is None:
+        return None
+    value = None
+    if int(match["bottom"]):
+        value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
+    return Number(start, match.end(), value, "ratio")
+
+
+def _decimal(text: str, start: int) -> Number | None:
+    """Digits in the first of `FORMS` that fits, with their exponent."""
+    for form, pattern in _DIGITS.items():
+        digits = pattern.match(text, start)
+        if digits is None:
+            continue
+        value = Fraction(_with_point(digits[0], form))
+        end = digits.end()
+        exponent = _EXPONENT.match(text, end)
+        power = _POWER.match(text, end)
+        if exponent:
+            scaled = value * Fraction(10) ** int(exponent["ten"])
+            return Number(start, exponent.end(), scaled, form.name)
+        if power:
+            return Number(start, power.end(), _raised(value, int(power["power"])), form.name)
+        if not _ENDLESS.match(text, end):
+            return Number(start, end, value, form.name)
+    return None
+
+
+def _with_point(digits: str, form: NumberForm) -> str:
+    """Digits with a decimal point and without groups."""
     grouping = "[ ',.]".replace(form.decimal, "")
-    return re.sub(grouping, "", match[form.name]).replace(form.decimal, ".")
+    return re.sub(grouping, "", digits).replace(form.decimal, ".")
+
+
+def _raised(value: Fraction, power: int) -> Fraction | None:
+    """A power; None for a division by 0."""
+    if not value and power < 0:
+        return None
+    return Fraction(value**power)
+
+
+def _end(match: re.Match[str] | None, otherwise: int) -> int:
+    """Where a piece ends; where it would begin if it is missing."""
+    if match is None:
+        return otherwise
+    return match.end()
+
+
+def _name(match: re.Match[str] | None) -> str:
+    """The name in a piece; empty if it is missing."""
+    if match is None:
+        return ""
+    return match["name"]

@@ -16,7 +16,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from pyswarmopt_llm.scores.tasks.number_forms import FACTORS, FLAGS, NUMBER, PATTERN, value_of
+from pyswarmopt_llm.scores.tasks.number_forms import FACTORS, Number, number_at, numbers
 from pyswarmopt_llm.scores.tasks.stated import candidates, plain, statement
 from pyswarmopt_llm.scores.words import MONTHS, typography
 
@@ -36,12 +36,13 @@ _MORE = re.compile(
     r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
 )
 # "more than 5", "step 5", "I don't think it is 5" are not the answer 5
-_OTHER = re.compile(
-    r"(?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}?"
+_BEFORE_ANOTHER = re.compile(
+    r"(?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}"
     r"|\b(?:than|at\s+(?:least|most)|nearly|almost|over|under|above|below|up\s+to|question|exercise|problem|step))"
-    rf"[\s*]+{PATTERN}",
-    FLAGS,
+    r"[\s*]+\Z",
+    re.IGNORECASE,
 )
+_FARTHEST = 200  # characters before a number that are looked at
 # a last "3 or 4", "3-4", "3 ≈ 4", "between 3 and 4", "5 h 30 min", or "3 + 4 ="
 _UNCLEAR = re.compile(
     r"(?:[0-9](?:[^0-9.!?\n]*(?:≈|\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b)[^0-9.!?\n]*|[-–])|[Bb]etween\s\S+\sand\s)"
@@ -105,7 +106,7 @@ def stated_quantity(text: str) -> Quantity | None:
     """
     *marked, own = candidates(text)
     for shown in map(_readable, map(statement, marked)):
-        if NUMBER.search(shown):
+        if _first(shown):
             return _of_phrase(shown)
     if marked:
         return None
@@ -122,7 +123,9 @@ def quantities(text: str) -> list[Quantity]:
         >>> [str(found.value) for found in quantities("12 boxes of 2.5 kg")]
         ['12', '5/2']
     """
-    return list(filter(None, map(_quantity, NUMBER.finditer(_readable(text)))))
+    shown = _readable(text)
+    found = [_quantity(number, shown) for number in numbers(shown)]
+    return [quantity for quantity in found if quantity]
 
 
 def written_quantity(text: str) -> Quantity | None:
@@ -134,9 +137,9 @@ def written_quantity(text: str) -> Quantity | None:
     """
     shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
     *terms, result = map(str.strip, _EQUALS.split(shown))
-    match = NUMBER.match(result)
-    if match and _REST.fullmatch(result, match.end()) and all(map(NUMBER.search, terms)):
-        return _quantity(match)
+    number = number_at(result)
+    if number and _REST.fullmatch(result, number.end) and all(map(_first, terms)):
+        return _quantity(number, result)
     return None
 
 
@@ -145,7 +148,24 @@ def _readable(text: str) -> str:
     text = typography(plain(text))
     for written, read in _REWRITTEN.items():
         text = re.sub(written, read, text)
-    return _OTHER.sub("", text)
+    return _without_others(text)
+
+
+def _without_others(text: str) -> str:
+    """The text without the numbers that words before them exclude, and without these words."""
+    kept = []
+    begin = 0
+    for number in numbers(text):
+        before = _BEFORE_ANOTHER.search(text, max(begin, number.start - _FARTHEST), number.start)
+        if before:
+            kept.append(text[begin : before.start()])
+            begin = number.end
+    return "".join((*kept, text[begin:]))
+
+
+def _first(text: str) -> Number | None:
+    """The first number of a text."""
+    return next(numbers(text), None)
 
 
 def _of_phrase(text: str) -> Quantity | None:
@@ -153,20 +173,19 @@ def _of_phrase(text: str) -> Quantity | None:
     starts a calculation, a list or a range.
     """
     result = _EQUALS.split(text.partition("≈")[0])[-1]
-    match = NUMBER.search(result)
-    if match and not _MORE.match(result, match.end()):
-        return _quantity(match)
+    number = _first(result)
+    if number and not _MORE.match(result, number.end):
+        return _quantity(number, result)
     return None
 
 
-def _quantity(match: re.Match[str]) -> Quantity | None:
-    """The quantity of a match; None for a division by 0, a multiple of a symbol, or a bound."""
-    if _NO_NUMBER.match(match.string, match.end()):
+def _quantity(number: Number, text: str) -> Quantity | None:
+    """The quantity of a number of a text; None for a division by 0, a multiple of a symbol, or a
+    bound.
+    """
+    if number.value is None or _NO_NUMBER.match(text, number.end):
         return None
-    try:
-        value = value_of(match)
-    except ZeroDivisionError:
-        return None
-    factor = (match["factor"] or "").casefold()
-    unit = match["money"] or match["unit"] or "%" * (factor == "%")
-    return Quantity(value, Fraction(FACTORS.get(factor, 1)), unit)
+    unit = number.currency or number.unit
+    if not unit and number.factor == "%":
+        unit = "%"
+    return Quantity(number.value, Fraction(FACTORS.get(number.factor, 1)), unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 
@@ -130,6 +131,25 @@ def test_a_range_that_changes_in_every_trial_is_said_once():
     with pytest.warns(UserWarning, match="SwarmSampler draws 'z' at random") as said:
         run(SwarmSampler(seed=0), objective, 15)
     assert sum("SwarmSampler" in str(each.message) for each in said) == 1
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("name", "said"), [("x", True), ("kind", False)])
+def test_a_parameter_that_appears_outside_the_searched_space_is_said_once(name, said):
+    """A real number that decides whether another exists cannot be narrowed; a label can."""
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 10)
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        exists = x * 1000 % 1 > 0.5 if name == "x" else kind == "a"
+        return abs(x - 5) + (trial.suggest_float("z", 1, 2) if exists else 0.5)
+
+    study = optuna.create_study(sampler=SwarmSampler(seed=0))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        study.optimize(objective, n_trials=60)
+    found = [str(w.message) for w in caught if "at random" in str(w.message)]
+    assert [message[:35] for message in found] == ["SwarmSampler draws 'z' at random, b"] * said
 
 
 def test_several_objectives_are_refused():

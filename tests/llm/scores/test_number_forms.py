@@ -9,12 +9,12 @@ import pytest
 from pyswarmopt_llm.scores.tasks.number_forms import (
     FACTORS,
     FORMS,
-    NUMBER,
     PREFIXED,
     SYMBOLS,
     UNIT_WORDS,
     NumberForm,
-    value_of,
+    number_at,
+    numbers,
 )
 from pyswarmopt_llm.scores.tasks.quantities import Quantity, written_quantity
 
@@ -32,10 +32,10 @@ VALUES = {
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_an_example_is_read_in_its_form(form: NumberForm) -> None:
-    match = NUMBER.match(form.example)
-    assert match is not None
-    assert [each.name for each in FORMS if match[each.name]] == [form.name]
-    assert value_of(match) == Fraction(VALUES[form.name])
+    number = number_at(form.example)
+    assert number is not None
+    assert number.form == form.name
+    assert number.value == Fraction(VALUES[form.name])
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,27 @@ def test_an_example_is_read_in_its_form(form: NumberForm) -> None:
         ("2 x 10^6", "2000000"),
         ("10^6", "1000000"),
         ("-$3", "-3"),
+        ("$-3", "-3"),
+        ("minus 3", "-3"),
+        ("2e-2", "1/50"),
     ],
 )
 def test_signs_ratios_and_exponents(text: str, value: str) -> None:
-    match = NUMBER.fullmatch(text)
-    assert match is not None and value_of(match) == Fraction(value)
+    number = number_at(text)
+    assert number is not None
+    assert (number.value, number.end) == (Fraction(value), len(text))
+
+
+@pytest.mark.parametrize("text", ["1/0", "0^-1"])
+def test_a_division_by_0_has_no_value(text: str) -> None:
+    number = number_at(text)
+    assert number is not None and number.value is None
+
+
+def test_numbers_are_found_where_they_are_and_names_are_not() -> None:
+    text = "H2O, 12:30, √5, 3 kg and -$4 million, 5e1234"
+    found = [text[number.start : number.end] for number in numbers(text)]
+    assert found == ["12", "3 kg", "-$4 million"]
 
 
 def test_a_factor_multiplies_and_is_no_unit() -> None:
@@ -65,8 +81,8 @@ def test_every_unit_is_read_alone_and_words_in_the_plural() -> None:
     plain = [text for text in (*PREFIXED, *SYMBOLS) if text.isalpha()]
     words = [word for kind in UNIT_WORDS.values() for word in kind if word.isalpha()]
     for text in (*plain, *words):
-        match = NUMBER.fullmatch(f"5 {text}")
-        assert match is not None and match["unit"] == text, text
+        number = number_at(f"5 {text}")
+        assert number is not None and number.unit == text, text
     for word in words:
-        match = NUMBER.match(f"5 {word}s")
-        assert match is not None and match["unit"] == word, word
+        number = number_at(f"5 {word}s")
+        assert number is not None and number.unit == word, word
