@@ -392,10 +392,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "curve", "needs training on labels and test examples; remove it"
     if config.front:
         if len(plan.objectives.names) < 2:
-            yield "front", (
-                "needs two scores or more; add a `metric`, such as tokens or mine.py:both#ENTRY, or a "
-                "`task`"
-            )
+            why = "needs two scores or more; add a `metric`, such as tokens or mine.py:both#ENTRY"
+            yield "front", f"{why}, or a `task`"
         if plan.kind.size(len(config.experts)) > MOST_COEFFICIENTS:
             yield "front", f"mixes at most {MOST_COEFFICIENTS} experts; leave some out"
     if config.method in MODELS:
