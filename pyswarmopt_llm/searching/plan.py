@@ -26,6 +26,7 @@ from pyswarmopt_llm.searching.halving import LEAST, LEAST_ITEMS, most_answers
 from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
+MOST_STRENGTHS = 3  # of the best expert, scored on dev after the search for a front
 STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)  # with `quantize`: factors of a model's change that are tried
 
 
@@ -222,6 +223,11 @@ class Plan:
             return 2  # the base, as it is and trained
         return 3  # and the best expert, trained
 
+    @property
+    def _of_front(self) -> int:
+        """The most passes for the points of a front and for the single knob."""
+        return self.test_items * MOST_ON_FRONT + self.items * MOST_STRENGTHS
+
     @cached_property
     def passes(self) -> dict[str, int]:
         """Part -> its most forward passes per item, in order; a backward pass counts as measured."""
@@ -241,7 +247,7 @@ class Plan:
             **rounded,
             **curve,
             "controls": both * self.rivals,
-            "front": self.test_items * MOST_ON_FRONT * self.config.front,
+            "front": self._of_front * self.config.front,
             "result": both * (2 + self.trains) + self.test_items,
         }
 

@@ -18,6 +18,7 @@ from statistics import fmean
 from textwrap import wrap
 
 import few_tables
+import front_tables
 import numpy as np
 import quantised_tables
 import several_tables
@@ -324,6 +325,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "second-suites": second_suites,
     **trial_tables.TABLES,
     **few_tables.TABLES,
+    **front_tables.TABLES,
 }
 
 
