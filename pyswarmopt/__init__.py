@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from pyswarmopt.inspect import diagnostics as diagnostics
     from pyswarmopt.inspect import plot
     from pyswarmopt.inspect.diagnostics import diagnose
-    from pyswarmopt.inspect.recorder import record
+    from pyswarmopt.inspect.recorder import RecordedSwarm, record
     from pyswarmopt.inspect.step import Step
     from pyswarmopt.parts import (
         boundary,
@@ -83,7 +83,7 @@ _DEFINED_IN = {
     "default.continuous": "DefaultSearch",
     "_compare": "Comparison Paired compare",
     "inspect.diagnostics": "diagnose",
-    "inspect.recorder": "record",
+    "inspect.recorder": "RecordedSwarm record",
     "inspect.step": "Step",
     "parts.boundary": "Box",
     "parts.velocity": "Snapshot Term cognitive inertia repel social",
@@ -129,6 +129,7 @@ __all__ = [
     "Optimizer",
     "Permutation",
     "Recipe",
+    "RecordedSwarm",
     "Result",
     "Shares",
     "Snapshot",

@@ -58,7 +58,7 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> str:
         move: iteration, from 0, whose coefficients are analysed.
 
     Returns:
-        The findings in words.
+        The findings in words, without terms of your own, whose effect is unknown.
 
     Example:
         >>> import pyswarmopt as pso
@@ -68,16 +68,21 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> str:
         (0.949 per iteration) and its variance grows without bound (1.29 per iteration).
     """
     recipe = as_recipe(recipe)
-    radii = stability(recipe, move)
-    if radii is None:
+    rule = recipe.velocity
+    if not isinstance(rule, SumOfTerms) or len(_unknown(rule)) == len(rule.terms):
         return (
             f"The velocity of {recipe.name!r} is not a sum of the four built-in terms, so its "
             "stability is unknown."
         )
+    radii = _radii(rule, recipe.schedule(move), move)
     mean = f"the mean of a particle's position {_trend(radii.order1)}"
     variance = f"its variance {_trend(radii.order2)}"
     stable = "stable" if max(radii) < 1 else "not stable"
-    return f"In iteration {move}, the coefficients are {stable}: under stagnation, {mean} and {variance}."
+    without = ""
+    if unknown := _unknown(rule):
+        names = ", ".join(map(repr, unknown))
+        without = f" without {names}, whose effect is unknown,"
+    return f"In iteration {move},{without} the coefficients are {stable}: under stagnation, {mean} and {variance}."
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -106,18 +111,30 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
         [0.854, 0.944]
     """
     rule = recipe.velocity
-    if not isinstance(rule, SumOfTerms):
+    if not isinstance(rule, SumOfTerms) or _unknown(rule):
         return None
-    if any(term.direction not in list(RESPONSES) for term in rule.terms):
-        return None
-    on_x, on_v = np.array([RESPONSES[term.direction] for term in rule.terms]).T
+    return _radii(rule, recipe.schedule(move), move)
+
+
+def _unknown(rule: SumOfTerms) -> list[str]:
+    """The names of terms of one's own."""
+    return [term.name for term in rule.terms if term.direction not in list(RESPONSES)]
+
+
+def _radii(rule: SumOfTerms, step: float, move: int) -> Stability:
+    """Stability for a step length, without terms of one's own, which still count in C."""
+    known = list(RESPONSES)
+    responses = np.zeros((len(rule.terms), 2))
+    for response, term in zip(responses, rule.terms, strict=True):
+        if term.direction in known:
+            response[:] = RESPONSES[term.direction]
+    on_x, on_v = responses.T
     factors, probability = _factors(rule.terms)
     coefficients = factors * [as_schedule(term.weight)(move) for term in rule.terms]
     if rule.normalise:
         coefficients = coefficients / coefficients.sum(axis=1, keepdims=True)
     a = coefficients @ on_v
     b = coefficients @ on_x
-    step = recipe.schedule(move)
     # (nodes, 2, 2)
     matrices = np.stack([np.stack([1 + step * b, step * a], -1), np.stack([b, a], -1)], axis=1)
     mean = np.einsum("n,nij->ij", probability, matrices)

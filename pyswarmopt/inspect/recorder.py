@@ -14,7 +14,7 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
-from pyswarmopt.base.arrays import BLOCK, Array, Floats, as_array
+from pyswarmopt.base.arrays import BLOCK, Array, Bools, Floats, as_array
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, VelocityRule
@@ -23,15 +23,66 @@ from pyswarmopt.swarm import Swarm
 Objective = Callable[[Any], Any]
 
 
+class RecordedSwarm(Swarm):
+    """A `Swarm` that keeps every round: the same search, for your own loop, on arrays or tensors.
+
+    Args:
+        recipe: a recipe or its name.
+        swarm: further arguments of `Swarm`, without `asynchronous`.
+
+    Attributes:
+        steps: the rounds that were told so far, as NumPy arrays; in a loaded swarm, since loading.
+
+    Raises:
+        ValueError: the arguments are inconsistent, or the swarm is too large to record.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> s = pso.RecordedSwarm("constriction", bounds=[(-5, 5)] * 2, population=6, seed=0)
+        >>> for _ in range(3):
+        ...     x = s.ask()  # (6, 2), a tensor if dtype= is torch's
+        ...     s.tell(x, (x**2).sum(-1))
+        >>> [step.number for step in s.steps], sorted(s.steps[1].forces)
+        ([0, 1, 2], ['cognitive', 'inertia', 'social'])
+    """
+
+    def __init__(self, recipe: str | Recipe = "constriction", **swarm: Any) -> None:
+        if swarm.get("asynchronous"):
+            raise ValueError("a recorded swarm moves in rounds: remove asynchronous=True")
+        self.steps: list[Step] = []
+        self._notes: dict[str, Any] = {}  # fields of the present step
+        super().__init__(recipe=_watched(as_recipe(recipe), self._notes), **swarm)
+        if len(self.positions) * self.positions.shape[1] > BLOCK:
+            raise ValueError(f"particles x dimensions must be at most {BLOCK:,} to record a swarm")
+
+    def _complete(self, costs: Floats, evaluated: Bools | None) -> None:
+        x = _copy(self.positions)
+        v = _copy(self.velocities)
+        bests = _bests(self)
+        values = self._state.user_value(costs.copy())
+        super()._complete(costs, evaluated)
+        after = _copy(self.positions)
+        restarted = np.full(len(x), True)
+        if after.shape == x.shape:  # else a new population follows
+            restarted = (after != x).any(axis=1)
+            bests = _bests(self)
+        step = Step(
+            number=len(self.steps), x=x, v=v, values=values, best=self.best.value,
+            restarted=restarted, **bests, **self._notes,
+        )  # fmt: skip
+        self.steps.append(step)
+        self._notes.clear()  # a new population does not move
+
+
 def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> list[Step]:
     """Run a swarm and keep every step.
 
     Args:
-        fun: the objective, (N, D) array -> (N,).
+        fun: the objective, (N, D) array or tensor -> (N,).
         recipe: a recipe or its name; its own stop rules apply.
         moves: maximum number of iterations.
-        swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
-            maximize.
+        swarm: further arguments of `RecordedSwarm`, which records loops of your own: bounds,
+            population, positions, velocities, seed, maximize, dtype, device.
 
     Returns:
         The starting positions and then one step per iteration.
@@ -47,9 +98,16 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
         >>> bool(np.allclose(sum(steps[1].forces.values()), steps[1].v))  # no wall was hit
         True
     """
-    recipe = as_recipe(recipe)
+    s = RecordedSwarm(recipe, **swarm)
+    while len(s.steps) <= moves and not s.stop():
+        x = s.ask()
+        s.tell(x, fun(x))
+    return s.steps
+
+
+def _watched(recipe: Recipe, notes: dict[str, Any]) -> Recipe:
+    """The recipe, which notes what each move is made from."""
     rule = recipe.velocity
-    notes: dict[str, Any] = {}  # fields of the present step
 
     def watch(snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         notes.update(_inputs(snapshot))
@@ -62,14 +120,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     watched: VelocityRule = watch
     if isinstance(rule, SumOfTerms):
         watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
-    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=length), **swarm)
-    if len(s.positions) * s.positions.shape[1] > BLOCK:
-        raise ValueError(f"particles x dimensions must be at most {BLOCK:,} to record a swarm")
-    steps: list[Step] = []
-    while len(steps) <= moves and not s.stop():
-        notes.clear()  # a new population does not move
-        steps.append(_round(s, fun, notes, len(steps)))
-    return steps
+    return replace(recipe, velocity=watched, schedule=length)
 
 
 def _inputs(s: Snapshot) -> dict[str, Any]:
@@ -96,24 +147,6 @@ class _WatchedSum(SumOfTerms):
             factors[term.name] = factor
         self.notes.update(_inputs(block), forces=forces, factors=factors)
         return super().on(block, coefficients)
-
-
-def _round(s: Swarm, fun: Objective, notes: dict[str, Any], number: int) -> Step:
-    x = s.ask()
-    v = _copy(s.velocities)
-    values = fun(x)
-    bests = _bests(s)
-    s.tell(x, values)
-    evaluated = _copy(x)
-    after = _copy(s.positions)
-    restarted = np.full(len(x), True)
-    if after.shape == evaluated.shape:  # else a new population follows
-        restarted = (after != evaluated).any(axis=1)
-        bests = _bests(s)
-    return Step(
-        number=number, x=evaluated, v=v, values=_copy(values), best=s.best.value,
-        restarted=restarted, **bests, **notes,
-    )  # fmt: skip
 
 
 def _bests(s: Swarm) -> dict[str, Any]:

@@ -79,3 +79,18 @@ def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
     for name in ("spso2011", "bare_bones"):
         assert stability(pso.recipes.get(name)) is None
         assert "unknown" in pso.diagnose(pso.recipes.get(name))
+
+
+def test_beside_a_term_of_ones_own_the_known_ones_are_judged():
+    centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
+    known = [pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)]
+    alone = pso.diagnose(pso.compose(known))
+    beside = pso.diagnose(pso.compose([*known, centre]))
+    assert "'centre'" in beside and "(1.29 per iteration)" in beside
+    assert beside.replace(" without 'centre', whose effect is unknown,", "") == alone
+    assert "unknown" in pso.diagnose(pso.compose([centre]))
+    # in a normalised sum it takes its share: v' = v / 4 + (g - x) / 4, whose eigenvalues are 1 / 2
+    force = pso.Term("force", 1.0, lambda s: 0.0 * s.x, random="none")
+    known = [pso.inertia(0.5, "none"), pso.social(0.5, "none")]
+    shared = pso.diagnose(pso.compose([*known, force], normalise=True))
+    assert "(0.5 per iteration)" in shared and "(0.25 per iteration)" in shared

@@ -73,3 +73,46 @@ def test_values_stay_as_they_were_when_a_new_population_follows() -> None:
     recipe = pso.compose([pso.inertia(0.5)], restart=restart)
     steps = pso.record(counts, recipe, 6, bounds=[(-1, 1)] * 2, population=4, seed=0)
     assert [step.values[0] for step in steps] == [float(k) for k in range(1, 8)]
+
+
+@pytest.mark.parametrize("by_tickets", [False, True])
+def test_a_recorded_swarm_in_a_loop_of_ones_own_has_the_same_steps(by_tickets: bool) -> None:
+    recorded = pso.RecordedSwarm("fips", **BOX)
+    for _ in range(9):
+        if by_tickets:
+            for ticket in recorded.ask(7)[::-1]:
+                recorded.tell(ticket, float(pso.functions.rastrigin(ticket.x)))
+        else:
+            x = recorded.ask()
+            recorded.tell(x, pso.functions.rastrigin(x))
+    expected = record(pso.functions.rastrigin, "fips", 8, **BOX)
+    assert len(recorded.steps) == len(expected) == 9
+    for one, other in zip(recorded.steps, expected, strict=True):
+        for name in ("x", "v", "p", "values", "p_values", "best", "length", "origin"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        for name, force in other.forces.items():
+            np.testing.assert_array_equal(one.forces[name], force)
+
+
+def test_a_recorded_swarm_refuses_to_move_particles_one_by_one() -> None:
+    with pytest.raises(ValueError, match="asynchronous"):
+        pso.RecordedSwarm(asynchronous=True, **BOX)
+
+
+def test_a_swarm_of_tensors_is_recorded() -> None:
+    torch = pytest.importorskip("torch")
+    kinds = []
+
+    def loss(x: Any) -> Any:
+        kinds.append(x.dtype)
+        return (x**2).sum(-1)
+
+    steps = pso.record(loss, "constriction", 5, dtype=torch.float32, **BOX)
+    assert kinds == [torch.float32] * 6
+    assert all(isinstance(step.forces["social"], np.ndarray) for step in steps[1:])
+    swarm = pso.Swarm(recipe="constriction", dtype=torch.float32, **BOX)
+    for step in steps:
+        x = swarm.ask()
+        np.testing.assert_array_equal(step.x, x.numpy())
+        swarm.tell(x, (x**2).sum(-1))
+    assert steps[-1].best == swarm.best.value < steps[0].best
