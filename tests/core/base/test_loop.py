@@ -100,6 +100,6 @@ def test_a_study_with_many_trials_pending_is_told_in_any_order() -> None:
     for trial in reversed(trials):
         assert trial is not None
         study.tell(trial, float(np.sum(np.square(trial.x))))
-    assert study.result().evaluations == 300
+    assert study.result()["nfev"] == 300
     with pytest.raises(ValueError, match="already told"):
         study.tell(trials[0], 1.0)
