@@ -41,7 +41,7 @@ def _on_labels(plan: Plan) -> str:
     """What to expect with this number of labels."""
     labels = counted(plan.items, "label")
     if plan.items < LEAST_DEV:
-        return f"{labels}: with so few, luck chooses the mixture; label {LEAST_DEV} or more"
+        return f"{labels}: mixing may help, but with so few luck has a large part; label {LEAST_DEV} or more"
     if plan.items < FEW_LABELS:
         return (
             f"{labels}: so few often gain from a search if your adapters know different parts of the "
