@@ -31,7 +31,7 @@ CHECKPOINTS = {
     "search": "search",
 }
 UNLIKE = {
-    "smollm2-135m": "SmolLM2 135M",
+    "embedded:smollm2-135m": "SmolLM2 135M",
     "qwen2.5-coder-0.5b": "Qwen2.5-Coder 0.5B",
     "gemma3-270m": "Gemma 3 270M",
     "uniform": "uniform average",
