@@ -93,4 +93,4 @@ def unlike() -> str:
     return markdown(head, beside(found, UNLIKE, "uniform"))
 
 
-TABLES = {"customers": customers, "checkpoints": checkpoints, "unlike-real": unlike}
+TABLES = {"unlike-real": unlike}  # customers and checkpoints join when they have outcomes

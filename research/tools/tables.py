@@ -20,6 +20,7 @@ from textwrap import wrap
 import few_tables
 import numpy as np
 import quantised_tables
+import regime_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -324,6 +325,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "second-suites": second_suites,
     **trial_tables.TABLES,
     **few_tables.TABLES,
+    **regime_tables.TABLES,
 }
 
 
