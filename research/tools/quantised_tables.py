@@ -35,6 +35,23 @@ def quantised() -> str:
     return markdown(head, rows(lines("quantised")))
 
 
+def shipped() -> str:
+    """The demo without training: what is shipped, and its accuracy in each format."""
+    found = [line for line in lines("quantised") if line["task"] == "demo"]
+    known = {row[3]: row for row in rows(found) if row[1:3] == [BASES["smollm2-135m"], "off"]}
+    names = {"full": "base model and adapter apart", "rounded": "merged and rounded"}
+    names |= {
+        "search": "the result of `search --quantize`",
+        "base": "the base model alone, rounded",
+    }
+    formats = ("q4_1", "q4_0", "nf4", "q8_0")
+    column = {method: 5 + number for number, method in enumerate(METHODS)}
+    table = [
+        [text, *(known[name][column[method]] for name in formats)] for method, text in names.items()
+    ]
+    return markdown(["what you ship", *(name.upper() for name in formats)], table)
+
+
 def rows(found: Iterable[Line]) -> list[list[str]]:
     """The rows of that table."""
     groups: dict[tuple[str, ...], list[Line]] = {}

@@ -62,6 +62,7 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
     found: Any = search(config).result
     assert found["quantize"] == F
     assert found["models"]["best"]["strength"] in STRENGTHS
+    assert any("the dev score is optimistic" in note for note in found["notes"])
 
     engine = by_hand(config.base, Path(config.out) / "best")
     task = load_task(config.tasks[0])
