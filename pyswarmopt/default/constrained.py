@@ -193,22 +193,22 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
 class OrderSwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the order of the points; once descents are stuck, one starts there."""
 
-    beside: bool = False  # whether one has started there
+    followed: bool = False  # whether one has started there
 
     def over(self) -> bool:
         return super().over() or self._starts_beside()
 
     def _starts_beside(self) -> bool:
-        return not self.beside and self.search.descent.is_stuck()
+        return not self.followed and self.search.descent.is_stuck()
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        beside = self._starts_beside()
-        if beside:
+        starts_beside = self._starts_beside()
+        if starts_beside:
             self.population = 0  # as the first one
         run = super().begin()
-        if beside:
-            self.beside = True
+        if starts_beside:
+            self.followed = True
             run.mean = s.best_unit()
             if s.descent.run.leads(s.progress.best_row):
                 run.mean = s.descent.run.x.copy()
