@@ -59,7 +59,7 @@ from pyswarmopt.default.descent import (
 from pyswarmopt.default.gaussian import Proposals
 from pyswarmopt.default.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
 from pyswarmopt.default.regression import RegressionDescent
-from pyswarmopt.default.ring import Ring
+from pyswarmopt.default.ring import RingRun
 
 MODELLED = 5  # evaluations per dimension that the model proposes
 MODELLED_DIM = 20  # most parameters for a model of the costs
@@ -165,8 +165,8 @@ class Scout(Phase["DefaultSearch"]):
             return self.search.box.dim > MATRIX_DIM
         return not self.run.done and self.spent < SCOUTED * self.search.box.dim
 
-    def begin(self) -> Ring:
-        return Ring(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
+    def begin(self) -> RingRun:
+        return RingRun(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
 
 
 class Probe(Phase["DefaultSearch"]):

@@ -25,7 +25,7 @@ CLOSE_PAIRS = 3
 FLAT = 3
 
 
-class Ring(Run):
+class RingRun(Run):
     """Particles in opposite pairs about a point. It ends at once unless that point is a top: worse
     than what a plane through the pairs says, which no convex function is. Then closer pairs show
     whether the costs flatten outwards, which no convex function's do either.

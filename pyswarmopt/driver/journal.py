@@ -26,7 +26,7 @@ from pyswarmopt.driver.call import CallOutcome, Value
 WRITING = 0.05  # most share of a search's time; saved states take as much
 
 
-class Answer(NamedTuple):
+class JournalledAnswer(NamedTuple):
     """One answer of the objective.
 
     Attributes:
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
             return CallOutcome(np.array(self.value), None)
         return CallOutcome(self.value, None)
 
-    def plain(self) -> Answer:
+    def plain(self) -> JournalledAnswer:
         """The answer for a file, with the name of its point."""
         value = self.value
         if isinstance(value, np.ndarray):
@@ -84,8 +84,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.replayed: deque[Answer] = deque()
-        self._kept: list[Answer] = []
+        self.replayed: deque[JournalledAnswer] = deque()
+        self._kept: list[JournalledAnswer] = []
         self._written = 0  # of the kept ones
         self._due = -math.inf
 
@@ -98,11 +98,11 @@ class Journal:
         kind = ""
         if error is not None:
             kind = type(error).__name__
-        self._kept.append(Answer(number, x, value, kind))
+        self._kept.append(JournalledAnswer(number, x, value, kind))
         if time.monotonic() >= self._due:
             self.flush()
 
-    def kept(self, after: int) -> list[Answer]:
+    def kept(self, after: int) -> list[JournalledAnswer]:
         """The answers to calls after that number, as for a file."""
         return [answer.plain() for answer in self._kept if answer.number > after]
 
@@ -132,11 +132,11 @@ class Journal:
         """Replay the answers to calls after that number: those saved with a state, and those in the
         file. An incomplete last line, as of a killed process, is left out.
         """
-        found = [Answer(*fields) for fields in saved]
+        found = [JournalledAnswer(*fields) for fields in saved]
         with suppress(FileNotFoundError):
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
-                    found += [Answer(*fields) for fields in json.loads(line)]
+                    found += [JournalledAnswer(*fields) for fields in json.loads(line)]
                 except (ValueError, TypeError):
                     break
         found = [answer for answer in found if answer.number > after]
@@ -157,7 +157,7 @@ class Journal:
         answer = self.replayed.popleft()
         return names.index(answer.point), answer.outcome
 
-    def _write_anew(self, answers: list[Answer]) -> None:
+    def _write_anew(self, answers: list[JournalledAnswer]) -> None:
         """Have only these answers in the file."""
         self._kept = answers
         self._written = len(answers)

@@ -204,6 +204,14 @@ class SearchConfig:
         bool,
         Rare("Skip the base-model and fine-tuned baselines."),
     ] = False
+    screen: Annotated[
+        str,
+        Rare(
+            "Drop experts that are clearly behind early: on, off or auto (on from 32 experts).",
+            "D",
+            choices=("auto", "on", "off"),
+        ),
+    ] = "auto"
     # Partial evaluation.
     drop_k: Annotated[
         float | None,
@@ -317,6 +325,7 @@ CHOICES = (
     "front",
     "draws",
     "proposals",
+    "screen",
     "drop_k",
     "drop_n",
     "train",

@@ -94,9 +94,19 @@ def starting_points(space: MixtureSpace, start: str, count: int, seed: int) -> T
     if start not in SUMS:
         return space.starts(count, seed)
     vertices = space.vertices()
-    even = torch.stack([0 * vertices[0], vertices.mean(0), vertices.sum(0)])
-    fixed = torch.cat([vertices, even[: SUMS[start]]])
+    fixed = with_sums(vertices, start)
     return torch.cat([fixed, sums(len(vertices), max(0, count - len(fixed)), seed)])
+
+
+def with_sums(experts: Tensor, start: str) -> Tensor:
+    """Experts, (n, D), and those of the base, their average and their sum that a start includes.
+
+    Example:
+        >>> with_sums(torch.eye(3, dtype=torch.float64)[:2], "even").tolist()[2:]
+        [[0.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1.0, 1.0, 0.0]]
+    """
+    even = torch.stack([0 * experts[0], experts.mean(0), experts.sum(0)])
+    return torch.cat([experts, even[: SUMS.get(start, 0)]])
 
 
 def between(points: Tensor, count: int, seed: int) -> Tensor:

@@ -30,13 +30,15 @@ class Row:
     """One evaluation of a candidate, as a line of JSON.
 
     Attributes:
-        phase: ``search``, ``letter``, ``trained`` or ``weights``.
+        phase: ``search``, ``letter``, ``screen`` with the number of examples asked before, ``trained``
+            or ``weights``.
         iteration: iteration of the search.
         particle: number of the particle in the swarm.
         key: name of the exact position, see `position_key`.
         coefficients: the experts' weights.
         value: for the optimizer, higher is better.
-        n: number of items scored; 0 if the candidate counts as another row.
+        n: number of items scored; 0 if the candidate counts as another row, or was scored in parts,
+            which have rows of their own.
         seconds: time of this evaluation.
         tasks: task name -> its score, with the letter of the option chosen for each item.
 

@@ -59,7 +59,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CurvePoint:
     """A training on so many labels, scored on test."""
 
     labels: int
@@ -129,6 +129,26 @@ class Objective:
         return self.scoring
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """An expert that screening dropped, so that no mixture contains it.
+
+    Attributes:
+        examples: number of dev examples that it answered.
+        value: its score on them.
+        best: the best expert on them.
+        best_value: its score.
+        p_value: of the one-sided paired test that the expert is behind the best; None: no test says
+            so, but more experts than can be mixed were ahead.
+    """
+
+    examples: int
+    value: float
+    best: str
+    best_value: float
+    p_value: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
     """The outcome of a search.
@@ -148,7 +168,8 @@ class RunResult:
         stop: reason -> value.
         judge: name of each judge -> its requests and their tokens.
         combine: combination of the tasks' scores, see `find_combine`.
-        experts: name -> expert on dev.
+        experts: name -> expert on dev; without those in `dropped`.
+        dropped: name -> why screening dropped an expert.
         learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
         quantize: format whose rounding all scores include.
@@ -180,6 +201,7 @@ class RunResult:
     judge: dict[str, dict[str, Any]] = field(default_factory=dict)
     combine: str = "harmonic"
     experts: dict[str, Model] = field(default_factory=dict)
+    dropped: dict[str, Dropped] = field(default_factory=dict)
     learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
     quantize: str | None = None
@@ -187,7 +209,7 @@ class RunResult:
     front: list[dict[str, Any]] = field(default_factory=list)
     chosen: int = 0
     rule: str = ""
-    curve: list[Trial] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     replies: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)

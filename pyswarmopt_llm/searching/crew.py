@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Task(Protocol):
@@ -55,6 +57,21 @@ class Crew(ABC):
                 heard, answer = self.hear()
                 answers[heard] = answer
             yield answers.pop(number)
+
+    def each(self, tasks: Mapping[Name, Task]) -> Iterator[tuple[Name, Any]]:
+        """The name and answer of each task, as they come, while nothing else is under way.
+
+        Example:
+            >>> class Double:
+            ...     def __init__(self, number): self.number = number
+            ...     def run(self, evaluator): return 2 * self.number
+            >>> dict(Alone(None).each({"a": Double(3), "b": Double(5)}))
+            {'a': 6, 'b': 10}
+        """
+        names = {self.submit(task): name for name, task in tasks.items()}
+        for _ in tasks:
+            number, answer = self.hear()
+            yield names[number], answer
 
 
 class Alone(Crew):

@@ -6,7 +6,7 @@ import random
 from dataclasses import asdict, replace
 
 from pyswarmopt_llm.run.directory import RunDirectory
-from pyswarmopt_llm.run.result import RunResult, Trial
+from pyswarmopt_llm.run.result import CurvePoint, RunResult
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.finish import scores_of
@@ -26,15 +26,15 @@ def with_curve(
     if fitting is None or whole is None:
         return result
     shuffled = random.Random(job.config.seed).sample(fitting.items, len(fitting.items))
-    trials = []
+    points = []
     for count in parts_of(len(shuffled)):
-        trials.append(_trial(job, run, found, replace(fitting, items=shuffled[:count])))
-    passes = sum(training_passes(trial.labels) for trial in trials)
-    everything = Trial(len(shuffled), whole)
-    return replace(result, curve=[*trials, everything], passes=result.passes + passes)
+        points.append(_curve_point(job, run, found, replace(fitting, items=shuffled[:count])))
+    passes = sum(training_passes(point.labels) for point in points)
+    everything = CurvePoint(len(shuffled), whole)
+    return replace(result, curve=[*points, everything], passes=result.passes + passes)
 
 
-def _trial(job: Job, run: RunDirectory, found: Explored, fitting: Fitting) -> Trial:
+def _curve_point(job: Job, run: RunDirectory, found: Explored, fitting: Fitting) -> CurvePoint:
     """A training on fewer labels; a stored score or LoRA is reused."""
     count = len(fitting.items)
     key = f"{count} labels"
@@ -46,4 +46,4 @@ def _trial(job: Job, run: RunDirectory, found: Explored, fitting: Fitting) -> Tr
         evaluator = job.evaluator("test", found.answer_formats)
         row = replace(evaluator.row(), phase="curve", key=key)
         run.store.add("curve", key, asdict(row))
-    return Trial(count, scores_of(job.objectives, row, "test"))
+    return CurvePoint(count, scores_of(job.objectives, row, "test"))

@@ -153,6 +153,9 @@ def _chosen(request: Plan) -> Plan:
     else:
         chosen = _proposing(request)
         chosen["train"] = _training(request, why)
+    chosen["screen"] = "off"
+    if not request.with_settings(**chosen).why_no_screening:
+        chosen["screen"] = "on"
     asked = chosen.keys() & request.given.keys() - {"settings"}  # a procedure adds to these
     chosen |= {name: request.given[name] for name in asked}
     if config.combine == "auto" and objectives.combined_by == "arithmetic":
@@ -383,6 +386,8 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "quick", f"fine-tunes a model, but training {untrained}"
     if config.train == "on" and untrained:
         yield "train", untrained
+    if plan.screens and plan.why_no_screening:
+        yield "screen", plan.why_no_screening
     if config.curve and not (plan.trains and plan.test_items and not plan.objectives.written):
         yield "curve", "needs training on labels and test examples; remove it"
     if config.front:
@@ -403,7 +408,7 @@ def _unsuited(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "keep", "needs a single base model to compare with; remove it, and the metric drift"
     if plan.kind.several_models and plan.objectives.externals:
         yield "space", ": a harness task scores one model, not several; use task files"
-    needed = config.population * plan.items
+    needed = plan.started_items
     if config.budget_items is not None and config.budget_items < needed:
         why = f": the starting swarm alone needs {needed} examples"
         yield "budget_items", f"{why}; raise it, or lower `particles` or `dev`"
@@ -420,8 +425,6 @@ def why_no_training(request: Plan) -> str:
         return "works only with one score for each task; remove it"
     if not request.kind.linear:
         return f"works only with `space` delta, not with {request.kind.name}; remove it"
-    if not request.alone:
-        return "works only with one worker; remove it, or remove `workers`"
     races = config.quick or not request.objectives.written
     if races and (why := request.without_options):
         return f"needs questions whose options are scored, unlike those of {why}; remove it"

@@ -12,6 +12,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import Event, note
 from pyswarmopt_llm.run.directory import Checkpoint, RunDirectory
 from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.run.result import Dropped
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -24,6 +25,7 @@ from pyswarmopt_llm.scores.tasks import AnswerFormat
 from pyswarmopt_llm.searching.explore import Proposer, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
+from pyswarmopt_llm.searching.screening import Screened, screen
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.front import FrontProposer
@@ -37,7 +39,7 @@ class Explored:
     Attributes:
         chosen: the chosen mixture.
         value: its value in the search.
-        experts: a row for each expert.
+        experts: number of each expert that may be mixed -> its row.
         single: number of the best expert.
         answer_formats: how each task is scored.
         stop: reasons to stop, as in ``result.json``.
@@ -46,11 +48,12 @@ class Explored:
         front: positions of the candidates that no other dominates, if a front was searched for.
         rule: why the chosen one was chosen.
         searched: candidates of an earlier scorer, before rounding.
+        dropped: number of each expert that screening dropped -> why.
     """
 
     chosen: Contestant
     value: float
-    experts: Sequence[Row]
+    experts: Mapping[int, Row]
     single: int
     answer_formats: Mapping[str, AnswerFormat]
     stop: Mapping[str, Any]
@@ -59,11 +62,12 @@ class Explored:
     front: Sequence[Tensor] = ()
     rule: str = ""
     searched: int = 0
+    dropped: Mapping[int, Dropped] = field(default_factory=dict)
 
     @property
     def together(self) -> list[str]:
         """The tasks that are scored by all items together."""
-        return scored_together(self.experts[0])
+        return scored_together(next(iter(self.experts.values())))
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,10 @@ def explored(
         answer_formats: how each task is scored.
         saved: keeps a swarm's state; None: it is not kept.
     """
-    experts = _score_experts(job, scorer)
-    single = max(range(len(experts)), key=lambda number: experts[number].value)
     config = job.config
+    screened = Screened({})
+    if job.screens or not config.asynchronous:  # else no other candidate waits for them
+        screened = _score_experts(job, scorer)
     front: FrontProposer | None = None
     with ExitStack() as stack:
         proposer: Proposer
@@ -146,7 +151,7 @@ def explored(
 
             proposer = Surrogate(
                 config.method,
-                job.starts,
+                job.starts_without(screened.dropped),
                 job.pool.space.expert_names,
                 job.objectives.names,
                 job.objectives.combine,
@@ -154,14 +159,18 @@ def explored(
                 config.seed,
                 config.batch or 1,
                 config.asynchronous,
+                sorted(screened.dropped),
             )
         stop = explore(proposer, scorer, config)
         best = proposer.best()
-    remarks = [*_on_together(job, experts[0]), *proposer.remarks]
+    experts = screened.rows or _score_experts(job, scorer).rows
+    single = max(experts, key=lambda number: experts[number].value)
+    remarks = [*_on_together(job, experts[single]), *proposer.remarks]
     for text in remarks:
         job.tell(note(text))
     chosen = Contestant(best.x)
     found = Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
+    found = replace(found, dropped=screened.dropped)
     if front is not None:
         return replace(found, front=front.front(), rule=front.rule)
     return found
@@ -206,14 +215,18 @@ def choose_answer_formats(job: Job, run: RunDirectory) -> dict[str, AnswerFormat
     return answer_formats
 
 
-def _score_experts(job: Job, scorer: Scorer) -> list[Row]:
-    """A row for each expert."""
-    rows = scorer.score(list(job.pool.space.vertices()), 0)
+def _score_experts(job: Job, scorer: Scorer) -> Screened:
+    """A row for each expert, unless screening drops it."""
+    if job.screens:
+        screened = screen(job, scorer)
+    else:
+        screened = Screened(dict(enumerate(scorer.score(list(job.pool.space.vertices()), 0))))
+    rows = list(screened.rows.values())
     for name, task in job.tasks.items():
         guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
         if guesses and not beats_chance(task.dev, [row.tasks[name] for row in rows]):
             job.tell(note(f"{name}: no expert is significantly better than guessing on dev"))
-    return rows
+    return screened
 
 
 def tell_start(job: Job, run: str) -> None:

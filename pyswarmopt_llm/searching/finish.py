@@ -21,7 +21,7 @@ from pyswarmopt_llm.run.combined import combined_interval
 from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.record import Row, pack
 from pyswarmopt_llm.run.result import Model, Objective, Outcome, RunResult, Scores
-from pyswarmopt_llm.scores.by_label import errors_by_label
+from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.combine import FIRST
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks.types import SPLITS, AnswerFormat, form_of
@@ -45,30 +45,14 @@ def finish(
         trained: outcome of training.
         start: when the search began in this process, by `time.perf_counter`.
     """
-    objectives, space = job.objectives, job.pool.space
-    names = space.expert_names
     seconds = run.replayed_seconds / job.side_by_side + time.perf_counter() - start
     files = _write_best(job, run, trained.best)
     models = _models(job, run, found, trained, files)
+    replies, alarms = _shown_replies(job, files, found, models)
+    objectives = job.objectives
+    names = job.pool.space.expert_names
     lower = {name: metric.lower for name, metric in objectives.metrics.items()}
-    replies: list[dict[str, Any]] = []
-    alarms: list[str] = []
-    if objectives.writes:
-        from pyswarmopt_llm.searching.written.replies import shown_replies
-
-        replies, alarms = shown_replies(job, files, found, models)
     items = sum(row.n for row in run.rows)
-    metrics = objectives.metrics.values()
-    experts = {
-        name: Model(_nonzero(job.weights(vertex)), scores_of(objectives, row, "dev"))
-        for name, vertex, row in zip(names, space.vertices(), found.experts, strict=True)
-    }
-    tested = run.store.find_row("model test", "best")
-    by_label = {}
-    for name, task in job.tasks.items():
-        errors = tested and errors_by_label(task.test, tested.tasks[name].answers)
-        if errors:
-            by_label[name] = errors
     return RunResult(
         models=models,
         objectives=_objectives(objectives, found.answer_formats),
@@ -80,19 +64,61 @@ def finish(
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory(),
         stop=dict(found.stop),
-        judge={metric.name: metric.usage() for metric in metrics if metric.usage is not None},
+        judge=_usage(objectives),
         combine=objectives.combined_by,
-        experts=experts,
+        experts=_experts(job, found),
+        dropped={names[number]: why for number, why in found.dropped.items()},
         learnt=job.learnt,
         space=job.kind.name,
         quantize=job.config.quantize,
         expert_iteration=trained.iteration,
         front=front_of(found.scorer.rows, objectives.names, names, lower),
-        by_label=by_label,
+        by_label=_errors_by_label(job, run),
         replies=replies,
         alarms=alarms,
         notes=[*run.about.notes.values(), *found.remarks],
     )
+
+
+def _shown_replies(
+    job: Job, files: Patch, found: Explored, models: Mapping[str, Model]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Replies to show, and what is suspicious about them; none without written replies."""
+    if not job.objectives.writes:
+        return [], []
+    from pyswarmopt_llm.searching.written.replies import shown_replies
+
+    return shown_replies(job, files, found, models)
+
+
+def _usage(objectives: Objectives) -> dict[str, Any]:
+    """What each judge was asked, by metric."""
+    metrics = objectives.metrics.values()
+    return {metric.name: metric.usage() for metric in metrics if metric.usage is not None}
+
+
+def _experts(job: Job, found: Explored) -> dict[str, Model]:
+    """The experts with their scores on dev."""
+    space = job.pool.space
+    vertices = space.vertices()
+    experts = {}
+    for number, row in found.experts.items():
+        weights = _nonzero(job.weights(vertices[number]))
+        experts[space.expert_names[number]] = Model(weights, scores_of(job.objectives, row, "dev"))
+    return experts
+
+
+def _errors_by_label(job: Job, run: RunDirectory) -> dict[str, LabelErrors]:
+    """The result's errors on test by label, of each task that has labels."""
+    tested = run.store.find_row("model test", "best")
+    if tested is None:
+        return {}
+    by_label = {}
+    for name, task in job.tasks.items():
+        errors = errors_by_label(task.test, tested.tasks[name].answers)
+        if errors:
+            by_label[name] = errors
+    return by_label
 
 
 def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:

@@ -224,7 +224,7 @@ class FrontProposer(Surrogate):
         best = max(self._alone, key=lambda one: one.value)
         return [*found, *(share * torch.from_numpy(best.position) for share in STRENGTHS)]
 
-    def _harmful(self) -> list[int]:
+    def _harmful(self, numbers: Sequence[int]) -> list[int]:
         """Numbers of the experts that are harmful by every score."""
         experts = self._alone
         everyone = list(self._seen.values())
@@ -281,7 +281,7 @@ def _constant(names: Sequence[str], seen: Sequence[Candidate]) -> list[str]:
     return remarks
 
 
-class Choice(NamedTuple):
+class ChosenPoint(NamedTuple):
     """A point of a front, and why it was chosen."""
 
     number: int
@@ -294,7 +294,7 @@ def choose(
     known: Floats,
     floors: Mapping[str, float],
     lower: Sequence[str] = (),
-) -> Choice:
+) -> ChosenPoint:
     """The point with the best first score of those whose other scores are not below their floors:
     as given, else the worse of the base's and the best expert's; the point nearest to the floors if
     none meets them.
@@ -310,7 +310,7 @@ def choose(
         >>> points = np.array([[0.75, -60.0], [0.5, -30.0], [0.25, -10.0]])
         >>> base_and_expert = np.array([[0.0, -50.0], [0.5, -45.0]])
         >>> choose(["right", "tokens"], points, base_and_expert, {}, ["tokens"])
-        Choice(number=1, rule='the best right with tokens at most 50, no worse than base or best expert')
+        ChosenPoint(number=1, rule='the best right with tokens at most 50, no worse than base or best expert')
         >>> choose(["right", "tokens"], points, base_and_expert, {"tokens": -8.0}, ["tokens"]).rule
         'no point has tokens at most 8; the nearest misses tokens by 2'
     """
@@ -324,13 +324,13 @@ def choose(
         number = int(numbers[values[numbers, 0].argmax()])
         stated = bounds_text(names, limits, lower)
         whose = _whose(names, floors)
-        return Choice(number, f"the best {names[0]} with {stated}, {whose}")
+        return ChosenPoint(number, f"the best {names[0]} with {stated}, {whose}")
     wide = np.where(np.ptp(values, axis=0) > 0, np.ptp(values, axis=0), 1.0)
     short = np.maximum(limits - values, 0.0) / wide
     number = int(short.max(axis=1).argmin())
     worst = int(short[number].argmax())
     off = f"{names[worst]} by {limits[worst] - values[number, worst]:.3g}"
-    return Choice(
+    return ChosenPoint(
         number, f"no point has {bounds_text(names, limits, lower)}; the nearest misses {off}"
     )
 

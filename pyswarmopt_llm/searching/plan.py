@@ -22,6 +22,7 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_count, fold_passes, 
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.searching.halving import LEAST, LEAST_ITEMS, most_answers
 from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
@@ -131,6 +132,35 @@ class Plan:
         return next(iter(self.objectives.externals), "")
 
     @cached_property
+    def screens(self) -> bool:
+        """Whether experts that are clearly behind are dropped early."""
+        return self.config.screen == "on"
+
+    @cached_property
+    def why_no_screening(self) -> str:
+        """Why the experts cannot be screened; "" if they can."""
+        config = self.config
+        if config.method not in MODELS or config.front:
+            return "works only with candidates proposed for one score by a surrogate; remove it"
+        if not self.kind.adapters or self.objectives.externals:
+            return "needs adapters and tasks from files; remove it"
+        if len(config.experts) < LEAST:
+            return f"needs at least {LEAST} experts, got {len(config.experts)}; remove it"
+        if self.items < LEAST_ITEMS:
+            return f"needs at least {LEAST_ITEMS} dev examples, got {self.items}; remove it"
+        return ""
+
+    @cached_property
+    def started_items(self) -> int:
+        """The most dev items that the starting points are scored on."""
+        config = self.config
+        count = config.population * self.items
+        if self.screens:
+            everyone = len(config.experts) * self.items
+            count += most_answers(len(config.experts), self.objectives.items) - everyone
+        return count
+
+    @cached_property
     def evaluations(self) -> int:
         """Evaluations if only the item budget stops the search early; the draws of a grid share the
         first ones.
@@ -197,6 +227,9 @@ class Plan:
         """Part -> its most forward passes per item, in order; a backward pass counts as measured."""
         both = self.items + self.test_items
         searched = self.items * self.evaluations
+        if self.screens:
+            saved = self.config.population * self.items - self.started_items
+            searched = max(searched - saved, 0)
         for name, task in self.tasks.items():
             if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)

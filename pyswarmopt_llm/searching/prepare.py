@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Score, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.mix import make_pool
-from pyswarmopt_llm.mix.coefficients import between, starting_points
+from pyswarmopt_llm.mix.coefficients import between, starting_points, with_sums
 from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.mix.load import format_of
 from pyswarmopt_llm.run.cards import QUESTIONS, digest_of
@@ -117,6 +117,16 @@ class Job(Plan):
         if config.method in MODELS:
             return between(starts, config.population, config.seed)
         return starts
+
+    def starts_without(self, dropped: Collection[int]) -> Tensor:
+        """Starting positions of a surrogate that mixes all experts but these, by number."""
+        if not dropped:
+            return self.starts
+        config = self.config
+        vertices = self.pool.space.vertices()
+        left = [number for number in range(len(vertices)) if number not in dropped]
+        starts = with_sums(vertices[left], config.start)
+        return between(starts, config.population - len(dropped), config.seed)
 
 
 @dataclass(frozen=True, eq=False)

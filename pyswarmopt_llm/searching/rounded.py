@@ -9,7 +9,7 @@ No gradient shows this, since rounding is flat almost everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -47,9 +47,10 @@ def choose_rounded(
     job.tell(note(f"the result is scored as {job.config.quantize} holds it, at several strengths"))
     evaluator = job.evaluator("dev", found.answer_formats, rounded=True)
     stage = _Stage(job, evaluator, Scorer(run, evaluator, PHASE, job.tell), trained)
-    vertices = list(job.pool.space.vertices())
-    experts = stage.scorer.score(vertices, 0)
-    alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, experts, strict=True)]
+    vertices = [job.pool.space.vertices()[number] for number in found.experts]
+    rows = stage.scorer.score(vertices, 0)
+    experts = dict(zip(found.experts, rows, strict=True))
+    alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, rows, strict=True)]
     mixture = _best([*stage.mixtures(found.chosen.position), *alone])
     models = stage.models()
     best = mixture
@@ -74,9 +75,9 @@ def choose_rounded(
     return rounded, replace(trained, best=best, models=models)
 
 
-def _best_single(experts: Sequence[Row], before: int) -> int:
+def _best_single(experts: Mapping[int, Row], before: int) -> int:
     """The number of the best rounded expert; of equal ones the best before rounding, then the first."""
-    return max(range(len(experts)), key=lambda number: (experts[number].value, number == before))
+    return max(experts, key=lambda number: (experts[number].value, number == before))
 
 
 def _best(contestants: list[Contestant]) -> Contestant:

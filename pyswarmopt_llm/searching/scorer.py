@@ -31,6 +31,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.crew import Alone, Crew
 
 log = logging.getLogger(__name__)
+Items = Mapping[str, Sequence[int]]  # task -> numbers of its items
 # what an event tells of a row
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
@@ -70,27 +71,29 @@ class CandidateEvaluator:
         """The experts' weights at a position."""
         return list(self.space.coefficients(position).tolist())
 
-    def answer(self, position: Tensor) -> Answer:
-        """The row of a candidate, (D,), without phase, iteration and particle; or its error if the score
-        is not a number.
+    def answer(self, position: Tensor, items: Items | None = None) -> Answer:
+        """The row of a candidate, (D,), without phase, iteration and particle, on all items or only on
+        these; or its error if the score is not a number.
         """
         start = time.perf_counter()
         try:
             self.load(self.space.realise(position))
-            row = self.row()
+            row = self.row(items)
         except NotFiniteError as error:
             return error
         seconds = round(time.perf_counter() - start, 4)
         coefficients = self.coefficients(position)
         return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
 
-    def row(self) -> Row:
-        """The scores of the loaded model.
+    def row(self, items: Items | None = None) -> Row:
+        """The scores of the loaded model, on all items or only on these.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
-        scores = {name: utility(self.engine) for name, utility in self.utilities.items()}
+        scores = {}
+        for name, utility in self.utilities.items():
+            scores[name] = utility(self.engine, None if items is None else items[name])
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
@@ -106,13 +109,15 @@ class Evaluate:
 
     Attributes:
         position: (D,).
+        items: task -> numbers of the items to score; None: all.
     """
 
     position: Tensor
+    items: Items | None = None
 
     def run(self, evaluator: CandidateEvaluator) -> Answer:
         """See `CandidateEvaluator.answer`."""
-        return evaluator.answer(self.position)
+        return evaluator.answer(self.position, self.items)
 
 
 ASKED = "asked"  # in the store, of a row that was heard asynchronously
@@ -149,6 +154,7 @@ class Scorer:
         crew: evaluates instead of `evaluator`, with the same answers; None: this process.
         asynchronous: whether a loop hears answers as they come.
         asked: number of candidates that a loop has asked for.
+        part: the only items that are scored; None: all.
         item_evaluations: items scored so far.
         items: items of an evaluation, as far as known.
         seconds: seconds of all evaluations, over all workers.
@@ -160,6 +166,7 @@ class Scorer:
     listener: OnEvent = ignore
     crew: Crew | None = None
     asynchronous: bool = False
+    part: Items | None = None
 
     def __post_init__(self) -> None:
         self._crew = self.crew or Alone(self.evaluator)
@@ -212,6 +219,26 @@ class Scorer:
             self.take(position, heard, iteration, number)
         return [self._rows[key] for key in keys]
 
+    def score_part(
+        self, positions: Sequence[Tensor], numbers: Sequence[int], items: Items, phase: str
+    ) -> list[Row]:
+        """Rows of positions on some of the items, in a phase of their own; see `score`."""
+        scorer = replace(self, phase=phase, part=items, asynchronous=False)
+        rows = scorer.score(positions, 0, numbers)
+        self.item_evaluations += scorer.item_evaluations
+        self.seconds += scorer.seconds
+        return rows
+
+    def add(self, row: Row, number: int) -> Row:
+        """Take in the row of a particle that was scored in parts, and return it."""
+        row = replace(row, phase=self.phase, particle=number)
+        known = (self.phase, row.key) in self.run.store
+        if not known:
+            self.run.store.add(self.phase, row.key, asdict(row))
+        self._take_in(row, known)
+        self.items = max(self.items, sum(score.n for score in row.tasks.values()))
+        return row
+
     # ---- one position at a time, for a loop ----
 
     @property
@@ -239,7 +266,7 @@ class Scorer:
         key = position_key(position)
         self._sent[key] = position
         if (self.phase, key) not in self.run.store:
-            self._tasks[self._crew.submit(Evaluate(position))] = key
+            self._tasks[self._crew.submit(Evaluate(position, self.part))] = key
 
     def hear(self) -> tuple[str, Tensor, Heard]:
         """Key, position and answer of a candidate under way: the oldest, or the first to end."""

@@ -277,9 +277,11 @@ class Surrogate:
         at_once: candidates proposed together.
         asynchronous: whether the next candidate is proposed while others are being scored, as if they
             were known; the first one as soon as all experts and the base are.
+        dropped: numbers of the experts that `starts` lacks, because screening dropped them.
         rounds: completed rounds.
-        left_out: numbers of the experts in no proposal: those beyond the most that a model can take,
-            and those clearly worse than the base. The model ignores candidates that contain them.
+        left_out: numbers of the experts in no proposal: the dropped ones, those beyond the most that
+            a model can take, and those clearly worse than the base. The model ignores candidates that
+            contain them.
         remarks: what a user should know about the proposals.
     """
 
@@ -292,6 +294,7 @@ class Surrogate:
     seed: int = 0
     at_once: int = 1
     asynchronous: bool = False
+    dropped: Sequence[int] = ()
     left_out: Sequence[int] = field(default=(), init=False)
     remarks: list[str] = field(default_factory=list, init=False)
     rounds: int = field(default=0, init=False)
@@ -387,7 +390,8 @@ class Surrogate:
             return bool(self._waiting or self.pending)
         if self.rounds or not self.pending:
             return False
-        needed = [t for t in self.pending if t.number < len(self.experts) or not t.x.any()]
+        alone = len(self.experts) - len(self.dropped)
+        needed = [t for t in self.pending if t.number < alone or not t.x.any()]
         return bool(needed) or len(self._told) < LEAST
 
     def _candidate(self, position: Floats, row: Row) -> Candidate:
@@ -456,32 +460,34 @@ class Surrogate:
 
     def _simple(self, active: Tensor) -> list[Tensor]:
         """Candidates before the model's: the sum of the others where experts are left out."""
-        return [active] if self.left_out else []
+        return [active] if len(self.left_out) > len(self.dropped) else []
 
     @property
     def _alone(self) -> list[Candidate]:
         """The experts."""
-        return list(self._seen.values())[: len(self.experts)]
+        return list(self._seen.values())[: len(self.experts) - len(self.dropped)]
 
     def _leave_out(self) -> None:
         """Find the experts that are too many, and the harmful ones, and say so."""
-        values = [candidate.value for candidate in self._alone]
-        worse = sorted(range(len(values)), key=lambda number: -values[number])[MOST_COEFFICIENTS:]
+        numbers = [number for number in range(len(self.experts)) if number not in self.dropped]
+        values = {number: one.value for number, one in zip(numbers, self._alone, strict=True)}
+        worse = sorted(numbers, key=lambda number: -values[number])[MOST_COEFFICIENTS:]
         if worse:
             self.remarks.append(
                 f"only the best {MOST_COEFFICIENTS} of {len(values)} experts are mixed"
             )
-        found = self._harmful()
-        self.left_out = sorted({*worse, *found})
+        found = [numbers[place] for place in self._harmful(numbers)]
+        self.left_out = sorted({*self.dropped, *worse, *found})
         if found:
             names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
                 f"clearly worse than the base model, and excluded from mixtures: {names}"
             )
 
-    def _harmful(self) -> list[int]:
-        """Numbers of the harmful experts."""
-        return harmful(self._alone, list(self._seen.values()))
+    def _harmful(self, numbers: Sequence[int]) -> list[int]:
+        """Places of the harmful experts among those with these numbers."""
+        seen = [replace(one, position=one.position[numbers]) for one in self._seen.values()]
+        return harmful(seen[: len(numbers)], seen)
 
 
 def harmful(experts: Sequence[Candidate], seen: Sequence[Candidate]) -> list[int]:

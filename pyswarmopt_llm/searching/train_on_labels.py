@@ -14,8 +14,8 @@ patch's.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,16 +25,25 @@ from scipy.special import expit
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_epochs, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
+from pyswarmopt_llm.searching.crew import Crew
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 from pyswarmopt_llm.searching.surrogate import SOFTNESS, Margins
-from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
+from pyswarmopt_llm.training.fitting import (
+    Factors,
+    Fitting,
+    Meter,
+    Part,
+    not_worse,
+    packed,
+    unpacked,
+)
 
 BEHIND = 2.0  # a model trained on labels may be this many standard errors behind
 # The models trained on labels.
@@ -99,6 +108,8 @@ def train_on_labels(
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
     whole = trained_whole(values, best, job.compares_tuned)
+    if crew := found.scorer.crew:
+        fit_side_by_side(crew, [(fittings[name], fittings[name].on_all()) for name in whole])
     tuned = {}
     for name, row in rows.items():
         patch = fittings[name].whole() if name in whole else None
@@ -168,9 +179,7 @@ def _cross_fitted(
     items = job.choices(found.answer_formats)
     folds = len(starts) * fold_passes(len(items))
     meter = Meter(folds + training_passes(len(items)), job.tell)
-    evaluator = job.evaluator("dev", found.answer_formats)
     fittings = {}
-    rows = {}
     for name, position in starts.items():
         fittings[name] = Fitting(
             job.engine,
@@ -182,10 +191,64 @@ def _cross_fitted(
             fold_epochs=fold_epochs(len(items)),
             spend=meter.spend,
             at=partial(meter.at, name),
+            position=position,
         )
-        compute = partial(by_folds, fittings[name], evaluator, job.objectives.items)
+    crew = found.scorer.crew
+    if crew is not None:
+        parts = [(one, part) for one in fittings.values() for part in one.parts()]
+        fit_side_by_side(crew, parts)
+    evaluator = job.evaluator("dev", found.answer_formats)
+    rows = {}
+    for name, position in starts.items():
+        compute = partial(by_folds, fittings[name], evaluator, job.objectives.items, crew=crew)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows
+
+
+def fit_side_by_side(crew: Crew, parts: Sequence[tuple[Fitting, Part]]) -> None:
+    """Have workers train the parts that are not in their folders; each is kept as soon as it is there.
+
+    Args:
+        crew: the workers.
+        parts: each with its fitting, which has a folder and a position.
+    """
+    missing = [(fitting, part) for fitting, part in parts if not fitting.found(part)]
+    tasks = {number: fitting.task(part) for number, (fitting, part) in enumerate(missing)}
+    for number, factors in crew.each(tasks):
+        fitting, part = missing[number]
+        fitting.keep(part, factors)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreUnseen:
+    """Scores a trained model on dev items that it was not trained on: a task for a worker.
+
+    Attributes:
+        position: the mixture that was trained, (D,).
+        factors: the LoRA trained on it.
+        unseen: task -> indices of the items.
+    """
+
+    position: Tensor
+    factors: Factors
+    unseen: Mapping[str, Sequence[int]]
+
+    def run(self, evaluator: CandidateEvaluator) -> tuple[dict[str, Score], float]:
+        """See `score_unseen`."""
+        start = evaluator.space.realise(self.position)
+        model = start.with_low_rank(unpacked(self.factors))
+        return score_unseen(evaluator, model, self.unseen)
+
+
+def score_unseen(
+    evaluator: CandidateEvaluator, model: Patch, unseen: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, Score], float]:
+    """The scores of a model on these dev items of each task, and the seconds that they took."""
+    evaluator.load(model)
+    start = time.perf_counter()
+    utilities = evaluator.utilities
+    scores = {name: utilities[name](evaluator.engine, places) for name, places in unseen.items()}
+    return scores, time.perf_counter() - start
 
 
 def best_start(values: Mapping[str, Score]) -> str:
@@ -207,7 +270,11 @@ def best_start(values: Mapping[str, Score]) -> str:
 
 
 def by_folds(
-    fitting: Fitting, evaluator: CandidateEvaluator, items: Mapping[str, int], strength: float = 1.0
+    fitting: Fitting,
+    evaluator: CandidateEvaluator,
+    items: Mapping[str, int],
+    strength: float = 1.0,
+    crew: Crew | None = None,
 ) -> Row:
     """Cross-fitted scores on dev.
 
@@ -216,24 +283,56 @@ def by_folds(
         evaluator: dev evaluator.
         items: task name -> number of items.
         strength: factor of each trained model's change of the base.
+        crew: scores the models at strength 1 after they were trained; None: this process does both.
     """
-    places = [(name, index) for name, count in items.items() for index in range(count)]
     known: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}
     seconds = 0.0
-    for fold, patch in fitting.without_folds():
-        evaluator.load(patch if strength == 1.0 else patch.scaled(strength))
-        start = time.perf_counter()
-        for name, utility in evaluator.utilities.items():
-            of_task = [places[number] for number in fold if places[number][0] == name]
-            if of_task:
-                score = utility(fitting.engine, [index for _, index in of_task])
-                known |= zip(of_task, zip(score.per_item, score.margins, strict=True), strict=True)
-        seconds += time.perf_counter() - start
-    scores = {}
+    parts = [_by_task(part.unseen, items) for part in fitting.parts()]
+    if crew is None:
+        scored = _scored_here(fitting, evaluator, parts, strength)
+    else:
+        scored = crew.map(_scorings(fitting, parts))
+    for unseen, (scores, passed) in zip(parts, scored, strict=True):
+        seconds += passed
+        for name, score in scores.items():
+            outcomes = zip(score.per_item, score.margins, strict=True)
+            known |= zip(((name, index) for index in unseen[name]), outcomes, strict=True)
+    totals = {}
     for name, count in items.items():
         values, margins = zip(*(known[name, index] for index in range(count)), strict=True)
-        scores[name] = replace(score_of(values), margins=margins)
-    return Row.of(scores, evaluator.combine(list(scores.values())), seconds)
+        totals[name] = replace(score_of(values), margins=margins)
+    return Row.of(totals, evaluator.combine(list(totals.values())), seconds)
+
+
+def _by_task(fold: Sequence[int], items: Mapping[str, int]) -> dict[str, list[int]]:
+    """The indices of a fold's items in each task that has some, of indices that count all tasks' items."""
+    places = [(name, index) for name, count in items.items() for index in range(count)]
+    found: dict[str, list[int]] = {}
+    for number in fold:
+        name, index = places[number]
+        found.setdefault(name, []).append(index)
+    return found
+
+
+def _scored_here(
+    fitting: Fitting,
+    evaluator: CandidateEvaluator,
+    parts: Sequence[Mapping[str, Sequence[int]]],
+    strength: float,
+) -> Iterator[tuple[dict[str, Score], float]]:
+    """What this process scores, each model after its training."""
+    for unseen, (_, model) in zip(parts, fitting.without_folds(), strict=True):
+        strong = model if strength == 1.0 else model.scaled(strength)
+        yield score_unseen(evaluator, strong, unseen)
+
+
+def _scorings(
+    fitting: Fitting, parts: Sequence[Mapping[str, Sequence[int]]]
+) -> Iterator[ScoreUnseen]:
+    """The models of a fitting's folds to be scored by workers."""
+    for part, unseen in zip(fitting.parts(), parts, strict=True):
+        position = fitting.task(part).position
+        yield ScoreUnseen(position, packed(fitting.change(part)), unseen)
 
 
 def announce(job: Job, starts: Iterable[str]) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
@@ -17,6 +23,8 @@ from pyswarmopt_llm.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA trained on all items
 
+# what a process tells another of a LoRA: parameter of the base -> b and a of its `LowRank`
+Factors = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 Spend = Callable[[float], None]  # called with the forward passes per item just made
 At = Callable[[str], None]  # called with what is being done, in words
 
@@ -45,6 +53,75 @@ class Meter:
         self.tell(Event("fitting", {"model": model, "part": part}))
 
 
+def packed(change: Mapping[str, LowRank]) -> Factors:
+    """A LoRA as arrays, which need no shared memory on their way to another process.
+
+    Example:
+        >>> packed({"w": LowRank(b=torch.ones(2, 1), a=torch.zeros(1, 1))})["w"][0].tolist()
+        [[1.0], [1.0]]
+    """
+    return {name: (one.b.numpy(), one.a.numpy()) for name, one in change.items()}
+
+
+def unpacked(factors: Factors) -> dict[str, LowRank]:
+    """The inverse of `packed`."""
+    return {
+        name: LowRank(b=torch.from_numpy(b), a=torch.from_numpy(a))
+        for name, (b, a) in factors.items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Trains a LoRA on top of a mixture: a task for a worker, see `fit`.
+
+    Attributes:
+        position: the mixture, (D,).
+        items: training items.
+        pattern: an expert; the LoRA has its modules, rank and scale.
+        seed: seed of the initial LoRA and the order.
+        epochs: number of epochs.
+    """
+
+    position: Tensor
+    items: Sequence[Choices]
+    pattern: AdapterInfo
+    seed: int
+    epochs: int
+
+    def run(self, evaluator: Any) -> Factors:
+        """The trained LoRA, by a worker's `CandidateEvaluator`."""
+        start = evaluator.space.realise(self.position)
+        change = fit(
+            evaluator.engine, start, self.items, self.pattern, self.seed, epochs=self.epochs
+        )
+        return packed(change.low_rank)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training of a `Fitting`.
+
+    Attributes:
+        name: name of its folder.
+        items: items to train on.
+        epochs: number of epochs.
+        words: which items these are, in words.
+        unseen: indices of the items that are left out, ascending.
+    """
+
+    name: str
+    items: Sequence[Choices]
+    epochs: int
+    words: str
+    unseen: Sequence[int] = ()
+
+    @property
+    def passes(self) -> float:
+        """Forward passes per item."""
+        return self.epochs * PASSES * len(self.items)
+
+
 @dataclass
 class Fitting:
     """Fits a LoRA to all items, and one without each cross-validation fold, from the same start.
@@ -61,6 +138,7 @@ class Fitting:
         identities: identity of each item, see `folds`.
         spend: called with the passes of each epoch, those found in `folder` included.
         at: called with fold and step, such as ``fold 2 of 5, step 3 of 12``.
+        position: the mixture that `start` is, (D,); only workers need it.
     """
 
     engine: Engine
@@ -73,45 +151,101 @@ class Fitting:
     identities: Sequence[Hashable] | None = None
     spend: Spend = lambda passes: None
     at: At = lambda part: None
+    position: Tensor | None = None
+    _counted: set[str] = field(default_factory=set, init=False)  # parts whose passes are spent
+
+    def parts(self) -> list[Part]:
+        """The training without each fold; none if there are no folds."""
+        if not self.fold_epochs:
+            return []
+        parts = []
+        found = folds(self.items, self.seed, self.identities)
+        for number, fold in enumerate(found, start=1):
+            held_out = set(fold)
+            rest = [item for index, item in enumerate(self.items) if index not in held_out]
+            words = f"fold {number} of {len(found)}"
+            parts.append(Part(f"without-{number}", rest, self.fold_epochs, words, fold))
+        return parts
+
+    def on_all(self) -> Part:
+        """The training on all items."""
+        return Part(ALL, self.items, EPOCHS, "all examples")
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
         """The indices of each fold's items, and the model trained without them; nothing if
         there are no folds.
         """
-        if not self.fold_epochs:
-            return
-        parts = folds(self.items, self.seed, self.identities)
-        for number, fold in enumerate(parts, start=1):
-            held_out = set(fold)
-            rest = [item for index, item in enumerate(self.items) if index not in held_out]
-            part = f"fold {number} of {len(parts)}"
-            patch = self._fitted(f"without-{number}", rest, self.fold_epochs, part)
-            self.at(f"{part}, scoring")
-            yield fold, patch
+        for part in self.parts():
+            patch = self._fitted(part)
+            self.at(f"{part.words}, scoring")
+            yield [*part.unseen], patch
 
     def whole(self) -> Patch:
         """The model trained on all items."""
-        return self._fitted(ALL, self.items, EPOCHS, "all examples")
+        return self._fitted(self.on_all())
 
-    def _fitted(self, name: str, items: Sequence[Choices], epochs: int, part: str) -> Patch:
-        """The model after training on items; `part`: which items these are, in words."""
-        folder = self.folder and self.folder / name
+    def task(self, part: Part) -> Fit:
+        """A part as a task for a worker.
+
+        Raises:
+            ValueError: the position of the start is unknown.
+        """
+        if self.position is None:
+            raise ValueError("a worker needs the position of the start; give `position`")
+        return Fit(self.position, part.items, self.pattern, self.seed, part.epochs)
+
+    def found(self, part: Part) -> bool:
+        """Whether a part is in the folder; if so, its passes are spent."""
+        folder = self.folder and self.folder / part.name
+        if not (folder and folder.exists()):
+            return False
+        if part.name not in self._counted:
+            self._counted.add(part.name)
+            self.at(f"{part.words}, already trained")
+            self.spend(part.passes)
+        return True
+
+    def keep(self, part: Part, factors: Factors) -> None:
+        """Write a part that a worker has trained into the folder, and spend its passes.
+
+        Raises:
+            ValueError: there is no folder.
+        """
+        if self.folder is None:
+            raise ValueError("nothing is kept without a folder; give `folder`")
+        save_patch(Patch(unpacked(factors)), [self.pattern], self.folder / part.name)
+        self._counted.add(part.name)
+        self.at(f"{part.words}, trained")
+        self.spend(part.passes)
+
+    def change(self, part: Part) -> dict[str, LowRank]:
+        """The LoRA of a part that is in the folder.
+
+        Raises:
+            ValueError: there is no folder.
+        """
+        if self.folder is None:
+            raise ValueError("nothing is kept without a folder; give `folder`")
+        return load_factors(read_adapter(self.folder / part.name))
+
+    def _fitted(self, part: Part) -> Patch:
+        """The model after a training, which is in the folder afterwards, if there is one."""
 
         def spend(*_: object) -> None:
-            self.spend(PASSES * len(items))
+            self.spend(PASSES * len(part.items))
 
         def at(step: int, steps: int) -> None:
-            self.at(f"{part}, step {step} of {steps}")
+            self.at(f"{part.words}, step {step} of {steps}")
 
-        if folder and folder.exists():
-            self.at(f"{part}, already trained")
-            self.spend(epochs * PASSES * len(items))
-        else:
-            change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs, at)
-            if not folder:
+        if not self.found(part):
+            change = fit(
+                self.engine, self.start, part.items, self.pattern, self.seed, spend, part.epochs, at
+            )
+            self._counted.add(part.name)
+            if self.folder is None:
                 return self.start.with_low_rank(change.low_rank)
-            save_patch(change, [self.pattern], folder)
-        return self.start.with_low_rank(load_factors(read_adapter(folder)))
+            save_patch(change, [self.pattern], self.folder / part.name)
+        return self.start.with_low_rank(self.change(part))
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:

@@ -19,6 +19,10 @@ CONTROLS = {
     "uniform": "uniform average",
     "finetune-once": "fine-tuned base model",
     "finetune-best-once": "fine-tuned best adapter",
+    "by-name": "adapter by its name",
+    "one-strength": "best adapter at one strength",
+    "in-prompt": "eight examples in the prompt",
+    "lorahub": "LoraHub",
 }
 SEARCH = "search"
 METHODS = {
@@ -28,21 +32,47 @@ METHODS = {
     SEARCH: "search (returns one of them)",
 }
 TASKS = {"desks": "demo's task"}
+SMALL = "smollm2-135m"  # the base of lines that name none
+BASES = {
+    SMALL: "SmolLM2 135M",
+    "gemma3-270m": "Gemma 3 270M",
+    "qwen2.5-coder-0.5b": "Qwen2.5-Coder 0.5B",
+}
 DRAWS = 4000  # of the bootstrap
 FEW = 3  # draws below which a cell has no interval and is not shown on README
 
 Draws = list[npt.NDArray[np.float64]]  # 1 or 0 for each test item, an array for each draw
+Key = tuple[str, str, int]  # base, task, labels
 
 
 @cache
-def cells() -> dict[tuple[str, int], dict[str, Draws]]:
-    """(Task, labels) -> method -> its draws."""
-    found: dict[tuple[str, int], dict[str, Draws]] = {}
+def cells() -> dict[Key, dict[str, Draws]]:
+    """(Base, task, labels) -> method -> its draws, in the same order for each; a method that lacks a
+    draw is left out.
+    """
+    found: dict[Key, dict[str, dict[int, npt.NDArray[np.float64]]]] = {}
     for text in EVIDENCE.read_text(encoding="utf-8").splitlines():
-        line: Mapping[str, Any] = json.loads(text)
-        methods = found.setdefault((line["task"], line["labels"]), {})
-        methods.setdefault(line["method"], []).append(np.array(list(line["test"]), dtype=float))
-    return dict(sorted(found.items()))
+        line: Mapping[str, Any] = {"base": SMALL, **json.loads(text)}
+        methods = found.setdefault((line["base"], line["task"], line["labels"]), {})
+        right = np.array(list(line["test"]), dtype=float)
+        methods.setdefault(line["method"], {})[line["draw"]] = right
+    return {key: _complete(found[key]) for key in sorted(found, key=_order)}
+
+
+def _order(key: Key) -> tuple[int, bool, str, int]:
+    """Bases as in `BASES`, the demo's task first, few labels first."""
+    base, task, labels = key
+    return list(BASES).index(base), task not in TASKS, task, labels
+
+
+def _complete(methods: Mapping[str, Mapping[int, Any]]) -> dict[str, Draws]:
+    """Method -> its draws, of the methods that have all."""
+    draws = sorted(methods[SEARCH])
+    return {
+        name: [rows[draw] for draw in draws]
+        for name, rows in methods.items()
+        if {*draws} <= {*rows}
+    }
 
 
 def mean(draws: Draws) -> float:
@@ -52,7 +82,7 @@ def mean(draws: Draws) -> float:
 
 def best_control(cell: Mapping[str, Draws]) -> str:
     """The control with the highest accuracy."""
-    return max(CONTROLS, key=lambda method: mean(cell[method]))
+    return max((name for name in CONTROLS if name in cell), key=lambda method: mean(cell[method]))
 
 
 def difference(ours: Draws, theirs: Draws) -> str:
@@ -71,21 +101,39 @@ def difference(ours: Draws, theirs: Draws) -> str:
 
 
 def few_labels() -> str:
-    """All cells, all methods."""
-    head = ["test score", "draws", *METHODS.values(), "search - best control (points)"]
+    """All cells, all methods: a column for each cell."""
+    head = ["test score", *(label(key) for key in cells())]
     return markdown(head, _rows())
 
 
+def label(key: Key) -> str:
+    """A cell in words."""
+    base, task, labels = key
+    draws = len(cells()[key][SEARCH])
+    count = f"{draws} draws" if draws > 1 else "1 draw"
+    return f"{BASES[base]}, {TASKS.get(task, task)}, {labels} labels, {count}"
+
+
 def _rows() -> Iterator[Sequence[str]]:
-    for (task, labels), cell in cells().items():
-        control = best_control(cell)
-        draws = len(cell[SEARCH])
-        figures = [f"{mean(cell[method]):.3f}" for method in METHODS]
-        lead = f"{100 * (mean(cell[SEARCH]) - mean(cell[control])):+.1f}"
-        if draws >= FEW:
-            lead = difference(cell[SEARCH], cell[control])
-        over = f"{lead} over the {CONTROLS[control]}"
-        yield [f"{TASKS.get(task, task)}, {labels} labels", str(draws), *figures, over]
+    for method, name in METHODS.items():
+        scores = (
+            f"{mean(cell[method]):.3f}" if method in cell else "" for cell in cells().values()
+        )
+        yield [name, *scores]
+    yield ["best control", *(CONTROLS[best_control(cell)] for cell in cells().values())]
+    yield [
+        "search - best control (points)",
+        *(lead(cell, best_control(cell)) for cell in cells().values()),
+    ]
+    tuned = "finetune-best-once"
+    yield ["search - fine-tuned best adapter", *(lead(cell, tuned) for cell in cells().values())]
+
+
+def lead(cell: Mapping[str, Draws], control: str) -> str:
+    """The search minus a control, with an interval if there are enough draws."""
+    if len(cell[SEARCH]) < FEW:
+        return f"{100 * (mean(cell[SEARCH]) - mean(cell[control])):+.1f}"
+    return difference(cell[SEARCH], cell[control])
 
 
 def few_labels_short() -> str:
@@ -95,13 +143,12 @@ def few_labels_short() -> str:
 
 
 def _short_rows() -> Iterator[Sequence[str]]:
-    for (task, labels), cell in cells().items():
-        draws = len(cell[SEARCH])
-        if draws < FEW:
+    for key, cell in cells().items():
+        if len(cell[SEARCH]) < FEW:
             continue
         control = best_control(cell)
         yield [
-            f"{TASKS.get(task, task)}, {labels} labels, {draws} draws",
+            label(key),
             f"{mean(cell['best-single']):.3f}",
             f"{mean(cell[control]):.3f}, {CONTROLS[control]}",
             f"{mean(cell[SEARCH]):.3f}",

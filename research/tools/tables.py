@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -101,6 +101,62 @@ def does_it_help() -> str:
     ]
     head = ["test score", "best adapter", "best baseline", "search", "search - baseline (points)"]
     return markdown(head, rows)
+
+
+NOTES = "../../research/notes"  # from docs/how-to
+
+
+def worth_it() -> str:
+    """From what one has to one command: the table of docs/how-to/worth-it.md."""
+    head = "| you have | do this | measured, search minus the best alternative, in points |"
+    rows = [head, "|---|---|---|"]
+    rows += [f"| {' | '.join(row)} |" for row in (*_by_labels(), *_by_scores(), *_by_file())]
+    return "\n".join(rows)
+
+
+def _by_labels() -> Iterator[tuple[str, str, str]]:
+    """Rows on labels."""
+    few = few_tables.cells()[few_tables.SMALL, "desks", 32]
+    lead = few_tables.lead(few, few_tables.best_control(few))
+    told = f"{lead} with 32 labels on the demo's task ([few labels]({NOTES}/few-labels.md))"
+    yield "16 to 100 labels; adapters that know different parts of the task", "`search`", told
+    real = points(outcomes("present"), SEARCH, EXPERT, HELD_OUT)
+    told = f"{real} on four real tasks, 200 labels ([results](../explanation/results.md))"
+    yield "labels, and an adapter made for the task", "`search --quick`", told
+    demo = points(outcomes("demo"), SEARCH, EXPERT, ("five-desks",))
+    told = f"{demo} on the demo's task, 100 labels ([demo]({NOTES}/demo.md))"
+    yield "more than 100 labels", "`search --quick`", told
+    union = trial_tables.beside_strongest("choices")[-1]
+    told = f"{union} beside one adapter trained on all data, synthetic ([trial]({NOTES}/trial.md))"
+    yield "the adapters' training data", "`train-expert` on all of it", told
+
+
+def _by_scores() -> Iterator[tuple[str, str, str]]:
+    """Rows on scores without labels."""
+    forms = outcomes("structured-fields")
+    never = points(forms, "trained", "expert-iteration-best-single", ("visits", "loans"))
+    where = f"[written answers]({NOTES}/written-answers.md)"
+    told = f"{never} beside the best adapter, trained on its own replies ({where})"
+    yield "a program or metric; the base model scores near 0", "`search --metric`", told
+    style = points(outcomes("house-style"), "trained", "expert-iteration-base", ("house-style",))
+    told = f"{style} beside the base model, trained on its own replies ({where})"
+    yield "a program or metric; the base model sometimes succeeds", "`search --metric`", told
+    told = f"the rating rises while facts fall ([rewards]({NOTES}/rewards.md)); read the replies"
+    yield "a judge or a reward model", "`search --metric`", told
+
+
+def _by_file() -> Iterator[tuple[str, str, str]]:
+    """Rows on what is made, and on what a search cannot do."""
+    yield (
+        "two scores, such as correct and short",
+        "`search --front`",
+        "choose from a front ([fronts](fronts.md))",
+    )
+    told = f"most of what rounding takes is won back ([quantised]({NOTES}/quantised.md))"
+    yield "a file of four bits to ship", "`search --quantize q4_1`", told
+    told = f"see [the note]({NOTES}/mixtures-of-predictions.md)"
+    yield "models of different architectures", "`search --space token`", told
+    yield "no adapter that knows the task", "`train-expert`", "a mixture adds no knowledge"
 
 
 # had more prompts, or are the search's own
@@ -249,6 +305,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "demo-verdict": demo_verdict,
     "does-it-help": does_it_help,
+    "worth-it": worth_it,
     "real-tasks": real_tasks,
     "differences": differences,
     "budget-short": budget_short,

@@ -46,6 +46,7 @@ CHOSEN: dict[str, Json] = {
     "quantize": {"quantize": "q4_0"},
     "drop_k": {"drop_k": 0.9},
     "batch": {"batch": 2},
+    "screen": {"screen": "on"},
     "asynchronous": {"asynchronous": True},
 }
 WRITTEN: dict[str, Json] = {

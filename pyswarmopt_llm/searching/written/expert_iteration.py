@@ -44,9 +44,10 @@ from pyswarmopt_llm.run.record import TRAINED, Row, Store
 from pyswarmopt_llm.scores.choices import EPOCHS, Choices, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.crew import Crew
 from pyswarmopt_llm.searching.find import Explored, Trained
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.train_on_labels import BASE, announce
+from pyswarmopt_llm.searching.train_on_labels import BASE, announce, fit_side_by_side
 from pyswarmopt_llm.searching.written.reply_log import Replies, ReplyLog, ReplyWriter, best_replies
 from pyswarmopt_llm.searching.written.samples import BARE, ROUNDS, TEACHERS, samples_of
 from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
@@ -66,7 +67,8 @@ def train_on_replies(job: Job, run: RunDirectory, found: Explored) -> Trained:
     announce(job, starts)
     (before,) = found.scorer.score([mixture], 0)
     teachers = {START: complementary(found.scorer.rows, before, job.objectives.names)}
-    iteration = ExpertIteration(job, found.answer_formats, run.store, folder)
+    crew = found.scorer.crew
+    iteration = ExpertIteration(job, found.answer_formats, run.store, folder, crew=crew)
     rounds = {}
     rows = {}
     trained = {}
@@ -118,6 +120,7 @@ class ExpertIteration:
         store: keeps replies and their scores.
         folder: keeps the LoRAs of each round, see `Round`.
         samples: replies to a prompt in a round; None: see `samples_of`.
+        crew: trains the LoRAs of a round side by side; None: this process does it.
 
     Attributes:
         dev: replies to dev prompts, which measure models.
@@ -132,8 +135,10 @@ class ExpertIteration:
         store: Store,
         folder: Path,
         samples: int | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self._job = job
+        self._crew = crew
         self._folder = folder
 
         def log_of(split: str, what: str) -> ReplyLog:
@@ -182,7 +187,7 @@ class ExpertIteration:
             if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:
                 tell(note(f"{found}, too few to train on"))
                 break
-            model = self._trained(name, first.patch, items)
+            model = self._trained(name, position, items)
             before = rounds[-1]
             after = self.measured(model)
             rounds.append(after)
@@ -207,13 +212,13 @@ class ExpertIteration:
             count *= BARE
         return replies + self.log.samples(latest.model, range(1, count + 1))
 
-    def _trained(self, name: str, start: Patch, items: Mapping[int, Choices]) -> ReplyWriter:
+    def _trained(self, name: str, position: Tensor, items: Mapping[int, Choices]) -> ReplyWriter:
         """A new LoRA on a start, trained on these items by prompt number."""
         numbers = list(items)
         self._folder.mkdir(exist_ok=True)
         fitting = Fitting(
             self._job.engine,
-            start,
+            self._job.pool.space.realise(position),
             list(items.values()),
             pattern=self._job.pool.experts[0],
             seed=self._job.config.seed,
@@ -222,7 +227,11 @@ class ExpertIteration:
             identities=[self.log.prompts[number] for number in numbers],
             spend=self._meter.spend,
             at=partial(self._meter.at, name),
+            position=position,
         )
+        if self._crew is not None:
+            parts = [*fitting.parts(), fitting.on_all()]
+            fit_side_by_side(self._crew, [(fitting, part) for part in parts])
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         return ReplyWriter(name, fitting.whole(), unseen)
 

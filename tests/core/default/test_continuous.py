@@ -25,7 +25,7 @@ from pyswarmopt.default.continuous import DefaultSearch
 from pyswarmopt.default.descent import LimitedMemory, QuasiNewton
 from pyswarmopt.default.phases import BATCH, Run
 from pyswarmopt.default.regression import RegressionDescent
-from pyswarmopt.default.ring import Ring
+from pyswarmopt.default.ring import RingRun
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -111,7 +111,7 @@ def test_where_doing_nothing_is_best_nearby_the_swarm_comes_before_gradients():
     ],
 )
 def test_costs_that_flatten_outwards_are_told_from_convex_ones(fun, flattens):
-    ring = run(Ring(np.full(120, 0.5)), lambda x: fun(x - 0.5))
+    ring = run(RingRun(np.full(120, 0.5)), lambda x: fun(x - 0.5))
     assert (ring.flattens, ring.spent) == (flattens, 17)
 
 

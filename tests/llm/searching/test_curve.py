@@ -15,7 +15,7 @@ from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.report.curve import curve_note
-from pyswarmopt_llm.run.result import Outcome, RunResult, Scores, Trial
+from pyswarmopt_llm.run.result import CurvePoint, Outcome, RunResult, Scores
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.training.trainer import fit
@@ -84,7 +84,8 @@ def test_a_curve_is_refused_without_what_it_needs(
 def test_a_curve_is_told_in_one_of_three_words(right: tuple[int, ...], word: str) -> None:
     """Of 100 test items, the first ones right."""
     trials = [
-        Trial(labels, scores(count)) for labels, count in zip((25, 50, 100), right, strict=True)
+        CurvePoint(labels, scores(count))
+        for labels, count in zip((25, 50, 100), right, strict=True)
     ]
     text = curve_note(replace(result(), curve=trials))
     assert text.endswith(f"; {word}.") and f"25 labels 0.{right[0]}0 [0." in text

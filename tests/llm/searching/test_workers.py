@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_helpers import history
+from search_helpers import MakeSearch, ends_as, history, stopped
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scorer import Evaluate
 from pyswarmopt_llm.searching.workers import Worker
@@ -35,6 +36,24 @@ def test_two_find_the_same_with_drops_and_after_a_death(fragile: SearchConfig, h
     plan(fragile, {})
     resume("war", allowed=fragile.metrics)
     same_end("war", "peace")
+
+
+def test_two_train_what_one_trains_and_what_is_trained_stays(
+    words_search: MakeSearch, tmp_path: Path
+) -> None:
+    config = words_search(8, 12, space="delta", train="on", dtype="float32")
+    search(replace(config, out=str(tmp_path / "one")))
+    run = stopped(replace(config, out=str(tmp_path / "two"), workers="2"), 3, "training")
+    kept = {path: path.stat().st_mtime_ns for path in run.glob("trained/*/*/*.safetensors")}
+    assert len(kept) == 3
+    events = list[Event]()
+    resume(run, events.append)
+    shares = [event.data["share"] for event in events if event.kind == "training"]
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    ends_as(run, tmp_path / "one")
+    assert shares == sorted(shares)
+    for path in run.glob("trained/*/*/*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "one" / path.relative_to(run)).read_bytes()
 
 
 @pytest.mark.parametrize("batch", [None, 2])
