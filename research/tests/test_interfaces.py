@@ -124,7 +124,7 @@ def task(calls: int, objectives: int = 1) -> Any:
 
 def test_carps_runs_the_search() -> None:
     given = task(60)
-    optimizer = loaded("carps/pyswarmopt.py").PySwarmOptOptimizer(given, seed=0)
+    optimizer = loaded("carps/pyswarmopt_carps.py").PySwarmOptOptimizer(given, seed=0)
     info, value = optimizer.run()
     assert value.cost < 0.3
     assert dict(info.config)["kind"] == "sgd"
@@ -133,7 +133,7 @@ def test_carps_runs_the_search() -> None:
 
 def test_carps_gets_a_front() -> None:
     given = task(30, objectives=2)
-    optimizer = loaded("carps/pyswarmopt.py").PySwarmOptOptimizer(given, seed=0)
+    optimizer = loaded("carps/pyswarmopt_carps.py").PySwarmOptOptimizer(given, seed=0)
     front = np.array([value.cost for _, value in optimizer.run()])
     front = front[front[:, 0].argsort()]
     assert (np.diff(front[:, 1]) <= 0).all()

@@ -317,6 +317,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "quantised": quantised_tables.quantised,
+    "quantised-served": quantised_tables.served,
+    "quantised-forecast": quantised_tables.forecast,
     "quantised-shipped": quantised_tables.shipped,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
