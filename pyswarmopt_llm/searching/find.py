@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -135,32 +135,8 @@ def explored(
     screened = Screened({})
     if job.screens or not config.asynchronous:  # else no other candidate waits for them
         screened = _score_experts(job, scorer)
-    front: FrontProposer | None = None
     with ExitStack() as stack:
-        proposer: Proposer
-        if config.front:
-            from pyswarmopt_llm.searching.front import front_proposer
-
-            proposer = front = front_proposer(job)
-        elif config.method == "swarm":
-            from pyswarmopt_llm.searching.swarm import swarm_proposer
-
-            proposer = swarm_proposer(job, saved, stack)
-        else:
-            from pyswarmopt_llm.searching.surrogate import Surrogate
-
-            proposer = Surrogate(
-                config.method,
-                job.starts_without(screened.dropped),
-                job.pool.space.expert_names,
-                job.objectives.names,
-                job.objectives.combine,
-                config.proposals or 0,
-                config.seed,
-                config.batch or 1,
-                config.asynchronous,
-                sorted(screened.dropped),
-            )
+        proposer = _make_proposer(job, saved, stack, screened)
         stop = explore(proposer, scorer, config)
         best = proposer.best()
     experts = screened.rows or _score_experts(job, scorer).rows
@@ -171,9 +147,39 @@ def explored(
     chosen = Contestant(best.x)
     found = Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
     found = replace(found, dropped=screened.dropped)
-    if front is not None:
+    if config.front:
+        front = cast("FrontProposer", proposer)
         return replace(found, front=front.front(), rule=front.rule)
     return found
+
+
+def _make_proposer(
+    job: Job, saved: Checkpoint | None, stack: ExitStack, screened: Screened
+) -> Proposer:
+    """What proposes the candidates: for a front, by the paper's swarm, or by a model of the scores."""
+    config = job.config
+    if config.front:
+        from pyswarmopt_llm.searching.front import front_proposer
+
+        return front_proposer(job)
+    if config.method == "swarm":
+        from pyswarmopt_llm.searching.swarm import swarm_proposer
+
+        return swarm_proposer(job, saved, stack)
+    from pyswarmopt_llm.searching.surrogate import Surrogate
+
+    return Surrogate(
+        method=config.method,
+        starts=job.starts_without(screened.dropped),
+        experts=job.pool.space.expert_names,
+        tasks=job.objectives.names,
+        combine=job.objectives.combine,
+        most=config.proposals or 0,
+        seed=config.seed,
+        at_once=config.batch or 1,
+        asynchronous=config.asynchronous,
+        dropped=sorted(screened.dropped),
+    )
 
 
 def scored_together(row: Row) -> list[str]:
