@@ -66,3 +66,11 @@ def test_losses_are_in_points_and_of_the_gain_and_ranked_by_the_slope() -> None:
     assert tables.rank_correlation(lost, "share") == pytest.approx(1)
     nothing = tables.losses([{**line, "items": "1111100000"} for line in lines])
     assert [one["share"] for one in nothing] == [None, None]
+
+
+def test_a_server_is_compared_choice_by_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = {"run": "a", "file": "few", "right": [0, 1, 2], "ours": [0, 1, 1], "theirs": [0, 2, 2]}
+    line |= {"lead": [1.0, 0.25, 0.5], "furthest": 0.125}
+    monkeypatch.setattr(tables, "lines", lambda name: [line])
+    row = tables.served().splitlines()[-1]
+    assert row == "| a | few | 1 of 3 | 2 | 2 | 0.1250 | 0.500 |"

@@ -125,3 +125,23 @@ def _means(of_format: list[Line]) -> list[str]:
     slope = fmean(line["slope"] for line in of_format)
     points = fmean(line["points"] for line in of_format)
     return [str(len(of_format)), f"{slope:.2f}", f"{points:.1f}", f"{fmean(shares):.2f}"]
+
+
+# A server
+
+
+def served() -> str:
+    """A row for each file: prompts with the same choice as ours, right answers, and how far apart."""
+    table = []
+    for line in lines("llama-cpp"):
+        choices = list(zip(line["right"], line["ours"], line["theirs"], line["lead"], strict=True))
+        same = sum(ours == theirs for _, ours, theirs, _ in choices)
+        own = sum(right == ours for right, ours, _, _ in choices)
+        its = sum(right == theirs for right, _, theirs, _ in choices)
+        apart = [lead for _, ours, theirs, lead in choices if ours != theirs]
+        widest = f"{max(apart):.3f}" if apart else "-"
+        files = [line["run"], line["file"]]
+        counts = [f"{same} of {len(choices)}", str(own), str(its)]
+        table.append([*files, *counts, f"{line['furthest']:.4f}", widest])
+    head = ["run", "file", "same choice", "we are right", "llama.cpp is right"]
+    return markdown([*head, "furthest log-probability", "our lead where choices differ"], table)

@@ -21,6 +21,7 @@ import cluster_tables
 import few_tables
 import numpy as np
 import quantised_tables
+import regime_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -120,7 +121,7 @@ def _by_labels() -> Iterator[tuple[str, str, str]]:
     few = few_tables.cells()[few_tables.SMALL, "desks", 32]
     lead = few_tables.lead(few, few_tables.best_control(few))
     told = f"{lead} with 32 labels on the demo's task ([few labels]({NOTES}/few-labels.md))"
-    yield "16 to 100 labels; adapters that know different parts of the task", "`search`", told
+    yield "24 to 100 labels; adapters that know different parts of the task", "`search`", told
     real = points(outcomes("present"), SEARCH, EXPERT, HELD_OUT)
     told = f"{real} on four real tasks, 200 labels ([results](../explanation/results.md))"
     yield "labels, and an adapter made for the task", "`search --quick`", told
@@ -317,6 +318,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "quantised": quantised_tables.quantised,
+    "quantised-served": quantised_tables.served,
+    "quantised-forecast": quantised_tables.forecast,
     "quantised-shipped": quantised_tables.shipped,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
@@ -326,6 +329,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **trial_tables.TABLES,
     **cluster_tables.TABLES,
     **few_tables.TABLES,
+    **regime_tables.TABLES,
 }
 
 
