@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
 
+import cluster_tables
 import few_tables
 import numpy as np
 import quantised_tables
@@ -326,6 +327,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     **trial_tables.TABLES,
+    **cluster_tables.TABLES,
     **few_tables.TABLES,
     **regime_tables.TABLES,
 }
