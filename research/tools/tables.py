@@ -154,9 +154,10 @@ def _by_file() -> Iterator[tuple[str, str, str]]:
         "`search --front`",
         "choose from a front ([fronts](fronts.md))",
     )
-    told = f"most of what rounding takes is won back ([quantised]({NOTES}/quantised.md))"
+    told = f"{quantised_tables.won_back()} ([quantised]({NOTES}/quantised.md))"
     yield "a file of four bits to ship", "`search --quantize q4_1`", told
-    told = f"see [the note]({NOTES}/mixtures-of-predictions.md)"
+    where = f"[mixtures of predictions]({NOTES}/mixtures-of-predictions.md)"
+    told = f"{regime_tables.beside_best_member()} beside the best of three real models ({where})"
     yield "models of different architectures", "`search --space token`", told
     yield "no adapter that knows the task", "`train-expert`", "a mixture adds no knowledge"
 
