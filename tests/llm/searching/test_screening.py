@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.run.directory import RunJournal
+from pyswarmopt_llm.searching.crew import Crew
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.halving import leaving, most_answers, rounds
 from pyswarmopt_llm.searching.prepare import Job
@@ -136,6 +138,39 @@ def test_a_resumed_screening_drops_the_same_and_asks_only_what_is_missing(tmp_pa
         }
         known = sum(json.loads(row)["n"] for row in rows[:kept])
         assert again.answered == table.answered - known
+
+
+class Backwards(Crew):
+    """Workers of whom the last one answers first."""
+
+    size = 8
+
+    def __init__(self, evaluator: CandidateEvaluator) -> None:
+        self._evaluator = evaluator
+        self._tasks: list[Any] = []
+        self._submitted = 0
+
+    def submit(self, task: Any) -> int:
+        self._tasks.append((self._submitted, task))
+        self._submitted += 1
+        return self._submitted - 1
+
+    def hear(self) -> tuple[int, Any]:
+        number, task = self._tasks.pop()
+        return number, task.run(self._evaluator)
+
+
+def test_the_order_in_which_workers_answer_changes_nothing(tmp_path: Path) -> None:
+    accuracies = [0.9, *[0.5] * 69]
+    job, table = prepared(tmp_path, len(accuracies)), Table(answers(accuracies))
+    alone = scored(job, table)
+    found = screen(job, alone)
+    several = replace(scored(job, table), crew=Backwards(alone.evaluator))
+    assert screen(job, several) == found
+    keys = [
+        [(row.phase, row.particle, row.key) for row in one.run.rows] for one in (alone, several)
+    ]
+    assert keys[0] == keys[1]
 
 
 def test_alike_experts_stay_until_there_are_more_than_can_be_mixed() -> None:
