@@ -120,10 +120,9 @@ class ModelPhase(Phase[S]):
         return super().propose()
 
     def beside(self) -> Floats | None:
-        under_way = self.search.unit_under_way()
-        if self.run is None or len(self.run.points) + len(under_way) >= self.BESIDE:
+        if self.run is None or len(self.run.points) + len(self.search.pending) >= self.BESIDE:
             return None
-        self.run.under_way = under_way
+        self.run.under_way = self.search.unit_under_way()
         return self.run.proposals(1, self.search.random)[0]
 
     def learn(self, costs: Floats) -> None:

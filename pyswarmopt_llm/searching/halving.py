@@ -3,7 +3,7 @@
 All experts answer a share of the dev items. The best so far is compared with each other one on the
 same items, those clearly behind leave, and the rest answer twice as many: successive halving (Karnin,
 Koren & Somekh 2013) with a paired test in the place of a fixed half (a race, Maron & Moore 1994).
-What is lost and saved: docs/how-to/scaling.md.
+What is lost and saved: research/notes/many-adapters.md.
 """
 
 from __future__ import annotations

@@ -17,9 +17,11 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
 
+import cluster_tables
 import few_tables
 import numpy as np
 import quantised_tables
+import regime_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -119,7 +121,7 @@ def _by_labels() -> Iterator[tuple[str, str, str]]:
     few = few_tables.cells()[few_tables.SMALL, "desks", 32]
     lead = few_tables.lead(few, few_tables.best_control(few))
     told = f"{lead} with 32 labels on the demo's task ([few labels]({NOTES}/few-labels.md))"
-    yield "16 to 100 labels; adapters that know different parts of the task", "`search`", told
+    yield "24 to 100 labels; adapters that know different parts of the task", "`search`", told
     real = points(outcomes("present"), SEARCH, EXPERT, HELD_OUT)
     told = f"{real} on four real tasks, 200 labels ([results](../explanation/results.md))"
     yield "labels, and an adapter made for the task", "`search --quick`", told
@@ -325,7 +327,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     **trial_tables.TABLES,
+    **cluster_tables.TABLES,
     **few_tables.TABLES,
+    **regime_tables.TABLES,
 }
 
 
