@@ -102,4 +102,76 @@ def _search(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-TABLES = {"batches": batches, "screening-drawn": drawn, "screening-searched": searched}
+EXAMPLE = 0.05  # seconds of a scored example on a GPU
+DEV, PROPOSALS = 200, 6
+
+
+def growth() -> str:
+    """A search with screening on 1 and on 100 GPUs, where no adapter can be told from another."""
+    return markdown(
+        [
+            "adapters",
+            "examples",
+            "1 GPU, h",
+            "100 GPUs, min",
+            "in use",
+            "writing, min",
+            "proposing, min",
+            "files, MB",
+            "unit vectors, MB",
+        ],
+        map(_grown, (50, 200, 1000, 10000)),
+    )
+
+
+def _grown(adapters: int) -> list[str]:
+    """A row of `growth`: scoring and writing go on at once, proposals one after the other."""
+    from pyswarmopt_llm.searching.halving import most_answers, rounds
+
+    kept = lines("growth")
+    (row,) = (one for one in kept if one.get("screening") and one["adapters"] == 10000)
+    slowest = max(one["seconds"] for one in kept if one["what"] == "proposal")
+    answers = most_answers(adapters, {"t": DEV})
+    parts = 2 * adapters + (len(rounds(DEV)) - 2) * min(adapters, 64)
+    scoring = answers * EXAMPLE
+    writing = parts * row["seconds"]
+    proposing = PROPOSALS * slowest
+    last = PROPOSALS * DEV * EXAMPLE  # by one GPU
+    together = max(scoring / 100, writing) + proposing + last
+    return [
+        f"{adapters:,}",
+        f"{answers + PROPOSALS * DEV:,}",
+        f"{(scoring + proposing + last) / 3600:.1f}",
+        f"{together / 60:.1f}",
+        f"{(scoring + last) / 100 / together:.0%}",
+        f"{writing / 60:.1f}",
+        f"{proposing / 60:.1f}",
+        f"{parts * row['bytes'] / len(rounds(DEV)) / 1e6:.0f}",
+        f"{8 * adapters**2 / 1e6:,.0f}",
+    ]
+
+
+def constants() -> str:
+    """What the driver does, in milliseconds."""
+    table = []
+    for row in lines("growth"):
+        if row["what"] == "proposal":
+            what = f"a proposal, {row['candidates']} candidates, {row['coefficients']} coefficients"
+            table.append([what, f"{1000 * row['seconds']:,.0f}"])
+        elif row["what"] == "row":
+            kind = "part of an adapter" if row["screening"] else "candidate"
+            what = f"a row of a {kind}, {row['adapters']:,} adapters, {row['bytes'] / 1000:.0f} kB"
+            table.append([what, f"{1000 * row['seconds']:.0f}"])
+        elif row["what"] == "study":
+            what = f"ask and tell, {row['pending']:,} trials pending"
+            table.append([what, f"{1000 * row['ask']:.2f} + {1000 * row['tell']:.2f}"])
+    return markdown(["", "ms"], table)
+
+
+TABLES = {
+    "batches": batches,
+    "screening-drawn": drawn,
+    "screening-searched": searched,
+    "growth": growth,
+    "growth-constants": constants,
+}

@@ -161,7 +161,7 @@ def ranks(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = arguments(__doc__, seeds=5)
+    parser = arguments(__doc__, seeds=10)
     parser.add_argument("--tables", choices=TABLES, default="all")
     parser.add_argument("--solvers", nargs="+", choices=SOLVE, default=SOLVERS)
     args = parser.parse_args()
