@@ -33,6 +33,7 @@ def test_the_share_that_came_back_is_of_the_loss() -> None:
     row = row_of({"base": 2, "full": 8, "rounded": 4, "strength": 5, "search": 7})
     assert row[:5] == ["t", "SmolLM2", "off", "q4_1", "2"]
     assert row[5:] == ["0.200", "0.800", "0.400", "0.500", "0.700", "75%"]
+    assert row_of({"full": 8, "rounded": 4, "strength": 5})[-1] == "25%"
 
 
 def test_nothing_can_come_back_where_nothing_was_lost() -> None:

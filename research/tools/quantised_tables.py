@@ -75,11 +75,14 @@ def _cells(group: Iterable[Line]) -> list[str]:
 
 
 def _back(means: Mapping[str, float]) -> str:
-    """The share of the loss that came back; a dash where nothing was lost or no search was made."""
+    """The share of the loss that came back, by the search, or by the strength where no search was made; a dash
+    where nothing was lost.
+    """
     lost = means["full"] - means["rounded"]
-    if lost <= LEAST_LOSS or "search" not in means:
+    best = means.get("search", means.get("strength"))
+    if lost <= LEAST_LOSS or best is None:
         return "-"
-    return f"{(means['search'] - means['rounded']) / lost:.0%}"
+    return f"{(best - means['rounded']) / lost:.0%}"
 
 
 def won_back() -> str:

@@ -122,6 +122,12 @@ def _by_labels() -> Iterator[tuple[str, str, str]]:
     lead = few_tables.lead(few, few_tables.best_control(few))
     told = f"{lead} with 32 labels on the demo's task ([few labels]({NOTES}/few-labels.md))"
     yield "24 to 100 labels; adapters that know different parts of the task", "`search`", told
+    fewer = few_tables.cells()[few_tables.SMALL, "desks", 16]
+    lead = few_tables.difference(fewer["item-model"], fewer["lorahub"])
+    told = (
+        f"nothing is trained; {lead} beside LoraHub with 16 ([few labels]({NOTES}/few-labels.md))"
+    )
+    yield "fewer than 24 labels", "`search`; label more if you can", told
     real = points(outcomes("present"), SEARCH, EXPERT, HELD_OUT)
     told = f"{real} on four real tasks, 200 labels ([results](../explanation/results.md))"
     yield "labels, and an adapter made for the task", "`search --quick`", told
