@@ -95,7 +95,10 @@ class CandidateEvaluator:
         """
         scores = {}
         for name, utility in self.utilities.items():
-            scores[name] = utility(self.engine, None if items is None else items[name])
+            if items is None:
+                scores[name] = utility(self.engine)
+            else:
+                scores[name] = utility(self.engine, items[name])
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
