@@ -190,9 +190,9 @@ class Study:
 
     def _read_point(self, point: Any) -> Floats:
         if isinstance(point, Trial):
-            for ticket in self._search.loop.pending:
-                if ticket.number == point.number:
-                    return self._search.loop.point(ticket)
+            ticket = self._search.loop.ticket(point.number)
+            if ticket is not None:
+                return self._search.loop.point(ticket)
             raise ValueError(
                 f"tell: trial {point.number} was already told or belongs to another study"
             )

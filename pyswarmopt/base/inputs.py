@@ -205,7 +205,8 @@ def as_costs(
     """
     if not len(asked):
         raise ValueError("call ask() before tell(); each round can be told only once")
-    if not np.array_equal(as_points("positions", positions), asked):
+    same = type(positions) is np.ndarray and np.array_equal(positions, asked)  # the usual case
+    if not same and not np.array_equal(as_points("positions", positions), asked):
         raise ValueError("tell() must be given the positions that ask() returned")
     costs = sign * as_values(values, (len(asked),))
     return np.where(np.isfinite(costs), costs, math.inf)
@@ -213,7 +214,9 @@ def as_costs(
 
 def as_mask(data: npt.ArrayLike | Tensor, count: int) -> Bools:
     """A boolean array of shape (count,)."""
-    mask = as_array(data)
+    mask: Any = data
+    if type(data) is not np.ndarray:  # the usual case
+        mask = as_array(data)
     if mask.shape != (count,) or mask.dtype != np.bool_:
         raise ValueError(
             f"dropped must be an array of {count} booleans, got {mask.dtype} of shape {mask.shape}"

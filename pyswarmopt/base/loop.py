@@ -1,7 +1,8 @@
 """The loop of every search: an optimizer is asked for points, these are evaluated side by side, and
 it is told their outcomes.
 
-The optimizer has the only table of what is under way (`pyswarmopt.base.optimizer.UnderWay`).
+The optimizer has the table of what is under way (`pyswarmopt.base.optimizer.UnderWay`); the loop finds
+its tickets by their points, in a time that does not grow with their number.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ class Loop(ABC, Generic[Answer, Outcome]):
         self.optimizer = optimizer
         self._calls = calls
         self._completed = completed
-        self._unanswered: list[Ticket] = []  # pending when the search was saved: to be asked again
+        # number -> ticket that was pending when the search was saved: to be asked again
+        self._unanswered: dict[int, Ticket] = {}
+        # key of a point -> its tickets under way by number, oldest first
+        self._waiting: dict[Hashable, dict[int, Ticket]] = {}
+        self._keys: dict[int, Hashable] = {}  # number of a ticket under way -> key of its point
 
     # ---- what differs between searches ----
 
@@ -115,11 +120,12 @@ class Loop(ABC, Generic[Answer, Outcome]):
     def next_tickets(self, most: int) -> Sequence[Ticket]:
         """At most so many points; none while values are missing."""
         if self._unanswered:
-            return [self._unanswered.pop(0)]
+            return [self._unanswered.pop(next(iter(self._unanswered)))]
         rounds, iteration = self.optimizer.rounds, self.iteration
         tickets: list[Ticket] = self.optimizer.ask(most)
         if self.optimizer.rounds > rounds:  # it needed no value
             self._completed(iteration)
+        self._begin(tickets)
         return tickets
 
     def take_up(self, ticket: Ticket) -> Any:
@@ -154,7 +160,8 @@ class Loop(ABC, Generic[Answer, Outcome]):
         return outcome
 
     def _tell(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._unanswered = [each for each in self._unanswered if each.number != ticket.number]
+        self._unanswered.pop(ticket.number, None)
+        self._end(ticket)
         rounds, iteration = self.optimizer.rounds, self.iteration
         self.settle(ticket, outcome)
         if self.optimizer.rounds > rounds:
@@ -172,16 +179,39 @@ class Loop(ABC, Generic[Answer, Outcome]):
         """How many of them have been asked for since the search was made or loaded."""
         return len(self.pending) - len(self._unanswered)
 
+    def ticket(self, number: int) -> Ticket | None:
+        """The ticket under way with this number."""
+        if number not in self._keys:
+            return None
+        return self._waiting[self._keys[number]][number]
+
     def point(self, ticket: Ticket) -> Any:
         """The point of a ticket, (D,), as it is evaluated."""
         return self.points([ticket])[0]
 
     def _alike(self, key: Hashable) -> list[Ticket]:
-        """The tickets under way whose points have this key."""
-        tickets = self.pending
-        points = self.points(tickets)
-        return [t for t, x in zip(tickets, points, strict=True) if self._calls.key(x) == key]
+        """The tickets under way whose points have this key, oldest first."""
+        return list(self._waiting.get(key, {}).values())
+
+    def _begin(self, tickets: Sequence[Ticket]) -> None:
+        """Take tickets as under way."""
+        for ticket, x in zip(tickets, self.points(tickets), strict=True):
+            key = self._calls.key(x)
+            self._keys[ticket.number] = key
+            self._waiting.setdefault(key, {})[ticket.number] = ticket
+
+    def _end(self, ticket: Ticket) -> None:
+        """Take a ticket as told."""
+        key = self._keys.pop(ticket.number)
+        tickets = self._waiting[key]
+        del tickets[ticket.number]
+        if not tickets:
+            del self._waiting[key]
 
     def resume(self) -> None:
         """Ask again for the points that were pending when the optimizer was saved."""
-        self._unanswered = self.pending
+        tickets = self.pending
+        self._unanswered = {ticket.number: ticket for ticket in tickets}
+        self._waiting = {}
+        self._keys = {}
+        self._begin(tickets)

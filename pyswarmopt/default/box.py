@@ -41,7 +41,7 @@ class UnitBox:
         """Numbers of the free coordinates, (F,)."""
         return np.flatnonzero(self.high > self.low)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """F."""
         return len(self.free)

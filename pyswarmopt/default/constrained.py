@@ -36,7 +36,8 @@ from pyswarmopt.default.mixed import EarlyMutate, Flips, LongModel
 from pyswarmopt.default.phases import Phase, PhasedSearch
 
 FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
-IDLE = 5  # evaluations per dimension without a new best point after which others have their turn
+IDLE = 5  # evaluations per dimension without a better point after which others have their turn
+BETTER = 1e-3  # least gain of such a point, as a share of all gains since the first feasible one
 BESIDE = 0.02  # first step size of the swarm in their place, as a share of the box
 SHARE_IDLE = 0.125  # evaluations of descents for each of the others, as long as they find nothing
 LAST = 0.1  # share of evaluations reserved for feasibility if nothing is feasible
@@ -53,8 +54,9 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
 
     name = "descent"
     granted: int = 0  # evaluations before the other phases began
-    idle: int = 0  # evaluations without a new best point, or a whole step of one from the best
-    reached: float = math.inf  # best cost after the latest evaluations
+    idle: int = 0  # evaluations without a better point, or a whole step of one from the best
+    reached: float = math.inf  # best cost at the latest clear gain
+    first: float = math.inf  # cost of the first feasible point
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # its starting point
     rescuing: bool = False  # whether only feasibility counts
@@ -147,13 +149,27 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         super().learn(rows)
         self.idle += len(costs)
         whole_step = self.run.mode == "gradient" and self.run.tries == 1
-        if s.progress.best_cost < self.reached or (self.from_best and whole_step):
+        if self._is_better() or (self.from_best and whole_step):
             self.idle = 0
-        self.reached = s.progress.best_cost
         if self.is_stuck() and self.run.kinked.any():
             self.kinked = self.run.kinked
         if not self._others():
             self.granted = self.spent
+
+    def _is_better(self) -> bool:
+        """Whether there is a clear gain since the latest one."""
+        progress = self.search.progress
+        cost = progress.best_cost
+        gain = self.reached - cost
+        feasible = len(progress.best_row) and bool((progress.best_row[1:] <= 0).all())
+        if feasible and math.isinf(self.first):
+            self.first = cost
+        if not gain > 0:
+            return False
+        if feasible and math.isfinite(gain) and gain < BETTER * (self.first - cost):
+            return False
+        self.reached = cost
+        return True
 
 
 class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
@@ -175,13 +191,24 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
 
 
 class OrderSwarm(SwarmPhase["ConstrainedSearch"]):
-    """A swarm on the order of the points; where descents are stuck, the first one starts there."""
+    """A swarm on the order of the points; once descents are stuck, one starts there."""
+
+    followed: bool = False  # whether one has started there
+
+    def over(self) -> bool:
+        return super().over() or self._starts_beside()
+
+    def _starts_beside(self) -> bool:
+        return not self.followed and self.search.descent.is_stuck()
 
     def begin(self) -> CovarianceSwarm:
         s = self.search
-        first = not self.population
+        starts_beside = self._starts_beside()
+        if starts_beside:
+            self.population = 0  # as the first one
         run = super().begin()
-        if first and s.descent.is_stuck():
+        if starts_beside:
+            self.followed = True
             run.mean = s.best_unit()
             if s.descent.run.leads(s.progress.best_row):
                 run.mean = s.descent.run.x.copy()

@@ -57,40 +57,31 @@ from pyswarmopt.default.descent import (
     QuasiNewton,
 )
 from pyswarmopt.default.gaussian import Proposals
-from pyswarmopt.default.phases import FIRST_DESCENT, MATRIX_DIM, Phase, PhasedSearch, Run, S
+from pyswarmopt.default.phases import (
+    FIRST_DESCENT,
+    MATRIX_DIM,
+    Finding,
+    Phase,
+    PhasedSearch,
+    Run,
+    S,
+)
 from pyswarmopt.default.regression import RegressionDescent
 from pyswarmopt.default.ring import RingRun
 
-MODELLED = 5  # evaluations per dimension that the model proposes
 MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
-ROUGH = 10  # or per dimension, if the first descent's differences are no slopes
-BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
-# evaluations of later descents for each of the swarm's; of mutations as of descents that are behind
-SHARE_AHEAD = 0.5
+# evaluations for each of the swarm's: of descents that are behind, and of mutations
 SHARE_BEHIND = 0.125
-LATE = 2000  # evaluations per dimension before mutations start
-PAIRS = 5  # of particles, if no population is given
-SCOUTED = 10  # most evaluations per dimension before gradients
-SIGMA = 0.2  # first step size of the swarm, as a share of the box
-NEAR_MIDDLE = 0.125  # where costs flatten
-LEAST_POPULATION = 4
-GROWTH = 2  # growth of its population at a restart
-# evaluations per dimension of the first descent, if the axes can be searched next
-SEPARABLE_DESCENT = 10
-MOST_PROBED = 3 * PROBED  # evaluations for detecting errors
-NOISE = 1e-6  # errors that many coordinates do not bear, as a share of the slope along a side
-MEANT = 10_000  # roundings of a double; a larger error belongs to the values
-IDLE_AXES = 40  # points on each axis without a gain after which the swarm has its share
-SCANNED = 16  # points on each axis through the best point, once the swarm is narrow
-NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the box
-LEAST_DESCENT = 3  # with fewer evaluations per dimension gradients are useless
 
 
 class ModelPhase(Phase[S]):
     """Points proposed by a Gaussian process, for few parameters."""
 
+    MODELLED = 5  # evaluations per dimension
+    ROUGH = 10  # or per dimension, if the first descent's differences are no slopes
+    BESIDE = 200  # up to this many points it also proposes while a round is pending, or at once
     name = "model"
     runs: ClassVar[type[Proposals]] = Proposals
     most: ClassVar[int] = 0  # evaluations that the model proposes, instead of `MODELLED`
@@ -108,7 +99,7 @@ class ModelPhase(Phase[S]):
 
     def begin(self) -> Proposals:
         s = self.search
-        last = (self.most or MODELLED * s.box.dim) + s.known
+        last = (self.most or self.MODELLED * s.box.dim) + s.known
         budget = last
         if s.max_evals is not None:
             budget = min(s.max_evals + s.known, last)
@@ -120,7 +111,7 @@ class ModelPhase(Phase[S]):
         to be proposed in minutes.
         """
         population = self.search.progress.population or self.at_once
-        return min(population, self.search.max_evals or population, max(last, BESIDE))
+        return min(population, self.search.max_evals or population, max(last, self.BESIDE))
 
     def propose(self) -> Floats:
         if self.run is not None:
@@ -129,20 +120,28 @@ class ModelPhase(Phase[S]):
         return super().propose()
 
     def beside(self) -> Floats | None:
-        under_way = self.search.unit_under_way()
-        if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
+        if self.run is None or len(self.run.points) + len(self.search.pending) >= self.BESIDE:
             return None
-        self.run.under_way = under_way
+        self.run.under_way = self.search.unit_under_way()
         return self.run.proposals(1, self.search.random)[0]
 
     def learn(self, costs: Floats) -> None:
         self.keep(self.run.batch, costs)
         self.spent += len(costs)
 
+    def go_on(self) -> bool:
+        """Propose as many points as where differences are no slopes; whether these are more."""
+        most = self.ROUGH * self.search.box.dim
+        if self.run is None or self.run.last >= most:
+            return False
+        self.run.last = most
+        self.run.done = False
+        return True
+
     def hear(self, points: Floats, costs: Floats) -> None:
         if self.run is None and self.due():
             self.run = self.begin()
-        if self.run is not None and len(self.run.points) < BESIDE:
+        if self.run is not None and len(self.run.points) < self.BESIDE:
             self.keep(points, costs)
 
     def keep(self, points: Floats, costs: Floats) -> None:
@@ -153,6 +152,8 @@ class ModelPhase(Phase[S]):
 class Scout(Phase["DefaultSearch"]):
     """Particles before the gradients of many coordinates, if these would start at a maximum."""
 
+    PAIRS = 5  # of particles, if no population is given
+    SCOUTED = 10  # most evaluations per dimension
     name = "scout"
 
     @property
@@ -163,36 +164,41 @@ class Scout(Phase["DefaultSearch"]):
     def due(self) -> bool:
         if self.run is None:
             return self.search.box.dim > MATRIX_DIM
-        return not self.run.done and self.spent < SCOUTED * self.search.box.dim
+        return not self.run.done and self.spent < self.SCOUTED * self.search.box.dim
 
     def begin(self) -> RingRun:
-        return RingRun(self.search.first_point(), max(PAIRS, self.search.progress.population // 2))
+        return RingRun(
+            self.search.first_point(), max(self.PAIRS, self.search.progress.population // 2)
+        )
 
 
 class Probe(Phase["DefaultSearch"]):
     """A few points close to the best one, if a descent's slopes may be errors."""
 
+    MOST_PROBED = 3 * PROBED  # evaluations
+    NOISE = 1e-6  # errors that many coordinates do not bear, as a share of the slope along a side
+    MEANT = 10_000  # roundings of a double; a larger error belongs to the values
     name = "probe"
     noisy: bool = False  # whether no method by slopes bears the errors
 
     def due(self) -> bool:
         descent = self.search.descent.run
-        unsure = self.spent < MOST_PROBED and not self.search.resolution.ripple
+        unsure = self.spent < self.MOST_PROBED and not self.search.resolution.ripple
         return descent is not None and descent.misled and unsure
 
     def begin(self) -> NoiseProbe:
         descent = self.search.descent.run
         return NoiseProbe(descent.x, descent.cost)
 
-    def learn(self, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> Finding:
         super().learn(costs)
         descent = self.search.descent.run
-        descent.misled = False
         error = self.run.error
-        if error > MEANT * descent.rounding():
+        if error > self.MEANT * descent.rounding():
             self.search.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
             slope = math.sqrt(float(np.mean(descent.gradient**2)))
-            self.noisy = self.search.box.dim > MODELLED_DIM and error > NOISE * slope
+            self.noisy = self.search.box.dim > MODELLED_DIM and error > self.NOISE * slope
+        return Finding.ERRORS
 
 
 class Test(Phase["DefaultSearch"]):
@@ -221,6 +227,9 @@ class Test(Phase["DefaultSearch"]):
 class Descent(Phase["DefaultSearch"]):
     """The first descent, and later ones beside the swarm."""
 
+    SHARE_AHEAD = 0.5  # evaluations for each of the swarm's while the best point is its own
+    # evaluations per dimension of the first one, if the axes can be searched next
+    SEPARABLE = 10
     name = "descent"
     granted: int = 0  # evaluations before the swarm or the axes began
     interrupted: bool = False  # whether points beside a good one have failed
@@ -240,7 +249,7 @@ class Descent(Phase["DefaultSearch"]):
             return False
         per_dim = FIRST_DESCENT
         if s.gradients_are_dear and s.test.separable:
-            per_dim = SEPARABLE_DESCENT
+            per_dim = self.SEPARABLE
         return self._is_misled() or (not self.run.done and self.granted < per_dim * s.box.dim)
 
     def _others_began(self) -> bool:
@@ -251,7 +260,7 @@ class Descent(Phase["DefaultSearch"]):
         s = self.search
         share = SHARE_BEHIND
         if s.progress.best_by == self.name:
-            share = SHARE_AHEAD
+            share = self.SHARE_AHEAD
         return share * s.swarm.spent > self.spent - self.granted + self._saved_up()
 
     def _saved_up(self) -> int:
@@ -320,16 +329,20 @@ class Descent(Phase["DefaultSearch"]):
         points = np.concatenate([run.points for run in learnt])
         return RegressionDescent(x, points, np.concatenate([run.costs for run in learnt]))
 
-    def learn(self, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> Finding | None:
         super().learn(costs)
         self.interrupted |= self.run.interrupted and not self.search.cut_short
         if not self._others_began():
             self.granted = self.spent
-        model = self.search.model.run
-        if self.run.doubtful and model is not None and model.last < ROUGH * self.search.box.dim:
-            model.last = ROUGH * self.search.box.dim
-            model.done = False
-            self.run = None
+        return Finding.NO_SLOPES if self.run.doubtful else None
+
+    def start_over(self) -> None:
+        """Forget the present run, so that the next one is a first one."""
+        self.run = None
+
+    def trust(self) -> None:
+        """Go on with the slopes of the present run, as their errors have been measured."""
+        self.run.misled = False
 
 
 class Axes(Phase["DefaultSearch"]):
@@ -337,6 +350,7 @@ class Axes(Phase["DefaultSearch"]):
     up; without gains it has as many evaluations as the swarm.
     """
 
+    IDLE = 40  # points on each axis without a gain after which the swarm has its share
     name = "axes"
 
     def due(self) -> bool:
@@ -347,7 +361,7 @@ class Axes(Phase["DefaultSearch"]):
             return True
         if self.run.done or self.run.missed:
             return False
-        return self.run.idle < IDLE_AXES * s.box.dim or self.spent < s.swarm.spent
+        return self.run.idle < self.IDLE * s.box.dim or self.spent < s.swarm.spent
 
     def begin(self) -> AxisSearch:
         return AxisSearch(self.search.best_unit(), self.search.known_cost)
@@ -374,11 +388,12 @@ class Mutations(Run):
 class Mutate(Phase[PhasedSearch]):
     """Mutations of the overall best point."""
 
+    LATE = 2000  # evaluations per dimension before it starts
     name = "mutations"
 
     def due(self) -> bool:
         s = self.search
-        late = s.evaluations > LATE * s.box.dim
+        late = s.evaluations > self.LATE * s.box.dim
         return late and SHARE_BEHIND * s.phases["swarm"].spent > self.spent
 
     def over(self) -> bool:
@@ -391,6 +406,8 @@ class Mutate(Phase[PhasedSearch]):
 class Scan(Phase["DefaultSearch"]):
     """A short search along each axis through the best point, once in each run of the swarm."""
 
+    SCANNED = 16  # points on each axis
+    NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the box
     name = "scan"
     beside_swarm: int = 0  # population of the latest swarm beside which it started
 
@@ -404,18 +421,22 @@ class Scan(Phase["DefaultSearch"]):
         if s.box.dim > MATRIX_DIM or not s.has_slopes or s.test.separable:
             return False
         swarm = s.swarm.run
-        narrow = swarm is not None and (swarm.done or swarm.width < NARROW)
+        narrow = swarm is not None and (swarm.done or swarm.width < self.NARROW)
         return narrow and s.swarm.population > self.beside_swarm
 
     def begin(self) -> AxisSearch:
         s = self.search
         self.beside_swarm = s.swarm.population
-        return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
+        return AxisSearch(s.best_unit(), s.known_cost, self.SCANNED)
 
 
 class SwarmPhase(Phase[S]):
     """A swarm that adapts its covariance; each new one is larger."""
 
+    SIGMA = 0.2  # first step size, as a share of the box
+    NEAR_MIDDLE = 0.125  # where costs flatten
+    LEAST = 4  # particles
+    GROWTH = 2  # of the population at a restart
     name = "swarm"
     population: int = 0  # population of the present one
 
@@ -427,16 +448,16 @@ class SwarmPhase(Phase[S]):
         first = not self.population
         if not first:
             mean = s.random.random(self.dim)
-            self.population *= GROWTH
+            self.population *= self.GROWTH
         else:
             mean = self.start()
             usual = s.progress.population or default_population(self.dim)
-            self.population = max(usual, LEAST_POPULATION)
+            self.population = max(usual, self.LEAST)
         if first and s.swarm_first:
-            return SeparableSwarm(mean, NEAR_MIDDLE, self.population)
+            return SeparableSwarm(mean, self.NEAR_MIDDLE, self.population)
         if s.box.dim > MATRIX_DIM:
-            return SeparableSwarm(mean, SIGMA, self.population)
-        return CovarianceSwarm(mean, SIGMA, self.population)
+            return SeparableSwarm(mean, self.SIGMA, self.population)
+        return CovarianceSwarm(mean, self.SIGMA, self.population)
 
     @property
     def dim(self) -> int:
@@ -484,6 +505,8 @@ class DefaultSearch(PhasedSearch):
         True
     """
 
+    LEAST_DESCENT = 3  # with fewer evaluations per dimension gradients are useless
+
     PHASES: ClassVar = (
         ModelPhase,
         Scout,
@@ -503,6 +526,12 @@ class DefaultSearch(PhasedSearch):
     axes: Axes
     swarm: SwarmPhase[PhasedSearch]
 
+    def heed(self, finding: Finding) -> None:
+        if finding is Finding.ERRORS:
+            self.descent.trust()
+        elif self.model.go_on():
+            self.descent.start_over()
+
     @property
     def swarm_first(self) -> bool:
         """Whether the swarm comes before gradients: costs flatten away from the first point, and no
@@ -513,5 +542,5 @@ class DefaultSearch(PhasedSearch):
     @property
     def has_slopes(self) -> bool:
         """Whether values have slopes and there are enough evaluations for them."""
-        few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
+        few = self.max_evals is not None and self.max_evals < self.LEAST_DESCENT * self.box.dim
         return not (self.probe.noisy or few)

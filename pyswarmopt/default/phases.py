@@ -10,6 +10,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
+from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -19,6 +21,7 @@ from pyswarmopt.base.arrays import Floats, Ints, padded
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.inputs import (
     as_costs,
+    as_count,
     as_limit,
     as_mask,
     as_points,
@@ -87,6 +90,13 @@ class Run(StateRecord, ABC):
         """Learn the costs of the batch, (m,), lower is better, +inf if missing."""
 
 
+class Finding(Enum):
+    """What a phase has learnt that concerns others."""
+
+    NO_SLOPES = "the differences of a descent are no slopes"
+    ERRORS = "the errors of values beside the best point"
+
+
 class Phase(StateRecord, Generic[S], ABC):
     """A phase of a search: when it is due, the run it starts, and its counts."""
 
@@ -115,12 +125,13 @@ class Phase(StateRecord, Generic[S], ABC):
         self.run.batch = points
         return points
 
-    def learn(self, costs: Floats) -> None:
-        """Learn the costs of the points, (m,)."""
+    def learn(self, costs: Floats) -> Finding | None:
+        """Learn the costs of the points, (m,). Returns what concerns other phases."""
         # costs may have any size
         with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             self.run.learn(costs)
         self.spent += len(costs)
+        return None
 
     def beside(self) -> Floats | None:
         """A point of the unit box that does not depend on the round's answers; None if there is
@@ -161,6 +172,7 @@ class PhasedSearch(Optimizer):
         resolution: how many digits the values have.
         under_way: tickets without a value.
         rows: costs and constraints of the points told last, (m, 1 + J).
+        known_cost: the best cost, in the form that phases use.
         cut_short: whether the present round lacks positions that were not evaluated.
     """
 
@@ -214,6 +226,11 @@ class PhasedSearch(Optimizer):
             phase.name: records[phase.name] for phase in self.PHASES
         }
         vars(self).update(records)
+        self._judge_best()
+
+    def _judge_best(self) -> None:
+        """Bring the best cost into the form that phases use."""
+        self.known_cost = float(bounded(np.asarray(self.progress.best_cost)))
 
     # ---- the loop ----
 
@@ -229,10 +246,10 @@ class PhasedSearch(Optimizer):
         Raises:
             ValueError: n is below 1.
         """
-        most = as_limit("n", n, 1)
+        if n is None:
+            return self._round().copy()
+        most = as_count("n", n, 1)
         asked = self._round()
-        if most is None:
-            return asked.copy()
         tickets = self.under_way.hand_out(asked, most)
         while len(tickets) < most and self.progress.turn != START:
             tickets.append(self.under_way.issue(self.box.decode(self._beside()[None])[0]))
@@ -294,7 +311,9 @@ class PhasedSearch(Optimizer):
             if progress.turn == START:
                 self._hear(asked, costs)
             else:
-                self.phases[progress.turn].learn(bounded(costs))
+                finding = self.phases[progress.turn].learn(bounded(costs))
+                if finding is not None:
+                    self.heed(finding)
         progress.turn = self._next_turn()
 
     def take_in(
@@ -342,6 +361,10 @@ class PhasedSearch(Optimizer):
             progress.best_row = rows[i].copy()
             progress.best_x = x[i].copy()
             progress.best_by = by
+            self._judge_best()
+
+    def heed(self, finding: Finding) -> None:
+        """Let other phases act on what one has learnt; by default none does."""
 
     def _hear(self, x: Floats, costs: Floats) -> None:
         """Let the phases learn points, (n, D), that none of them proposed for a round."""
@@ -415,11 +438,6 @@ class PhasedSearch(Optimizer):
         """The best point evaluated so far, with its value."""
         return Point(self.progress.best_x.copy(), self.progress.sign * self.progress.best_cost)
 
-    @property
-    def known_cost(self) -> float:
-        """The best cost, in the form that phases use."""
-        return float(bounded(np.asarray(self.progress.best_cost)))
-
     def best_unit(self) -> Floats:
         """The best point in the unit box, (M,)."""
         return self.box.encode(self.progress.best_x)
@@ -439,7 +457,7 @@ class PhasedSearch(Optimizer):
         """Whether the swarm comes before gradients although these are possible."""
         return False
 
-    @property
+    @cached_property
     def gradients_are_dear(self) -> bool:
         """Whether a gradient costs a large share of the evaluations."""
         dim = self.box.dim

@@ -32,7 +32,7 @@ def call(fun: Objective, x: Floats) -> CallOutcome:
         value = fun(x.copy())
     except Exception as error:  # on_error decides about any error of the user's objective
         return CallOutcome(None, error)
-    if is_tensor(value) or is_masked(value):
+    if not isinstance(value, float) and (is_tensor(value) or is_masked(value)):
         value = as_array(value)
     return CallOutcome(value, None)
 

@@ -33,7 +33,7 @@ class Memory:
 
     Args:
         canonical: maps a point, (D,), to the representative of all points that look alike to the
-            objective.
+            objective; None: all look different.
         most: maximum number of coordinates and values kept; 0: nothing is remembered.
 
     Example:
@@ -43,14 +43,16 @@ class Memory:
         3.0
     """
 
-    def __init__(self, canonical: Callable[[Floats], Floats], most: int) -> None:
+    def __init__(self, canonical: Callable[[Floats], Floats] | None, most: int) -> None:
         self._canonical = canonical
         self.most = most
         self.known: dict[bytes, Value] = {}
 
     def key(self, x: Floats) -> bytes:
         """A key of a point, (D,), equal for points that the objective cannot distinguish."""
-        return (self._canonical(x) + 0.0).tobytes()  # -0 is 0
+        if self._canonical is not None:
+            x = self._canonical(x)
+        return (x + 0.0).tobytes()  # -0 is 0
 
     def keep(self, key: bytes, value: Value) -> None:
         """Store the value of the point with this key, NaN if the call failed; the oldest is dropped
@@ -147,7 +149,10 @@ class Evaluator(StateRecord):
         self.vectorized = options.vectorized
         self.form = Form(outputs, problem.constraints.returned)
         self.max_evals = options.max_evals or math.inf
-        self.memory = Memory(problem.canonical, 0 if options.noisy else NUMBERS)
+        canonical = None
+        if problem.space is not None:
+            canonical = problem.space.canonical
+        self.memory = Memory(canonical, 0 if options.noisy else NUMBERS)
         for x, value in zip(*problem.known, strict=True):
             self.memory.keep(self.memory.key(x), value)
         # the best point is called alone at the end

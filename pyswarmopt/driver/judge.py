@@ -122,12 +122,13 @@ class Judge:
         self._evaluator = evaluator
         self._sign = sign
         self._constraints = problem.constraints
+        self._constrained = bool(problem.constraints)
         self._coding = problem.coding
         self._decode = problem.decode
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
         self.calls = evaluator.calls
-        unknown = np.full(int(bool(self._constraints) and not self._returned), math.inf)
+        unknown = np.full(int(self._constrained and not self._returned), math.inf)
         start = self._best_position()
         self.best = Evaluated(start, math.inf, math.inf, unknown, np.zeros_like(unknown))
 
@@ -135,7 +136,7 @@ class Judge:
 
     def draft(self, x: Floats) -> Evaluated:
         """A point, (D,), before its call, with its constraints unless `fun` returns them."""
-        if self._returned or not self._constraints:
+        if self._returned or not self._constrained:
             return Evaluated(x)
         amounts, slack = self._constraints.outside(x)
         violation = total_violation(amounts, slack)
@@ -193,7 +194,7 @@ class Judge:
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """A number for each point, (N,), with the sign of the objective."""
         costs = np.array([each.cost for each in judged])
-        if not self._constraints:
+        if not self._constrained:
             return self._sign * costs
         order = ranked(costs, np.array([each.violation for each in judged]))
         if self._by_amounts or self._returned:  # a missing cost is worst

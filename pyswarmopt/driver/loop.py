@@ -24,7 +24,7 @@ class ObjectiveLoop(Loop[Value, Evaluated]):
         problem: maps its positions to points.
         evaluator: calls the objective.
         judge: tells the optimizer, and keeps the best point.
-        note: called with each point's iteration, its particle and what is known about it.
+        note: called with an iteration, particles of it and what is known about their points.
         completed: called with the number of each iteration that has ended.
     """
 
@@ -36,7 +36,7 @@ class ObjectiveLoop(Loop[Value, Evaluated]):
         problem: Problem,
         evaluator: Evaluator,
         judge: Judge,
-        note: Callable[[int, int, Evaluated], None],
+        note: Callable[[int, Iterable[int], Sequence[Evaluated]], None],
         completed: Callable[[int], None],
     ) -> None:
         super().__init__(optimizer, evaluator, completed)
@@ -59,14 +59,13 @@ class ObjectiveLoop(Loop[Value, Evaluated]):
         x = self.optimizer.ask()
         judged, error = self.judge.judge(self._problem.decode(x))
         iteration = self.optimizer.rounds
-        self._note_all(iteration, judged, range(len(judged)))
+        self._note(iteration, range(len(judged)), judged)
         if error is not None:
             if forgives:
                 self.judge.keep(judged)
             raise error
         self.judge.tell(x, judged)
-        if self.optimizer.rounds > iteration:
-            self._completed(iteration)
+        self._completed(iteration)
 
     # ---- one by one ----
 
@@ -89,7 +88,7 @@ class ObjectiveLoop(Loop[Value, Evaluated]):
         return outcome._replace(again=True)
 
     def settle(self, ticket: Ticket, outcome: Evaluated) -> None:
-        self._note_all(self.iteration, [outcome], [ticket.particle])
+        self._note(self.iteration, [ticket.particle], [outcome])
         self.judge.tell(ticket, [outcome])
 
     def take(self, x: Floats, value: Value) -> None:
@@ -98,16 +97,10 @@ class ObjectiveLoop(Loop[Value, Evaluated]):
         unasked = self._answer(self._evaluator.key(x), x, value)
         if unasked is not None:
             self.judge.take_in([unasked])
-            self._note(self.optimizer.rounds, BESIDE, unasked)
+            self._note(self.optimizer.rounds, [BESIDE], [unasked])
 
     def points(self, tickets: Sequence[Ticket]) -> Sequence[Any]:
         """The points of tickets, (D,) each, as the objective sees them."""
         if not tickets:
             return []
         return list(self._problem.decode(np.array([ticket.x for ticket in tickets])))
-
-    def _note_all(
-        self, iteration: int, judged: Sequence[Evaluated], particles: Iterable[int]
-    ) -> None:
-        for particle, each in zip(particles, judged, strict=True):
-            self._note(iteration, particle, each)

@@ -160,12 +160,6 @@ class Problem(NamedTuple):
             return None
         return self.space.decode(x)
 
-    def canonical(self, x: Floats) -> Floats:
-        """The representative of all points with the same parameters as x, (D,)."""
-        if self.space is None:
-            return x
-        return self.space.canonical(x)
-
 
 def read_problem(arguments: Options, outputs: int = 1) -> tuple[Options, Problem]:
     """The problem, and the options with an objective of points only.

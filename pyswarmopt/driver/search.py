@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -240,14 +241,14 @@ class Search(ABC, Generic[R]):
 
     # ---- what is shown and written ----
 
-    def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
-        """Keep an evaluation for the history."""
-        if judged.counts:
-            value = plain(self._sign * judged.cost)
-            record = ParticleRecord(
-                iteration, particle, value, judged.x, judged.violation, judged.again
-            )
-            self._record.append(record)
+    def _note(self, iteration: int, particles: Iterable[int], judged: Sequence[Evaluated]) -> None:
+        """Keep evaluations for the history."""
+        for particle, each in zip(particles, judged, strict=True):
+            if each.counts:
+                value = plain(self._sign * each.cost)
+                self._record.append(
+                    ParticleRecord(iteration, particle, value, each.x, each.violation, each.again)
+                )
 
     def _write_record(self, iteration: int) -> None:
         """Record the evaluations of an iteration."""

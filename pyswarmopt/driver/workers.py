@@ -45,6 +45,7 @@ class Workers:
         self._made: deque[tuple[Any, Floats, CallOutcome]] = deque()  # by this thread
         self._sent: dict[Any, tuple[Any, Floats]] = {}  # calls under way, by their futures
         self._answered: Any = None  # a queue of finished futures; a `Study` has none, and pickles
+        self.busy = 0  # number of calls under way
         self.journal: Journal | None = None  # of a search that is saved
         self._waiting: list[tuple[Any, Floats]] = []  # points for replayed answers
         self._owned = isinstance(spec, int)
@@ -53,13 +54,9 @@ class Workers:
         self.count = number_of_workers(spec)
         self.serial = self._owned and self.count == 1
 
-    @property
-    def busy(self) -> int:
-        """Number of calls under way."""
-        return len(self._made) + len(self._sent) + len(self._waiting)
-
     def send(self, key: Any, x: Floats) -> None:
         """Start a call for a point with this key; this thread makes it at once."""
+        self.busy += 1
         if self.journal is not None and self.journal.replayed:
             self._waiting.append((key, x))
             return
@@ -93,6 +90,7 @@ class Workers:
         Raises:
             ValueError: the worker returned something else.
         """
+        self.busy -= 1
         if self.journal is not None and self._waiting:
             heard = self.journal.hear([x for _, x in self._waiting])
             if heard is not None:
@@ -132,6 +130,7 @@ class Workers:
         for future in list(self._sent):
             if future.cancel():
                 del self._sent[future]
+        self.busy = len(self._made) + len(self._sent)
 
     def __enter__(self) -> Self:
         return self

@@ -325,6 +325,7 @@ CHOICES = (
     "front",
     "draws",
     "proposals",
+    "batch",
     "screen",
     "drop_k",
     "drop_n",

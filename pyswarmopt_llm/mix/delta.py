@@ -56,7 +56,12 @@ class DeltaSpace(CoefficientSpace):
 
         def change(parameter: str) -> LowRank:
             b, a, owner = self._modules[parameter]
-            return LowRank(b=b * weights[owner], a=a).without_zeros()
+            shares = weights[owner]
+            used = shares != 0
+            used[0] |= not used.any()  # of a zero change a column is kept
+            if not used.all():  # of many experts a few columns
+                b, a, shares = b[:, used], a[used], shares[used]
+            return LowRank(b=b * shares, a=a).without_zeros()
 
         return Patch(low_rank=Computed(self.shapes, change))
 

@@ -35,7 +35,8 @@ class Row:
         iteration: iteration of the search.
         particle: number of the particle in the swarm.
         key: name of the exact position, see `position_key`.
-        coefficients: the experts' weights.
+        coefficients: the experts' weights; none in the phase ``screen``, where the particle is the
+            expert's number.
         value: for the optimizer, higher is better.
         n: number of items scored; 0 if the candidate counts as another row, or was scored in parts,
             which have rows of their own.

@@ -139,7 +139,7 @@ class Dropped:
         best: the best expert on them.
         best_value: its score.
         p_value: of the one-sided paired test that the expert is behind the best; None: no test says
-            so, but more experts than can be mixed were ahead.
+            so, but too many others were ahead.
     """
 
     examples: int

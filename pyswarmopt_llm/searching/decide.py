@@ -153,6 +153,8 @@ def _chosen(request: Plan) -> Plan:
     else:
         chosen = _proposing(request)
         chosen["train"] = _training(request, why)
+    if chosen.get("method") in MODELS and not config.asynchronous:
+        chosen["batch"] = 1  # a batch learns less: research/notes/batches.md
     chosen["screen"] = "off"
     if not request.with_settings(**chosen).why_no_screening:
         chosen["screen"] = "on"

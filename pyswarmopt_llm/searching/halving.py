@@ -3,7 +3,7 @@
 All experts answer a share of the dev items. The best so far is compared with each other one on the
 same items, those clearly behind leave, and the rest answer twice as many: successive halving (Karnin,
 Koren & Somekh 2013) with a paired test in the place of a fixed half (a race, Maron & Moore 1994).
-What is lost and saved: docs/how-to/scaling.md.
+What is lost and saved: research/notes/many-adapters.md.
 """
 
 from __future__ import annotations
@@ -48,13 +48,27 @@ def share(end: int, count: int, items: int) -> int:
     return math.ceil(end * count / items)
 
 
+def most_left(experts: int, earlier: int) -> int:
+    """How many of the experts may stay after a round, whatever the tests say: all after the first,
+    after the second as many as can be mixed, then half as many.
+
+    Example:
+        >>> [most_left(200, earlier) for earlier in range(4)]
+        [200, 64, 32, 32]
+    """
+    if earlier == 0:
+        return experts
+    if earlier == 1:
+        return min(experts, MOST_COEFFICIENTS)
+    return min(experts, LEAST)
+
+
 def leaving(
     values: Mapping[int, float], p_value: Callable[[int], float], earlier: int
 ) -> dict[int, float | None]:
     """The experts that leave after a round, with the p-value of the test that says so.
 
-    The first `LEAST` stay. From the second round on those beyond the most that are mixed leave, too;
-    their p-value is None.
+    The first `LEAST` stay. Those beyond `most_left` leave, too; their p-value is None.
 
     Args:
         values: expert -> its score on the items asked so far.
@@ -66,13 +80,14 @@ def leaving(
         >>> leaving(values, lambda number: 0.3 if values[number] > 0.5 else 0.001, earlier=0)
         {33: 0.001}
     """
+    most = most_left(len(values), earlier)
     ranked = sorted(values, key=lambda number: -values[number])
     found: dict[int, float | None] = {}
     for place, number in enumerate(ranked[LEAST:], start=LEAST):
         p = p_value(number)
         if p <= LEVEL:
             found[number] = p
-        elif earlier and place >= MOST_COEFFICIENTS:
+        elif place >= most:
             found[number] = None
     return found
 
@@ -86,12 +101,12 @@ def most_answers(experts: int, counts: Mapping[str, int]) -> int:
 
     Example:
         >>> most_answers(50, {"t": 200}), most_answers(200, {"t": 200})
-        (10000, 19600)
+        (8200, 16400)
     """
     items = sum(counts.values())
     asked = [sum(share(end, count, items) for count in counts.values()) for end in rounds(items)]
     total = 0
     for place, (start, end) in enumerate(pairwise([0, *asked])):
-        left = experts if place < 2 else min(experts, MOST_COEFFICIENTS)
+        left = experts if place == 0 else most_left(experts, place - 1)
         total += left * (end - start)
     return total

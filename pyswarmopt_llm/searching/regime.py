@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.config import LEAST_DEV
 from pyswarmopt_llm.searching.plan import Plan
 
-FEW_LABELS = 100  # with fewer, a mixture often scores higher than one fine-tuned adapter
+FEW_LABELS = 100  # with fewer, a tuned mixture often scores higher than one tuned adapter
 
 
 def regime(plan: Plan) -> Iterator[str]:
@@ -39,6 +40,8 @@ def regime(plan: Plan) -> Iterator[str]:
 def _on_labels(plan: Plan) -> str:
     """What to expect with this number of labels."""
     labels = counted(plan.items, "label")
+    if plan.items < LEAST_DEV:
+        return f"{labels}: mixing may help, but with so few luck has a large part; label {LEAST_DEV} or more"
     if plan.items < FEW_LABELS:
         return (
             f"{labels}: so few often gain from a search if your adapters know different parts of the "

@@ -82,8 +82,10 @@ class CandidateEvaluator:
         except NotFiniteError as error:
             return error
         seconds = round(time.perf_counter() - start, 4)
-        coefficients = self.coefficients(position)
-        return replace(row, key=position_key(position), coefficients=coefficients, seconds=seconds)
+        row = replace(row, key=position_key(position), seconds=seconds)
+        if items is not None:  # an expert's: its number says which, and there may be thousands
+            return row
+        return replace(row, coefficients=self.coefficients(position))
 
     def row(self, items: Items | None = None) -> Row:
         """The scores of the loaded model, on all items or only on these.
@@ -93,7 +95,10 @@ class CandidateEvaluator:
         """
         scores = {}
         for name, utility in self.utilities.items():
-            scores[name] = utility(self.engine, None if items is None else items[name])
+            if items is None:
+                scores[name] = utility(self.engine)
+            else:
+                scores[name] = utility(self.engine, items[name])
         total = self.combine(list(scores.values()))
         if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")

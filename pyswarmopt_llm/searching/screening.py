@@ -12,6 +12,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from torch import Tensor
 
 from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.statistics import Score, score_of
@@ -72,7 +73,7 @@ def screen(job: Job, scorer: Scorer) -> Screened:
         if end < job.items:
             dropped |= answers.leave(left, turn)
             left = [number for number in left if number not in dropped]
-    screened = Screened({n: scorer.add(answers.row(n), n) for n in left}, dropped)
+    screened = Screened({n: scorer.add(answers.row(n, vertices[n]), n) for n in left}, dropped)
     job.tell(note(screened.summary(len(vertices), job.items)))
     return screened
 
@@ -150,13 +151,12 @@ class Answers:
             for number, p in found.items()
         }
 
-    def row(self, number: int) -> Row:
+    def row(self, number: int, position: Tensor) -> Row:
         """The row of an expert that has answered everything; its parts are counted where they were
         scored.
         """
         scores = self.scores(number)
         total = self._job.objectives.combine(list(scores.values()))
-        position = self._job.pool.space.vertices()[number]
         coefficients = self._job.pool.space.coefficients(position).tolist()
         key = position_key(position)
         return replace(Row.of(scores, total), key=key, coefficients=coefficients, n=0)

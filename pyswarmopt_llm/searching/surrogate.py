@@ -242,7 +242,9 @@ def proposed(
     """The positions, (D,) float64, with the greatest gain.
 
     Each is chosen as if the earlier ones were known: with a model of the scores, as if its
-    predictions had come true; with a model of the margins, at a distance from them.
+    predictions had come true; with a model of the margins, at a distance from them, and less and less
+    far beyond the scored range. The model is least sure there, and nothing corrects it before the
+    whole batch is scored (research/notes/batches.md).
 
     Args:
         model: learnt from the candidates.
@@ -254,11 +256,13 @@ def proposed(
     for position in under_way:
         model.believe(position)
     starts = model.positions[np.argsort(-model.expected(), kind="stable")]
-    bounds = box_around(region, model.beyond)
-    batch = [highest(model.gain, starts, bounds, seed)]
-    while len(batch) < count:
-        model.believe(batch[-1].numpy())
-        batch.append(highest(model.gain, starts, bounds, seed + len(batch)))
+    batch: list[Tensor] = []
+    for turn in range(count):
+        if batch:
+            model.believe(batch[-1].numpy())
+        reach = 1 - turn / count if isinstance(model, MarginProcess) else 1.0
+        bounds = box_around(region, reach * model.beyond)
+        batch.append(highest(model.gain, starts, bounds, seed + turn))
     return batch
 
 

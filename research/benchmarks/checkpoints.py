@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def outcomes(config: SearchConfig) -> Iterator[Outcome]:
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
     best = result["models"]["best"]
     yield "search", next(iter(best["test"]["tasks"].values()))["items"], best["dev"]["value"]
-    job = prepare(SearchConfig(**{**vars(config), "out": f"{config.out}-alone"}))
+    job = prepare(replace(config, out=f"{config.out}-alone"))
     (task,) = job.tasks
     found = Finished(task, job, result)
     vertices = job.pool.space.vertices()

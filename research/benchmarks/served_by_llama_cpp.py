@@ -45,6 +45,7 @@ class LlamaCpp:
         self._model = llama_cpp.Llama(
             str(file), n_ctx=1024, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False
         )
+        self._context = ""  # the last one
 
     def loglikelihood(self, pairs: Pairs) -> list[float]:
         """The log-probability of each continuation after its context."""
@@ -52,13 +53,17 @@ class LlamaCpp:
 
     def _of(self, context: str, continuation: str) -> float:
         model = self._model
-        begin = len(model.tokenize(context.encode(), add_bos=False, special=True))
+        before = model.tokenize(context.encode(), add_bos=False, special=True)
         ids = model.tokenize((context + continuation).encode(), add_bos=False, special=True)
-        model.reset()
-        model.eval(ids)
-        logits = np.array(model.scores[begin - 1 : len(ids) - 1], np.float64)
+        if context != self._context:
+            model.reset()
+            model.eval(before)
+            self._context = context
+        model.n_tokens = len(before)  # what follows is of the last continuation
+        model.eval(ids[len(before) :])
+        logits = np.array(model.scores[len(before) - 1 : len(ids) - 1], np.float64)
         logits -= logits.max(1, keepdims=True)
-        chosen = logits[np.arange(len(logits)), ids[begin:]]
+        chosen = logits[np.arange(len(logits)), ids[len(before) :]]
         return float((chosen - np.log(np.exp(logits).sum(1))).sum())
 
 

@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def outcomes(config: SearchConfig) -> Iterator[Outcome]:
     """Each member, their uniform average, a vote and the search's mixture."""
     run = Path(config.out)
     result = (resume(run) if (run / "run.json").exists() else search(config)).result
-    job = prepare(SearchConfig(**{**vars(config), "out": f"{config.out}-alone"}))
+    job = prepare(replace(config, out=f"{config.out}-alone"))
     vertices = job.pool.space.vertices()
     names = job.pool.space.expert_names
     answers = []

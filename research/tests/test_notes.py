@@ -13,6 +13,7 @@ from doc_blocks import ROOT, blocks, wrong_script
 from laboratory import removed
 
 RESEARCH = ROOT / "research"
+SCRIPTS = (RESEARCH / "benchmarks", RESEARCH / "tools")
 PAGES = [RESEARCH / "README.md", *sorted((RESEARCH / "notes").glob("*.md"))]
 
 
@@ -49,7 +50,7 @@ def test_the_index_has_a_line_for_each_note() -> None:
 
 def imported(scripts: set[str]) -> set[str]:
     """The scripts that these import, and those, by name."""
-    files = {path.stem: path for path in RESEARCH.rglob("*.py")}
+    files = {path.stem: path for folder in SCRIPTS for path in folder.rglob("*.py")}
     todo, found = list(scripts), set(scripts)
     while todo:
         text = files[todo.pop()].read_text(encoding="utf-8")
@@ -61,7 +62,6 @@ def imported(scripts: set[str]) -> set[str]:
 
 def test_every_script_serves_a_page_of_the_index() -> None:
     index = (RESEARCH / "README.md").read_text(encoding="utf-8")
-    folders = (RESEARCH / "benchmarks", RESEARCH / "tools")
-    scripts = {path.stem for folder in folders for path in folder.rglob("*.py")}
+    scripts = {path.stem for folder in SCRIPTS for path in folder.rglob("*.py")}
     named = {Path(name).stem for name in re.findall(r"`([\w/]+\.py)`", index)} & scripts
     assert imported(named) == scripts

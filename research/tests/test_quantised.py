@@ -33,6 +33,7 @@ def test_the_share_that_came_back_is_of_the_loss() -> None:
     row = row_of({"base": 2, "full": 8, "rounded": 4, "strength": 5, "search": 7})
     assert row[:5] == ["t", "SmolLM2", "off", "q4_1", "2"]
     assert row[5:] == ["0.200", "0.800", "0.400", "0.500", "0.700", "75%"]
+    assert row_of({"full": 8, "rounded": 4, "strength": 5})[-1] == "25%"
 
 
 def test_nothing_can_come_back_where_nothing_was_lost() -> None:
@@ -66,3 +67,11 @@ def test_losses_are_in_points_and_of_the_gain_and_ranked_by_the_slope() -> None:
     assert tables.rank_correlation(lost, "share") == pytest.approx(1)
     nothing = tables.losses([{**line, "items": "1111100000"} for line in lines])
     assert [one["share"] for one in nothing] == [None, None]
+
+
+def test_a_server_is_compared_choice_by_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = {"run": "a", "file": "few", "right": [0, 1, 2], "ours": [0, 1, 1], "theirs": [0, 2, 2]}
+    line |= {"lead": [1.0, 0.25, 0.5], "furthest": 0.125}
+    monkeypatch.setattr(tables, "lines", lambda name: [line])
+    row = tables.served().splitlines()[-1]
+    assert row == "| a | few | 1 of 3 | 2 | 2 | 0.1250 | 0.500 |"

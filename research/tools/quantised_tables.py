@@ -75,11 +75,23 @@ def _cells(group: Iterable[Line]) -> list[str]:
 
 
 def _back(means: Mapping[str, float]) -> str:
-    """The share of the loss that came back; a dash where nothing was lost or no search was made."""
+    """The share of the loss that came back, by the search, or by the strength where no search was made; a dash
+    where nothing was lost.
+    """
     lost = means["full"] - means["rounded"]
-    if lost <= LEAST_LOSS or "search" not in means:
+    best = means.get("search", means.get("strength"))
+    if lost <= LEAST_LOSS or best is None:
         return "-"
-    return f"{(means['search'] - means['rounded']) / lost:.0%}"
+    return f"{(best - means['rounded']) / lost:.0%}"
+
+
+def won_back() -> str:
+    """What a search for a file of four bits wins back, on the demo: beside plain rounding."""
+    (row,) = (
+        row for row in rows(lines("quantised")) if row[:4] == ["demo", "SmolLM2", "off", "q4_1"]
+    )
+    seeds, rounded, search = row[4], float(row[7]), float(row[9])
+    return f"{100 * (search - rounded):+.1f} beside rounding the result on the demo, {seeds} seeds"
 
 
 # The forecast
@@ -125,3 +137,23 @@ def _means(of_format: list[Line]) -> list[str]:
     slope = fmean(line["slope"] for line in of_format)
     points = fmean(line["points"] for line in of_format)
     return [str(len(of_format)), f"{slope:.2f}", f"{points:.1f}", f"{fmean(shares):.2f}"]
+
+
+# A server
+
+
+def served() -> str:
+    """A row for each file: prompts with the same choice as ours, right answers, and how far apart."""
+    table = []
+    for line in lines("llama-cpp"):
+        choices = list(zip(line["right"], line["ours"], line["theirs"], line["lead"], strict=True))
+        same = sum(ours == theirs for _, ours, theirs, _ in choices)
+        own = sum(right == ours for right, ours, _, _ in choices)
+        its = sum(right == theirs for right, _, theirs, _ in choices)
+        apart = [lead for _, ours, theirs, lead in choices if ours != theirs]
+        widest = f"{max(apart):.3f}" if apart else "-"
+        files = [line["run"], line["file"]]
+        counts = [f"{same} of {len(choices)}", str(own), str(its)]
+        table.append([*files, *counts, f"{line['furthest']:.4f}", widest])
+    head = ["run", "file", "same choice", "we are right", "llama.cpp is right"]
+    return markdown([*head, "furthest log-probability", "our lead where choices differ"], table)

@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
 
+import cluster_tables
 import few_tables
 import front_tables
 import numpy as np
 import quantised_tables
+import regime_tables
 import several_tables
 import studies_tables
 import trial_tables
@@ -120,7 +122,13 @@ def _by_labels() -> Iterator[tuple[str, str, str]]:
     few = few_tables.cells()[few_tables.SMALL, "desks", 32]
     lead = few_tables.lead(few, few_tables.best_control(few))
     told = f"{lead} with 32 labels on the demo's task ([few labels]({NOTES}/few-labels.md))"
-    yield "16 to 100 labels; adapters that know different parts of the task", "`search`", told
+    yield "24 to 100 labels; adapters that know different parts of the task", "`search`", told
+    fewer = few_tables.cells()[few_tables.SMALL, "desks", 16]
+    lead = few_tables.difference(fewer["item-model"], fewer["lorahub"])
+    told = (
+        f"nothing is trained; {lead} beside LoraHub with 16 ([few labels]({NOTES}/few-labels.md))"
+    )
+    yield "fewer than 24 labels", "`search`; label more if you can", told
     real = points(outcomes("present"), SEARCH, EXPERT, HELD_OUT)
     told = f"{real} on four real tasks, 200 labels ([results](../explanation/results.md))"
     yield "labels, and an adapter made for the task", "`search --quick`", told
@@ -153,9 +161,10 @@ def _by_file() -> Iterator[tuple[str, str, str]]:
         "`search --front`",
         "choose from a front ([fronts](fronts.md))",
     )
-    told = f"most of what rounding takes is won back ([quantised]({NOTES}/quantised.md))"
+    told = f"{quantised_tables.won_back()} ([quantised]({NOTES}/quantised.md))"
     yield "a file of four bits to ship", "`search --quantize q4_1`", told
-    told = f"see [the note]({NOTES}/mixtures-of-predictions.md)"
+    where = f"[mixtures of predictions]({NOTES}/mixtures-of-predictions.md)"
+    told = f"{regime_tables.beside_best_member()} beside the best of three real models ({where})"
     yield "models of different architectures", "`search --space token`", told
     yield "no adapter that knows the task", "`train-expert`", "a mixture adds no knowledge"
 
@@ -317,6 +326,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "quantised": quantised_tables.quantised,
+    "quantised-served": quantised_tables.served,
+    "quantised-forecast": quantised_tables.forecast,
     "quantised-shipped": quantised_tables.shipped,
     "twelve": trial_tables.twelve,
     "twelve-written": lambda: trial_tables.twelve("twelve-written"),
@@ -324,8 +335,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     **trial_tables.TABLES,
+    **cluster_tables.TABLES,
     **few_tables.TABLES,
     **front_tables.TABLES,
+    **regime_tables.TABLES,
 }
 
 

@@ -60,6 +60,8 @@ def stage(
     loud = louder(tiny_experts, folder / "loud")
     for expert, name in zip(loud, ("intent", "math", "science"), strict=True):
         shutil.copytree(expert, folder / "adapters" / name)
+    for expert, step in zip(loud, (400, 800), strict=False):  # of a training run
+        shutil.copytree(expert, folder / "out" / f"checkpoint-{step}")
     # The demos' experts, by name.
     names = ("experts/bank", "experts/library", "experts/travel", "others/reviews",
              "house_style/experts/brief", "house_style/experts/steps")  # fmt: skip

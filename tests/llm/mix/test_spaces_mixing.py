@@ -215,3 +215,19 @@ def test_peft_merges_the_very_same_weights(
     assert read.keys() == patch.low_rank.keys()
     for parameter, change in patch.low_rank.items():
         assert torch.equal(read[parameter].a, change.a) and torch.equal(read[parameter].b, change.b)
+
+
+def test_a_candidate_has_the_columns_of_its_experts_alone(tiny_experts: list[Path]) -> None:
+    experts = load(*tiny_experts)
+    space = build_space("delta", experts)
+    alone = space.realise(torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+    two = space.realise(torch.tensor([0.5, 0.0, -1.0], dtype=torch.float64))
+    nothing = space.realise(torch.zeros(3, dtype=torch.float64))
+    ant, bee, cat = (expert.factors for expert in experts)
+    for name, change in alone.low_rank.items():
+        module = name.removesuffix(".weight")
+        assert change.b.equal(bee[module].b) and change.a.equal(bee[module].a)
+        whole = two.low_rank[name]
+        assert whole.b.equal(torch.cat([0.5 * ant[module].b, -cat[module].b], dim=1))
+        assert whole.a.equal(torch.cat([ant[module].a, cat[module].a]))
+        assert len(nothing.low_rank[name].a) == 1 and not nothing.low_rank[name].dense().any()

@@ -76,6 +76,8 @@ def test_what_to_expect_depends_on_labels_scores_and_file(config: SearchConfig) 
         return [note.partition(":")[0] for note in regime(asked)]
 
     assert "often gain" in next(regime(plan))
+    plan.__dict__["items"] = 23
+    assert "label 24 or more" in next(regime(plan))
     assert told(99) == ["99 labels"] and told(100) == ["100 labels"]
     plan.__dict__["items"] = 100
     assert "usually as good" in next(regime(plan))

@@ -21,6 +21,7 @@ from pyswarmopt.base.optimizer import Ticket
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.shared_kernel import Kernel
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
@@ -258,3 +259,27 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     (after,), (less,) = model.predict(first[None])
     assert after == pytest.approx(mean) and less < error
     assert float((first - second).abs().max()) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("model", "ends"),
+    [
+        (MarginProcess, [2.0, 1.75, 1.5, 1.25]),
+        (ScoreProcess, [1.5, 1.5, 1.5, 1.5]),
+    ],
+)
+def test_a_batch_reaches_less_and_less_far_where_margins_are_predicted(
+    model: Any, ends: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: list[float] = []
+
+    def highest(gain: Any, starts: Any, bounds: np.ndarray, seed: int) -> torch.Tensor:
+        boxes.append(float(bounds[0, 1]))
+        return torch.tensor([bounds[0, 1]])
+
+    monkeypatch.setattr(surrogate, "highest", highest)
+    x = np.linspace(0, 1, 5)[:, None]
+    seen = [Candidate(p, float(p[0]), 0.1, [p[0], 1 - p[0]], [(p[0],), (0.5,)]) for p in x]
+    fitted = model(seen)
+    batch = proposed(fitted, fitted.positions, 0, 4)
+    assert [float(one[0]) for one in batch] == boxes == pytest.approx(ends)
