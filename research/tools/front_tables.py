@@ -57,11 +57,9 @@ def ahead(ours: Volumes, theirs: Volumes) -> str:
     builds, seeds = ours.shape
     gains = []
     for _ in range(DRAWS):
-        chosen = (
-            rng.integers(builds, size=builds)[:, None],
-            rng.integers(seeds, size=(builds, seeds)),
-        )
-        gains.append(ours[chosen].mean() / theirs[chosen].mean() - 1)
+        rows = rng.integers(builds, size=(builds, 1))
+        columns = rng.integers(seeds, size=(builds, seeds))
+        gains.append(ours[rows, columns].mean() / theirs[rows, columns].mean() - 1)
     low, high = 100 * np.quantile(gains, (0.025, 0.975))
     return f"{100 * (ours.mean() / theirs.mean() - 1):+.0f}% [{low:+.0f}%, {high:+.0f}%]"
 
