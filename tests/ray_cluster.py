@@ -15,13 +15,16 @@ PATIENCE = {
 }
 
 
+STORE = 75 * 2**20  # bytes: the least that a node's object store may have
+
+
 def start_cluster() -> Any:
-    """A cluster of one node."""
+    """A cluster of one node, with a small object store."""
     from ray.cluster_utils import Cluster
 
     os.environ.update(PATIENCE)
     cluster = Cluster()
-    add_node(cluster, include_dashboard=False)
+    add_node(cluster, include_dashboard=False, object_store_memory=STORE)
     return cluster
 
 
