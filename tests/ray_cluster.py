@@ -12,6 +12,7 @@ PATIENCE = {
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_worker_register_timeout_seconds": "120",
+    "RAY_worker_niceness": "0",  # not 15, with which workers hardly run on a busy machine
 }
 
 

@@ -4,6 +4,7 @@ ended, and who has joined.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -22,6 +23,7 @@ from pyswarmopt_llm.searching.decide import RAY
 
 LOOKS = 2.0  # seconds between two looks at the cluster
 TIMEOUT = 2.0  # seconds that its head has to answer
+PATIENCE = 60.0  # seconds after which it is told that no actor has begun
 SILENT = 4  # looks without an answer after which the head counts as lost; Ray itself waits a minute
 MOST_LOST = 3  # actors that may end with one task
 KEPT = "scores are kept, so"
@@ -183,8 +185,7 @@ class Actors(Crew):
         self._looked = time.monotonic()
         self._silent = 0
         self._hire()
-        while not self._free:
-            self._wait()
+        self._begin()
 
     @property
     def size(self) -> int:
@@ -211,6 +212,15 @@ class Actors(Crew):
                 self._free.append(actor)
                 self._start()
                 return number, answer
+
+    def _begin(self) -> None:
+        """Wait until an actor can work."""
+        until = time.monotonic() + PATIENCE
+        while not self._free:
+            self._wait()
+            if time.monotonic() > until:
+                until = math.inf
+                self._cluster.tell("no actor has begun; the cluster may be busy (ray status)")
 
     def _start(self) -> None:
         """Give waiting tasks to free actors."""

@@ -24,7 +24,6 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
-from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import versions
 from pyswarmopt_llm.common.hardware import pick_device
@@ -194,7 +193,7 @@ def _processes(worker: Worker) -> Iterator[Crew]:
 
 
 @contextmanager
-def _actors(worker: Worker, tell: OnEvent) -> Iterator[Crew]:
+def _actors(worker: Worker, job: Job) -> Iterator[Crew]:
     """Actors of a Ray cluster, one per GPU or per group of cores.
 
     Every node reads the base, experts and tasks from the search's paths. `workers` of the configuration
@@ -210,8 +209,10 @@ def _actors(worker: Worker, tell: OnEvent) -> Iterator[Crew]:
     if ours:
         _connect(ray, config.workers)
     given = (config, worker.fingerprints, worker.answer_formats, worker.versions)
-    cluster = Cluster(ray, config, Worker, given, tell)
+    cluster = Cluster(ray, config, Worker, given, job.tell)
     cluster.tell(cluster.summary())
+    for line in job.idle(cluster.room()):
+        cluster.tell(line)
     try:
         yield Actors(cluster)
     finally:
@@ -260,4 +261,4 @@ def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractC
     worker = Worker(config, job.fingerprints, answer_formats)
     if config.processes:
         return _processes(worker)
-    return _actors(worker, job.tell)
+    return _actors(worker, job)

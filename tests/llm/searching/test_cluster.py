@@ -4,20 +4,28 @@ happens when it is waited for; its head is a real port.
 
 from __future__ import annotations
 
+import pickle
+import signal
 import socket
 from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching import cluster as module
 from pyswarmopt_llm.searching.cluster import ALL_ENDED, NOT_LOADED, POISON, Actors, Cluster
 from pyswarmopt_llm.searching.cluster import address_of as address
+from pyswarmopt_llm.searching.scorer import Evaluate
+from pyswarmopt_llm.searching.workers import _connect
 
 CONFIG = SearchConfig("b", ("x", "y"), ("t",), "r", workers="ray", threads=2, device="cpu")
 
@@ -71,6 +79,7 @@ class Ray:
 
     def __init__(self, nodes: dict[str, int]) -> None:
         self.cores = nodes
+        self.gpus = dict[str, int]()
         self.actors = list[Actor]()
         self.faults = dict[str, str]()
         self.deadly = set[Any]()  # tasks that end their actor
@@ -82,18 +91,27 @@ class Ray:
             self.actors.append(Actor(self))
             return self.actors[-1]
 
-        assert options == {"num_cpus": 2, "num_gpus": 0}
+        assert options == {"num_cpus": 2, "num_gpus": int(bool(self.gpus))}
         return lambda kind: SimpleNamespace(remote=hire)
 
     def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": float(sum(self.cores.values()))}
+        room = {"CPU": float(sum(self.cores.values()))}
+        if self.gpus:
+            room["GPU"] = float(sum(self.gpus.values()))
+        return room
 
     def nodes(self) -> list[dict[str, Any]]:
         dead = {"Alive": False, "Resources": {"CPU": 64.0}}
         return [
             dead,
-            *({"Alive": True, "Resources": {"CPU": float(n)}} for n in self.cores.values()),
+            *({"Alive": True, "Resources": self._resources(node)} for node in self.cores),
         ]
+
+    def _resources(self, node: str) -> dict[str, float]:
+        resources = {"CPU": float(self.cores[node])}
+        if node in self.gpus:
+            resources["GPU"] = float(self.gpus[node])
+        return resources
 
     def call(self, actor: Actor, name: str, task: Any) -> Promise:
         return Promise(actor, name, task)
@@ -159,13 +177,13 @@ class Stage(SimpleNamespace):
     told: list[str]
     head: socket.socket
 
-    def cluster(self) -> Cluster:
+    def cluster(self, config: SearchConfig = CONFIG) -> Cluster:
         self.ray.get_runtime_context = lambda: SimpleNamespace(gcs_address=name(self.head))  # type: ignore[attr-defined]
 
         def tell(event: Event) -> None:
             self.told.append(event.data["text"])
 
-        return Cluster(self.ray, CONFIG, Stage, (), tell)
+        return Cluster(self.ray, config, Stage, (), tell)
 
     def enter(self) -> Actors:
         """The crew, all of which has begun."""
@@ -315,6 +333,59 @@ def test_cores_of_two_nodes_do_not_make_one_actor(stage: Stage) -> None:
         stage.cluster().summary()
     stage.ray.cores = {"one": 3, "two": 5}
     assert stage.cluster().summary() == "Ray: 2 nodes, 0 GPUs, 3 actors"
+
+
+def test_there_is_an_actor_for_each_gpu_whose_node_has_the_cores_for_it(stage: Stage) -> None:
+    stage.ray.cores = {"one": 16, "two": 3, "head": 8}
+    stage.ray.gpus = {"one": 4, "two": 2}
+    told = stage.cluster(replace(CONFIG, device="auto")).summary()
+    assert told == "Ray: 3 nodes, 6 GPUs, 5 actors"
+
+
+def test_a_task_and_its_answer_are_small() -> None:
+    """What scaling.md says of the bytes that move."""
+    sizes = {n: len(pickle.dumps(Evaluate(torch.zeros(n).double()))) for n in (3, 10_003)}
+    assert sizes[3] < 600 and sizes[10_003] - sizes[3] == pytest.approx(8 * 10_000, rel=0.01)
+    scores = {n: score_of([1 / (i + 3) for i in range(n)]) for n in (50, 1050)}
+    rows = {n: len(pickle.dumps(Row.of({"a": score}, score))) for n, score in scores.items()}
+    assert rows[1050] - rows[50] == pytest.approx(9 * 1000, rel=0.02)
+
+
+# --- connecting ---
+
+
+def test_what_ray_installs_for_sigterm_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def ours(*given: Any) -> None:
+        pass
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        _connect(SimpleNamespace(init=init), "ray://there")
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ImportError("Ray Client requires grpcio"), 'Ray Client requires grpcio; install "ray'),
+        (ConnectionError("nobody\nfor long"), r"cannot be used \(nobody\); check its address"),
+        (
+            RuntimeError("Version mismatch: The cluster:\n    Ray: 2.60\n  This:\n    Ray: 2.61"),
+            r"\(Version mismatch: The cluster: Ray: 2.60 This: Ray: 2.61\)",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(error: Exception, line: str) -> None:
+    def init(**options: Any) -> None:
+        raise error
+
+    with pytest.raises(UserError, match=f"^workers ray://there: .*{line}"):
+        _connect(SimpleNamespace(init=init), "ray://there")
 
 
 # --- addresses ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -21,6 +24,7 @@ from ray_cluster import STORE, add_node, start_cluster
 from search_helpers import history, lasting, louder, questions, search_words, small, write_task
 from workers_helpers import TRACED, same_end
 
+import pyswarmopt as pso
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -28,12 +32,13 @@ from pyswarmopt_llm.common.events import Event
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pyswarmopt[ray]'")
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A cluster of one node with one processor; its nodes import this checkout."""
-    root = str(Path(__file__).parents[3])
+    root = str(ROOT)
     with mock.patch.dict(os.environ):
         others = os.environ.get("PYTHONPATH", "")
         os.environ["PYTHONPATH"] = os.pathsep.join([root, others]) if others else root
@@ -63,11 +68,9 @@ def calls(folder: Path) -> list[Path]:
     return sorted(folder.glob("call-*"))
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 100) -> None:
-    over = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < over, "it did not happen"
-        time.sleep(0.05)
+def workers(folder: Path) -> set[str]:
+    """The processes that have called the score."""
+    return {call.name.rpartition("-")[2] for call in calls(folder)}
 
 
 def keys(run: Path) -> list[str]:
@@ -78,8 +81,10 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
     cluster: Any, config: SearchConfig, here: Path
 ) -> None:
     ray.init(address=cluster.address, log_to_driver=False)
-    held = [ray.put(np.ones(STORE // 10)) for _ in range(2)]  # more than there is room for
+    held: list[Any] = []
     node = add_node(cluster)
+    gate = here / "gate"
+    gate.write_text(node.node_id)
     done: list[threading.Thread] = []
     lines: list[str] = []
 
@@ -87,14 +92,15 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
         lines.append(str(event.data.get("text", "")))
         if event.kind != "iteration":
             return
-        if event.data["iteration"] == 1:
-            last = calls(here)[-1]
-            os.kill(int(last.name.rpartition("-")[2]), signal.SIGKILL)
+        if event.data["iteration"] == 1:  # more than the head's node has room for
+            held.extend(ray.put(np.ones(STORE // 10)) for _ in range(2))
+            there = next(call for call in calls(here) if call.read_text() == node.node_id)
+            os.kill(int(there.name.rpartition("-")[2]), signal.SIGKILL)
         if event.data["iteration"] == 2:
             done.append(threading.Thread(target=cluster.remove_node, args=(node,)))
             done[0].start()
         if event.data["iteration"] == 3:
-            (here / "gate").write_text(add_node(cluster).node_id)  # it has to get work
+            gate.write_text(add_node(cluster).node_id)  # it has to get work
 
     try:
         cluster.wait_for_nodes()
@@ -102,8 +108,10 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
         done[0].join()
     finally:
         ray.shutdown()
+        for left in list(cluster.worker_nodes):
+            cluster.remove_node(left, allow_graceful=False)
     assert len(held) == 2
-    assert (here / f"node-{(here / 'gate').read_text()}").exists()
+    assert (here / f"node-{gate.read_text()}").exists()
     assert history(Path("ray")) == history(Path("one"))
     assert lasting(result) == lasting(json.loads(Path("one/result.json").read_text()))
     assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
@@ -113,6 +121,40 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
     assert "Ray: room for 1 more actor" in told
 
 
+def test_the_executor_of_the_manual_calls_a_function_on_the_cluster(cluster: Any) -> None:
+    page = (ROOT / "docs" / "how-to" / "scaling.md").read_text()
+    (block,) = re.findall(r"```python\n(class Cluster:.*?)```", page, flags=re.DOTALL)
+    most = partial(pso.minimize, max_evals=12)
+    names: dict[str, Any] = {"ray": ray, "pso": SimpleNamespace(minimize=most)}
+    names |= {"cost": lambda x: float(x @ x), "bounds": [(-1, 2)] * 2}
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        exec(block, names)
+    finally:
+        ray.shutdown()
+    assert names["r"].fun == most(names["cost"], names["bounds"], seed=1).fun
+
+
+class Command:
+    """``swarm-llm`` in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "pyswarmopt_llm", *words]
+        self._file = Path(f"said-{time.time_ns()}")
+        with self._file.open("w") as said:
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+    @property
+    def said(self) -> str:
+        return self._file.read_text()
+
+    def wait_for(self, what: Callable[[], Any]) -> None:
+        over = time.monotonic() + 150
+        while not what():
+            assert self.process.poll() is None and time.monotonic() < over, self.said
+            time.sleep(0.05)
+
+
 def test_a_killed_driver_and_a_lost_head_lose_nothing(
     cluster: Any, config: SearchConfig, here: Path, environ: MutableMapping[str, str]
 ) -> None:
@@ -120,31 +162,26 @@ def test_a_killed_driver_and_a_lost_head_lose_nothing(
     environ["RAY_ADDRESS"] = cluster.address
     run = replace(config, out="ray", workers="ray")
     words = [*search_words(run), "--metric", *run.metrics, "--max-new-tokens", "1"]
-    killed = swarm_llm(*words, "--workers", "ray", "--device", "cpu")
-    wait_for(lambda: len(calls(here)) >= 8)
-    killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    killed = Command(*words, "--workers", "ray", "--device", "cpu")
+    killed.wait_for(lambda: len(calls(here)) >= 8)
+    killed.process.kill()
+    assert killed.process.wait() == -signal.SIGKILL
     known = len(keys(Path("ray")))
     assert known >= 5
+    before = workers(here)
+    lost = Command("resume", "ray", "--allow", *run.metrics, "--allow", "ray")
+    lost.wait_for(lambda: workers(here) > before)
     (here / "hold").touch()
-    before = len(calls(here))
-    lost = swarm_llm("resume", "ray", "--allow", *run.metrics, "--allow", "ray")
-    wait_for(lambda: len(calls(here)) > before)
     cluster.head_node.kill_gcs_server()
-    _, said = lost.communicate(timeout=50)  # Ray itself would wait 60 s, and say nothing
-    assert lost.returncode == 2, said
-    assert f"error: the Ray cluster's head at {cluster.address} does not answer" in said
-    assert "resume" in said.splitlines()[-1] and "Traceback" not in said
+    code = lost.process.wait(timeout=50)  # Ray itself would end it after 60 s, with 1
+    assert code == 2, lost.said
+    assert f"error: the Ray cluster's head at {cluster.address} does not answer" in lost.said
+    assert "resume" in lost.said.splitlines()[-1] and "Traceback" not in lost.said
     (here / "hold").unlink()
     alone(Path("ray"))
     resume("ray", allowed=run.metrics)
     same_end("ray", "one")
     assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
-
-
-def swarm_llm(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pyswarmopt_llm", *words]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def alone(run: Path) -> None:
