@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @documented
 @dataclass(frozen=True)
-class CouncilConfig:
+class GroupConfig:
     """The configuration of a group: its members, the task and the machine.
 
-    ``strategies`` are names accepted by `registry.find_names`; with ``skip``, unsupported ones are
-    skipped, not refused. An empty ``task`` means a single prompt; without ``out`` nothing is
-    written.
+    ``strategies`` are names accepted by `registry.find_names`; with ``skip``, those that the task or
+    the members do not support are left out, not refused. An empty ``task`` means a single prompt;
+    without ``out`` nothing is written.
     """
 
     members: Annotated[
@@ -81,7 +81,7 @@ class CouncilConfig:
         use_names(self)
 
     def load(self) -> Task:
-        """The task.
+        """The task; `task` must not be empty.
 
         Raises:
             UserError: the task cannot be read.
@@ -93,9 +93,13 @@ class CouncilConfig:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CouncilConfig):
-    """A group, its strategy and task, and how an adapter of ``base`` learns from the group."""
+class DistillConfig(GroupConfig):
+    """A group, its strategy and task, and how an adapter of ``base`` learns from the group.
 
+    The group answers truthfully, so ``epsilon`` and ``liar`` are no options here.
+    """
+
+    # `field()`: required, other than in `GroupConfig`
     base: Base = field()
     task: Annotated[
         str, Option("Task: dev examples train the adapter, test examples score it.", "T", TASK)

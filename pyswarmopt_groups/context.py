@@ -81,7 +81,7 @@ class GroupContext:
     Attributes:
         members: members, most trusted first: ties go to the first-listed.
         task: dev and test; a single question has no dev to fit on.
-        scoring: how members answer items.
+        answer_format: how members answer items.
         seed: seed of sampled answers.
         device: device of a reward model.
         tolerant: whether unavailable members abstain with a warning, instead of raising an error.
@@ -90,7 +90,7 @@ class GroupContext:
 
     members: Sequence[Member]
     task: Task
-    scoring: AnswerFormat
+    answer_format: AnswerFormat
     seed: int = 0
     device: str = "auto"
     tolerant: bool = False
@@ -135,7 +135,7 @@ class GroupContext:
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
         """The answers of member k."""
-        return self.members[k].answer(items, self.scoring, self.template)
+        return self.members[k].answer(items, self.answer_format, self.template)
 
     @cached_property
     def dev(self) -> Responses:

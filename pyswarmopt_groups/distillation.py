@@ -67,7 +67,7 @@ def _models(config: DistillConfig, context: GroupContext) -> dict[str, Any]:
     pair = open_members(models, config.base, config.dtype, config.device, config.threads)
     for member in pair:
         member.reply_tokens = config.max_new_tokens or member.reply_tokens
-    alone = GroupContext(pair, context.task, context.scoring).collect(context.task.test)
+    alone = GroupContext(pair, context.task, context.answer_format).collect(context.task.test)
     return {name: member_row(alone, k) for k, name in enumerate(("base", "student"))}
 
 
@@ -85,8 +85,8 @@ def chats_of(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]]:
 
 def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
     """The question's prompt, and the answer in its scored form."""
-    prompt = render_prompt(item, context.scoring, context.template)
-    if context.scoring == "likelihood":
+    prompt = render_prompt(item, context.answer_format, context.template)
+    if context.answer_format == "likelihood":
         answer = item.in_words(answer)
     return {
         "messages": [

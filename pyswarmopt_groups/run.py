@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.config import GroupConfig
 from pyswarmopt_groups.context import GroupContext, GroupVerdict
 from pyswarmopt_groups.locked_directory import check_directory, open_directory
 from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
@@ -71,14 +71,14 @@ class Group:
         left_out: strategy -> why it is unsupported.
     """
 
-    config: CouncilConfig
+    config: GroupConfig
     task: Task
     members: list[Member]
     strategies: list[Strategy]
     left_out: dict[str, str]
 
     @classmethod
-    def opened(cls, config: CouncilConfig, task: Task) -> Group:
+    def opened(cls, config: GroupConfig, task: Task) -> Group:
         """Check the configuration, then load the members.
 
         Args:
@@ -124,12 +124,20 @@ class Group:
         config = self.config
         task = self.task
         cached: list[Member] = [CachedMember(member, store) for member in self.members]
-        scoring = _answer_format_of(cached, task, config.scoring) if task.dev else "generate"
-        voting = voters(cached, config, task)
-        return GroupContext(voting, task, scoring, config.seed, config.device, self.tolerant)
+        answer_format: AnswerFormat = "generate"
+        if task.dev:
+            answer_format = _answer_format_of(cached, task, config.scoring)
+        return GroupContext(
+            voters(cached, config, task),
+            task,
+            answer_format,
+            config.seed,
+            config.device,
+            self.tolerant,
+        )
 
 
-def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list[Member]:
+def voters(members: Sequence[Member], config: GroupConfig, task: Task) -> list[Member]:
     """The members as configured voters: one may lie, all may randomise their votes.
 
     Raises:
@@ -142,7 +150,7 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list
 
 
 def _answer_format_of(members: Sequence[Member], task: Task, scoring: str) -> AnswerFormat:
-    """The scoring of a task; ``auto`` tries letters on members with likelihoods."""
+    """The answer format of a task; ``auto`` tries letters on members with likelihoods."""
     possible = possible_answer_formats(scoring, task.dev)
     scorers = [member for member in members if member.gives_likelihoods][:TRIED]
     scores: list[Score] = []
@@ -153,7 +161,7 @@ def _answer_format_of(members: Sequence[Member], task: Task, scoring: str) -> An
     return choose_answer_format(possible, task.dev, scores)
 
 
-def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
+def decide_task(config: GroupConfig, on_step: OnStep | None = None) -> dict[str, Any]:
     """Fit every strategy on dev, apply it to test, and write ``result.json`` and
     ``verdicts.jsonl``.
 
@@ -180,7 +188,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         return _report(group, store, out, on_step or (lambda *step: None))
 
 
-def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, GroupVerdict], list[str]]:
+def decide_prompt(config: GroupConfig, prompt: str) -> tuple[dict[str, GroupVerdict], list[str]]:
     """Each strategy's answer to a single question, without dev: name -> verdict; and the members'
     names, in the ballots' order.
 
@@ -188,7 +196,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, GroupVe
         UserError: the input is invalid, a setting needs examples, or a strategy is fitted on dev.
     """
     for name in _OF_TASKS:
-        if (value := getattr(config, name)) != getattr(CouncilConfig, name):
+        if (value := getattr(config, name)) != getattr(GroupConfig, name):
             raise InvalidOption(name, value, "is only available with `task`; remove it")
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
@@ -213,7 +221,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
     }
     result: dict[str, Any] = {
         "task": task.name,
-        "scoring": context.scoring,
+        "scoring": context.answer_format,
         "dev_items": len(task.dev),
         "test_items": len(task.test),
         "members": _member_rows(context, responses),

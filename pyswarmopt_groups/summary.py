@@ -31,39 +31,47 @@ def compared(
             test example that it answers correctly, else 0.
     """
     right = {}
-    for each in decided:
-        right[each["who"]] = rights(items, [verdict["answer"] for verdict in each["verdicts"]])
-    rows = {each["who"]: dict(each["row"]) for each in decided}
+    rows = {}
+    for strategy in decided:
+        name = strategy["who"]
+        right[name] = rights(items, [verdict["answer"] for verdict in strategy["verdicts"]])
+        rows[name] = dict(strategy["row"])
     for who, member in members.items():
-        for name, found in _against(right, member, repeated(items)).items():
-            rows[name][f"against_{who}"] = found
+        for name, comparison in _against(right, member, repeated(items)).items():
+            rows[name][f"against_{who}"] = comparison
     return rows
 
 
 def _against(
     right: Mapping[str, Sequence[float]], member: Sequence[float], questions: Sequence[int]
 ) -> dict[str, Row]:
-    """Strategy -> its comparison with a member."""
+    """Strategy -> its comparison with a member.
 
-    def test(name: str, level: float = LEVEL) -> PairedComparison:
+    Args:
+        right: strategy -> 1 for each test example that it decides correctly, else 0.
+        member: the same of the member.
+        questions: the number of each example's question, see `repeated`; empty if all differ.
+    """
+
+    def compare(name: str, level: float = LEVEL) -> PairedComparison:
         return compare_paired(right[name], member, questions=questions, level=level)
 
-    tests = {name: test(name) for name in right}
-    together = corrected(tests, test)
-    return {
-        name: {
-            "difference": test.difference,
-            **_found(test),
-            "n": test.n,
-            "needed": test.needed,
-            "corrected": _found(together[name]),
+    by_itself = {name: compare(name) for name in right}
+    together = corrected(by_itself, compare)
+    rows = {}
+    for name, comparison in by_itself.items():
+        rows[name] = {
+            "difference": comparison.difference,
+            **_test_of(comparison),
+            "n": comparison.n,
+            "needed": comparison.needed,
+            "corrected": _test_of(together[name]),
         }
-        for name, test in tests.items()
-    }
+    return rows
 
 
-def _found(test: PairedComparison) -> Row:
-    return {"interval": list(test.interval), "p": test.p_value}
+def _test_of(comparison: PairedComparison) -> Row:
+    return {"interval": list(comparison.interval), "p": comparison.p_value}
 
 
 def verdict(result: Mapping[str, Any]) -> str:
@@ -88,19 +96,20 @@ def verdict(result: Mapping[str, Any]) -> str:
     """
     rows = result["strategies"]
     strongest = result["strongest"]
-    member = result["members"][strongest]
-    name = max(rows, key=lambda each: (_low(rows[each]) > 0, rows[each]["test"]))
+    # a strategy that is significantly better comes before one with more correct answers
+    name = max(rows, key=lambda each: (_is_better(rows[each]), rows[each]["test"]))
     row = rows[name]
     against = row["against_strongest"]
-    low, high = against["corrected"]["interval"]
     difference = f"{against['difference']:+.3f}"
     p = p_text(against["corrected"]["p"])
-    if low <= 0:
+    if not _is_better(row):
         more = " ".join(more_examples(against.get("needed"), against.get("n", 0)))
         return (
             f"No strategy is significantly better than the strongest member on test, {strongest} "
             f"({name}: {difference}, {p}); use that member. {more}"
         ).rstrip()
+    member = result["members"][strongest]
+    low, high = against["corrected"]["interval"]
     return (
         f"{name} is better than the strongest member on test, {strongest}: {row['test']:.3f} against "
         f"{member['test']:.3f}, {difference} [{low:+.3f}, {high:+.3f}] ({p}, "
@@ -109,6 +118,9 @@ def verdict(result: Mapping[str, Any]) -> str:
     )
 
 
-def _low(row: Row) -> float:
-    """The lower end of the corrected interval."""
-    return float(row["against_strongest"]["corrected"]["interval"][0])
+def _is_better(row: Row) -> bool:
+    """Whether a strategy is significantly better than the strongest member: by the corrected
+    interval.
+    """
+    low, _ = row["against_strongest"]["corrected"]["interval"]
+    return float(low) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.config import GroupConfig
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
@@ -22,7 +22,7 @@ DEBATES = ("refine", "society")
 SHORTEST = 8  # tokens of a reply that can hold an answer
 
 
-def check_task(config: CouncilConfig, task: Task) -> None:
+def check_task(config: GroupConfig, task: Task) -> None:
     """Refuse a task without answers, or with a metric other than accuracy; and
     changes of votes over options if an item has none. A user's own question needs no answer.
     """
@@ -94,7 +94,7 @@ def room_for_replies(strategy: Strategy, member: Member, task: Task, speakers: i
 
 def usable(
     strategies: Sequence[Strategy],
-    config: CouncilConfig,
+    config: GroupConfig,
     task: Task,
     members: Sequence[Member],
 ) -> tuple[list[Strategy], dict[str, str]]:
@@ -118,7 +118,7 @@ def usable(
 
 def _reasons(
     strategy: Strategy,
-    config: CouncilConfig,
+    config: GroupConfig,
     task: Task,
     members: Sequence[Member],
 ) -> Iterator[str]:

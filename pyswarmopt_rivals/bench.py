@@ -43,7 +43,7 @@ class Bench:
     engine: TransformersEngine
     experts: Sequence[Adapter]
     task: Task
-    scoring: AnswerFormat = "generate"
+    answer_format: AnswerFormat = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and learning rate of data merge
@@ -58,7 +58,7 @@ class Bench:
         questions = {}
         for split in SPLITS:
             if items := self.task.split(split):
-                how = (self.scoring, self.engine.chat, self.task.prompt)
+                how = (self.answer_format, self.engine.chat, self.task.prompt)
                 questions[split] = self.metric.on(items, *how)
         return questions
 
@@ -96,7 +96,7 @@ class Bench:
         """
         possible = answer_formats_of(self.metric, setting, self.task)
         if len(possible) == 1:
-            return replace(self, store=store, scoring=possible[0])
+            return replace(self, store=store, answer_format=possible[0])
 
         def choose() -> dict[str, AnswerFormat]:
             trial = trial_of(self.task, self.engine.chat)
@@ -110,7 +110,7 @@ class Bench:
         row = store.get(what, setting, choose)
         if row.get("scoring") not in possible:
             raise store.damaged(what, setting, "scoring")
-        return replace(self, store=store, scoring=row["scoring"])
+        return replace(self, store=store, answer_format=row["scoring"])
 
     def score(self, patch: Patch, split: str) -> Score:
         """A candidate's score on a split.

@@ -217,7 +217,7 @@ class Test(Phase["DefaultSearch"]):
 
     def begin(self) -> SeparabilityTest:
         s = self.search
-        return SeparabilityTest(s.best_unit(), s.known_cost, s.resolution.error(s.known_cost))
+        return SeparabilityTest(s.best_unit(), s.known_cost, s.error)
 
     @property
     def separable(self) -> bool:
@@ -275,7 +275,7 @@ class Descent(Phase["DefaultSearch"]):
     def _needs_regression(self) -> bool:
         """Whether differences are no slopes or fail, and the model is affordable."""
         s = self.search
-        unusable = self.interrupted or s.resolution.error(s.known_cost) > 0
+        unusable = self.interrupted or s.error > 0
         return unusable and s.box.dim <= MODELLED_DIM
 
     def _is_misled(self) -> bool:
@@ -287,7 +287,7 @@ class Descent(Phase["DefaultSearch"]):
 
     def propose(self) -> Floats:
         if self.run is not None:
-            self.run.error = self.search.resolution.error(self.search.known_cost)
+            self.run.error = self.search.error
         return super().propose()
 
     def begin(self) -> LineSearchDescent | RegressionDescent:

@@ -173,6 +173,7 @@ class PhasedSearch(Optimizer):
         under_way: tickets without a value.
         rows: costs and constraints of the points told last, (m, 1 + J).
         known_cost: the best cost, in the form that phases use.
+        error: the error of values near the best one, beyond double's rounding.
         cut_short: whether the present round lacks positions that were not evaluated.
     """
 
@@ -227,10 +228,15 @@ class PhasedSearch(Optimizer):
         }
         vars(self).update(records)
         self._judge_best()
+        self._judge_error()
 
     def _judge_best(self) -> None:
         """Bring the best cost into the form that phases use."""
         self.known_cost = float(bounded(np.asarray(self.progress.best_cost)))
+
+    def _judge_error(self) -> None:
+        """Judge the values near the best one by what is known of their digits and ripple."""
+        self.error = self.resolution.error(self.known_cost)
 
     # ---- the loop ----
 
@@ -314,6 +320,7 @@ class PhasedSearch(Optimizer):
                 finding = self.phases[progress.turn].learn(bounded(costs))
                 if finding is not None:
                     self.heed(finding)
+                    self._judge_error()
         progress.turn = self._next_turn()
 
     def take_in(
@@ -362,6 +369,7 @@ class PhasedSearch(Optimizer):
             progress.best_x = x[i].copy()
             progress.best_by = by
             self._judge_best()
+        self._judge_error()
 
     def heed(self, finding: Finding) -> None:
         """Let other phases act on what one has learnt; by default none does."""

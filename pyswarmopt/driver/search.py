@@ -22,7 +22,7 @@ from pyswarmopt.base.words import without_addresses
 from pyswarmopt.driver.algorithm import algorithm, default_search, recipe_swarm
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.history import History, ParticleRecord, plain
+from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.interrupts import Interrupts
 from pyswarmopt.driver.judge import ROUNDING, Evaluated, Found, Gains, Judge, check_value
 from pyswarmopt.driver.loop import ObjectiveLoop
@@ -245,7 +245,7 @@ class Search(ABC, Generic[R]):
         """Keep evaluations for the history."""
         for particle, each in zip(particles, judged, strict=True):
             if each.counts:
-                value = plain(self._sign * each.cost)
+                value = self._sign * each.cost
                 self._record.append(
                     ParticleRecord(iteration, particle, value, each.x, each.violation, each.again)
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_groups.cli.options import council_command
+from pyswarmopt_groups.cli.options import group_command
 from pyswarmopt_groups.registry import VOTES
 
 SUMMARY = """Let models vote on a question, or on a task's test examples after fitting on its dev examples.
@@ -10,4 +10,4 @@ SUMMARY = """Let models vote on a question, or on a task's test examples after f
 Example: swarm-llm ensemble --members adapters/* --base B --strategy weighted,nearest:8 --task questions.json
 """
 
-command = council_command(SUMMARY, VOTES, "majority")
+command = group_command(SUMMARY, VOTES, "majority")

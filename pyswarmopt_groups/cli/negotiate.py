@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_groups.cli.options import council_command
+from pyswarmopt_groups.cli.options import group_command
 from pyswarmopt_groups.registry import NEGOTIATIONS
 
 SUMMARY = """Let models debate, form a quorum, play games or share the work on a task or a question.
@@ -10,4 +10,4 @@ SUMMARY = """Let models debate, form a quorum, play games or share the work on a
 Example: swarm-llm negotiate --members adapters/* --base B --strategy refine:rounds=2 --task questions.json
 """
 
-command = council_command(SUMMARY, NEGOTIATIONS, "refine", ["society:cce:ddr"])
+command = group_command(SUMMARY, NEGOTIATIONS, "refine", ["society:cce:ddr"])

@@ -13,7 +13,7 @@ import typer
 
 from pyswarmopt.base.words import counted, cut, one_line
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.config import GroupConfig
 from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
@@ -38,7 +38,7 @@ Prompt = Annotated[
 ]
 
 
-def council_command(
+def group_command(
     summary: str, strategies: Mapping[str, Strategy], default: str, more: Sequence[str] = ()
 ) -> Callable[..., None]:
     """A command that makes members answer a prompt or a task.
@@ -51,7 +51,7 @@ def council_command(
     """
 
     def command(
-        council: CouncilConfig,
+        group: GroupConfig,
         *,
         prompt: Prompt = None,
         strategy: Annotated[
@@ -64,15 +64,15 @@ def council_command(
         words = [word.strip() for word in strategy.split(",") if word.strip()]
         names = find_names(words, strategies)
         # Strategies from `all` are skipped where they are not supported.
-        chosen = replace(council, strategies=tuple(names), skip="all" in words)
-        run_council(chosen, prompt, quiet, as_json)
+        chosen = replace(group, strategies=tuple(names), skip="all" in words)
+        run_group(chosen, prompt, quiet, as_json)
 
     usages = [strategy.usage for strategy in strategies.values()]
     command.__doc__ = summary + "\n\b\n" + "\n".join(names_block("Strategies", [*usages, *more]))
     return command
 
 
-def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
+def run_group(config: GroupConfig, prompt: str | None, quiet: bool, as_json: bool) -> None:
     """Answer the prompt, or decide the task and show the table."""
     if (prompt is None) == (not config.task):
         raise UserError(
@@ -90,7 +90,7 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
     print_either(result, _report(result, config.out), as_json)
 
 
-def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
+def _answer(config: GroupConfig, prompt: str, as_json: bool) -> None:
     from pyswarmopt_groups.run import decide_prompt
 
     verdicts, members = decide_prompt(config, prompt)

@@ -122,7 +122,7 @@ class Member:
     def answer(
         self, items: Sequence[Item], answer_format: AnswerFormat, template: str | None = None
     ) -> list[Answer]:
-        """Answers to items; a member without likelihoods writes text, whatever the scoring. Choices
+        """Answers to items; a member without likelihoods writes text, whatever the format. Choices
         are then shown with letters.
         """
         replies = self.generate([render_prompt(item, "generate", template) for item in items])

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyswarmopt_llm.common.interfaces import Format, LowRank, Patch, shapes_of
 
@@ -56,8 +56,9 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
 class PatchedWeights:
     """Candidates merged into a model in place, and removed again exactly.
 
-    Where a patch has a format, all weights that the format changes are rounded; those that the patch does
-    not change are rounded once for all candidates of the same format.
+    Where a patch has a format, all weights that the format changes are rounded. Those that the patch
+    does not change are rounded once for all candidates of the same format, and are then called at
+    rest.
 
     The base's values are read from `stored` if available, so that memory holds the base only once;
     otherwise they are copied before their first change.
@@ -71,7 +72,7 @@ class PatchedWeights:
         parameter_names: names of all parameters.
     """
 
-    def __init__(self, model: Any, stored: Mapping[str, Tensor] = {}) -> None:
+    def __init__(self, model: nn.Module, stored: Mapping[str, Tensor] = {}) -> None:
         self._model = model
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
         self.parameter_names = tuple(self._parameters)
@@ -79,9 +80,9 @@ class PatchedWeights:
         self._stored = stored
         # name of a parameter that was changed -> the base's value; None: as stored
         self._backups: dict[str, Tensor | None] = {}
-        self._patched: set[str] = set()
-        self._format = ""  # of the weights at rest: rounded, and not changed by the patch
-        self._at_rest: Set[str] = set()
+        self._patched: Set[str] = frozenset()  # names of those that may differ from the base's
+        self._format = ""  # of the weights at rest
+        self._at_rest: Set[str] = frozenset()
 
     @torch.inference_mode()
     def load(self, patch: Patch) -> None:
@@ -94,28 +95,35 @@ class PatchedWeights:
                 changed.
         """
         check_fits(patch, self._shapes)
-        held = {} if patch.format is None else patch.format.layout(self._model)
-        own = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
-        changed = own | held.keys()
+        form = patch.format
+        types = {} if form is None else form.layout(self._model)
+        of_patch = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        changed = of_patch | types.keys()
+        at_rest = self._in_format(form)
+        self._forget_format()  # until the end: an interrupted load leaves a part of the weights
         for name in self._patched - changed:
             self._parameters[name].copy_(self._base(name))
         for name in changed - self._backups.keys():
             self._back_up(name)
         # before the first change, so that an interrupted load can be undone
         self._patched = changed
-        rested = self._rested(patch.format)
-        for name in held.keys() - own - rested:
-            self._put(name, self._base(name), patch.format, held)
+        for name in types.keys() - of_patch - at_rest:
+            self._put(name, self._base(name), form, types)
         for name, value in self._values(patch):
-            self._put(name, value, patch.format, held)
-        self._at_rest = held.keys() - own
+            self._put(name, value, form, types)
+        if form is not None:
+            self._format = form.name
+            self._at_rest = types.keys() - of_patch
 
-    def _rested(self, form: Format | None) -> Set[str]:
-        """The weights that are the base's in this format already; none until a load has ended."""
-        name = "" if form is None else form.name
-        known: Set[str] = self._at_rest if name == self._format else set()
-        self._format, self._at_rest = name, set()
-        return known
+    def _in_format(self, form: Format | None) -> Set[str]:
+        """The names of the weights that are the base's, rounded to this format."""
+        if form is None or form.name != self._format:
+            return frozenset()
+        return self._at_rest
+
+    def _forget_format(self) -> None:
+        self._format = ""
+        self._at_rest = frozenset()
 
     def _values(self, patch: Patch) -> Iterator[tuple[str, Tensor]]:
         """The weights that a patch changes, one float32 sum at a time."""
@@ -127,10 +135,17 @@ class PatchedWeights:
         for name, change in patch.full_rank.items():
             yield name, self._base(name) + change.to(self._parameters[name].device)
 
-    def _put(self, name: str, value: Tensor, form: Format | None, held: Mapping[str, str]) -> None:
-        """Set a parameter to a value, or to what a format holds of it."""
-        if form is not None and name in held:
-            value = form.rounded(value, held[name])
+    def _put(self, name: str, value: Tensor, form: Format | None, types: Mapping[str, str]) -> None:
+        """Set a parameter to a value, or to what a format holds of it.
+
+        Args:
+            name: name of the parameter.
+            value: its new value.
+            form: format of the weights, if any.
+            types: see `Format.layout`.
+        """
+        if form is not None and name in types:
+            value = form.rounded(value, types[name])
         self._parameters[name].copy_(value)
 
     def _back_up(self, name: str) -> None:
@@ -141,6 +156,7 @@ class PatchedWeights:
             self._backups[name] = value.clone()
 
     def _base(self, name: str) -> Tensor:
+        """The base's value of a parameter that was backed up."""
         kept = self._backups[name]
         if kept is None:
             kept = self._stored[name]

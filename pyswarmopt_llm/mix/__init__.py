@@ -37,7 +37,8 @@ def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     Raises:
         UserError: the experts or the base cannot be used.
     """
-    return (kind.make or prepare_adapters)(kind, config)
+    make = kind.make or prepare_adapters
+    return make(kind, config)
 
 
 def space_kind(name: str) -> SpaceKind:
@@ -56,20 +57,29 @@ def space_kind(name: str) -> SpaceKind:
         from pyswarmopt_llm.tokens.space import Token
 
         return Token
-    if name in plugins("spaces"):
-        return plugins("spaces")[name].load()
-    raise unknown("space", name, dict.fromkeys((*_KINDS, TOKEN, *plugins("spaces"))))
+    of_plugins = plugins("spaces")
+    if name in of_plugins:
+        return of_plugins[name].load()
+    raise unknown("space", name, dict.fromkeys((*_KINDS, TOKEN, *of_plugins)))
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file is in a directory such as RUN/best; None for a model or adapter."""
-    # known without import; of kinds of another package: NAME.json
-    files = {TOKEN: MIXTURE, **{name: f"{name}.json" for name in plugins("spaces")}}
-    files |= {name: kind.saved_as for name, kind in _KINDS.items()}
-    for name, file in files.items():
-        if file and (user_path(folder) / file).is_file():
+    path = user_path(folder)
+    for name, file in _saved_files().items():
+        if (path / file).is_file():
             return space_kind(name)
     return None
+
+
+def _saved_files() -> dict[str, str]:
+    """Name of a kind of space -> the file that shows it, told without importing the kind: a kind of
+    another package has NAME.json. Kinds that save a model or an adapter have none.
+    """
+    files = {TOKEN: MIXTURE}
+    files |= {name: f"{name}.json" for name in plugins("spaces")}
+    files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
+    return files
 
 
 def build_space(name: str, experts: Sequence[Adapter]) -> MixtureSpace:

@@ -47,7 +47,7 @@ class Abstention:
         self._chat = chat
         self._template = template
         self._accuracy = Accuracy(items, answer_format, chat, template)
-        self._writes = self._accuracy.scoring == "generate"
+        self._writes = self._accuracy.answer_format == "generate"
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The prompts, with the longest possible reflection on each item."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
     from pyswarmopt_llm.use.evaluate import Against, EvalResult
 
-_SAID = {
+_VERBS = {  # kind of a verdict -> what is said of the first model
     "better": "is better than",
     "worse": "is worse than",
     "level": "is not significantly different from",
@@ -31,6 +31,10 @@ _SAID = {
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
     """A difference with its 95% interval and p-value, both corrected if there are several tests.
+
+    Args:
+        against: a comparison as in ``result.json``; None: there is none.
+        named: whether the method that it compares with is named, too.
 
     Example:
         >>> test = {"difference": 0.0213, "interval": (0.01, 0.03), "p": 0.00009}
@@ -61,7 +65,8 @@ def between(
         scores: scores of both models.
         pair: comparison, first minus second.
         split: dev or test.
-        lower: whether lower is better; the scores are as people read them, the pair is not.
+        lower: whether lower is better; `scores` are then as people read them, and `pair` compares
+            them with the other sign.
 
     Example:
         >>> pair = PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
@@ -69,17 +74,20 @@ def between(
         'The base is better than x: 0.700 vs. 0.600 on 90 test examples, +0.100 [+0.020, +0.180], p = 0.014.'
     """
     first, second = map(one_line, names)
+    if first.startswith("the "):  # else a path, which stays as it is
+        first = upper_first(first)
+    kind = KINDS[pair.sign]
     items = counted(pair.n, f"{split} example")
+    difference = tested(turned(pair) if lower else pair)
+    sentence = (
+        f"{first} {_VERBS[kind]} {second}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, "
+        f"{difference}."
+    )
     reasons: tuple[str, ...] = ()
     if split == "dev":
         reasons = ("Searches and training use the dev examples; also compare on test.",)
-    kind = KINDS[pair.sign]
-    if kind == "level" and split == "test":
+    elif kind == "level":
         reasons = more_examples(pair.needed, pair.n)
-    subject = upper_first(first) if first.startswith("the ") else first  # a path stays as it is
-    said = f"{subject} {_SAID[kind]} {second}"
-    change = tested(turned(pair) if lower else pair)
-    sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {change}."
     return Verdict(kind, sentence, reasons)
 
 
@@ -92,8 +100,8 @@ def score_lines(result: EvalResult, split: str) -> Iterator[str]:
         how = f"{result.unit}, lower is better; {how}"
     yield f"{one_line(result.task)} {split}: {result.metric} {value} ({how})"
     if result.score.named:
-        named = result.score.named.items()
-        yield "  " + ", ".join(f"{one_line(name)} {value:.3f}" for name, value in named)
+        further = [f"{one_line(name)} {each:.3f}" for name, each in result.score.named.items()]
+        yield f"  {', '.join(further)}"
     if result.by_label is not None:
         yield from label_lines(result.by_label)
 
@@ -119,20 +127,19 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
 
 def against_lines(against: Against, split: str) -> Iterator[str]:
     """Two models on the same items: verdict and scores."""
-    one, other = (result.shown[0] for result in against.results)
-    lower = against.results[0].lower
-    pair = against.paired
-    if pair is None:
+    first, second = against.results
+    scores = first.shown[0], second.shown[0]
+    if against.paired is None:
         yield (
-            f"Not known whether they differ: {one:.3f} vs. {other:.3f}, but the metric gives one number "
+            f"Not known whether they differ: {scores[0]:.3f} vs. {scores[1]:.3f}, but the metric gives one number "
             "for all replies, which was not resampled."
         )
     else:
-        verdict = between(against.names, (one, other), pair, split, lower)
+        verdict = between(against.names, scores, against.paired, split, first.lower)
         yield verdict.sentence
         yield from verdict.reasons
     for name, result in zip(against.names, against.results, strict=True):
-        yield f"  {name}: {result.metric} {score_text(*result.shown)}"
+        yield f"  {one_line(name)}: {result.metric} {score_text(*result.shown)}"
     if against.wins is not None:
         wins = against.wins
         rate = score_text(wins.rate, wins.interval)

@@ -212,7 +212,7 @@ def fit_side_by_side(crew: Crew, parts: Sequence[tuple[Fitting, Part]]) -> None:
         crew: the workers.
         parts: each with its fitting, which has a folder and a position.
     """
-    missing = [(fitting, part) for fitting, part in parts if not fitting.found(part)]
+    missing = [(fitting, part) for fitting, part in parts if not fitting.reuse(part)]
     tasks = {number: fitting.task(part) for number, (fitting, part) in enumerate(missing)}
     for number, factors in crew.each(tasks):
         fitting, part = missing[number]

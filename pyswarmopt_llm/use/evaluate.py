@@ -56,7 +56,7 @@ class EvalResult:
         (0.5, (0.19, 0.81), 6)
     """
 
-    task: str  # name of the metric
+    task: str  # its name
     score: Score  # value, item scores, standard error
     interval: tuple[float, float] | None  # 95% interval of the value, if it is known
     scoring: str  # answer format
@@ -139,7 +139,7 @@ class Exam:
             self._base = base
         return self._engine
 
-    def scoring(self) -> AnswerFormat:
+    def answer_format(self) -> AnswerFormat:
         """One answer format for all models: that of a run's result among them, or chosen by a trial
         of all.
         """
@@ -173,8 +173,8 @@ class Exam:
 
     def results(self) -> list[EvalResult]:
         """The scores of the models, in one answer format."""
-        scoring = self.scoring()
-        return [self._result(number, scoring) for number in range(len(self._models))]
+        answer_format = self.answer_format()
+        return [self._result(number, answer_format) for number in range(len(self._models))]
 
     def _result(self, number: int, answer_format: AnswerFormat) -> EvalResult:
         """The score of a model with its interval."""
@@ -186,15 +186,15 @@ class Exam:
         if metric == "accuracy":
             errors = errors_by_label(self.items, score.answers)
         return EvalResult(
-            self.task.name,
-            score,
-            ends,
-            answer_format,
-            metric,
-            self.task.note,
-            errors,
-            self.metric.lower,
-            self.metric.unit,
+            task=self.task.name,
+            score=score,
+            interval=ends,
+            scoring=answer_format,
+            metric=metric,
+            note=self.task.note,
+            by_label=errors,
+            lower=self.metric.lower,
+            unit=self.metric.unit,
         )
 
 
@@ -281,7 +281,13 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
 
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     scored = harness(open_model(model, config), config.split)
-    return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
+    return EvalResult(
+        task=harness.name,
+        score=scored,
+        interval=interval(scored.per_item),
+        scoring="own",
+        metric="lm-eval",
+    )
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,15 @@ def worded(run: str | Path | None, question: str, task: str | None = None) -> st
     form = about.forms.get(name)
     if form is None or (form.choices is None and not form.written):
         return question
-    if more := {*placeholders(form.prompt or "")} - {"question", "choices"}:
+    missing = {*placeholders(form.prompt or "")} - {"question", "choices"}
+    if missing:
         raise UserError(
-            f"{run}: the prompt of {name} also needs {', '.join(sorted(more))}; use `base` and "
+            f"{run}: the prompt of {name} also needs {', '.join(sorted(missing))}; use `base` and "
             "`adapter` with the whole prompt"
         )
-    scoring = answer_format_of_run(user_path(run), name) or "likelihood"
-    return render_prompt(Item("", question, dict(form.choices or {}), ""), scoring, form.prompt)
+    answer_format = answer_format_of_run(user_path(run), name) or "likelihood"
+    item = Item(id="", question=question, choices=dict(form.choices or {}), answer="")
+    return render_prompt(item, answer_format, form.prompt)
 
 
 def answered(
@@ -58,13 +60,18 @@ def answered(
     run: str | Path | None = None,
     task: str | None = None,
 ) -> tuple[str, str]:
-    """The user turn of a prompt, and a model's greedy answer to it; see `generate_text`."""
+    """The user turn of a prompt, and a model's greedy answer to it, prompted as in the search of its
+    run; see `generate_text`.
+    """
     turn = worded(run, prompt, task)
     if run is not None:
         stored = read_about(user_path(run)).config
-        quantize = machine.quantize or stored.quantize
-        machine = replace(machine, system=stored.system, thinking=stored.thinking)
-        machine = replace(machine, quantize=quantize)
+        machine = replace(
+            machine,
+            system=stored.system,
+            thinking=stored.thinking,
+            quantize=machine.quantize or stored.quantize,
+        )
     engine = open_model(model, machine)
     return turn, engine.generate([engine.chat(turn)], max_new_tokens)[0].strip()
 
@@ -100,7 +107,7 @@ def generate_text(
         The text.
 
     Raises:
-        UserError: the base or the adapter cannot be used.
+        UserError: the base, the adapter or the run cannot be used, or `worded` refuses the prompt.
 
     Example:
         >>> generate_text("my/base", "runs/first/best", "Hello!")  # doctest: +SKIP

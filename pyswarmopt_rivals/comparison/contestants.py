@@ -113,7 +113,7 @@ def _unanswerable(method: Method, bench: Bench) -> Iterator[str]:
         yield "needs one dev example to show and another to score"
     if not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or bench.scoring == "generate":
+        if open_ones or bench.answer_format == "generate":
             yield "needs answer choices"
 
 
@@ -134,7 +134,7 @@ def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
 def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
     """Why a mixture cannot be trained on dev."""
     experts = len(bench.experts)
-    if not bench.accuracy or bench.scoring == "generate" or bench.dev_items < 2:
+    if not bench.accuracy or bench.answer_format == "generate" or bench.dev_items < 2:
         yield "needs answer choices to train on"
     if experts > MOST_COEFFICIENTS:
         yield f"works with at most {MOST_COEFFICIENTS} experts"

@@ -81,7 +81,7 @@ def summarise(
     tasks = {
         bench.task.name: {
             "methods": as_read(table) if bench.metric.lower else table,
-            "scoring": bench.scoring,
+            "scoring": bench.answer_format,
             "metric": bench.metric.name,
             "better": "lower" if bench.metric.lower else "higher",
             "unit": bench.metric.unit,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from member_helpers import Scripted, quiz
 
-from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.config import GroupConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
 from pyswarmopt_groups.strategies import FUNCTIONS
 from pyswarmopt_groups.validate import check_task, usable
@@ -36,7 +36,7 @@ def skipped(
 ) -> dict[str, str]:
     """Name -> why it is skipped, for two members without likelihoods."""
     items = quiz("AB", 1) if options else [Item("0", "Question 0?", None, "x")]
-    config = CouncilConfig(("a", "b"), task=task, skip=skip)
+    config = GroupConfig(("a", "b"), task=task, skip=skip)
     strategies = [load_strategy(name) for name in names] or EVERY
     task_of = Task("t", (), tuple(items))
     return usable(strategies, config, task_of, [Scripted("a"), Scripted("b")])[1]
@@ -77,7 +77,7 @@ def test_settings_are_read_from_the_name(name: str, values: tuple[object, ...]) 
 
 def test_a_task_without_right_answers_is_refused_before_a_member_is_loaded() -> None:
     known, unknown = Item("1", "Why?", None, "so"), Item("2", "How?", None, "")
-    config = CouncilConfig(("a", "b"), task="t.json")
+    config = GroupConfig(("a", "b"), task="t.json")
     check_task(config, Task("t", (known,), (known,), source="t.json"))
     for split, task in (
         ("dev", Task("t", (known, unknown), (known,), source="t.json")),

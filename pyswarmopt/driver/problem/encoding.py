@@ -52,7 +52,7 @@ class Coding:
         """M."""
         return int(self.widths.sum())
 
-    @property
+    @cached_property
     def count(self) -> float:
         """Points of the grid, infinite if there is none."""
         whole = self.integers | self.categories

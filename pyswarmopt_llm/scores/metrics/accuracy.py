@@ -51,7 +51,7 @@ class Accuracy:
         template: prompt of the task, see `render_prompt`.
 
     Attributes:
-        items, scoring, template: as given.
+        items, answer_format, template: as given.
         prompts: each item's user turn in the chat template.
         rows: each item's continuations to score.
 
@@ -67,7 +67,7 @@ class Accuracy:
         template: str | None = None,
     ) -> None:
         self.items = tuple(items)
-        self.scoring = answer_format
+        self.answer_format = answer_format
         self.template = template
         self.prompts = [chat_prompt(item, answer_format, chat, template) for item in self.items]
         self.rows = list(map(self._row, self.items, self.prompts))
@@ -76,11 +76,11 @@ class Accuracy:
     def _row(self, item: Item, prompt: str) -> Choices:
         """An item with the continuations to score: its options, or the right reply."""
         letters = texts = item.letters
-        if self.scoring == "generate":
+        if self.answer_format == "generate":
             letters = [item.answer]
             texts = [item.answer_text]
         lengths = [1.0] * len(letters)
-        if self.scoring == "likelihood":
+        if self.answer_format == "likelihood":
             texts = item.options
             lengths = [float(len(text.encode())) for text in texts]
         right = UNKNOWN
@@ -96,7 +96,7 @@ class Accuracy:
         """The texts that must fit the context window: item, text, maximum number of new tokens."""
         for item, row in zip(self.items, self.rows, strict=True):
             for prompt, option in row.pairs:
-                if self.scoring == "generate":
+                if self.answer_format == "generate":
                     yield item, prompt, MAX_NEW_TOKENS
                 else:
                     yield item, prompt + option, 0
@@ -104,7 +104,7 @@ class Accuracy:
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`; see `Utility`."""
         margins: Iterable[tuple[float, ...]] = ()
-        if self.scoring == "generate":
+        if self.answer_format == "generate":
             answers = engine.generate(at(self.prompts, indices), max_new_tokens=MAX_NEW_TOKENS)
         else:
             scores = self.option_scores(engine, indices)
@@ -118,7 +118,7 @@ class Accuracy:
         answers are unclear.
         """
         pairs = zip(at(self.items, indices), answers, strict=True)
-        if self.scoring != "generate":
+        if self.answer_format != "generate":
             return [float(item.answer == answer) for item, answer in pairs]
         from pyswarmopt_llm.scores.tasks.answers import check
 
@@ -180,7 +180,7 @@ def option_counts(items: Sequence[Item]) -> list[int]:
 
 
 def trial_of(task: Task, chat: Callable[[str], str]) -> Accuracy:
-    """The scoring of the first `TRIAL` dev items by letters."""
+    """The first `TRIAL` dev items, to be answered by letters."""
     return Accuracy(task.dev[:TRIAL], "letter", chat, task.prompt)
 
 

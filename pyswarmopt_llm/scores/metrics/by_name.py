@@ -87,7 +87,9 @@ _judged = partial(_modelled, new_tokens=JUDGED_TOKENS, scale=(1.0, 10.0))
 _METRICS = (
     ACCURACY,
     Metric("abstain", needs="choices", signed=True, scale=(-1.0, 1.0)),
-    Metric("perplexity", question=text.InversePerplexity, scoring="likelihood", needs="answer"),
+    Metric(
+        "perplexity", question=text.InversePerplexity, answer_format="likelihood", needs="answer"
+    ),
     ReplyMetric("exact-match", text.exact_match),
     ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
     ReplyMetric("graph"),
@@ -95,7 +97,7 @@ _METRICS = (
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
     ReplyMetric("chrf", text.chrf, module="sacrebleu"),
     ReplyMetric("rouge", text.rouge, module="rouge_score"),
-    Metric("drift", scoring="likelihood", signed=True, lower=True, unit="nats"),
+    Metric("drift", answer_format="likelihood", signed=True, lower=True, unit="nats"),
     ReplyMetric("tokens", needs="nothing", signed=True, lower=True, unit="tokens"),
     ReplyMetric(
         "toxicity",

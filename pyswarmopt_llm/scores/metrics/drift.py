@@ -27,7 +27,7 @@ class Drift:
 
     Args:
         items: prompts; answers are ignored.
-        answer_format: answer format, ignored.
+        answer_format: ignored; every metric receives it.
         chat: formats a user turn with the model's chat template.
         template: prompt of the task.
     """
@@ -59,11 +59,13 @@ class Drift:
             raise UserError("`metric drift` needs a single base model; remove it")
         if self._of_base is None:
             self._of_base = base_logprobs(engine, self._prompts)
-        base = self._of_base
+        of_base = self._of_base
         if indices is not None:
-            base = base[list(indices)]
-        ours = next_token_logprobs(engine, at(self._prompts, indices))
-        drifts = [max(divergence(*rows), 0.0) for rows in zip(base, ours, strict=True)]
+            of_base = of_base[list(indices)]
+        of_model = next_token_logprobs(engine, at(self._prompts, indices))
+        pairs = zip(of_base, of_model, strict=True)
+        # rounding may leave a little less than 0
+        drifts = [max(divergence(base, model), 0.0) for base, model in pairs]
         if not all(map(math.isfinite, drifts)):
             raise NotFiniteError("the drift is infinite")
         return score_of([-drift for drift in drifts])
@@ -73,11 +75,12 @@ def base_logprobs(engine: TransformersEngine, prompts: Sequence[str]) -> Tensor:
     """The base's natural-log distribution of the next token after each prompt, (N, V); afterwards
     the engine has its candidate again.
     """
-    patch = engine.patch
+    candidate = engine.patch
     engine.load(Patch())
-    found = next_token_logprobs(engine, prompts)
-    engine.load(patch)
-    return found
+    try:
+        return next_token_logprobs(engine, prompts)
+    finally:
+        engine.load(candidate)
 
 
 def divergence(first: Tensor, second: Tensor) -> float:

@@ -48,8 +48,8 @@ class Metric:
     Attributes:
         name: name given by the user.
         rate: function of items and replies, one value per item.
-        question: prepares items, scoring, chat and template as in `on`.
-        scoring: its answer format; None: any, see ``--scoring``.
+        question: prepares items, answer format, chat and template as in `on`.
+        answer_format: its answer format; None: any, see ``--scoring``.
         needs: field that every item must have.
         signed: whether values may be zero or negative, which makes a harmonic mean undefined.
         module: required module of an extra (`common.extras`).
@@ -74,7 +74,7 @@ class Metric:
     rate: Any = None
     _: KW_ONLY
     question: Callable[..., ItemsUtility] = Accuracy
-    scoring: AnswerFormat | None = None
+    answer_format: AnswerFormat | None = None
     needs: Needs = "nothing"
     signed: bool = False
     module: str | None = None
@@ -309,4 +309,4 @@ def whole_score(found: Named, whole: Whole) -> Score:
 
 
 # a metric of written replies
-ReplyMetric = partial(Metric, scoring="generate", needs="answer", new_tokens=MAX_NEW_TOKENS)
+ReplyMetric = partial(Metric, answer_format="generate", needs="answer", new_tokens=MAX_NEW_TOKENS)

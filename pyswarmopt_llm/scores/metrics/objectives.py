@@ -69,7 +69,7 @@ class Objectives:
     def writes(self) -> bool:
         """Whether replies are written, or the harness scores the engine; both are expensive."""
         return bool(self.externals) or any(
-            metric.scoring == "generate" for metric in self.metrics.values()
+            metric.answer_format == "generate" for metric in self.metrics.values()
         )
 
     @cached_property
@@ -235,9 +235,9 @@ def task_print(task: Task) -> str:
 
 def answer_formats_of(metric: Metric, scoring: str, task: Task) -> tuple[AnswerFormat, ...]:
     """The possible answer formats of a task; two if ``auto`` has to try letters first."""
-    if metric.scoring is None:
+    if metric.answer_format is None:
         return possible_answer_formats(scoring, task.dev)
-    return (metric.scoring,)
+    return (metric.answer_format,)
 
 
 def check_answers(

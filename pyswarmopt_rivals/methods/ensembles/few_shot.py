@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -36,8 +36,39 @@ SHOTS = (1, 2, 4, 8)
 DRAWS = 10
 
 
+@dataclass(frozen=True)
+class Example:
+    """An item that is shown with its answer.
+
+    Attributes:
+        words: words of its prompt without its options.
+        options: the options' texts, normalised.
+        turns: the question and the answer, as two turns of a chat.
+    """
+
+    words: list[str]
+    options: set[str]
+    turns: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, item: Item, like: Accuracy) -> Example:
+        """The example, asked and answered as the items of `like`."""
+        answer = item.answer  # a letter where the prompt shows letters
+        if like.answer_format == "likelihood":
+            answer = item.answer_text
+        turns = [
+            {"role": "user", "content": render_prompt(item, like.answer_format, like.template)},
+            {"role": "assistant", "content": answer},
+        ]
+        return cls(_words(item, like.template), _options(item), turns)
+
+    def may_precede(self, words: list[str], options: set[str]) -> bool:
+        """Whether it is not the question with these words, or has none of these options."""
+        return self.words != words or bool(options and options.isdisjoint(self.options))
+
+
 class FewShot(Answerer):
-    """The base with some examples, using the scoring and template of `like`; the engine is left
+    """The base with some examples, using the answer format and template of `like`; the engine is left
     without a patch.
     """
 
@@ -46,14 +77,7 @@ class FewShot(Answerer):
     ) -> None:
         super().__init__(self._answer, models=1)
         self._engine = engine
-        self._shown = []
-        for item in examples:
-            turn = render_prompt(item, like.scoring, like.template)
-            answer = item.answer  # a letter where the prompt shows letters
-            if like.scoring == "likelihood":
-                answer = item.answer_text
-            said = [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
-            self._shown.append((_content(item, like.template), said))
+        self._examples = [Example.of(item, like) for item in examples]
 
     def _answer(self, questions: Accuracy) -> list[str]:
         self._engine.load(Patch())
@@ -62,55 +86,70 @@ class FewShot(Answerer):
     def shown(self, questions: Accuracy) -> Accuracy:
         """The items after the examples, except the item itself or its twin."""
         room = 1  # a letter
-        if questions.scoring == "generate":
+        if questions.answer_format == "generate":
             room = MAX_NEW_TOKENS
-        elif questions.scoring == "likelihood":
+        elif questions.answer_format == "likelihood":
             texts = [text for item in questions.items for text in item.options]
             room = max(count_tokens(self._engine, text) for text in texts)
         items = [self._after_examples(item, questions, room) for item in questions.items]
-        return Accuracy(items, questions.scoring, self._engine.chat, questions.template)
+        return Accuracy(items, questions.answer_format, self._engine.chat, questions.template)
 
     def _after_examples(self, item: Item, questions: Accuracy, room: int) -> Item:
         """The item with earlier turns: the latest examples that leave room for `room` more tokens,
         none with the same question, unless all their options differ.
         """
-        asked, choices = _content(item, questions.template)
-        examples = [
-            turn
-            for (question, options), turns in self._shown
-            if question != asked or (choices and choices.isdisjoint(options))
-            for turn in turns
-        ]
-        own = item.earlier
-        prompt = render_prompt(item, questions.scoring, questions.template)
-        engine = self._engine
-        most = (engine.window or math.inf) - room
-        while examples and engine.count_tokens(engine.chat(prompt, examples + own)) > most:
-            examples = examples[2:]
-        return replace(item, meta={**item.meta, "earlier": json.dumps(examples + own)})
+        words = _words(item, questions.template)
+        options = _options(item)
+        examples = [each for each in self._examples if each.may_precede(words, options)]
+        prompt = render_prompt(item, questions.answer_format, questions.template)
+        most = (self._engine.window or math.inf) - room
+
+        def earlier() -> list[dict[str, str]]:
+            return [turn for example in examples for turn in example.turns] + item.earlier
+
+        while examples and self._tokens(prompt, earlier()) > most:
+            del examples[0]
+        return replace(item, meta={**item.meta, "earlier": json.dumps(earlier())})
+
+    def _tokens(self, prompt: str, earlier: Sequence[dict[str, str]]) -> int:
+        """Tokens of a user turn after earlier turns."""
+        return self._engine.count_tokens(self._engine.chat(prompt, earlier))
 
 
-def _content(item: Item, template: str | None) -> tuple[list[str], set[str]]:
-    """The words of an item's prompt without its options, and the options."""
+def _words(item: Item, template: str | None) -> list[str]:
+    """The words of an item's prompt without its options."""
     bare = replace(item, question=item.conversation, choices=None)
-    prompt = render_prompt(bare, "generate", template or "{question}")
-    return words(prompt), {*map(normalise, item.options)}
+    return words(render_prompt(bare, "generate", template or "{question}"))
+
+
+def _options(item: Item) -> set[str]:
+    """The texts of an item's options, equal for those that differ in typography only."""
+    return {*map(normalise, item.options)}
 
 
 def fit(settings: Settings) -> FewShot:
-    """Choose k and the examples on dev."""
+    """Choose k and the examples on dev.
+
+    Raises:
+        RuntimeError: the budget does not cover a single draw.
+    """
     trial = settings.trial
     dev = trial.bench.labelled
-    tried = []
+    chat = trial.engine.chat
+    tried: list[tuple[float, FewShot]] = []
     for chosen in draws(len(dev.items), settings.seed):
-        rest = [i for i in range(len(dev.items)) if i not in chosen]
+        rest = [item for i, item in enumerate(dev.items) if i not in chosen]
         if len(rest) > trial.items_left:
             continue
         trial.spend(len(rest))
         prompted = FewShot(trial.engine, [dev.items[i] for i in chosen], dev)
-        part = Accuracy([dev.items[i] for i in rest], dev.scoring, trial.engine.chat, dev.template)
-        tried.append((np.mean(part.judge(prompted.answers(part))), prompted))
-    return max(tried, key=itemgetter(0))[1]
+        others = Accuracy(rest, dev.answer_format, chat, dev.template)
+        right = others.judge(prompted.answers(others))
+        tried.append((float(np.mean(right)), prompted))
+    if not tried:
+        raise RuntimeError("the budget of example evaluations does not cover a draw of examples")
+    _, best = max(tried, key=itemgetter(0))
+    return best
 
 
 def draws(items: int, seed: int) -> Iterator[list[int]]:

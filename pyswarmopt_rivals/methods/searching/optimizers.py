@@ -103,7 +103,7 @@ def searched(settings: Settings, space: MixtureSpace, kind: str, trains: bool) -
     job = job_of(settings, space, budget, trains)
     journal = RunJournal()
     journal.store = bench.store
-    answer_formats: dict[str, AnswerFormat] = {task: bench.scoring}
+    answer_formats: dict[str, AnswerFormat] = {task: bench.answer_format}
     scorer = Scorer(journal, job.evaluator("dev", answer_formats), phase=f"{task} {kind}")
     found = explored(job, scorer, answer_formats)
     result = Merged(space.realise(found.chosen.position))
@@ -132,7 +132,9 @@ def job_of(settings: Settings, space: MixtureSpace, budget: int, trains: bool) -
     task = bench.task
     method = "scores"
     proposals = budget // bench.dev_items
-    if "dev" in bench.accuracy and bench.scoring != "generate":  # right or wrong by its options
+    if (
+        "dev" in bench.accuracy and bench.answer_format != "generate"
+    ):  # right or wrong by its options
         method = "items"
         proposals = ALONE
     config = SearchConfig(
@@ -148,7 +150,7 @@ def job_of(settings: Settings, space: MixtureSpace, budget: int, trains: bool) -
         train="on" if trains else "off",
         budget_items=budget,
         seed=settings.seed,
-        scoring=bench.scoring,
+        scoring=bench.answer_format,
         no_rivals=True,  # baselines are methods of their own
     )
     objectives = Objectives({task.name: task}, {task.name: bench.metric}, {}, harmonic)

@@ -16,7 +16,7 @@ from search_helpers import questions, small, swarm_llm, write_task
 from serving import Server, answer
 from tokens_helpers import byte_level, model_for, save_member, sentence_piece
 
-from pyswarmopt_groups.config import CouncilConfig
+from pyswarmopt_groups.config import GroupConfig
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.endpoint import KEY, EndpointMember
 from pyswarmopt_groups.members.load import open_members
@@ -151,7 +151,7 @@ def test_members_with_tokenizers_of_their_own_write_what_each_model_writes_alone
     expected = [tuple(engine.generate([engine.chat("Hi")], 4)) for engine in alone]
     assert texts == expected and texts[0] != texts[1]
     # whole models of several bases are pointed to token mixtures
-    group = Group(CouncilConfig(tuple(folders), task="t.json"), Task("t", (), ()), opened, [], {})
+    group = Group(GroupConfig(tuple(folders), task="t.json"), Task("t", (), ()), opened, [], {})
     (said,) = token_mixture(group)
     assert said.endswith(
         f"search --space token --experts {' '.join(folders)} --task t.json --out mixed"

@@ -103,6 +103,30 @@ def test_weights_that_no_candidate_changes_are_rounded_once(tiny_base: Path) -> 
     assert len(rounded) == len(form.layout(model)) + 1
 
 
+def test_after_an_interrupted_load_all_weights_are_rounded_again(tiny_base: Path) -> None:
+    class Interrupting(dict[str, torch.Tensor]):
+        reads = 10_000  # left before Ctrl-C
+
+        def __getitem__(self, name: str) -> torch.Tensor:
+            self.reads -= 1
+            if self.reads < 0:
+                raise KeyboardInterrupt
+            return super().__getitem__(name)
+
+    model, _ = load_tiny(tiny_base)
+    base = weights(model)
+    stored = Interrupting(base)
+    mixing = PatchedWeights(model, stored)
+    rounded = Patch(format=find_format("q4_0"))
+    mixing.load(rounded)
+    stored.reads = 1
+    with pytest.raises(KeyboardInterrupt):
+        mixing.load(Patch())
+    stored.reads = 10_000
+    mixing.load(rounded)
+    assert same(weights(model), expected(base, "q4_0", model))
+
+
 def test_strength_multiplies_the_change() -> None:
     (scaled,) = Patch({Q: change(3)}).scaled(1.5).low_rank.values()
     torch.testing.assert_close(scaled.dense(), 1.5 * change(3).dense())

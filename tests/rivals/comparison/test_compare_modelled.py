@@ -58,7 +58,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
 def test_written_replies_are_searched_as_a_search_does(
     bench: Bench, words_task: Path, tmp_path: Path
 ) -> None:
-    written = replace(bench, scoring="generate")
+    written = replace(bench, answer_format="generate")
     written.replayed_seconds = 1e6  # of other methods
     outcome = run(contestant("item-model"), written, 3, 300)
     scored = [row["key"] for row in bench.store.all("words modelled")]
