@@ -221,8 +221,9 @@ def _remarks(request: Plan) -> dict[str, str]:
     main = next(iter(objectives.metrics.values()), None)
     if main is not None and main.lower and (config.front or len(objectives.names) == 1):
         remarks["lower"] = f"{main.name}: lower is better, so as the main score it has a minus sign"
-    if 0 < request.test_items < FEW_TEST and not objectives.externals:
-        few = counted(request.test_items, "test example")
+    tested = request.examples[1]
+    if 0 < tested < FEW_TEST and not objectives.externals:
+        few = counted(tested, "test example")
         remarks["test"] = f"{few} can only show large differences; add rows"
     gamed = [name for name, metric in objectives.metrics.items() if metric.gamed]
     if gamed:
