@@ -170,8 +170,9 @@ def _chosen(request: Plan) -> Plan:
     main = next(iter(objectives.metrics.values()), None)
     if main is not None and main.lower and (config.front or len(objectives.names) == 1):
         why["lower"] = f"{main.name}: lower is better, so as the main score it has a minus sign"
-    if 0 < request.test_items < FEW_TEST and not objectives.externals:
-        few = counted(request.test_items, "test example")
+    tested = request.examples[1]
+    if 0 < tested < FEW_TEST and not objectives.externals:
+        few = counted(tested, "test example")
         why["test"] = f"{few} can only show large differences; add rows"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"

@@ -176,7 +176,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         phases["rounding"] = seconds_per_rounding(job) * job.roundings
     phases["search"] = min(phases["search"] / job.side_by_side, most)
     return PlannedCost(
-        examples=(job.items, job.test_items),
+        examples=job.examples,
         evaluations=job.evaluations,
         passes=sum(job.passes.values()),
         seconds=round(sum(phases.values()), 1),

@@ -257,7 +257,7 @@ def tell_start(job: Job, run: str) -> None:
         "particles": job.config.population,
         "settings": asdict(job.config),
         "training": job.training,
-        "dev_items": job.items,
+        "dev_items": job.examples[0],
         "evaluations_planned": job.evaluations,
     }
     job.tell(Event("start", start))
