@@ -1,6 +1,13 @@
 """A search whose phases take turns in the unit box: ask and tell, best point, limits and saved states.
 
-Subclasses define the phases and their order: `pyswarmopt.default.continuous`.
+Subclasses define the phases and their order: `pyswarmopt.default.continuous`. What is told reaches them
+by four ways:
+
+- the values of a round: the phase whose turn it is learns them (`Phase.learn`);
+- points of the user, and points outside rounds (`PhasedSearch.take_in`): every phase hears of them
+  (`Phase.hear`);
+- in both cases the search keeps the best point, and learns how many digits values have (`_see`);
+- what a phase has learnt about the function itself is a `Finding`, which the search heeds.
 """
 
 from __future__ import annotations
