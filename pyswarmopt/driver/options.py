@@ -138,7 +138,7 @@ class Problem(NamedTuple):
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if coding.integers.any():
+        if self.constraints.linear is not None and coding.integers.any():
             for x in points:
                 x[:] = self.constraints.repair(x, coding.integers, coding.low, coding.high)
         return points
