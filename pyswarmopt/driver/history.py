@@ -123,7 +123,7 @@ class History(list[Any]):
             self.append(Record(iteration, evaluations, float(best)))
         else:
             limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
-            self += points
+            self += map(_comparable, points)
         # an iteration is kept whole, the first one always
         while len(self) > limit and self[-1].iteration and not self.objectives:
             self._stride *= 2
@@ -206,10 +206,11 @@ def imported_pandas(what: str) -> Any:
     return pandas
 
 
-def plain(value: Any) -> Any:
-    """A value with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
+def _comparable(record: ParticleRecord) -> ParticleRecord:
+    """A record with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
+    value = record.value
     if isinstance(value, np.ndarray):
-        return value
+        return record
     if math.isnan(value):
-        return math.nan
-    return float(value)
+        return record._replace(value=math.nan)
+    return record._replace(value=float(value))

@@ -181,7 +181,9 @@ class Judge:
         if isinstance(asked, Ticket):
             values = values[0]
         else:
-            more["dropped"] = np.array([not each.counts for each in judged])
+            dropped = np.array([not each.counts for each in judged])
+            if dropped.any():
+                more["dropped"] = dropped
         self._search.tell(asked, values, **more)
         self.keep(judged)
 

@@ -16,6 +16,8 @@ from pyswarmopt_llm.common.options import RARE, as_flag, option_in
 from pyswarmopt_llm.common.registry import plugins
 
 _CLI = "pyswarmopt_llm.cli"
+# Section of the help -> command -> "module:function". They are strings, as entry points are: a
+# command's module is imported when the command is called.
 SECTIONS: dict[str, dict[str, str]] = {
     "Start": {"demo": f"{_CLI}.demo:command"},
     "Search": {
@@ -40,7 +42,6 @@ SECTIONS: dict[str, dict[str, str]] = {
         **{name: point.value for name, point in plugins("commands").items()},
     },
 }
-# Command -> "module:function".
 COMMANDS = {name: target for commands in SECTIONS.values() for name, target in commands.items()}
 EMPTY = Parameter.empty
 
@@ -57,11 +58,11 @@ class Command:
 
     def __init__(self, function: Callable[..., None]) -> None:
         self._function = function
-        self._inputs = _parameters(function)
-        self._options = {each.name: _options(each) for each in self._inputs}
-        every = itertools.chain.from_iterable(self._options.values())
+        self._parameters = _parameters(function)
+        self._options = {each.name: _options(each) for each in self._parameters}
+        all_options = itertools.chain.from_iterable(self._options.values())
         self.__doc__ = function.__doc__
-        self.__signature__ = inspect.Signature([_for_typer(option) for option in every])
+        self.__signature__ = inspect.Signature([_for_typer(option) for option in all_options])
         self.__annotations__ = {}  # types are in the signature
 
     def __call__(self, **values: Any) -> None:
@@ -71,12 +72,13 @@ class Command:
             InvalidOption: a value is out of range.
         """
         arguments = {}
-        for each in self._inputs:
-            options = self._options[each.name]
-            read = {option.name: _read(option, values[option.name]) for option in options}
-            arguments[each.name] = read.get(each.name)
-            if is_dataclass(each.annotation):
-                arguments[each.name] = each.annotation(**read)  # type: ignore[operator]
+        for parameter in self._parameters:
+            name = parameter.name
+            read = {each.name: _read(each, values[each.name]) for each in self._options[name]}
+            if is_dataclass(parameter.annotation):
+                arguments[name] = parameter.annotation(**read)  # type: ignore[operator]
+            else:
+                arguments[name] = read[name]
         self._function(**arguments)
 
 
@@ -96,24 +98,25 @@ def _options(parameter: Parameter) -> list[Parameter]:
 
 def _for_typer(parameter: Parameter) -> Parameter:
     """The parameter for Typer: tuples are lists."""
-    hint = parameter.annotation
+    option = option_in(parameter.annotation)
+    if option is None:  # Typer's own
+        return parameter.replace(kind=Parameter.KEYWORD_ONLY)
+    kind = get_args(parameter.annotation)[0]
     default = parameter.default
-    if option := option_in(hint):
-        kind = get_args(hint)[0]
-        if default is EMPTY and not option.required:
-            default = ""
-        if get_origin(kind) is tuple:
-            kind = list[str]
-            default = default or ()
-        said = typer.Option(
-            as_flag(parameter.name),
-            metavar=option.metavar,
-            help=with_flags(option.help),
-            hidden=option.group == RARE,
-            show_default=default not in (EMPTY, None, "", False, ()),
-            rich_help_panel=option.group,
-        )
-        hint = Annotated[kind, said]
+    if default is EMPTY and not option.required:
+        default = ""
+    if get_origin(kind) is tuple:
+        kind = list[str]
+        default = default or ()
+    said = typer.Option(
+        as_flag(parameter.name),
+        metavar=option.metavar,
+        help=with_flags(option.help),
+        hidden=option.group == RARE,
+        show_default=default is not EMPTY and bool(default),  # not: off, 0, nothing
+        rich_help_panel=option.group,
+    )
+    hint: Any = Annotated[kind, said]
     return Parameter(parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 

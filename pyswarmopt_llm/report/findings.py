@@ -269,7 +269,9 @@ def method(about: About) -> str:
     config = about.config
     if config.method in MODELS:
         told = "each example's score" if config.method == "items" else "the mean score"
-        return f"a Gaussian process of {told} proposes, space {one_line(config.space)}"
+        if config.front:
+            told = "each score"
+        return f"a Gaussian process of {told}, space {one_line(config.space)}"
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({', '.join([size, *config.settings])})")
@@ -367,7 +369,7 @@ def print_findings(console: Console, run: Path, found: Findings) -> None:
     if result.chosen:
         from pyswarmopt_llm.report.front import front_table
 
-        table = front_table(result)
+        table = front_table(result, console.width)
         reasons = found.verdict.reasons
     for part in (
         found.verdict.sentence,

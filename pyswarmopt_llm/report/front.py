@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.paired import PairedComparison
 from pyswarmopt_llm.common.statistics import LEVEL, score_interval
+from pyswarmopt_llm.report.axes import ticks
 from pyswarmopt_llm.report.phrases import one_line, tested, turned
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.record import FRONT
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 16, 44  # room for the axes
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 34, 44  # room for the axes
 TOKENS = "tokens"  # unit
 _NAME = 40  # most characters of an adapter's name
+_LABEL = 16  # least width of the names in a terminal
 
 
 def figure(objective: Objective, value: float | None) -> str:
@@ -112,18 +114,30 @@ def table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     return headings, rows
 
 
-def front_table(result: RunResult) -> Table:
-    """The table for a terminal."""
+def front_table(result: RunResult, width: int) -> Table:
+    """The table for a terminal of this width; if it is narrow, intervals have lines of their own."""
     from rich.table import Table
     from rich.text import Text
 
     headings, rows = table(result)
+    room = width - _LABEL - 3 * len(headings) - 1
+    widths = _widths(headings, rows)
+    if sum(widths) > room:
+        rows = [[text.replace(" [", "\n[") for text in row] for row in rows]
+        widths = _widths(headings, rows)
     shown = Table()
-    for text in headings:
-        shown.add_column(Text(text), overflow="fold")
+    for text, own in zip(headings, (None, *widths), strict=True):
+        fixed = own if sum(widths) <= room else None  # many scores are as narrow as need be
+        shown.add_column(Text(text), overflow="fold", width=fixed)
     for row in rows:
         shown.add_row(*map(Text, row))
     return shown
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The width of each column but the first, whose heading may have a line for each word."""
+    _, *columns = zip(*([text.replace(" ", "\n") for text in headings], *rows), strict=True)
+    return [max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
 
 
 def strongest_knob(result: RunResult) -> tuple[str, Model]:
@@ -251,7 +265,8 @@ def _two(result: RunResult, task: str, knob: Model) -> str:
 
 def _tested(objective: Objective, pair: PairedComparison) -> str:
     """A paired difference, as people read it."""
-    return tested(turned(pair) if objective.lower else pair)
+    shown = turned(pair) if objective.lower else pair
+    return tested(shown, 1 if objective.unit == TOKENS else 3)
 
 
 # The picture
@@ -290,8 +305,10 @@ def picture(result: RunResult, across: str, upwards: str) -> dict[str, Any]:
     axes = {}
     for axis, name in enumerate((across, upwards)):
         objective = result.objectives[name]
-        ticks = [(place(axis, end), figure(objective, end)) for end in _ticks(*spans[axis])]
-        axes[("across", "upwards")[axis]] = {"name": heading(name, objective), "ticks": ticks}
+        low, high = spans[axis]
+        marked = [end for end in ticks(low, high, 5) if low <= end <= high]
+        told = [(place(axis, end), f"{objective.shown(end):g}") for end in marked]
+        axes[("across", "upwards")[axis]] = {"name": heading(name, objective), "ticks": told}
     kinds = {
         kind: [mark for mark in marks if mark["kind"] == kind] for kind in ("point", "knob", "dev")
     }
@@ -338,9 +355,3 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = 0.04 * (high - low) or 0.5
     return low - room, high + room
-
-
-def _ticks(low: float, high: float) -> Iterator[float]:
-    """Four values along an axis."""
-    for share in (0.06, 0.35, 0.65, 0.94):
-        yield low + share * (high - low)

@@ -46,7 +46,7 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.2f}"
 
 
-def tested(pair: PairedComparison) -> str:
+def tested(pair: PairedComparison, digits: int = 3) -> str:
     """A difference with its 95% interval and p-value.
 
     Example:
@@ -54,8 +54,9 @@ def tested(pair: PairedComparison) -> str:
         >>> tested(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
-    low, high = pair.interval
-    return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(pair.p_value)}"
+    values = (pair.difference, *pair.interval)
+    middle, low, high = (f"{value + 0.0:+.{digits}f}" for value in values)
+    return f"{middle} [{low}, {high}], {p_text(pair.p_value)}"
 
 
 def more_examples(needed: int | None, n: int) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def turned(pair: PairedComparison) -> PairedComparison:
         (-0.18, -0.02)
     """
     low, high = pair.interval
-    return replace(pair, difference=-pair.difference, interval=(-high, -low))
+    return replace(pair, difference=0.0 - pair.difference, interval=(0.0 - high, 0.0 - low))
 
 
 def one_line(value: object) -> str:

@@ -183,7 +183,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     if job.config.workers != "1" or alone > LONG:
         notes.append(times_of_search(job, alone))
     return PlannedCost(
-        examples=(job.items, job.test_items),
+        examples=job.examples,
         evaluations=job.evaluations,
         passes=sum(job.passes.values()),
         seconds=round(sum(phases.values()), 1),

@@ -132,23 +132,33 @@ def explored(
         saved: keeps a swarm's state; None: it is not kept.
     """
     config = job.config
-    screened = Screened({})
-    if job.screens or not config.asynchronous:  # else no other candidate waits for them
-        screened = _score_experts(job, scorer)
+    # without rounds no other candidate waits for the experts, unless some are to be dropped first
+    experts_first = job.screens or not config.asynchronous
+    screened = _score_experts(job, scorer) if experts_first else Screened({})
     with ExitStack() as stack:
         proposer = _make_proposer(job, saved, stack, screened)
         stop = explore(proposer, scorer, config)
         best = proposer.best()
-    experts = screened.rows or _score_experts(job, scorer).rows
+    if not experts_first:
+        screened = _score_experts(job, scorer)
+    experts = screened.rows
     single = max(experts, key=lambda number: experts[number].value)
-    remarks = [*_on_together(job, experts[single]), *proposer.remarks]
+    remarks = [*_on_scores_together(job, experts[single]), *proposer.remarks]
     for text in remarks:
         job.tell(note(text))
-    chosen = Contestant(best.x)
-    found = Explored(chosen, best.value, experts, single, answer_formats, stop, remarks, scorer)
-    found = replace(found, dropped=screened.dropped)
+    found = Explored(
+        chosen=Contestant(best.x),
+        value=best.value,
+        experts=experts,
+        single=single,
+        answer_formats=answer_formats,
+        stop=stop,
+        remarks=remarks,
+        scorer=scorer,
+        dropped=screened.dropped,
+    )
     if config.front:
-        front = cast("FrontProposer", proposer)
+        front = cast("FrontProposer", proposer)  # `_make_proposer`'s choice
         return replace(found, front=front.front(), rule=front.rule)
     return found
 
@@ -187,26 +197,26 @@ def scored_together(row: Row) -> list[str]:
     return [name for name, score in row.tasks.items() if score.whole]
 
 
-def _on_together(job: Job, row: Row) -> Iterator[str]:
-    """What goes without a score of each item."""
-    if names := scored_together(row):
-        metrics = dict.fromkeys(job.objectives.metrics[name].name for name in names)
-        trained = ", and nothing is trained on replies" if job.trains else ""
-        yield (
-            f"{', '.join(metrics)}: one number for all replies, so candidates are proposed from these "
-            f"numbers alone{trained}"
-        )
+def _on_scores_together(job: Job, row: Row) -> Iterator[str]:
+    """What a user should know about tasks that are scored by all items together, if there are any."""
+    names = scored_together(row)
+    if not names:
+        return
+    metrics = dict.fromkeys(job.objectives.metrics[name].name for name in names)
+    untrained = ", and nothing is trained on replies" if job.trains else ""
+    yield (
+        f"{', '.join(metrics)}: one number for all replies, so candidates are proposed from these "
+        f"numbers alone{untrained}"
+    )
 
 
 def choose_answer_formats(job: Job, run: RunDirectory) -> dict[str, AnswerFormat]:
-    """The scoring of each task; ``auto`` tries letters on the first experts."""
-    possible = {
-        name: job.objectives.answer_formats(name, job.config.scoring, job.engine.likelihoods)
-        for name in job.tasks
-    }
-    answer_formats: dict[str, AnswerFormat] = {
-        name: allowed[0] for name, allowed in possible.items()
-    }
+    """The answer format of each task; ``auto`` tries letters on the first experts."""
+    scoring = job.config.scoring
+    possible: dict[str, Sequence[AnswerFormat]] = {}
+    for name in job.tasks:
+        possible[name] = job.objectives.answer_formats(name, scoring, job.engine.likelihoods)
+    answer_formats = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if not tried:
         return answer_formats
@@ -226,11 +236,14 @@ def _score_experts(job: Job, scorer: Scorer) -> Screened:
     if job.screens:
         screened = screen(job, scorer)
     else:
-        screened = Screened(dict(enumerate(scorer.score(list(job.pool.space.vertices()), 0))))
-    rows = list(screened.rows.values())
+        rows = scorer.score(list(job.pool.space.vertices()), 0)
+        screened = Screened(dict(enumerate(rows)))
     for name, task in job.tasks.items():
-        guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
-        if guesses and not beats_chance(task.dev, [row.tasks[name] for row in rows]):
+        is_accuracy = job.objectives.metrics[name].name == "accuracy"
+        if not (is_accuracy and option_counts(task.dev)):
+            continue
+        scores = [row.tasks[name] for row in screened.rows.values()]
+        if not beats_chance(task.dev, scores):
             job.tell(note(f"{name}: no expert is significantly better than guessing on dev"))
     return screened
 
@@ -244,7 +257,7 @@ def tell_start(job: Job, run: str) -> None:
         "particles": job.config.population,
         "settings": asdict(job.config),
         "training": job.training,
-        "dev_items": job.items,
+        "dev_items": job.examples[0],
         "evaluations_planned": job.evaluations,
     }
     job.tell(Event("start", start))

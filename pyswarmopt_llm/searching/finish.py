@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.statistics import Score, score_of
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.run.combined import combined_interval
 from pyswarmopt_llm.run.directory import RunDirectory
@@ -103,8 +104,12 @@ def _experts(job: Job, found: Explored) -> dict[str, Model]:
     vertices = space.vertices()
     experts = {}
     for number, row in found.experts.items():
-        weights = _nonzero(job.weights(vertices[number]))
-        experts[space.expert_names[number]] = Model(weights, scores_of(job.objectives, row, "dev"))
+        weights = job.weights(vertices[number])
+        itself = {
+            name: weight for name, weight in weights.items() if weight
+        }  # not a 0 for each other
+        dev = scores_of(job.objectives, row, "dev")
+        experts[space.expert_names[number]] = Model(itself, dev)
     return experts
 
 
@@ -119,11 +124,6 @@ def _errors_by_label(job: Job, run: RunDirectory) -> dict[str, LabelErrors]:
         if errors:
             by_label[name] = errors
     return by_label
-
-
-def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:
-    """The experts with a weight: of an expert by itself, one, however many there are."""
-    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
@@ -141,16 +141,16 @@ def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
 def _models(
     job: Job, run: RunDirectory, found: Explored, trained: Trained, files: Patch
 ) -> dict[str, Model]:
-    """The scored models, by name."""
+    """The scored models, by name; a contestant with several names is scored once, by its first."""
     evaluators = {
         split: job.evaluator(split, found.answer_formats, rounded=True) for split in SPLITS
     }
-    contestants = _contestants(job, found, trained, files)
-    known: dict[Contestant, Model] = {}
-    for name, contestant in contestants.items():
-        if contestant not in known:
-            known[contestant] = measured(job, run, found, name, contestant, evaluators)
-    models = {name: known[contestant] for name, contestant in contestants.items()}
+    models: dict[str, Model] = {}
+    by_contestant: dict[Contestant, Model] = {}
+    for name, contestant in _contestants(job, found, trained, files).items():
+        if contestant not in by_contestant:
+            by_contestant[contestant] = measured(job, run, found, name, contestant, evaluators)
+        models[name] = by_contestant[contestant]
     commonest = commonest_label(job.objectives)
     if commonest is not None:
         models["commonest"] = commonest
@@ -169,24 +169,32 @@ def _contestants(
     """
     vertices = job.pool.space.vertices()
     made = trained.models
-    best = replace(trained.best, patch=files)
-    if not best.trained:
-        best = replace(best, dev=None)
-    base = Contestant(torch.zeros_like(vertices[0]))
-    if not job.kind.adapters:  # no whole model is no model
-        base = replace(base, patch=Patch())
+    best = trained.best
     contestants = {
         "best": best,
         "best_single": Contestant(vertices[found.single], dev=found.experts[found.single]),
-        **{name: made[name] for name in ("mixture", "trained") if name in made},
     }
+    for name in ("mixture", "trained"):
+        if name in made:
+            contestants[name] = made[name]
     if vertices.shape[0] == vertices.shape[1]:  # positions are coefficients
         contestants["uniform"] = Contestant(vertices.mean(0))
     if job.compares_base:
-        contestants["base"] = made.get("base", base)
+        contestants["base"] = made.get("base") or _base(job, vertices)
     if job.compares_tuned:
-        contestants |= {n: made[n] for n in ("base_tuned", "expert_tuned") if n in made}
-    return {name: best if one == trained.best else one for name, one in contestants.items()}
+        for name in ("base_tuned", "expert_tuned"):
+            if name in made:
+                contestants[name] = made[name]
+    written = replace(best, patch=files, dev=best.dev if best.trained else None)
+    return {name: written if one is best else one for name, one in contestants.items()}
+
+
+def _base(job: Job, vertices: Tensor) -> Contestant:
+    """The base without any expert."""
+    nothing = torch.zeros_like(vertices[0])
+    if job.kind.adapters:
+        return Contestant(nothing)
+    return Contestant(nothing, patch=Patch())  # a mixture of whole models without any is no model
 
 
 def measured(
@@ -197,53 +205,69 @@ def measured(
     contestant: Contestant,
     evaluators: Mapping[str, CandidateEvaluator],
 ) -> Model:
-    """A model with its scores, those of the store or of the search where they are known. A model that
-    was trained without being kept has no scores on test.
+    """A model with its scores, those of the store or of the search where they are known.
+
+    Args:
+        job: the search.
+        run: keeps the scores.
+        found: outcome of exploring.
+        name: name of the model in the store.
+        contestant: the model. If it was trained without being kept, it has no scores on test.
+        evaluators: split -> its evaluator.
     """
     rows = {}
     if contestant.dev is not None:
         rows["dev"] = contestant.dev
-    exists = contestant.patch is not None or not contestant.trained
-    loaded = False
+    was_kept = contestant.patch is not None or not contestant.trained
+    is_loaded = False
     for split, evaluator in evaluators.items():
-        if split in rows or not exists or not evaluator.utilities:
+        if split in rows or not was_kept or not evaluator.utilities:
             continue
-        what = f"model {split}"
-        row = run.store.find_row(what, name)
+        phase = f"model {split}"
+        row = run.store.find_row(phase, name)
         if row is None and split == "dev" and contestant.patch is None:
             row = found.scorer.known(contestant.position)
         if row is None:
-            if not loaded:
+            if not is_loaded:
                 job.load(contestant.realise(job.pool.space))
-                loaded = True
+                is_loaded = True
             job.tell(Event("scoring", {"model": name, "split": split}))
-            row = replace(evaluator.row(), phase=what, key=name)
-            run.store.add(what, name, asdict(row))
+            row = replace(evaluator.row(), phase=phase, key=name)
+            run.store.add(phase, name, asdict(row))
         rows[split] = row
     scores = {split: scores_of(job.objectives, row, split) for split, row in rows.items()}
-    weights = job.weights(contestant.position)
-    trained, strength = contestant.trained, contestant.strength
-    return Model(weights, scores["dev"], scores.get("test"), trained, strength)
+    return Model(
+        job.weights(contestant.position),
+        dev=scores["dev"],
+        test=scores.get("test"),
+        trained=contestant.trained,
+        strength=contestant.strength,
+    )
 
 
 def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:
     """The scores of a row, by task and combined, with their 95% interval."""
     scores = row.tasks
-    outcomes = {}
-    asked = {}
-    for name, score in scores.items():
-        answers = list(score.answers) if score.margins and split == "test" else []
-        outcomes[name] = Outcome(
-            score.value, pack(score.per_item), dict(score.named), answers, score.whole
-        )
-        asked[name] = objectives.questions[name].get(split, [])
+    outcomes = {name: _outcome(score, split) for name, score in scores.items()}
     total = objectives.combine(list(scores.values()))
-    scales = {name: metric.scale for name, metric in objectives.metrics.items()}
-    combined = scores
+    counted = scores
     if objectives.combined_by == FIRST:
-        combined = dict([*scores.items()][:1])
-    interval = combined_interval(combined, objectives.combine, scales, asked)
+        first = next(iter(scores))
+        counted = {first: scores[first]}
+    scales = {name: metric.scale for name, metric in objectives.metrics.items()}
+    questions = {name: objectives.questions[name].get(split, []) for name in scores}
+    interval = combined_interval(counted, objectives.combine, scales, questions)
     return Scores(total.value, outcomes, interval)
+
+
+def _outcome(score: Score, split: str) -> Outcome:
+    """A score as ``result.json`` has it, with the answers on test if options were compared."""
+    answers: list[str] = []
+    if score.margins and split == "test":
+        answers = list(score.answers)
+    return Outcome(
+        score.value, pack(score.per_item), dict(score.named), answers=answers, whole=score.whole
+    )
 
 
 def commonest_label(objectives: Objectives) -> Model | None:
@@ -259,20 +283,28 @@ def commonest_label(objectives: Objectives) -> Model | None:
         None unless every score is the accuracy on labels that all questions of a task share.
     """
     tasks = objectives.tasks
-    plain = (objectives.metrics[n].name == "accuracy" and form_of(tasks[n]).choices for n in tasks)
-    if objectives.externals or not all(plain):
+    if objectives.externals or not all(_has_labels(objectives, name) for name in tasks):
         return None
-    labels = {n: mode(sorted(str(item.answer) for item in tasks[n].dev)) for n in tasks}
+    commonest = {}
+    for name, task in tasks.items():
+        commonest[name] = mode(sorted(str(item.answer) for item in task.dev))
     found = {}
     for split in SPLITS:
         scores = {}
         for name, task in tasks.items():
-            if items := task.split(split):
-                scores[name] = score_of([float(item.answer == labels[name]) for item in items])
+            right = [float(item.answer == commonest[name]) for item in task.split(split)]
+            if right:
+                scores[name] = score_of(right)
         if scores:
             row = Row.of(scores, objectives.combine(list(scores.values())))
             found[split] = scores_of(objectives, row, split)
     return Model({}, found["dev"], found.get("test"))
+
+
+def _has_labels(objectives: Objectives, name: str) -> bool:
+    """Whether a task's score is the accuracy on labels that all its questions share."""
+    is_accuracy = objectives.metrics[name].name == "accuracy"
+    return is_accuracy and bool(form_of(objectives.tasks[name]).choices)
 
 
 def _objectives(
@@ -284,14 +316,16 @@ def _objectives(
         task = objectives.tasks[name].name
         scored[name] = Objective(
             answer_formats[name],
-            metric.name,
-            metric.scale,
-            "" if task == name else task,
-            metric.lower,
-            metric.unit,
-            objectives.questions[name],
+            metric=metric.name,
+            scale=metric.scale,
+            task="" if task == name else task,
+            lower=metric.lower,
+            unit=metric.unit,
+            questions=objectives.questions[name],
         )
-    return scored | {name: Objective("own", name) for name in objectives.externals}
+    for name in objectives.externals:
+        scored[name] = Objective("own", metric=name)
+    return scored
 
 
 def front_of(
@@ -300,8 +334,8 @@ def front_of(
     experts: Sequence[str],
     lower: Mapping[str, bool] = {},
 ) -> list[dict[str, Any]]:
-    """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
-    task.
+    """The non-dominated candidates, sorted by the first task, the first of several with equal scores;
+    [] for one task.
 
     Args:
         rows: scored candidates.
@@ -313,14 +347,16 @@ def front_of(
         return []
     from pyswarmopt.driver.multi.pareto import non_dominated
 
-    points: dict[tuple[float, ...], Sequence[float]] = {}
+    coefficients: dict[tuple[float, ...], Sequence[float]] = {}
     for row in rows:
-        points.setdefault(tuple(row.tasks[name].value for name in tasks), row.coefficients)
-    scores = np.array(sorted(points))
+        values = tuple(row.tasks[name].value for name in tasks)
+        coefficients.setdefault(values, row.coefficients)
+    scores = np.array(sorted(coefficients))
     front = []
     for values in map(tuple, scores[non_dominated(-scores)].tolist()):
-        named = zip(tasks, values, strict=True)
-        dev = {name: 0.0 - value if lower.get(name) else value for name, value in named}
-        weights = dict(zip(experts, points[values], strict=True))
+        dev = {}
+        for name, value in zip(tasks, values, strict=True):
+            dev[name] = 0.0 - value if lower.get(name) else value  # not -0.0
+        weights = dict(zip(experts, coefficients[values], strict=True))
         front.append({"dev": dev, "coefficients": weights})
     return front

@@ -111,6 +111,12 @@ class Plan:
         return sum(len(task.test) for task in self.tasks.values())
 
     @cached_property
+    def examples(self) -> tuple[int, int]:
+        """Dev and test examples, each once, however many scores it has."""
+        tasks = self.objectives.different_tasks
+        return sum(len(task.dev) for task in tasks), sum(len(task.test) for task in tasks)
+
+    @cached_property
     def trained_items(self) -> int:
         """Training items: dev items, or spare ones."""
         split = "spare" if self.objectives.spare else "dev"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance
@@ -22,6 +23,7 @@ from pyswarmopt_llm.searching.find import Explored
 from pyswarmopt_llm.searching.finish import measured
 from pyswarmopt_llm.searching.front import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scorer import position_key
 
 MOST_POINTS = 9
 
@@ -40,11 +42,10 @@ def with_front(job: Job, run: RunDirectory, found: Explored, result: RunResult) 
         The result with the points, and the strengths of the best expert, among its models.
     """
     positions = spread(found, job.objectives.names)
+    known = _known(job, found, result)
     models = []
     for number, position in enumerate(positions):
-        model = result.best
-        if not position.equal(found.chosen.position):
-            model = _scored(job, run, found, f"point {number}", position)
+        model = _scored(job, run, found, known, f"point {number}", position)
         models.append(model)
     here = [position.equal(found.chosen.position) for position in positions].index(True)
     kept = different(models, here, job.objectives)
@@ -56,7 +57,7 @@ def with_front(job: Job, run: RunDirectory, found: Explored, result: RunResult) 
         job.pool.space.save(positions[place], folder / str(number))
         named[f"{FRONT}/{number}"] = models[place]
     points = [point_of(job.objectives, name, model) for name, model in named.items()]
-    everyone = {**result.models, **named, **_knob(job, run, found)}
+    everyone = {**result.models, **named, **_knob(job, run, found, known)}
     return replace(
         result, models=everyone, front=points, chosen=kept.index(here) + 1, rule=found.rule
     )
@@ -81,10 +82,29 @@ def _values(found: Explored, position: Tensor, names: Sequence[str]) -> list[flo
     return [row.tasks[name].value for name in names]
 
 
-def _scored(job: Job, run: RunDirectory, found: Explored, name: str, position: Tensor) -> Model:
-    """A mixture with its scores on dev and test."""
-    evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
-    return measured(job, run, found, name, Contestant(position), evaluators)
+def _known(job: Job, found: Explored, result: RunResult) -> dict[str, Model]:
+    """Key of a position -> its model, of those that have their scores."""
+    vertices = job.pool.space.vertices()
+    known = {position_key(vertices[found.single]): result.models["best_single"]}
+    if job.knob and "base" in result.models:
+        known[position_key(torch.zeros_like(vertices[0]))] = result.models["base"]
+    return known | {position_key(found.chosen.position): result.best}
+
+
+def _scored(
+    job: Job,
+    run: RunDirectory,
+    found: Explored,
+    known: dict[str, Model],
+    name: str,
+    position: Tensor,
+) -> Model:
+    """A mixture with its scores on dev and test: a known one, or a new one, which is known then."""
+    key = position_key(position)
+    if key not in known:
+        evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
+        known[key] = measured(job, run, found, name, Contestant(position), evaluators)
+    return known[key]
 
 
 def different(models: Sequence[Model], chosen: int, objectives: Objectives) -> list[int]:
@@ -138,7 +158,9 @@ def point_of(objectives: Objectives, name: str, model: Model) -> dict[str, Any]:
     return point
 
 
-def _knob(job: Job, run: RunDirectory, found: Explored) -> dict[str, Model]:
+def _knob(
+    job: Job, run: RunDirectory, found: Explored, known: dict[str, Model]
+) -> dict[str, Model]:
     """The best expert at several strengths, from the base on: what a person would try without a
     search. Nothing where a share of an expert has no meaning.
     """
@@ -146,6 +168,6 @@ def _knob(job: Job, run: RunDirectory, found: Explored) -> dict[str, Model]:
         return {}
     expert = job.pool.space.vertices()[found.single]
     return {
-        f"{KNOB}/{share:g}": _scored(job, run, found, f"{KNOB} {share:g}", share * expert)
+        f"{KNOB}/{share:g}": _scored(job, run, found, known, f"{KNOB} {share:g}", share * expert)
         for share in (0.0, *STRENGTHS, 1.0)
     }

@@ -76,28 +76,47 @@ def load_examples(
     Raises:
         UserError: the data cannot be read, or a row has no answer.
     """
-    chats = loss == "answer"
-    if chats and Path(data).suffix.lower() == ".jsonl":
-        lines = [value for _, value in json_lines(Path(data))]
-        if lines and isinstance(lines[0], dict) and "messages" in lines[0]:
-            return lines[:count]
+    as_chats = loss == "answer"
+    if as_chats:
+        chats = _chats_of_file(Path(data))
+        if chats:
+            return chats[:count]
     if data.startswith(BUILTIN):
-        from pyswarmopt_llm.published.builtin import builtin_training_items, name_and_seed
-
-        name, seed = name_and_seed(data, seed)
-        most = count or (BUILTIN_EXAMPLES if chats else BUILTIN_ITEMS)
-        items = builtin_training_items(name, most, seed)
+        default = BUILTIN_EXAMPLES if as_chats else BUILTIN_ITEMS
+        items = _generated(data, count or default, seed)
         prompt = None
     else:
-        task = read_whole(data, None, None, reading or Reading({}, {}))
-        prompt = task.prompt
-        items = task.dev
-        if task.drawn:  # a file without splits
-            items += task.test[TEST:]
+        items, prompt = _untested(data, reading or Reading({}, {}))
         items = items[:count]
-    if chats:
+    if as_chats:
         return [_as_chat(item, prompt) for item in items]
     return items
+
+
+def _chats_of_file(path: Path) -> list[Any]:
+    """The lines of a JSONL file of chats, as they are; none if the file holds something else."""
+    if path.suffix.lower() != ".jsonl":
+        return []
+    lines = [value for _, value in json_lines(path)]
+    if lines and isinstance(lines[0], dict) and "messages" in lines[0]:
+        return lines
+    return []
+
+
+def _generated(spec: str, count: int, seed: int) -> Sequence[Item]:
+    """Items of a generator, ``builtin:NAME[:SEED]``; `seed` is the default."""
+    from pyswarmopt_llm.published.builtin import builtin_training_items, name_and_seed
+
+    name, own_seed = name_and_seed(spec, seed)
+    return builtin_training_items(name, count, own_seed)
+
+
+def _untested(spec: str, reading: Reading) -> tuple[Sequence[Item], str | None]:
+    """The items of a task that no command tests on, and the task's prompt."""
+    task = read_whole(spec, dev=None, test=None, reading=reading)
+    if task.drawn:  # a file without splits
+        return task.dev + task.test[TEST:], task.prompt
+    return task.dev, task.prompt
 
 
 def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
@@ -105,5 +124,9 @@ def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
     if not item.answer:
         raise UserError(f"example {item.id} has no answer to train on; fill it in")
     question = render_prompt(item, "likelihood" if item.choices else "generate", prompt)
-    turns = (("user", question), ("assistant", item.answer_text))
-    return {"messages": [{"role": role, "content": text} for role, text in turns]}
+    return {
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": item.answer_text},
+        ]
+    }

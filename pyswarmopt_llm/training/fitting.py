@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, LowRank, MixtureSpace, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
@@ -71,6 +71,13 @@ def unpacked(factors: Factors) -> dict[str, LowRank]:
     }
 
 
+class Loaded(Protocol):
+    """What a worker has loaded: a `CandidateEvaluator`."""
+
+    space: MixtureSpace
+    engine: Engine
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """Trains a LoRA on top of a mixture: a task for a worker, see `fit`.
@@ -89,11 +96,15 @@ class Fit:
     seed: int
     epochs: int
 
-    def run(self, evaluator: Any) -> Factors:
-        """The trained LoRA, by a worker's `CandidateEvaluator`."""
-        start = evaluator.space.realise(self.position)
+    def run(self, evaluator: Loaded) -> Factors:
+        """The trained LoRA."""
         change = fit(
-            evaluator.engine, start, self.items, self.pattern, self.seed, epochs=self.epochs
+            evaluator.engine,
+            evaluator.space.realise(self.position),
+            self.items,
+            self.pattern,
+            self.seed,
+            epochs=self.epochs,
         )
         return packed(change.low_rank)
 
@@ -194,10 +205,9 @@ class Fitting:
             raise ValueError("a worker needs the position of the start; give `position`")
         return Fit(self.position, part.items, self.pattern, self.seed, part.epochs)
 
-    def found(self, part: Part) -> bool:
-        """Whether a part is in the folder; if so, its passes are spent."""
-        folder = self.folder and self.folder / part.name
-        if not (folder and folder.exists()):
+    def reuse(self, part: Part) -> bool:
+        """Count a part as trained, and spend its passes, if it is in the folder; False if it is not."""
+        if self.folder is None or not self._place(part).exists():
             return False
         if part.name not in self._counted:
             self._counted.add(part.name)
@@ -211,9 +221,7 @@ class Fitting:
         Raises:
             ValueError: there is no folder.
         """
-        if self.folder is None:
-            raise ValueError("nothing is kept without a folder; give `folder`")
-        save_patch(Patch(unpacked(factors)), [self.pattern], self.folder / part.name)
+        save_patch(Patch(unpacked(factors)), [self.pattern], self._place(part))
         self._counted.add(part.name)
         self.at(f"{part.words}, trained")
         self.spend(part.passes)
@@ -224,28 +232,43 @@ class Fitting:
         Raises:
             ValueError: there is no folder.
         """
+        return load_factors(read_adapter(self._place(part)))
+
+    def _place(self, part: Part) -> Path:
+        """The folder of a part."""
         if self.folder is None:
             raise ValueError("nothing is kept without a folder; give `folder`")
-        return load_factors(read_adapter(self.folder / part.name))
+        return self.folder / part.name
 
     def _fitted(self, part: Part) -> Patch:
         """The model after a training, which is in the folder afterwards, if there is one."""
-
-        def spend(*_: object) -> None:
-            self.spend(PASSES * len(part.items))
-
-        def at(step: int, steps: int) -> None:
-            self.at(f"{part.words}, step {step} of {steps}")
-
-        if not self.found(part):
-            change = fit(
-                self.engine, self.start, part.items, self.pattern, self.seed, spend, part.epochs, at
-            )
+        if not self.reuse(part):
+            change = self._train(part)
             self._counted.add(part.name)
             if self.folder is None:
                 return self.start.with_low_rank(change.low_rank)
-            save_patch(change, [self.pattern], self.folder / part.name)
+            save_patch(change, [self.pattern], self._place(part))
         return self.start.with_low_rank(self.change(part))
+
+    def _train(self, part: Part) -> Patch:
+        """The LoRA of a part, trained here; its passes are spent epoch by epoch."""
+
+        def after_epoch(*_: object) -> None:
+            self.spend(PASSES * len(part.items))
+
+        def on_step(step: int, steps: int) -> None:
+            self.at(f"{part.words}, step {step} of {steps}")
+
+        return fit(
+            self.engine,
+            self.start,
+            part.items,
+            self.pattern,
+            self.seed,
+            after_epoch=after_epoch,
+            epochs=part.epochs,
+            on_step=on_step,
+        )
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:

@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain
 from statistics import fmean
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -38,8 +38,12 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 log = logging.getLogger(__name__)
 ITEMS_PER_STEP = 16
+_BETAS = 0.9, 0.98  # of AdamW: a shorter memory of squares than usual, as in Vaswani et al. 2017
 _CLIP = 1.0  # largest norm of the gradient
 _WARMUP = 0.05  # share of the steps
 _FLOOR = 0.05  # share of the peak learning rate at the last step
@@ -108,9 +112,11 @@ def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Itera
     owners = [number for number, item in enumerate(items) for _ in item.pairs]
     pairs = [pair for item in items for pair in item.pairs]
     for indices, values in loglikelihoods(engine, pairs):
+        # indices ascend and an item's pairs share a batch, so each item has one part of the values
         counts = Counter(owners[index] for index in indices)
-        parts = zip(counts, values.split(list(counts.values())), strict=True)
-        yield torch.stack([choice_loss(items[number], part) for number, part in parts])
+        parts = values.split(list(counts.values()))
+        losses = [choice_loss(items[k], part) for k, part in zip(counts, parts, strict=True)]
+        yield torch.stack(losses)
 
 
 def choice_loss(item: Choices, totals: Tensor) -> Tensor:
@@ -196,27 +202,27 @@ def train(
         NoRoomError: memory runs out even for a single item.
     """
     tensors = list(change.tensors)
-    optimizer = torch.optim.AdamW(tensors, lr, betas=(0.9, 0.98), weight_decay=0.0)
-    count = sum(map(len, rounds))
-    factor = partial(warmup_cosine, steps=count)
+    step_count = sum(map(len, rounds))
+    optimizer = torch.optim.AdamW(tensors, lr, betas=_BETAS, weight_decay=0.0)
+    factor = partial(warmup_cosine, steps=step_count)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    history = []
+    mean_losses = []
     savings = _less_memory(engine)
     with training(engine.model, change.additions()), closing(savings):
         for number, steps in enumerate(rounds[:last], start=1):
             sums = []
             for items in steps:
                 if on_step is not None:
-                    on_step(schedule.last_epoch + 1, count)
+                    on_step(schedule.last_epoch + 1, step_count)  # the schedule's epochs are steps
                 sums += _gradients(engine, tensors, items, savings)
                 torch.nn.utils.clip_grad_norm_(tensors, _CLIP)
                 optimizer.step()
                 schedule.step()
                 give_back_memory()
-            history.append(sum(map(float, sums)) / sum(map(len, steps)))
+            mean_losses.append(sum(map(float, sums)) / sum(map(len, steps)))
             if on_round is not None:
-                on_round(number, len(rounds), history[-1])
-    return history
+                on_round(number, len(rounds), mean_losses[-1])
+    return mean_losses
 
 
 def _gradients(
@@ -228,6 +234,15 @@ def _gradients(
     """The sums of a step's losses, part by part; the gradients are left in the tensors.
 
     If memory runs out, the step is repeated with less.
+
+    Args:
+        engine: see `train`.
+        tensors: the trained tensors.
+        items: items of the step.
+        savings: takes one memory-saving measure at each `next`, see `_less_memory`.
+
+    Raises:
+        NoRoomError: there is no further measure.
     """
     for tensor in tensors:
         tensor.grad = None
@@ -240,13 +255,14 @@ def _gradients(
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
+    # not in the handler, where the error's traceback keeps the tensors of the failed pass
     if not next(savings, False):
         raise NoRoomError
     return _gradients(engine, tensors, items, savings)
 
 
 def _less_memory(engine: TransformersEngine) -> Generator[bool]:
-    """Take one memory-saving measure after another, until closed."""
+    """Take a memory-saving measure at each `next`; all are undone when it is closed."""
     with checkpointed_layers(engine.model):
         log.warning("out of memory: training continues with gradient checkpointing")
         yield True
@@ -256,7 +272,7 @@ def _less_memory(engine: TransformersEngine) -> Generator[bool]:
 
 
 @contextmanager
-def checkpointed_layers(model: Any) -> Iterator[None]:
+def checkpointed_layers(model: PreTrainedModel) -> Iterator[None]:
     """Checkpoint the layers of a model in this context.
 
     Transformers' own version drops the keys and values passed to a layer, and so the shared prefix.
@@ -290,7 +306,7 @@ def warmup_cosine(step: int, steps: int) -> float:
 
 
 @contextmanager
-def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
+def training(model: PreTrainedModel, additions: Mapping[str, Addition]) -> Iterator[None]:
     """Add functions to the outputs of linear layers, by module name, and let gradients flow.
 
     Undone at the end, except that the model's weights stay frozen. On a CPU the backward pass of
@@ -403,9 +419,14 @@ def fit(
         after_epoch: see `on_round` of `train`.
         epochs: number of epochs; the learning rate is planned for them.
         on_step: see `train`.
+
+    Raises:
+        TypeError: the engine runs several models, or none that can be trained.
     """
-    trainable = cast(TransformersEngine, engine)
-    trainable.load(start)
-    lora = Lora.like(pattern, seed, trainable.model.device)
-    train(trainable, lora, shuffled(items, epochs, seed), RATE, None, after_epoch, on_step)
+    if not isinstance(engine, TransformersEngine):
+        raise TypeError(f"only a transformers engine can be trained, not {type(engine).__name__}")
+    engine.load(start)
+    lora = Lora.like(pattern, seed, engine.model.device)
+    rounds = shuffled(items, epochs, seed)
+    train(engine, lora, rounds, RATE, on_round=after_epoch, on_step=on_step)
     return lora.patch()

@@ -67,7 +67,8 @@ UNIT_WORDS = {
     "currencies": ("yen", "pound", "rupee", "yuan", "ro?uble", "peso", "franc", "cent", "pence"),
     "data": ("bit", "byte"),
     "physics": ("watt", "joule", "pascal", "newton", "volt", "hertz", "ohm", "calorie"),
-    "times": ("day", "week", "month", "year", r"[ap]\.?m"),
+    "times": ("day", "week", "month", "year"),
+    "halves of the day": (r"[ap]\.?m",),
     "lengths": ("foot", "feet", "inch", "yard", "mile"),
     "areas and volumes": (
         "acre", "hectare", "gallon", "quart", "pint", "square", "cubic",
@@ -107,17 +108,21 @@ class Number(NamedTuple):
 
 
 def _any(patterns: tuple[str, ...]) -> str:
+    """A pattern that fits what any of these fits."""
     return f"(?:{'|'.join(patterns)})"
 
 
 def _piece(pattern: str) -> re.Pattern[str]:
+    """The pattern of a piece, in verbose form and without regard to case."""
     return re.compile(pattern, re.VERBOSE | re.IGNORECASE)
 
 
+_CURRENCY_SIGNS = "[$€£¥₹]"
+_CURRENCY_CODES = "USD|EUR|GBP|JPY|INR|Rs"
 # Letters before a number make it a name (H2O), signs an exponent or a root, a colon a time.
 _BEFORE = _piece(r"(?<![^\W_\u2e80-\U0003ffff])(?<![√^±<≤≥$€£¥₹])(?<![0-9]:)")
 _SIGN = _piece(r"-|(?<![0-9][ ])(?:minus|negative)\s+")
-_CURRENCY = _piece(r"(?P<name>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs)\b\.?)\s?(?P<minus>-)?")
+_CURRENCY = _piece(rf"(?P<name>{_CURRENCY_SIGNS}|(?:{_CURRENCY_CODES})\b\.?)\s?(?P<minus>-)?")
 # 2 1/2; not a date, nor 1/2/3
 _RATIO = _piece(
     r"""(?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
@@ -137,6 +142,7 @@ _FACTOR_OF_MONEY = _piece(rf"\s?(?P<name>%|(?:{_FACTOR_WORDS}|[kmb]){_WORD_ENDS}
 
 
 def _unit() -> re.Pattern[str]:
+    """The pattern of a unit: a currency, a word, or a symbol; optionally per something."""
     currency = r"[$€£¥₹元円](?!\s?-?\.?[0-9])"  # not that of a next number
     words = _any(tuple(word for kind in UNIT_WORDS.values() for word in kind))
     in_full = rf"{words}(?=e?s?{_WORD_ENDS})"
@@ -147,7 +153,8 @@ def _unit() -> re.Pattern[str]:
 
 
 _UNIT = _unit()
-_BEGINS = _piece(r"[-.0-9$€£¥₹]|minus|negative|USD|EUR|GBP|JPY|INR|Rs")
+# what any number begins with, so that other places need not be tried
+_BEGINS = _piece(rf"[-.0-9]|{_CURRENCY_SIGNS}|minus|negative|{_CURRENCY_CODES}")
 
 
 def numbers(text: str) -> Iterator[Number]:

@@ -30,24 +30,41 @@ _REST = re.compile(r"\s*/?[^\W\d_]*[.,!*_\s]*")
 _SMALLER = (
     r"[0-9]+\s?(?:min(?:ute)?s?|s(?:ec(?:ond)?s?)?|in(?:ch(?:es)?)?|cents?|pence|oz|ounces?)\b"
 )
-# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours 30 minutes
+# after a number: a sum, a list or a range begins
 _MORE = re.compile(
-    rf"\s+{_SMALLER}|\s*%?(?:\s*[^\W\d_]+\b){{0,2}}\s*"
-    r"(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)[\s(]*-?[$€£¥₹]?\s*[0-9]"
+    rf"""
+    \s+{_SMALLER}                                                  # 5 hours 30 minutes
+    | \s*%?(?:\s*[^\W\d_]+\b){{0,2}}\s*                            # a unit, then 3 - 5, 3 to 5,
+    (?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)     # 3 or 5, 3, 4 and 5
+    [\s(]*-?[$€£¥₹]?\s*[0-9]
+    """,
+    re.VERBOSE,
 )
-# "more than 5", "step 5", "I don't think it is 5" are not the answer 5
+# before a number that is not the answer: "more than 5", "step 5", "I don't think it is 5"
 _BEFORE_ANOTHER = re.compile(
-    r"(?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}"
-    r"|\b(?:than|at\s+(?:least|most)|nearly|almost|over|under|above|below|up\s+to|question|exercise|problem|step))"
-    r"[\s*]+\Z",
-    re.IGNORECASE,
+    r"""
+    (?:(?:\b(?:not|never|cannot|doubt)|n't)\b(?:\s+[a-z]+){0,4}
+    |\b(?:than|at\s+(?:least|most)|nearly|almost|over|under|above|below|up\s+to
+          |question|exercise|problem|step))
+    [\s*]+\Z
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _FARTHEST = 200  # characters before a number that are looked at
-# a last "3 or 4", "3-4", "3 ≈ 4", "between 3 and 4", "5 h 30 min", or "3 + 4 ="
+# the end of a text that gives no single number
 _UNCLEAR = re.compile(
-    r"(?:[0-9](?:[^0-9.!?\n]*(?:≈|\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b)[^0-9.!?\n]*|[-–])|[Bb]etween\s\S+\sand\s)"
-    r"[$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z"
-    rf"|[0-9](?:\s?[a-z]+)?,?(?:\sand)?\s{_SMALLER}[^0-9]*\Z|[=+×]\s*\Z"
+    rf"""
+    (?:[0-9]
+        (?:[^0-9.!?\n]*                                            # 3 ≈ 4, 3 or 4, 3 or maybe 4
+            (?:≈|\b(?:or|could|might|may|maybe|perhaps|(?:al)?though)\b)
+            [^0-9.!?\n]*
+        |[-–])                                                     # 3-4
+    |[Bb]etween\s\S+\sand\s)                                      # between 3 and 4
+    [$€£¥₹]?-?[0-9][0-9.,]*[^0-9]*\Z
+    |[0-9](?:\s?[a-z]+)?,?(?:\sand)?\s{_SMALLER}[^0-9]*\Z         # 5 h 30 min
+    |[=+×]\s*\Z                                                   # 3 + 4 =
+    """,
+    re.VERBOSE,
 )
 _EQUALS = re.compile(r"[=⇒→]|\b(?:equals|which is)\b")
 _REWRITTEN = {

@@ -96,9 +96,11 @@ def searched(settings: Settings, space: MixtureSpace, kind: str, trains: bool) -
     bench = trial.bench
     task = bench.task.name
     most = 0
+    budget = trial.items_left
     if trains:
-        most = most_trained(bench, trial.items_left, len(space.expert_names))
-    job = job_of(settings, space, trial.items_left - most * training(bench), trains)
+        most = most_trained(bench, budget, len(space.expert_names))
+        budget -= most * training(bench)
+    job = job_of(settings, space, budget, trains)
     journal = RunJournal()
     journal.store = bench.store
     answer_formats: dict[str, AnswerFormat] = {task: bench.answer_format}

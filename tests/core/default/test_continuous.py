@@ -245,13 +245,16 @@ def test_stairs_whose_costs_add_up_exactly_are_separable_although_they_jump():
 
 
 def test_a_jump_does_not_lock_the_search_into_the_axes():
-    """It had 72% of 800 calls there and ended at 115.665; `covariant` finds 115.547."""
+    """It had 72% of 800 calls there and ended at 115.665; `covariant` finds 115.547.
+
+    Machines differ after some 300 calls; seeds 0 to 4 end between 115.564 and 115.618.
+    """
     search = DefaultSearch([(1, 10)] * 4, seed=2, max_evals=500)
     while search.evaluations < 500:
         x = search.ask()
         search.tell(x, [lorries(each) for each in x])
     assert search.axes.spent < 100
-    assert search.best.value < 115.6
+    assert search.best.value < 115.64
 
 
 def test_axes_whose_gains_do_not_add_up_are_noticed():

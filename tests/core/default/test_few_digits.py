@@ -65,6 +65,31 @@ def test_a_ripple_is_met_and_the_search_goes_on():
     assert run.fun - 10 < 1e-2
 
 
+def test_the_error_is_that_of_the_best_value_after_whatever_was_told():
+    """In rounds, by tickets, of points that were not asked for, and in a restored search."""
+
+    def value(x) -> float:
+        return printed(rippled(x), 13)
+
+    search = pso.DefaultSearch([(-5, 5)] * 3, seed=0)
+    errors = []
+    while search.resolution.ripple == 0 or search.turn == "probe":
+        x = search.ask()
+        search.tell(x, [value(row) for row in x])
+        errors.append((search.error, search.resolution.error(search.best.value)))
+    beside = search.best.x * 0.99
+    search.take_in([beside], [value(beside)])
+    errors.append((search.error, search.resolution.error(search.best.value)))
+    for ticket in search.ask(1):
+        search.tell(ticket, 1e-3 * value(ticket.x))
+    errors.append((search.error, search.resolution.error(search.best.value)))
+    restored = pso.DefaultSearch([(-5, 5)] * 3)
+    restored.load_state_dict(search.state_dict())
+    errors.append((restored.error, search.resolution.error(search.best.value)))
+    kept, judged = zip(*errors, strict=True)
+    assert kept == judged and len(set(kept)) > 3
+
+
 def test_a_ripple_is_looked_for_until_it_is_met():
     """At a minimum of 0 a relative error vanishes, so that differences are slopes again."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.front import front_rows, picture, strongest_knob, table
+from pyswarmopt_llm.report.front import front_rows, front_table, picture, strongest_knob, table
 from pyswarmopt_llm.run.result import Model, Objective, Outcome, RunResult, Scores
 
 OBJECTIVES = {
@@ -127,5 +129,19 @@ def test_better_is_up_and_to_the_right() -> None:
     assert all(58 <= mark["x"] <= 464 and 16 <= mark["y"] <= 256 for mark in view["point"])
     places = [place for place, _ in view["across"]["ticks"]]
     assert places == sorted(places)
-    shown = [float(text) for _, text in view["across"]["ticks"]]
-    assert shown == sorted(shown, reverse=True)  # fewer tokens to the right
+    assert all(58 <= place <= 464 for place in places)
+    assert [text for _, text in view["across"]["ticks"]] == ["60", "50", "40", "30", "20"]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_narrow_table_has_intervals_on_lines_of_their_own(width: int) -> None:
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(front_table(result(model(0.9, 14, 28)), width))
+    lines = console.export_text().splitlines()
+    apart = ["0.700" in line for line in lines if "[0.481, 0.855]" in line]
+    assert apart == [width == 160]
+
+
+def test_a_length_has_one_decimal_and_no_zero_has_a_minus() -> None:
+    found = verdict(result(model(0.9, 20, 40))).reasons[-1]
+    assert found.startswith("tokens: 40.0 vs. 40.0, +0.0 [-")

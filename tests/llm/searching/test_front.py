@@ -229,6 +229,22 @@ def test_a_points_scores_are_those_of_its_files(
     assert "The front" in (run / "report.html").read_text()
 
 
+def test_a_model_is_scored_on_test_once_under_whatever_name(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    models = result["models"]
+    assert models["knob/0"] == models["base"] and models["knob/1"] == models["best_single"]
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    tested = {row["who"] for row in rows if row["what"] == "model test"}
+    assert {"base", "best_single", "knob 0.5"} <= tested
+    assert not {"knob 0", "knob 1"} & tested
+
+
+def test_an_example_with_three_scores_counts_once(setting: Callable[..., SearchConfig]) -> None:
+    plan = make_plan(setting())
+    assert plan.examples == (6, 24)
+    assert "24 test examples can only show" in plan.why["test"]
+
+
 def test_an_interrupted_search_ends_as_the_whole_one(
     setting: Callable[..., SearchConfig], run: Path
 ) -> None:

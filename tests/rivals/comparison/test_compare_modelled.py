@@ -8,11 +8,13 @@ from statistics import fmean as mean
 from typing import Any
 
 import pytest
-from search_helpers import DEFAULT, history, small
+from search_helpers import DEFAULT, history, small, write_task
 
 from pyswarmopt_llm.api import search
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.run.record import unpack
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
+from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, most_trained
@@ -68,6 +70,21 @@ def test_written_replies_are_searched_as_a_search_does(
     assert len(scored) > 4
     assert scored == [row["key"] for row in history(tmp_path / "run")][: len(scored)]
     assert outcome["seconds"] < 1e5
+
+
+def test_prompts_without_options_are_searched_by_a_score_of_which_lower_is_better(
+    bench: Bench, tmp_path: Path
+) -> None:
+    items = [{"question": f"Tell {k}", "answer": "7"} for k in range(10)]
+    task = load_task(str(write_task(tmp_path / "a.json", items[:6], items[6:])))
+    metric = find_metric("tokens", new_tokens=5)
+    written = replace(bench, task=task, metric=metric, scoring="generate")
+    outcome = run(contestant("item-model"), written, 0, 60)
+    assert 30 <= outcome["items"] <= 60
+    rows = written.store.all("a modelled")
+    best = max(row["tasks"]["a"]["value"] for row in rows)
+    assert mean(unpack(outcome["dev"])) == pytest.approx(best)
+    assert best < 0
 
 
 def test_model_swarms_is_the_published_search_over_weights(
