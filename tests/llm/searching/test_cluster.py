@@ -288,6 +288,17 @@ def test_a_head_that_is_silent_ends_the_search(stage: Stage) -> None:
     assert 0 < done < 5  # what is known by then is heard
 
 
+def test_a_client_that_loses_its_head_says_so(stage: Stage) -> None:
+    crew = stage.enter()
+
+    def lose() -> None:
+        raise ConnectionError
+
+    stage.ray.before = [lose]
+    with pytest.raises(UserError, match="does not answer; scores are kept"):
+        [*crew.map(range(2))]  # type: ignore[arg-type]
+
+
 def test_a_lost_head_is_named_even_if_its_actors_end_with_it(stage: Stage) -> None:
     crew = stage.enter()
     stage.head.close()

@@ -6,8 +6,11 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +21,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from ray_cluster import STORE, add_node, start_cluster
-from search_helpers import history, lasting, louder, questions, small, write_task
-from workers_helpers import TRACED
+from search_helpers import history, lasting, louder, questions, search_words, small, write_task
+from workers_helpers import TRACED, same_end
 
 import pyswarmopt as pso
-from pyswarmopt_llm.api import search
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
@@ -130,6 +133,62 @@ def test_the_executor_of_the_manual_calls_a_function_on_the_cluster(cluster: Any
     finally:
         ray.shutdown()
     assert names["r"].fun == most(names["cost"], names["bounds"], seed=1).fun
+
+
+class Command:
+    """``swarm-llm`` in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "pyswarmopt_llm", *words]
+        self._file = Path(f"said-{time.time_ns()}")
+        with self._file.open("w") as said:
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+    @property
+    def said(self) -> str:
+        return self._file.read_text()
+
+    def wait_for(self, what: Callable[[], Any]) -> None:
+        over = time.monotonic() + 150
+        while not what():
+            assert self.process.poll() is None and time.monotonic() < over, self.said
+            time.sleep(0.05)
+
+
+def test_a_killed_driver_and_a_lost_head_lose_nothing(
+    cluster: Any, config: SearchConfig, here: Path, environ: MutableMapping[str, str]
+) -> None:
+    """Ends the head: the last test of the cluster."""
+    environ["RAY_ADDRESS"] = address = cluster.address
+    run = replace(config, out="ray", workers="ray")
+    words = [*search_words(run), "--metric", *run.metrics, "--max-new-tokens", "1"]
+    killed = Command(*words, "--workers", "ray", "--device", "cpu")
+    killed.wait_for(lambda: len(calls(here)) >= 8)
+    killed.process.kill()
+    assert killed.process.wait() == -signal.SIGKILL
+    known = len(keys(Path("ray")))
+    assert known >= 5
+    before = workers(here)
+    lost = Command("resume", "ray", "--allow", *run.metrics, "--allow", "ray")
+    lost.wait_for(lambda: workers(here) > before)
+    (here / "hold").touch()
+    cluster.head_node.kill_gcs_server()
+    code = lost.process.wait(timeout=100)  # Ray itself would end it after 60 s, with 1
+    assert code == 2, lost.said
+    assert f"error: the Ray cluster's head at {address} does not answer" in lost.said
+    assert "resume" in lost.said.splitlines()[-1] and "Traceback" not in lost.said
+    (here / "hold").unlink()
+    alone(Path("ray"))
+    resume("ray", allowed=run.metrics)
+    same_end("ray", "one")
+    assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
+
+
+def alone(run: Path) -> None:
+    """Have a run resumed by one process."""
+    about = json.loads((run / "run.json").read_text())
+    about["config"]["workers"] = "1"
+    (run / "run.json").write_text(json.dumps(about))
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(
