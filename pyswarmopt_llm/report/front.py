@@ -85,8 +85,12 @@ def front_rows(result: RunResult) -> dict[str, Model]:
         model = result.models[f"{FRONT}/{number}"]
         knob = next((name for name in _knobs(result) if result.models[name].same(model)), "")
         called = f", {_knob_name(result, knob)}" if knob else ""
-        mark = " (result)" if number == result.chosen else ""
+        here = number == result.chosen
+        mark = " (result)" if here and not result.best.trained else ""
         rows[f"{number}{called}{mark}"] = model
+        if here and "trained" in result.models:
+            mark = " (result)" if result.best.trained else ""
+            rows[f"{number}, fine-tuned{mark}"] = result.models["trained"]
     for name, label in (("base", "base model"), ("best_single", f"expert {result.best_single}")):
         if name in result.models and not any(map(result.models[name].same, rows.values())):
             rows[one_line(label)] = result.models[name]
@@ -138,6 +142,18 @@ def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]
     """The width of each column but the first, whose heading may have a line for each word."""
     _, *columns = zip(*([text.replace(" ", "\n") for text in headings], *rows), strict=True)
     return [max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
+
+
+def training_lines(result: RunResult) -> Iterator[str]:
+    """What training changes, a line for each score; nothing if the point was not trained."""
+    before, after = (result.models.get(name) for name in ("mixture", "trained"))
+    if before is None or after is None:
+        return
+    split = "dev" if before.test is None or after.test is None else "test"
+    for name, objective in result.objectives.items():
+        pair = [getattr(model, split).tasks[name].value for model in (before, after)]
+        shown = " -> ".join(figure(objective, value) for value in pair)
+        yield f"Fine-tuning, {heading(name, objective)}: {shown} on {split}."
 
 
 def strongest_knob(result: RunResult) -> tuple[str, Model]:
@@ -204,14 +220,15 @@ def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
     name, knob = strongest_knob(result)
     first, *others = result.objectives
     point = f"Point {result.chosen} of {len(result.front)}: {result.rule}."
+    known = (point, *training_lines(result))
     if result.best.test is None:
-        return "untested", "Not known: there is no test split to compare the front on.", (point,)
+        return "untested", "Not known: there is no test split to compare the front on.", known
     for own in (*_knobs(result), "best_single"):
         if result.models[own].same(result.best):
             called = _knob_name(result, own)
-            return "same", f"No: the chosen point is a single knob, the {called}.", (point,)
+            return "same", f"No: the chosen point is a single knob, the {called}.", known
     pairs = compared(result, knob)
-    reasons = [point, f"The strongest single knob is the {name}."]
+    reasons = [*known, f"The strongest single knob is the {name}."]
     reasons += [
         f"{task}: {_two(result, task, knob)}, {_tested(result.objectives[task], pair)}."
         for task, pair in pairs.items()
@@ -321,7 +338,13 @@ def _marks(result: RunResult, split: str, names: tuple[str, str]) -> list[dict[s
     for number in range(1, len(result.front) + 1):
         model = result.models[f"{FRONT}/{number}"]
         mark = _mark(result, getattr(model, split), names)
-        marks.append({**mark, "kind": "point", "label": number, "text": f"point {number}"})
+        ring = number == result.chosen and not result.best.trained
+        told = {"label": number, "text": f"point {number}", "ring": ring}
+        marks.append({**mark, "kind": "point", **told})
+    if trained := result.models.get("trained"):
+        scores = getattr(trained, split) or trained.dev
+        told = {"label": "t", "text": "the point, fine-tuned", "ring": result.best.trained}
+        marks.append({**_mark(result, scores, names), "kind": "point", **told})
     for name in _knobs(result):
         scores = getattr(result.models[name], split)
         if scores is not None:
