@@ -182,7 +182,7 @@ class Study:
         search = self._search
         x = self._read_point(point)
         row = self._read_value(value, constraints)
-        together = len(search.loop.pending)
+        together = search.loop.busy
         if self._adapts and together > 1:
             search.loop.optimizer.expect_together(together)
         self._adapts = False
@@ -190,12 +190,12 @@ class Study:
 
     def _read_point(self, point: Any) -> Floats:
         if isinstance(point, Trial):
-            ticket = self._search.loop.ticket(point.number)
-            if ticket is not None:
-                return self._search.loop.point(ticket)
-            raise ValueError(
-                f"tell: trial {point.number} was already told or belongs to another study"
-            )
+            x: Floats | None = self._search.loop.point(point.number)
+            if x is None:
+                raise ValueError(
+                    f"tell: trial {point.number} was already told or belongs to another study"
+                )
+            return x
         problem = self._search.problem
         points = starting_points(point, problem.space, "tell: point")
         if points.shape != (1, problem.dim):

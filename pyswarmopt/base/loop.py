@@ -1,15 +1,15 @@
 """The loop of every search: an optimizer is asked for points, these are evaluated side by side, and
 it is told their outcomes.
 
-The optimizer has the table of what is under way (`pyswarmopt.base.optimizer.UnderWay`); the loop finds
-its tickets by their points, in a time that does not grow with their number.
+The optimizer has the table of what is under way (`pyswarmopt.base.optimizer.UnderWay`), which is saved;
+the loop finds its tickets by number or point, in a time that does not grow with how many there are.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pyswarmopt.base.optimizer import Asked, Ticket
 
@@ -40,6 +40,18 @@ class Calls(Protocol[AnswerOut]):
         """Key, point and answer of the next one that ends."""
 
 
+class Evaluation(NamedTuple):
+    """An evaluation under way.
+
+    Attributes:
+        x: the point, (D,), as it is evaluated.
+        key: a key of it, equal for points that have the same outcome.
+    """
+
+    x: Any
+    key: Hashable
+
+
 class Loop(ABC, Generic[Answer, Outcome]):
     """Asks, has points evaluated, and tells.
 
@@ -60,9 +72,9 @@ class Loop(ABC, Generic[Answer, Outcome]):
         self._completed = completed
         # number -> ticket that was pending when the search was saved: to be asked again
         self._unanswered: dict[int, Ticket] = {}
+        self._under_way: dict[int, Evaluation] = {}  # by ticket number
         # key of a point -> its tickets under way by number, oldest first
         self._waiting: dict[Hashable, dict[int, Ticket]] = {}
-        self._keys: dict[int, Hashable] = {}  # number of a ticket under way -> key of its point
 
     # ---- what differs between searches ----
 
@@ -132,12 +144,12 @@ class Loop(ABC, Generic[Answer, Outcome]):
         """The point of a ticket, (D,), if it is to be evaluated; else None. One that needs no call is
         told at once; one that equals another under way is told with it.
         """
-        x = self.point(ticket)
+        x, key = self._under_way[ticket.number]
         outcome = self.known(x)
         if outcome is not None:
             self._tell(ticket, outcome)
             return None
-        first = self._alike(self._calls.key(x))[0]
+        first = self._alike(key)[0]
         if first.number != ticket.number:
             return None
         return x
@@ -170,24 +182,15 @@ class Loop(ABC, Generic[Answer, Outcome]):
     # ---- what is under way ----
 
     @property
-    def pending(self) -> list[Ticket]:
-        """The tickets without a value, oldest first."""
-        return self.optimizer.pending
-
-    @property
     def busy(self) -> int:
-        """How many of them have been asked for since the search was made or loaded."""
-        return len(self.pending) - len(self._unanswered)
+        """How many tickets under way have been asked for since the search was made or loaded."""
+        return len(self._under_way) - len(self._unanswered)
 
-    def ticket(self, number: int) -> Ticket | None:
-        """The ticket under way with this number."""
-        if number not in self._keys:
+    def point(self, number: int) -> Any:
+        """The point, (D,), of the ticket under way with this number; None if there is no such."""
+        if number not in self._under_way:
             return None
-        return self._waiting[self._keys[number]][number]
-
-    def point(self, ticket: Ticket) -> Any:
-        """The point of a ticket, (D,), as it is evaluated."""
-        return self.points([ticket])[0]
+        return self._under_way[number].x
 
     def _alike(self, key: Hashable) -> list[Ticket]:
         """The tickets under way whose points have this key, oldest first."""
@@ -197,12 +200,12 @@ class Loop(ABC, Generic[Answer, Outcome]):
         """Take tickets as under way."""
         for ticket, x in zip(tickets, self.points(tickets), strict=True):
             key = self._calls.key(x)
-            self._keys[ticket.number] = key
+            self._under_way[ticket.number] = Evaluation(x, key)
             self._waiting.setdefault(key, {})[ticket.number] = ticket
 
     def _end(self, ticket: Ticket) -> None:
         """Take a ticket as told."""
-        key = self._keys.pop(ticket.number)
+        key = self._under_way.pop(ticket.number).key
         tickets = self._waiting[key]
         del tickets[ticket.number]
         if not tickets:
@@ -210,8 +213,8 @@ class Loop(ABC, Generic[Answer, Outcome]):
 
     def resume(self) -> None:
         """Ask again for the points that were pending when the optimizer was saved."""
-        tickets = self.pending
+        tickets = self.optimizer.pending
         self._unanswered = {ticket.number: ticket for ticket in tickets}
+        self._under_way = {}
         self._waiting = {}
-        self._keys = {}
         self._begin(tickets)

@@ -17,12 +17,14 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.default.descent import FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.default.descent import FIRST_STEP, LONGEST_STEP, MOST_FAILURES, MOST_TRIVIAL, TRIES
 from pyswarmopt.default.phases import EPS, Run, one_changed
 from pyswarmopt.default.quadratic_program import quadratic_program
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
+TOO_SHORT = 0.5  # a shorter move, as a share of the difference that the values need, is made again
+TINY = 1e-300  # stands for 0 where something is divided by it
 # price of breaking a constraint in the quadratic program, for gradients of length 1; a wall's
 PRICE = 1e5
 WALL = 1e6
@@ -37,14 +39,18 @@ BENT = 0.05  # largest error of the trapezoidal rule for smooth functions, as a 
 STRAIGHT = 0.01  # change of slopes, as a share of the first Hessian's, of next to linear functions
 FLATTEST = 1e-4  # least share of the first Hessian that such functions leave
 ENOUGH_GAIN = 1e-4  # least share of the first-order gain (equation 18.28)
-TRIVIAL_GAIN = 1e-12  # gain of the merit, three times in a row: the end
+TRIVIAL_GAIN = 1e-12  # gain of the merit, see `MOST_TRIVIAL`
+ROUNDING = 4 * EPS  # of the merit
+# a step without improvement is shortened to the parabola's vertex, within these factors
+SHORTEN_LEAST = 0.5
+SHORTEN_MOST = 0.1
 SMALLEST_STEP = 1e-12  # as a share of the box
 ROUNDINGS = 8  # roundings of a step
 TESTED = 2  # most promising roundings, which are evaluated
 REPEATS = 4  # further measurements of slopes of which a point has failed
 LENGTHS = 4  # shortenings of a step without improvement
 SHORTER = 0.35  # factor between them
-GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
+GRID_TRIVIAL_GAIN = 1e-9  # of the merit, for moves of whole numbers
 
 # what the points proposed last are: differences for slopes, a step, or the end of a step pulled in
 Mode = Literal["gradient", "line", "pull"]
@@ -136,7 +142,7 @@ class ConstrainedDescent(Run):
         """Length of a move for slopes: the root of the cost's relative error."""
         if not len(self.values):
             return DIFFERENCE
-        share = self.error / max(abs(float(self.values[0])), 1e-300)
+        share = self.error / max(abs(float(self.values[0])), TINY)
         return min(max(DIFFERENCE, math.sqrt(share)), COARSE_DIFFERENCE)
 
     def _steps(self, random: np.random.Generator) -> list[Floats]:
@@ -153,8 +159,8 @@ class ConstrainedDescent(Run):
         if not self.started:
             self.done = True
             return
-        if float(np.abs(self.moves).min()) < 0.5 * self._difference():
-            return  # these moves were too short for values with so few digits: measure again
+        if float(np.abs(self.moves).min()) < TOO_SHORT * self._difference():
+            return  # for values with so few digits: measure again
         if not len(self.found):
             self.found = np.full((len(self.smooth), len(self.values)), math.nan)
         lacking = self._lacking()
@@ -176,7 +182,7 @@ class ConstrainedDescent(Run):
         self.slopes = slopes
         self.measured = here
         self.measured_values = self.values
-        self._head()
+        self._choose_direction()
 
     def _look_for_kinks(self, slopes: Floats, distance: float) -> None:
         """Compare slopes, (R, S), with those that were measured at a distance from here."""
@@ -236,7 +242,7 @@ class ConstrainedDescent(Run):
 
     # ---- direction ----
 
-    def _head(self) -> None:
+    def _choose_direction(self) -> None:
         """Choose the direction; without one, or if it does not lead downhill, the descent ends."""
         try:
             self.direction, latest = self._program(*self._reach(LONGEST_STEP))
@@ -312,6 +318,7 @@ class ConstrainedDescent(Run):
         return self._farthest_outside(values) == 0
 
     def _merit(self, values: Floats) -> float:
+        """The cost plus the penalty, which the descent lowers."""
         return float(values[0]) + self._penalty(values)
 
     def leads(self, values: Floats) -> bool:
@@ -319,6 +326,7 @@ class ConstrainedDescent(Run):
         return self.started and self._merit(self.values) < self._merit(values)
 
     def _penalty(self, values: Floats) -> float:
+        """The weighted sum of the violations."""
         return float(self.weights @ np.maximum(values[1:], 0.0))
 
     # ---- the line search ----
@@ -352,28 +360,29 @@ class ConstrainedDescent(Run):
             self._accept(x, values, max(TRIVIAL_GAIN * abs(before), self.error))
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
-            if bend > 0:  # the parabola's vertex
-                self.t *= min(max(-self.gain * self.t / (2 * bend), 0.1), 0.5)
+            if bend > 0:
+                vertex = -self.gain * self.t / (2 * bend)
+                self.t *= min(max(vertex, SHORTEN_MOST), SHORTEN_LEAST)
             else:
-                self.t *= 0.1
+                self.t *= SHORTEN_MOST
         else:
             self.failures += 1
-            self.done = self.failures >= 2
+            self.done = self.failures >= MOST_FAILURES
             self._forget()  # once more, as at the start
 
     def _is_better(self, values: Floats) -> bool:
         """Whether the merit is enough lower, and no constraint broken by far more than at the start."""
         before = self._merit(self.values)
-        allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
+        allowed = before + ENOUGH_GAIN * self.t * self.gain + ROUNDING * abs(before)
         near = self._farthest_outside(values) <= self.farthest
         return near and self._merit(values) <= allowed
 
     def _accept(self, x: Floats, values: Floats, trivial: float) -> None:
-        """Move to x, (D,); a third trivial gain in a row is the end."""
+        """Move to x, (D,); `MOST_TRIVIAL` trivial gains in a row are the end."""
         self.trivial += 1
         if self._merit(self.values) - self._merit(values) > trivial:
             self.trivial = 0
-        self.done = self.trivial >= 3
+        self.done = self.trivial >= MOST_TRIVIAL
         self.x = x.copy()
         self.values = values
         self.mode = "gradient"
@@ -458,7 +467,7 @@ class GridDescent(ConstrainedDescent):
         merits = [*map(self._merit, rows), math.inf]
         i = int(np.nanargmin(merits))
         self.tries += 1
-        if merits[i] < before - 4 * EPS * abs(before):
+        if merits[i] < before - ROUNDING * abs(before):
             self.direction = (self.batch[i] - self.x)[self.smooth]
             self.t = 1.0
             self._accept(self.batch[i], rows[i], GRID_TRIVIAL_GAIN * abs(before))

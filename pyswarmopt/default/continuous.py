@@ -15,7 +15,7 @@ The phases, in order, are `DefaultSearch.PHASES`; the first one that is due runs
 2. `Probe`: if the cost along a line falls far less than the slope predicts, six points close
    together show whether values have errors, up to three times. If these are noise, and coordinates
    are too many for regression, only the swarm continues.
-3. `Test`, once, after the first descent: whether the function is a sum of functions of single
+3. `SeparabilityPhase`, once, after the first descent: whether the function is a sum of functions of single
    coordinates. If gradients are expensive, it runs before: above 100 coordinates, and from 30 on
    with fewer than 100 evaluations per dimension.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions with one
@@ -40,7 +40,7 @@ matrices.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -86,7 +86,12 @@ class ModelPhase(Phase[S]):
     runs: ClassVar[type[Proposals]] = Proposals
     most: ClassVar[int] = 0  # evaluations that the model proposes, instead of `MODELLED`
     at_once: ClassVar[int] = 1  # points proposed at a time, if no population is given
-    designed: ClassVar[int] = 1  # points per parameter before the first model, plus one
+    # points before the first model: one more than so many per parameter, and at least four; but no
+    # more than a quarter of the evaluations, or three
+    designed: ClassVar[int] = 1
+    LEAST_DESIGN = 4
+    DESIGN_SHARE = 4
+    LEAST_AFFORDED = 3
 
     def due(self) -> bool:
         if self.run is not None:
@@ -103,8 +108,9 @@ class ModelPhase(Phase[S]):
         budget = last
         if s.max_evals is not None:
             budget = min(s.max_evals + s.known, last)
-        first = min(max(4, self.designed * s.kinds.count + 1), max(3, budget // 4))
-        return self.runs(s.kinds, first, last, self._together(last))
+        wanted = max(self.LEAST_DESIGN, self.designed * s.kinds.count + 1)
+        affordable = max(self.LEAST_AFFORDED, budget // self.DESIGN_SHARE)
+        return self.runs(s.kinds, min(wanted, affordable), last, self._together(last))
 
     def _together(self, last: int) -> int:
         """Points proposed at a time: a population, within the remaining evaluations, and few enough
@@ -201,7 +207,7 @@ class Probe(Phase["DefaultSearch"]):
         return Finding.ERRORS
 
 
-class Test(Phase["DefaultSearch"]):
+class SeparabilityPhase(Phase["DefaultSearch"]):
     """The separability test, on the first descent's function."""
 
     name = "test"
@@ -221,6 +227,7 @@ class Test(Phase["DefaultSearch"]):
 
     @property
     def separable(self) -> bool:
+        """Whether the test has succeeded."""
         return self.run is not None and self.run.separable
 
 
@@ -253,6 +260,7 @@ class Descent(Phase["DefaultSearch"]):
         return self._is_misled() or (not self.run.done and self.granted < per_dim * s.box.dim)
 
     def _others_began(self) -> bool:
+        """Whether the axes are searched, or the swarm has begun."""
         return self.search.axes.run is not None or self.search.swarm.run is not None
 
     def _has_turn(self) -> bool:
@@ -320,7 +328,7 @@ class Descent(Phase["DefaultSearch"]):
         self.regressed = s.known_cost
         x = s.best_unit()
         if s.progress.best_by == s.model.name:
-            runs: list[Any] = [s.model.run]
+            runs: list[Proposals | QuasiNewton | None] = [s.model.run]
         elif isinstance(self.run, QuasiNewton) and len(self.run.points):
             runs = [s.model.run, self.run]
         else:
@@ -511,7 +519,7 @@ class DefaultSearch(PhasedSearch):
         ModelPhase,
         Scout,
         Probe,
-        Test,
+        SeparabilityPhase,
         Descent,
         Axes,
         Mutate,
@@ -521,7 +529,7 @@ class DefaultSearch(PhasedSearch):
     model: ModelPhase[PhasedSearch]
     scout: Scout
     probe: Probe
-    test: Test
+    test: SeparabilityPhase
     descent: Descent
     axes: Axes
     swarm: SwarmPhase[PhasedSearch]

@@ -34,7 +34,9 @@ WITHOUT_GAIN = 4  # points of the first line search, none of them better
 # or the cost's change after the first step, as a share of the first differences' prediction
 DOUBTFUL = 0.1
 PAIRS = 50  # kept moves and changes of the gradient
-TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
+TRIVIAL_GAIN = 1e-14  # gain of the cost
+MOST_TRIVIAL = 3  # trivial gains in a row: the end
+MOST_FAILURES = 2  # line searches in vain, the second by differences measured anew: the end
 
 
 class LineSearchDescent(Run):
@@ -183,13 +185,13 @@ class LineSearchDescent(Run):
         if gain > TRIVIAL_GAIN * abs(self.cost):
             self.trivial = 0
         self.iterations += 1
-        self.done = self.trivial >= 3
+        self.done = self.trivial >= MOST_TRIVIAL
         self.searching = False
 
     def _fail(self) -> None:
         """Nothing better along the line: measure once more, with shorter differences."""
         self.failures += 1
-        self.done = self.failures >= 2
+        self.done = self.failures >= MOST_FAILURES
         self._compare_gain(self.t, 0.0)
         self.coarseness *= 10
         self.before = NONE

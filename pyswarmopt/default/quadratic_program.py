@@ -9,8 +9,8 @@ from pyswarmopt.base.arrays import Floats
 TOLERANCE = 1e-13  # of the gap between the program's value and its bound
 CENTRE = 0.1  # share of the gap that a step aims at
 SHORT_OF_WALLS = 0.995  # share of the way to the nearest number that must stay above 0
-STEPS = 100
-FIRST_ROOM = 0.1
+STEPS = 100  # most steps; then the latest d is returned
+FIRST_ROOM = 0.1  # distance from the limits at the start
 
 
 def quadratic_program(
@@ -40,11 +40,10 @@ def quadratic_program(
     """
     d = np.zeros(len(gradient))
     # distances inside and beyond the limits, and of the multipliers from 0 and from the weights
-    sides = np.maximum([limits, -limits], 0.0) + FIRST_ROOM
-    multipliers = np.minimum(1.0, weights / 2)
-    inside, beyond = sides
-    low = multipliers
-    high = weights - multipliers
+    inside = np.maximum(limits, 0.0) + FIRST_ROOM
+    beyond = np.maximum(-limits, 0.0) + FIRST_ROOM
+    low = np.minimum(1.0, weights / 2)
+    high = weights - low
     for _ in range(STEPS):
         gap = float(inside @ low + beyond @ high) / (2 * len(rows))
         slope = gradient + hessian @ d + rows.T @ low

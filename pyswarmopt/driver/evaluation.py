@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.journal import Journal
     from pyswarmopt.driver.options import Options, Problem
 
+# of a point; of one that is not remembered, its place in the round
+Key = bytes | int
 NUMBERS = 2**16  # most coordinates and values remembered
 MOST_HELD_BACK = 0.2  # share of the time limit for calls after the search
 
@@ -139,7 +141,8 @@ class Evaluator(StateRecord):
         self.journal: Journal | None = None
         self._call = functools.partial(call, options.fun)
         self.workers = Workers(options.workers, self._call)
-        # workers may be handed more points than they are
+        # the most calls under way: a whole round may wait in the workers' queue, unless each call
+        # has to be worth starting when it is sent
         self._at_once = sys.maxsize
         if deadline < math.inf or options.asynchronous or self.workers.serial:
             self._at_once = self.workers.count
@@ -153,7 +156,7 @@ class Evaluator(StateRecord):
         if problem.space is not None:
             canonical = problem.space.canonical
         self.memory = Memory(canonical, 0 if options.noisy else NUMBERS)
-        for x, value in zip(*problem.known, strict=True):
+        for x, value in zip(problem.known.points, problem.known.values, strict=True):
             self.memory.keep(self.memory.key(x), value)
         # the best point is called alone at the end
         self._reserved = int(confirms or (self.vectorized and not outputs))
@@ -199,12 +202,14 @@ class Evaluator(StateRecord):
             known already; and the error that ends the search, depending on `on_error`: `fun`'s, or
             a ValueError if it did not return a number per point.
         """
-        memory = self.memory
-        keys: list[Any] = [memory.key(x) for x in points]
-        if not memory.most or (self.vectorized and not memory.known):
-            keys = list(range(len(points)))
-        values = {key: memory.known[key] for key in keys if key in memory.known}
-        new: dict[Any, Floats] = {}
+        known = self.memory.known
+        keys: list[Key]
+        if not self.memory.most or (self.vectorized and not known):
+            keys = list(range(len(points)))  # none is known, and equal ones are called again
+        else:
+            keys = [self.memory.key(x) for x in points]
+        values: dict[Key, Value] = {key: known[key] for key in keys if key in known}
+        new: dict[Key, Floats] = {}
         again = []
         for key, x in zip(keys, points, strict=True):
             again.append(key in values or key in new)
@@ -221,9 +226,9 @@ class Evaluator(StateRecord):
         values |= called
         return [values.get(key) for key in keys], again, error
 
-    def _call_each(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
+    def _call_each(self, points: dict[Key, Floats]) -> tuple[dict[Key, Value], Exception | None]:
         """Values by key, of calls by workers, and the error that ends the search."""
-        values: dict[Any, Value] = {}
+        values: dict[Key, Value] = {}
         failure: Exception | None = None
         waiting = deque(points.items())
         while waiting or self.workers.busy:
@@ -240,7 +245,7 @@ class Evaluator(StateRecord):
                 waiting.clear()
         return values, failure
 
-    def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
+    def _call_many(self, points: dict[Key, Floats]) -> tuple[dict[Key, Value], Exception | None]:
         """Like `_call_each`, but in one call."""
         keys = list(points)[: self.left]
         if not keys or self.late:
@@ -292,13 +297,13 @@ class Evaluator(StateRecord):
         """Start a call for a point, (D,)."""
         self.workers.send(self.memory.key(x), x)
 
-    def learn(self, key: Any, value: Value) -> None:
-        """Store the value of the point with this key."""
+    def learn(self, key: Key, value: Value) -> None:
+        """Note that a point was new, and store its value if values are remembered."""
         self.idle = 0
         if isinstance(key, bytes) and not self.vectorized:
             self.memory.keep(key, value)
 
-    def hear(self) -> tuple[Any, Floats, Value]:
+    def hear(self) -> tuple[Key, Floats, Value]:
         """Key, point and value of the next call that ends.
 
         Raises:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Frame = Any  # a data frame in the manner of pandas, see `is_frame`
 # points with their values, and with constraints that fun returns; a data frame, or a result
-Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result | Any
+Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result | Frame
 FORMS = (
     "(points, values), (points, values, constraints), a data frame with a column 'value', or the "
     "Result of another run"
@@ -137,7 +138,7 @@ class Problem(NamedTuple):
         """
         coding = self.coding
         points = coding.decode(np.array(positions))
-        if coding.integers.any():
+        if self.constraints.linear is not None and coding.integers.any():
             for x in points:
                 x[:] = self.constraints.repair(x, coding.integers, coding.low, coding.high)
         return points
@@ -185,8 +186,9 @@ def read_problem(arguments: Options, outputs: int = 1) -> tuple[Options, Problem
     if space is None:
         coding = make_coding(bounds, options.integrality, options.categorical)
     else:
-        masks = space.integrality, space.categorical, space.rounded
-        coding = make_coding(bounds, *masks, space.orders)
+        coding = make_coding(
+            bounds, space.integrality, space.categorical, space.rounded, space.orders
+        )
     # whole numbers, as `fun` receives them
     known = known._replace(points=coding.decode(coding.encode(known.points)))
     identity = {
@@ -231,6 +233,7 @@ def _with_returned(options: Options, outputs: int) -> Options:
 
 
 def _row_returned(fun: Objective, outputs: int, x: Any) -> Any:
+    """The numbers that `fun` returns for a point; a function of the module, which processes find."""
     return row_of(fun(x), outputs)
 
 
@@ -323,7 +326,7 @@ def _active(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None and value == value}
 
 
-def _without_record(frame: Any, space: Space | None) -> Any:
+def _without_record(frame: Frame, space: Space | None) -> Frame:
     """A frame without the columns that `History.to_pandas` adds to the points."""
     names = []
     if space is not None:
@@ -347,28 +350,14 @@ def known_points(
         ValueError: points and values differ in number, or constraints are missing or unexpected.
     """
     low, high = bounds
+    none = KnownPoints(np.empty((0, len(low))), np.empty(0))
     if known is None:
-        return KnownPoints(np.empty((0, len(low))), np.empty(0))
-    if isinstance(known, Result) and np.ndim(known.fun) == 0:
-        known = known.known()
-    if is_frame(known):
-        known = _of_frame(known, space)
-    if not isinstance(known, tuple) or len(known) not in (2, 3):
-        raise ValueError(f"known must be {FORMS}, got {type(known).__name__}")
-    points, *columns = known
+        return none
+    points, columns = _points_and_columns(known, space)
     values = _numbers(columns)
     if len(points) == 0 and len(values) == 0:
-        return known_points(None, space, bounds, returned)
-    if len(known) == 2 and returned and len(values):
-        raise ValueError(
-            "with constraints='returned', known= must be (points, values, constraints); "
-            "a Result lacks the constraints, so continue from its checkpoint= instead"
-        )
-    if len(known) == 3 and not returned:
-        raise ValueError(
-            "known=(points, values, constraints) requires constraints='returned'; "
-            "if the constraints are functions, pass known=(points, values)"
-        )
+        return none
+    _check_columns(columns, returned)
     rows = starting_points(points, space, "known", lenient=True)
     if rows.shape[1] != len(low):
         raise ValueError(f"the points in known must have shape (n, {len(low)}), got {rows.shape}")
@@ -385,7 +374,34 @@ def known_points(
     return KnownPoints(rows[allowed], values[allowed])
 
 
-def _of_frame(frame: Any, space: Space | None) -> tuple[Any, Any]:
+def _points_and_columns(known: Known, space: Space | None) -> tuple[Any, list[Any]]:
+    """The points, and the columns of their values and, if given, constraints."""
+    if isinstance(known, Result) and np.ndim(known.fun) == 0:
+        known = known.known()
+    if is_frame(known):
+        known = _of_frame(known, space)
+    if not isinstance(known, tuple) or len(known) not in (2, 3):
+        raise ValueError(f"known must be {FORMS}, got {type(known).__name__}")
+    points, *columns = known
+    return points, columns
+
+
+def _check_columns(columns: Sequence[Any], returned: bool) -> None:
+    """Refuse values with constraints unless `fun` returns them, and values alone if it does."""
+    with_constraints = len(columns) == 2
+    if returned and not with_constraints:
+        raise ValueError(
+            "with constraints='returned', known= must be (points, values, constraints); "
+            "a Result lacks the constraints, so continue from its checkpoint= instead"
+        )
+    if with_constraints and not returned:
+        raise ValueError(
+            "known=(points, values, constraints) requires constraints='returned'; "
+            "if the constraints are functions, pass known=(points, values)"
+        )
+
+
+def _of_frame(frame: Frame, space: Space | None) -> tuple[Any, Any]:
     """Points and values of a data frame, such as `History.to_pandas` makes."""
     if VALUE not in frame.columns or (space is not None and VALUE in space.searched):
         raise ValueError(f"known: a data frame needs a column {VALUE!r}, which is no parameter")

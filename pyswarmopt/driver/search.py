@@ -10,14 +10,15 @@ import os
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import check_target
+from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.base.words import without_addresses
 from pyswarmopt.driver.algorithm import algorithm, default_search, recipe_swarm
 from pyswarmopt.driver.call import Value
@@ -50,9 +51,24 @@ if TYPE_CHECKING:
 
 Reasons = dict[str, float]
 R = TypeVar("R", bound=Result)
+EVALS_PER_DIM = 1000  # of a search that nothing else ends
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
 ANSWERS = "answers"  # entry of a saved search: of the final evaluations
 IDLE = 1000  # after this many known points in a row nothing new is expected
+
+
+class Resumable(Optimizer, Protocol):
+    """An optimizer that counts its iterations, and whose state can be saved."""
+
+    @property
+    def iteration(self) -> int:
+        """Completed rounds after the first one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed for resuming."""
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
 
 
 class Search(ABC, Generic[R]):
@@ -76,7 +92,7 @@ class Search(ABC, Generic[R]):
     _recipe = ""
     _objectives = 0  # of a search for a front
     evaluator: Evaluator
-    _swarm: Any
+    _swarm: Resumable
     _judge: Judge
     _history: History
 
@@ -178,7 +194,7 @@ class Search(ABC, Generic[R]):
                     stop = self.reasons()
                     if callback is not None and wants_to_stop(callback, self._result(stop)):
                         stop = {**stop, "callback": 1.0}
-                result = self._end(self._finish(stop))
+                result = self._final_result(self._after_pending(stop))
                 self._show_progress(end="\n")
                 return result
         except Exception as error:
@@ -186,7 +202,7 @@ class Search(ABC, Generic[R]):
             keep_in(error, self._result({FAILED: 1.0}))
             raise
 
-    def _end(self, stop: Reasons) -> R:
+    def _final_result(self, stop: Reasons) -> R:
         """The result after the final evaluations, whose answers are saved with the state before
         them: the search can be continued from there, or ended once more without a call.
         """
@@ -212,9 +228,11 @@ class Search(ABC, Generic[R]):
     def _completed(self, iteration: int) -> None:
         """Record, save and show an iteration that has ended."""
         self._write_record(iteration)
-        self._write_down()
+        if self._checkpoint is not None and self._checkpoint.due and not self._replays():
+            self._save(self._checkpoint)
+        self._show_progress()
 
-    def _finish(self, stop: Reasons) -> Reasons:
+    def _after_pending(self, stop: Reasons) -> Reasons:
         """Wait for pending calls, which already count; return the reasons to stop afterwards."""
         if not (self.evaluator.workers.busy or self._record):
             return stop
@@ -254,12 +272,6 @@ class Search(ABC, Generic[R]):
         """Record the evaluations of an iteration."""
         self._history.add(iteration, self.evaluator.calls, self._judge.value, self._record)
         self._record = []
-
-    def _write_down(self) -> None:
-        """Save and show an iteration."""
-        if self._checkpoint is not None and self._checkpoint.due and not self._replays():
-            self._save(self._checkpoint)
-        self._show_progress()
 
     def _replays(self) -> bool:
         """Whether it still hears the answers of an interrupted search."""
@@ -374,8 +386,9 @@ class Search(ABC, Generic[R]):
             part.load_state_dict(saved)
         self.loop.resume()
         answers = saved[ANSWERS]
-        if answers and not self.reasons():  # it goes on instead of ending once more
-            if self._options.noisy:  # draws that were made
+        goes_on = not self.reasons()  # with a larger limit, instead of ending once more
+        if answers and goes_on:
+            if self._options.noisy:  # the final draws were made, and count
                 self.evaluator.calls += len(answers)
             answers = []
         if self.evaluator.journal is not None:
@@ -398,13 +411,14 @@ class ValueSearch(Search[Result]):
             self._swarm = default_search(options, self.problem, maximize)
         else:
             together = self._told or not options.asynchronous  # a study hands out rounds
-            self._swarm = recipe_swarm(options, self.problem, recipe, maximize, together)
-            population = len(self._swarm.positions)
+            swarm = recipe_swarm(options, self.problem, recipe, maximize, together)
+            population = len(swarm.positions)
+            self._swarm = swarm
             self._algorithm = recipe.name
             self._recipe = str(recipe)
             if recipe.options is None:  # two user recipes may have the same name
                 self._identity["parts"] = without_addresses(self._recipe)
-        self._judge = self._make_judge(by_amounts=recipe is None)
+        self._judge = self._make_judge(of_recipe=recipe is not None)
         self._identity |= {
             "maximize": maximize,
             "noisy": options.noisy,
@@ -412,20 +426,18 @@ class ValueSearch(Search[Result]):
             "population": population,
         }
 
-    def _make_judge(self, by_amounts: bool) -> Judge:
-        """The judge for the default search, which uses the amounts of constraints and the draws of
-        a noisy function, or for a swarm.
+    def _make_judge(self, of_recipe: bool) -> Judge:
+        """The judge: a recipe's swarm receives an order of the points, or their means under noise;
+        the default search uses the amounts of constraints, and single draws.
         """
         swarm, problem, evaluator, sign = self._swarm, self.problem, self.evaluator, self._sign
         if not self._options.noisy:
-            by_amounts = by_amounts and bool(problem.constraints)
+            by_amounts = bool(problem.constraints) and not of_recipe
             return Judge(swarm, problem, evaluator, sign, by_amounts=by_amounts)
         # imported on use, for a faster start of searches
         from pyswarmopt.driver.resampling import ByMeans, ByProcess
 
-        kind = ByMeans
-        if by_amounts:
-            kind = ByProcess
+        kind: type[ByMeans] | type[ByProcess] = ByMeans if of_recipe else ByProcess
         return kind(swarm, problem, evaluator, sign, target=self._options.target)
 
     def _result(self, stop: Reasons, final: bool = False) -> Result:
@@ -455,4 +467,4 @@ def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Op
         ends = ends or limit is not None
     if ends:
         return options
-    return replace(options, max_evals=1000 * problem.dim)
+    return replace(options, max_evals=EVALS_PER_DIM * problem.dim)

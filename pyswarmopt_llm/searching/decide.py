@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -55,8 +55,29 @@ OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "dro
 _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
+
+
+class Choice(TypedDict, total=False):
+    """What a procedure chooses: settings by their names in `SearchConfig`."""
+
+    method: str
+    particles: int
+    start: str
+    proposals: int
+    optimizer: str
+    max_iter: int | None
+    patience: int
+    settings: tuple[str, ...]
+    drop_k: float
+    drop_n: float
+    train: str
+    batch: int
+    screen: str
+    budget_items: int
+
+
 # The settings of a swarm, each with its plain default.
-_SWARM = {
+_SWARM: Choice = {
     "method": "swarm",
     "particles": PARTICLES,
     "start": "segments",
@@ -143,6 +164,24 @@ def _chosen(request: Plan) -> Plan:
     config = request.config
     objectives = request.objectives
     why: dict[str, str] = {}
+    chosen: dict[str, Any] = {**_procedure(request, why)}
+    for name in chosen.keys() & request.given.keys():
+        if name != "settings":  # a procedure has added to these
+            chosen[name] = request.given[name]
+    if chosen.get("optimizer") == MODEL_SWARMS and not config.is_grid:
+        chosen["settings"] = _with_defaults(chosen.get("settings", config.settings))
+    if config.combine == "auto" and objectives.combined_by == "arithmetic":
+        chosen["combine"] = objectives.combined_by
+        why["combine"] = _why_mean(objectives.metrics.values())
+    if config.threads is None and config.processes != 1:
+        chosen["threads"] = _threads_of_a_worker(config.processes)
+    why |= _remarks(request)
+    return replace(request, config=replace(config, **chosen), why=why)
+
+
+def _procedure(request: Plan, why: dict[str, str]) -> Choice:
+    """What the requested procedure chooses; `why` receives what users should know about it."""
+    config = request.config
     if config.published:
         chosen = _published(config)
         if config.optimizer not in ("auto", MODEL_SWARMS):
@@ -158,31 +197,38 @@ def _chosen(request: Plan) -> Plan:
     chosen["screen"] = "off"
     if not request.with_settings(**chosen).why_no_screening:
         chosen["screen"] = "on"
-    asked = chosen.keys() & request.given.keys() - {"settings"}  # a procedure adds to these
-    chosen |= {name: request.given[name] for name in asked}
-    if config.combine == "auto" and objectives.combined_by == "arithmetic":
-        chosen["combine"] = objectives.combined_by
-        why["combine"] = _why_mean(objectives.metrics.values())
+    return chosen
+
+
+def _threads_of_a_worker(processes: int) -> int:
+    """Threads of each of several processes; one for Ray's workers, whose number is 0.
+
+    The run's record has them, since the last bits of a score may depend on it.
+    """
+    threads = torch.get_num_threads()
+    return max(threads // (processes or threads), 1)
+
+
+def _remarks(request: Plan) -> dict[str, str]:
+    """Topic -> what a user should know about the tasks and scores."""
+    config = request.config
+    objectives = request.objectives
+    remarks = {}
     if len(objectives.names) > 1 and not (config.front or config.published):
-        why["front"] = (
+        remarks["front"] = (
             "one combined score is searched; `front` searches for the trade-offs between them"
         )
     main = next(iter(objectives.metrics.values()), None)
     if main is not None and main.lower and (config.front or len(objectives.names) == 1):
-        why["lower"] = f"{main.name}: lower is better, so as the main score it has a minus sign"
+        remarks["lower"] = f"{main.name}: lower is better, so as the main score it has a minus sign"
     tested = request.examples[1]
     if 0 < tested < FEW_TEST and not objectives.externals:
         few = counted(tested, "test example")
-        why["test"] = f"{few} can only show large differences; add rows"
-    if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
-        why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
-    if chosen.get("optimizer") == MODEL_SWARMS and not config.is_grid:
-        chosen["settings"] = _with_defaults(chosen.get("settings", config.settings))
-    if config.threads is None and config.processes != 1:
-        # stored, since the last bits of a score may depend on it; Ray's workers have one each
-        threads = torch.get_num_threads()
-        chosen["threads"] = max(threads // (config.processes or threads), 1)
-    return replace(request, config=replace(config, **chosen), why=why)
+        remarks["test"] = f"{few} can only show large differences; add rows"
+    gamed = [name for name, metric in objectives.metrics.items() if metric.gamed]
+    if gamed:
+        remarks["gamed"] = f"{', '.join(gamed)}: {GAMED}"
+    return remarks
 
 
 def _why_mean(metrics: Collection[Metric]) -> str:
@@ -197,10 +243,10 @@ def _why_mean(metrics: Collection[Metric]) -> str:
     return f"the mean of the scores is maximised, because {cause}"
 
 
-def _published(config: SearchConfig) -> dict[str, Any]:
+def _published(config: SearchConfig) -> Choice:
     """The published procedure, or that of the authors' scripts."""
     if not config.reference or config.optimizer not in ("auto", MODEL_SWARMS):
-        return dict(_SWARM)
+        return _SWARM.copy()
     values = _OF_SCRIPTS
     if not config.is_grid:
         values = {**_OF_SEARCH_PY, **values}
@@ -225,7 +271,7 @@ def _with_defaults(settings: Sequence[str]) -> tuple[str, ...]:
     return (*added, *settings)
 
 
-def _proposing(request: Plan) -> dict[str, Any]:
+def _proposing(request: Plan) -> Choice:
     """The proposer, with its starting points and candidates, or with a budget for iterations.
 
     A surrogate proposes where one can learn, unless iterations are requested: its candidates do
@@ -246,9 +292,10 @@ def _proposing(request: Plan) -> dict[str, Any]:
         particles = len(config.experts) + SUMS["even"]
         proposals = ALONE
         if method == "scores":
-            proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
+            starts = max(config.particles or 0, particles)
+            proposals = max(CANDIDATES - starts, ALONE)
         return _by_model(method, particles, "even" if linear else "segments", proposals)
-    chosen = dict(_SWARM)
+    chosen = _SWARM.copy()
     if linear and is_swarm(config.optimizer):
         chosen["start"] = "sums"
     if config.max_iter is None and config.budget_items is None and not cheap:
@@ -259,10 +306,15 @@ def _proposing(request: Plan) -> dict[str, Any]:
     return chosen
 
 
-def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[str, Any]:
+def _by_model(method: str, particles: int, start: str, proposals: int) -> Choice:
     """The settings of a search whose candidates a model proposes."""
-    of_model = {"method": method, "particles": particles, "start": start, "proposals": proposals}
-    return {**of_model, "max_iter": None}
+    return {
+        "method": method,
+        "particles": particles,
+        "start": start,
+        "proposals": proposals,
+        "max_iter": None,
+    }
 
 
 def _training(request: Plan, why: dict[str, str]) -> str:
@@ -332,7 +384,7 @@ def _refuse(config: SearchConfig, conflicts: Iterator[tuple[str, str]]) -> None:
 
 
 def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The settings that do not go together; `iterations`: the given ones of iterations."""
+    """The settings that do not go together, and why; `iterations`: the given ones of iterations."""
     by_model = config.method in MODELS
     if config.paper and config.reference:
         yield "paper", "contradicts `reference`; remove one of them"

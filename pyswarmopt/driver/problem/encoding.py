@@ -47,6 +47,11 @@ class Coding:
         """First of the swarm's coordinates for each coordinate, (D,)."""
         return np.cumsum(self.widths) - self.widths
 
+    @cached_property
+    def all_real(self) -> bool:
+        """Whether no coordinate is an integer or a category."""
+        return not (self.integers.any() or self.categories.any())
+
     @property
     def size(self) -> int:
         """M."""
@@ -80,7 +85,7 @@ class Coding:
 
     def decode(self, positions: Floats) -> Floats:
         """The objective's points, (n, D), for positions of the swarm, (n, M), never out of bounds."""
-        if not (self.integers.any() or self.categories.any()):
+        if self.all_real:
             return positions
         x = positions[:, self.first]
         x = np.where(self.integers, np.clip(np.rint(x), self.low, self.high), x)
