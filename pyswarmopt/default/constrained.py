@@ -78,7 +78,7 @@ class ProgramDescent(Phase["ConstrainedSearch"]):
         row = s.progress.best_row
         if s.max_evals is None or not len(row):
             return False
-        late = s.evaluations - s.known >= (1 - LAST) * s.max_evals
+        late = s.evaluations - s.evaluated_before >= (1 - LAST) * s.max_evals
         return late and bool((row[1:] > 0).any())
 
     def propose(self) -> Floats:
@@ -180,7 +180,7 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
 
     def propose(self) -> Floats:
         s = self.search
-        best = s.best_point()
+        best = s.best_snapped()
         row = s.progress.best_row
         if self.run is not None and len(row) and not (self.run.points == best).all(axis=1).any():
             self.run.take_in_rows(best[None], row[None])

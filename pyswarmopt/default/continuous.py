@@ -104,10 +104,10 @@ class ModelPhase(Phase[S]):
 
     def begin(self) -> Proposals:
         s = self.search
-        last = (self.most or self.MODELLED * s.box.dim) + s.known
+        last = (self.most or self.MODELLED * s.box.dim) + s.evaluated_before
         budget = last
         if s.max_evals is not None:
-            budget = min(s.max_evals + s.known, last)
+            budget = min(s.max_evals + s.evaluated_before, last)
         wanted = max(self.LEAST_DESIGN, self.designed * s.kinds.count + 1)
         affordable = max(self.LEAST_AFFORDED, budget // self.DESIGN_SHARE)
         return self.runs(s.kinds, min(wanted, affordable), last, self._together(last))
@@ -408,7 +408,7 @@ class Mutate(Phase[PhasedSearch]):
         return self.search.known_cost < float(self.run.cost)
 
     def begin(self) -> Mutations:
-        return Mutations(self.search.best_point(), self.search.kinds, self.search.known_cost)
+        return Mutations(self.search.best_snapped(), self.search.kinds, self.search.known_cost)
 
 
 class Scan(Phase["DefaultSearch"]):

@@ -77,12 +77,12 @@ class OrderedSwarm(SwarmPhase[S]):
     """A swarm of the ordered coordinates."""
 
     def start(self) -> Floats:
-        return self.search.best_point()[self.search.kinds.ordered]
+        return self.search.best_snapped()[self.search.kinds.ordered]
 
     def propose(self) -> Floats:
         s = self.search
         proposed = super().propose()
-        points = np.tile(s.best_point(), (len(proposed), 1))
+        points = np.tile(s.best_snapped(), (len(proposed), 1))
         points[:, s.kinds.ordered] = proposed
         return points
 

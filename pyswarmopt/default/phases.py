@@ -1,6 +1,13 @@
 """A search whose phases take turns in the unit box: ask and tell, best point, limits and saved states.
 
-Subclasses define the phases and their order: `pyswarmopt.default.continuous`.
+Subclasses define the phases and their order: `pyswarmopt.default.continuous`. What is told reaches them
+by four ways:
+
+- the values of a round: the phase whose turn it is learns them (`Phase.learn`);
+- points of the user, and points outside rounds (`PhasedSearch.take_in`): every phase hears of them
+  (`Phase.hear`);
+- in both cases the search keeps the best point, and learns how many digits values have (`_see`);
+- what a phase has learnt about the function itself is a `Finding`, which the search heeds.
 """
 
 from __future__ import annotations
@@ -164,7 +171,7 @@ class PhasedSearch(Optimizer):
     """The loop of a search with phases, in the unit box.
 
     Arguments are those of `pyswarmopt.default.continuous.DefaultSearch`, plus `kinds`, the coordinates'
-    kinds (None: all real), and `known`, the number of positions evaluated before.
+    kinds (None: all real), and `evaluated_before`, the number of positions with known values.
 
     Attributes:
         progress: findings and choices so far.
@@ -194,7 +201,7 @@ class PhasedSearch(Optimizer):
         target: float | None = None,
         population: int | None = None,
         kinds: Kinds | None = None,
-        known: int = 0,
+        evaluated_before: int = 0,
     ) -> None:
         if positions is None:
             low, high = read_bounds(bounds)
@@ -213,7 +220,7 @@ class PhasedSearch(Optimizer):
         self._max_iter = as_limit("max_iter", max_iter, 0)
         check_target(target, maximize)
         self._goal = -math.inf if target is None else sign * target
-        self.known = known
+        self.evaluated_before = evaluated_before
         self.cut_short = False
         self.box = UnitBox(low, high)
         self.kinds = (kinds or Kinds.real(len(low))).of(self.box.free)
@@ -222,7 +229,10 @@ class PhasedSearch(Optimizer):
         self._take(records | phases)
 
     def _take(self, records: dict[str, Any]) -> None:
-        self._records = records  # everything that is saved, but the random numbers
+        """Make these records, by name, the search's attributes: everything that is saved, but the random
+        numbers.
+        """
+        self._records = records
         self.phases: dict[str, Phase[Any]] = {
             phase.name: records[phase.name] for phase in self.PHASES
         }
@@ -404,6 +414,7 @@ class PhasedSearch(Optimizer):
         self.progress.population = count
 
     def _tell_ticket(self, ticket: Ticket, value: float, rows: Floats | None) -> None:
+        """Record the value of a ticket; the last one of a round tells the round."""
         progress = self.progress
         x = ticket.x[None]
         if ticket.particle == BESIDE:
@@ -414,12 +425,13 @@ class PhasedSearch(Optimizer):
         costs = as_costs(x, x, [value], progress.sign)
         if rows is None:
             rows = costs[:, None]
-        row = [*costs.tolist(), *rows[0].tolist()]
-        told = self.under_way.receive(ticket, row, len(progress.asked))
+        cost_and_row = [*costs.tolist(), *rows[0].tolist()]
+        told = self.under_way.receive(ticket, cost_and_row, len(progress.asked))
         self._keep(x, costs, rows, progress.turn)
         if told is not None:
-            table = padded(told)
-            self.tell(progress.asked, progress.sign * table[:, 0], rows=table[:, 1:])
+            costs_and_rows = padded(told)
+            values = progress.sign * costs_and_rows[:, 0]
+            self.tell(progress.asked, values, rows=costs_and_rows[:, 1:])
 
     def _beside(self) -> Floats:
         """Propose a point outside the round: a phase's, else a mutation of the best point."""
@@ -428,7 +440,7 @@ class PhasedSearch(Optimizer):
                 point = phase.beside()
                 if point is not None:
                     return point
-        return self.kinds.mutants(self.best_point(), self.random)[0]
+        return self.kinds.mutants(self.best_snapped(), self.random)[0]
 
     def unit_under_way(self) -> Floats:
         """The pending points in the unit box, (k, M), snapped."""
@@ -450,7 +462,7 @@ class PhasedSearch(Optimizer):
         """The best point in the unit box, (M,)."""
         return self.box.encode(self.progress.best_x)
 
-    def best_point(self) -> Floats:
+    def best_snapped(self) -> Floats:
         """The best point in the unit box, (M,), snapped."""
         return self.kinds.snap(self.best_unit()[None])[0]
 

@@ -92,7 +92,6 @@ def default_search(options: Options, problem: Problem, maximize: bool) -> Phased
 def phased_search(kind: Callable[..., S], options: Options, problem: Problem, maximize: bool) -> S:
     """A search of this kind for the problem's coordinates, from the starting and known points."""
     best = problem.best_known(max(MOST_KNOWN - len(problem.start), 1), maximize)
-    known = len(best)
     positions = _positions(problem, best)
     return kind(
         problem.coding.bounds(),
@@ -104,7 +103,7 @@ def phased_search(kind: Callable[..., S], options: Options, problem: Problem, ma
         target=_checked_by_search(options),
         population=options.population,
         kinds=problem.coding.kinds,
-        known=known,
+        evaluated_before=len(best),
     )
 
 

@@ -97,7 +97,7 @@ class Judge:
     """Evaluates points by constraints and objective, tells the search, and keeps the best.
 
     Args:
-        search: receives values.
+        search: an `Optimizer`, which receives values; subclasses need more of it.
         problem: gives constraints, and maps the search's positions to points.
         evaluator: calls the objective.
         sign: -1 for maximisation.

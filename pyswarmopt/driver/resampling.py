@@ -18,7 +18,9 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import columns, rows_of
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import Evaluated, Found, Judge
+from pyswarmopt.driver.options import Problem
 
 # most evaluations for choosing the result of a noisy search, and for reporting it
 FINAL_DRAWS = 100
@@ -110,13 +112,22 @@ class ByMeans(Judge):
     one population.
 
     Args:
-        swarm: swarm with the bests.
-        more: arguments of `Judge`.
+        swarm: swarm with the bests, see `_revise`.
+        problem: as in `Judge`.
+        evaluator: as in `Judge`.
+        sign: as in `Judge`.
         target: value to stop at; None: no target.
     """
 
-    def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
-        super().__init__(swarm, *more)
+    def __init__(
+        self,
+        swarm: Any,
+        problem: Problem,
+        evaluator: Evaluator,
+        sign: float,
+        target: float | None,
+    ) -> None:
+        super().__init__(swarm, problem, evaluator, sign)
         self._cost_to_reach = -math.inf
         if target is not None:
             self._cost_to_reach = self._sign * target
@@ -217,7 +228,7 @@ class ByMeans(Judge):
     def _final_draws(self) -> int:
         if math.isfinite(self._evaluator.max_evals):
             return self._reserve // 2
-        return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
+        return min(max(self._evaluator.calls // FINAL_SHARE, 2), FINAL_DRAWS)
 
     def found(self) -> Found:
         """The best with its mean so far."""
@@ -294,9 +305,16 @@ class ByProcess(ByMeans):
     A point that was among the best before may be so again, so all draws are kept.
     """
 
-    def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
-        self._all: dict[bytes, Sample] = {}
-        super().__init__(swarm, *more, target=target)
+    def __init__(
+        self,
+        search: Any,
+        problem: Problem,
+        evaluator: Evaluator,
+        sign: float,
+        target: float | None,
+    ) -> None:
+        self._all: dict[bytes, Sample] = {}  # of every point, by its bytes
+        super().__init__(search, problem, evaluator, sign, target)
 
     def sample(self, x: Floats) -> Sample:
         return self._all.get(x.tobytes()) or Sample(x.copy())

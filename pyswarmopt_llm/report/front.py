@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.paired import PairedComparison
 from pyswarmopt_llm.common.statistics import LEVEL, score_interval
+from pyswarmopt_llm.report.axes import ticks
 from pyswarmopt_llm.report.phrases import one_line, tested, turned
-from pyswarmopt_llm.report.pictures import ticks
 from pyswarmopt_llm.run.combined import difference
 from pyswarmopt_llm.run.record import FRONT
 from pyswarmopt_llm.run.result import KNOB, Model, Objective, RunResult, Scores

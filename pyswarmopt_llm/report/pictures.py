@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pyswarmopt_llm.report.axes import ticks
 from pyswarmopt_llm.report.findings import names, strongest
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.run.result import Outcome, RunResult
@@ -18,7 +18,6 @@ from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 WIDTH = 480  # of the picture of scores, in viewBox units
 HEIGHT = 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 36  # free units around its plot
-STEPS = (1, 2, 2.5, 5)  # of an axis, times a power of ten
 KINDS = ("expert", "start", "proposal")  # of candidates
 
 
@@ -88,21 +87,6 @@ def kind_of(row: Row) -> str:
         return "proposal"
     alone = sorted(row.coefficients)[-1:] == [1.0] and sum(map(abs, row.coefficients)) == 1
     return "expert" if alone else "start"
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers that span an axis, at most `most` or a few more.
-
-    Example:
-        >>> ticks(0.03, 0.49), ticks(1, 40)
-        ([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], [0.0, 10.0, 20.0, 30.0, 40.0])
-    """
-    extent = (high - low) or max(abs(high), 1.0) / 10
-    power = 10.0 ** math.floor(math.log10(extent / most))
-    step = next(s * power for s in (*STEPS, 10) if extent / (s * power) <= most)
-    first = math.floor(low / step)
-    last = math.ceil((low + extent) / step)
-    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ patch's.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -107,21 +107,44 @@ def train_on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
     (before_row,) = found.scorer.score([starts[best]], 0)
+    mixture = Contestant(starts[best], dev=before_row)
     whole = trained_whole(values, best, job.compares_tuned)
-    if crew := found.scorer.crew:
+    tuned = _tuned(found, starts, fittings, rows, whole)
+    start_of = {"trained": best}  # model of the result -> its start
+    start_of |= {f"{name}_tuned": name for name in (BASE, EXPERT) if name in tuned}
+    items = len(fittings[best].items)
+    return Trained(
+        best=tuned[best] if kept else mixture,
+        models={"mixture": mixture} | {model: tuned[name] for model, name in start_of.items()},
+        passes=len(starts) * fold_passes(items) + len(whole) * training_passes(items),
+        fittings={model: fittings[name] for model, name in start_of.items()},
+    )
+
+
+def _tuned(
+    found: Explored,
+    starts: Mapping[str, Tensor],
+    fittings: Mapping[str, Fitting],
+    rows: Mapping[str, Row],
+    whole: Collection[str],
+) -> dict[str, Contestant]:
+    """Each start after training: on all items if it is in `whole`, else without a patch.
+
+    Args:
+        found: outcome of exploring.
+        starts: name -> position.
+        fittings: name -> its training.
+        rows: name -> its cross-fitted scores.
+        whole: names of the starts to train on all items.
+    """
+    crew = found.scorer.crew
+    if crew is not None:
         fit_side_by_side(crew, [(fittings[name], fittings[name].on_all()) for name in whole])
     tuned = {}
     for name, row in rows.items():
         patch = fittings[name].whole() if name in whole else None
-        tuned[name] = Contestant(starts[name], patch, True, row)
-    mixture = Contestant(starts[best], dev=before_row)
-    models = {"mixture": mixture, "trained": tuned[best]}
-    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    items = len(fittings[best].items)
-    passes = len(starts) * fold_passes(items) + len(whole) * training_passes(items)
-    of_models = {"trained": fittings[best]}
-    of_models |= {f"{name}_tuned": fittings[name] for name in (BASE, EXPERT) if name in tuned}
-    return Trained(tuned[best] if kept else mixture, models, passes, fittings=of_models)
+        tuned[name] = Contestant(starts[name], patch, trained=True, dev=row)
+    return tuned
 
 
 def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
@@ -285,7 +308,7 @@ def by_folds(
         strength: factor of each trained model's change of the base.
         crew: scores the models at strength 1 after they were trained; None: this process does both.
     """
-    known: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}
+    outcomes: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}  # value and margins
     seconds = 0.0
     parts = [_by_task(part.unseen, items) for part in fitting.parts()]
     if crew is None:
@@ -295,11 +318,12 @@ def by_folds(
     for unseen, (scores, passed) in zip(parts, scored, strict=True):
         seconds += passed
         for name, score in scores.items():
-            outcomes = zip(score.per_item, score.margins, strict=True)
-            known |= zip(((name, index) for index in unseen[name]), outcomes, strict=True)
+            each = zip(unseen[name], score.per_item, score.margins, strict=True)
+            for index, value, margin in each:
+                outcomes[name, index] = value, margin
     totals = {}
     for name, count in items.items():
-        values, margins = zip(*(known[name, index] for index in range(count)), strict=True)
+        values, margins = zip(*(outcomes[name, index] for index in range(count)), strict=True)
         totals[name] = replace(score_of(values), margins=margins)
     return Row.of(totals, evaluator.combine(list(totals.values())), seconds)
 

@@ -104,4 +104,7 @@ def beside_best_member() -> str:
     return difference(scores["search"], scores[best])
 
 
-TABLES = {"unlike-real": unlike}  # customers and checkpoints join when they have outcomes
+TABLES = {
+    "unlike-real": unlike,
+    "new-customers": customers,
+}  # checkpoints join when they have outcomes
