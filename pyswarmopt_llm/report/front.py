@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import ge
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.paired import PairedComparison
@@ -157,24 +158,28 @@ def training_lines(result: RunResult) -> Iterator[str]:
 
 
 def strongest_knob(result: RunResult) -> tuple[str, Model]:
-    """The best expert at one strength that a person would choose beside the result: of those whose
-    first score on dev is no lower than the result's, the one with the best second score; if there
-    is none, the one with the best first score. Where no strength was scored, the best expert.
+    """The best expert at one strength that a person would choose beside the result, on dev: of those
+    whose first score is no lower than the result's, the one that is no worse than it in most of the
+    others, of equals the best in these, one after the other; if there is none, the one with the best
+    first score. Where no strength was scored, the best expert.
 
     Returns:
         Its name in words, and the model.
     """
     knobs = {name: result.models[name] for name in _knobs(result) or ["best_single"]}
-    first, second = list(result.objectives)[:2]
+    ours = [result.best.dev.tasks[name].value for name in result.objectives]
 
-    def scores(name: str) -> tuple[float, float]:
-        tasks = knobs[name].dev.tasks
-        return tasks[first].value, tasks[second].value
+    def scores(name: str) -> list[float]:
+        return [knobs[name].dev.tasks[task].value for task in result.objectives]
 
-    least = result.best.dev.tasks[first].value
-    level = [name for name in knobs if scores(name)[0] >= least]
+    def strength(name: str) -> tuple[int, list[float]]:
+        first, *others = scores(name)
+        held = sum(map(ge, others, ours[1:]))
+        return held, [*others, first]
+
+    level = [name for name in knobs if scores(name)[0] >= ours[0]]
     if level:
-        best = max(level, key=lambda name: scores(name)[::-1])
+        best = max(level, key=strength)
     else:
         best = max(knobs, key=scores)
     return _knob_name(result, best), knobs[best]
