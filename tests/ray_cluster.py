@@ -12,16 +12,20 @@ PATIENCE = {
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_worker_register_timeout_seconds": "120",
+    "RAY_worker_niceness": "0",  # not 15, with which workers hardly run on a busy machine
 }
 
 
+STORE = 75 * 2**20  # bytes: the least that a node's object store may have
+
+
 def start_cluster() -> Any:
-    """A cluster of one node."""
+    """A cluster of one node, with a small object store."""
     from ray.cluster_utils import Cluster
 
     os.environ.update(PATIENCE)
     cluster = Cluster()
-    add_node(cluster, include_dashboard=False)
+    add_node(cluster, include_dashboard=False, object_store_memory=STORE)
     return cluster
 
 

@@ -22,10 +22,11 @@ class Event:
     that is trained, and part, its fold and step in words. ``scoring``: model, split. ``reading``: done
     and texts, the texts of the model under way that are scored, and their number.
     ``trial``: an evaluation outside the search: phase (``letter``), iteration, particle, value, n,
-    seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
+    seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations,
+    under_way (evaluations that workers do at the moment; 0 without workers).
     ``replayed``: the same for one from a resumed run's journal. ``iteration``: iteration, best,
-    evaluations. ``closing``: the search has ended, and its result is scored on all splits.
-    ``done``: result.
+    evaluations, under_way. ``closing``: the search has ended, and its result is scored on all
+    splits. ``done``: result.
     """
 
     kind: str

@@ -190,8 +190,11 @@ def headline(start: Mapping[str, Any]) -> str:
 
 
 def best_so_far(data: Mapping[str, Any]) -> str:
-    """Best score and number of evaluations, after one of them."""
-    return f"best dev score {score_text(data['best'])}, {data['evaluations']:,} evaluations"
+    """Best score and number of evaluations, after one of them; and how many workers are busy."""
+    line = f"best dev score {score_text(data['best'])}, {data['evaluations']:,} evaluations"
+    if not data.get("under_way"):
+        return line
+    return f"{line}, {data['under_way']:,} under way"
 
 
 def decided(start: Mapping[str, Any]) -> str:

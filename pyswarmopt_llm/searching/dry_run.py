@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 import pyswarmopt_llm.engine.memory as memory_of
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch
@@ -28,6 +30,8 @@ from pyswarmopt_llm.searching.regime import regime
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 GB = 1e9
 SAMPLE = 16  # items timed
+LONG = 60.0  # seconds of a search from which on it is told what workers save
+WORKERS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         if not fit.fits:
             raise NoRoomError(fit.line)
     job = prepare(config)
-    notes += [*regime(job), *job.notes.values(), *job.prices, *job.idle]
+    notes += [*regime(job), *job.notes.values(), *job.prices, *job.idle(job.config.processes)]
     for name in job.objectives.externals:
         notes.append(f"the harness reads the examples of {name}, so their time is not included")
     per_pass = seconds_per_pass(job)
@@ -174,7 +178,10 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     most = 60 * (config.budget_minutes or math.inf)
     if config.quantize:
         phases["rounding"] = seconds_per_rounding(job) * job.roundings
-    phases["search"] = min(phases["search"] / job.side_by_side, most)
+    alone = phases["search"]
+    phases["search"] = min(alone * job.share(job.side_by_side), most)
+    if job.config.workers != "1" or alone > LONG:
+        notes.append(times_of_search(job, alone))
     return PlannedCost(
         examples=job.examples,
         evaluations=job.evaluations,
@@ -186,6 +193,15 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         notes=tuple(notes),
         device=str(pick_device(config.device)),
     )
+
+
+def times_of_search(job: Job, alone: float) -> str:
+    """What workers would save of the search's seconds, in a line."""
+    times = []
+    for workers in WORKERS:
+        seconds = duration(alone * job.share(workers))
+        times.append(f"{seconds} with {counted(workers, 'worker')}")
+    return f"the search alone, if no other work shares the machine: {', '.join(times)}"
 
 
 def seconds_per_rounding(job: Job) -> float:

@@ -265,5 +265,5 @@ def tell_start(job: Job, run: str) -> None:
         "evaluations_planned": job.evaluations,
     }
     job.tell(Event("start", start))
-    for text in (*job.notes.values(), *job.prices, *job.idle):
+    for text in (*job.notes.values(), *job.prices, *job.idle(job.config.processes)):
         job.tell(note(text))

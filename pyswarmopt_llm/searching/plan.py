@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.mix import space_kind
@@ -272,22 +273,45 @@ class Plan:
         requests = f"at most {sum(self.passes.values()):,} requests, one per distinct reply"
         return [f"{self.paid_metric}: {requests}"]
 
-    @cached_property
-    def idle(self) -> list[str]:
+    def idle(self, workers: int) -> list[str]:
         """What to do where workers outnumber the candidates that are proposed at once, or there is one
         without rounds.
         """
-        if self.config.asynchronous and self.config.processes == 1:
+        config = self.config
+        if config.asynchronous and workers == 1:
             return ["asynchronous: one worker scores one candidate at a time; add `workers`"]
-        if self.config.asynchronous:
+        if config.asynchronous:
             return []
-        batch = self.config.batch or 1
-        if self.config.method not in MODELS or self.config.processes <= batch:
+        if config.method not in MODELS and workers > config.population:
+            most = counted(config.population, "candidate")
+            return [f"{workers} workers for at most {most} at once: the others have nothing to do"]
+        batch = config.batch or 1
+        if config.method not in MODELS or workers <= batch:
             return []
         return [
-            f"{batch} candidate{'s' * (batch > 1)} proposed at once for {self.config.processes} "
-            f"workers: batch {self.config.processes} keeps all busy after the starting points"
+            f"{batch} candidate{'s' * (batch > 1)} proposed at once for {workers} "
+            f"workers: batch {workers} keeps all busy after the starting points"
         ]
+
+    def share(self, workers: int) -> float:
+        """The time that the search takes with so many workers, as a share of that with one, if all
+        candidates take the same time.
+
+        Example:
+            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", method="swarm", particles=6, max_iter=3)
+            >>> [round(Plan(config, None).share(workers), 2) for workers in (1, 2, 4, 8)]
+            [1.0, 0.5, 0.33, 0.17]
+        """
+        config = self.config
+        if config.asynchronous:
+            return 1 / workers
+        start = math.ceil(config.population / workers)
+        if config.method not in MODELS:
+            return start / config.population
+        proposals = config.proposals or 0
+        batch = config.batch or 1
+        turns = start + proposals * math.ceil(batch / workers) / batch
+        return turns / (config.population + proposals)
 
     @cached_property
     def _curve_passes(self) -> int:

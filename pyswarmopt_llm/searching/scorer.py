@@ -353,9 +353,13 @@ class Scorer:
         return row
 
     def report(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Report an event with the best value and the number of candidates so far."""
+        """Report an event with the best value and the number of candidates so far, and how many workers
+        are busy.
+        """
         best = max((row.value for row in self.rows), default=-math.inf)
-        so_far = {"best": best, "evaluations": len(self._rows)}
+        so_far = {"best": best, "evaluations": len(self._rows), "under_way": 0}
+        if self.crew is not None:
+            so_far["under_way"] = min(len(self._tasks), self.crew.size)
         self.listener(Event(kind, {**data, **so_far}))
 
     def _read(self, position: Tensor, heard: Heard, where: str) -> Row:

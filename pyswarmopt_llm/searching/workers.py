@@ -11,24 +11,25 @@ import logging
 import os
 import signal
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
 from multiprocessing import get_context, parent_process
 from queue import SimpleQueue
+from socket import gethostname
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.regular import versions
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import AnswerFormat
+from pyswarmopt_llm.searching.cluster import Actors, Cluster, address_of
 from pyswarmopt_llm.searching.crew import Crew, Task
-from pyswarmopt_llm.searching.decide import RAY
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator
 
@@ -43,29 +44,60 @@ class Worker:
         config: decided settings of the search.
         fingerprints: those of the search's files.
         answer_formats: answer format of each task.
+        versions: package -> version.
     """
 
     config: SearchConfig
     fingerprints: Mapping[str, Any]
     answer_formats: Mapping[str, AnswerFormat]
+    versions: Mapping[str, str] = field(default_factory=versions)
 
     @cached_property
     def evaluator(self) -> CandidateEvaluator:
         """The loaded search.
 
         Raises:
-            UserError: its files have changed.
+            UserError: its files or versions are not those that the search began with.
         """
+        where = f"the worker on {gethostname()}"
+        if other := different(self.versions, versions()):
+            raise UserError(f"{where} has other versions: {other}; install the same and resume")
         job = reopen(self.config)
-        if job.fingerprints != self.fingerprints:
-            raise UserError(
-                "the base model, experts or tasks changed before a worker loaded them; restore them and resume"
-            )
+        if other := different(self.fingerprints, job.fingerprints):
+            raise UserError(f"{where} has other files: {other}; restore them and resume")
         return job.evaluator("dev", self.answer_formats)
 
     def do(self, task: Task) -> Any:
         """Do a task."""
         return task.run(self.evaluator)
+
+    def fault(self) -> str:
+        """Load the search. Returns why that cannot be done; "" if it can."""
+        try:
+            _ = self.evaluator
+        except UserError as error:
+            return str(error)
+        return ""
+
+
+def different(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """What differs between two records, by name; "" if nothing does.
+
+    Example:
+        >>> different({"base": "a", "experts": {"x": 1, "y": 2}}, {"base": "a", "experts": {"x": 1, "y": 3}})
+        'experts y'
+    """
+    names = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        one = ours.get(name)
+        other = theirs.get(name)
+        if one == other:
+            continue
+        within = ""
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            within = f" {different(one, other)}"
+        names.append(f"{name}{within}")
+    return ", ".join(names)
 
 
 # Processes
@@ -161,7 +193,7 @@ def _processes(worker: Worker) -> Iterator[Crew]:
 
 
 @contextmanager
-def _actors(worker: Worker) -> Iterator[Crew]:
+def _actors(worker: Worker, job: Job) -> Iterator[Crew]:
     """Actors of a Ray cluster, one per GPU or per group of cores.
 
     Every node reads the base, experts and tasks from the search's paths. `workers` of the configuration
@@ -175,83 +207,43 @@ def _actors(worker: Worker) -> Iterator[Crew]:
     ray: Any = optional("ray", f"`workers` {config.workers}")
     ours = not ray.is_initialized()
     if ours:
-        address = None if config.workers == RAY else config.workers
-        try:
-            # Ray's own text, by its core in C++ too, would stand before our one line.
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            why = f": the cluster does not respond ({first_line(error)}); check its address"
-            raise InvalidOption("workers", config.workers, why) from error
-    room = ray.cluster_resources()
-    cores = config.threads or 1
-    gpus = 0
-    if config.device != "cpu":
-        gpus = int(room.get("GPU", 0))
-    kind = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0))(Worker)
-    given = (config, worker.fingerprints, worker.answer_formats)
-    size = max(gpus or int(room.get("CPU", 0) // cores), 1)
-    actors = [kind.remote(*given) for _ in range(size)]
+        _connect(ray, config.workers)
+    given = (config, worker.fingerprints, worker.answer_formats, worker.versions)
+    cluster = Cluster(ray, config, Worker, given, job.tell)
+    cluster.tell(cluster.summary())
+    for line in job.idle(cluster.room()):
+        cluster.tell(line)
     try:
-        yield Actors(ray, actors)
+        yield Actors(cluster)
     finally:
-        for actor in actors:
-            ray.kill(actor)
+        cluster.leave()
         if ours:
             ray.shutdown()
 
 
-class Actors(Crew):
-    """Actors of a Ray cluster. The task of one that ends goes to another.
+def _connect(ray: Any, workers: str) -> None:
+    """Connect to the cluster, or start one, in silence; SIGTERM stays as it is handled.
 
-    Args:
-        ray: the package.
-        actors: the actors, all free.
+    Raises:
+        InvalidOption: the cluster cannot be used.
     """
-
-    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
-        self._ray = ray
-        self._free = [*actors]
-        self._numbers = count()
-        self._waiting: deque[tuple[int, Task]] = deque()
-        self._under_way: dict[Any, tuple[int, Task, Any]] = {}
-
-    @property
-    def size(self) -> int:
-        """Number of actors that live, as far as known."""
-        return len(self._free) + len(self._under_way)
-
-    def submit(self, task: Task) -> int:
-        """See `Crew.submit`."""
-        number = next(self._numbers)
-        self._waiting.append((number, task))
-        self._start()
-        return number
-
-    def _start(self) -> None:
-        """Give waiting tasks to free actors."""
-        while self._waiting and self._free:
-            number, task = self._waiting.popleft()
-            actor = self._free.pop()
-            self._under_way[actor.do.remote(task)] = number, task, actor
-
-    def hear(self) -> tuple[int, Any]:
-        """See `Crew.hear`."""
-        while self._under_way:
-            (done, *_), _ = self._ray.wait([*self._under_way])
-            number, task, actor = self._under_way.pop(done)
-            try:
-                answer = self._ray.get(done)
-            except self._ray.exceptions.RayActorError:
-                self._waiting.appendleft((number, task))
-                self._start()
-                continue
-            except self._ray.exceptions.RayTaskError as error:
-                raise error.cause from None
-            self._free.append(actor)
-            self._start()
-            return number, answer
-        raise UserError(ENDED)
+    address = address_of(workers)
+    handler = signal.getsignal(signal.SIGTERM)
+    # Ray's own text, by its core in C++ too, would stand before our one line.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except ImportError as error:
+        why = f': {first_line(error)}; install "ray[client]"'
+        raise InvalidOption("workers", workers, why) from error
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        text = " ".join(str(error).split())
+        if "ersion mismatch" not in text:
+            text = first_line(error)
+        why = f": the cluster cannot be used ({text}); check its address and versions"
+        raise InvalidOption("workers", workers, why) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractContextManager[Crew]:
@@ -267,4 +259,6 @@ def open_crew(job: Job, answer_formats: Mapping[str, AnswerFormat]) -> AbstractC
     if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
     worker = Worker(config, job.fingerprints, answer_formats)
-    return _processes(worker) if config.processes else _actors(worker)
+    if config.processes:
+        return _processes(worker)
+    return _actors(worker, job)

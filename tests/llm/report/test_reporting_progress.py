@@ -57,6 +57,16 @@ def test_elsewhere_than_in_a_terminal_there_are_lines() -> None:
     assert closing == "scoring the result" and "0.750" in iteration
 
 
+def test_a_log_tells_how_many_workers_are_busy() -> None:
+    out = io.StringIO()
+    with progress(Console(file=out, width=90)) as on_event:
+        for best, under_way in ((0.5, 3), (0.6, 0)):
+            data = {"best": best, "evaluations": 4, "under_way": under_way}
+            on_event(Event("iteration", data))
+    busy, rest = out.getvalue().splitlines()
+    assert busy.endswith("4 evaluations, 3 under way") and rest.endswith("4 evaluations")
+
+
 def test_the_authors_scripts_are_named_and_unknown_examples_are_not_counted() -> None:
     out = io.StringIO()
     settings = {**SETTINGS, "paper": False, "reference": True}

@@ -30,6 +30,7 @@ from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.searching.swarm import AsynchronousSwarm
 
+NOTHING: Any = None  # no tasks
 CONFIG = SearchConfig("", ("a", "b", "c"), ("t.csv",), "")
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 THIRD = torch.full((1, 3), 1 / 3, dtype=torch.float64)
@@ -221,11 +222,30 @@ def test_what_needs_rounds_is_refused(settings: dict[str, Any], setting: str) ->
 
 def test_a_single_worker_is_told_that_it_is_one() -> None:
     config = replace(CONFIG, method="scores", asynchronous=True)
-    plan: Any = Plan.idle.func
-    notes = {workers: plan(_WithConfig(replace(config, workers=workers))) for workers in "128"}
-    assert "add `workers`" in notes["1"][0] and notes["2"] == notes["8"] == []
+    notes = {workers: Plan(config, NOTHING).idle(workers) for workers in (1, 2, 8)}
+    assert "add `workers`" in notes[1][0] and notes[2] == notes[8] == []
 
 
-class _WithConfig:
-    def __init__(self, config: SearchConfig) -> None:
-        self.config = config
+def test_more_workers_than_candidates_are_told_once() -> None:
+    swarm = Plan(replace(CONFIG, method="swarm", particles=5), NOTHING)
+    assert swarm.idle(5) == []
+    (line,) = swarm.idle(8)
+    assert line == "8 workers for at most 5 candidates at once: the others have nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("settings", "turns"),
+    [
+        ({"method": "swarm", "particles": 6}, {1: 6, 2: 3, 4: 2, 8: 1}),
+        ({"method": "scores", "particles": 6, "proposals": 12}, {1: 18, 2: 15, 8: 13}),
+        ({"method": "scores", "particles": 6, "proposals": 12, "batch": 4}, {2: 9, 3: 8, 4: 5}),
+        ({"method": "scores", "particles": 6, "proposals": 12, "asynchronous": True}, {4: 4.5}),
+    ],
+)
+def test_the_time_with_workers_is_that_of_their_rounds(
+    settings: dict[str, Any], turns: dict[int, float]
+) -> None:
+    plan = Plan(replace(CONFIG, **settings), NOTHING)
+    all_of_them = 6 + settings.get("proposals", 0)
+    for workers, expected in turns.items():
+        assert plan.share(workers) * all_of_them == pytest.approx(expected)

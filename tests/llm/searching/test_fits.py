@@ -5,6 +5,8 @@ alone.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +19,11 @@ from search_helpers import MakeSearch, Shell, search_words
 
 import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.engine.memory import decide, token_bytes
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.prepare import prepare
 
 # Numbers of the published configurations: hidden, inner, vocabulary; layers, heads, key-value heads
 SIZES = "hidden_size intermediate_size vocab_size num_hidden_layers num_attention_heads".split()
@@ -146,3 +150,24 @@ def test_a_plan_has_the_time_of_the_test_split(
     assert none.seconds < plans[0].seconds < plans[1].seconds
     assert sum(none.phases.values()) == pytest.approx(none.seconds, abs=0.3)
     assert (plans[1].seconds - plans[0].seconds) % 20 == 0
+
+
+def test_a_plan_tells_what_workers_would_save(
+    words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the default search, one candidate at a time after the starting points; a second an item."""
+    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run.seconds_per_pass", lambda job: 1.0)
+    swarm = {"particles": None, "max_iter": None}
+    config = words_search(12, 10, method="scores", proposals=6, batch=2, **swarm)
+    plan = dry_run_search(config)
+    job = prepare(config)
+    starts, proposals = job.config.population, job.config.proposals or 0
+    one = plan.phases["search"] / (starts + proposals)  # of a candidate
+    (line,) = (note for note in plan.notes if "search alone" in note)
+    told = [duration(one * (starts + proposals))]
+    for workers in (2, 4, 8):
+        told.append(duration(one * (math.ceil(starts / workers) + proposals / 2)))
+    assert re.findall(r"([\d:]+) with (\d) worker", line) == [*zip(told, "1248", strict=True)]
+    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run.seconds_per_pass", lambda job: 1e-4)
+    assert "search alone" not in " ".join(dry_run_search(config).notes)
+    assert "search alone" in " ".join(dry_run_search(replace(config, workers="2")).notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 import torch
@@ -86,8 +87,10 @@ def test_free_workers_go_on_and_a_death_costs_no_score(fragile: SearchConfig, he
         workers="2",
         out="war",
     )
+    under_way: list[int] = []
     with pytest.raises(UserError, match=re.escape("a worker ended; scores are kept")):
-        search(settings)
+        search(settings, lambda event: under_way.append(event.data.get("under_way", 0)))
+    assert max(under_way) in (1, 2)  # beside the one that is told
     before = history(Path("war"))
     plan(fragile, {})
     resume("war", allowed=fragile.metrics)
@@ -104,6 +107,11 @@ def test_a_worker_refuses_other_files(crew_config: SearchConfig, here: Path) -> 
     there = worker.do(Evaluate(request))
     here_ = job.evaluator("dev", {"words": "likelihood"}).answer(request)
     assert replace(there, seconds=0.0) == replace(here_, seconds=0.0)  # type: ignore[type-var]
-    other = Worker(job.config, {**job.fingerprints, "base": "other files"}, {})
-    with pytest.raises(UserError, match="changed before a worker loaded them"):
+    tasks = {"tasks": {**job.fingerprints["tasks"], "words": "other"}}
+    other = Worker(job.config, {**job.fingerprints, "base": "other files", **tasks}, {})
+    where = f"the worker on {gethostname()} has other"
+    with pytest.raises(UserError, match=f"^{where} files: base, tasks words; .*resume"):
         other.do(Evaluate(torch.zeros(1)))
+    assert other.fault().startswith(where) and worker.fault() == ""
+    newer = replace(worker, versions={**worker.versions, "torch": "99"})
+    assert newer.fault().startswith(f"{where} versions: torch; ")

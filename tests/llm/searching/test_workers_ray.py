@@ -1,54 +1,103 @@
-"""Workers on a real Ray cluster of several nodes on this machine, one of which joins and one of
-which is killed.
-"""
+"""Workers on a real Ray cluster on this machine, whose actors, nodes, driver and head are killed."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
+import numpy as np
 import pytest
-from ray_cluster import add_node, start_cluster
+from ray_cluster import STORE, add_node, start_cluster
 from search_helpers import history, lasting, louder, questions, small, write_task
+from workers_helpers import TRACED
 
+import pyswarmopt as pso
 from pyswarmopt_llm.api import search
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pyswarmopt[ray]'")
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 
 
-def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    environ: MutableMapping[str, str],
-    here: Path,
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(16, 1), questions(8, 2))
-    config = small(
-        tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], "one", max_iter=4, device="cpu"
-    )
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster of one node with one processor; its nodes import this checkout."""
+    root = str(ROOT)
+    with mock.patch.dict(os.environ):
+        others = os.environ.get("PYTHONPATH", "")
+        os.environ["PYTHONPATH"] = os.pathsep.join([root, others]) if others else root
+        started = start_cluster()
+        try:
+            yield started
+        finally:
+            started.shutdown()
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], here: Path) -> SearchConfig:
+    """A swarm of five, scored by `TRACED` beside the task; its journal is in ``one``."""
+    (here / "traced.py").write_text(TRACED)
+    task = write_task(here / "words.json", questions(16, 1), questions(8, 2))
+    experts = louder(tiny_experts, here / "loud")
+    settings = {"metrics": (f"{here}/traced.py:traced",), "max_new_tokens": 1, "scoring": "auto"}
+    config = small(tiny_base, experts, [task], "one", max_iter=4, device="cpu", **settings)
     search(config)
-    # what the nodes' processes import
-    root, others = str(Path(__file__).parents[3]), environ.get("PYTHONPATH", "")
-    environ["PYTHONPATH"] = os.pathsep.join([root, others]) if others else root
-    cluster = start_cluster()
+    for call in calls(here):
+        call.unlink()
+    return config
+
+
+def calls(folder: Path) -> list[Path]:
+    """A file for each call of the score, in order."""
+    return sorted(folder.glob("call-*"))
+
+
+def workers(folder: Path) -> set[str]:
+    """The processes that have called the score."""
+    return {call.name.rpartition("-")[2] for call in calls(folder)}
+
+
+def keys(run: Path) -> list[str]:
+    return [row["key"] for row in history(run) if row["phase"] == "search"]
+
+
+def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
+    cluster: Any, config: SearchConfig, here: Path
+) -> None:
     ray.init(address=cluster.address, log_to_driver=False)
+    held: list[Any] = []
     node = add_node(cluster)
+    gate = here / "gate"
+    gate.write_text(node.node_id)
     done: list[threading.Thread] = []
+    lines: list[str] = []
 
     def disturb(event: Event) -> None:
-        if event.kind == "iteration" and event.data["iteration"] == 1:
+        lines.append(str(event.data.get("text", "")))
+        if event.kind != "iteration":
+            return
+        if event.data["iteration"] == 1:  # more than the head's node has room for
+            held.extend(ray.put(np.ones(STORE // 10)) for _ in range(2))
+            there = next(call for call in calls(here) if call.read_text() == node.node_id)
+            os.kill(int(there.name.rpartition("-")[2]), signal.SIGKILL)
+        if event.data["iteration"] == 2:
             done.append(threading.Thread(target=cluster.remove_node, args=(node,)))
             done[0].start()
-        if event.kind == "iteration" and event.data["iteration"] == 2:
-            add_node(cluster)
+        if event.data["iteration"] == 3:
+            gate.write_text(add_node(cluster).node_id)  # it has to get work
 
     try:
         cluster.wait_for_nodes()
@@ -56,9 +105,31 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
         done[0].join()
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        for left in list(cluster.worker_nodes):
+            cluster.remove_node(left, allow_graceful=False)
+    assert len(held) == 2
+    assert (here / f"node-{gate.read_text()}").exists()
     assert history(Path("ray")) == history(Path("one"))
     assert lasting(result) == lasting(json.loads(Path("one/result.json").read_text()))
+    assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
+    told = [line for line in lines if line.startswith("Ray: ")]
+    assert told[0] == "Ray: 2 nodes, 0 GPUs, 2 actors"
+    assert "Ray: an actor ended, so another gets its task" in told
+    assert "Ray: room for 1 more actor" in told
+
+
+def test_the_executor_of_the_manual_calls_a_function_on_the_cluster(cluster: Any) -> None:
+    page = (ROOT / "docs" / "how-to" / "scaling.md").read_text()
+    (block,) = re.findall(r"```python\n(class Cluster:.*?)```", page, flags=re.DOTALL)
+    most = partial(pso.minimize, max_evals=12)
+    names: dict[str, Any] = {"ray": ray, "pso": SimpleNamespace(minimize=most)}
+    names |= {"cost": lambda x: float(x @ x), "bounds": [(-1, 2)] * 2}
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        exec(block, names)
+    finally:
+        ray.shutdown()
+    assert names["r"].fun == most(names["cost"], names["bounds"], seed=1).fun
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(
