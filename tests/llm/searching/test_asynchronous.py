@@ -78,11 +78,11 @@ def surrogate(asynchronous: bool = True) -> Surrogate:
     return Surrogate("scores", STARTS, names, ["t"], harmonic, 7, seed=3, asynchronous=asynchronous)
 
 
-def swarm(folder: Path | None = None) -> AsynchronousSwarm:
+def swarm(folder: Path | None = None, population: int = 6, max_iter: int = 4) -> AsynchronousSwarm:
     moving = pso.Swarm(
         positions=torch.eye(3, dtype=torch.float64),
-        population=6,
-        recipe=pso.recipes.model_swarms(max_iter=4),
+        population=population,
+        recipe=pso.recipes.model_swarms(max_iter=max_iter),
         maximize=True,
         seed=1,
         asynchronous=True,
@@ -249,3 +249,46 @@ def test_the_time_with_workers_is_that_of_their_rounds(
     all_of_them = 6 + settings.get("proposals", 0)
     for workers, expected in turns.items():
         assert plan.share(workers) * all_of_them == pytest.approx(expected)
+
+
+class Timed(Alone):
+    """Workers whose evaluations take one to five minutes, by a clock that is not waited for.
+
+    Args:
+        evaluator: as of `Alone`.
+        size: number of workers.
+    """
+
+    def __init__(self, evaluator: Any, size: int) -> None:
+        super().__init__(evaluator)
+        self.size = size
+        self.now = 0.0
+        self.worked = 0.0
+        self._ends: dict[int, float] = {}
+
+    def submit(self, task: Any) -> int:
+        number = super().submit(task)
+        assert len(self._ends) < self.size
+        minutes = 1 + 4 * turn(task.position)[0] / 255
+        self._ends[number] = self.now + minutes
+        self.worked += minutes
+        return number
+
+    def hear(self) -> tuple[int, Any]:
+        first = min(self._waiting, key=lambda waiting: self._ends[waiting[0]])
+        self._waiting.remove(first)
+        self._waiting.appendleft(first)
+        number, answer = super().hear()
+        self.now = self._ends.pop(number)
+        return number, answer
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+def test_free_workers_wait_for_nobody(workers: int) -> None:
+    """They evaluate for at least 90% of the time, though some evaluations take five times as long."""
+    evaluator = CandidateEvaluator(Hull(3), Position(), {"t": near}, harmonic)  # type: ignore[arg-type]
+    crew = Timed(evaluator, workers)
+    scorer = Scorer(RunJournal(None), evaluator, crew=crew, asynchronous=True)
+    explore(swarm(population=24, max_iter=8), scorer, CONFIG)
+    share = crew.worked / (workers * crew.now)
+    assert share >= 0.9
