@@ -216,7 +216,7 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
         yield _note_on_rounding(result)
     if result.curve:
         yield curve_note(result)
-    if "trained" in result.models:
+    if "trained" in result.models and not result.chosen:
         yield from _notes_on_training(result)
     dev, test = (result.leads[split].get("best_single") for split in SPLITS)
     if dev and test and dev.interval[0] > max(test.difference, 0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import ge
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.paired import PairedComparison
@@ -85,8 +86,12 @@ def front_rows(result: RunResult) -> dict[str, Model]:
         model = result.models[f"{FRONT}/{number}"]
         knob = next((name for name in _knobs(result) if result.models[name].same(model)), "")
         called = f", {_knob_name(result, knob)}" if knob else ""
-        mark = " (result)" if number == result.chosen else ""
+        here = number == result.chosen
+        mark = " (result)" if here and not result.best.trained else ""
         rows[f"{number}{called}{mark}"] = model
+        if here and "trained" in result.models:
+            mark = " (result)" if result.best.trained else ""
+            rows[f"{number}, fine-tuned{mark}"] = result.models["trained"]
     for name, label in (("base", "base model"), ("best_single", f"expert {result.best_single}")):
         if name in result.models and not any(map(result.models[name].same, rows.values())):
             rows[one_line(label)] = result.models[name]
@@ -140,25 +145,41 @@ def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]
     return [max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
 
 
+def training_lines(result: RunResult) -> Iterator[str]:
+    """What training changes, a line for each score; nothing if the point was not trained."""
+    before, after = (result.models.get(name) for name in ("mixture", "trained"))
+    if before is None or after is None:
+        return
+    split = "dev" if before.test is None or after.test is None else "test"
+    for name, objective in result.objectives.items():
+        pair = [getattr(model, split).tasks[name].value for model in (before, after)]
+        shown = " -> ".join(figure(objective, value) for value in pair)
+        yield f"Fine-tuning, {heading(name, objective)}: {shown} on {split}."
+
+
 def strongest_knob(result: RunResult) -> tuple[str, Model]:
-    """The best expert at one strength that a person would choose beside the result: of those whose
-    first score on dev is no lower than the result's, the one with the best second score; if there
-    is none, the one with the best first score. Where no strength was scored, the best expert.
+    """The best expert at one strength that a person would choose beside the result, on dev: of those
+    whose first score is no lower than the result's, the one that is no worse than it in most of the
+    others, of equals the best in these, one after the other; if there is none, the one with the best
+    first score. Where no strength was scored, the best expert.
 
     Returns:
         Its name in words, and the model.
     """
     knobs = {name: result.models[name] for name in _knobs(result) or ["best_single"]}
-    first, second = list(result.objectives)[:2]
+    ours = [result.best.dev.tasks[name].value for name in result.objectives]
 
-    def scores(name: str) -> tuple[float, float]:
-        tasks = knobs[name].dev.tasks
-        return tasks[first].value, tasks[second].value
+    def scores(name: str) -> list[float]:
+        return [knobs[name].dev.tasks[task].value for task in result.objectives]
 
-    least = result.best.dev.tasks[first].value
-    level = [name for name in knobs if scores(name)[0] >= least]
+    def strength(name: str) -> tuple[int, list[float]]:
+        first, *others = scores(name)
+        held = sum(map(ge, others, ours[1:]))
+        return held, [*others, first]
+
+    level = [name for name in knobs if scores(name)[0] >= ours[0]]
     if level:
-        best = max(level, key=lambda name: scores(name)[::-1])
+        best = max(level, key=strength)
     else:
         best = max(knobs, key=scores)
     return _knob_name(result, best), knobs[best]
@@ -204,14 +225,15 @@ def front_verdict(result: RunResult) -> tuple[str, str, tuple[str, ...]]:
     name, knob = strongest_knob(result)
     first, *others = result.objectives
     point = f"Point {result.chosen} of {len(result.front)}: {result.rule}."
+    known = (point, *training_lines(result))
     if result.best.test is None:
-        return "untested", "Not known: there is no test split to compare the front on.", (point,)
+        return "untested", "Not known: there is no test split to compare the front on.", known
     for own in (*_knobs(result), "best_single"):
         if result.models[own].same(result.best):
             called = _knob_name(result, own)
-            return "same", f"No: the chosen point is a single knob, the {called}.", (point,)
+            return "same", f"No: the chosen point is a single knob, the {called}.", known
     pairs = compared(result, knob)
-    reasons = [point, f"The strongest single knob is the {name}."]
+    reasons = [*known, f"The strongest single knob is the {name}."]
     reasons += [
         f"{task}: {_two(result, task, knob)}, {_tested(result.objectives[task], pair)}."
         for task, pair in pairs.items()
@@ -321,7 +343,13 @@ def _marks(result: RunResult, split: str, names: tuple[str, str]) -> list[dict[s
     for number in range(1, len(result.front) + 1):
         model = result.models[f"{FRONT}/{number}"]
         mark = _mark(result, getattr(model, split), names)
-        marks.append({**mark, "kind": "point", "label": number, "text": f"point {number}"})
+        ring = number == result.chosen and not result.best.trained
+        told = {"label": number, "text": f"point {number}", "ring": ring}
+        marks.append({**mark, "kind": "point", **told})
+    if trained := result.models.get("trained"):
+        scores = getattr(trained, split) or trained.dev
+        told = {"label": "t", "text": "the point, fine-tuned", "ring": result.best.trained}
+        marks.append({**_mark(result, scores, names), "kind": "point", **told})
     for name in _knobs(result):
         scores = getattr(result.models[name], split)
         if scores is not None:

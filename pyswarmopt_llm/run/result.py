@@ -272,12 +272,14 @@ class RunResult:
         return self.best.weights
 
     def with_point(self, number: int) -> RunResult:
-        """The result with another point of the front as ``best``; what is shown of the replies of the
-        former one is left out.
+        """The result with another point of the front as ``best``, untrained; what is shown of the
+        replies and the training of the former one is left out.
         """
-        if number == self.chosen:
+        if number == self.chosen and not self.best.trained:
             return self
         models = {**self.models, "best": self.models[f"{FRONT}/{number}"]}
+        for name in ("mixture", "trained"):  # of the former one
+            models.pop(name, None)
         return replace(
             self,
             models=models,
@@ -286,6 +288,7 @@ class RunResult:
             replies=[],
             by_label={},
             alarms=[],
+            expert_iteration=None,
         )
 
     def objective_of(self, task: str, metric: str = "") -> Objective | None:

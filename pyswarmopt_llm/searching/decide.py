@@ -319,7 +319,8 @@ def _by_model(method: str, particles: int, start: str, proposals: int) -> Choice
 
 def _training(request: Plan, why: dict[str, str]) -> str:
     """Whether the default trains, ``on`` or ``off``; if not, `why` receives the reason and the remedy."""
-    if request.config.train != "auto" or why_no_training(request):
+    config = request.config
+    if config.train != "auto" or config.front or why_no_training(request):
         return "off"
     if request.paid_metric:
         why["train"] = UNPAID
@@ -406,6 +407,8 @@ def _conflicts(config: SearchConfig, iterations: Sequence[str]) -> Iterator[tupl
         yield from _not_asynchronous(config)
     if config.quantize and config.mix == "runtime":
         yield "quantize", "rounds merged weights; remove it, or remove `mix`"
+    if config.curve and config.front:
+        yield "curve", "shows one score, not a front; remove it, or remove `front`"
     if config.curve and config.quantize:
         yield "curve", "is of models that are not rounded; remove it, or remove `quantize`"
     if config.quantize and config.front:
@@ -475,8 +478,8 @@ def why_no_training(request: Plan) -> str:
     requested.
     """
     config = request.config
-    if config.front:
-        return "moves a point off the front; remove it, and fine-tune the result with train-expert"
+    if config.front:  # the chosen point is trained by the first score
+        request = request.first
     if len(request.objectives.different_tasks) < len(request.tasks):
         return "works only with one score for each task; remove it"
     if not request.kind.linear:

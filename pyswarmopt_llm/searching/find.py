@@ -47,6 +47,7 @@ class Explored:
         scorer: dev scorer; its workers live until the stack given to `find` is closed.
         front: positions of the candidates that no other dominates, if a front was searched for.
         rule: why the chosen one was chosen.
+        limits: score -> its least value in that choice, higher is better.
         searched: candidates of an earlier scorer, before rounding.
         dropped: number of each expert that screening dropped -> why.
     """
@@ -61,6 +62,7 @@ class Explored:
     scorer: Scorer
     front: Sequence[Tensor] = ()
     rule: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
     searched: int = 0
     dropped: Mapping[int, Dropped] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ class Trained:
         passes: forward passes per item of training (a backward pass counts as measured).
         iteration: outcome of expert iteration, as in `Result`.
         fittings: trainings of the models trained on labels, by the same names.
+        rule: of a front's point, why the trained model is the result or not.
     """
 
     best: Contestant
@@ -89,6 +92,7 @@ class Trained:
     passes: int = 0
     iteration: dict[str, int] | None = None
     fittings: Mapping[str, Fitting] = field(default_factory=dict)
+    rule: str = ""
 
 
 def find(job: Job, run: RunDirectory, stack: ExitStack, checkpoint: str = "swarm") -> Explored:
@@ -159,7 +163,7 @@ def explored(
     )
     if config.front:
         front = cast("FrontProposer", proposer)  # `_make_proposer`'s choice
-        return replace(found, front=front.front(), rule=front.rule)
+        return replace(found, front=front.front(), rule=front.rule, limits=front.least)
     return found
 
 

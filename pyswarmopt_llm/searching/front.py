@@ -172,6 +172,7 @@ class FrontProposer(Surrogate):
         lower: scores of which lower is better, for the rule's sentence.
         knob: whether a position of 0 is the base, so that a share of an expert is its strength.
         rule: why the point was chosen, in a sentence.
+        least: score -> its least value in that choice, where there is one.
     """
 
     floors: Mapping[str, float] = field(default_factory=dict)
@@ -179,6 +180,7 @@ class FrontProposer(Surrogate):
     lower: Sequence[str] = ()
     knob: bool = True
     rule: str = field(default="", init=False)
+    least: dict[str, float] = field(default_factory=dict, init=False)
 
     def _candidate(self, position: Floats, row: Row) -> Candidate:
         """What is learnt of a candidate, with each score as one of its own."""
@@ -200,6 +202,8 @@ class FrontProposer(Surrogate):
         ends = [one for one in seen if not one.position.any()] * self.knob + [expert]
         known = np.array([[part.value for part in one.parts] for one in ends])
         choice = choose(self.tasks, values, known, self.floors, self.lower)
+        limits = limits_of(self.tasks, known, self.floors)
+        self.least = {name: x for name, x in limits.items() if math.isfinite(x)}
         self.rule = choice.rule
         self.remarks += _constant(self.tasks, seen)
         chosen = front[choice.number]
@@ -308,10 +312,7 @@ def choose(
         >>> choose(["right", "tokens"], points, base_and_expert, {"tokens": -8.0}, ["tokens"]).rule
         'no point has tokens at most 8; the nearest misses tokens by 2'
     """
-    limits = known.min(axis=0)
-    limits[0] = -math.inf
-    for name, floor in floors.items():
-        limits[names.index(name)] = floor
+    limits = np.array([*limits_of(names, known, floors).values()])
     fits = (values >= limits).all(axis=1)
     if fits.any():
         numbers = np.flatnonzero(fits)
@@ -327,6 +328,17 @@ def choose(
     return ChosenPoint(
         number, f"no point has {bounds_text(names, limits, lower)}; the nearest misses {off}"
     )
+
+
+def limits_of(names: Sequence[str], known: Floats, floors: Mapping[str, float]) -> dict[str, float]:
+    """Score -> least value in a choice, see `choose`; the first has none unless it is given.
+
+    Example:
+        >>> limits_of(["right", "tokens"], np.array([[0.0, -50.0], [0.5, -45.0]]), {})
+        {'right': -inf, 'tokens': -50.0}
+    """
+    worst = [-math.inf, *known.min(axis=0)[1:].tolist()]
+    return {**dict(zip(names, worst, strict=True)), **floors}
 
 
 def _whose(names: Sequence[str], floors: Mapping[str, float]) -> str:

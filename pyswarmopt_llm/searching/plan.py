@@ -57,6 +57,11 @@ class Plan:
         return self.objectives.tasks
 
     @cached_property
+    def first(self) -> Self:
+        """The search for the first score alone."""
+        return replace(self, objectives=self.objectives.first)
+
+    @cached_property
     def kind(self) -> SpaceKind:
         """The kind of space."""
         return space_kind(self.config.space)
@@ -203,6 +208,8 @@ class Plan:
         """The training at the end, in words; "" if there is none."""
         if not self.trains:
             return ""
+        if self.config.front and self.first.objectives.names != self.objectives.names:
+            return self.first.training
         if not self.objectives.written:
             return f"training on the {self.items:,} dev examples"
         kind = "training" if self.objectives.spare else "dev"
@@ -317,6 +324,8 @@ class Plan:
         """Training passes, and replies written for training."""
         if not self.trains:
             return 0
+        if self.config.front and self.first.objectives.names != self.objectives.names:
+            return self.first._training_passes + self.items
         if self.objectives.written:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 

@@ -88,7 +88,8 @@ def _known(job: Job, found: Explored, result: RunResult) -> dict[str, Model]:
     known = {position_key(vertices[found.single]): result.models["best_single"]}
     if job.knob and "base" in result.models:
         known[position_key(torch.zeros_like(vertices[0]))] = result.models["base"]
-    return known | {position_key(found.chosen.position): result.best}
+    chosen = result.models.get("mixture", result.best)  # before training
+    return known | {position_key(found.chosen.position): chosen}
 
 
 def _scored(

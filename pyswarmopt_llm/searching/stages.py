@@ -54,6 +54,7 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
         if job.config.front:
             from pyswarmopt_llm.searching.points import with_front
 
+            found = replace(found, rule="; ".join(filter(None, [found.rule, trained.rule])))
             result = with_front(job, run, found, result)
         if job.config.curve:
             from pyswarmopt_llm.searching.curve import with_curve
@@ -67,6 +68,10 @@ def _trained(job: Job, run: RunDirectory, found: Explored) -> Trained:
     """What training makes of what was found."""
     if not job.trains or found.together:  # no reply has a score of its own to choose it by
         return Trained(found.chosen)
+    if job.config.front:
+        from pyswarmopt_llm.searching.train_point import train_point
+
+        return train_point(job, run, found)
     if job.objectives.written:
         from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 

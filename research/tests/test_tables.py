@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.paired import compare_paired
 chart = script("chart")
 evidence = script("outcomes")
 few_tables = script("few_tables")
+front_tables = script("front_tables")
 tables = script("tables")
 trial_tables = script("trial_tables")
 
@@ -72,6 +73,29 @@ def test_the_front_leaves_no_stronger_control_out(form: str) -> None:
     assert {"best expert", "greedy-soup", "swarm delta segments", "data-merge"} <= set(controls)
     shown = float(trial_tables.beside_strongest(form)[1].split(",")[0])
     assert shown == pytest.approx(max(controls.values()), abs=0.0005)
+
+
+def test_a_point_beside_a_rival_is_chosen_on_dev_and_compared_on_test() -> None:
+    """By hand: point 2 has the shortest replies of those within a point of style."""
+
+    def of(name: str, dev: list[float], style: str, tokens: list[int]) -> dict[str, object]:
+        return {"model": name, "dev": dev, "style": style, "tokens": tokens}
+
+    models = [
+        of("knob/0", [0.1, 9.0], "00", [50, 50]),
+        of("knob/0.5", [0.6, 30.0], "44", [30, 30]),
+        of("knob/1", [0.5, 20.0], "44", [20, 20]),
+        of("front/1", [0.7, 25.0], "88", [25, 25]),
+        of("front/2", [0.595, 12.0], "64", [10, 10]),
+        of("front/3", [0.45, 5.0], "00", [1, 1]),
+    ]
+    for rival, name in ((front_tables.EXPERT, "knob/1"), (front_tables.STRONGEST, "knob/0.5")):
+        pair = front_tables.style_pair(models, rival)
+        assert [one["model"] for one in pair] == [name, "front/2"]
+    values = np.array([front_tables.on_test(one) for one in pair])
+    style, shorter = front_tables.changes(values)
+    assert style.startswith("+12.5 [+0.0, +25.0]")
+    assert shorter == "67% [67%, 67%]"
 
 
 def test_a_difference_over_draws_is_that_of_a_normal_approximation() -> None:

@@ -1,4 +1,4 @@
-"""The tables of fronts in the laboratory, from research/evidence/lab-fronts.jsonl."""
+"""The tables of fronts, from research/evidence/lab-fronts.jsonl and style-fronts.jsonl."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from outcomes import markdown
 
+from pyswarmopt.base.words import counted
 from pyswarmopt.driver.multi.pareto import hypervolume
 
-EVIDENCE = Path(__file__).resolve().parents[1] / "evidence" / "lab-fronts.jsonl"
+EVIDENCE = Path(__file__).resolve().parents[1] / "evidence"
 LABELS = {
     "knob": "best adapter, 40 strengths",
     "random": "random mixtures",
@@ -29,9 +30,10 @@ Volumes = npt.NDArray[np.float64]  # (builds, seeds)
 
 
 @cache
-def lines() -> list[dict[str, Any]]:
-    """All outcomes."""
-    return [json.loads(line) for line in EVIDENCE.read_text(encoding="utf-8").splitlines()]
+def lines(name: str = "lab-fronts") -> list[dict[str, Any]]:
+    """All outcomes of a file."""
+    text = (EVIDENCE / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 @cache
@@ -110,4 +112,76 @@ def lab_drift() -> str:
     return markdown(head, table)
 
 
-TABLES = {"lab-fronts": lab_fronts, "lab-drift": lab_drift}
+def beside_sums() -> str:
+    """How much larger the front's hypervolume is than that of the five weighted sums."""
+    found = volumes()
+    return ahead(found["front"], found["scalar"])
+
+
+Line = Mapping[str, Any]
+Values = npt.NDArray[np.float64]  # (models, scores, prompts)
+STRONGEST, EXPERT = "the best single knob", "the best adapter"
+
+
+def style_pair(models: Sequence[Line], rival: str) -> tuple[Line, Line]:
+    """A seed's rival, and the point of the front with the shortest replies on dev among those whose
+    style there is at most a point below the rival's; the best style if there is none.
+
+    Args:
+        models: outcomes of a seed.
+        rival: the adapter at strength 1, or the strength with the best style on dev.
+    """
+    knobs = [one for one in models if one["model"].startswith("knob/")]
+    beside = next(one for one in knobs if one["model"] == "knob/1")
+    if rival == STRONGEST:
+        beside = max(knobs, key=lambda one: (one["dev"][0], -one["dev"][1]))
+    front = [one for one in models if one["model"].startswith("front/")]
+    level = [one for one in front if one["dev"][0] >= beside["dev"][0] - 0.01]
+    if not level:
+        return beside, max(front, key=lambda one: one["dev"][0])
+    return beside, min(level, key=lambda one: one["dev"][1])
+
+
+def on_test(one: Line) -> Values:
+    """Style and tokens of a model, (2, prompts)."""
+    return np.array([[int(kept) / 8 for kept in one["style"]], one["tokens"]], dtype=float)
+
+
+def style_fronts() -> str:
+    """A row for each rival: style and tokens of both on test, and what the point changes."""
+    seeds: dict[int, list[Line]] = {}
+    for one in lines("style-fronts"):
+        seeds.setdefault(one["seed"], []).append(one)
+    rows = []
+    for rival in (EXPERT, STRONGEST):
+        pairs = [style_pair(models, rival) for models in seeds.values()]
+        values = np.mean([[on_test(one) for one in pair] for pair in pairs], axis=0)
+        (style, tokens), (ours, short) = values.mean(axis=2)
+        rows.append(
+            [
+                f"{rival}, {counted(len(seeds), 'seed')}",
+                f"{100 * style:.1f}, {tokens:.1f}",
+                f"{100 * ours:.1f}, {short:.1f}",
+                *changes(values),
+            ]
+        )
+    head = ["style (points) and tokens, test", "it", "a point of the front"]
+    return markdown([*head, "style", "shorter"], rows)
+
+
+def changes(values: npt.NDArray[np.float64]) -> tuple[str, str]:
+    """The gain in style, in points, and how much shorter replies are, each with its 95% interval by a
+    bootstrap over prompts; values (2 models, 2 scores, prompts).
+    """
+    rng = np.random.default_rng(0)
+    drawn = values[:, :, rng.integers(values.shape[2], size=(DRAWS, values.shape[2]))].mean(axis=3)
+    means = np.concatenate([values.mean(axis=2)[..., None], drawn], axis=2)
+    gains = 100 * (means[1, 0] - means[0, 0])
+    saved = 100 * (1 - means[1, 1] / means[0, 1])
+    style, shorter = ((one[0], *np.quantile(one[1:], (0.025, 0.975))) for one in (gains, saved))
+    middle, low, high = style
+    part, least, most = shorter
+    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]", f"{part:.0f}% [{least:.0f}%, {most:.0f}%]"
+
+
+TABLES = {"lab-fronts": lab_fronts, "lab-drift": lab_drift, "style-fronts": style_fronts}

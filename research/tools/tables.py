@@ -159,7 +159,7 @@ def _by_file() -> Iterator[tuple[str, str, str]]:
     yield (
         "two scores, such as correct and short",
         "`search --front`",
-        "choose from a front ([fronts](fronts.md))",
+        f"hypervolume {front_tables.beside_sums()} beside five weighted sums, synthetic ([fronts]({NOTES}/fronts.md))",
     )
     told = f"{quantised_tables.won_back()} ([quantised]({NOTES}/quantised.md))"
     yield "a file of four bits to ship", "`search --quantize q4_1`", told

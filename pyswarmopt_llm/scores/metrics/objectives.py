@@ -55,6 +55,14 @@ class Objectives:
         return (*self.tasks, *self.externals)
 
     @cached_property
+    def first(self) -> Objectives:
+        """The first score alone."""
+        tasks = dict([*self.tasks.items()][:1])
+        metrics = {name: self.metrics[name] for name in tasks}
+        externals = {} if tasks else dict([*self.externals.items()][:1])
+        return replace(self, tasks=tasks, metrics=metrics, externals=externals)
+
+    @cached_property
     def different_tasks(self) -> list[Task]:
         """The tasks, each once."""
         return list({task.name: task for task in self.tasks.values()}.values())

@@ -98,6 +98,22 @@ def test_the_strongest_knob_has_the_results_first_score_or_the_best(dev: int, na
     assert strongest_knob(replace(whole, models=whole.models | brief))[0] == name
 
 
+def test_of_knobs_that_are_level_in_one_score_the_next_one_decides() -> None:
+    """Of four strengths with as much right in as many tokens, the one that drifts least."""
+    whole = result(model(0.9, 5, 40, 5))
+    objectives = {**OBJECTIVES, "drift": Objective("likelihood", lower=True, unit="nats")}
+
+    def drifting(one: Model, drift: float) -> Model:
+        tasks = {**one.dev.tasks, "drift": Outcome(-drift, [-drift] * 20)}
+        tasks["tokens"] = whole.best.dev.tasks["tokens"]
+        return replace(one, dev=replace(one.dev, tasks=tasks))
+
+    drifts = {"best": 0.3, "best_single": 0.9, "knob/0": 0.0, "knob/0.5": 0.4, "knob/1": 0.9}
+    models = {name: drifting(whole.models[name], drift) for name, drift in drifts.items()}
+    found = strongest_knob(replace(whole, models=models, objectives=objectives))
+    assert found[0] == "expert ant at strength 0.5"
+
+
 def test_without_test_examples_nothing_is_known_and_without_a_knob_the_expert_counts() -> None:
     best = model(0.9, 14, 28)
     whole = result(best)
