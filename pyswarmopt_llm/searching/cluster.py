@@ -240,7 +240,10 @@ class Actors(Crew):
         expected = self._expected()
         if not expected:
             raise UserError(self._why_nobody())
-        ended, _ = self._ray.wait(expected, timeout=LOOKS)
+        try:
+            ended, _ = self._ray.wait(expected, timeout=LOOKS)
+        except ConnectionError as error:  # of a client
+            raise UserError(HEAD_LOST.format(self._cluster.head)) from error
         if time.monotonic() - self._looked >= LOOKS:
             self._look()
         for asked in self._beginning.keys() & ended:

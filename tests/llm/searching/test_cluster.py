@@ -82,6 +82,7 @@ class Ray:
         self.gpus = dict[str, int]()
         self.actors = list[Actor]()
         self.faults = dict[str, str]()
+        self.stuck = set[str]()  # nodes that count, but start nothing
         self.deadly = set[Any]()  # tasks that end their actor
         self.before = list[Callable[[], Any]]()  # called once each, when it is waited for
         self.waits = 0
@@ -128,6 +129,8 @@ class Ray:
     def _place(self) -> None:
         """Start actors where there is room."""
         for node, cores in self.cores.items():
+            if node in self.stuck:
+                continue
             here = [actor for actor in self.actors if actor.place == node and not actor.ends]
             homeless = [actor for actor in self.actors if not actor.place]
             for actor in homeless[: cores // 2 - len(here)]:
@@ -278,6 +281,20 @@ def test_when_all_nodes_are_lost_memory_is_not_blamed(stage: Stage) -> None:
     assert "memory" not in ALL_ENDED and "resume" in ALL_ENDED
 
 
+def test_an_actor_that_waits_for_a_node_that_is_lost_is_not_waited_for(stage: Stage) -> None:
+    """A node is counted for some time after it is lost."""
+    del stage.ray.cores["two"]
+    crew = stage.enter()
+
+    def lose() -> None:
+        stage.ray.stuck.add("one")
+        stage.ray.actors[0].ends = True
+
+    stage.ray.before = [lose, dict, dict, lambda: stage.ray.leave("one")]
+    with pytest.raises(UserError, match="all Ray actors ended"):
+        [*crew.map(range(3))]  # type: ignore[arg-type]
+
+
 def test_a_head_that_is_silent_ends_the_search(stage: Stage) -> None:
     crew = stage.enter()
     there = name(stage.head)
@@ -286,6 +303,17 @@ def test_a_head_that_is_silent_ends_the_search(stage: Stage) -> None:
         [*crew.map(range(50))]  # type: ignore[arg-type]
     done = sum(len(actor.done) for actor in stage.ray.actors)
     assert 0 < done < 5  # what is known by then is heard
+
+
+def test_a_client_that_loses_its_head_says_so(stage: Stage) -> None:
+    crew = stage.enter()
+
+    def lose() -> None:
+        raise ConnectionError
+
+    stage.ray.before = [lose]
+    with pytest.raises(UserError, match="does not answer; scores are kept"):
+        [*crew.map(range(2))]  # type: ignore[arg-type]
 
 
 def test_a_lost_head_is_named_even_if_its_actors_end_with_it(stage: Stage) -> None:

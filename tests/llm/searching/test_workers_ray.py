@@ -6,8 +6,11 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +21,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from ray_cluster import STORE, add_node, start_cluster
-from search_helpers import history, lasting, louder, questions, small, write_task
-from workers_helpers import TRACED
+from search_helpers import history, lasting, louder, questions, search_words, small, write_task
+from workers_helpers import TRACED, same_end
 
 import pyswarmopt as pso
-from pyswarmopt_llm.api import search
+from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
@@ -46,18 +49,30 @@ def cluster() -> Iterator[Any]:
             started.shutdown()
 
 
-@pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], here: Path) -> SearchConfig:
-    """A swarm of five, scored by `TRACED` beside the task; its journal is in ``one``."""
-    (here / "traced.py").write_text(TRACED)
-    task = write_task(here / "words.json", questions(16, 1), questions(8, 2))
-    experts = louder(tiny_experts, here / "loud")
-    settings = {"metrics": (f"{here}/traced.py:traced",), "max_new_tokens": 1, "scoring": "auto"}
-    config = small(tiny_base, experts, [task], "one", max_iter=4, device="cpu", **settings)
+@pytest.fixture(scope="module")
+def reference(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
+    """A swarm of five, scored by `TRACED` beside the task, and done by one process."""
+    folder = tmp_path_factory.mktemp("traced")
+    (folder / "traced.py").write_text(TRACED)
+    task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
+    experts = louder(tiny_experts, folder / "loud")
+    settings = {"metrics": (f"{folder}/traced.py:traced",), "max_new_tokens": 1, "scoring": "auto"}
+    one = folder / "one"
+    config = small(tiny_base, experts, [task], one, max_iter=4, device="cpu", **settings)
     search(config)
-    for call in calls(here):
-        call.unlink()
     return config
+
+
+@pytest.fixture
+def config(reference: SearchConfig, here: Path) -> SearchConfig:
+    """The same search, in the present directory and on a cluster."""
+    folder = Path(reference.out).parent
+    for traces in ("call-*", "node-*", "gate", "hold"):
+        for trace in folder.glob(traces):
+            trace.unlink()
+    return replace(reference, out="ray", workers="ray")
 
 
 def calls(folder: Path) -> list[Path]:
@@ -75,12 +90,14 @@ def keys(run: Path) -> list[str]:
 
 
 def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
-    cluster: Any, config: SearchConfig, here: Path
+    cluster: Any, config: SearchConfig, reference: SearchConfig
 ) -> None:
+    one = Path(reference.out)
+    folder = one.parent
     ray.init(address=cluster.address, log_to_driver=False)
     held: list[Any] = []
     node = add_node(cluster)
-    gate = here / "gate"
+    gate = folder / "gate"
     gate.write_text(node.node_id)
     done: list[threading.Thread] = []
     lines: list[str] = []
@@ -91,7 +108,7 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
             return
         if event.data["iteration"] == 1:  # more than the head's node has room for
             held.extend(ray.put(np.ones(STORE // 10)) for _ in range(2))
-            there = next(call for call in calls(here) if call.read_text() == node.node_id)
+            there = next(call for call in calls(folder) if call.read_text() == node.node_id)
             os.kill(int(there.name.rpartition("-")[2]), signal.SIGKILL)
         if event.data["iteration"] == 2:
             done.append(threading.Thread(target=cluster.remove_node, args=(node,)))
@@ -101,16 +118,16 @@ def test_actors_and_nodes_die_and_join_and_the_journal_is_that_of_one_process(
 
     try:
         cluster.wait_for_nodes()
-        result = search(replace(config, out="ray", workers="ray"), disturb).result
+        result = search(config, disturb).result
         done[0].join()
     finally:
         ray.shutdown()
         for left in list(cluster.worker_nodes):
             cluster.remove_node(left, allow_graceful=False)
     assert len(held) == 2
-    assert (here / f"node-{gate.read_text()}").exists()
-    assert history(Path("ray")) == history(Path("one"))
-    assert lasting(result) == lasting(json.loads(Path("one/result.json").read_text()))
+    assert (folder / f"node-{gate.read_text()}").exists()
+    assert history(Path("ray")) == history(one)
+    assert lasting(result) == lasting(json.loads((one / "result.json").read_text()))
     assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
     told = [line for line in lines if line.startswith("Ray: ")]
     assert told[0] == "Ray: 2 nodes, 0 GPUs, 2 actors"
@@ -130,6 +147,65 @@ def test_the_executor_of_the_manual_calls_a_function_on_the_cluster(cluster: Any
     finally:
         ray.shutdown()
     assert names["r"].fun == most(names["cost"], names["bounds"], seed=1).fun
+
+
+class Command:
+    """``swarm-llm`` in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "pyswarmopt_llm", *words]
+        self._file = Path(f"said-{time.time_ns()}")
+        with self._file.open("w") as said:
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+    @property
+    def said(self) -> str:
+        return self._file.read_text()
+
+    def wait_for(self, what: Callable[[], Any]) -> None:
+        over = time.monotonic() + 150
+        while not what():
+            assert self.process.poll() is None and time.monotonic() < over, self.said
+            time.sleep(0.05)
+
+
+def test_a_killed_driver_and_a_lost_head_lose_nothing(
+    cluster: Any,
+    config: SearchConfig,
+    reference: SearchConfig,
+    environ: MutableMapping[str, str],
+) -> None:
+    """Ends the head: the last test of the cluster."""
+    environ["RAY_ADDRESS"] = address = cluster.address
+    folder = Path(reference.out).parent
+    words = [*search_words(config), "--metric", *config.metrics, "--max-new-tokens", "1"]
+    killed = Command(*words, "--workers", "ray", "--device", "cpu")
+    killed.wait_for(lambda: len(calls(folder)) >= 8)
+    killed.process.kill()
+    assert killed.process.wait() == -signal.SIGKILL
+    known = len(keys(Path("ray")))
+    assert known >= 5
+    before = workers(folder)
+    lost = Command("resume", "ray", "--allow", *config.metrics, "--allow", "ray")
+    lost.wait_for(lambda: workers(folder) > before)
+    (folder / "hold").touch()
+    cluster.head_node.kill_gcs_server()
+    code = lost.process.wait(timeout=100)  # Ray itself would end it after 60 s, with 1
+    assert code == 2, lost.said
+    assert f"error: the Ray cluster's head at {address} does not answer" in lost.said
+    assert "resume" in lost.said.splitlines()[-1] and "Traceback" not in lost.said
+    (folder / "hold").unlink()
+    alone(Path("ray"))
+    resume("ray", allowed=config.metrics)
+    same_end("ray", reference.out)
+    assert len(keys(Path("ray"))) == len({*keys(Path("ray"))})
+
+
+def alone(run: Path) -> None:
+    """Have a run resumed by one process."""
+    about = json.loads((run / "run.json").read_text())
+    about["config"]["workers"] = "1"
+    (run / "run.json").write_text(json.dumps(about))
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(
