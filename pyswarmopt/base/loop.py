@@ -149,7 +149,7 @@ class Loop(ABC, Generic[Answer, Outcome]):
         if outcome is not None:
             self._tell(ticket, outcome)
             return None
-        first = self._alike(key)[0]
+        first = self._tickets_at(key)[0]
         if first.number != ticket.number:
             return None
         return x
@@ -162,7 +162,7 @@ class Loop(ABC, Generic[Answer, Outcome]):
         """Tell the answer at a point, (D,), for all tickets that wait for it; its outcome if none
         does.
         """
-        tickets = self._alike(key)
+        tickets = self._tickets_at(key)
         outcome = self.read(x, answer, tickets)
         for ticket in tickets:
             self._tell(ticket, outcome)
@@ -192,7 +192,7 @@ class Loop(ABC, Generic[Answer, Outcome]):
             return None
         return self._under_way[number].x
 
-    def _alike(self, key: Hashable) -> list[Ticket]:
+    def _tickets_at(self, key: Hashable) -> list[Ticket]:
         """The tickets under way whose points have this key, oldest first."""
         return list(self._waiting.get(key, {}).values())
 

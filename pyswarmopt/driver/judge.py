@@ -172,12 +172,15 @@ class Judge:
 
     # ---- telling ----
 
-    def tell(self, asked: Any, judged: Sequence[Evaluated]) -> None:
+    def tell(self, asked: Floats | Ticket, judged: Sequence[Evaluated]) -> None:
         """Tell the search the outcomes of the positions, or of the ticket, that it asked for, and keep
         the best point.
         """
         values = self._values(judged)
-        more = self._rows(judged)
+        rows = self._rows(judged)
+        more: dict[str, Any] = {}  # what only some searches take
+        if rows is not None:
+            more["rows"] = rows
         if isinstance(asked, Ticket):
             values = values[0]
         else:
@@ -190,7 +193,7 @@ class Judge:
     def take_in(self, judged: Sequence[Evaluated]) -> None:
         """Pass the outcomes of unrequested points to the search."""
         positions = self._coding.encode(np.array([each.x for each in judged]))
-        self._search.take_in(positions, self._values(judged), **self._rows(judged))
+        self._search.take_in(positions, self._values(judged), self._rows(judged))
         self.keep(judged)
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
@@ -203,12 +206,12 @@ class Judge:
             order = np.where(np.isfinite(costs), order, math.inf)
         return self._sign * order
 
-    def _rows(self, judged: Sequence[Evaluated]) -> dict[str, Any]:
-        """Costs and constraints, (N, 1 + K), for a search that uses them."""
+    def _rows(self, judged: Sequence[Evaluated]) -> Floats | None:
+        """Costs and constraints, (N, 1 + K); None for a search that does not use them."""
         if not self._by_amounts:
-            return {}
+            return None
         rows = padded([each.cost, *(each.amounts - AIM * each.slack)] for each in judged)
-        return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
+        return np.where(np.isfinite(rows), rows, math.inf)
 
     # ---- the result so far ----
 

@@ -197,13 +197,13 @@ class FrontJudge(Judge):
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """The violation of each point, (N,), infinite if objectives are missing."""
         violations = np.array([each.violation for each in judged])
-        known = np.isfinite(self._rows(judged)["rows"]).all(axis=1)
+        known = np.isfinite(self._rows(judged)).all(axis=1)
         return np.where(known | (violations > 0), violations, math.inf)
 
-    def _rows(self, judged: Sequence[Evaluated]) -> dict[str, Any]:
+    def _rows(self, judged: Sequence[Evaluated]) -> Floats:
         """The objectives of each point, (N, M)."""
         rows = np.array([each.cost for each in judged])
-        return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
+        return np.where(np.isfinite(rows), rows, math.inf)
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         self.calls = self._evaluator.calls
