@@ -211,6 +211,8 @@ def _comparable(record: ParticleRecord) -> ParticleRecord:
     value = record.value
     if isinstance(value, np.ndarray):
         return record
+    if type(value) is float and not math.isnan(value):
+        return record  # the usual case
     if math.isnan(value):
         return record._replace(value=math.nan)
     return record._replace(value=float(value))
