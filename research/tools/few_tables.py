@@ -31,7 +31,8 @@ METHODS = {
     "item-model+dev": "fine-tuned mixture",
     SEARCH: "search (returns one of them)",
 }
-TASKS = {"desks": "demo's task"}
+REAL = "real"  # the tasks that have an adapter of their own, together
+TASKS = {"desks": "demo's task", REAL: "three real tasks"}
 SMALL = "smollm2-135m"  # the base of lines that name none
 BASES = {
     SMALL: "SmolLM2 135M",
@@ -43,29 +44,31 @@ FEW = 3  # draws below which a cell has no interval and is not shown on README
 
 Draws = list[npt.NDArray[np.float64]]  # 1 or 0 for each test item, an array for each draw
 Key = tuple[str, str, int]  # base, task, labels
+Drawn = tuple[str, int]  # task, draw
 
 
 @cache
-def cells() -> dict[Key, dict[str, Draws]]:
+def cells(together: bool = True) -> dict[Key, dict[str, Draws]]:
     """(Base, task, labels) -> method -> its draws, in the same order for each; a method that lacks a
-    draw is left out.
+    draw is left out. The real tasks are one cell if `together`.
     """
-    found: dict[Key, dict[str, dict[int, npt.NDArray[np.float64]]]] = {}
+    found: dict[Key, dict[str, dict[Drawn, npt.NDArray[np.float64]]]] = {}
     for text in EVIDENCE.read_text(encoding="utf-8").splitlines():
         line: Mapping[str, Any] = {"base": SMALL, **json.loads(text)}
-        methods = found.setdefault((line["base"], line["task"], line["labels"]), {})
+        task = REAL if together and line["task"] not in TASKS else line["task"]
+        methods = found.setdefault((line["base"], task, line["labels"]), {})
         right = np.array(list(line["test"]), dtype=float)
-        methods.setdefault(line["method"], {})[line["draw"]] = right
+        methods.setdefault(line["method"], {})[line["task"], line["draw"]] = right
     return {key: _complete(found[key]) for key in sorted(found, key=_order)}
 
 
 def _order(key: Key) -> tuple[int, bool, str, int]:
     """Bases as in `BASES`, the demo's task first, few labels first."""
     base, task, labels = key
-    return list(BASES).index(base), task not in TASKS, task, labels
+    return list(BASES).index(base), task != "desks", task, labels
 
 
-def _complete(methods: Mapping[str, Mapping[int, Any]]) -> dict[str, Draws]:
+def _complete(methods: Mapping[str, Mapping[Drawn, Any]]) -> dict[str, Draws]:
     """Method -> its draws, of the methods that have all."""
     draws = sorted(methods[SEARCH])
     return {
@@ -101,32 +104,36 @@ def difference(ours: Draws, theirs: Draws) -> str:
 
 
 def few_labels() -> str:
-    """All cells, all methods: a column for each cell."""
-    head = ["test score", *(label(key) for key in cells())]
-    return markdown(head, _rows())
+    """All methods, the real tasks together: a column for each cell."""
+    return table(cells())
 
 
-def label(key: Key) -> str:
+def real_tasks() -> str:
+    """All methods on each real task: a column for each cell."""
+    return table({key: cell for key, cell in cells(False).items() if key[1] not in TASKS})
+
+
+def table(shown: Mapping[Key, Mapping[str, Draws]]) -> str:
+    """All methods: a column for each cell."""
+    head = ["test score", *(label(key, cell) for key, cell in shown.items())]
+    return markdown(head, _rows([*shown.values()]))
+
+
+def label(key: Key, cell: Mapping[str, Draws]) -> str:
     """A cell in words."""
     base, task, labels = key
-    draws = len(cells()[key][SEARCH])
+    draws = len(cell[SEARCH])
     count = f"{draws} draws" if draws > 1 else "1 draw"
     return f"{BASES[base]}, {TASKS.get(task, task)}, {labels} labels, {count}"
 
 
-def _rows() -> Iterator[Sequence[str]]:
+def _rows(shown: Sequence[Mapping[str, Draws]]) -> Iterator[Sequence[str]]:
     for method, name in METHODS.items():
-        scores = (
-            f"{mean(cell[method]):.3f}" if method in cell else "" for cell in cells().values()
-        )
-        yield [name, *scores]
-    yield ["best control", *(CONTROLS[best_control(cell)] for cell in cells().values())]
-    yield [
-        "search - best control (points)",
-        *(lead(cell, best_control(cell)) for cell in cells().values()),
-    ]
+        yield [name, *(f"{mean(cell[method]):.3f}" if method in cell else "" for cell in shown)]
+    yield ["best control", *(CONTROLS[best_control(cell)] for cell in shown)]
+    yield ["search - best control (points)", *(lead(cell, best_control(cell)) for cell in shown)]
     tuned = "finetune-best-once"
-    yield ["search - fine-tuned best adapter", *(lead(cell, tuned) for cell in cells().values())]
+    yield ["search - fine-tuned best adapter", *(lead(cell, tuned) for cell in shown)]
 
 
 def lead(cell: Mapping[str, Draws], control: str) -> str:
@@ -148,7 +155,7 @@ def _short_rows() -> Iterator[Sequence[str]]:
             continue
         control = best_control(cell)
         yield [
-            label(key),
+            label(key, cell),
             f"{mean(cell['best-single']):.3f}",
             f"{mean(cell[control]):.3f}, {CONTROLS[control]}",
             f"{mean(cell[SEARCH]):.3f}",
@@ -156,4 +163,8 @@ def _short_rows() -> Iterator[Sequence[str]]:
         ]
 
 
-TABLES = {"few-labels": few_labels, "few-labels-short": few_labels_short}
+TABLES = {
+    "few-labels": few_labels,
+    "few-labels-real": real_tasks,
+    "few-labels-short": few_labels_short,
+}
