@@ -210,6 +210,7 @@ def compare_whole(first: Scored, second: Scored, level: float = LEVEL) -> Paired
         None if a score was not resampled, or the samples do not differ although the scores do.
 
     Example:
+        >>> from pyswarmopt_llm.common.statistics import Score, Whole
         >>> better, worse = (Score(v, (), 9, 0.1, whole=Whole(9, (v, v + s))) for v, s in ((0.9, 0.1), (0.2, 0.2)))
         >>> found = compare_whole(better, worse)
         >>> round(found.difference, 2), found.n, found.sign

@@ -50,7 +50,7 @@ def tested(pair: PairedComparison, digits: int = 3) -> str:
     """A difference with its 95% interval and p-value.
 
     Example:
-        >>> from pyswarmopt_llm.common.statistics import PairedComparison
+        >>> from pyswarmopt_llm.common.paired import PairedComparison
         >>> tested(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6))
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
@@ -77,7 +77,7 @@ def turned(pair: PairedComparison) -> PairedComparison:
     """A difference of scores of which lower is better, as people read it.
 
     Example:
-        >>> from pyswarmopt_llm.common.statistics import PairedComparison
+        >>> from pyswarmopt_llm.common.paired import PairedComparison
         >>> turned(PairedComparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)).interval
         (-0.18, -0.02)
     """

@@ -78,7 +78,7 @@ def test_prompts_without_options_are_searched_by_a_score_of_which_lower_is_bette
     items = [{"question": f"Tell {k}", "answer": "7"} for k in range(10)]
     task = load_task(str(write_task(tmp_path / "a.json", items[:6], items[6:])))
     metric = find_metric("tokens", new_tokens=5)
-    written = replace(bench, task=task, metric=metric, scoring="generate")
+    written = replace(bench, task=task, metric=metric, answer_format="generate")
     outcome = run(contestant("item-model"), written, 0, 60)
     assert 30 <= outcome["items"] <= 60
     rows = written.store.all("a modelled")
