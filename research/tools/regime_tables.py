@@ -107,4 +107,5 @@ def beside_best_member() -> str:
 TABLES = {
     "unlike-real": unlike,
     "new-customers": customers,
-}  # checkpoints join when they have outcomes
+    "checkpoints": checkpoints,
+}
