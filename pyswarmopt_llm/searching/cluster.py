@@ -209,8 +209,7 @@ class Actors(Crew):
                 except self._ray.exceptions.RayError as error:
                     self._lose(number, task, actor, error)
                     continue
-                self._free.append(actor)
-                self._start()
+                self._employ(actor)
                 return number, answer
 
     def _begin(self) -> None:
@@ -228,6 +227,11 @@ class Actors(Crew):
             number, task = self._waiting.popleft()
             actor = self._free.pop()
             self._under_way[actor.do.remote(task)] = number, task, actor
+
+    def _employ(self, actor: Any) -> None:
+        """Take an actor as free, and give it a waiting task."""
+        self._free.append(actor)
+        self._start()
 
     def _wait(self) -> list[Any]:
         """Wait a short time, and see who has joined. Returns at most one task that has ended.
@@ -311,8 +315,7 @@ class Actors(Crew):
             self._unfit.append(fault)
             self._cluster.tell(fault)
             return
-        self._free.append(actor)
-        self._start()
+        self._employ(actor)
 
     def _trust(self, asked: Any) -> None:
         """Give work to an actor that lives."""
@@ -322,8 +325,7 @@ class Actors(Crew):
         except self._ray.exceptions.RayError:
             self._cluster.end(actor)
             return
-        self._free.append(actor)
-        self._start()
+        self._employ(actor)
 
     def _lose(self, number: int, task: Task, actor: Any, error: Exception) -> None:
         """Give the task of an actor that has ended to another. The free ones may have ended with it."""

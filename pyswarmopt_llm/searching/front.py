@@ -352,10 +352,21 @@ def _whose(names: Sequence[str], floors: Mapping[str, float]) -> str:
 
 def bounds_text(names: Sequence[str], limits: Floats, lower: Sequence[str]) -> str:
     """The finite limits of scores, in words."""
-    stated = []
-    for name, limit in zip(names, limits.tolist(), strict=True):
-        if math.isfinite(limit) and name in lower:
-            stated.append(f"{name} at most {-limit:.3g}")
-        elif math.isfinite(limit):
-            stated.append(f"{name} at least {limit:.3g}")
+    stated = [
+        f"{name} {bound_text(limit, name in lower)}"
+        for name, limit in zip(names, limits.tolist(), strict=True)
+        if math.isfinite(limit)
+    ]
     return " and ".join(stated)
+
+
+def bound_text(limit: float, lower: bool) -> str:
+    """The limit of a score, in words; if lower is better, the limit has the other sign.
+
+    Example:
+        >>> bound_text(-50.0, lower=True), bound_text(0.25, lower=False)
+        ('at most 50', 'at least 0.25')
+    """
+    if lower:
+        return f"at most {-limit:.3g}"
+    return f"at least {limit:.3g}"

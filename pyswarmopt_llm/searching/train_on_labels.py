@@ -28,7 +28,13 @@ from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_epochs, fold_passes, training_passes
+from pyswarmopt_llm.scores.choices import (
+    MOST_STARTS,
+    Choices,
+    fold_epochs,
+    fold_passes,
+    training_passes,
+)
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.crew import Crew
 from pyswarmopt_llm.searching.find import Explored, Trained
@@ -202,20 +208,10 @@ def _cross_fitted(
     items = job.choices(found.answer_formats)
     folds = len(starts) * fold_passes(len(items))
     meter = Meter(folds + training_passes(len(items)), job.tell)
-    fittings = {}
-    for name, position in starts.items():
-        fittings[name] = Fitting(
-            job.engine,
-            job.pool.space.realise(position),
-            items,
-            pattern=job.pool.experts[0],
-            seed=job.config.seed,
-            folder=folder and folder / name,
-            fold_epochs=fold_epochs(len(items)),
-            spend=meter.spend,
-            at=partial(meter.at, name),
-            position=position,
-        )
+    fittings = {
+        name: fitting_of(job, items, name, position, meter, folder)
+        for name, position in starts.items()
+    }
     crew = found.scorer.crew
     if crew is not None:
         parts = [(one, part) for one in fittings.values() for part in one.parts()]
@@ -226,6 +222,38 @@ def _cross_fitted(
         compute = partial(by_folds, fittings[name], evaluator, job.objectives.items, crew=crew)
         rows[name] = found.scorer.trained(position, compute)
     return fittings, rows
+
+
+def fitting_of(
+    job: Job,
+    items: Sequence[Choices],
+    name: str,
+    position: Tensor,
+    meter: Meter,
+    folder: Path | None,
+) -> Fitting:
+    """The training of a mixture on dev items.
+
+    Args:
+        job: the search.
+        items: what it is trained on.
+        name: what it is called, in progress and in the folder.
+        position: the mixture, (D,).
+        meter: counts the passes.
+        folder: keeps its LoRAs in a folder of that name. None: keeps nothing.
+    """
+    return Fitting(
+        job.engine,
+        job.pool.space.realise(position),
+        items,
+        pattern=job.pool.experts[0],
+        seed=job.config.seed,
+        folder=folder and folder / name,
+        fold_epochs=fold_epochs(len(items)),
+        spend=meter.spend,
+        at=partial(meter.at, name),
+        position=position,
+    )
 
 
 def fit_side_by_side(crew: Crew, parts: Sequence[tuple[Fitting, Part]]) -> None:

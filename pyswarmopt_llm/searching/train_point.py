@@ -14,11 +14,17 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import Score, score_of
 from pyswarmopt_llm.run.directory import RunDirectory
 from pyswarmopt_llm.run.record import TRAINED, Row
-from pyswarmopt_llm.scores.choices import fold_epochs, fold_passes, training_passes
+from pyswarmopt_llm.scores.choices import fold_passes, training_passes
 from pyswarmopt_llm.searching.find import Explored, Trained
+from pyswarmopt_llm.searching.front import bound_text
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.train_on_labels import announce, fit_side_by_side, score_unseen
-from pyswarmopt_llm.training.fitting import Fitting, Meter, not_worse
+from pyswarmopt_llm.searching.train_on_labels import (
+    announce,
+    fit_side_by_side,
+    fitting_of,
+    score_unseen,
+)
+from pyswarmopt_llm.training.fitting import Meter, not_worse
 
 POINT = "point"  # name of the trained point in the run
 
@@ -72,18 +78,7 @@ def _on_labels(first: Job, run: RunDirectory, found: Explored) -> Fitted:
     """The point trained on the right options."""
     items = first.choices(found.answer_formats)
     meter = Meter(fold_passes(len(items)) + training_passes(len(items)), first.tell)
-    fitting = Fitting(
-        first.engine,
-        first.pool.space.realise(found.chosen.position),
-        items,
-        pattern=first.pool.experts[0],
-        seed=first.config.seed,
-        folder=run.path / TRAINED / POINT,
-        fold_epochs=fold_epochs(len(items)),
-        spend=meter.spend,
-        at=partial(meter.at, POINT),
-        position=found.chosen.position,
-    )
+    fitting = fitting_of(first, items, POINT, found.chosen.position, meter, run.path / TRAINED)
     if found.scorer.crew is not None:
         parts = [*fitting.parts(), fitting.on_all()]
         fit_side_by_side(found.scorer.crew, [(fitting, part) for part in parts])
@@ -145,6 +140,6 @@ def _faults(job: Job, found: Explored, before: Row, after: Row) -> Iterator[str]
         value = after.tasks[name].value
         if value < least:
             metric = job.objectives.metrics.get(name)
-            sign = -1 if metric is not None and metric.lower else 1
-            bound = "at most" if sign < 0 else "at least"
-            yield f"{name} would be {sign * value:.3g}, not {bound} {sign * least:.3g}"
+            lower = metric is not None and metric.lower
+            shown = -value if lower else value
+            yield f"{name} would be {shown:.3g}, not {bound_text(least, lower)}"
