@@ -1,7 +1,7 @@
 """All strategies by name; importing this module loads no model code.
 
 To add one: a function of `GroupContext`, items and settings that returns verdicts, in a file of
-`voting/` or `negotiation/`, a line in `strategies`, and an entry in `VOTES` or `NEGOTIATIONS`.
+`ensembles/` or `negotiation/`, a line in `strategies`, and an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
     >>> VOTES["borda"].source

@@ -20,8 +20,9 @@ from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
+from pyswarmopt_groups.reading import rights
 from pyswarmopt_groups.registry import Strategy, load_strategy
-from pyswarmopt_groups.responses import Responses, rights
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.summary import compared, verdict
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.config import command

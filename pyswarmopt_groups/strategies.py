@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyswarmopt_groups.ensembles.learned import attentive, stacked, trusted
+from pyswarmopt_groups.ensembles.reranking import fuse, reward
+from pyswarmopt_groups.ensembles.selection import by_neighbours, cascade, nearest
+from pyswarmopt_groups.ensembles.votes import (
+    confidence,
+    majority,
+    ranked,
+    self_consistency,
+    weighted,
+)
 from pyswarmopt_groups.negotiation.coalition import coalition
 from pyswarmopt_groups.negotiation.consensus_game import consensus_game
 from pyswarmopt_groups.negotiation.paxos import consensus
 from pyswarmopt_groups.negotiation.refinement import refine
 from pyswarmopt_groups.negotiation.societies import measures, society
 from pyswarmopt_groups.negotiation.stackelberg import leader_and_follower
-from pyswarmopt_groups.voting.learned import attentive, stacked, trusted
-from pyswarmopt_groups.voting.reranking import fuse, reward
-from pyswarmopt_groups.voting.selection import by_neighbours, cascade, nearest
-from pyswarmopt_groups.voting.votes import confidence, majority, ranked, self_consistency, weighted
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_groups.responses import rights
+from pyswarmopt_groups.reading import rights
 from pyswarmopt_llm.common.paired import PairedComparison, compare_paired, corrected
 from pyswarmopt_llm.common.statistics import LEVEL
 from pyswarmopt_llm.report.phrases import more_examples, p_text

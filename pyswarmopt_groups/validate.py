@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyswarmopt_groups.config import GroupConfig
+from pyswarmopt_groups.ensembles.selection import embedding_member
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
 from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.registry import Strategy
-from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from pyswarmopt_groups.members.protocol import Answer, Member
-from pyswarmopt_groups.responses import read_ballot
+from pyswarmopt_groups.reading import read_ballot
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.scores.tasks import AnswerFormat, Item
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
-from pyswarmopt_groups.responses import is_right, read_ballot
+from pyswarmopt_groups.reading import is_right, read_ballot
 from pyswarmopt_llm.scores.tasks import Item
 
 JOBS = ("answer", "slots", "plan")  # in order of assignment: the most important first

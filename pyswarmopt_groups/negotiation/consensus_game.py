@@ -14,9 +14,9 @@ from scipy.special import softmax
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdicts_for
+from pyswarmopt_groups.ensembles.reranking import candidates
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
-from pyswarmopt_groups.voting.reranking import candidates
 from pyswarmopt_llm.scores.tasks import Item
 
 Table = tuple[Floats, int]  # log-likelihoods, and their cost in tokens

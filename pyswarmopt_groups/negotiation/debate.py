@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups.members.protocol import Member
-from pyswarmopt_groups.responses import read_ballot
+from pyswarmopt_groups.reading import read_ballot
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.scores.tasks.types import with_options
 

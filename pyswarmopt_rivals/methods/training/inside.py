@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding
 
-from pyswarmopt_groups.voting.selection import padded
+from pyswarmopt_groups.ensembles.selection import padded
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import PASSES

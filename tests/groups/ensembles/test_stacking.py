@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pyswarmopt_groups.voting.learned import fit_weights
+from pyswarmopt_groups.ensembles.learned import fit_weights
 
 
 def test_with_several_options_the_weights_minimise_the_loss_written_out_item_by_item() -> None:

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_for, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, Texts, shared_cost
-from pyswarmopt_groups.responses import Responses, read_ballot
+from pyswarmopt_groups.reading import read_ballot
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.ballots import ElectionOutcome, cluster, settle
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks.types import Item, with_options

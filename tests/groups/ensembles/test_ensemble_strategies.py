@@ -12,8 +12,8 @@ from member_helpers import Scripted, context_of, quiz
 from scipy.optimize import minimize
 
 from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.ensembles import reranking, selection, votes
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 # Six dev and four test items with the right answers ABCABC and ABCA; three members that give

@@ -22,8 +22,8 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_of, verdicts_for
+from pyswarmopt_groups.ensembles.selection import question_embeddings
 from pyswarmopt_groups.responses import Responses
-from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
 
 MEMORY = 50  # items after which the influence of an answer has fallen to 1 / e

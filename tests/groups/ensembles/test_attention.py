@@ -10,8 +10,8 @@ import pytest
 from member_helpers import context_of
 from scipy.optimize import minimize
 
+from pyswarmopt_groups.ensembles import learned
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting import learned
 from pyswarmopt_llm.scores.tasks import Item
 
 

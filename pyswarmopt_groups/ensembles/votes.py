@@ -9,7 +9,8 @@ from dataclasses import replace
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, GroupVerdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
-from pyswarmopt_groups.responses import Responses, read_ballot
+from pyswarmopt_groups.reading import read_ballot
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
