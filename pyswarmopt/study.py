@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.inputs import as_count
-from pyswarmopt.base.spelling import missing, suggesting
+from pyswarmopt.base.spelling import Elsewhere, suggesting
 from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import Known, Options, Start, starting_points
 from pyswarmopt.driver.problem.constraints import row_of
@@ -134,9 +134,13 @@ class Study:
         self._search = FrontSearch(given, count, told=True)
 
     if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise missing("Study", name)
+        optimize = Elsewhere(
+            "call study.ask() and study.tell(trial, value), or pso.minimize(fun, bounds)"
+        )
+        best = Elsewhere("use study.result()")
+        best_params = Elsewhere("use study.result().params")
+        best_trial = Elsewhere("use study.result()")
+        best_value = Elsewhere("use study.result().fun")
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end. A named recipe

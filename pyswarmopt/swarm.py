@@ -6,7 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from pyswarmopt.base.arrays import (
 )
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Optimizer, Point, Ticket, UnderWay
-from pyswarmopt.base.spelling import missing, suggesting
+from pyswarmopt.base.spelling import Elsewhere, suggesting
 from pyswarmopt.base.state import Turns
 from pyswarmopt.engine import steps
 from pyswarmopt.engine.update import Update
@@ -129,14 +129,22 @@ class Swarm(Optimizer):
         self._state = state
         self._under_way = UnderWay()
 
+    if not TYPE_CHECKING:
+        optimize = Elsewhere(
+            "call swarm.ask() and swarm.tell(x, values), or pso.minimize(fun, bounds, recipe)"
+        )
+        best_cost = Elsewhere("use swarm.best.value")
+        best_position = Elsewhere("use swarm.best.x")
+
     # ---- the loop ----
 
-    if not TYPE_CHECKING:
+    @overload
+    def ask(self, n: None = None) -> Array: ...
 
-        def __getattr__(self, name: str) -> Any:
-            raise missing("Swarm", name)
+    @overload
+    def ask(self, n: int) -> list[Ticket]: ...
 
-    def ask(self, n: int | None = None) -> Any:
+    def ask(self, n: int | None = None) -> Array | list[Ticket]:
         """Positions to evaluate, (N, D), safe to keep; unchanged until `tell`.
 
         N is the current population, which a restart may change.

@@ -134,7 +134,7 @@ class Loop(ABC, Generic[Answer, Outcome]):
         if self._unanswered:
             return [self._unanswered.pop(next(iter(self._unanswered)))]
         rounds, iteration = self.optimizer.rounds, self.iteration
-        tickets: list[Ticket] = self.optimizer.ask(most)
+        tickets = self.optimizer.ask(most)
         if self.optimizer.rounds > rounds:  # it needed no value
             self._completed(iteration)
         self._begin(tickets)

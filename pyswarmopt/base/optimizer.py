@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import numpy.typing as npt
 
@@ -151,7 +151,7 @@ class Asked(Protocol):
     def rounds(self) -> int:
         """Completed rounds."""
 
-    def ask(self, n: int) -> Any:
+    def ask(self, n: int) -> list[Ticket]:
         """At most so many new tickets: fewer, or none, while values are missing."""
 
     def stop(self) -> dict[str, float]:
@@ -183,7 +183,13 @@ class Optimizer(Asked, Protocol):
     def best(self) -> Point:
         """The best point evaluated so far."""
 
-    def ask(self, n: int | None = None) -> Any:
+    @overload
+    def ask(self, n: None = None) -> Array: ...
+
+    @overload
+    def ask(self, n: int) -> list[Ticket]: ...
+
+    def ask(self, n: int | None = None) -> Array | list[Ticket]:
         """Positions to evaluate, (N, D), a tensor or an array; unchanged until `tell`. With n, at
         most so many new tickets: fewer, or none, while values are missing.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,26 +56,8 @@ FOREIGN = {
 }  # fmt: skip
 
 
-# what is looked for in our objects and modules: owner -> names elsewhere -> what to do
+# what is looked for in our modules: module -> names elsewhere -> what to do
 _HERE = {
-    "Study": {
-        "optimize": "call study.ask() and study.tell(trial, value), or pso.minimize(fun, bounds)",
-        "best": "use study.result()",
-        "best_params": "use study.result().params",
-        "best_trial": "use study.result()",
-        "best_value": "use study.result().fun",
-    },
-    "Swarm": {
-        "optimize": "call swarm.ask() and swarm.tell(x, values), or pso.minimize(fun, bounds, recipe)",
-        "best_cost": "use swarm.best.value",
-        "best_position": "use swarm.best.x",
-    },
-    "Result": {
-        "save": "use pickle.dump(r, file)",
-        "to_dict": "use dict(r)",
-        "to_json": "use json.dumps({'x': r.x.tolist(), 'fun': r.fun}), or r.params with space=",
-        "to_pandas": "use r.history.to_pandas()",
-    },
     "pyswarmopt": {
         "PSO": "use pso.minimize(fun, bounds, recipe='constriction'), or pso.Swarm",
         "minimise": "use pso.minimize",
@@ -85,18 +67,46 @@ _HERE = {
 }
 
 
-def missing(owner: str, name: str) -> AttributeError:
-    """The error for an unknown attribute, with a hint if other libraries have it.
+def missing(module: str, name: str) -> AttributeError:
+    """The error for an unknown name in a module, with a hint if other libraries have it.
 
     Example:
-        >>> missing("Study", "best_params")
-        AttributeError("Study has no attribute 'best_params'; use study.result().params")
+        >>> missing("topology", "Star")
+        AttributeError("topology has no attribute 'Star'; use topology.Global")
     """
-    cure = _HERE[owner].get(name)
+    cure = _HERE[module].get(name)
     hint = ""
     if cure is not None:
         hint = f"; {cure}"
-    return AttributeError(f"{owner} has no attribute {name!r}{hint}")
+    return AttributeError(f"{module} has no attribute {name!r}{hint}")
+
+
+class Elsewhere:
+    """An attribute that only other libraries' objects have: the error for it says what to use.
+
+    Not `__getattr__`, with which Python reads all attributes of a class more slowly.
+
+    Args:
+        cure: what to use instead.
+
+    Example:
+        >>> class Search:
+        ...     best_value = Elsewhere("use search.result().fun")
+        >>> Search().best_value
+        Traceback (most recent call last):
+        AttributeError: Search has no attribute 'best_value'; use search.result().fun
+        >>> hasattr(Search(), "best_value")
+        False
+    """
+
+    def __init__(self, cure: str) -> None:
+        self.cure = cure
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}; {self.cure}")
 
 
 def suggesting(function: Callable[P, R]) -> Callable[P, R]:

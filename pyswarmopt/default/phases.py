@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
 from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -250,7 +250,13 @@ class PhasedSearch(Optimizer):
 
     # ---- the loop ----
 
-    def ask(self, n: int | None = None) -> Any:
+    @overload
+    def ask(self, n: None = None) -> Floats: ...
+
+    @overload
+    def ask(self, n: int) -> list[Ticket]: ...
+
+    def ask(self, n: int | None = None) -> Floats | list[Ticket]:
         """Positions to evaluate, (m, D) float64; unchanged until `tell`.
 
         Args:

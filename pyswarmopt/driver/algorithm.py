@@ -85,8 +85,8 @@ def _affordable(population: int, max_evals: int | None) -> int:
 
 
 def default_search(options: Options, problem: Problem, maximize: bool) -> PhasedSearch:
-    """The default search that suits the problem."""
-    return phased_search(search_for(options, problem), options, problem, maximize)
+    """The default search that suits the problem, without noise."""
+    return phased_search(search_for(problem), options, problem, maximize)
 
 
 def phased_search(kind: Callable[..., S], options: Options, problem: Problem, maximize: bool) -> S:
@@ -114,8 +114,8 @@ def _checked_by_search(options: Options) -> float | None:
     return options.target
 
 
-def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
-    """The default search for a problem; imported on use, for a faster start of searches without
+def search_for(problem: Problem) -> type[PhasedSearch]:
+    """The default search for a problem without noise; imported on use, for a faster start of searches without
     it.
     """
     smooth = problem.coding.smooth.all()
@@ -128,13 +128,11 @@ def search_for(options: Options, problem: Problem) -> type[PhasedSearch]:
         if smooth:
             return constrained.ConstrainedSearch
         return constrained.ConstrainedMixedSearch
-    if smooth and not options.noisy:
+    if smooth:
         return DefaultSearch
     from pyswarmopt.default import mixed
     from pyswarmopt.default.grid import is_grid
 
-    if options.noisy:
-        return mixed.NoisySearch
     if binary:
         return mixed.BinarySearch
     if problem.coding.kinds.orders_only:

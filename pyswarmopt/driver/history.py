@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -179,7 +179,7 @@ class History(list[Any]):
         state = {"history.granularity": self.granularity, "history.stride": self._stride}
         return state | columns(self, KINDS[self.granularity], "history.")
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, padded
-from pyswarmopt.base.optimizer import Ticket
+from pyswarmopt.base.arrays import Bools, Floats, padded
+from pyswarmopt.base.optimizer import Optimizer, Ticket
 from pyswarmopt.base.record import NONE, StateRecord, columns, rows_of
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
@@ -93,30 +94,43 @@ class Found(NamedTuple):
     note: str = ""
 
 
-class Judge:
+class TakesRows(Optimizer, Protocol):
+    """An optimizer that takes several numbers of each point: cost and constraints, or objectives."""
+
+    def tell(
+        self,
+        positions: Any,
+        values: npt.ArrayLike,
+        dropped: npt.ArrayLike | None = None,
+        rows: Floats | None = None,
+    ) -> None:
+        """As `Optimizer.tell`; `rows`, (N, K), are the numbers of each point."""
+
+
+Search_co = TypeVar("Search_co", bound=Optimizer, covariant=True)
+
+
+class Judge(Generic[Search_co]):
     """Evaluates points by constraints and objective, tells the search, and keeps the best.
 
+    With constraints the search receives an order of the points, and infeasible ones are not called;
+    they still use up budget, since a search without feasible points must also end.
+
     Args:
-        search: an `Optimizer`, which receives values; subclasses need more of it.
+        search: receives values; subclasses need more of it than an `Optimizer` has.
         problem: gives constraints, and maps the search's positions to points.
         evaluator: calls the objective.
         sign: -1 for maximisation.
-        by_amounts: whether the search uses cost and constraints of every point. Else it receives an
-            order of the points, and infeasible ones are not called; they still use up budget, since
-            a search without feasible points must also end.
 
     Attributes:
         best: the best point so far by `Evaluated.rank`.
         calls: calls behind it: an interrupt at any moment sees point and calls in agreement.
     """
 
+    _calls_infeasible = False  # whether points that violate constraints are called, too
+
     def __init__(
-        self,
-        search: Any,
-        problem: Problem,
-        evaluator: Evaluator,
-        sign: float = 1.0,
-        by_amounts: bool = False,
+        self, search: Search_co, problem: Problem, evaluator: Evaluator, sign: float = 1.0
     ) -> None:
         self._search = search
         self._evaluator = evaluator
@@ -125,7 +139,6 @@ class Judge:
         self._constrained = bool(problem.constraints)
         self._coding = problem.coding
         self._decode = problem.decode
-        self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
         self.calls = evaluator.calls
         unknown = np.full(int(self._constrained and not self._returned), math.inf)
@@ -140,7 +153,7 @@ class Judge:
             return Evaluated(x)
         amounts, slack = self._constraints.outside(x)
         violation = total_violation(amounts, slack)
-        uncalled = violation > 0 and not self._by_amounts
+        uncalled = violation > 0 and not self._calls_infeasible
         return Evaluated(x, math.nan, violation, amounts, slack, uncalled)
 
     def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
@@ -176,25 +189,32 @@ class Judge:
         """Tell the search the outcomes of the positions, or of the ticket, that it asked for, and keep
         the best point.
         """
-        values = self._values(judged)
-        rows = self._rows(judged)
-        more: dict[str, Any] = {}  # what only some searches take
-        if rows is not None:
-            more["rows"] = rows
-        if isinstance(asked, Ticket):
-            values = values[0]
-        else:
+        dropped = None
+        if not (isinstance(asked, Ticket) or all(each.counts for each in judged)):
             dropped = np.array([not each.counts for each in judged])
-            if dropped.any():
-                more["dropped"] = dropped
-        self._search.tell(asked, values, **more)
+        self._tell_search(asked, judged, dropped)
         self.keep(judged)
+
+    def _tell_search(
+        self, asked: Floats | Ticket, judged: Sequence[Evaluated], dropped: Bools | None
+    ) -> None:
+        self._search.tell(asked, self._told(asked, judged), dropped)
+
+    def _told(self, asked: Floats | Ticket, judged: Sequence[Evaluated]) -> Floats:
+        """The values of the positions, (N,), or the value of the ticket, ()."""
+        values = self._values(judged)
+        if isinstance(asked, Ticket):
+            return values[0]
+        return values
 
     def take_in(self, judged: Sequence[Evaluated]) -> None:
         """Pass the outcomes of unrequested points to the search."""
-        positions = self._coding.encode(np.array([each.x for each in judged]))
-        self._search.take_in(positions, self._values(judged), self._rows(judged))
+        self._search.take_in(self._positions(judged), self._values(judged))
         self.keep(judged)
+
+    def _positions(self, judged: Sequence[Evaluated]) -> Floats:
+        """The search's positions, (N, M), for points."""
+        return self._coding.encode(np.array([each.x for each in judged]))
 
     def _values(self, judged: Sequence[Evaluated]) -> Floats:
         """A number for each point, (N,), with the sign of the objective."""
@@ -202,16 +222,9 @@ class Judge:
         if not self._constrained:
             return self._sign * costs
         order = ranked(costs, np.array([each.violation for each in judged]))
-        if self._by_amounts or self._returned:  # a missing cost is worst
+        if self._calls_infeasible or self._returned:  # a missing cost is worst
             order = np.where(np.isfinite(costs), order, math.inf)
         return self._sign * order
-
-    def _rows(self, judged: Sequence[Evaluated]) -> Floats | None:
-        """Costs and constraints, (N, 1 + K); None for a search that does not use them."""
-        if not self._by_amounts:
-            return None
-        rows = padded([each.cost, *(each.amounts - AIM * each.slack)] for each in judged)
-        return np.where(np.isfinite(rows), rows, math.inf)
 
     # ---- the result so far ----
 
@@ -274,6 +287,35 @@ class Judge:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         self.best = rows_of(saved, Evaluated, "incumbent.")[0]
         self.calls = self._evaluator.calls
+
+
+class RowJudge(Judge[TakesRows], ABC):
+    """Like `Judge`, for a search that takes several numbers of each point."""
+
+    @abstractmethod
+    def _rows(self, judged: Sequence[Evaluated]) -> Floats:
+        """The numbers of each point, (N, K), infinite where missing."""
+
+    def _tell_search(
+        self, asked: Floats | Ticket, judged: Sequence[Evaluated], dropped: Bools | None
+    ) -> None:
+        self._search.tell(asked, self._told(asked, judged), dropped, self._rows(judged))
+
+    def take_in(self, judged: Sequence[Evaluated]) -> None:
+        rows = self._rows(judged)
+        self._search.take_in(self._positions(judged), self._values(judged), rows)
+        self.keep(judged)
+
+
+class AmountsJudge(RowJudge):
+    """Like `Judge`, for a search that uses cost and constraints of every point."""
+
+    _calls_infeasible = True
+
+    def _rows(self, judged: Sequence[Evaluated]) -> Floats:
+        """Costs and constraints, (N, 1 + K)."""
+        rows = padded([each.cost, *(each.amounts - AIM * each.slack)] for each in judged)
+        return np.where(np.isfinite(rows), rows, math.inf)
 
 
 class Gains(StateRecord):

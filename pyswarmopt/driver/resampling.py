@@ -11,12 +11,14 @@ Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Array, Floats, Ints
+from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.base.record import columns, rows_of
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import Evaluated, Found, Judge
@@ -107,12 +109,40 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     return whole
 
 
-class ByMeans(Judge):
-    """Like `Judge`, for a swarm on a noisy objective: its best values are sample means, kept for
-    one population.
+class Remembering(Optimizer, Protocol):
+    """An optimizer that remembers good points."""
+
+    @property
+    def personal_bests(self) -> Array:
+        """The good points, (N, M)."""
+
+
+class Revalued(Remembering, Protocol):
+    """One that remembers values, which may be corrected."""
+
+    @property
+    def personal_best_values(self) -> Floats:
+        """The values of `personal_bests`, (N,)."""
+
+    def revalue(self, values: Floats, best: float | None = None) -> None:
+        """Replace the values of `personal_bests`, (N,), and the best value (None: the old one)."""
+
+
+class LearnsDraws(Remembering, Protocol):
+    """One that learns every draw."""
+
+    def take_draws(self, positions: Floats, costs: Floats) -> None:
+        """Record draws, (n,), at points, (n, M)."""
+
+
+Remembering_co = TypeVar("Remembering_co", bound=Remembering, covariant=True)
+
+
+class Resampling(Judge[Remembering_co], ABC):
+    """Like `Judge`, for a noisy objective: the best points are drawn again, and judged by means.
 
     Args:
-        swarm: swarm with the bests, see `_revise`.
+        search: as in `Judge`.
         problem: as in `Judge`.
         evaluator: as in `Judge`.
         sign: as in `Judge`.
@@ -121,13 +151,13 @@ class ByMeans(Judge):
 
     def __init__(
         self,
-        swarm: Any,
+        search: Remembering_co,
         problem: Problem,
         evaluator: Evaluator,
         sign: float,
         target: float | None,
     ) -> None:
-        super().__init__(swarm, problem, evaluator, sign)
+        super().__init__(search, problem, evaluator, sign)
         self._cost_to_reach = -math.inf
         if target is not None:
             self._cost_to_reach = self._sign * target
@@ -280,14 +310,9 @@ class ByMeans(Judge):
             more = allocate(means, variances, counts, budget)
         self._take_again(np.repeat(points, more, axis=0))
 
+    @abstractmethod
     def _revise(self) -> None:
-        """Replace the swarm's remembered values of its bests by sample means."""
-        values = self._search.personal_best_values
-        for i, x in enumerate(self._bests()):
-            if sample := self._samples.get(x.tobytes()):
-                values[i] = self._sign * sample.mean
-        best = self.sample(self._best_position())
-        self._search.revalue(values, self._sign * best.mean if best.n else None)
+        """Tell the search what repeated draws say about its bests."""
 
     def state_dict(self) -> dict[str, Any]:
         """The best point, and the samples."""
@@ -299,15 +324,28 @@ class ByMeans(Judge):
         self._samples = {s.x.tobytes(): s for s in rows_of(saved, Sample, "noise.")}
 
 
-class ByProcess(ByMeans):
-    """Like `ByMeans`, for a search whose Gaussian process learns every draw and ranks the points.
+class ByMeans(Resampling[Revalued]):
+    """For a swarm: its best values are sample means, kept for one population."""
+
+    def _revise(self) -> None:
+        """Replace the swarm's remembered values of its bests by sample means."""
+        values = self._search.personal_best_values
+        for i, x in enumerate(self._bests()):
+            if sample := self._samples.get(x.tobytes()):
+                values[i] = self._sign * sample.mean
+        best = self.sample(self._best_position())
+        self._search.revalue(values, self._sign * best.mean if best.n else None)
+
+
+class ByProcess(Resampling[LearnsDraws]):
+    """For a search whose Gaussian process learns every draw and ranks the points.
 
     A point that was among the best before may be so again, so all draws are kept.
     """
 
     def __init__(
         self,
-        search: Any,
+        search: LearnsDraws,
         problem: Problem,
         evaluator: Evaluator,
         sign: float,

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.spelling import missing
+from pyswarmopt.base.spelling import Elsewhere
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.problem.constraints import Breach
@@ -166,9 +166,12 @@ class Result(Mapping[str, Any]):
         return dict(sorted(shares, key=lambda share: -share[1]))
 
     if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise missing("Result", name)
+        save = Elsewhere("use pickle.dump(r, file)")
+        to_dict = Elsewhere("use dict(r)")
+        to_json = Elsewhere(
+            "use json.dumps({'x': r.x.tolist(), 'fun': r.fun}), or r.params with space="
+        )
+        to_pandas = Elsewhere("use r.history.to_pandas()")
 
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]

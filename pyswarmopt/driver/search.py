@@ -20,12 +20,12 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import check_target
 from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.base.words import without_addresses
-from pyswarmopt.driver.algorithm import algorithm, default_search, recipe_swarm
+from pyswarmopt.driver.algorithm import algorithm, default_search, phased_search, recipe_swarm
 from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.interrupts import Interrupts
-from pyswarmopt.driver.judge import ROUNDING, Evaluated, Found, Gains, Judge, check_value
+from pyswarmopt.driver.judge import ROUNDING, AmountsJudge, Evaluated, Gains, Judge, check_value
 from pyswarmopt.driver.loop import ObjectiveLoop
 from pyswarmopt.driver.options import Options, Problem, read_problem
 from pyswarmopt.driver.result import (
@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyswarmopt.algorithms.recipe import Recipe
-    from pyswarmopt.base.checkpoint import Writer
-    from pyswarmopt.driver.journal import Journal
+    from pyswarmopt.driver.checkpointer import Checkpointer
 
 Reasons = dict[str, float]
 R = TypeVar("R", bound=Result)
@@ -57,18 +56,22 @@ ANSWERS = "answers"  # entry of a saved search: of the final evaluations
 IDLE = 1000  # after this many known points in a row nothing new is expected
 
 
-class Resumable(Optimizer, Protocol):
-    """An optimizer that counts its iterations, and whose state can be saved."""
-
-    @property
-    def iteration(self) -> int:
-        """Completed rounds after the first one."""
+class Saved(Protocol):
+    """A part of a search whose state is saved."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed for resuming."""
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
+
+
+class Resumable(Optimizer, Saved, Protocol):
+    """An optimizer that counts its iterations, and whose state can be saved."""
+
+    @property
+    def iteration(self) -> int:
+        """Completed rounds after the first one."""
 
 
 class Search(ABC, Generic[R]):
@@ -88,12 +91,13 @@ class Search(ABC, Generic[R]):
         ValueError: invalid or inconsistent options.
     """
 
+    _result_type: type[R]
     _algorithm = "default"
     _recipe = ""
     _objectives = 0  # of a search for a front
     evaluator: Evaluator
     _swarm: Resumable
-    _judge: Judge
+    _judge: Judge[Optimizer]
     _history: History
 
     def __init__(self, arguments: Options, maximize: bool = False, told: bool = False) -> None:
@@ -103,21 +107,17 @@ class Search(ABC, Generic[R]):
         self._options, self.problem = read_problem(arguments, self._objectives or 1)
         self._sign = -1.0 if maximize else 1.0  # lower costs are better
         self._identity = dict(self.problem.identity)
-        self._checkpoint: Writer | None = None
-        journal: Journal | None = None
+        self._checkpointer: Checkpointer | None = None
         if self._options.checkpoint is not None:
             # imported on use: it takes as long as a short search
-            from pyswarmopt.base.checkpoint import Writer
-            from pyswarmopt.driver.journal import Journal
+            from pyswarmopt.driver.checkpointer import Checkpointer
 
-            self._checkpoint = Writer(self._options.checkpoint)
-            path = self._checkpoint.path
-            journal = Journal(path.with_name(f"{path.name}.journal"))
+            self._checkpointer = Checkpointer(self._options.checkpoint)
         self._gains = Gains()
         self._record: list[ParticleRecord] = []  # of the iteration under way
         self._make(maximize)
-        if journal is not None:
-            self.evaluator.replay_from(journal)
+        if self._checkpointer is not None:
+            self.evaluator.replay_from(self._checkpointer.journal)
         if told:
             self._identity["study"] = True
         if self._options.asynchronous:
@@ -139,10 +139,6 @@ class Search(ABC, Generic[R]):
     @abstractmethod
     def _make(self, maximize: bool) -> None:
         """Make `_swarm`, `evaluator`, `_history` and `_judge`, and complete `_identity`."""
-
-    @abstractmethod
-    def _result(self, stop: Reasons, final: bool = False) -> R:
-        """The result so far, or, at the end, with the final evaluations."""
 
     @abstractmethod
     def _check_objective(self, path: Path) -> None:
@@ -170,8 +166,8 @@ class Search(ABC, Generic[R]):
         """Search until there is a reason to stop, Ctrl-C included; the result."""
         interrupts = Interrupts()
         try:
-            if self._checkpoint is not None:
-                self._resume(self._checkpoint)
+            if self._checkpointer is not None:
+                self._resume(self._checkpointer)
             return self._run()
         except KeyboardInterrupt:
             self._show_progress(end="\n")
@@ -181,8 +177,8 @@ class Search(ABC, Generic[R]):
             return self._result({INTERRUPTED: 1.0})
         finally:
             interrupts.close()
-            if self.evaluator.journal is not None:
-                self.evaluator.journal.flush()
+            if self._checkpointer is not None:
+                self._checkpointer.journal.flush()
 
     def _run(self) -> R:
         callback = self._options.callback
@@ -206,11 +202,13 @@ class Search(ABC, Generic[R]):
         """The result after the final evaluations, whose answers are saved with the state before
         them: the search can be continued from there, or ended once more without a call.
         """
-        if self._checkpoint is None:
+        if self._checkpointer is None:
             return self._result(stop, final=True)
         state = self._state()
+        calls = self.evaluator.calls
         result = self._result(stop, final=True)
-        self._save(self._checkpoint, state)
+        state[ANSWERS] = self._checkpointer.journal.kept(after=calls)
+        self._checkpointer.save(lambda: state)
         return result
 
     def _iterate(self) -> None:
@@ -228,8 +226,8 @@ class Search(ABC, Generic[R]):
     def _completed(self, iteration: int) -> None:
         """Record, save and show an iteration that has ended."""
         self._write_record(iteration)
-        if self._checkpoint is not None and self._checkpoint.due and not self._replays():
-            self._save(self._checkpoint)
+        if self._checkpointer is not None and self._checkpointer.due:
+            self._checkpointer.save(self._state)
         self._show_progress()
 
     def _after_pending(self, stop: Reasons) -> Reasons:
@@ -273,11 +271,6 @@ class Search(ABC, Generic[R]):
         self._history.add(iteration, self.evaluator.calls, self._judge.value, self._record)
         self._record = []
 
-    def _replays(self) -> bool:
-        """Whether it still hears the answers of an interrupted search."""
-        journal = self.evaluator.journal
-        return journal is not None and bool(journal.replayed)
-
     def _show_progress(self, end: str = "") -> None:
         """Show the evaluations and the best value on standard error, on one line."""
         if self._options.progress:
@@ -291,35 +284,39 @@ class Search(ABC, Generic[R]):
         """The result so far."""
         return self._result(self.reasons())
 
-    def _fields(self, found: Found, stop: Reasons) -> dict[str, Any]:
-        """The fields of the result."""
+    def _result(self, stop: Reasons, final: bool = False) -> R:
+        """The result so far, or, at the end, with the final evaluations."""
+        if final:
+            found = self._judge.final(self._history.first_value())
+        else:
+            found = self._judge.found()
         feasible = found.breach.feasible
         finite = np.size(found.fun) > 0 and bool(np.isfinite(found.fun).all())
         calls = self.evaluator.calls
         failures = self.evaluator.failures
         remarks = failed_calls(failures, calls) + self._swarm.remark + found.note
-        return {
-            "x": found.x,
-            "fun": found.fun,
-            "nfev": calls,
-            "nit": self._swarm.iteration,
-            "success": finite and feasible and self._succeeded(stop, found.fun),
-            "message": message(stop, finite, found.breach) + remarks,
-            "stop": stop,
-            "history": self._history,
-            "fun_stderr": found.stderr,
-            "n_best": found.n,
-            "maxcv": found.breach.most,
-            "params": self.problem.params(found.x),
-            "feasible": feasible,
-            "status": status(stop, finite, feasible),
-            "failures": dict(failures),
-            "algorithm": self._algorithm,
-            "space": self.problem.space,
-            "maximize": self._sign < 0,
-            "recipe": self._recipe,
-            "seed": self._identity["seed"],
-        }
+        return self._result_type(
+            x=found.x,
+            fun=found.fun,
+            nfev=calls,
+            nit=self._swarm.iteration,
+            success=finite and feasible and self._succeeded(stop, found.fun),
+            message=message(stop, finite, found.breach) + remarks,
+            stop=stop,
+            history=self._history,
+            fun_stderr=found.stderr,
+            n_best=found.n,
+            maxcv=found.breach.most,
+            params=self.problem.params(found.x),
+            feasible=feasible,
+            status=status(stop, finite, feasible),
+            failures=dict(failures),
+            algorithm=self._algorithm,
+            space=self.problem.space,
+            maximize=self._sign < 0,
+            recipe=self._recipe,
+            seed=self._identity["seed"],
+        )
 
     def _succeeded(self, stop: Reasons, fun: Any) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,
@@ -333,7 +330,7 @@ class Search(ABC, Generic[R]):
 
     # ---- saving ----
 
-    def _parts(self) -> tuple[Any, ...]:
+    def _parts(self) -> tuple[Saved, ...]:
         """The parts that hold the state, besides the evaluator, which is restored first."""
         return self._swarm, self.evaluator.memory, self._judge, self._history
 
@@ -345,25 +342,13 @@ class Search(ABC, Generic[R]):
             state |= part.state_dict()
         return state
 
-    def _resume(self, checkpoint: Writer) -> None:
+    def _resume(self, checkpointer: Checkpointer) -> None:
         """Continue from the checkpoint if there is one, else write the first."""
-        if os.path.lexists(checkpoint.path):
-            self.load(checkpoint.path)
-            self._check_objective(checkpoint.path)
+        if checkpointer.exists:
+            self.load(checkpointer.path)
+            self._check_objective(checkpointer.path)
         else:
-            self._save(checkpoint)
-
-    def _save(self, checkpoint: Writer, state: dict[str, Any] | None = None) -> None:
-        """Write the present state; or an earlier one, and the answers since then."""
-        journal = self.evaluator.journal
-        if journal is None:
-            return
-        if state is None:
-            checkpoint.write(self._state)
-        else:
-            answers = journal.kept(after=state["evaluator.calls"])
-            checkpoint.write(lambda: state | {ANSWERS: answers})
-        journal.clear()
+            checkpointer.save(self._state)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything needed for resuming."""
@@ -391,12 +376,14 @@ class Search(ABC, Generic[R]):
             if self._options.noisy:  # the final draws were made, and count
                 self.evaluator.calls += len(answers)
             answers = []
-        if self.evaluator.journal is not None:
-            self.evaluator.journal.load(self.evaluator.calls, answers)
+        if self._checkpointer is not None:
+            self._checkpointer.journal.load(self.evaluator.calls, answers)
 
 
 class ValueSearch(Search[Result]):
     """A search for the best value of one function."""
+
+    _result_type = Result
 
     def _make(self, maximize: bool) -> None:
         recipe = algorithm(self._options, self.problem)
@@ -406,46 +393,54 @@ class ValueSearch(Search[Result]):
         confirms = once_more and (options.max_evals or math.inf) >= CONFIRMED_FROM
         self.evaluator = self._make_evaluator(confirms)
         self._history = self._make_history()
-        population = options.population
-        if recipe is None:
-            self._swarm = default_search(options, self.problem, maximize)
-        else:
-            together = self._told or not options.asynchronous  # a study hands out rounds
-            swarm = recipe_swarm(options, self.problem, recipe, maximize, together)
-            population = len(swarm.positions)
-            self._swarm = swarm
-            self._algorithm = recipe.name
-            self._recipe = str(recipe)
-            if recipe.options is None:  # two user recipes may have the same name
-                self._identity["parts"] = without_addresses(self._recipe)
-        self._judge = self._make_judge(of_recipe=recipe is not None)
         self._identity |= {
             "maximize": maximize,
             "noisy": options.noisy,
             "recipe": self._algorithm,
-            "population": population,
+            "population": options.population,
         }
-
-    def _make_judge(self, of_recipe: bool) -> Judge:
-        """The judge: a recipe's swarm receives an order of the points, or their means under noise;
-        the default search uses the amounts of constraints, and single draws.
-        """
-        swarm, problem, evaluator, sign = self._swarm, self.problem, self.evaluator, self._sign
-        if not self._options.noisy:
-            by_amounts = bool(problem.constraints) and not of_recipe
-            return Judge(swarm, problem, evaluator, sign, by_amounts=by_amounts)
-        # imported on use, for a faster start of searches
-        from pyswarmopt.driver.resampling import ByMeans, ByProcess
-
-        kind: type[ByMeans] | type[ByProcess] = ByMeans if of_recipe else ByProcess
-        return kind(swarm, problem, evaluator, sign, target=self._options.target)
-
-    def _result(self, stop: Reasons, final: bool = False) -> Result:
-        if final:
-            found = self._judge.final(self._history.first_value())
+        if recipe is not None:
+            self._make_swarm(recipe, maximize)
+        elif options.noisy:
+            self._make_noisy_search(maximize)
         else:
-            found = self._judge.found()
-        return Result(**self._fields(found, stop))
+            self._make_default_search(maximize)
+
+    def _make_swarm(self, recipe: Recipe, maximize: bool) -> None:
+        """The recipe's swarm, which receives an order of the points, or their means under noise."""
+        options = self._options
+        together = self._told or not options.asynchronous  # a study hands out rounds
+        swarm = recipe_swarm(options, self.problem, recipe, maximize, together)
+        self._swarm = swarm
+        self._algorithm = recipe.name
+        self._recipe = str(recipe)
+        self._identity |= {"recipe": recipe.name, "population": len(swarm.positions)}
+        if recipe.options is None:  # two user recipes may have the same name
+            self._identity["parts"] = without_addresses(self._recipe)
+        if not options.noisy:
+            self._judge = Judge(swarm, self.problem, self.evaluator, self._sign)
+            return
+        # imported on use, for a faster start of searches
+        from pyswarmopt.driver.resampling import ByMeans
+
+        self._judge = ByMeans(swarm, self.problem, self.evaluator, self._sign, options.target)
+
+    def _make_default_search(self, maximize: bool) -> None:
+        """The default search, which uses the amounts of constraints."""
+        search = default_search(self._options, self.problem, maximize)
+        kind = AmountsJudge if self.problem.constraints else Judge
+        self._swarm = search
+        self._judge = kind(search, self.problem, self.evaluator, self._sign)
+
+    def _make_noisy_search(self, maximize: bool) -> None:
+        """The default search under noise, which learns single draws."""
+        from pyswarmopt.default.mixed import NoisySearch
+        from pyswarmopt.driver.resampling import ByProcess
+
+        options = self._options
+        search = phased_search(NoisySearch, options, self.problem, maximize)
+        self._swarm = search
+        self._judge = ByProcess(search, self.problem, self.evaluator, self._sign, options.target)
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more; not under noise, where another value means nothing."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +134,13 @@ class NevergradOptimizer(Optimizer):
         """The tickets without a value, oldest first."""
         return list(self._under_way.pending.values())
 
-    def ask(self, n: int | None = None) -> Any:
+    @overload
+    def ask(self, n: None = None) -> Array: ...
+
+    @overload
+    def ask(self, n: int) -> list[Ticket]: ...
+
+    def ask(self, n: int | None = None) -> Array | list[Ticket]:
         """Positions to evaluate, (N, D) float64; unchanged until `tell`. The last round may be
         smaller.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -83,7 +82,8 @@ class SwarmProposer:
 
     def _begin(self) -> None:
         """Begin an iteration, and draw which candidates are dropped; without others it is over."""
-        self._asked: Tensor = self._ask()
+        with self._naming_the_line():
+            self._asked: Tensor = self.optimizer.ask()
         dropped = np.zeros(len(self._asked), dtype=np.bool_)
         if self.rounds > 0:
             whole = self._random.random() < self.drop_k
@@ -94,14 +94,15 @@ class SwarmProposer:
         if dropped.all():
             self._end(self._under_way.told)
 
-    def _ask(self, n: int | None = None) -> Any:
-        """The positions that the optimizer asks for, or at most so many tickets.
+    @contextmanager
+    def _naming_the_line(self) -> Iterator[None]:
+        """Name the line at which a recipe of the user's own fails.
 
         Raises:
-            InvalidOption: a recipe of the user's own failed; it names the line.
+            InvalidOption: it failed.
         """
         try:
-            return self.optimizer.ask(n)
+            yield
         except Exception as error:
             if not is_function(self.name):
                 raise
@@ -154,8 +155,8 @@ class AsynchronousSwarm(SwarmProposer):
 
     def ask(self, n: int) -> list[Ticket]:
         """At most so many candidates, of the particles that have waited longest."""
-        tickets: list[Ticket] = self._ask(n)
-        return tickets
+        with self._naming_the_line():
+            return self.optimizer.ask(n)
 
     def tell(self, ticket: Ticket, row: Row) -> None:
         """Tell the value of a candidate, and save the swarm after as many as it has particles."""

@@ -18,14 +18,15 @@ from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import suggesting
 from pyswarmopt.driver.algorithm import phased_search
 from pyswarmopt.driver.call import Objective, OnError, Value
+from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.history import History, imported_pandas
-from pyswarmopt.driver.judge import Evaluated, Found, Judge, check_value
+from pyswarmopt.driver.judge import Evaluated, Found, RowJudge, TakesRows, check_value
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt.driver.multi.smpso import FrontSwarm
-from pyswarmopt.driver.options import Callback, Options, Start
+from pyswarmopt.driver.options import Callback, Options, Problem, Start
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import Result, lines
-from pyswarmopt.driver.search import Reasons, Search
+from pyswarmopt.driver.search import Search
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -164,18 +165,22 @@ def minimize_multi(
     return FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
 
 
-class FrontJudge(Judge):
+class FrontJudge(RowJudge):
     """Like `Judge`, for a search whose best point is the one that violates the constraints least.
 
     Args:
         history: all points with their M objectives, of which the front is made.
-        given: arguments of `Judge`.
+        search: as in `Judge`.
+        problem: as in `Judge`.
+        evaluator: as in `Judge`.
     """
 
-    def __init__(self, history: History, *given: Any) -> None:
+    def __init__(
+        self, history: History, search: TakesRows, problem: Problem, evaluator: Evaluator
+    ) -> None:
         self._objectives = history.objectives
         self._history = history
-        super().__init__(*given)
+        super().__init__(search, problem, evaluator)
 
     def draft(self, x: Floats) -> Evaluated:
         return super().draft(x)._replace(cost=np.full(self._objectives, math.nan))
@@ -233,6 +238,7 @@ class FrontJudge(Judge):
 class FrontSearch(Search[MultiResult]):
     """One search for a front; all options are checked before the first evaluation."""
 
+    _result_type = MultiResult
     _algorithm = MODELLED_SMPSO
     _swarm: FrontSwarm
     _judge: FrontJudge
@@ -265,9 +271,6 @@ class FrontSearch(Search[MultiResult]):
         }
         if not self._swarm.model.due():
             self._algorithm = SMPSO
-
-    def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        return MultiResult(**self._fields(self._judge.found(), stop))
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""
