@@ -136,7 +136,7 @@ class Patch:
     `graph` are for an engine with several loaded models. `mixture` holds the weights of their
     next-token distributions, which sum to 1; `graph` says who reads whose message, in calling
     order, and its last node answers. With a `format`, all weights of the merged model are as the
-    format holds them.
+    format holds them; those in `rounded` have these values of the format, float32, in place of the nearest.
 
     Example:
         >>> patch = sl.adapter_patch("my/base", "adapters/math")  # doctest: +SKIP
@@ -150,6 +150,7 @@ class Patch:
     graph: tuple[Any, ...] = ()
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
     format: Format | None = None
+    rounded: Mapping[str, Tensor] = field(default_factory=dict)
 
     def scaled(self, strength: float) -> Patch:
         """The patch with its low-rank changes times a number, computed on access.

@@ -98,6 +98,7 @@ class PatchedWeights:
         form = patch.format
         types = {} if form is None else form.layout(self._model)
         of_patch = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
+        of_patch |= patch.rounded.keys()
         changed = of_patch | types.keys()
         at_rest = self._in_format(form)
         self._forget_format()  # until the end: an interrupted load leaves a part of the weights
@@ -111,9 +112,24 @@ class PatchedWeights:
             self._put(name, self._base(name), form, types)
         for name, value in self._values(patch):
             self._put(name, value, form, types)
+        for name, value in patch.rounded.items():
+            self._parameters[name].copy_(value)
         if form is not None:
             self._format = form.name
             self._at_rest = types.keys() - of_patch
+
+    def base_and_sum(self, name: str, patch: Patch) -> tuple[Tensor, Tensor]:
+        """A weight of the base, and the same with its low-rank change, float32; `patch` is loaded without a
+        format.
+        """
+        if name not in self._backups:
+            self._back_up(name)
+        base = self._base(name).to(torch.float32)
+        if name not in patch.low_rank:
+            return base, base
+        change = patch.low_rank[name]
+        factors = LowRank(b=change.b.to(base.device), a=change.a.to(base.device))
+        return base, base + factors.dense()
 
     def _in_format(self, form: Format | None) -> Set[str]:
         """The names of the weights that are the base's, rounded to this format."""
@@ -128,7 +144,8 @@ class PatchedWeights:
     def _values(self, patch: Patch) -> Iterator[tuple[str, Tensor]]:
         """The weights that a patch changes, one float32 sum at a time."""
         yield from patch.dense.items()
-        for name, low_rank in patch.low_rank.items():
+        for name in patch.low_rank.keys() - patch.rounded.keys():
+            low_rank = patch.low_rank[name]
             device = self._parameters[name].device
             factors = LowRank(b=low_rank.b.to(device), a=low_rank.a.to(device))
             yield name, factors.dense().add_(self._base(name))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Pairs, Patch
+from pyswarmopt_llm.common.interfaces import Format, Pairs, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, turn_ends, window_of
 from pyswarmopt_llm.engine.choose import passes_of
@@ -26,6 +26,7 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.engine.feedback import Rounding
     from pyswarmopt_llm.engine.generation import Continuation, Draw
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,12 @@ class TransformersEngine(PromptTokenizer):
         if patch.low_rank or patch.full_rank or patch.dense or patch.format:
             self.passes.name += " with changed weights"
         self._mixing.load(patch)
+
+    def rounding(self, form: Format) -> Rounding:
+        """Rounds the weights of the loaded model together. Candidates have to be merged into it."""
+        from pyswarmopt_llm.engine.feedback import Rounding
+
+        return Rounding(self.model, cast(PatchedWeights, self._mixing), self.patch, form)
 
     def halve_batches(self) -> bool:
         """Make later batches smaller; return whether that was possible."""

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyswarmopt_llm.formats.gguf_types import HALF, writable
+from pyswarmopt_llm.formats.gguf_types import BLOCK, HALF, writable
 from pyswarmopt_llm.formats.model_weights import Matrix, matrices
 
-BLOCK = 32  # values of a row that share a step
 SUPER = 256  # values of a row in a block of K-quants
 # What K-quants become where rows are no multiple of 256.
 _NARROW = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}

@@ -21,6 +21,8 @@ from pyswarmopt_llm.common.extras import missing_extra, need_extra
 LLAMA_CPP = "llama_cpp"
 K_QUANTS = ("Q4_K", "Q5_K", "Q6_K")
 HALF = "F16"
+BLOCK = 32  # values of a row that share a step
+_BITS = {"Q4_0": 4, "Q4_1": 4, "Q5_0": 5, "Q5_1": 5}
 
 
 def writable(kind: str) -> bool:
@@ -47,6 +49,67 @@ def rounded(value: Tensor, kind: str) -> Tensor:
     wide = np.ascontiguousarray(value.to("cpu", torch.float32).numpy())
     pack = _packed_by_llama_cpp if kind in K_QUANTS else gguf.quantize
     return torch.from_numpy(gguf.dequantize(pack(wide, of_file), of_file)).to(value.device)
+
+
+def packed(value: Tensor, kind: str) -> Tensor:
+    """The bytes of a file for a matrix, (rows, bytes of a row) uint8.
+
+    Args:
+        value: (rows, width), any float dtype.
+        kind: a type with blocks of 32.
+    """
+    import gguf
+
+    wide = np.ascontiguousarray(value.to("cpu", torch.float32).numpy())
+    return torch.from_numpy(gguf.quantize(wide, gguf.GGMLQuantizationType[kind]))
+
+
+def unpacked(codes: Tensor, kind: str) -> Tensor:
+    """The values of a matrix in a file, (rows, width) float32.
+
+    Args:
+        codes: its bytes, (rows, bytes of a row) uint8.
+        kind: a type of GGUF files.
+    """
+    import gguf
+
+    return torch.from_numpy(gguf.dequantize(codes.numpy(), gguf.GGMLQuantizationType[kind]))
+
+
+def width_of(size: int, kind: str) -> int:
+    """The width of a matrix with this many bytes in a row.
+
+    Example:
+        >>> width_of(20, "Q4_1")
+        32
+    """
+    import gguf
+
+    values, stored = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+    return int(size // stored * values)
+
+
+def shares_steps(kind: str) -> bool:
+    """Whether a type has four or five bits, and a step for each block.
+
+    Example:
+        >>> shares_steps("Q4_1"), shares_steps("Q8_0"), shares_steps("nf4")
+        (True, False, False)
+    """
+    return kind in _BITS
+
+
+def steps(value: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor, int]:
+    """The values that a type holds for these, (rows, width), with each block's least value and step,
+    (rows, width / 32), and the bits of a code; see `shares_steps`.
+    """
+    bits = _BITS[kind]
+    codes = packed(value, kind)
+    heads = codes.view(len(codes), value.shape[1] // BLOCK, -1)[..., :4].contiguous()
+    numbers = heads.view(torch.float16).to(torch.float32)  # step and, in some types, least value
+    step = numbers[..., 0]
+    low = numbers[..., 1] if kind.endswith("_1") else -(2 ** (bits - 1)) * step
+    return unpacked(codes, kind), low, step, bits
 
 
 def _packed_by_llama_cpp(wide: Any, of_file: Any) -> Any:

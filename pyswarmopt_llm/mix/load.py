@@ -52,9 +52,9 @@ def open_model(
     kind = saved_kind(base)
     if kind is None or kind.open is None:
         form = format_of(quantize)
-        patch = Patch()
+        patch = Patch(format=form)
         if adapter is not None:
-            patch = adapter_patch(base, adapter)
+            patch = adapter_patch(base, adapter, form)
         engine = load_engine(
             resolve_base(base),
             dtype,
@@ -64,7 +64,7 @@ def open_model(
             changed=patch.low_rank.keys(),
             rounded=form is not None,
         )
-        engine.load(replace(patch, format=form))
+        engine.load(patch)
         return engine
     if adapter or system or quantize:
         why = "remove `adapter`, `system` and `quantize`"
@@ -85,12 +85,14 @@ def format_of(quantize: str | None) -> Format | None:
     return find_format(quantize)
 
 
-def adapter_patch(base: str, adapter: str) -> Patch:
+def adapter_patch(base: str, adapter: str, form: Format | None = None) -> Patch:
     """An adapter's change to its base.
 
     Args:
         base: the base.
         adapter: adapter for the base.
+        form: format of the merged weights; None: they are not rounded. Where the adapter has its own
+            rounded weights in this format, they are taken.
 
     Returns:
         The patch, whose tensors are read on access.
@@ -108,4 +110,9 @@ def adapter_patch(base: str, adapter: str) -> Patch:
     (info,) = report.experts
     for text in prompt_problems(info, resolved):
         log.warning("%s: %s", info.name, text)
-    return Patch(low_rank=load_factors(info))
+    patch = Patch(low_rank=load_factors(info), format=form)
+    if form is None:
+        return patch
+    from pyswarmopt_llm.formats.packed import read_packed
+
+    return replace(patch, rounded=read_packed(info.path, form.name))

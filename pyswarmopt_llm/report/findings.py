@@ -237,10 +237,9 @@ def notes(result: RunResult, kind: str) -> Iterator[str]:
 def _note_on_rounding(result: RunResult) -> str:
     """What the scores of a search for a file of few bits are of."""
     scores = f"All scores are of the merged model as {result.quantize} holds it"
-    strength = result.best.strength or 1.0
-    if strength == 1.0:
-        return f"{scores}."
-    return f"{scores}; for that, the result is {strength:g} times as strong as the model found."
+    if any(model.trained for model in result.models.values()):
+        return f"{scores}, but for those of trained models on dev, which are from before rounding."
+    return f"{scores}."
 
 
 def _notes_on_training(result: RunResult) -> Iterator[str]:

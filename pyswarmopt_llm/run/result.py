@@ -75,19 +75,16 @@ class Model:
         dev: scores on dev, cross-fitted if the model was trained on dev.
         test: scores on test; None if not scored.
         trained: whether a LoRA was trained on dev, on top of this mixture.
-        strength: factor of mixture and LoRA that rounding asked for, in `weights` and the files already.
     """
 
     weights: dict[str, float]
     dev: Scores
     test: Scores | None = None
     trained: bool = False
-    strength: float | None = None
 
     def same(self, other: Model) -> bool:
         """Whether both are the same model."""
-        ours = (self.weights, self.trained, self.strength or 1.0)
-        return ours == (other.weights, other.trained, other.strength or 1.0)
+        return (self.weights, self.trained) == (other.weights, other.trained)
 
 
 @dataclass(frozen=True)

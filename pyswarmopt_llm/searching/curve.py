@@ -42,7 +42,7 @@ def _curve_point(job: Job, run: RunDirectory, found: Explored, fitting: Fitting)
     if row is None:
         folder = fitting.folder and fitting.folder / f"of-{count}"
         fewer = replace(fitting, folder=folder, spend=lambda passes: None)
-        job.load(fewer.whole())
+        job.engine.load(fewer.whole())
         evaluator = job.evaluator("test", found.answer_formats)
         row = replace(evaluator.row(), phase="curve", key=key)
         run.store.add("curve", key, asdict(row))

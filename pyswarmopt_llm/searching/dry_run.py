@@ -17,7 +17,6 @@ from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES
@@ -177,6 +176,8 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     phases = {part: count * per_pass for part, count in job.passes.items() if count}
     most = 60 * (config.budget_minutes or math.inf)
     if config.quantize:
+        from pyswarmopt_llm.searching.rounded import seconds_per_rounding
+
         phases["rounding"] = seconds_per_rounding(job) * job.roundings
     alone = phases["search"]
     phases["search"] = min(alone * job.share(job.side_by_side), most)
@@ -202,17 +203,6 @@ def times_of_search(job: Job, alone: float) -> str:
         seconds = duration(alone * job.share(workers))
         times.append(f"{seconds} with {counted(workers, 'worker')}")
     return f"the search alone, if no other work shares the machine: {', '.join(times)}"
-
-
-def seconds_per_rounding(job: Job) -> float:
-    """Seconds to merge and round a candidate; what all candidates leave alone has been rounded before."""
-    seconds = 0.0
-    for vertex in job.pool.space.vertices()[:2]:
-        start = time.perf_counter()
-        job.load(job.pool.space.realise(vertex))
-        seconds = time.perf_counter() - start
-    job.engine.load(Patch())
-    return seconds
 
 
 def seconds_per_pass(job: Job) -> float:

@@ -48,7 +48,6 @@ class Explored:
         front: positions of the candidates that no other dominates, if a front was searched for.
         rule: why the chosen one was chosen.
         limits: score -> its least value in that choice, higher is better.
-        searched: candidates of an earlier scorer, before rounding.
         dropped: number of each expert that screening dropped -> why.
     """
 
@@ -63,7 +62,6 @@ class Explored:
     front: Sequence[Tensor] = ()
     rule: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
-    searched: int = 0
     dropped: Mapping[int, Dropped] = field(default_factory=dict)
 
     @property

@@ -47,7 +47,7 @@ def finish(
         start: when the search began in this process, by `time.perf_counter`.
     """
     seconds = run.replayed_seconds / job.side_by_side + time.perf_counter() - start
-    files = _write_best(job, run, trained.best)
+    files = _write_best(job, run, trained.best, found.answer_formats)
     models = _models(job, run, found, trained, files)
     replies, alarms = _shown_replies(job, files, found, models)
     objectives = job.objectives
@@ -58,7 +58,7 @@ def finish(
         models=models,
         objectives=_objectives(objectives, found.answer_formats),
         best_single=names[found.single],
-        evaluations=found.searched + len(found.scorer.rows),
+        evaluations=len(found.scorer.rows),
         item_evaluations=items,
         passes=items + trained.passes,
         seconds=round(seconds, 3),
@@ -126,7 +126,9 @@ def _errors_by_label(job: Job, run: RunDirectory) -> dict[str, LabelErrors]:
     return by_label
 
 
-def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
+def _write_best(
+    job: Job, run: RunDirectory, chosen: Contestant, answer_formats: Mapping[str, AnswerFormat]
+) -> Patch:
     """The patch read back from the files in ``best/``."""
     space = job.pool.space
     folder = run.path / "best"
@@ -135,16 +137,19 @@ def _write_best(job: Job, run: RunDirectory, chosen: Contestant) -> Patch:
         save_patch(chosen.patch, job.pool.experts, folder)
     else:
         space.save(chosen.position, folder)
-    return space.read(folder)
+    files = space.read(folder)
+    if job.format is None:
+        return files
+    from pyswarmopt_llm.searching.rounded import save_in_format
+
+    return save_in_format(job, files, answer_formats, folder)
 
 
 def _models(
     job: Job, run: RunDirectory, found: Explored, trained: Trained, files: Patch
 ) -> dict[str, Model]:
     """The scored models, by name; a contestant with several names is scored once, by its first."""
-    evaluators = {
-        split: job.evaluator(split, found.answer_formats, rounded=True) for split in SPLITS
-    }
+    evaluators = {split: job.evaluator(split, found.answer_formats) for split in SPLITS}
     models: dict[str, Model] = {}
     by_contestant: dict[Contestant, Model] = {}
     for name, contestant in _contestants(job, found, trained, files).items():
@@ -186,7 +191,12 @@ def _contestants(
             if name in made:
                 contestants[name] = made[name]
     written = replace(best, patch=files, dev=best.dev if best.trained else None)
-    return {name: written if one is best else one for name, one in contestants.items()}
+    told = {name: written if one is best else one for name, one in contestants.items()}
+    if job.format is None:
+        return told
+    # what was known of them is from before rounding
+    again = {one: one if one.trained else replace(one, dev=None) for one in told.values()}
+    return {name: again[one] for name, one in told.items()}
 
 
 def _base(job: Job, vertices: Tensor) -> Contestant:
@@ -225,11 +235,12 @@ def measured(
             continue
         phase = f"model {split}"
         row = run.store.find_row(phase, name)
-        if row is None and split == "dev" and contestant.patch is None:
+        as_searched = contestant.patch is None and job.format is None
+        if row is None and split == "dev" and as_searched:
             row = found.scorer.known(contestant.position)
         if row is None:
             if not is_loaded:
-                job.load(contestant.realise(job.pool.space))
+                job.load(contestant.realise(job.pool.space), found.answer_formats)
                 is_loaded = True
             job.tell(Event("scoring", {"model": name, "split": split}))
             row = replace(evaluator.row(), phase=phase, key=name)
@@ -241,7 +252,6 @@ def measured(
         dev=scores["dev"],
         test=scores.get("test"),
         trained=contestant.trained,
-        strength=contestant.strength,
     )
 
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
-from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_count, fold_passes, training_passes
+from pyswarmopt_llm.scores.choices import MOST_STARTS, fold_passes, training_passes
 from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Task
@@ -28,7 +28,6 @@ from pyswarmopt_llm.searching.optimizers import recipe_options
 
 MOST_ON_FRONT = 14  # points of a front, and strengths of the best expert, scored on test
 MOST_STRENGTHS = 3  # of the best expert, scored on dev after the search for a front
-STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)  # with `quantize`: factors of a model's change that are tried
 
 
 @dataclass(frozen=True)
@@ -185,23 +184,10 @@ class Plan:
             most = min(most, max(config.budget_items // self.items, 1))
         return most
 
-    @cached_property
-    def rounded_models(self) -> int:
-        """The most models that are scored on dev as a format holds them, before the result is."""
-        trained = len(STRENGTHS) + 2 if self.trains else 0
-        return len(STRENGTHS) + len(self.config.experts) + trained
-
-    @cached_property
+    @property
     def roundings(self) -> int:
-        """The most models that are rounded: on dev, one a fold where they are trained, and in the end."""
-        trained = len(STRENGTHS) + 2 if self.trains else 0
-        return (
-            self.rounded_models
-            + trained * (fold_count(self.items) - 1)
-            + self.rivals
-            + 2
-            + self.trains
-        )
+        """The most models that are rounded with `quantize`: the result, and what it is compared with."""
+        return self.rivals + 3 + self.trains
 
     @cached_property
     def training(self) -> str:
@@ -253,7 +239,7 @@ class Plan:
         for name, task in self.tasks.items():
             if len(self.objectives.answer_formats(name, self.config.scoring)) > 1:
                 searched += min(len(task.dev), TRIAL) * min(len(self.config.experts), TRIED)
-        rounded = {"rounded": self.items * self.rounded_models} if self.config.quantize else {}
+        rounded = {"rounded": self.items * self.roundings} if self.config.quantize else {}
         curve = {"curve": self._curve_passes} if self.config.curve else {}
         return {
             "search": searched,

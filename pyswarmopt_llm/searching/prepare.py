@@ -73,23 +73,25 @@ class Job(Plan):
         return self.objectives.utilities(split, answer_formats, self.engine.chat)
 
     def evaluator(
-        self, split: str, answer_formats: Mapping[str, AnswerFormat], rounded: bool = False
+        self, split: str, answer_formats: Mapping[str, AnswerFormat]
     ) -> CandidateEvaluator:
-        """The evaluator of models on a split; of rounded ones if wanted, and if the search has a format."""
+        """The evaluator of models on a split, before rounding."""
         utilities = self.utilities(split, answer_formats)
-        form = self.format if rounded else None
-        return CandidateEvaluator(
-            self.pool.space, self.engine, utilities, self.objectives.combine, form
-        )
+        return CandidateEvaluator(self.pool.space, self.engine, utilities, self.objectives.combine)
 
     @cached_property
     def format(self) -> Format | None:
         """The format of the file that the result is for, if any."""
         return format_of(self.config.quantize)
 
-    def load(self, patch: Patch) -> None:
+    def load(self, patch: Patch, answer_formats: Mapping[str, AnswerFormat]) -> None:
         """Load a model as it would be shipped."""
-        self.engine.load(replace(patch, format=self.format))
+        if self.format is None:
+            self.engine.load(patch)
+            return
+        from pyswarmopt_llm.searching.rounded import in_format
+
+        self.engine.load(in_format(self, patch, answer_formats))
 
     def choices(self, answer_formats: Mapping[str, AnswerFormat]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
@@ -140,14 +142,12 @@ class Contestant:
         trained: True if trained on dev. Without a patch only its cross-validation fits exist,
             because another model is the result.
         dev: scores on dev, if known.
-        strength: factor of the mixture, and of the LoRA trained on it; None: it was not chosen.
     """
 
     position: Tensor
     patch: Patch | None = None
     trained: bool = False
     dev: Row | None = None
-    strength: float | None = None
 
     def realise(self, space: MixtureSpace) -> Patch:
         """The patch for an engine."""

@@ -1,138 +1,79 @@
-"""The last stage of a search for a file of few bits (`quantize`): its result is scored as the format holds
-it, at several strengths, and the best strength is kept.
+"""The models of a search for a file of few bits (`quantize`), as the format holds them.
 
-Candidates are compared before rounding. On a base that lies on the format's grid every expert alone
-rounds to about the base, so rounded candidates would all score alike, and a search could learn nothing
-from them. Times two or three, the same mixture crosses the steps of the format and most of it is kept.
-No gradient shows this, since rounding is flat almost everywhere.
+Candidates are compared and trained before rounding. On a base that lies on the format's grid, every
+expert alone rounds to about the base, weight by weight, so rounded candidates would all score alike. The
+result and all models that it is compared with are then rounded so that their layers compute the same on the
+dev prompts (`formats.feedback`), and are scored on test as rounded models.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from torch import Tensor
+import torch
 
-from pyswarmopt_llm.common.events import note
-from pyswarmopt_llm.run.directory import RunDirectory
-from pyswarmopt_llm.run.record import Row
-from pyswarmopt_llm.searching.find import Explored, Trained
-from pyswarmopt_llm.searching.plan import STRENGTHS
-from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
+from pyswarmopt_llm.common.interfaces import Format, Patch
+from pyswarmopt_llm.formats.packed import PackedWeights
+from pyswarmopt_llm.scores.tasks import AnswerFormat
 
-PHASE = "rounded"  # of the rows
-_ON_STRENGTHS = (
-    f"the strength is the best of {len(STRENGTHS)} on the dev examples themselves, so the dev score is "
-    "optimistic; the test score is not"
-)
+if TYPE_CHECKING:
+    from pyswarmopt_llm.engine.feedback import Rounding
+    from pyswarmopt_llm.engine.transformers import TransformersEngine
+    from pyswarmopt_llm.searching.prepare import Job
 
 
-def choose_rounded(
-    job: Job, run: RunDirectory, found: Explored, trained: Trained
-) -> tuple[Explored, Trained]:
-    """Score the result as the format holds it at each strength, and keep the best.
-
-    Args:
-        job: the search, with a format.
-        run: run directory.
-        found: outcome of exploring, before rounding.
-        trained: outcome of training, before rounding.
-
-    Returns:
-        The same with rounded models, and scores of these.
-    """
-    job.tell(note(f"the result is scored as {job.config.quantize} holds it, at several strengths"))
-    evaluator = job.evaluator("dev", found.answer_formats, rounded=True)
-    stage = _Stage(job, evaluator, Scorer(run, evaluator, PHASE, job.tell), trained)
-    vertices = [job.pool.space.vertices()[number] for number in found.experts]
-    rows = stage.scorer.score(vertices, 0)
-    experts = dict(zip(found.experts, rows, strict=True))
-    alone = [Contestant(p, dev=row, strength=1.0) for p, row in zip(vertices, rows, strict=True)]
-    mixture = _best([*stage.mixtures(found.chosen.position), *alone])
-    models = stage.models()
-    best = mixture
-    if trained.best.trained:
-        models["trained"] = _best(stage.strengths("trained"))
-        best = _best([models["trained"], mixture])
-    if trained.models:
-        models["mixture"] = mixture
-    single = _best_single(experts, found.single)
-    if single != found.single:
-        models.pop("expert_tuned", None)  # made from another expert
-    job.tell(note(_ON_STRENGTHS))
-    rounded = replace(
-        found,
-        chosen=mixture,
-        experts=experts,
-        single=single,
-        scorer=stage.scorer,
-        remarks=[*found.remarks, _ON_STRENGTHS],
-        searched=len(found.scorer.rows),
-    )
-    return rounded, replace(trained, best=best, models=models)
+def in_format(job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]) -> Patch:
+    """A model in the search's format, rounded with its dev prompts unless it was before."""
+    if patch.rounded:
+        return replace(patch, format=job.format)
+    weights = _rounded_weights(job, patch, answer_formats)
+    return replace(patch, format=job.format, rounded=weights)
 
 
-def _best_single(experts: Mapping[int, Row], before: int) -> int:
-    """The number of the best rounded expert; of equal ones the best before rounding, then the first."""
-    return max(experts, key=lambda number: (experts[number].value, number == before))
+def save_in_format(
+    job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat], folder: Path
+) -> Patch:
+    """Write the rounded weights of a saved adapter beside it, and return the adapter with them."""
+    weights = _rounded_weights(job, patch, answer_formats)
+    if weights:
+        weights.save(folder, job.config.quantize or "")
+    return replace(patch, rounded=weights)
 
 
-def _best(contestants: list[Contestant]) -> Contestant:
-    """The contestant with the best score on dev; of equal ones the first."""
-    return max(contestants, key=lambda one: one.dev.value if one.dev else 0.0)
+def seconds_per_rounding(job: Job) -> float:
+    """Seconds to round the weights of a candidate together, from those of its first one."""
+    rounding = _rounding(job, job.pool.space.realise(job.pool.space.vertices()[0]))
+    sizes = {name: layer.weight.shape for name, layer in rounding.layers.items()}
+    work = {name: rows * width**2 for name, (rows, width) in sizes.items()}
+    if not work:
+        return 0.0
+    first = next(iter(work))
+    start = time.perf_counter()
+    rounding.rounded(first, torch.eye(sizes[first][1]))
+    seconds = time.perf_counter() - start
+    job.engine.load(Patch())
+    return seconds * sum(work.values()) / work[first]
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """What scores rounded models.
+def _rounded_weights(
+    job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]
+) -> PackedWeights:
+    """The weights of a model that are rounded together."""
+    utilities = job.utilities("dev", answer_formats).values()
 
-    Attributes:
-        job: the search.
-        evaluator: of rounded models on dev.
-        scorer: keeps their rows.
-        trained: outcome of training.
-    """
+    def read() -> None:
+        for utility in utilities:
+            utility(job.engine)
 
-    job: Job
-    evaluator: CandidateEvaluator
-    scorer: Scorer
-    trained: Trained
+    return PackedWeights.of(_rounding(job, patch).weights(read))
 
-    def mixtures(self, position: Tensor) -> list[Contestant]:
-        """The mixture at each strength."""
-        stronger = [position * strength for strength in STRENGTHS]
-        rows = self.scorer.score(stronger, 0)
-        return [
-            Contestant(position, dev=row, strength=strength)
-            for position, row, strength in zip(stronger, rows, STRENGTHS, strict=True)
-        ]
 
-    def strengths(self, name: str) -> list[Contestant]:
-        """A trained model at each strength."""
-        return [self._at(name, strength) for strength in STRENGTHS]
-
-    def models(self) -> dict[str, Contestant]:
-        """The trained models at their own strength, each once."""
-        made: dict[str, Contestant] = {}
-        for name, contestant in self.trained.models.items():
-            alike = (other for other in made if self.trained.models[other] is contestant)
-            first = next(alike, "")
-            if contestant.trained:
-                made[name] = made[first] if first else self._at(name, 1.0)
-        return made
-
-    def _at(self, name: str, strength: float) -> Contestant:
-        """A trained model at a strength, with its cross-fitted row."""
-        from pyswarmopt_llm.searching.train_on_labels import by_folds
-
-        before = self.trained.models[name]
-        position = before.position * strength
-        fitting = self.trained.fittings[name]
-        items = self.job.objectives.items
-        compute = partial(by_folds, fitting, self.evaluator, items, strength)
-        row = self.scorer.trained(position, compute, strength)
-        patch = before.patch and before.patch.scaled(strength)
-        return Contestant(position, patch, True, row, strength)
+def _rounding(job: Job, patch: Patch) -> Rounding:
+    """Rounds a model, which is loaded without a format."""
+    engine = cast("TransformersEngine", job.engine)  # no other has a format
+    engine.load(replace(patch, format=None))
+    return engine.rounding(cast(Format, job.format))

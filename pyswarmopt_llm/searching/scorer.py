@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.events import Event, OnEvent, ignore
-from pyswarmopt_llm.common.interfaces import Engine, Format, MixtureSpace, Patch, Utility
+from pyswarmopt_llm.common.interfaces import Engine, MixtureSpace, Utility
 from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import TRAINED, Row
@@ -54,18 +54,12 @@ class CandidateEvaluator:
     Attributes:
         utilities: task name -> its scoring function.
         combine: combines the tasks' scores into one number.
-        format: of the models' weights; None: they are not rounded.
     """
 
     space: MixtureSpace
     engine: Engine
     utilities: Mapping[str, Utility]
     combine: Combine
-    format: Format | None = None
-
-    def load(self, patch: Patch) -> None:
-        """Load a model in the format."""
-        self.engine.load(replace(patch, format=self.format))
 
     def coefficients(self, position: Tensor) -> list[float]:
         """The experts' weights at a position."""
@@ -77,7 +71,7 @@ class CandidateEvaluator:
         """
         start = time.perf_counter()
         try:
-            self.load(self.space.realise(position))
+            self.engine.load(self.space.realise(position))
             row = self.row(items)
         except NotFiniteError as error:
             return error
@@ -154,7 +148,7 @@ class Scorer:
     Attributes:
         run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
-        phase: separates rows of different questions (``search``, ``letter``, ``rounded``).
+        phase: separates rows of different questions (``search``, ``letter``).
         listener: called with every evaluation.
         crew: evaluates instead of `evaluator`, with the same answers; None: this process.
         asynchronous: whether a loop hears answers as they come.
@@ -334,15 +328,14 @@ class Scorer:
         """The row of a position, if it has been scored."""
         return self._rows.get(position_key(position))
 
-    def trained(self, position: Tensor, compute: Callable[[], Row], strength: float = 1.0) -> Row:
+    def trained(self, position: Tensor, compute: Callable[[], Row]) -> Row:
         """The row of the model trained from a position, which is computed unless it is stored.
 
         Args:
-            position: the mixture's, times the strength.
+            position: the mixture's.
             compute: computes the row.
-            strength: factor of the mixture and of the LoRA trained on it.
         """
-        coefficients = [*self.evaluator.coefficients(position), strength]  # the last: the LoRA
+        coefficients = [*self.evaluator.coefficients(position), 1.0]  # the last: the LoRA
         key = position_key(torch.tensor(coefficients, dtype=torch.float64))
         what = f"{self.phase} {TRAINED}"
         known = self.run.store.find_row(what, key)

@@ -1,7 +1,7 @@
 """The main job: a search for a better combination of experts.
 
-A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`), rounded if
-its result is for a file of few bits (`rounded`), and finished (`finish`). `api` begins and resumes
+A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`), and finished
+(`finish`), rounded if its result is for a file of few bits (`rounded`). `api` begins and resumes
 it, and writes its card and report. The run directory stores everything expensive, so resuming means
 repeating: known results are replayed, then the search continues.
 """
@@ -45,10 +45,6 @@ def complete(job: Job, run: RunDirectory, on_event: OnEvent | None = None) -> Ru
         with ExitStack() as stack:
             found = find(job, run, stack)
             trained = _trained(job, run, found)
-        if job.config.quantize:
-            from pyswarmopt_llm.searching.rounded import choose_rounded
-
-            found, trained = choose_rounded(job, run, found, trained)
         job.tell(Event("closing"))
         result = finish(job, run, found, trained, start)
         if job.config.front:

@@ -295,7 +295,7 @@ def score_unseen(
     evaluator: CandidateEvaluator, model: Patch, unseen: Mapping[str, Sequence[int]]
 ) -> tuple[dict[str, Score], float]:
     """The scores of a model on these dev items of each task, and the seconds that they took."""
-    evaluator.load(model)
+    evaluator.engine.load(model)
     start = time.perf_counter()
     utilities = evaluator.utilities
     scores = {name: utilities[name](evaluator.engine, places) for name, places in unseen.items()}
@@ -324,7 +324,6 @@ def by_folds(
     fitting: Fitting,
     evaluator: CandidateEvaluator,
     items: Mapping[str, int],
-    strength: float = 1.0,
     crew: Crew | None = None,
 ) -> Row:
     """Cross-fitted scores on dev.
@@ -333,14 +332,13 @@ def by_folds(
         fitting: training on the items of all tasks, in the tasks' order.
         evaluator: dev evaluator.
         items: task name -> number of items.
-        strength: factor of each trained model's change of the base.
-        crew: scores the models at strength 1 after they were trained; None: this process does both.
+        crew: scores the models after they were trained; None: this process does both.
     """
     outcomes: dict[tuple[str, int], tuple[float, tuple[float, ...]]] = {}  # value and margins
     seconds = 0.0
     parts = [_by_task(part.unseen, items) for part in fitting.parts()]
     if crew is None:
-        scored = _scored_here(fitting, evaluator, parts, strength)
+        scored = _scored_here(fitting, evaluator, parts)
     else:
         scored = crew.map(_scorings(fitting, parts))
     for unseen, (scores, passed) in zip(parts, scored, strict=True):
@@ -370,12 +368,10 @@ def _scored_here(
     fitting: Fitting,
     evaluator: CandidateEvaluator,
     parts: Sequence[Mapping[str, Sequence[int]]],
-    strength: float,
 ) -> Iterator[tuple[dict[str, Score], float]]:
     """What this process scores, each model after its training."""
     for unseen, (_, model) in zip(parts, fitting.without_folds(), strict=True):
-        strong = model if strength == 1.0 else model.scaled(strength)
-        yield score_unseen(evaluator, strong, unseen)
+        yield score_unseen(evaluator, model, unseen)
 
 
 def _scorings(

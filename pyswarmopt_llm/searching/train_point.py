@@ -118,7 +118,7 @@ def _row(job: Job, found: Explored, fitted: Fitted) -> Row:
     own = [name for name in tasks if tasks[name].name == tasks[main].name]
     own = [name for name in own if name not in found.together]
     evaluator = job.evaluator("dev", found.answer_formats)
-    evaluator.load(fitted.patch)
+    evaluator.engine.load(fitted.patch)
     scores = {n: utility(job.engine) for n, utility in evaluator.utilities.items() if n not in own}
     parts: dict[str, dict[int, float]] = {name: {} for name in own}
     for numbers, patch in fitted.shares:

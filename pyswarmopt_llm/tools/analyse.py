@@ -43,7 +43,7 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]
     utilities = job.utilities("test", formats)
 
     def scores(without: str) -> dict[str, float]:
-        job.load(_without(without, job.pool.space, result, path / "best"))
+        job.load(_without(without, job.pool.space, result, path / "best"), formats)
         return {task: utility(job.engine).value for task, utility in utilities.items()}
 
     whole = scores("")

@@ -12,7 +12,6 @@ import math
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -290,10 +289,10 @@ def _save_merged(base: BaseModel, adapter: str, folder: Path, form: Format | Non
     from transformers import GenerationConfig
 
     refuse_quantised(base)
-    patch = adapter_patch(base.spec, adapter)
+    patch = adapter_patch(base.spec, adapter, form)
     model, _ = load_model(base, "auto" if form is None else torch.float32)
     mixing = PatchedWeights(model, StoredTensors(base.weight_files))
-    mixing.load(replace(patch, format=form))
+    mixing.load(patch)
     changed = ((name, model.get_parameter(name)) for name in patch.low_rank)
     require_finite(f"{adapter} merged into {base.spec} ({model.dtype})", changed, _TOO_LARGE)
     # save_pretrained refuses some bases' own, which is copied below

@@ -112,11 +112,12 @@ class Exam:
         self._patches: list[Patch] = []
         for model, name in zip(models, self._formats, strict=True):
             check_unchanged(model)
-            patch = Patch(format=format_of(name))
+            form = format_of(name)
             base, adapter = model
-            if adapter is not None:
-                patch = replace(adapter_patch(base, adapter), format=patch.format)
-            self._patches.append(patch)
+            if adapter is None:
+                self._patches.append(Patch(format=form))
+            else:
+                self._patches.append(adapter_patch(base, adapter, form))
         check_options(config)
         task = load_task_of(config, config.task)
         notes = filter(None, (task.note, *_of_training(config, models, task)))

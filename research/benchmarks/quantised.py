@@ -12,9 +12,9 @@ A line for each task, seed, format and method, with 1 or 0 for each test item:
 
 - ``base``: the base, rounded;
 - ``full``: the result of a search without a format, as it is served apart from its base (the ceiling);
-- ``rounded``: the same, merged and rounded;
+- ``rounded``: the same, merged and each weight rounded to the nearest value;
 - ``strength``: the same at the one strength that is best on dev after rounding;
-- ``search``: the result of `search --quantize`.
+- ``search``: the result of `search --quantize`, whose weights are rounded together.
 
 ``slope`` is the forecast of `inspect --quantize` for ``full``. Lines that are there already are not computed
 again, and a run that was interrupted is resumed: the same command goes on where it stopped. A search with a
@@ -49,10 +49,10 @@ from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.survival import survival
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.run.record import RESULTS, TRAINED, unpack
-from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.searching.prepare import Job, prepare
 
 EMBEDDED = "smollm2-135m"
+STRENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0)  # factors of a model's change
 METHODS = ("base", "full", "rounded", "strength", "search")
 
 
@@ -194,8 +194,7 @@ def lines(
     if {"base", "search"} & set(left):
         rounded = replace(config, quantize=name, out=f"{config.out}-{name}")
         best = result_of(rounded, Path(config.out))
-        strength = best["models"]["best"].get("strength")
-        yield replace(asked, method="search", items=test_items(best), strength=strength)
+        yield replace(asked, method="search", items=test_items(best))
         yield replace(asked, method="base", items=test_items(best, "base"))
 
 

@@ -123,7 +123,7 @@ def _answered(
     ]
     repetitive = []
     for model, patch in models.items():
-        job.load(patch)
+        job.engine.load(patch)
         replies = utility.answers(job.engine)
         parts = utility.parts(replies, engine=job.engine)
         for row, text, named in zip(rows, replies, parts, strict=True):
