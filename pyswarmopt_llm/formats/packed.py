@@ -16,6 +16,7 @@ from pyswarmopt_llm.experts.safetensors_file import opened
 from pyswarmopt_llm.formats.gguf_types import packed, unpacked, width_of
 
 FILE = "rounded.safetensors"
+ABOUT = "rounded"  # key of the metadata
 
 
 class PackedWeights(Computed[Tensor]):
@@ -49,8 +50,8 @@ class PackedWeights(Computed[Tensor]):
             folder: the adapter's.
             form: name of the format.
         """
-        about = {"format": form, "types": json.dumps(self._types)}
-        save_file(dict(self._codes), folder / FILE, about)
+        about = json.dumps({"format": form, "types": self._types})
+        save_file(dict(self._codes), folder / FILE, {ABOUT: about})  # several keys have no order
 
 
 def read_packed(folder: Path, form: str) -> Mapping[str, Tensor]:
@@ -63,8 +64,8 @@ def read_packed(folder: Path, form: str) -> Mapping[str, Tensor]:
     if not file.is_file():
         return {}
     with opened(file) as stored:
-        about = stored.metadata()
+        about = json.loads(stored.metadata()[ABOUT])
         if about["format"] != form:
             return {}
         codes = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    return PackedWeights(codes, json.loads(about["types"]))
+    return PackedWeights(codes, about["types"])

@@ -149,7 +149,7 @@ class Rounded:
     def items(self, split: str, strength: float) -> list[float]:
         """The scores of the items of a split."""
         engine: Engine = self._job.engine
-        self._job.load(self._patch.scaled(strength))
+        engine.load(replace(self._patch.scaled(strength), format=self._job.format))
         formats: dict[str, Any] = dict.fromkeys(self._job.tasks, "likelihood")
         (utility,) = self._job.utilities(split, formats).values()
         return list(utility(engine).per_item)

@@ -13,19 +13,22 @@ import peft
 import pytest
 import torch
 from engine_reference import load_tiny
+from safetensors.torch import load_file
 from search_helpers import MakeSearch, ends_as, history, stopped, swarm_llm
 
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.gguf_types import rounded
+from pyswarmopt_llm.formats.packed import FILE
 from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.searching.decide import make_plan
-from pyswarmopt_llm.searching.plan import STRENGTHS
 from pyswarmopt_llm.tools.export import export_model
 from pyswarmopt_llm.use.config import EvalConfig
 from pyswarmopt_llm.use.evaluate import evaluate
@@ -42,14 +45,24 @@ def config(words_search: MakeSearch) -> SearchConfig:
 
 
 def by_hand(base: str, adapter: Path) -> TransformersEngine:
-    """peft's merged model, each matrix as the format holds it."""
+    """peft's merged model, with the matrices in the file beside the adapter, and each other one as the format
+    holds it.
+    """
     model, tokenizer = load_tiny(Path(base))
     merged = peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
     form = find_format(F)
+    chosen = load_file(adapter / FILE)
     with torch.no_grad():
         for weight, kind in form.layout(merged).items():
             parameter = merged.get_parameter(weight)
-            parameter.copy_(form.rounded(parameter, kind))
+            if weight in chosen:
+                of_file = gguf.GGMLQuantizationType[kind]
+                values = torch.from_numpy(gguf.dequantize(chosen[weight].numpy(), of_file))
+                assert not torch.equal(values, form.rounded(parameter, kind))
+            else:
+                values = form.rounded(parameter, kind)
+            parameter.copy_(values)
+    assert chosen
     return TransformersEngine(merged, tokenizer)
 
 
@@ -61,8 +74,6 @@ def answers(result: dict[str, Any], split: str) -> list[float]:
 def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchConfig) -> None:
     found: Any = search(config).result
     assert found["quantize"] == F
-    assert found["models"]["best"]["strength"] in STRENGTHS
-    assert any("the dev score is optimistic" in note for note in found["notes"])
 
     engine = by_hand(config.base, Path(config.out) / "best")
     task = load_task(config.tasks[0])
@@ -74,64 +85,60 @@ def test_the_scores_are_those_of_the_rounded_model_in_the_files(config: SearchCo
     assert f"as {F} holds it" in (Path(config.out) / "report.html").read_text()
 
 
-def test_the_best_rounded_model_is_returned(config: SearchConfig) -> None:
+def test_candidates_are_those_of_a_search_without_a_format(config: SearchConfig) -> None:
     plain = replace(config, quantize=None, out=f"{config.out}-plain")
-    mixture = np.array(list(search(plain).result["coefficients"].values()))
+    before: Any = search(plain).result
     found: Any = search(config).result
-    rows = history(Path(config.out))
-    late = [row for row in rows if row["phase"] == "rounded"]
-    assert [row["coefficients"] for row in late[:3]] == np.eye(3).tolist()
-    at = {tuple(row["coefficients"]): row["value"] for row in late}
-    assert at.keys() <= {*map(tuple, np.eye(3)), *(tuple(mixture * s) for s in STRENGTHS)}
-    # of equal ones the least strength
-    stronger = [tuple(mixture * strength) for strength in STRENGTHS]
-    best = max([*stronger, *map(tuple, np.eye(3))], key=at.__getitem__)
-    assert found["best_dev"] == at[best]
-    assert tuple(found["coefficients"].values()) == best
-    # candidates are proposed before rounding: those of a search without a format
-    before = [row for row in history(Path(plain.out)) if row["phase"] == "search"]
-    assert [row for row in rows if row["phase"] == "search"] == before
+    assert found["coefficients"] == before["coefficients"]
+    assert found["best_single"] == before["best_single"]
+    rows, others = (
+        [row for row in history(Path(out)) if row["phase"] == "search"]
+        for out in (config.out, plain.out)
+    )
+    assert rows == others
 
 
-def test_the_best_expert_is_the_best_after_rounding(words_search: MakeSearch) -> None:
-    """Before rounding it is another one, on the machine that this was written on."""
-    how: dict[str, Any] = {"space": "delta", "quantize": "q4_1", "dtype": "float32"}
-    found: Any = search(words_search(23, 16, scoring="likelihood", max_iter=0, **how)).result
-    experts = {name: model["dev"]["value"] for name, model in found["experts"].items()}
-    assert experts[found["best_single"]] == max(experts.values()) == found["best_single_dev"]
+def test_baselines_are_rounded_too(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Patch] = []
+    load = TransformersEngine.load
 
+    def recorded(engine: TransformersEngine, patch: Patch) -> None:
+        loaded.append(patch)
+        load(engine, patch)
 
-def test_baselines_are_rounded_too(config: SearchConfig) -> None:
-    found: Any = search(config).result
-    model, tokenizer = load_tiny(Path(config.base))
-    form = find_format(F)
-    with torch.no_grad():
-        for weight, kind in form.layout(model).items():
-            model.get_parameter(weight).copy_(form.rounded(model.get_parameter(weight), kind))
-    engine = TransformersEngine(model, tokenizer)
-    items = load_task(config.tasks[0]).test
-    expected = Accuracy(items, "likelihood", engine.chat, None)(engine)
-    assert found["base_test"] == expected.value
+    monkeypatch.setattr(TransformersEngine, "load", recorded)
+    scored: dict[str, Patch] = {}
+
+    def note(event: Event) -> None:
+        if event.kind == "scoring":
+            scored[event.data["model"]] = loaded[-1]
+
+    search(config, on_event=note)
+    assert scored.keys() == {"best", "best_single", "uniform", "base"}
+    for patch in scored.values():
+        assert patch.format is not None
+        assert patch.format.name == F
+        assert patch.rounded
 
 
 @pytest.mark.parametrize("train", ["off", "on"])
 def test_a_run_that_was_killed_ends_as_one_that_was_not(
     train: str, config: SearchConfig, tmp_path: Path
 ) -> None:
-    """Stopped after so many rounded models."""
+    """Stopped before so many models were scored after rounding."""
     config = replace(config, train=train)
     search(config)
     for number in (1, 4):
-        run = stopped(replace(config, out=str(tmp_path / f"after-{number}")), number, "trial")
+        run = stopped(replace(config, out=str(tmp_path / f"after-{number}")), number, "scoring")
         resume(run)
         ends_as(run, Path(config.out))
 
 
 def test_trained_models_are_scored_and_shipped_rounded(config: SearchConfig) -> None:
     found: Any = search(replace(config, train="on")).result
-    models = found["models"]
-    assert {"trained", "mixture", "base"} <= models.keys()
-    assert models["trained"]["strength"] in STRENGTHS
+    assert {"trained", "mixture", "base"} <= found["models"].keys()
     engine = by_hand(config.base, Path(config.out) / "best")
     expected = Accuracy(load_task(config.tasks[0]).test, "likelihood", engine.chat, None)(engine)
     assert answers(found, "test") == list(expected.per_item)
@@ -171,7 +178,7 @@ def test_the_dry_run_counts_rounded_models(
         json.loads(swarm_llm(capsys, *words, *more)[1]) for more in ((), ("--quantize", F))
     )
     assert {"rounded", "rounding"} <= planned["phases"].keys() - plain["phases"].keys()
-    most = len(STRENGTHS) + len(config.experts)
+    most = 4  # the result, the best expert, the uniform average and the base
     assert planned["passes"] == plain["passes"] + most * planned["examples"][0]
 
 

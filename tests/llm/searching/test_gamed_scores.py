@@ -74,5 +74,5 @@ def test_one_short_reply_to_most_prompts_is_an_alarm() -> None:
         answers=lambda engine: next(replies),
         parts=lambda texts, engine: [{"": 1.0}] * 4,
     )
-    job: Any = Stub(engine=Stub(), load=print)
+    job: Any = Stub(engine=Stub(load=print))
     assert _answered(job, utility, {"base": Patch(), "result": Patch()})[1] == ["result"]
