@@ -42,7 +42,7 @@ from pyswarmopt_llm.mix.load import format_of
 from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
 from pyswarmopt_llm.searching.optimizers import check_optimizer, is_swarm
-from pyswarmopt_llm.searching.plan import Plan, draws_of
+from pyswarmopt_llm.searching.plan import Plan, check_floors, draws_of
 
 RAY = "ray"
 DRAWS = 10  # sets of coefficients drawn from a grid
@@ -119,7 +119,7 @@ def make_plan(config: SearchConfig) -> Plan:
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     plan = _chosen(Plan(asked, objectives, given))
     _refuse(plan.config, _unsuited(plan))
-    _ = plan.floors  # raises if one is wrong
+    check_floors(plan.config.floor, plan.objectives.names)
     return plan
 
 

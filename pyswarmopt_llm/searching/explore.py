@@ -4,16 +4,37 @@ their rows. It is the core's loop; here are what it proposes with and what it en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from pyswarmopt.base.loop import Loop
-from pyswarmopt.base.optimizer import Asked, Point, Ticket
+from pyswarmopt.base.optimizer import Asked, Ticket
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.searching.scorer import Heard, Scorer
+
+
+class Chosen(NamedTuple):
+    """The candidate that a proposer chooses in the end.
+
+    Attributes:
+        x: its position.
+        value: its value in the search.
+        front: positions of the candidates that no other dominates, if a front was searched for.
+        rule: why this one was chosen from the front.
+        limits: score -> its least value in that choice, higher is better.
+        remarks: what a user should know about it.
+    """
+
+    x: Tensor
+    value: float
+    front: Sequence[Tensor] = ()
+    rule: str = ""
+    limits: Mapping[str, float] = MappingProxyType({})
+    remarks: Sequence[str] = ()
 
 
 class Proposer(Asked, Protocol):
@@ -38,7 +59,7 @@ class Proposer(Asked, Protocol):
     def tell(self, ticket: Ticket, row: Row) -> None:
         """Learn the row of a candidate."""
 
-    def best(self) -> Point:
+    def best(self) -> Chosen:
         """The candidate to return."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -28,7 +28,6 @@ from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.screening import Screened, screen
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.front import FrontProposer
     from pyswarmopt_llm.training.fitting import Fitting
 
 
@@ -145,10 +144,10 @@ def explored(
         screened = _score_experts(job, scorer)
     experts = screened.rows
     single = max(experts, key=lambda number: experts[number].value)
-    remarks = [*_on_scores_together(job, experts[single]), *proposer.remarks]
+    remarks = [*_on_scores_together(job, experts[single]), *proposer.remarks, *best.remarks]
     for text in remarks:
         job.tell(note(text))
-    found = Explored(
+    return Explored(
         chosen=Contestant(best.x),
         value=best.value,
         experts=experts,
@@ -157,12 +156,11 @@ def explored(
         stop=stop,
         remarks=remarks,
         scorer=scorer,
+        front=best.front,
+        rule=best.rule,
+        limits=best.limits,
         dropped=screened.dropped,
     )
-    if config.front:
-        front = cast("FrontProposer", proposer)  # `_make_proposer`'s choice
-        return replace(found, front=front.front(), rule=front.rule, limits=front.least)
-    return found
 
 
 def _make_proposer(

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from scipy.special import ndtr
-from torch import Tensor
 
-from pyswarmopt.base.optimizer import Point
 from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.metric import Metric
+from pyswarmopt_llm.searching.explore import Chosen
 from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     ScoreProcess,
@@ -171,16 +170,12 @@ class FrontProposer(Surrogate):
         limits: score -> greatest possible value, where known.
         lower: scores of which lower is better, for the rule's sentence.
         knob: whether a position of 0 is the base, so that a share of an expert is its strength.
-        rule: why the point was chosen, in a sentence.
-        least: score -> its least value in that choice, where there is one.
     """
 
     floors: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     lower: Sequence[str] = ()
     knob: bool = True
-    rule: str = field(default="", init=False)
-    least: dict[str, float] = field(default_factory=dict, init=False)
 
     def _candidate(self, position: Floats, row: Row) -> Candidate:
         """What is learnt of a candidate, with each score as one of its own."""
@@ -188,13 +183,10 @@ class FrontProposer(Surrogate):
         parts = [Candidate(position, score.value, score.stderr, score.per_item) for score in scores]
         return replace(super()._candidate(position, row), parts=parts)
 
-    def front(self) -> list[Tensor]:
-        """The positions of the candidates that no other dominates, the best first score first."""
-        seen = list(self._seen.values())
-        return [torch.from_numpy(seen[number].position) for number in self._on_front(seen)]
-
-    def best(self) -> Point:
-        """The point of the front that the rule chooses, see `choose`."""
+    def best(self) -> Chosen:
+        """The point of the front that the rule chooses, see `choose`; the front has the best first
+        score first.
+        """
         seen = list(self._seen.values())
         front = [seen[number] for number in self._on_front(seen)]
         values = np.array([[part.value for part in one.parts] for one in front])
@@ -203,11 +195,15 @@ class FrontProposer(Surrogate):
         known = np.array([[part.value for part in one.parts] for one in ends])
         choice = choose(self.tasks, values, known, self.floors, self.lower)
         limits = limits_of(self.tasks, known, self.floors)
-        self.least = {name: x for name, x in limits.items() if math.isfinite(x)}
-        self.rule = choice.rule
-        self.remarks += _constant(self.tasks, seen)
         chosen = front[choice.number]
-        return Point(torch.from_numpy(chosen.position), chosen.value)
+        return Chosen(
+            torch.from_numpy(chosen.position),
+            chosen.value,
+            front=[torch.from_numpy(one.position) for one in front],
+            rule=choice.rule,
+            limits={name: x for name, x in limits.items() if math.isfinite(x)},
+            remarks=_constant(self.tasks, seen),
+        )
 
     def _on_front(self, seen: Sequence[Candidate]) -> list[int]:
         """Numbers of the non-dominated candidates, one of several equal ones, the best first score

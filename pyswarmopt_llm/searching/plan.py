@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -82,20 +82,10 @@ class Plan:
 
     @cached_property
     def floors(self) -> dict[str, float]:
-        """Score -> least value in the choice from a front, higher is better.
-
-        Raises:
-            InvalidOption: there is no such score, or the limit is not a number.
-        """
-        names = self.objectives.names
+        """Score -> least value in the choice from a front, higher is better."""
         metrics = self.objectives.metrics
         found: dict[str, float] = {}
-        for floor in self.config.floor:
-            name, _, text = floor.rpartition("=")
-            limit = number_in(text)
-            if name not in names or name in found or not math.isfinite(limit):
-                why = f": use NAME=X with a number, once for each of: {', '.join(names)}"
-                raise InvalidOption("floor", floor, why)
+        for name, limit in map(read_floor, self.config.floor):
             found[name] = -limit if name in metrics and metrics[name].lower else limit
         return found
 
@@ -332,17 +322,33 @@ def parts_of(labels: int) -> list[int]:
     return [labels // 4, labels // 2]
 
 
-def number_in(text: str) -> float:
-    """The number that a text is; NaN if it is none.
+def check_floors(floors: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a limit of no score, a second one of a score, or one that is not a number.
+
+    Raises:
+        InvalidOption: names the first one.
+    """
+    limited: set[str] = set()
+    for floor in floors:
+        name, limit = read_floor(floor)
+        if name not in names or name in limited or not math.isfinite(limit):
+            why = f": use NAME=X with a number, once for each of: {', '.join(names)}"
+            raise InvalidOption("floor", floor, why)
+        limited.add(name)
+
+
+def read_floor(text: str) -> tuple[str, float]:
+    """A score's name and its limit, written ``NAME=X``; the limit is NaN if X is no number.
 
     Example:
-        >>> number_in("0.5"), number_in("few")
-        (0.5, nan)
+        >>> read_floor("tokens=50"), read_floor("few")
+        (('tokens', 50.0), ('', nan))
     """
+    name, _, number = text.rpartition("=")
     try:
-        return float(text)
+        return name, float(number)
     except ValueError:
-        return math.nan
+        return name, math.nan
 
 
 def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:

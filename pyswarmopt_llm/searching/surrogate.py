@@ -22,10 +22,11 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from pyswarmopt.base.blas import one_thread
-from pyswarmopt.base.optimizer import Point, Ticket, UnderWay
+from pyswarmopt.base.optimizer import Ticket, UnderWay
 from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.run.record import Row
 from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.explore import Chosen
 from pyswarmopt_llm.searching.shared_kernel import (
     Kernel,
     box_around,
@@ -425,7 +426,7 @@ class Surrogate:
 
     # ---- the result ----
 
-    def best(self) -> Point:
+    def best(self) -> Chosen:
         """The candidate to return.
 
         Of the candidates about as good as the best, it is the one with the highest expectation of
@@ -442,7 +443,7 @@ class Surrogate:
             expected = self._model(scored).expected()
             near = [number for number, c in enumerate(scored) if c.value >= least]
             best = scored[max(near, key=lambda number: expected[number])]
-        return Point(torch.from_numpy(best.position), best.value)
+        return Chosen(torch.from_numpy(best.position), best.value)
 
     def stop(self) -> dict[str, float]:
         """The reason to stop: the number of new proposals."""

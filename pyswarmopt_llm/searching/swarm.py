@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import Point, Ticket, UnderWay
+from pyswarmopt.base.optimizer import Ticket, UnderWay
 from pyswarmopt.base.own_file import raised
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -19,6 +19,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.own import is_function
 from pyswarmopt_llm.run.directory import Checkpoint
 from pyswarmopt_llm.run.record import Row
+from pyswarmopt_llm.searching.explore import Chosen
 from pyswarmopt_llm.searching.optimizers import OPTIMIZER, make_optimizer, released
 from pyswarmopt_llm.searching.prepare import Job
 
@@ -127,9 +128,9 @@ class SwarmProposer:
         self._under_way.end_round()
         self.rounds += 1
 
-    def best(self) -> Point:
+    def best(self) -> Chosen:
         """The optimizer's best position."""
-        return self.optimizer.best
+        return Chosen(*self.optimizer.best)
 
     def stop(self) -> dict[str, float]:
         """The optimizer's reasons to stop."""

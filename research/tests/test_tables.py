@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -108,3 +109,14 @@ def test_a_difference_over_draws_is_that_of_a_normal_approximation() -> None:
     error = 1.96 * pair.std() / pair.size**0.5
     assert middle == pytest.approx(pair.mean(), abs=0.06)
     assert [low, high] == pytest.approx([middle - error, middle + error], abs=0.4)
+
+
+def test_with_fewer_labels_than_training_needs_the_search_is_its_mixture() -> None:
+    """With 16 labels, not with 32: by the stored lines."""
+    lines = [json.loads(line) for line in few_tables.EVIDENCE.read_text().splitlines()]
+    for labels, method in ((16, "item-model"), (32, "search")):
+        key = {"task": "desks", "labels": labels, "method": method}
+        stored = [line["test"] for line in lines if line.items() >= key.items()]
+        right = sum(test.count("1") for test in stored) / sum(map(len, stored))
+        cell = few_tables.cells()[few_tables.SMALL, "desks", labels]
+        assert few_tables.mean(cell["search"]) == pytest.approx(right)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from search_helpers import files, questions, swarm_llm, write_task
+from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.bench import Bench
@@ -262,37 +262,6 @@ def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
     table = (Path(given["out"]) / "compare.md").read_text()
     assert f"| 12, {lost:.1%} cut |" in table and "| full |" in table
-
-
-# The command
-
-
-def words(given: dict[str, Any], **changes: Any) -> list[str]:
-    options = {name: given[name] for name in ("base", "out", "threads", "scoring")}
-    options |= {"task": given["tasks"][0], "methods": ",".join(given["methods"])}
-    options |= {"seeds": 1, "budget-items": 24} | changes
-    found = ["compare", "--quiet", "--experts", *given["experts"]]
-    for name, value in options.items():
-        found += [f"--{name}", str(value)]
-    return found
-
-
-def test_the_command_prints_the_table_and_writes_the_files(
-    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = swarm_llm(capsys, *words(given))
-    assert (code, err) == (0, "")
-    # a table, no Markdown
-    assert "\nmodel-swarms " in out and "|---" not in out and "## " not in out
-    # all columns, where there is no terminal's width
-    assert "against best baseline" in out and "compare.html" in out
-    folder = Path(given["out"])
-    assert "| model-swarms | " in (folder / "compare.md").read_text()
-    stored = json.loads((folder / "compare.json").read_text())
-    assert set(stored["methods"]) == set(SOME)
-    written = {"about.json", "compare.html", "compare.json", "compare.md", "results.jsonl"}
-    assert written <= files(folder).keys()
-    assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
 @pytest.mark.parametrize(
