@@ -98,9 +98,7 @@ def test_candidates_are_those_of_a_search_without_a_format(config: SearchConfig)
     assert rows == others
 
 
-def test_baselines_are_rounded_too(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_baselines_are_rounded_too(config: SearchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Patch] = []
     load = TransformersEngine.load
 
