@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from pyswarmopt_llm.common.interfaces import Format, Patch
 from pyswarmopt_llm.engine.input_moments import input_moments
 from pyswarmopt_llm.engine.mixing import PatchedWeights
-from pyswarmopt_llm.formats.feedback import block_grid, rounded_with_feedback
-from pyswarmopt_llm.formats.gguf_types import shares_steps
 
 MOST_BYTES = 2**30  # of second moments at once; more layers than that take another reading
 _AS_STORED = 2**-8  # a base on the grid that is stored in bfloat16 is off by as much
@@ -36,6 +34,8 @@ class Rounding:
     def __init__(
         self, model: nn.Module, mixing: PatchedWeights, patch: Patch, form: Format
     ) -> None:
+        from pyswarmopt_llm.formats.gguf_types import shares_steps
+
         self._mixing = mixing
         self._patch = patch
         self._form = form
@@ -67,6 +67,8 @@ class Rounding:
     @torch.inference_mode()
     def rounded(self, name: str, moments: Tensor) -> Tensor:
         """A weight, (rows, width) float32, that is rounded for inputs with these second moments."""
+        from pyswarmopt_llm.formats.feedback import block_grid, rounded_with_feedback
+
         base, merged = self._mixing.base_and_sum(name, self._patch)
         return rounded_with_feedback(merged, block_grid(base, self.types[name]), moments)
 

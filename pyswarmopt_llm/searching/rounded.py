@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from pyswarmopt_llm.common.interfaces import Format, Patch
-from pyswarmopt_llm.formats.packed import PackedWeights
 from pyswarmopt_llm.scores.tasks import AnswerFormat
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.engine.feedback import Rounding
     from pyswarmopt_llm.engine.transformers import TransformersEngine
+    from pyswarmopt_llm.formats.packed import PackedWeights
     from pyswarmopt_llm.searching.prepare import Job
 
 
@@ -63,6 +63,8 @@ def _rounded_weights(
     job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]
 ) -> PackedWeights:
     """The weights of a model that are rounded together."""
+    from pyswarmopt_llm.formats.packed import PackedWeights
+
     utilities = job.utilities("dev", answer_formats).values()
 
     def read() -> None:
