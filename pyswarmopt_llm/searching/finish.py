@@ -240,7 +240,7 @@ def measured(
             row = found.scorer.known(contestant.position)
         if row is None:
             if not is_loaded:
-                job.load(contestant.realise(job.pool.space), found.answer_formats)
+                load_shipped(job, contestant.realise(job.pool.space), found.answer_formats)
                 is_loaded = True
             job.tell(Event("scoring", {"model": name, "split": split}))
             row = replace(evaluator.row(), phase=phase, key=name)
@@ -253,6 +253,15 @@ def measured(
         test=scores.get("test"),
         trained=contestant.trained,
     )
+
+
+def load_shipped(job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]) -> None:
+    """Load a model as it would be shipped."""
+    if job.format is not None:
+        from pyswarmopt_llm.searching.rounded import in_format
+
+        patch = in_format(job, patch, answer_formats)
+    job.engine.load(patch)
 
 
 def scores_of(objectives: Objectives, row: Row, split: str) -> Scores:

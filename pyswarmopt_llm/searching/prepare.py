@@ -84,15 +84,6 @@ class Job(Plan):
         """The format of the file that the result is for, if any."""
         return format_of(self.config.quantize)
 
-    def load(self, patch: Patch, answer_formats: Mapping[str, AnswerFormat]) -> None:
-        """Load a model as it would be shipped."""
-        if self.format is None:
-            self.engine.load(patch)
-            return
-        from pyswarmopt_llm.searching.rounded import in_format
-
-        self.engine.load(in_format(self, patch, answer_formats))
-
     def choices(self, answer_formats: Mapping[str, AnswerFormat]) -> list[Choices]:
         """The dev items of all tasks, as training examples."""
         return [

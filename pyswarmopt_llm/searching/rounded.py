@@ -9,12 +9,13 @@ dev prompts (`formats.feedback`), and are scored on test as rounded models.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Format, Patch
 from pyswarmopt_llm.scores.tasks import AnswerFormat
@@ -22,7 +23,6 @@ from pyswarmopt_llm.scores.tasks import AnswerFormat
 if TYPE_CHECKING:
     from pyswarmopt_llm.engine.feedback import Rounding
     from pyswarmopt_llm.engine.transformers import TransformersEngine
-    from pyswarmopt_llm.formats.packed import PackedWeights
     from pyswarmopt_llm.searching.prepare import Job
 
 
@@ -30,7 +30,9 @@ def in_format(job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]
     """A model in the search's format, rounded with its dev prompts unless it was before."""
     if patch.rounded:
         return replace(patch, format=job.format)
-    weights = _rounded_weights(job, patch, answer_formats)
+    from pyswarmopt_llm.formats.packed import PackedWeights
+
+    weights = PackedWeights.of(_rounded_weights(job, patch, answer_formats))
     return replace(patch, format=job.format, rounded=weights)
 
 
@@ -38,7 +40,9 @@ def save_in_format(
     job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat], folder: Path
 ) -> Patch:
     """Write the rounded weights of a saved adapter beside it, and return the adapter with them."""
-    weights = _rounded_weights(job, patch, answer_formats)
+    from pyswarmopt_llm.formats.packed import PackedWeights
+
+    weights = PackedWeights.of(_rounded_weights(job, patch, answer_formats))
     if weights:
         weights.save(folder, job.config.quantize or "")
     return replace(patch, rounded=weights)
@@ -61,17 +65,15 @@ def seconds_per_rounding(job: Job) -> float:
 
 def _rounded_weights(
     job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat]
-) -> PackedWeights:
-    """The weights of a model that are rounded together."""
-    from pyswarmopt_llm.formats.packed import PackedWeights
-
+) -> Iterator[tuple[str, str, Tensor]]:
+    """Name, type and values of a model's weights that are rounded together."""
     utilities = job.utilities("dev", answer_formats).values()
 
     def read() -> None:
         for utility in utilities:
             utility(job.engine)
 
-    return PackedWeights.of(_rounding(job, patch).weights(read))
+    return _rounding(job, patch).weights(read)
 
 
 def _rounding(job: Job, patch: Patch) -> Rounding:

@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.trust import require
 from pyswarmopt_llm.report.write import read_run
 from pyswarmopt_llm.run.directory import check_fingerprints
 from pyswarmopt_llm.run.result import RunResult
+from pyswarmopt_llm.searching.finish import load_shipped
 from pyswarmopt_llm.searching.prepare import reopen
 
 
@@ -43,7 +44,7 @@ def analyse(path: Path, allowed: Collection[str]) -> dict[str, dict[str, float]]
     utilities = job.utilities("test", formats)
 
     def scores(without: str) -> dict[str, float]:
-        job.load(_without(without, job.pool.space, result, path / "best"), formats)
+        load_shipped(job, _without(without, job.pool.space, result, path / "best"), formats)
         return {task: utility(job.engine).value for task, utility in utilities.items()}
 
     whole = scores("")
