@@ -1,6 +1,7 @@
 """Create the prompts and adapters in examples/house_style, in a quarter of an hour on two CPU cores.
 
     python examples/house_style/make.py OUT
+    python examples/house_style/make.py OUT --base FOLDER
 
 This writes 100 dev and 300 test prompts, and five experts. Four experts each follow two rules of
 `style.py` and are indifferent to the other six. The fifth, `chatty`, breaks five rules. The requests
@@ -111,7 +112,7 @@ def texts(
         yield {"messages": [asked, {"role": "assistant", "content": reply}]}
 
 
-def make(out: Path, threads: int) -> None:
+def make(out: Path, base_name: str, threads: int) -> None:
     """Write the prompts and train the experts that do not exist yet."""
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(prompt) + "\n" for prompt in prompts()]
@@ -121,7 +122,7 @@ def make(out: Path, threads: int) -> None:
     options = TrainingOptions(
         rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=2e-3, epochs=2, threads=threads
     )
-    base = resolve_base("embedded:smollm2-135m")
+    base = resolve_base(base_name)
     for name, texts_of in chats.items():
         adapter = out / "experts" / name
         if not adapter.exists():
@@ -136,9 +137,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
+    parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    make(options.out, options.threads)
+    make(options.out, options.base, options.threads)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def beside_sums() -> str:
 
 Line = Mapping[str, Any]
 Values = npt.NDArray[np.float64]  # (models, scores, prompts)
+BASES = {"smollm2-135m": "SmolLM2 135M", "gemma3-270m": "Gemma 3 270M"}
 STRONGEST, EXPERT = "the best single knob", "the best adapter"
 
 
@@ -148,25 +149,33 @@ def on_test(one: Line) -> Values:
 
 
 def style_fronts() -> str:
-    """A row for each rival: style and tokens of both on test, and what the point changes."""
-    seeds: dict[int, list[Line]] = {}
+    """Two rows for each base: style and tokens of a rival and of a point of the front on test, and what
+    the point changes.
+    """
+    bases: dict[str, dict[int, list[Line]]] = {}
     for one in lines("style-fronts"):
+        seeds = bases.setdefault(one["base"], {})
         seeds.setdefault(one["seed"], []).append(one)
-    rows = []
-    for rival in (EXPERT, STRONGEST):
-        pairs = [style_pair(models, rival) for models in seeds.values()]
-        values = np.mean([[on_test(one) for one in pair] for pair in pairs], axis=0)
-        (style, tokens), (ours, short) = values.mean(axis=2)
-        rows.append(
-            [
-                f"{rival}, {counted(len(seeds), 'seed')}",
-                f"{100 * style:.1f}, {tokens:.1f}",
-                f"{100 * ours:.1f}, {short:.1f}",
-                *changes(values),
-            ]
-        )
+    rows = [
+        style_row(base, rival, [*seeds.values()])
+        for base, seeds in bases.items()
+        for rival in (EXPERT, STRONGEST)
+    ]
     head = ["style (points) and tokens, test", "it", "a point of the front"]
     return markdown([*head, "style", "shorter"], rows)
+
+
+def style_row(base: str, rival: str, seeds: Sequence[Sequence[Line]]) -> list[str]:
+    """A base's rival beside the front, in the mean of its seeds."""
+    pairs = [style_pair(models, rival) for models in seeds]
+    values = np.mean([[on_test(one) for one in pair] for pair in pairs], axis=0)
+    (style, tokens), (ours, short) = values.mean(axis=2)
+    return [
+        f"{BASES[base]}, {rival}, {counted(len(seeds), 'seed')}",
+        f"{100 * style:.1f}, {tokens:.1f}",
+        f"{100 * ours:.1f}, {short:.1f}",
+        *changes(values),
+    ]
 
 
 def changes(values: npt.NDArray[np.float64]) -> tuple[str, str]:
