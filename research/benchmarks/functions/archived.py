@@ -15,6 +15,7 @@ import argparse
 import gzip
 import json
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks" / "bbob"))
+from bbob_problems import GROUPS
+from bbob_report import TARGETS
+
 EVIDENCE = Path(__file__).parents[2] / "evidence"
 CALLS = 100  # times the dimension
 DIMENSION = 5
-TARGETS = 10.0 ** np.linspace(2, -8, 51)
 LOG = re.compile(r"_f(\d+)_DIM5\.dat$")
 INSTANCE = re.compile(r"(\d+):\d+\|")
 
@@ -87,15 +91,6 @@ def ours() -> Iterator[dict[str, Any]]:
         for line in lines:
             kept = json.loads(line)
             yield row("default", int(kept["f"]), int(kept["i"]), kept["hits"])
-
-
-GROUPS = {
-    "separable": range(1, 6),
-    "moderate": range(6, 10),
-    "ill-conditioned": range(10, 15),
-    "multimodal": range(15, 20),
-    "weakly structured": range(20, 25),
-}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
