@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed
 from pyswarmopt_llm.experts.safetensors_file import opened
 from pyswarmopt_llm.formats.gguf_types import packed, unpacked, width_of
@@ -51,7 +52,9 @@ class PackedWeights(Computed[Tensor]):
             form: name of the format.
         """
         about = json.dumps({"format": form, "types": self._types})
-        save_file(dict(self._codes), folder / FILE, {ABOUT: about})  # several keys have no order
+        file = folder / FILE
+        save_file(dict(self._codes), file, {ABOUT: about})  # several keys have no order
+        file.chmod(folder.stat().st_mode & 0o666)  # the library gives it to its owner alone
 
 
 def read_packed(folder: Path, form: str) -> Mapping[str, Tensor]:
@@ -64,7 +67,10 @@ def read_packed(folder: Path, form: str) -> Mapping[str, Tensor]:
     if not file.is_file():
         return {}
     with opened(file) as stored:
-        about = json.loads(stored.metadata()[ABOUT])
+        text = (stored.metadata() or {}).get(ABOUT)
+        if text is None:
+            raise UserError(f"{file} does not say its format; export or search again")
+        about = json.loads(text)
         if about["format"] != form:
             return {}
         codes = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.feedback import Rounding
 from pyswarmopt_llm.engine.input_moments import input_moments
@@ -15,6 +19,7 @@ from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.formats import find_format
 from pyswarmopt_llm.formats.feedback import DAMPING, block_grid, rounded_with_feedback
 from pyswarmopt_llm.formats.gguf_types import rounded
+from pyswarmopt_llm.formats.packed import FILE, PackedWeights, read_packed
 
 KINDS = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 ROWS, WIDTH = 6, 64
@@ -128,6 +133,25 @@ def test_moments_are_of_all_tokens_and_end_with_the_context() -> None:
     layer(normal(4, 3, seed=3))
     rows = torch.cat([text.reshape(-1, 3) for text in texts])
     assert torch.allclose(moments["a"], rows.T @ rows)
+
+
+def test_packed_weights_are_read_as_they_were_saved(tmp_path: Path) -> None:
+    values = rounded(normal(ROWS, WIDTH), "Q5_1")
+    folder = tmp_path / "best"
+    folder.mkdir()
+    PackedWeights.of([("a.weight", "Q5_1", values)]).save(folder, "q5_1")
+    found = read_packed(folder, "q5_1")
+    assert found.keys() == {"a.weight"}
+    assert torch.equal(found["a.weight"], values)
+    assert not read_packed(folder, "q4_1")
+    (folder / "other").touch()
+    assert (folder / FILE).stat().st_mode == (folder / "other").stat().st_mode
+
+
+def test_a_file_without_a_format_is_refused(tmp_path: Path) -> None:
+    save_file({"a.weight": torch.zeros(2, 20, dtype=torch.uint8)}, tmp_path / FILE)
+    with pytest.raises(UserError, match="does not say its format"):
+        read_packed(tmp_path, "q4_1")
 
 
 class Small(nn.Module):
