@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.common.interfaces import Format, Patch
 from pyswarmopt_llm.scores.tasks import AnswerFormat
 
@@ -40,6 +41,7 @@ def save_in_format(
     job: Job, patch: Patch, answer_formats: Mapping[str, AnswerFormat], folder: Path
 ) -> Patch:
     """Write the rounded weights of a saved adapter beside it, and return the adapter with them."""
+    job.tell(note(f"rounding the result, then what it is compared with, for {job.config.quantize}"))
     from pyswarmopt_llm.formats.packed import PackedWeights
 
     weights = PackedWeights.of(_rounded_weights(job, patch, answer_formats))
