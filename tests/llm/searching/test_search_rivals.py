@@ -11,7 +11,6 @@ import pytest
 import torch
 from search_helpers import MakeSearch, ends_as, hand_over, keep_trained, note_trainings, stopped
 
-from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.api import resume, search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
@@ -21,6 +20,7 @@ from pyswarmopt_llm.run.record import unpack
 from pyswarmopt_llm.run.result import RunResult
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.explore import Chosen
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.training.trainer import fit, folds
@@ -40,7 +40,7 @@ def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
     position = torch.tensor(weights, dtype=torch.float64)
-    monkeypatch.setattr(Surrogate, "best", lambda self: Point(position, 0.5))
+    monkeypatch.setattr(Surrogate, "best", lambda self: Chosen(position, 0.5))
     keep_trained(monkeypatch, kept)
     hand_over(monkeypatch, start_at(weights))
 
