@@ -22,11 +22,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.run.directory import RunJournal
 from pyswarmopt_llm.run.record import pack
-from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.explore import Chosen, explore
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scorer import CandidateEvaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
@@ -55,7 +54,7 @@ def task_file(folder: Path, task: str, draw: int) -> Path:
     return file
 
 
-def searched(job: Job, scored: CandidateEvaluator, journal: RunJournal, at_once: int) -> Point:
+def searched(job: Job, scored: CandidateEvaluator, journal: RunJournal, at_once: int) -> Chosen:
     """What a search finds; the starting points are scored once for all."""
     config = job.config
     proposer = Surrogate(
