@@ -95,12 +95,13 @@ def rounded_with_feedback(value: Tensor, grid: BlockGrid, moments: Tensor) -> Te
     factor = _feedback(moments[order][:, order]).to(value.dtype)
     left = value[:, order]
     found = torch.empty_like(value)
-    width = len(order)
+    columns = order.tolist()
+    width = len(columns)
     for start in range(0, width, STRIPE):
         end = min(start + STRIPE, width)
         errors = torch.zeros_like(left[:, start:end])
         for number in range(start, end):
-            column = int(order[number])
+            column = columns[number]
             found[:, column] = grid.rounded(left[:, number], column)
             error = (left[:, number] - found[:, column]) / factor[number, number]
             left[:, number + 1 : end] -= error[:, None] * factor[number, number + 1 : end]

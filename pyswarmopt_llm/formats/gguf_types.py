@@ -43,32 +43,28 @@ def rounded(value: Tensor, kind: str) -> Tensor:
     """
     if kind == HALF:
         return value.to(torch.float16).to(torch.float32)
-    import gguf
-
-    of_file = gguf.GGMLQuantizationType[kind]
-    wide = np.ascontiguousarray(value.to("cpu", torch.float32).numpy())
-    pack = _packed_by_llama_cpp if kind in K_QUANTS else gguf.quantize
-    return torch.from_numpy(gguf.dequantize(pack(wide, of_file), of_file)).to(value.device)
+    return unpacked(packed(value, kind), kind).to(value.device)
 
 
 def packed(value: Tensor, kind: str) -> Tensor:
-    """The bytes of a file for a matrix, (rows, bytes of a row) uint8.
+    """The bytes of a file for a matrix, (rows, bytes of a row) uint8 on the CPU.
 
     Args:
-        value: (rows, width), any float dtype.
-        kind: a type with blocks of 32.
+        value: (rows, width), any float dtype, on any device.
+        kind: a type of GGUF files that is quantised.
     """
     import gguf
 
     wide = np.ascontiguousarray(value.to("cpu", torch.float32).numpy())
-    return torch.from_numpy(gguf.quantize(wide, gguf.GGMLQuantizationType[kind]))
+    pack = _packed_by_llama_cpp if kind in K_QUANTS else gguf.quantize
+    return torch.from_numpy(pack(wide, gguf.GGMLQuantizationType[kind]))
 
 
 def unpacked(codes: Tensor, kind: str) -> Tensor:
-    """The values of a matrix in a file, (rows, width) float32.
+    """The values of a matrix in a file, (rows, width) float32 on the CPU.
 
     Args:
-        codes: its bytes, (rows, bytes of a row) uint8.
+        codes: its bytes, (rows, bytes of a row) uint8 on the CPU.
         kind: a type of GGUF files.
     """
     import gguf
@@ -101,7 +97,7 @@ def shares_steps(kind: str) -> bool:
 
 def steps(value: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor, int]:
     """The values that a type holds for these, (rows, width), with each block's least value and step,
-    (rows, width / 32), and the bits of a code; see `shares_steps`.
+    (rows, width / 32), all on their device, and the bits of a code; see `shares_steps`.
     """
     bits = _BITS[kind]
     codes = packed(value, kind)
@@ -109,7 +105,8 @@ def steps(value: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor, int]:
     numbers = heads.view(torch.float16).to(torch.float32)  # step and, in some types, least value
     step = numbers[..., 0]
     low = numbers[..., 1] if kind.endswith("_1") else -(2 ** (bits - 1)) * step
-    return unpacked(codes, kind), low, step, bits
+    rounded, low, step = (part.to(value.device) for part in (unpacked(codes, kind), low, step))
+    return rounded, low, step, bits
 
 
 def _packed_by_llama_cpp(wide: Any, of_file: Any) -> Any:

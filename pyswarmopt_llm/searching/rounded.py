@@ -53,13 +53,14 @@ def save_in_format(
 def seconds_per_rounding(job: Job) -> float:
     """Seconds to round the weights of a candidate together, from those of its first one."""
     rounding = _rounding(job, job.pool.space.realise(job.pool.space.vertices()[0]))
-    sizes = {name: layer.weight.shape for name, layer in rounding.layers.items()}
-    work = {name: rows * width**2 for name, (rows, width) in sizes.items()}
+    layers = rounding.layers
+    work = {name: layer.weight.numel() * layer.in_features for name, layer in layers.items()}
     if not work:
         return 0.0
     first = next(iter(work))
+    moments = torch.eye(layers[first].in_features, device=layers[first].weight.device)
     start = time.perf_counter()
-    rounding.rounded(first, torch.eye(sizes[first][1]))
+    rounding.rounded(first, moments)
     seconds = time.perf_counter() - start
     job.engine.load(Patch())
     return seconds * sum(work.values()) / work[first]

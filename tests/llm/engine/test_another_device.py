@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, s
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.formats import find_format
+from pyswarmopt_llm.formats.packed import PackedWeights
 
 NAMES = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 SHAPES = {NAMES[0]: (32, 32), NAMES[1]: (32, 64)}
@@ -85,3 +89,20 @@ def test_scores_and_replies_are_those_of_the_cpu(
         )
         assert torch.equal(score_tokens(engine, PAIRS)[0][1], score_tokens(plain, PAIRS)[0][1])
         assert len(distributions(engine, PAIRS)) == len(PAIRS)
+
+
+def test_weights_are_rounded_together_as_on_the_cpu(tiny_base: Path, waits: Counter[str]) -> None:
+    form = find_format("q4_1")
+    engines = engine_on(tiny_base, "merged"), engine_on(tiny_base, "merged", card())
+    name = f"{NAMES[1]}.weight"
+    inputs = torch.randn(200, SHAPES[NAMES[1]][1], generator=torch.Generator().manual_seed(2))
+    moments = inputs.T @ inputs
+    found = []
+    for engine in engines:
+        engine.load(patch(1))
+        rounding = engine.rounding(form)
+        found.append(rounding.rounded(name, moments.to(engine.model.device)).cpu())
+        weights = PackedWeights.of(rounding.weights(partial(engine.loglikelihood, PAIRS)))
+        engine.load(replace(patch(1), format=form, rounded=weights))
+        assert torch.equal(engine.model.get_parameter(name).cpu(), weights[name])
+    assert torch.equal(*found)
