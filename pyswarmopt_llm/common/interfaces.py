@@ -153,7 +153,7 @@ class Patch:
     rounded: Mapping[str, Tensor] = field(default_factory=dict)
 
     def scaled(self, strength: float) -> Patch:
-        """The patch with its low-rank changes times a number, computed on access.
+        """The patch with its low-rank changes times a number, computed on access, and not rounded yet.
 
         Example:
             >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
@@ -165,10 +165,10 @@ class Patch:
             change = self.low_rank[name]
             return LowRank(b=change.b * strength, a=change.a)
 
-        return replace(self, low_rank=Computed(shapes_of(self.low_rank), times))
+        return replace(self, low_rank=Computed(shapes_of(self.low_rank), times), rounded={})
 
     def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:
-        """The patch with further low-rank changes, added on access to existing ones.
+        """The patch with further low-rank changes, added on access to existing ones, and not rounded yet.
 
         Example:
             >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
@@ -182,7 +182,7 @@ class Patch:
 
         parts = (self.low_rank, changes)
         shapes = {**shapes_of(self.low_rank), **shapes_of(changes)}
-        return replace(self, low_rank=Computed(shapes, both))
+        return replace(self, low_rank=Computed(shapes, both), rounded={})
 
 
 def shapes_of(part: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ class Rounding:
 
     Attributes:
         types: name of each weight that is rounded -> its type.
+        layers: name of each of them -> its layer.
     """
 
     def __init__(
@@ -39,18 +40,13 @@ class Rounding:
         self._mixing = mixing
         self._patch = patch
         self._form = form
-        kinds = form.layout(model)
-        linear = {
-            f"{name}.weight": layer
-            for name, layer in model.named_modules()
-            if isinstance(layer, nn.Linear)
-        }
-        self.types = {
-            name: kinds[name]
-            for name in linear
-            if name in kinds and shares_steps(kinds[name]) and self._is_off(name, kinds[name])
-        }
-        self.layers: Mapping[str, nn.Linear] = {name: linear[name] for name in self.types}
+        self.types: dict[str, str] = {}
+        self.layers: dict[str, nn.Linear] = {}
+        for name, kind in form.layout(model).items():
+            layer = model.get_submodule(name.removesuffix(".weight"))
+            if isinstance(layer, nn.Linear) and shares_steps(kind) and self._is_off(name, kind):
+                self.types[name] = kind
+                self.layers[name] = layer
 
     def weights(self, read: Callable[[], object]) -> Iterator[tuple[str, str, Tensor]]:
         """Name, type and values, (rows, width) float32, of each weight.

@@ -127,9 +127,7 @@ class PatchedWeights:
         base = self._base(name).to(torch.float32)
         if name not in patch.low_rank:
             return base, base
-        change = patch.low_rank[name]
-        factors = LowRank(b=change.b.to(base.device), a=change.a.to(base.device))
-        return base, base + factors.dense()
+        return base, self._sum(name, patch.low_rank[name])
 
     def _in_format(self, form: Format | None) -> Set[str]:
         """The names of the weights that are the base's, rounded to this format."""
@@ -145,12 +143,15 @@ class PatchedWeights:
         """The weights that a patch changes, one float32 sum at a time."""
         yield from patch.dense.items()
         for name in patch.low_rank.keys() - patch.rounded.keys():
-            low_rank = patch.low_rank[name]
-            device = self._parameters[name].device
-            factors = LowRank(b=low_rank.b.to(device), a=low_rank.a.to(device))
-            yield name, factors.dense().add_(self._base(name))
+            yield name, self._sum(name, patch.low_rank[name])
         for name, change in patch.full_rank.items():
             yield name, self._base(name) + change.to(self._parameters[name].device)
+
+    def _sum(self, name: str, change: LowRank) -> Tensor:
+        """A weight of the base plus a change, float32."""
+        device = self._parameters[name].device
+        factors = LowRank(b=change.b.to(device), a=change.a.to(device))
+        return factors.dense().add_(self._base(name))
 
     def _put(self, name: str, value: Tensor, form: Format | None, types: Mapping[str, str]) -> None:
         """Set a parameter to a value, or to what a format holds of it.

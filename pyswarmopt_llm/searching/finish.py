@@ -191,12 +191,7 @@ def _contestants(
             if name in made:
                 contestants[name] = made[name]
     written = replace(best, patch=files, dev=best.dev if best.trained else None)
-    told = {name: written if one is best else one for name, one in contestants.items()}
-    if job.format is None:
-        return told
-    # what was known of them is from before rounding
-    again = {one: one if one.trained else replace(one, dev=None) for one in told.values()}
-    return {name: again[one] for name, one in told.items()}
+    return {name: written if one is best else one for name, one in contestants.items()}
 
 
 def _base(job: Job, vertices: Tensor) -> Contestant:
@@ -226,7 +221,9 @@ def measured(
         evaluators: split -> its evaluator.
     """
     rows = {}
-    if contestant.dev is not None:
+    # a mixture is scored again after rounding; of a trained model only cross-fitting tells the score on dev
+    as_searched = job.format is None or contestant.trained
+    if contestant.dev is not None and as_searched:
         rows["dev"] = contestant.dev
     was_kept = contestant.patch is not None or not contestant.trained
     is_loaded = False
@@ -235,8 +232,7 @@ def measured(
             continue
         phase = f"model {split}"
         row = run.store.find_row(phase, name)
-        as_searched = contestant.patch is None and job.format is None
-        if row is None and split == "dev" and as_searched:
+        if row is None and split == "dev" and as_searched and contestant.patch is None:
             row = found.scorer.known(contestant.position)
         if row is None:
             if not is_loaded:

@@ -128,6 +128,9 @@ def test_after_an_interrupted_load_all_weights_are_rounded_again(tiny_base: Path
 
 
 def test_strength_multiplies_the_change() -> None:
+    stale = {Q: torch.zeros(1)}  # of the patch before, so no longer its own
+    assert not Patch({Q: change(3)}, rounded=stale).scaled(1.5).rounded
+    assert not Patch({Q: change(3)}, rounded=stale).with_low_rank({Q: change(1)}).rounded
     (scaled,) = Patch({Q: change(3)}).scaled(1.5).low_rank.values()
     torch.testing.assert_close(scaled.dense(), 1.5 * change(3).dense())
 
