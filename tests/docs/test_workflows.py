@@ -69,4 +69,4 @@ def test_the_continuous_run_is_the_one_of_this_repository() -> None:
     steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert ".ci/run" in commands(GITHUB / "workflows" / "ci.yml")
     for target in ("setup", "lint", "docs", "test", "test-dtype", "test-slow"):
-        assert re.search(rf"^ *make .*\b{target}\b", steps, flags=re.MULTILINE), target
+        assert re.search(rf"^make .*\b{target}\b", steps, flags=re.MULTILINE), target
